@@ -1,0 +1,1 @@
+"""What outsiders rely on: events, topics, identity and problems. Pure data, no I/O."""

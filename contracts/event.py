@@ -1,0 +1,57 @@
+"""Events are immutable facts with a name on the wire; the registry is the list of all of them."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from contracts.topics import Topic
+
+Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+"""An ISO 4217 code."""
+
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+"""A short machine name: lower case, digits, `_`, `.`, `-`. Never a person's name or text."""
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""A SHA-256 in hex."""
+
+
+class Shape(BaseModel):
+    """A value inside an event: immutable, nothing undeclared kept."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, extra="ignore")
+
+
+class Event(Shape):
+    """A past-tense fact about `subject`. The wire name and the topic are given where it is declared."""
+
+    wire_type: ClassVar[str]
+    topic: ClassVar[Topic]
+
+    subject: UUID = Field(exclude=True)
+    """Whom it is about, and the key on the bus: an identity, or a party for events about a party."""
+    occurred_at: AwareDatetime
+    """Business time: when it happened, not when it was recorded."""
+
+    def __init_subclass__(cls, *, type: str, topic: Topic, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.wire_type = type
+        cls.topic = topic
+        if type in _REGISTRY:
+            raise ValueError(f"two events are called {type}")
+        _REGISTRY[type] = cls
+
+
+_REGISTRY: dict[str, type[Event]] = {}
+
+
+def event_class(wire_type: str) -> type[Event] | None:
+    """The class behind a wire name, or None for one that this version does not know."""
+    return _REGISTRY.get(wire_type)
+
+
+def event_classes() -> Iterator[type[Event]]:
+    """Every declared event, by wire name."""
+    return iter([_REGISTRY[name] for name in sorted(_REGISTRY)])

@@ -1,0 +1,111 @@
+"""Events of the scoring service: how a party stands, and what changed."""
+
+from datetime import date
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field
+
+from contracts.event import Currency, Digest, Event
+from contracts.topics import STANDING_CHANGES, STANDINGS
+
+
+class Stage(StrEnum):
+    """The lifecycle stage of a party."""
+
+    STRANGER = "stranger"
+    PROSPECT = "prospect"
+    DORMANT_PROSPECT = "dormant_prospect"
+    LOST_PROSPECT = "lost_prospect"
+    CUSTOMER = "customer"
+    DORMANT_CUSTOMER = "dormant_customer"
+    LOST_CUSTOMER = "lost_customer"
+
+
+class Tier(StrEnum):
+    """The value tier of a party."""
+
+    TOP = "top"
+    HIGH = "high"
+    MID = "mid"
+    LOW = "low"
+    UNPROVEN = "unproven"
+    """No purchase counts yet."""
+
+
+class Cause(StrEnum):
+    """What made a standing change."""
+
+    FACT = "fact"
+    LATE_FACT = "late_fact"
+    """A fact about an earlier day than the last assessment."""
+    CLOCK = "clock"
+    ASSIGNMENT = "assignment"
+    POLICY = "policy"
+    MODEL = "model"
+    OVERRIDE = "override"
+
+
+class MoveKind(StrEnum):
+    """What a change of stage or tier means."""
+
+    APPEARED = "appeared"
+    """The first standing of a party."""
+    ADVANCED = "advanced"
+    """To a customer from a stage without a purchase."""
+    FADED = "faded"
+    """To a dormant stage."""
+    LOST = "lost"
+    """To a lost stage."""
+    RETURNED = "returned"
+    """From a dormant stage back to the active one."""
+    WON_BACK = "won_back"
+    """A lost customer bought."""
+    REVIVED = "revived"
+    """A lost prospect showed interest."""
+    RETIERED = "retiered"
+    """The same stage in another tier."""
+    REVISED = "revised"
+    """Corrected by a late fact, an assignment or another policy, not by behaviour."""
+    VANISHED = "vanished"
+    """No fact counts any more, or the party was merged into another."""
+
+
+class StandingChanged(Event, type="scoring.standing_changed.v1", topic=STANDING_CHANGES):
+    """A discrete part of a party's standing changed. The subject is the party; `occurred_at` the computed instant."""
+
+    revision: Annotated[int, Field(ge=1)]
+    """Rises with every change of a party; of two, the higher one holds."""
+    cause: Cause
+    kind: MoveKind
+    from_stage: Stage | None = None
+    to_stage: Stage | None = None
+    """None where the party no longer has a standing."""
+    from_tier: Tier | None = None
+    to_tier: Tier | None = None
+    value_minor: int | None = None
+    """Value in minor units of `currency` (the reporting currency)."""
+    currency: Currency | None = None
+    fact_id: UUID | None = None
+    """The fact that brought the change about, where it was one."""
+    next_change_at: AwareDatetime | None = None
+    merged_into: UUID | None = None
+    policy: Digest
+    """Content hash of the policy that decided."""
+
+
+class StandingRecorded(Event, type="scoring.standing.v1", topic=STANDINGS):
+    """The standing of a party as it is now; the last one per key holds, a record without a value means none."""
+
+    revision: Annotated[int, Field(ge=1)]
+    stage: Stage
+    tier: Tier
+    since: date
+    """First local day of the stage."""
+    value_minor: int
+    currency: Currency | None = None
+    purchase_days: Annotated[int, Field(ge=0)]
+    """Distinct days with a purchase."""
+    next_change_at: AwareDatetime | None = None
+    policy: Digest

@@ -1,0 +1,31 @@
+"""The topics, each written by one service. The partition count of a topic never changes."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A named, partitioned, ordered stream."""
+
+    name: str
+    compacted: bool = False
+    """Keeps only the last record of each key; exempt from gap checks."""
+    partitions: int = 24
+
+    @property
+    def service(self) -> str:
+        """The one service that writes to it."""
+        return self.name.split(".", 1)[0]
+
+
+PARTIES = Topic("customers.party.events.v1")
+PURCHASES = Topic("customers.purchase.events.v1")
+STANDING_CHANGES = Topic("scoring.standing.events.v1")
+STANDINGS = Topic("scoring.standing.state.v1", compacted=True)
+
+TOPICS = (PARTIES, PURCHASES, STANDING_CHANGES, STANDINGS)
+
+
+def topics_of(service: str) -> tuple[Topic, ...]:
+    """The topics that a service writes."""
+    return tuple(topic for topic in TOPICS if topic.service == service)
