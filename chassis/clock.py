@@ -1,0 +1,18 @@
+"""The one clock for decisions."""
+
+import os
+from datetime import UTC, datetime, timedelta
+
+from pydantic import TypeAdapter
+
+_DURATION = TypeAdapter(timedelta)
+
+
+def now() -> datetime:
+    """The present instant in UTC, set ahead by `SHUKE_CLOCK_OFFSET` (seconds, or a duration such as `P31D`).
+
+    Decisions read this clock and never SQL's `now()`, so that a demonstration or a test can move them all at once.
+    """
+    present = datetime.now(UTC)
+    ahead = os.environ.get("SHUKE_CLOCK_OFFSET")
+    return present + _DURATION.validate_python(ahead) if ahead else present

@@ -1,0 +1,113 @@
+"""One PostgreSQL database per service: sessions, the transaction edge, migrations."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import cast
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from chassis import outbox
+from contracts.topics import Topic
+
+TABLES = files("chassis").joinpath("tables.sql").read_text()
+"""DDL of the tables that the chassis needs in every service's database."""
+
+KEEPALIVE = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "2"}
+
+
+class Database:
+    """A service's database in this process, with the edge at which its transactions commit."""
+
+    def __init__(self, engine: AsyncEngine, url: str) -> None:
+        self.engine = engine
+        self.url = url
+        self.sessions = async_sessionmaker(engine, expire_on_commit=False)
+        self.wake = asyncio.Event()
+        """Set after every commit that appended events; the sequencer of this process waits for it."""
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """Commit on leaving, roll back when the body raises.
+
+        Appended events are written by the last statement, so that their ids are taken after every lock.
+        """
+        async with self.sessions() as session:
+            async with session.begin():
+                yield session
+                appended = await outbox.write(session)
+            if appended:
+                self.wake.set()
+
+    async def close(self) -> None:
+        """Return the connections."""
+        await self.engine.dispose()
+
+
+def connect(url: str, *, pool_size: int = 10, settings: Mapping[str, str] | None = None) -> Database:
+    """Open a database by URL (`postgresql+asyncpg://user:password@host:port/name`), lazily.
+
+    `settings` are PostgreSQL session settings, for example `idle_in_transaction_session_timeout`.
+    """
+    engine = create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=10,
+        connect_args={
+            "timeout": 10,
+            "server_settings": {"application_name": "shuke", "timezone": "UTC", "jit": "off", **KEEPALIVE, **(settings or {})},
+        },
+    )
+    return Database(engine, url)
+
+
+def plain_url(url: str) -> str:
+    """The same database for asyncpg itself, which knows nothing of SQLAlchemy's dialect names."""
+    return url.replace("postgresql+asyncpg://", "postgresql://", 1)
+
+
+async def driver(session: AsyncSession) -> "asyncpg.Connection[asyncpg.Record]":
+    """The asyncpg connection inside the session's transaction, for COPY and statements over arrays."""
+    raw = await (await session.connection()).get_raw_connection()
+    connection = cast("asyncpg.Connection[asyncpg.Record]", raw.driver_connection)
+    if not connection.is_in_transaction():
+        # SQLAlchemy opens the transaction with its first statement; before that asyncpg would commit each of ours.
+        await session.execute(text("SELECT 1"))
+    return connection
+
+
+async def declare_topics(database: Database, topics: Iterable[Topic]) -> None:
+    """Have a stream per partition of each topic. The partition count of a known topic stays what it was."""
+    async with database.transaction() as session:
+        await (await driver(session)).executemany(
+            "INSERT INTO event_stream (topic, partition, partitions) SELECT $1, generate_series(0, $2 - 1), $2"
+            " WHERE NOT EXISTS (SELECT FROM event_stream WHERE topic = $1) ON CONFLICT DO NOTHING",
+            [(topic.name, topic.partitions) for topic in topics],
+        )
+
+
+async def migrate(url: str, package: str) -> None:
+    """Bring a database to the newest version of a package's `migrations` (Alembic). One process at a time does it."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(str(files("chassis"))) / "alembic"))
+    config.set_main_option("version_locations", str(Path(str(files(package))) / "migrations"))
+    config.set_main_option("path_separator", "newline")
+
+    def upgrade(connection: Connection) -> None:
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('migrate'))"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+    engine = create_async_engine(url)
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(upgrade)
+    finally:
+        await engine.dispose()

@@ -1,0 +1,100 @@
+"""The outbox: an event leaves if and only if the transaction that recorded it commits."""
+
+import json
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import LargeBinary, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
+from sqlalchemy.dialects.postgresql import UUID as PGUUID
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.types import Text
+from structlog.contextvars import get_contextvars
+
+from chassis.clock import now
+from chassis.ids import uuid7
+from contracts.event import Event
+from contracts.topics import TOPICS, Topic
+
+LARGEST_PAYLOAD = 900_000
+"""Bytes; below the 1 MB that a broker takes by default."""
+
+_KNOWN_TOPICS = frozenset(topic.name for topic in TOPICS)
+
+
+class UnpublishableEvent(Exception):
+    """An event that no broker would take: it must not enter the outbox."""
+
+
+class Row(NamedTuple):
+    """An outbox row before it has an id."""
+
+    event_id: UUID
+    topic: str
+    key: str
+    type: str
+    payload: bytes | None
+    occurred_at: datetime
+
+
+def append(session: AsyncSession, *events: Event, caused_by: UUID | None = None) -> tuple[UUID, ...]:
+    """Publish events with this transaction, in this order; return their event ids.
+
+    Raises `UnpublishableEvent` for an undeclared topic or a payload over 900 kB.
+    """
+    context = get_contextvars()
+    extensions = {
+        "correlationid": context.get("request_id"),
+        "causationid": str(caused_by) if caused_by else None,
+        "traceparent": context.get("traceparent"),
+    }
+    tail = "".join(f',"{name}":{json.dumps(value)}' for name, value in extensions.items() if value)
+    created = now().isoformat()
+    rows = [_row(event, created, tail) for event in events]
+    session.info.setdefault("outbox", []).extend(rows)
+    return tuple(row.event_id for row in rows)
+
+
+def tombstone(session: AsyncSession, topic: Topic, key: UUID) -> None:
+    """Publish with this transaction that a key of a compacted topic has no value any more."""
+    session.info.setdefault("outbox", []).append(Row(uuid7(), topic.name, str(key), "tombstone", None, now()))
+
+
+async def write(session: AsyncSession) -> int:
+    """Write what was appended in this transaction; return how many rows. The edge calls it, nobody else."""
+    rows: list[Row] = session.info.pop("outbox", [])
+    if rows:
+        columns = zip(*rows, strict=True)
+        await session.execute(_INSERT, dict(zip(Row._fields, map(list, columns), strict=True)))
+    return len(rows)
+
+
+def _row(event: Event, created: str, tail: str) -> Row:
+    if event.topic.name not in _KNOWN_TOPICS:
+        raise UnpublishableEvent(f"No topic {event.topic.name} is declared.")
+    event_id, subject = uuid7(), str(event.subject)
+    payload = (
+        f'{{"specversion":"1.0","id":"{event_id}","source":"/{event.topic.service}","type":"{event.wire_type}",'
+        f'"time":"{created}","subject":"{subject}","partitionkey":"{subject}",'
+        f'"datacontenttype":"application/json","dataschema":"urn:shuke:{event.wire_type}"{tail},'
+        f'"data":{event.model_dump_json(exclude_none=True)}}}'
+    ).encode()
+    if len(payload) > LARGEST_PAYLOAD:
+        raise UnpublishableEvent(f"A {event.wire_type} of {len(payload)} bytes is over {LARGEST_PAYLOAD}.")
+    return Row(event_id, event.topic.name, subject, event.wire_type, payload, event.occurred_at)
+
+
+_INSERT = text(
+    "INSERT INTO outbox (event_id, topic, key, type, payload, occurred_at)"
+    " SELECT event_id, topic, key, type, payload, occurred_at"
+    " FROM unnest(:event_id, :topic, :key, :type, :payload, :occurred_at)"
+    " WITH ORDINALITY AS row(event_id, topic, key, type, payload, occurred_at, place) ORDER BY place"
+).bindparams(
+    bindparam("event_id", type_=ARRAY(PGUUID)),
+    bindparam("topic", type_=ARRAY(Text)),
+    bindparam("key", type_=ARRAY(Text)),
+    bindparam("type", type_=ARRAY(Text)),
+    bindparam("payload", type_=ARRAY(LargeBinary)),
+    bindparam("occurred_at", type_=ARRAY(TIMESTAMP(timezone=True))),
+)
