@@ -1,7 +1,7 @@
 """Events are immutable facts with a name on the wire; the registry is the list of all of them."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -42,6 +42,11 @@ class Event(Shape):
         if type in _REGISTRY:
             raise ValueError(f"two events are called {type}")
         _REGISTRY[type] = cls
+
+    @classmethod
+    def decode(cls, subject: UUID, data: bytes) -> Self:
+        """The event behind the `data` of an envelope, a JSON object. Raises `ValueError` where it does not match."""
+        return cls.model_validate_json(b'%s,"subject":"%s"}' % (data.rstrip()[:-1], str(subject).encode()))
 
 
 _REGISTRY: dict[str, type[Event]] = {}

@@ -1,0 +1,68 @@
+"""The bus port: the same consumer reads the log in PostgreSQL and Kafka."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Never, Protocol
+
+from chassis.db import Database
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TopicPartition:
+    """One ordered stream."""
+
+    topic: str
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What stands at an offset: a CloudEvent in JSON, or a tombstone without a value."""
+
+    offset: int
+    key: str | None
+    value: bytes | None
+
+
+class PartitionSink(Protocol):
+    """Where a transport puts what it read; it owns the offsets."""
+
+    async def claim(self, partition: TopicPartition) -> int:
+        """The offset to read from."""
+
+    async def take(self, partition: TopicPartition, records: Sequence[Record]) -> int:
+        """Handle records exactly once and return the offset to read next.
+
+        The effects and the offset commit together. An offset not behind the last record means that the partition
+        has stopped or was moved by another owner: read on from there, after a rest.
+        """
+
+
+class Transport(Protocol):
+    """Two adapters: `log://` and `kafka://`."""
+
+    async def run(self, consumer: str, topics: Sequence[str], sink: PartitionSink) -> Never:
+        """Claim partitions, hand each batch to `sink`, in order per partition, until cancelled.
+
+        Several processes with the same consumer name share the partitions. The transport never acknowledges on
+        its own.
+        """
+
+
+def connect_bus(bus_url: str, database: Database, source_urls: Mapping[str, str]) -> Transport:
+    """The transport behind a URL: `log://` reads the sources' `event_log`, `kafka://host:port,host:port` a broker.
+
+    `database` is the consumer's own; `source_urls` name each publishing service's database (read-only role).
+    """
+    scheme, _, address = bus_url.partition("://")
+    match scheme:
+        case "log":
+            from chassis.log_transport import LogTransport
+
+            return LogTransport(database, source_urls)
+        case "kafka":
+            from chassis.kafka_transport import KafkaTransport
+
+            return KafkaTransport(address)
+        case _:
+            raise ValueError(f"A bus URL starts with log:// or kafka://, not {scheme}://")

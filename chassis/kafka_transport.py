@@ -1,0 +1,226 @@
+"""The distributed bus: Kafka through aiokafka, with the counter-measures that it needs."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any, Never
+
+import structlog
+from aiokafka import AIOKafkaClient, AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+
+from chassis.bus import PartitionSink, Record, TopicPartition
+from contracts.topics import TOPICS, Topic
+
+log = structlog.get_logger()
+
+BATCH = 2_000
+STOPPED_REST_S = 2.0
+SESSION_TIMEOUT_MS = 10_000
+REQUEST_TIMEOUT_MS = 10_000
+CLIENT = {"request_timeout_ms": REQUEST_TIMEOUT_MS, "metadata_max_age_ms": 5_000, "retry_backoff_ms": 1_000}
+"""Settings of every client: an outage is noticed within seconds and not hammered at."""
+
+
+class KafkaTransport:
+    """Consumes with a consumer group; offsets stay in the sink's database."""
+
+    def __init__(self, servers: str) -> None:
+        self._servers = servers
+
+    async def run(self, consumer: str, topics: Sequence[str], sink: PartitionSink) -> Never:
+        """See `chassis.bus.Transport`."""
+        await ensure_topics(self._servers, [topic for topic in TOPICS if topic.name in topics])
+        while True:
+            try:
+                await self._consume(consumer, topics, sink)
+            except KafkaError as error:
+                log.warning("consumer rebuilt", error=str(error), error_class=type(error).__name__)
+                await asyncio.sleep(1)
+
+    async def _consume(self, consumer: str, topics: Sequence[str], sink: PartitionSink) -> Never:
+        kafka = AIOKafkaConsumer(
+            bootstrap_servers=self._servers,
+            group_id=consumer,
+            # A restarted process gets its partitions back at once instead of waiting for its own ghost to time out.
+            group_instance_id=os.environ.get("SHUKE_MEMBER"),
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            session_timeout_ms=SESSION_TIMEOUT_MS,
+            heartbeat_interval_ms=2_000,
+            rebalance_timeout_ms=30_000,
+            max_poll_records=BATCH * 4,
+            **CLIENT,
+        )
+        claims = _Claims(kafka, sink)
+        kafka.subscribe(list(topics), listener=claims)
+        try:
+            async with asyncio.timeout(60):
+                await kafka.start()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(claims.report())
+                await self._pump(kafka, claims, sink)
+        finally:
+            with contextlib.suppress(Exception, asyncio.CancelledError):
+                async with asyncio.timeout(5):
+                    await kafka.stop()
+        raise AssertionError("unreachable")
+
+    async def _pump(self, kafka: AIOKafkaConsumer, claims: "_Claims", sink: PartitionSink) -> Never:
+        while True:
+            ready = claims.ready()
+            if not ready:
+                await asyncio.sleep(0.02)
+                continue
+            try:
+                fetched = await kafka.getmany(*ready, timeout_ms=200)
+            except OffsetOutOfRangeError as error:
+                # Retention passed this consumer: go on at the beginning; the gap in `seq` is filled from the log.
+                gone: Any = error.args[0]
+                await kafka.seek_to_beginning(*gone)
+                continue
+            async with claims.busy:
+                for partition, messages in fetched.items():
+                    if partition not in claims.claimed:
+                        continue
+                    records = [
+                        Record(m.offset, None if m.key is None else m.key.decode(errors="replace"), m.value)
+                        for m in messages
+                    ]
+                    following = await sink.take(TopicPartition(partition.topic, partition.partition), records)
+                    if partition not in claims.claimed:
+                        continue
+                    claims.reached[partition] = following
+                    if following != records[-1].offset + 1:
+                        kafka.seek(partition, following)
+                    if following <= records[-1].offset:
+                        claims.rest(partition)
+
+
+class _Claims(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Which partitions may be read: those whose offset was fetched from the sink after they were assigned."""
+
+    def __init__(self, kafka: AIOKafkaConsumer, sink: PartitionSink) -> None:
+        self._kafka = kafka
+        self._sink = sink
+        self._resting: dict[KafkaPartition, float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.claimed: set[KafkaPartition] = set()
+        self.reached: dict[KafkaPartition, int] = {}
+        self.busy = asyncio.Lock()
+        """Held while a batch is handled: a revocation waits for it."""
+
+    def ready(self) -> list[KafkaPartition]:
+        """The claimed partitions that do not rest."""
+        present = asyncio.get_running_loop().time()
+        return [partition for partition in self.claimed if self._resting.get(partition, 0) <= present]
+
+    def rest(self, partition: KafkaPartition) -> None:
+        """Leave a partition alone for a while."""
+        self._resting[partition] = asyncio.get_running_loop().time() + STOPPED_REST_S
+
+    async def on_partitions_assigned(self, assigned: Iterable[KafkaPartition]) -> None:
+        """Pause before anything is awaited: records from wrong positions would be returned meanwhile."""
+        partitions = list(assigned)
+        self._kafka.pause(*partitions)
+        # Exceptions in a listener are swallowed: the claim runs, and is retried, in a task of its own.
+        task = asyncio.create_task(self._claim(partitions))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def on_partitions_revoked(self, revoked: Iterable[KafkaPartition]) -> None:
+        """Let the running transaction end, take no further one."""
+        self.claimed.difference_update(revoked)
+        async with self.busy:
+            pass
+
+    async def _claim(self, partitions: list[KafkaPartition]) -> None:
+        for partition in partitions:
+            while partition in self._kafka.assignment():
+                try:
+                    offset = await self._sink.claim(TopicPartition(partition.topic, partition.partition))
+                except Exception as error:  # noqa: BLE001 - whatever it was, the partition stays paused until claimed
+                    log.warning("claim failed", topic=partition.topic, partition=partition.partition, error=str(error))
+                    await asyncio.sleep(0.5)
+                    continue
+                if partition in self._kafka.assignment():
+                    self._kafka.seek(partition, offset)
+                    self._kafka.resume(partition)
+                    self.claimed.add(partition)
+                break
+
+    async def report(self) -> Never:
+        """Tell the broker where we are, for lag tools alone; in a task of its own, since it can stall."""
+        told: dict[KafkaPartition, int] = {}
+        while True:
+            await asyncio.sleep(1)
+            news = {p: offset for p, offset in self.reached.items() if p in self.claimed and told.get(p) != offset}
+            if news:
+                try:
+                    await self._kafka.commit(news)
+                    told.update(news)
+                except KafkaError as error:
+                    log.info("offsets not told to the broker", error=str(error))
+
+
+async def ensure_topics(servers: str, topics: Iterable[Topic]) -> None:
+    """Create the topics that are not there, and wait until every partition has a leader.
+
+    Replication 3 with two in sync where there are three brokers, else 1 and 1. Waits for a broker for as long as
+    it takes.
+    """
+    wanted = list(topics)
+    while True:
+        admin = AIOKafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=REQUEST_TIMEOUT_MS)
+        try:
+            async with asyncio.timeout(30):
+                await admin.start()
+                brokers = len((await admin.describe_cluster())["brokers"])
+                replicas = 3 if brokers >= 3 else 1
+                response = await admin.create_topics([_new_topic(topic, replicas) for topic in wanted])
+                # The admin client raises nothing for a topic: 36 is "exists".
+                for name, code, *reason in response.topic_errors:
+                    if code not in (0, 36):
+                        raise KafkaError(f"{name}: {reason or code}")
+                await _have_leaders(admin, wanted)
+            return
+        except (KafkaError, OSError, TimeoutError) as error:
+            log.warning("topics not ensured yet", error=str(error), error_class=type(error).__name__)
+            await asyncio.sleep(1)
+        finally:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(5):
+                    await admin.close()
+
+
+def _new_topic(topic: Topic, replicas: int) -> NewTopic:
+    return NewTopic(
+        topic.name,
+        topic.partitions,
+        replicas,
+        topic_configs={
+            "min.insync.replicas": "2" if replicas == 3 else "1",
+            "cleanup.policy": "compact" if topic.compacted else "delete",
+        },
+    )
+
+
+async def _have_leaders(admin: AIOKafkaAdminClient, topics: list[Topic]) -> None:
+    while True:
+        found = await admin.describe_topics([topic.name for topic in topics])
+        if all(
+            len(topic["partitions"]) and all(partition["leader"] >= 0 for partition in topic["partitions"])
+            for topic in found
+        ):
+            return
+        await asyncio.sleep(0.1)
+
+
+async def drop_client(client: AIOKafkaClient) -> None:
+    """Close a client within five seconds, whatever state its brokers are in."""
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(5):
+            await client.close()

@@ -1,0 +1,205 @@
+"""The embedded bus: consumers read `event_log` where the sequencer wrote it."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from typing import Never
+
+import asyncpg
+import structlog
+
+from chassis.bus import PartitionSink, Record, TopicPartition
+from chassis.db import KEEPALIVE, Database, driver, plain_url
+from chassis.envelope import finish
+from chassis.sequencer import CHANNEL
+from contracts.topics import TOPICS
+
+log = structlog.get_logger()
+
+BATCH = 2_000
+POLL_S = 0.5
+STOPPED_REST_S = 2.0
+BEAT_S = 2.0
+MEMBER_TIMEOUT_S = 10.0
+SIDE_BY_SIDE = 3
+"""Partitions handled at once: one computes while the database works for the others."""
+EPOCH_OFFSETS = 1 << 40
+"""Offsets of one epoch. In the first epoch an offset is `seq - 1`, as on Kafka."""
+
+
+def offset_of(epoch: int, seq: int) -> int:
+    """The offset of a place in the log."""
+    return (epoch - 1) * EPOCH_OFFSETS + seq - 1
+
+
+class LogTransport:
+    """Reads the log tables of the publishing services and wakes by their NOTIFY."""
+
+    def __init__(self, database: Database, source_urls: Mapping[str, str]) -> None:
+        self._database = database
+        self._source_urls = source_urls
+        self._member = os.environ.get("SHUKE_MEMBER") or f"{socket.gethostname()}-{os.getpid()}"
+
+    async def run(self, consumer: str, topics: Sequence[str], sink: PartitionSink) -> Never:
+        """See `chassis.bus.Transport`."""
+        share = _Share()
+        by_source: dict[str, list[str]] = {}
+        for topic in TOPICS:
+            if topic.name in topics:
+                by_source.setdefault(topic.service, []).append(topic.name)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._keep_share(consumer, share))
+                for service, names in by_source.items():
+                    tasks.create_task(self._follow(self._source_urls[service], names, share, sink))
+                await asyncio.Event().wait()
+        finally:
+            await asyncio.shield(self._leave(consumer))
+        raise AssertionError("unreachable")
+
+    async def _follow(self, url: str, topics: list[str], share: "_Share", sink: PartitionSink) -> Never:
+        while True:
+            try:
+                async with asyncio.timeout(15):
+                    connection = await asyncpg.connect(
+                        plain_url(url), server_settings={"application_name": "shuke-reader", "jit": "off", **KEEPALIVE}
+                    )
+                try:
+                    await _Reader(connection, topics, share, sink).run()
+                finally:
+                    connection.terminate()
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log.warning("log reader interrupted", error=str(error), error_class=type(error).__name__)
+                await asyncio.sleep(1)
+
+    async def _keep_share(self, consumer: str, share: "_Share") -> Never:
+        while True:
+            try:
+                async with self._database.transaction() as session:
+                    members = await (await driver(session)).fetch(_BEAT, consumer, self._member, MEMBER_TIMEOUT_S)
+                names = sorted({self._member, *(row["member"] for row in members)})
+                share.settle(names.index(self._member), len(names))
+            except Exception as error:  # noqa: BLE001 - the fence keeps a worker without a share harmless
+                log.warning("no word from the other members", error=str(error))
+            await asyncio.sleep(BEAT_S)
+
+    async def _leave(self, consumer: str) -> None:
+        try:
+            async with asyncio.timeout(2), self._database.transaction() as session:
+                await (await driver(session)).execute(
+                    "DELETE FROM consumer_member WHERE consumer = $1 AND member = $2", consumer, self._member
+                )
+        except Exception as error:  # noqa: BLE001 - the others notice after the time-out
+            log.warning("left without saying so", error=str(error))
+
+
+class _Share:
+    """Which partitions are this member's: every n-th. Two members that disagree are kept apart by the offset lock."""
+
+    def __init__(self) -> None:
+        self._rank, self._members = 0, 0
+        self.changed = asyncio.Event()
+
+    def settle(self, rank: int, members: int) -> None:
+        if (rank, members) != (self._rank, self._members):
+            self._rank, self._members = rank, members
+            self.changed.set()
+
+    def has(self, partition: int) -> bool:
+        return self._members > 0 and partition % self._members == self._rank
+
+
+class _Reader:
+    """Follows the partitions of one publishing service over one connection."""
+
+    def __init__(
+        self, connection: "asyncpg.Connection[asyncpg.Record]", topics: list[str], share: _Share, sink: PartitionSink
+    ) -> None:
+        self._connection = connection
+        self._topics = topics
+        self._share = share
+        self._sink = sink
+        self._positions: dict[TopicPartition, int] = {}
+        self._resting: dict[TopicPartition, float] = {}
+        self._query = asyncio.Lock()
+        self._side_by_side = asyncio.Semaphore(SIDE_BY_SIDE)
+
+    async def run(self) -> Never:
+        grown = asyncio.Event()
+        await self._connection.add_listener(CHANNEL, lambda *_: grown.set())
+        while True:
+            grown.clear()
+            if self._share.changed.is_set():
+                self._share.changed.clear()
+                self._positions.clear()
+            behind = await self._behind()
+            if behind:
+                async with asyncio.TaskGroup() as tasks:
+                    for partition in behind:
+                        tasks.create_task(self._advance(partition))
+                continue
+            try:
+                async with asyncio.timeout(POLL_S):
+                    await grown.wait()
+            except TimeoutError:
+                if self._connection.is_closed():
+                    raise ConnectionError("the log's database closed the connection") from None
+
+    async def _behind(self) -> list[TopicPartition]:
+        heads = await self._connection.fetch(_HEADS, self._topics)
+        present = asyncio.get_running_loop().time()
+        behind = []
+        for head in heads:
+            partition = TopicPartition(head["topic"], head["partition"])
+            if not self._share.has(partition.partition) or self._resting.get(partition, 0) > present:
+                continue
+            if partition not in self._positions:
+                self._positions[partition] = await self._sink.claim(partition)
+            # An epoch that has no event yet has its head before its first offset.
+            if offset_of(head["epoch"], head["last_seq"]) >= self._positions[partition] and head["last_seq"]:
+                behind.append(partition)
+        return behind
+
+    async def _advance(self, partition: TopicPartition) -> None:
+        async with self._side_by_side:
+            position = self._positions[partition]
+            epoch, seq = divmod(position, EPOCH_OFFSETS)
+            async with self._query:
+                rows = await self._connection.fetch(
+                    _READ, partition.topic, partition.partition, epoch + 1, seq + 1, BATCH
+                )
+            records = [
+                Record(
+                    offset_of(row["epoch"], row["seq"]),
+                    row["key"],
+                    None if row["payload"] is None else finish(row["payload"], row["recorded_at"], row["epoch"], row["seq"]),
+                )
+                for row in rows
+            ]
+            following = await self._sink.take(partition, records) if records else position
+            self._positions[partition] = following
+            if not records or following <= records[-1].offset:
+                self._resting[partition] = asyncio.get_running_loop().time() + STOPPED_REST_S
+
+
+_HEADS = "SELECT topic, partition, epoch, last_seq FROM event_stream WHERE topic = ANY($1) ORDER BY topic, partition"
+
+_READ = """
+SELECT epoch, seq, key, payload, recorded_at FROM event_log
+WHERE topic = $1 AND partition = $2 AND (epoch, seq) >= ($3, $4)
+ORDER BY epoch, seq LIMIT $5
+"""
+
+# Liveness of processes is not a decision about a party: the database's own clock serves all members alike.
+_BEAT = """
+WITH beat AS (
+    INSERT INTO consumer_member (consumer, member, seen_at) VALUES ($1, $2, clock_timestamp())
+    ON CONFLICT (consumer, member) DO UPDATE SET seen_at = excluded.seen_at
+), gone AS (
+    DELETE FROM consumer_member WHERE consumer = $1 AND seen_at < clock_timestamp() - make_interval(secs => $3)
+    AND member <> $2
+)
+SELECT member FROM consumer_member
+WHERE consumer = $1 AND seen_at >= clock_timestamp() - make_interval(secs => $3)
+"""
