@@ -1,0 +1,146 @@
+"""What a service starts: its database, its background tasks, its HTTP edge."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any, Never
+
+import structlog
+import uvicorn
+from fastapi import APIRouter, Depends, FastAPI
+from starlette.middleware import Middleware
+
+from chassis import auth, health, idempotency, sequencer
+from chassis.db import Database, connect, declare_topics
+from chassis.problems import PROBLEM_RESPONSES, RENDERERS, BodyLimit, unexpected
+from chassis.settings import ServiceSettings
+from chassis.telemetry import TASK_DEATHS, Edge
+from contracts.topics import topics_of
+
+log = structlog.get_logger()
+
+Background = Callable[[Database], Coroutine[Any, Any, Never]]
+Caller = Callable[..., Any]
+
+
+class BackgroundTaskDied(Exception):
+    """A task that must never end has ended; the process must go with it."""
+
+
+def create_app(
+    name: str,
+    *,
+    router: APIRouter,
+    settings: ServiceSettings,
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None,
+    background: Mapping[str, Background] | None = None,
+    guard: Caller = auth.caller,
+    ready: Callable[[FastAPI], Coroutine[Any, Any, Mapping[str, Any]]] | None = None,
+    streamed: Sequence[str] = (),
+    **options: Any,
+) -> FastAPI:
+    """A service: `app.state` has `database`, `settings`, `signer` and `failed`.
+
+    `background` tasks run beside the sequencer until the app stops; when one dies, `app.state.failed` is set, the app
+    is not ready any more and `serve` ends. `guard` is asked before every route of `router`. `ready` adds what else
+    must be there, and raises `contracts.problems.Unavailable` if it is not. Bodies under the paths in `streamed` have
+    no limit here.
+    """
+    topics = topics_of(name)
+    tasks: dict[str, Background] = {"idempotency": idempotency.forget, **(background or {})}
+    if topics:
+        tasks["sequencer"] = sequencer.run
+
+    @asynccontextmanager
+    async def whole_life(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(app.state.database.close)
+            await declare_topics(app.state.database, topics)
+            if lifespan:
+                await stack.enter_async_context(lifespan(app))
+            await stack.enter_async_context(_supervised(app, tasks))
+            yield
+
+    app = FastAPI(
+        title=name,
+        lifespan=whole_life,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
+        exception_handlers=RENDERERS,
+        redirect_slashes=False,
+        middleware=[
+            Middleware(Edge, service=name, failure=unexpected),
+            Middleware(BodyLimit, largest=settings.max_body_bytes, streamed=streamed),
+        ],
+        **options,
+    )
+    app.state.settings = settings
+    app.state.database = connect(settings.database_url, pool_size=settings.pool_size)
+    app.state.signer = auth.Signer(settings.internal_secret.get_secret_value())
+    app.state.failed = asyncio.Event()
+    app.state.name = name
+    app.state.ready = ready
+    app.include_router(router, dependencies=[Depends(guard)], responses=PROBLEM_RESPONSES)
+    app.include_router(health.router)
+    return app
+
+
+@asynccontextmanager
+async def _supervised(app: FastAPI, tasks: Mapping[str, Background]) -> AsyncIterator[None]:
+    def ended(task: "asyncio.Task[Never]") -> None:
+        if not task.cancelled():
+            TASK_DEATHS.labels(task.get_name()).inc()
+            log.critical("background task died", task=task.get_name(), exc_info=task.exception())
+            app.state.failed.set()
+
+    running = [asyncio.create_task(run(app.state.database), name=task) for task, run in tasks.items()]
+    for task in running:
+        task.add_done_callback(ended)
+    try:
+        yield
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the process, which may run several of them."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        yield
+
+
+async def serve(app: FastAPI, *, sockets: list[socket.socket] | None = None) -> None:
+    """Answer requests until cancelled, then finish those under way (5 s at most).
+
+    Raises `BackgroundTaskDied` when one of the app's tasks has ended.
+    """
+    settings: ServiceSettings = app.state.settings
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # Longer than the gateway keeps idle connections: it must be the one that closes them.
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=5,
+        backlog=2_048,
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets))
+    failing = asyncio.create_task(app.state.failed.wait())
+    try:
+        await asyncio.wait({serving, failing}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        server.should_exit = True
+        failing.cancel()
+        await serving
+    if app.state.failed.is_set():
+        raise BackgroundTaskDied(app.state.name)

@@ -1,0 +1,117 @@
+"""The HTTP edge: the transaction that commits before the response leaves, versions, pages."""
+
+import base64
+import binascii
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Annotated, Any, Generic, TypeVar
+
+import msgspec
+from fastapi import Depends, Header, Query
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
+from starlette.responses import Response
+
+from chassis import idempotency
+from contracts.problems import Problem
+
+T = TypeVar("T")
+V = TypeVar("V")
+
+
+class BadCursor(Problem):
+    """A cursor that no page of this list gave out."""
+
+
+class PreconditionFailed(Problem):
+    """What was to be changed is no longer in the version that the caller saw."""
+
+    status = 412
+
+
+class TransactionalRoute(APIRoute):
+    """Runs parsing, function and serialisation in one transaction, which commits before the response leaves.
+
+    A POST with an Idempotency-Key keeps its response in the same transaction. Streaming routes are plain `APIRoute`s
+    with a session of their own.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap what FastAPI does for a request."""
+        handle = super().get_route_handler()
+
+        async def transactional(request: Request) -> Response:
+            key = request.headers.get("idempotency-key") if request.method == "POST" else None
+            async with request.app.state.database.transaction() as session:
+                request.state.session = session
+                if key is None:
+                    return await handle(request)
+                return await idempotency.once(session, request, key, handle)
+
+        return transactional
+
+
+async def session_of(request: Request) -> AsyncSession:
+    """The session of the transaction around this request."""
+    session: AsyncSession = request.state.session
+    return session
+
+
+Session = Annotated[AsyncSession, Depends(session_of)]
+
+
+def etag(version: int) -> str:
+    """The ETag of a version; for the header `ETag`."""
+    return f'"{version}"'
+
+
+async def if_match(if_match: Annotated[str | None, Header()] = None) -> int | None:
+    """The version that the caller saw; None where any will do."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    version = if_match.strip().removeprefix("W/").strip('"')
+    if not version.isascii() or not version.isdigit():
+        raise PreconditionFailed("If-Match names no version that there ever was.")
+    return int(version)
+
+
+IfMatch = Annotated[int | None, Depends(if_match)]
+
+
+def same_version(seen: int | None, present: int) -> None:
+    """Raise `PreconditionFailed` if the caller saw another version than the present one."""
+    if seen is not None and seen != present:
+        raise PreconditionFailed("It has changed since; read it again.", version=present)
+
+
+Limit = Annotated[int, Query(ge=1, le=1_000)]
+Cursor = Annotated[str | None, Query(max_length=2_000)]
+
+
+class Page(BaseModel, Generic[T]):
+    """A part of a list; `next_cursor` asks for the part after it."""
+
+    data: list[T]
+    has_more: bool
+    next_cursor: str | None = None
+
+
+def page(rows: Sequence[T], *, limit: int, key: Callable[[T], Sequence[Any]]) -> Page[T]:
+    """A page from up to `limit + 1` rows; `key` gives the keyset values of a row, which its cursor holds."""
+    shown = list(rows[:limit])
+    has_more = len(rows) > limit
+    return Page(data=shown, has_more=has_more, next_cursor=encode_cursor(*key(shown[-1])) if has_more else None)
+
+
+def encode_cursor(*values: Any) -> str:
+    """An opaque cursor of keyset values: numbers, text, UUIDs, dates, times."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(values)).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str, keyset: type[V]) -> V:
+    """The keyset values in a cursor, typed by a tuple: `decode_cursor(cursor, tuple[int, UUID])`."""
+    try:
+        return msgspec.json.decode(base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", True), type=keyset)
+    except (ValueError, binascii.Error, msgspec.MsgspecError):
+        raise BadCursor("This is not a cursor of this list.") from None

@@ -1,0 +1,161 @@
+"""Problems on the wire: application/problem+json for whatever goes wrong (RFC 9457)."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import asyncpg
+import msgspec
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chassis.telemetry import request_id
+from contracts.problems import Problem, Unavailable
+
+PROBLEMS_URL = "https://docs.example.org/problems#"
+RETRY_AFTER_S = 1
+"""What a caller is told to wait where the problem says nothing else."""
+
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["type", "code", "title", "status", "request_id"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "code": {"type": "string", "description": "The machine name of what is wrong."},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "request_id": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "pointer": {"type": "string", "description": "Where in the body (JSON Pointer)."},
+                    "parameter": {"type": "string", "description": "Which parameter of the path, query or header."},
+                    "detail": {"type": "string"},
+                },
+            },
+        },
+    },
+    "additionalProperties": True,
+}
+PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "What is wrong (RFC 9457)",
+        "content": {"application/problem+json": {"schema": PROBLEM_SCHEMA}},
+    }
+}
+"""For `responses=` of a router: every operation may end in a problem."""
+
+
+def problem_response(status: int, code: str, title: str, detail: str | None = None, **extensions: Any) -> Response:
+    """A problem document (RFC 9457). `retry_after_s` becomes the header Retry-After."""
+    document = {"type": PROBLEMS_URL + code.replace("_", "-"), "code": code, "title": title, "status": status}
+    if detail:
+        document["detail"] = detail
+    document |= {**extensions, "request_id": request_id()}
+    response = Response(
+        msgspec.json.encode(document, enc_hook=str), status_code=status, media_type="application/problem+json"
+    )
+    retry_after_s = extensions.get("retry_after_s", RETRY_AFTER_S if status == 503 else None)
+    if retry_after_s is not None:
+        response.headers["Retry-After"] = str(retry_after_s)
+    if status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+async def render_problem(request: Request, problem: Problem) -> Response:
+    """A problem that the code named."""
+    return problem_response(problem.status, problem.code(), problem.title(), problem.detail, **problem.extensions)
+
+
+async def render_http_exception(request: Request, error: HTTPException) -> Response:
+    """What the framework found wrong: no such path, no such method, a body too large or unreadable."""
+    title = HTTPStatus(error.status_code).phrase
+    detail = error.detail if error.detail != title else None
+    response = problem_response(error.status_code, title.lower().replace(" ", "_"), title, detail)
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def render_invalid_request(request: Request, error: RequestValidationError) -> Response:
+    """Where the request does not match the schema, and why; never the rejected input."""
+    errors = [_invalid(found) for found in error.errors()]
+    return problem_response(422, "invalid_request", "Invalid request", "The request does not match.", errors=errors)
+
+
+def _invalid(found: Any) -> dict[str, str]:
+    place, *path = found["loc"]
+    # These two messages quote the input; every other one speaks only of what was expected.
+    detail = {"uuid_parsing": "Input should be a UUID", "union_tag_invalid": "The tag is not an expected one"}.get(
+        found["type"], found["msg"]
+    )
+    if place != "body":
+        return {"parameter": ".".join(map(str, path)), "detail": detail}
+    steps = [] if found["type"] == "json_invalid" else path
+    return {"pointer": "/".join(["#", *steps]), "detail": detail}
+
+
+def unexpected(request: Request, error: Exception) -> Response:
+    """What nobody named: a database that is away is 503, everything else our fault and 500."""
+    if database_is_away(error):
+        return problem_response(503, Unavailable.code(), Unavailable.title(), "The database does not answer just now.")
+    return problem_response(500, "internal_error", "Internal error", "This is our fault; it has been logged.")
+
+
+AWAY = ("08", "53", "57", "40", "55P03", "25P03", "25P04")
+"""SQLSTATE (classes) after which the same request may go through: connection, resources, shutdown and cancellation,
+deadlock and serialisation, lock and transaction timeouts (PostgreSQL, appendix A)."""
+
+
+def database_is_away(error: BaseException | None) -> bool:
+    """Whether an error says that the database could not answer, rather than that it refused what was asked."""
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or database_is_away(error.orig)
+    state = getattr(error, "sqlstate", None)
+    if isinstance(state, str):
+        return state.startswith(AWAY)
+    if isinstance(error, asyncpg.InterfaceError) or type(error).__name__ == "InterfaceError":
+        return "closed" in str(error)
+    return isinstance(error, PoolTimeout | ConnectionError | TimeoutError | asyncpg.PostgresConnectionError)
+
+
+class BodyLimit:
+    """Refuses bodies over `largest` bytes, except under the paths in `streamed`, whose routes read piece by piece."""
+
+    def __init__(self, app: ASGIApp, *, largest: int, streamed: Sequence[str] = ()) -> None:
+        self.app = app
+        self.largest = largest
+        self.streamed = tuple(streamed)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with its body counted."""
+        if scope["type"] != "http" or (self.streamed and scope["path"].startswith(self.streamed)):
+            return await self.app(scope, receive, send)
+        declared = next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
+        taken = 0
+
+        async def receive_limited() -> Message:
+            nonlocal taken
+            message = await receive() if declared <= self.largest else None
+            taken += len(message.get("body", b"")) if message else declared
+            if taken > self.largest or message is None:
+                raise HTTPException(413, f"A body may have {self.largest} bytes.")
+            return message
+
+        await self.app(scope, receive_limited, send)
+
+
+RENDERERS: dict[Any, Any] = {
+    Problem: render_problem,
+    HTTPException: render_http_exception,
+    RequestValidationError: render_invalid_request,
+}
+"""For `exception_handlers=` of an app. The rest, unnamed, reaches `telemetry.Edge` and `unexpected`."""

@@ -1,0 +1,29 @@
+"""Settings that every service has. Each reads its own under a prefix, and the common ones under `SHUKE_`."""
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ServiceSettings(BaseSettings):
+    """A service declares `class Settings(ServiceSettings, env_prefix="CUSTOMERS_")`."""
+
+    model_config = SettingsConfigDict(use_attribute_docstrings=True, populate_by_name=True, extra="ignore")
+
+    database_url: str
+    """`postgresql+asyncpg://user:password@host:port/name`: the service's own database."""
+    pool_size: int = 10
+    """Connections of this process to its database."""
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = 0
+    """Port to listen on; 0 takes a free one."""
+    max_body_bytes: int = 10_000_000
+    """Largest request body, except where a route streams."""
+    internal_secret: SecretStr = Field(validation_alias="SHUKE_INTERNAL_SECRET")
+    """Signs who is asking between the gateway and the services; at least 32 random characters."""
+    bus_url: str = Field("log://", validation_alias="SHUKE_BUS_URL")
+    """`log://` (the event log in PostgreSQL) or `kafka://host:port,host:port`."""
+    time_zone: str = Field("UTC", validation_alias="SHUKE_TIME_ZONE")
+    """IANA name of the installation's time zone: what a local day is."""
+    log_level: str = Field("INFO", validation_alias="SHUKE_LOG_LEVEL")
+    """`DEBUG`, `INFO`, `WARNING` or `ERROR`."""

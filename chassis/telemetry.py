@@ -1,0 +1,146 @@
+"""What can be seen from outside: JSON log lines, metrics, and the request id and traceparent that connect them."""
+
+import logging
+import re
+import secrets
+import sys
+import time
+from typing import Any
+
+import msgspec
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bound_contextvars, get_contextvars, merge_contextvars
+
+from chassis.ids import uuid7
+
+log = structlog.get_logger()
+
+REQUESTS = Histogram(
+    "shuke_http_request_seconds",
+    "Time from the first to the last byte of a request.",
+    ("service", "operation", "status"),
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
+)
+BATCHES = Histogram("shuke_batch_seconds", "Time of one transaction over a batch of events.", ("consumer", "topic"))
+OUTBOX_AGE = Gauge("shuke_outbox_oldest_seconds", "Age of the oldest event not yet numbered.", ("service",))
+TASK_DEATHS = Counter("shuke_task_deaths_total", "Background tasks that ended although they must not.", ("task",))
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def configure_logging(level: str = "INFO") -> None:
+    """One JSON object per line on stderr, for our own lines and those of libraries."""
+    shared: list[Any] = [
+        merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.processors.JSONRenderer(_json)],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(_json),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level]))
+
+
+def _json(value: Any, default: Any = repr, **_: Any) -> str:
+    return msgspec.json.encode(value, enc_hook=default).decode()
+
+
+def request_id() -> str | None:
+    """The id of the request being answered in this context."""
+    return get_contextvars().get("request_id")
+
+
+def traceparent() -> str | None:
+    """Where this context stands in a trace (W3C Trace Context)."""
+    return get_contextvars().get("traceparent")
+
+
+class Edge:
+    """The outermost layer of an app: ids in and out, one log line and one measurement per request, no exception out.
+
+    `failure` renders what nobody expected.
+    """
+
+    def __init__(self, app: ASGIApp, *, service: str, failure: Any) -> None:
+        self.app = app
+        self.service = service
+        self.failure = failure
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        headers = Headers(scope=scope)
+        id = _accepted(_REQUEST_ID, headers.get("x-request-id")) or uuid7().hex
+        parent = _accepted(_TRACEPARENT, headers.get("traceparent"))
+        # The same trace goes on under a span of ours; without one it starts here, marked as not sampled.
+        trace, flags = (parent[3:35], parent[53:]) if parent else (secrets.token_hex(16), "00")
+        span = f"00-{trace}-{secrets.token_hex(8)}-{flags}"
+        with bound_contextvars(request_id=id, traceparent=span):
+            await self._answer(scope, receive, send, id, span)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, id: str, span: str) -> None:
+        started = time.perf_counter()
+        status = 0
+
+        async def send_marked(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                marked = MutableHeaders(raw=message.setdefault("headers", []))
+                marked["x-request-id"] = id
+                marked["traceparent"] = span
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_marked)
+        except ClientDisconnect:
+            status = status or 499
+        except Exception as error:
+            log.exception("request failed", path=scope["path"])
+            if status:
+                # Half an answer is out: only a broken connection tells the caller.
+                raise
+            await self.failure(Request(scope), error)(scope, receive, send_marked)
+        finally:
+            taken = time.perf_counter() - started
+            operation = getattr(scope.get("endpoint"), "__name__", "none")
+            REQUESTS.labels(self.service, operation, str(status)).observe(taken)
+            if operation not in QUIET:
+                log.info(
+                    "request",
+                    service=self.service,
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=status,
+                    ms=round(taken * 1000, 2),
+                )
+
+
+QUIET = frozenset({"healthz", "readyz", "metrics"})
+"""Operations that a supervisor calls all the time: measured, not logged."""
+
+
+def _accepted(pattern: re.Pattern[str], value: str | None) -> str | None:
+    return value if value is not None and pattern.fullmatch(value) else None
