@@ -164,7 +164,9 @@ class Sink:
                 outcomes.append(False)
                 failed = outcomes.count(False)
                 if len(outcomes) == FAILING_WINDOW and failed > FAILING_SHARE * FAILING_WINDOW:
-                    reason = f"{failed} of the last {FAILING_WINDOW} records failed, this one with {type(error).__name__}"
+                    reason = (
+                        f"{failed} of the last {FAILING_WINDOW} records failed, this one with {type(error).__name__}"
+                    )
                     return await self._stop(partition, _Stopped(reason, *open_envelope(record.value or b"").place))
                 letter = _DeadLetter(record, type(error).__name__, str(error))
                 return await self._transact(partition, [record], refused=letter)

@@ -62,7 +62,13 @@ def connect(url: str, *, pool_size: int = 10, settings: Mapping[str, str] | None
         pool_timeout=10,
         connect_args={
             "timeout": 10,
-            "server_settings": {"application_name": "shuke", "timezone": "UTC", "jit": "off", **KEEPALIVE, **(settings or {})},
+            "server_settings": {
+                "application_name": "shuke",
+                "timezone": "UTC",
+                "jit": "off",
+                **KEEPALIVE,
+                **(settings or {}),
+            },
         },
     )
     return Database(engine, url)

@@ -142,7 +142,7 @@ class _Claims(ConsumerRebalanceListener):  # type: ignore[misc]
             while partition in self._kafka.assignment():
                 try:
                     offset = await self._sink.claim(TopicPartition(partition.topic, partition.partition))
-                except Exception as error:  # noqa: BLE001 - whatever it was, the partition stays paused until claimed
+                except Exception as error:
                     log.warning("claim failed", topic=partition.topic, partition=partition.partition, error=str(error))
                     await asyncio.sleep(0.5)
                     continue

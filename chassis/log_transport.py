@@ -80,7 +80,7 @@ class LogTransport:
                     members = await (await driver(session)).fetch(_BEAT, consumer, self._member, MEMBER_TIMEOUT_S)
                 names = sorted({self._member, *(row["member"] for row in members)})
                 share.settle(names.index(self._member), len(names))
-            except Exception as error:  # noqa: BLE001 - the fence keeps a worker without a share harmless
+            except Exception as error:
                 log.warning("no word from the other members", error=str(error))
             await asyncio.sleep(BEAT_S)
 
@@ -90,7 +90,7 @@ class LogTransport:
                 await (await driver(session)).execute(
                     "DELETE FROM consumer_member WHERE consumer = $1 AND member = $2", consumer, self._member
                 )
-        except Exception as error:  # noqa: BLE001 - the others notice after the time-out
+        except Exception as error:
             log.warning("left without saying so", error=str(error))
 
 
@@ -173,7 +173,9 @@ class _Reader:
                 Record(
                     offset_of(row["epoch"], row["seq"]),
                     row["key"],
-                    None if row["payload"] is None else finish(row["payload"], row["recorded_at"], row["epoch"], row["seq"]),
+                    None
+                    if row["payload"] is None
+                    else finish(row["payload"], row["recorded_at"], row["epoch"], row["seq"]),
                 )
                 for row in rows
             ]

@@ -134,7 +134,8 @@ async def _have_log_partition(connection: "asyncpg.Connection[asyncpg.Record]", 
     name = f"event_log_{monday:%Y_%m_%d}"
     if await connection.fetchval("SELECT to_regclass($1) IS NULL", name):
         await connection.execute(
-            f"CREATE TABLE {name} PARTITION OF event_log FOR VALUES FROM ('{monday}') TO ('{monday + timedelta(days=7)}')"
+            f"CREATE TABLE {name} PARTITION OF event_log"
+            f" FOR VALUES FROM ('{monday}') TO ('{monday + timedelta(days=7)}')"
         )
 
 

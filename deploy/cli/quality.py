@@ -1,0 +1,31 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import typer
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+
+CHECKS = (
+    ("ruff", "check", "."),
+    ("ruff", "format", "--check", "."),
+    ("mypy", "."),
+    ("lint-imports",),
+)
+
+
+def check() -> None:
+    """Lint, check the format, the types and who imports whom. Ends 1 at the first that fails."""
+    for program, *arguments in CHECKS:
+        typer.echo(f"· {program} {' '.join(arguments)}")
+        if subprocess.run([str(BIN / program), *arguments], cwd=ROOT, check=False).returncode:
+            raise typer.Exit(1)
+
+
+def test(context: typer.Context) -> None:
+    """Run all checks and all tests, as CI does. Arguments go to pytest; with arguments the checks are left out."""
+    if not context.args:
+        check()
+    done = subprocess.run([str(BIN / "python"), "-m", "pytest", *context.args], cwd=ROOT, check=False)
+    raise typer.Exit(done.returncode)

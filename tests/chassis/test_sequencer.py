@@ -1,0 +1,123 @@
+import asyncio
+from collections.abc import Callable
+from typing import TypeAlias
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+from aiokafka.partitioner import murmur2
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chassis import outbox, sequencer
+from chassis.clock import now
+from chassis.db import Database, plain_url
+from contracts.customers import PurchaseCompleted
+from contracts.event import Event
+from contracts.topics import Topic
+
+Purchase = Callable[..., PurchaseCompleted]
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+async def log_of(connection: Connection) -> list[asyncpg.Record]:
+    return await connection.fetch("SELECT * FROM event_log ORDER BY topic, partition, epoch, seq")
+
+
+async def test_an_event_is_in_the_log_if_and_only_if_its_transaction_committed(
+    database: Database, connection: Connection, purchase: Purchase
+) -> None:
+    async with database.transaction() as session:
+        (kept,) = outbox.append(session, purchase())
+
+    async def fail() -> None:
+        async with database.transaction() as session:
+            outbox.append(session, purchase())
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    assert await sequencer.number(connection) == 1
+    assert [row["event_id"] for row in await log_of(connection)] == [kept]
+    assert database.wake.is_set()
+
+
+async def test_events_of_one_key_keep_their_order_under_twenty_writers(database: Database, purchase: Purchase) -> None:
+    keys = [uuid4() for _ in range(5)]
+    written: dict[UUID, list[UUID]] = {key: [] for key in keys}
+    locks = {key: asyncio.Lock() for key in keys}
+
+    async def writer(number: int) -> None:
+        for turn in range(20):
+            key = keys[(number + turn) % 5]
+            async with locks[key], database.transaction() as session:
+                written[key] += outbox.append(session, purchase(key))
+
+    numbering = asyncio.create_task(sequencer.run(database))
+    second = asyncio.create_task(sequencer.run(database))
+    await asyncio.gather(*(writer(number) for number in range(20)))
+    connection = await asyncpg.connect(plain_url(database.url))
+    while await connection.fetchval("SELECT count(*) FROM event_log") < 400:
+        await asyncio.sleep(0.02)
+    rows = await log_of(connection)
+    connection.terminate()
+    for task in (numbering, second):
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    for key in keys:
+        assert [row["event_id"] for row in rows if row["key"] == str(key)] == written[key]
+    for partition in {row["partition"] for row in rows}:
+        seqs = [row["seq"] for row in rows if row["partition"] == partition]
+        assert seqs == list(range(1, len(seqs) + 1))
+
+
+async def test_an_empty_run_says_how_far_the_log_is_complete(database: Database, connection: Connection) -> None:
+    before = now()
+    assert await sequencer.number(connection) == 0
+    assert await connection.fetchval("SELECT sequenced_until FROM sequencing") >= before
+
+
+async def test_a_full_run_does_not_claim_to_be_complete(
+    database: Database, connection: Connection, purchase: Purchase
+) -> None:
+    async with database.transaction() as session:
+        outbox.append(session, purchase(), purchase())
+    await sequencer.number(connection, limit=1)
+    unmoved = await connection.fetchval("SELECT sequenced_until FROM sequencing")
+    await sequencer.number(connection, limit=2)
+    assert await connection.fetchval("SELECT sequenced_until FROM sequencing") > unmoved
+
+
+async def test_recorded_time_never_goes_back(
+    database: Database, connection: Connection, purchase: Purchase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for offset in ("0", "-3600"):
+        monkeypatch.setenv("SHUKE_CLOCK_OFFSET", offset)
+        async with database.transaction() as session:
+            outbox.append(session, purchase())
+        await sequencer.number(connection)
+    first, second = sorted(row["recorded_at"] for row in await log_of(connection))
+    assert second >= first
+
+
+async def test_a_second_sequencer_finds_nothing_and_rests(database: Database, connection: Connection) -> None:
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock(hashtext('sequencer'))")
+        other = await asyncpg.connect(plain_url(database.url))
+        assert await sequencer.number(other) is None
+        other.terminate()
+
+
+async def test_an_undeclared_topic_is_refused_when_the_row_is_written(database: Database, purchase: Purchase) -> None:
+    class Stray(Event, type="test.stray.v1", topic=Topic("test.stray.events.v1")):
+        """An event of nobody."""
+
+    async with database.transaction() as session:
+        with pytest.raises(outbox.UnpublishableEvent):
+            outbox.append(session, Stray(subject=uuid4(), occurred_at=now()))
+
+
+@given(st.text(max_size=60))
+def test_a_key_has_the_partition_that_kafka_clients_give_it(key: str) -> None:
+    assert sequencer.partition_of(key, 24) == (murmur2(key.encode()) & 0x7FFFFFFF) % 24
