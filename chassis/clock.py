@@ -15,4 +15,9 @@ def now() -> datetime:
     """
     present = datetime.now(UTC)
     ahead = os.environ.get("SHUKE_CLOCK_OFFSET")
-    return present + _DURATION.validate_python(ahead) if ahead else present
+    if not ahead:
+        return present
+    try:
+        return present + timedelta(seconds=float(ahead))
+    except ValueError:
+        return present + _DURATION.validate_python(ahead)

@@ -92,7 +92,7 @@ async def run(
     source_urls: Mapping[str, str],
 ) -> Never:
     """Consume topics under a consumer name until cancelled. `source_urls` serve to fill gaps from the log."""
-    return await transport.run(name, topics, Sink(name, database, handler, source_urls))
+    await transport.run(name, topics, Sink(name, database, handler, source_urls))
 
 
 class Sink:

@@ -23,7 +23,7 @@ CREATE TABLE sequencing (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     sequenced_until timestamptz NOT NULL
 );
-INSERT INTO sequencing (sequenced_until) VALUES ('-infinity');
+INSERT INTO sequencing (sequenced_until) VALUES ('epoch');
 
 CREATE TABLE event_log (
     topic text NOT NULL,

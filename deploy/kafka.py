@@ -14,7 +14,7 @@ from deploy.postgres import free_port
 from deploy.process import Process
 
 VERSION = "4.3.1"
-# kafka-clients by name: without it the resolver takes an older one from a BOM, and the broker dies with NoSuchMethodError.
+# kafka-clients by name: without it the resolver takes an older one, and the broker dies with NoSuchMethodError.
 JARS = "+".join(
     (
         f"org.apache.kafka:kafka_2.13:{VERSION}",
