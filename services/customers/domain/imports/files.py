@@ -1,0 +1,172 @@
+"""From the bytes of a file to its table: compression, sheets, encoding, delimiter and header."""
+
+import codecs
+import csv
+import gzip
+import io
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from itertools import chain
+from typing import IO, cast
+
+from python_calamine import CalamineError, CalamineWorkbook
+
+from contracts.problems import Invalid, Problem
+
+MAX_BYTES = 4 << 30
+"""The most that a file may hold once it is unpacked."""
+MAX_SHEET_BYTES = 512 << 20
+"""The same for a spreadsheet, which cannot be read in pieces."""
+HEAD_BYTES = 64 << 10
+PIECE_BYTES = 1 << 20
+
+
+class NotATable(Invalid):
+    """The file is no CSV, gzipped CSV or spreadsheet with a header row."""
+
+
+class FileTooLarge(Problem):
+    """The file holds more than an import takes."""
+
+    status = 413
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The columns of a file and its rows, to be read once. Its first row, the header, has the number 1."""
+
+    columns: tuple[str, ...]
+    rows: Iterator[tuple[int, list[str]]]
+    notes: tuple[str, ...] = ()
+    """What was decided about the file and might surprise."""
+
+
+def table_of(file: IO[bytes]) -> Table:
+    """The table in a file that can be read twice. Raises `NotATable` or `FileTooLarge`, also while rows are read."""
+    magic = file.read(8)
+    file.seek(0)
+    if magic.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        return _sheet(file)
+    try:
+        return _text(cast(IO[bytes], gzip.GzipFile(fileobj=file)) if magic.startswith(b"\x1f\x8b") else file)
+    except (EOFError, OSError) as error:
+        raise NotATable("The compressed file is broken or cut short.") from error
+
+
+def _text(file: IO[bytes]) -> Table:
+    head = file.read(HEAD_BYTES)
+    if not head.strip():
+        raise NotATable("The file is empty.")
+    encoding = _encoding(head, file)
+    file.seek(0)
+    told = (f"The file is read as {encoding}: it is not UTF-8.",) if encoding == "cp1252" else ()
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    delimiter = _delimiter(decoder.decode(head))
+    text = io.TextIOWrapper(file, encoding, errors="replace", newline="")
+    reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True)
+    return _headed(_numbered(reader, text), told)
+
+
+def _encoding(head: bytes, file: IO[bytes]) -> str:
+    """UTF-16 by its mark or its zero bytes, UTF-8 where the whole file is, Windows-1252 otherwise."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    zeros = head[::2].count(0), head[1::2].count(0)
+    if max(zeros) * 4 > len(head):
+        return "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"
+    if b"\0" in head:
+        raise NotATable("The file is neither text nor a spreadsheet.")
+    decoder, size, piece, utf8 = codecs.getincrementaldecoder("utf-8")(), 0, head, True
+    while piece:
+        size += len(piece)
+        if size > MAX_BYTES:
+            raise FileTooLarge(f"An import takes at most {MAX_BYTES >> 30} GiB.")
+        try:
+            decoder.decode(piece)
+        except UnicodeDecodeError:
+            utf8 = False
+            decoder.reset()
+        piece = file.read(PIECE_BYTES)
+    try:
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        utf8 = False
+    return "utf-8-sig" if utf8 else "cp1252"
+
+
+def _delimiter(head: str) -> str:
+    """The mark that cuts the first rows into the most equal rows of more than one cell."""
+    lines = head.lstrip("\ufeff").splitlines()[:100]
+    lines = lines[:-1] if len(lines) > 2 else lines
+
+    def agreement(delimiter: str) -> tuple[int, int]:
+        widths = Counter(len(row) for row in csv.reader(lines, delimiter=delimiter) if len(row) > 1)
+        return max(((count, width) for width, count in widths.items()), default=(0, 0))
+
+    return max(",;\t|", key=agreement)
+
+
+def _numbered(reader: Iterator[list[str]], text: io.TextIOBase) -> Iterator[list[str]]:
+    """The rows of a CSV, until one cannot be read."""
+    count = 0
+    try:
+        for row in reader:
+            count += 1
+            yield row
+    except csv.Error as error:
+        raise NotATable(f"Row {count + 1} cannot be read; a quote may not be closed.") from error
+    except (EOFError, OSError) as error:
+        raise NotATable(f"The compressed file is cut short after row {count}.") from error
+    finally:
+        text.detach()
+
+
+def _sheet(file: IO[bytes]) -> Table:
+    try:
+        if zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as parts:
+                if sum(part.file_size for part in parts.infolist()) > MAX_SHEET_BYTES:
+                    raise FileTooLarge(f"A spreadsheet may hold {MAX_SHEET_BYTES >> 20} MiB; save it as CSV.")
+        file.seek(0)
+        book = CalamineWorkbook.from_filelike(file)
+        rows = book.get_sheet_by_index(0).iter_rows()
+    except (CalamineError, zipfile.BadZipFile, IndexError) as error:
+        raise NotATable("The spreadsheet cannot be read.") from error
+    names = book.sheet_names
+    told = (f"The sheet {names[0]!r} is read, the first of {len(names)}.",) if len(names) > 1 else ()
+    return _headed(([_cell(cell) for cell in row] for row in rows), told)
+
+
+def _cell(cell: object) -> str:
+    """A cell as text. Excel keeps 15 significant digits of a number, so these are what was entered."""
+    match cell:
+        case bool():
+            return str(cell).lower()
+        case float():
+            return f"{cell:.15g}"
+        case datetime():
+            return cell.isoformat(sep=" ")
+        case date() | time() | timedelta():
+            return str(cell)
+        case _:
+            return str(cell)
+
+
+def _headed(rows: Iterator[list[str]], told: tuple[str, ...]) -> Table:
+    """The first row that holds something is the header; empty rows after it are passed over."""
+    numbered = enumerate(rows, 1)
+    header = next(((number, row) for number, row in numbered if any(map(str.strip, row))), None)
+    if header is None:
+        raise NotATable("The file is empty.")
+    columns: list[str] = []
+    for position, name in enumerate(header[1], 1):
+        name = name.strip() or f"column {position}"
+        columns.append(name if name not in columns else f"{name} ({position})")
+    first = next(((number, row) for number, row in numbered if any(row)), None)
+    if first is None:
+        raise NotATable("The file has a header and no rows.")
+    rest = ((number, row) for number, row in numbered if any(row))
+    return Table(tuple(columns), chain([first], rest), told)

@@ -1,0 +1,48 @@
+"""Why a row of a file is not taken."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """What is wrong with a row, as told in the file of rejects."""
+
+    NO_PARTY = "no_party"
+    """Nobody is named; such a row creates nobody."""
+    BAD_PARTY = "bad_party"
+    """The party's id is longer than 200 characters or holds control characters."""
+    NO_DATE = "no_date"
+    BAD_DATE = "bad_date"
+    AMBIGUOUS_DATE = "ambiguous_date"
+    """Day and month could be swapped, and the file does not decide it."""
+    FUTURE_DATE = "future_date"
+    """More than 24 hours ahead."""
+    BAD_AMOUNT = "bad_amount"
+    AMBIGUOUS_AMOUNT = "ambiguous_amount"
+    """The mark could separate thousands or decimals, and the file writes both."""
+    TOO_MANY_DECIMALS = "too_many_decimals"
+    """More decimals than the currency has; nothing is rounded."""
+    NEGATIVE_AMOUNT = "negative_amount"
+    """A purchase below zero; returns are imported as returns."""
+    BAD_CURRENCY = "bad_currency"
+    """Not a currency of ISO 4217."""
+    OTHER_CURRENCY = "other_currency"
+    """The amount is written in another currency than the row says."""
+    BAD_ORDER_ID = "bad_order_id"
+    """Longer than 200 characters, with control characters, or missing where others have one."""
+    TOO_MANY_CELLS = "too_many_cells"
+    """More cells than columns: a mark inside a text that is not quoted, mostly."""
+    LINES_DISAGREE = "lines_disagree"
+    """The lines of one order name several parties or currencies, or one line twice with other content."""
+    ORDER_INCOMPLETE = "order_incomplete"
+    """Another line of the same order is rejected, and a part of an order would be a wrong amount."""
+    CONFLICT = "conflict"
+    """The same id was recorded before with other content; `correct` puts that right."""
+
+
+class Unreadable(Exception):
+    """A cell that cannot be read; the detail never repeats what it holds."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail

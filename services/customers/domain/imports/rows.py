@@ -1,0 +1,195 @@
+"""From the cells of a row to what happened, or to the reason why it is not taken."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+from hashlib import sha256
+from zoneinfo import ZoneInfo
+
+from contracts.money import MINOR_DIGITS
+from contracts.problems import Invalid
+from services.customers.domain.imports.amounts import DecimalMark, decimal_mark, minor_units
+from services.customers.domain.imports.dates import DateHabits, DateOrder, instant
+from services.customers.domain.imports.fields import Field, Kind
+from services.customers.domain.imports.reasons import Reason, Unreadable
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class AmbiguousDates(Invalid):
+    """Every date of the file could have day and month swapped, or some say one order and some the other."""
+
+
+class UnknownTimeZone(Invalid):
+    """No time zone has this name."""
+
+
+class UnknownCurrency(Invalid):
+    """No currency has this code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How the rows of one file are read."""
+
+    kind: Kind
+    positions: Mapping[Field, int]
+    """Where each field stands in a row."""
+    width: int
+    currency: str
+    """The currency of rows that name none."""
+    times: tzinfo
+    """The zone of times without an offset."""
+    days: tzinfo
+    """The zone of the installation's days."""
+    order: DateOrder | None = None
+    days_only: bool = False
+    mark: DecimalMark | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A purchase or a return as a row tells it; the amount of a return is positive."""
+
+    row: int
+    party: str
+    occurred_at: datetime
+    amount_minor: int
+    currency: str
+    order_id: str | None = None
+    channel: str | None = None
+    product: str | None = None
+    line: str | None = None
+    original_order_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A row that is not taken."""
+
+    row: int
+    reason: Reason
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class Survey:
+    """What all rows of a file say together; only then can one of them be read."""
+
+    positions: Mapping[Field, int]
+    rows: int = 0
+    without_amount: int = 0
+    dates: DateHabits = field(default_factory=DateHabits)
+    marks: set[DecimalMark] = field(default_factory=set)
+
+    def add(self, rows: Iterable[Sequence[str]]) -> None:
+        """Look at some more rows."""
+        at, amount = self.positions[Field.OCCURRED_AT], self.positions.get(Field.AMOUNT)
+        for row in rows:
+            self.rows += 1
+            if len(row) > at:
+                self.dates = self.dates.seen(row[at].strip())
+            if amount is not None:
+                text = row[amount].strip() if len(row) > amount else ""
+                self.without_amount += not text
+                if mark := decimal_mark((text,)):
+                    self.marks.add(mark)
+
+    @property
+    def mark(self) -> DecimalMark | None:
+        """The decimal mark of the file, where its amounts show one."""
+        return DecimalMark.EITHER if len(self.marks) > 1 else next(iter(self.marks), None)
+
+
+def date_order(habits: DateHabits, said: DateOrder | None) -> DateOrder | None:
+    """Whether days or months come first. Raises `AmbiguousDates` where the file does not decide and nobody said."""
+    order = said or habits.order
+    if order is None and (habits.open or habits.day_first):
+        raise AmbiguousDates(
+            "Day and month cannot be told apart in this file. Say dates=dmy where the day comes first, or dates=mdy.",
+            allowed=list(DateOrder),
+        )
+    return order
+
+
+def zone(name: str) -> ZoneInfo:
+    """The time zone of an IANA name."""
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError):
+        raise UnknownTimeZone(f"There is no time zone {name[:64]!r}; names are like Europe/Berlin.") from None
+
+
+def currency_code(text: str) -> str:
+    """A currency of ISO 4217 as it is written there."""
+    if (code := text.strip().upper()) not in MINOR_DIGITS:
+        raise UnknownCurrency("This is not a currency of ISO 4217; codes are like EUR.")
+    return code
+
+
+def read(plan: Plan, row: int, cells: Sequence[str], *, latest: datetime) -> Entry | Refusal:
+    """What a row says happened, up to `latest`, or why it is not taken."""
+    try:
+        return _entry(plan, row, cells, latest)
+    except Unreadable as unreadable:
+        return Refusal(row, unreadable.reason, unreadable.detail)
+
+
+def _entry(plan: Plan, row: int, cells: Sequence[str], latest: datetime) -> Entry:
+    if len(cells) > plan.width and any(cells[plan.width :]):
+        raise Unreadable(Reason.TOO_MANY_CELLS, f"The file has {plan.width} columns.")
+    given = {field: cells[at].strip() for field, at in plan.positions.items() if at < len(cells)}
+    party = given.get(Field.PARTY)
+    if not party:
+        raise Unreadable(Reason.NO_PARTY)
+    _check_id(party, Reason.BAD_PARTY)
+    when = given.get(Field.OCCURRED_AT)
+    if not when:
+        raise Unreadable(Reason.NO_DATE)
+    occurred_at = instant(when, order=plan.order, times=plan.times, days=plan.days, days_only=plan.days_only)
+    if occurred_at > latest:
+        raise Unreadable(Reason.FUTURE_DATE, "The date is more than 24 hours ahead.")
+    currency = (given.get(Field.CURRENCY) or plan.currency).upper()
+    if currency not in MINOR_DIGITS:
+        raise Unreadable(Reason.BAD_CURRENCY, "This is not a currency of ISO 4217.")
+    text = given.get(Field.AMOUNT)
+    amount = minor_units(text, currency, plan.mark) if text else 0
+    if plan.kind is Kind.RETURNS:
+        amount = abs(amount)
+    elif amount < 0:
+        raise Unreadable(Reason.NEGATIVE_AMOUNT, "A purchase has no amount below zero; import returns as returns.")
+    order_id = given.get(Field.ORDER_ID)
+    if order_id:
+        _check_id(order_id, Reason.BAD_ORDER_ID)
+    elif Field.ORDER_ID in plan.positions:
+        raise Unreadable(Reason.BAD_ORDER_ID, "The order id is missing.")
+    original = given.get(Field.ORIGINAL_ORDER_ID)
+    if original:
+        _check_id(original, Reason.BAD_ORDER_ID)
+    channel, product = given.get(Field.CHANNEL), given.get(Field.PRODUCT)
+    return Entry(
+        row,
+        unicodedata.normalize("NFC", party),
+        occurred_at,
+        amount,
+        currency,
+        order_id or None,
+        slug(channel) if channel else None,
+        product[:500] if product else None,
+        given.get(Field.LINE),
+        original or None,
+    )
+
+
+def _check_id(text: str, reason: Reason) -> None:
+    if len(text) > 200 or _CONTROL.search(text):
+        raise Unreadable(reason, "An id has at most 200 characters and no control characters.")
+
+
+def slug(text: str) -> str:
+    """A machine name of a channel: `Web Shop` is `web-shop`; one without Latin letters or digits gets a hash."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    name = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:64]
+    return name or f"channel-{sha256(text.encode()).hexdigest()[:8]}"

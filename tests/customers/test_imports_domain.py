@@ -1,0 +1,382 @@
+import gzip
+import io
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+import xlsxwriter
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.money import MINOR_DIGITS
+from services.customers.domain.imports.amounts import DecimalMark, decimal_mark, minor_units
+from services.customers.domain.imports.dates import DateOrder, date_habits, instant
+from services.customers.domain.imports.fields import Field, Kind
+from services.customers.domain.imports.files import NotATable, table_of
+from services.customers.domain.imports.mapping import ColumnMissing, UnknownColumn, UnknownField, mapping_of
+from services.customers.domain.imports.reasons import Reason, Unreadable
+from services.customers.domain.imports.rows import AmbiguousDates, Entry, Plan, Refusal, date_order, read, slug
+
+TAIPEI, BERLIN = ZoneInfo("Asia/Taipei"), ZoneInfo("Europe/Berlin")
+LATEST = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def refused(text: str, currency: str = "EUR", mark: DecimalMark | None = None) -> Reason:
+    with pytest.raises(Unreadable) as caught:
+        minor_units(text, currency, mark)
+    return caught.value.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "minor"),
+    [
+        ("12.5", 1250),
+        ("0", 0),
+        ("1,234.50", 123450),
+        ("1.234,50", 123450),
+        ("1.234.567,8", 123456780),
+        ("1 234,50", 123450),
+        ("1'234.50", 123450),
+        ("€ 12,50", 1250),
+        ("12,50 €", 1250),
+        ("EUR 12.50", 1250),
+        ("12.50eur", 1250),
+        ("NT$1,200", 120000),
+        ("(3.00)", -300),
+        ("-3", -300),
+        ("3.00-", -300),
+        ("−3,00", -300),
+        ("$-3.00", -300),
+        ("12.500", 1250),
+        ("1.2e3", 120000),
+        (".5", 50),
+        ("1,234", 123400),
+        ("90071992547409.91", 2**53 - 1),
+    ],
+)
+def test_amounts_are_read_as_they_are_written(text, minor):
+    assert minor_units(text, "EUR") == minor
+
+
+def test_an_amount_has_at_most_the_decimals_of_its_currency():
+    assert minor_units("1200", "JPY") == 1200
+    assert minor_units("1.234", "KWD") == 1234
+    assert refused("1.5", "JPY") is Reason.TOO_MANY_DECIMALS
+    assert refused("12.345") is Reason.TOO_MANY_DECIMALS
+    assert refused("12.690000000000001") is Reason.TOO_MANY_DECIMALS
+
+
+@pytest.mark.parametrize("text", ["abc", "1,2,3", "1.2.3,4", "12..5", "--3", "1-2", ".", "x12", "9" * 30, "1,23,456"])
+def test_what_is_no_amount_is_refused(text):
+    assert refused(text) is Reason.BAD_AMOUNT
+
+
+def test_an_amount_in_another_currency_is_refused():
+    assert refused("USD 5") is Reason.OTHER_CURRENCY
+    assert refused("€5", "USD") is Reason.OTHER_CURRENCY
+
+
+def test_the_whole_file_decides_what_a_lone_mark_means():
+    assert decimal_mark(["1.234", "7"]) is None
+    assert decimal_mark(["1.234", "1.234,5"]) is DecimalMark.COMMA
+    assert decimal_mark(["1,234.5", "9.99"]) is DecimalMark.POINT
+    assert decimal_mark(["1,5", "1.5"]) is DecimalMark.EITHER
+    assert minor_units("1.234", "EUR", DecimalMark.COMMA) == 123400
+    assert minor_units("12,5", "EUR", DecimalMark.COMMA) == 1250
+    assert refused("1.234", "EUR", DecimalMark.EITHER) is Reason.AMBIGUOUS_AMOUNT
+    assert refused("12,50", "EUR", DecimalMark.POINT) is Reason.BAD_AMOUNT
+    assert refused("1,234", "KWD") is Reason.AMBIGUOUS_AMOUNT
+
+
+@given(st.integers(-(2**53) + 1, 2**53 - 1), st.sampled_from(sorted(MINOR_DIGITS)), st.sampled_from([".,", ",."]))
+def test_every_amount_is_read_exactly_in_both_spellings(minor, currency, marks):
+    digits, (mark, grouping) = MINOR_DIGITS[currency], marks
+    whole, decimals = divmod(abs(minor), 10**digits)
+    text = f"{whole:,}".replace(",", grouping) + (f"{mark}{decimals:0{digits}}" if digits else "")
+    signed = f"({text})" if minor < 0 else text
+    assert minor_units(signed, currency, DecimalMark(mark)) == minor
+
+
+def at(text: str, order: DateOrder | None = None, *, days_only: bool = False) -> datetime:
+    return instant(text, order=order, times=UTC, days=TAIPEI, days_only=days_only)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2011-12-01 08:26:00", "2011-12-01T08:26:00"),
+        ("2011-12-01T08:26:00Z", "2011-12-01T08:26:00"),
+        ("2011-12-01T08:26:00.123456789+08:00", "2011-12-01T00:26:00.123456"),
+        ("2011-12-01 08:26 +0200", "2011-12-01T06:26:00"),
+        ("2019-10-01 00:00:01 UTC", "2019-10-01T00:00:01"),
+        ("01.12.2011 8:26", "2011-12-01T08:26:00"),
+        ("12/25/2011 8:26 PM", "2011-12-25T20:26:00"),
+        ("25/12/11 12:05 am", "2011-12-25T00:05:00"),
+        ("5 Dec 2011 09:00", "2011-12-05T09:00:00"),
+        ("40878.5", "2011-12-01T12:00:00"),
+        ("2011年12月1日 08:26", "2011-12-01T08:26:00"),
+    ],
+)
+def test_times_are_read_as_they_are_written(text, expected):
+    assert at(text) == datetime.fromisoformat(f"{expected}Z")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2011-12-01",
+        "2011/12/1",
+        "20111201",
+        "01.12.2011",
+        "1.12.11",
+        "40878",
+        "Dec 1, 2011",
+        "01-Dec-11",
+        "2011年12月1日",
+    ],
+)
+def test_a_date_without_a_time_is_the_start_of_that_day_of_the_installation(text):
+    assert at(text) == datetime(2011, 12, 1, tzinfo=TAIPEI)
+
+
+@given(
+    st.dates(date(1970, 1, 1), date(2100, 1, 1)),
+    st.sampled_from(["America/Sao_Paulo", "Africa/Cairo", "Asia/Taipei", "Pacific/Apia", "Asia/Beirut"]),
+)
+def test_a_date_falls_on_its_day_in_the_zone_of_the_installation(day, name):
+    days = ZoneInfo(name)
+    if (name, day) == ("Pacific/Apia", date(2011, 12, 30)):
+        return  # Samoa skipped it.
+    assert instant(day.isoformat(), order=None, times=UTC, days=days).astimezone(days).date() == day
+
+
+@pytest.mark.parametrize("text", ["", "soon", "2011-13-01", "30/02/2011", "2011-12-01 25:00", "1850-01-01", "123456"])
+def test_what_is_no_date_is_refused(text):
+    with pytest.raises(Unreadable) as caught:
+        at(text)
+    assert caught.value.reason is Reason.BAD_DATE
+
+
+def test_the_whole_file_decides_whether_days_or_months_come_first():
+    assert date_order(date_habits(["01/12/2011", "25/12/2011"]), None) is DateOrder.DAY_FIRST
+    assert date_order(date_habits(["01/12/2011", "12/25/2011"]), None) is DateOrder.MONTH_FIRST
+    assert date_order(date_habits(["05/05/2011", "2011-01-02"]), None) is None
+    with pytest.raises(AmbiguousDates, match="dates=dmy"):
+        date_order(date_habits(["01/12/2011", "02/12/2011"]), None)
+    with pytest.raises(AmbiguousDates):
+        date_order(date_habits(["13/12/2011", "12/13/2011"]), None)
+    assert date_order(date_habits(["01/12/2011"]), DateOrder.DAY_FIRST) is DateOrder.DAY_FIRST
+    assert at("01/12/2011", DateOrder.DAY_FIRST) == datetime(2011, 12, 1, tzinfo=TAIPEI)
+
+
+def test_times_that_are_all_midnight_are_days():
+    assert date_habits(["2011-12-01 00:00:00", "2011-12-02 00:00"]).midnights_only
+    assert not date_habits(["2011-12-01 00:00:00", "2011-12-02 00:01"]).midnights_only
+    assert at("2011-12-01 00:00:00", days_only=True) == datetime(2011, 12, 1, tzinfo=TAIPEI)
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns", "row", "expected"),
+    [
+        (
+            Kind.PURCHASES,
+            "customer_id,master_id,order_id,ts,qty,amount",
+            "1,4,1,1997-01-01,2,29.33",
+            "party=customer_id order_id=order_id occurred_at=ts amount=amount",
+        ),
+        (
+            Kind.PURCHASES,
+            "customer_id,order_id,ts,amount,lines,store_id,coupon",
+            "900,31198570044,2017-01-01 11:53:26,0.5,1,330,0.0",
+            "party=customer_id order_id=order_id occurred_at=ts amount=amount",
+        ),
+        (
+            Kind.PURCHASES,
+            "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country",
+            "536365,85123A,HEART,6,12/1/2010 8:26,2.55,17850,United Kingdom",
+            "party=CustomerID order_id=InvoiceNo occurred_at=InvoiceDate product=StockCode",
+        ),
+        (
+            Kind.PURCHASES,
+            "household_id,store_id,basket_id,product_id,quantity,sales_value,transaction_timestamp",
+            "900,330,31198570044,1095275,1,0.5,2017-01-01 11:53:26",
+            "party=household_id order_id=basket_id occurred_at=transaction_timestamp amount=sales_value "
+            "product=product_id",
+        ),
+        (
+            Kind.PURCHASES,
+            "訂單編號,客戶編號,客戶姓名,訂單日期,金額,幣別,通路",
+            "A1,C1,王,2024/03/01,1200,TWD,門市",
+            "party=客戶編號 order_id=訂單編號 occurred_at=訂單日期 amount=金額 currency=幣別 channel=通路",
+        ),
+        (
+            Kind.PURCHASES,
+            "Client Name,Client No.,Invoice Date,Invoice,Total Price,Currency,Sales Channel,SKU",
+            'Ann,7,2024-03-01,R1,"1,200.00",USD,Web Shop,S1',
+            "party=Client No. order_id=Invoice occurred_at=Invoice Date amount=Total Price currency=Currency "
+            "channel=Sales Channel product=SKU",
+        ),
+        (
+            Kind.RETURNS,
+            "return_id,order_id,customer,return_date,refund_amount",
+            "r1,o1,c1,2024-03-01,-5",
+            "party=customer order_id=return_id occurred_at=return_date amount=refund_amount original_order_id=order_id",
+        ),
+        (
+            Kind.RETURNS,
+            "customer_id,original_order_id,date,amount",
+            "c1,o1,2024-03-01,5",
+            "party=customer_id occurred_at=date amount=amount original_order_id=original_order_id",
+        ),
+        (
+            Kind.PURCHASES,
+            "party,order_id,occurred_at,amount,currency,channel,product,line",
+            "c1,o1,2024-03-01,5,EUR,web,p,1",
+            "party=party order_id=order_id occurred_at=occurred_at amount=amount currency=currency channel=channel "
+            "product=product",
+        ),
+    ],
+)
+def test_the_mapping_is_guessed_from_names_and_values(kind, columns, row, expected):
+    table = table_of(io.BytesIO(f"{columns}\n{row}\n".encode()))
+    mapping = mapping_of(kind, table.columns, [cells for _, cells in table.rows], {})
+    assert " ".join(f"{field}={column}" for field, column in mapping.items()) == expected
+
+
+def test_a_column_whose_values_do_not_fit_is_not_guessed():
+    with pytest.raises(ColumnMissing) as caught:
+        mapping_of(Kind.PURCHASES, ["customer", "date"], [["1", "n/a"]], {})
+    assert caught.value.extensions == {"field": "occurred_at", "columns": ["customer", "date"]}
+
+
+def test_what_was_said_goes_before_what_is_guessed():
+    columns, sample = ["customer_id", "master_id", "date", "amount"], [["1", "4", "1997-01-01", "2"]]
+    mapping = mapping_of(Kind.PURCHASES, columns, sample, {"party": "Master ID", "amount": ""})
+    assert mapping == {Field.PARTY: "master_id", Field.OCCURRED_AT: "date"}
+
+
+def test_a_wrong_name_is_answered_with_those_that_exist():
+    with pytest.raises(UnknownColumn) as column:
+        mapping_of(Kind.PURCHASES, ["a", "b"], [], {"party": "c"})
+    with pytest.raises(UnknownField) as field:
+        mapping_of(Kind.PURCHASES, ["a", "b"], [], {"original_order_id": "a"})
+    assert column.value.extensions == {"columns": ["a", "b"]}
+    assert "party" in field.value.extensions["fields"]
+
+
+def cells(content: bytes) -> tuple[tuple[str, ...], list[tuple[int, list[str]]]]:
+    table = table_of(io.BytesIO(content))
+    return table.columns, list(table.rows)
+
+
+PLAIN = 'customer,date,note\nGrüße,2024-01-01,x\n\n客,2024-01-02,"a\nb"\n'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        PLAIN.encode(),
+        PLAIN.encode("utf-8-sig"),
+        PLAIN.encode("utf-16"),
+        PLAIN.encode("utf-16-le"),
+        gzip.compress(PLAIN.encode()),
+        PLAIN.replace(",", ";").encode(),
+        PLAIN.replace(",", "\t").replace("\n", "\r\n").replace("a\r\nb", "a\nb").encode(),
+    ],
+)
+def test_every_spelling_of_a_table_is_the_same_table(content):
+    assert cells(content) == (
+        ("customer", "date", "note"),
+        [(2, ["Grüße", "2024-01-01", "x"]), (4, ["客", "2024-01-02", "a\nb"])],
+    )
+
+
+def test_a_file_that_is_not_utf_8_is_read_as_windows_1252_and_that_is_told():
+    table = table_of(
+        io.BytesIO(b"customer,date\n" + b"a,2024-01-01\n" * 20_000 + "Grüße €,2024-01-01\n".encode("cp1252"))
+    )
+    assert list(table.rows)[-1] == (20_002, ["Grüße €", "2024-01-01"])
+    assert table.notes == ("The file is read as cp1252: it is not UTF-8.",)
+
+
+def test_a_sheet_gives_what_was_entered():
+    file = io.BytesIO()
+    with xlsxwriter.Workbook(file, {"default_date_format": "yyyy-mm-dd hh:mm"}) as book:
+        sheet = book.add_worksheet("orders")
+        book.add_worksheet("other")
+        sheet.write_row(0, 0, ["Customer", "Date", "Amount", "Order"])
+        sheet.write_row(1, 0, [17850, datetime(2011, 12, 1, 8, 26), 0.1 + 0.2, "A1"])  # noqa: DTZ001
+        sheet.write_row(2, 0, [17851, datetime(2011, 12, 2), 19.99, 536365])  # noqa: DTZ001
+    table = table_of(io.BytesIO(file.getvalue()))
+    assert table.columns == ("Customer", "Date", "Amount", "Order")
+    assert list(table.rows) == [
+        (2, ["17850", "2011-12-01 08:26:00", "0.3", "A1"]),
+        (3, ["17851", "2011-12-02", "19.99", "536365"]),
+    ]
+    assert table.notes == ("The sheet 'orders' is read, the first of 2.",)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b" \n\n",
+        b"only,a,header\n",
+        b"\x89PNG\r\n\x1a\n\0\0\0",
+        b"PK\x03\x04nothing",
+        gzip.compress(PLAIN.encode() * 1000)[:-200],
+        b'a,b\n1,"' + b"x," * 100_000,
+    ],
+)
+def test_what_is_no_table_is_refused(content):
+    with pytest.raises(NotATable):
+        cells(content)
+
+
+POSITIONS = {Field.PARTY: 0, Field.ORDER_ID: 1, Field.OCCURRED_AT: 2, Field.AMOUNT: 3, Field.CURRENCY: 4}
+
+
+def taken(text: str, kind: Kind = Kind.PURCHASES) -> Entry | Refusal:
+    plan = Plan(kind, POSITIONS, 5, "EUR", BERLIN, TAIPEI)
+    return read(plan, 7, text.split(","), latest=LATEST)
+
+
+def test_a_row_becomes_a_purchase():
+    assert taken(" c1 ,o1,2024-07-01 12:00,12.5,usd") == Entry(
+        7, "c1", datetime(2024, 7, 1, 10, tzinfo=UTC), 1250, "USD", "o1"
+    )
+    assert taken("c1,o1,2024-07-01,,") == Entry(7, "c1", datetime(2024, 6, 30, 16, tzinfo=UTC), 0, "EUR", "o1")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (" ,o1,2024-07-01,1,", Reason.NO_PARTY),
+        ("c\x07,o1,2024-07-01,1,", Reason.BAD_PARTY),
+        ("c1,,2024-07-01,1,", Reason.BAD_ORDER_ID),
+        ("c1,o1,,1,", Reason.NO_DATE),
+        ("c1,o1,01/02/2024,1,", Reason.AMBIGUOUS_DATE),
+        ("c1,o1,2026-01-02,1,", Reason.FUTURE_DATE),
+        ("c1,o1,2024-07-01,-1,", Reason.NEGATIVE_AMOUNT),
+        ("c1,o1,2024-07-01,1,EURO", Reason.BAD_CURRENCY),
+        ("c1,o1,2024-07-01,1,EUR,more", Reason.TOO_MANY_CELLS),
+    ],
+)
+def test_a_row_that_cannot_be_taken_says_why(text, reason):
+    assert taken(text).reason is reason
+
+
+def test_the_amount_of_a_return_has_either_sign():
+    amounts = {taken(f"c1,o1,2024-07-01,{text},", Kind.RETURNS).amount_minor for text in ("5", "-5", "(5)")}
+    assert amounts == {500}
+
+
+def test_a_date_up_to_a_day_ahead_is_taken():
+    assert isinstance(taken("c1,o1,2026-01-01,1,"), Entry)
+    assert instant("2026-01-02", order=None, times=UTC, days=TAIPEI) - LATEST == timedelta(hours=16)
+
+
+def test_a_channel_is_a_machine_name():
+    assert slug("Web Shop") == "web-shop"
+    assert slug("Café №1") == "cafe-no1"
+    assert slug("門市") == slug("門市") != slug("網路")
