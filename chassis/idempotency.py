@@ -79,7 +79,7 @@ async def forget(database: Database) -> Never:
 
 
 _TAKE = """
-SELECT attempt.locked, kept.request, kept.body_hash, kept.status, kept.headers, kept.body
+SELECT attempt.locked, kept.request, kept.body_hash, kept.status, kept.headers::text, kept.body
 FROM (SELECT pg_try_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0)) AS locked OFFSET 0) AS attempt
 LEFT JOIN idempotency_key AS kept ON kept.actor = $1 AND kept.key = $2 AND kept.created_at >= $3
 """

@@ -21,6 +21,9 @@ PROBLEMS_URL = "https://docs.example.org/problems#"
 RETRY_AFTER_S = 1
 """What a caller is told to wait where the problem says nothing else."""
 
+TITLES = {413: "Content too large"}
+"""Where the names in Python's own list differ from one version to the next."""
+
 PROBLEM_SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["type", "code", "title", "status", "request_id"],
@@ -78,8 +81,8 @@ async def render_problem(request: Request, problem: Problem) -> Response:
 
 async def render_http_exception(request: Request, error: HTTPException) -> Response:
     """What the framework found wrong: no such path, no such method, a body too large or unreadable."""
-    title = HTTPStatus(error.status_code).phrase
-    detail = error.detail if error.detail != title else None
+    title = TITLES.get(error.status_code) or HTTPStatus(error.status_code).phrase.capitalize()
+    detail = error.detail if error.detail.lower() != title.lower() else None
     response = problem_response(error.status_code, title.lower().replace(" ", "_"), title, detail)
     response.headers.update(error.headers or {})
     return response
@@ -99,7 +102,9 @@ def _invalid(found: Any) -> dict[str, str]:
     )
     if place != "body":
         return {"parameter": ".".join(map(str, path)), "detail": detail}
-    steps = [] if found["type"] == "json_invalid" else path
+    steps = (
+        [] if found["type"] == "json_invalid" else [str(step).replace("~", "~0").replace("/", "~1") for step in path]
+    )
     return {"pointer": "/".join(["#", *steps]), "detail": detail}
 
 

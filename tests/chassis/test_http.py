@@ -173,7 +173,6 @@ async def test_a_problem_rolls_back_and_names_itself(client: httpx.AsyncClient) 
     assert await count_of(client) == 0
 
 
-@pytest.mark.xfail(reason="known defect of the HTTP edge, not yet mended", strict=False)
 async def test_a_rejected_input_is_located_and_never_repeated(client: httpx.AsyncClient) -> None:
     body = {"id": "canary", "amount_minor": "canary", "tags": {"a/b": "canary"}}
     answer = await client.post("/v1/notes", json=body)
@@ -207,7 +206,6 @@ async def test_whatever_goes_wrong_is_a_problem(
 
 
 @pytest.mark.parametrize("declared", [True, False])
-@pytest.mark.xfail(reason="known defect of the HTTP edge, not yet mended", strict=False)
 async def test_a_body_over_the_limit_is_refused(client: httpx.AsyncClient, declared: bool) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(20):

@@ -1,0 +1,109 @@
+import asyncio
+import contextlib
+import socket
+from typing import Never
+
+import httpx
+import pytest
+from fastapi import APIRouter
+from sqlalchemy import text
+
+from chassis.app import BackgroundTaskDied, create_app, serve
+from chassis.db import Database
+from chassis.ids import uuid7
+from chassis.settings import ServiceSettings
+from contracts.problems import Unavailable
+
+SECRET = "a secret of at least thirty-two characters"
+
+
+def settings_of(database: Database) -> ServiceSettings:
+    return ServiceSettings(database_url=database.url, internal_secret=SECRET)
+
+
+def free_socket() -> socket.socket:
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    return bound
+
+
+async def test_when_a_background_task_dies_readiness_goes_red_and_serving_ends(database: Database) -> None:
+    die = asyncio.Event()
+
+    async def fragile(database: Database) -> Never:
+        await die.wait()
+        raise LookupError("a bug")
+
+    app = create_app("notes", router=APIRouter(), settings=settings_of(database), background={"fragile": fragile})
+    bound = free_socket()
+    serving = asyncio.create_task(serve(app, sockets=[bound]))
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{bound.getsockname()[1]}") as client:
+        for _ in range(200):
+            with contextlib.suppress(httpx.TransportError):
+                if (await client.get("/readyz")).status_code == 200:
+                    break
+            await asyncio.sleep(0.02)
+        assert "shuke_http_request_seconds" in (await client.get("/metrics")).text
+    die.set()
+    with pytest.raises(BackgroundTaskDied):
+        await asyncio.wait_for(serving, 10)
+
+
+async def test_serving_ends_in_order_when_it_is_cancelled(database: Database) -> None:
+    app = create_app("notes", router=APIRouter(), settings=settings_of(database))
+    bound = free_socket()
+    serving = asyncio.create_task(serve(app, sockets=[bound]))
+    await asyncio.sleep(0.5)
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(serving, 10)
+    assert app.state.database.engine.pool.checkedin() == 0
+
+
+async def test_readiness_tells_how_long_an_event_waits_for_its_number(database: Database) -> None:
+    app = create_app("notes", router=APIRouter(), settings=settings_of(database))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://notes") as client,
+    ):
+        assert (await client.get("/readyz")).json() == {"status": "ready", "service": "notes", "oldest_outbox_s": 0.0}
+        old = uuid7().int - (90_000 << 80)
+        async with database.transaction() as session:
+            await session.execute(
+                text(
+                    "INSERT INTO outbox (event_id, topic, key, type, occurred_at)"
+                    " VALUES (CAST(:id AS uuid), 't', 'k', 'e', now())"
+                ),
+                {"id": f"{old:032x}"},
+            )
+        answer = await client.get("/readyz")
+        assert (answer.status_code, answer.json()["status"]) == (503, "events wait for their numbers")
+        assert answer.json()["oldest_outbox_s"] == pytest.approx(90, abs=5)
+
+
+async def test_an_app_says_what_else_it_needs(database: Database) -> None:
+    async def elsewhere(app: object) -> dict[str, str]:
+        raise Unavailable("Something else is away.")
+
+    app = create_app("notes", router=APIRouter(), settings=settings_of(database), ready=elsewhere)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://notes") as client:
+        answer = await client.get("/readyz")
+        assert (answer.status_code, answer.json()["detail"]) == (503, "Something else is away.")
+    await app.state.database.close()
+
+
+async def test_a_request_without_a_signed_caller_is_refused(database: Database) -> None:
+    router = APIRouter()
+
+    @router.get("/v1/thing")
+    async def thing() -> str:
+        return "seen"
+
+    app = create_app("notes", router=router, settings=settings_of(database))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://notes") as client:
+        answer = await client.get("/v1/thing")
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+        assert answer.headers["www-authenticate"] == "Bearer"
+        forged = await client.get("/v1/thing", headers={"X-Shuke-Actor": "x.y.z"})
+        assert forged.status_code == 401
+    await app.state.database.close()
