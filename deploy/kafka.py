@@ -100,7 +100,7 @@ class Node:
 
     def process(self, ready: str) -> Process:
         command = self.java("kafka.Kafka", str(self.folder / "server.properties"))
-        return Process(f"kafka-{self.number}", command, ready=ready, stop_s=2.5)
+        return Process(f"kafka-{self.number}", command, ready=ready, stop_s=2)
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,8 @@ class Postgres:
             (*as_ordinary_user(self.data), *command),
             ready=self.url("postgres", role="postgres"),
             stop=signal.SIGINT,
-            stop_s=5,
+            stop_s=3,
+            kill=signal.SIGQUIT,
             outlives=True,
             before=self.clear,
         )

@@ -25,8 +25,9 @@ class Process:
     ready: str | None = None
     """`http://…`, `postgresql://…` or `kafka://…`, asked until it answers (readiness.py)."""
     stop: signal.Signals = signal.SIGTERM
-    stop_s: float = 3.0
-    """Seconds to end by itself after `stop`, before SIGKILL."""
+    stop_s: float = 2.5
+    """Seconds to end by itself after `stop`, before `kill`."""
+    kill: signal.Signals = signal.SIGKILL
     outlives: bool = False
     """Whether it stays when its supervisor is killed and its own `before` knows what it left."""
     before: Callable[[], None] | None = None

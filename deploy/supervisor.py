@@ -155,6 +155,6 @@ class Supervisor:
                 await asyncio.wait_for(child.wait(), process.stop_s)
             except TimeoutError:
                 self.note(process, f"did not end within {process.stop_s:.0f} s and is killed")
-                child.kill()
+                child.send_signal(process.kill)
                 await child.wait()
         (self.run / f"{process.name}.pid").unlink(missing_ok=True)

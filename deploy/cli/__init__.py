@@ -1,8 +1,10 @@
-"""The `shuke` command, a module per subject."""
+"""The `shuke` command, a module per subject. What a command needs is imported when it runs, so that help is instant."""
 
 import typer
 
-from deploy.cli import quality
+from deploy.cli import example, quality, run, status
+
+PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": ["--help"]}
 
 app = typer.Typer(
     name="shuke",
@@ -11,5 +13,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(run.up)
+app.command()(run.cluster)
+app.command()(run.serve)
+app.command()(run.migrate)
+app.command()(status.status)
+app.add_typer(example.app, name="example")
 app.command()(quality.check)
-app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(quality.test)
+app.command(context_settings=PASS_ON)(quality.test)
+app.command(context_settings=PASS_ON)(quality.bench)

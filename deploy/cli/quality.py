@@ -1,3 +1,5 @@
+"""Commands for those who work on the product: `check`, `test`, `bench`."""
+
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +23,12 @@ def check() -> None:
         typer.echo(f"· {program} {' '.join(arguments)}")
         if subprocess.run([str(BIN / program), *arguments], cwd=ROOT, check=False).returncode:
             raise typer.Exit(1)
+
+
+def bench(context: typer.Context) -> None:
+    """Measure, beside raw baselines. Arguments name the rows; without any all are measured."""
+    done = subprocess.run([str(BIN / "python"), "-m", "bench", *context.args], cwd=ROOT, check=False)
+    raise typer.Exit(done.returncode)
 
 
 def test(context: typer.Context) -> None:

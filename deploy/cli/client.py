@@ -1,0 +1,73 @@
+"""The way from a command to the running product: its public API, like any other client."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
+
+from deploy.cli.options import DEFAULT_DATA
+
+if TYPE_CHECKING:
+    import httpx
+
+
+def fail(text: str, code: int = 1) -> NoReturn:
+    """End the command, saying why on stderr."""
+    typer.secho(text, err=True, fg=typer.colors.RED)
+    raise typer.Exit(code)
+
+
+def found(data: Path | None) -> tuple[str, str]:
+    """Address and key of the product: from `SHUKE_URL` and `SHUKE_KEY` unless a data folder is named."""
+    url, key = os.environ.get("SHUKE_URL"), os.environ.get("SHUKE_KEY")
+    if data is None and url:
+        if not key:
+            fail("SHUKE_URL is set without SHUKE_KEY.")
+        return url.rstrip("/"), key
+    folder = data or DEFAULT_DATA
+    endpoints = folder / "run" / "endpoints.json"
+    if not endpoints.exists():
+        fail(f"Shuke does not run on {folder}. Start it by `shuke up --data {folder}`, or set SHUKE_URL and SHUKE_KEY.")
+    return json.loads(endpoints.read_text())["url"], (folder / "admin.key").read_text().strip()
+
+
+@contextmanager
+def product(data: Path | None = None) -> Iterator["httpx.Client"]:
+    """A client of the running product."""
+    with client_of(*found(data)) as client:
+        yield client
+
+
+@contextmanager
+def client_of(url: str, key: str) -> Iterator["httpx.Client"]:
+    """A client of an address; what goes wrong on the way ends the command with one clear line."""
+    import httpx
+
+    headers = {"Authorization": f"Bearer {key}"}
+    with httpx.Client(base_url=url, headers=headers, timeout=httpx.Timeout(60, connect=5), trust_env=False) as client:
+        try:
+            yield client
+        except httpx.ConnectError:
+            fail(f"Nothing answers at {url}.")
+        except httpx.TimeoutException:
+            fail(f"{url} did not answer in time.")
+        except httpx.TransportError as error:
+            fail(f"The connection to {url} broke: {error}")
+
+
+def answer(response: "httpx.Response") -> Any:
+    """The body of a good response; a problem ends the command with its detail."""
+    if response.is_success:
+        return response.json() if response.content else None
+    response.read()
+    try:
+        problem = response.json()
+    except ValueError:
+        fail(f"{response.request.method} {response.request.url.path} was answered with {response.status_code}.")
+    details = [f"{each['pointer']}: {each['detail']}" for each in problem.get("errors", [])]
+    lines = [problem.get("detail") or problem.get("title", "Refused."), *details]
+    fail("\n".join([*lines, f"({problem.get('code')}, request {problem.get('request_id')})"]))

@@ -1,0 +1,97 @@
+"""Commands that run the product: `up`, `cluster`, `serve`, `migrate`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deploy.cli import options
+from deploy.cli.client import fail
+
+if TYPE_CHECKING:
+    from deploy.product import Shape
+
+
+def up(
+    data: options.Data = None,
+    port: options.Port = 8000,
+    host: options.Host = "127.0.0.1",
+    empty: options.Empty = False,
+    currency: options.Currency = None,
+    time_zone: options.TimeZone = None,
+    identity_key: options.IdentityKey = None,
+) -> None:
+    """Run the product with nothing but Python: PostgreSQL from a wheel, the services, the gateway. Ctrl-C ends it."""
+    from deploy.embedded import embedded
+    from deploy.product import Options
+
+    folder = data or options.DEFAULT_DATA
+    keep_running(embedded(Options(folder, port, host, empty, currency, time_zone, identity_key)))
+
+
+def cluster(
+    data: options.Data = None,
+    port: options.Port = 8000,
+    host: options.Host = "127.0.0.1",
+    brokers: Annotated[int, typer.Option(help="Kafka brokers: 1, or 3 with a real quorum.")] = 1,
+    workers: Annotated[int, typer.Option(help="Scoring workers.", min=1, max=24)] = 2,
+    empty: options.Empty = False,
+    currency: options.Currency = None,
+    time_zone: options.TimeZone = None,
+    identity_key: options.IdentityKey = None,
+) -> None:
+    """Run the distributed shape on this machine: real Kafka, PostgreSQL, one process per role. Ctrl-C ends it."""
+    from deploy.cluster import cluster as distributed
+    from deploy.product import Options
+
+    if brokers not in (1, 3):
+        fail("Kafka runs with 1 or 3 brokers.", 2)
+    folder = data or options.DEFAULT_DATA
+    chosen = Options(folder, port, host, empty, currency, time_zone, identity_key)
+    keep_running(distributed(chosen, brokers=brokers, workers=workers))
+
+
+def keep_running(shape: "Shape") -> None:
+    """Run a shape until it is told to end; what refuses to start says why in one line."""
+    import asyncio
+
+    from deploy import installation, kafka, postgres, product, readiness, supervisor
+    from deploy.cli import example
+
+    def say(line: str) -> None:
+        typer.echo(line)
+
+    refusals = (
+        supervisor.AlreadyRuns,
+        installation.Refused,
+        product.PortTaken,
+        postgres.CannotRun,
+        kafka.WrongCluster,
+        readiness.NotReady,
+    )
+    try:
+        asyncio.run(product.run(shape, example=example.first_load, say=say))
+    except refusals as error:
+        fail(str(error))
+
+
+def serve(roles: Annotated[list[str], typer.Argument(metavar="ROLE…", help="What this process is.")]) -> None:
+    """Be one or more roles of the product in this process, with settings from the environment."""
+    from deploy.roles import ROLES
+    from deploy.roles import serve as serve_roles
+
+    if unknown := [name for name in roles if name not in ROLES]:
+        fail(f"There is no role {', '.join(unknown)}. Roles: {', '.join(ROLES)}.", 2)
+    serve_roles(roles)
+
+
+def migrate() -> None:
+    """Bring the databases named by `*_DATABASE_URL` in the environment to the newest version."""
+    import asyncio
+
+    from deploy import roles
+
+    urls = roles.database_urls()
+    if not urls:
+        fail("No CUSTOMERS_DATABASE_URL, SCORING_DATABASE_URL or GATEWAY_DATABASE_URL is set.", 2)
+    asyncio.run(roles.migrate(urls))
+    typer.echo(f"newest version: {', '.join(urls)}")

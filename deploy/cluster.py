@@ -1,0 +1,20 @@
+"""The distributed shape on one machine: a real Kafka, one process per role, as many scoring workers as asked."""
+
+import asyncio
+
+from deploy import kafka
+from deploy.product import Options, Parts, Shape, role
+
+ONCE = ("customers", "customers-importer", "customers-publisher", "scoring", "scoring-sweeper", "scoring-publisher")
+
+
+def cluster(options: Options, *, brokers: int, workers: int) -> Shape:
+    """One process per role; the address of the bus is the only other difference."""
+
+    async def bus(parts: Parts) -> str:
+        made = await asyncio.to_thread(kafka.at, options.folder, brokers=brokers)
+        await parts.supervisor.start(*made.processes())
+        return made.url
+
+    many = [role("scoring-worker", name=f"scoring-worker-{number}") for number in range(1, workers + 1)]
+    return Shape("cluster", options, bus=bus, services=(*map(role, ONCE), *many))

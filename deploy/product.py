@@ -1,0 +1,201 @@
+"""The life of the product on one machine: parts in order, the first start, ready, and the orderly end."""
+
+import asyncio
+import contextlib
+import inspect
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from pkgutil import resolve_name
+
+from deploy import installation, postgres, roles, supervisor
+from deploy.installation import Installation
+from deploy.postgres import Postgres
+from deploy.process import Process
+from deploy.supervisor import Supervisor
+
+
+class PortTaken(Exception):
+    """Somebody else listens on the port asked for."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person chooses at a start."""
+
+    folder: Path
+    port: int = 8000
+    host: str = "127.0.0.1"
+    empty: bool = False
+    currency: str | None = None
+    time_zone: str | None = None
+    identity_key: Path | None = None
+
+    @property
+    def url(self) -> str:
+        """Where the product answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What runs before the services do."""
+
+    supervisor: Supervisor
+    postgres: Postgres
+
+
+@dataclass(frozen=True)
+class Role:
+    """A process of the product: its name and the roles it plays."""
+
+    name: str
+    plays: tuple[str, ...]
+
+
+def role(*plays: str, name: str | None = None) -> Role:
+    """A process named for its first role unless told otherwise."""
+    return Role(name or plays[0], plays)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Which processes the product is made of; the gateway is always there."""
+
+    name: str
+    options: Options
+    bus: Callable[[Parts], Awaitable[str]]
+    """Starts what carries the events, and gives its URL."""
+    services: tuple[Role, ...]
+
+
+FirstStart = Callable[[str, str], Awaitable[None]]
+"""Called with the address and the admin key to load the example into the running product."""
+
+
+async def run(shape: Shape, *, example: FirstStart, say: Callable[[str], None]) -> None:
+    """Bring the product up, say that it is ready, keep it running until SIGTERM or SIGINT, end it in order."""
+    options = shape.options
+    options.folder.mkdir(parents=True, exist_ok=True)
+    keeper = Supervisor(options.folder)
+    with supervisor.only_one(options.folder):
+        await asyncio.to_thread(keeper.clear)
+        refuse_taken_port(options)
+        with cancelled_by_signals():
+            try:
+                await start(shape, keeper, example=example, say=say)
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                say("stopping")
+            finally:
+                await keeper.stop()
+
+
+async def start(shape: Shape, keeper: Supervisor, *, example: FirstStart, say: Callable[[str], None]) -> None:
+    """PostgreSQL, then its databases beside the bus, then the processes, then what only a first start does."""
+    options = shape.options
+    settled = installation.opened(
+        options.folder, time_zone=options.time_zone, currency=options.currency, empty=options.empty
+    )
+    key_file = installation.identity_key(options.folder, options.identity_key)
+    server = await asyncio.to_thread(postgres.at, options.folder)
+    await keeper.start(server.process())
+    bus_url, admin_key = await asyncio.gather(shape.bus(Parts(keeper, server)), prepare(server, options.folder))
+    variables = environment(shape, server, bus_url, settled, key_file)
+    services = [process(one, variables) for one in shape.services]
+    gateway = replace(process(role("gateway"), variables), ready=f"{options.url}/readyz")
+    await asyncio.gather(keeper.start(*services), keeper.start(gateway))
+    supervisor.announce(
+        options.folder,
+        {
+            "pid": os.getpid(),
+            "shape": shape.name,
+            "url": options.url,
+            "postgres": {name: f"127.0.0.1:{server.port}/{name}" for name in postgres.DATABASES},
+            "bus": bus_url,
+            "services": json.loads(variables["GATEWAY_SERVICES"]),
+        },
+    )
+    if settled.example == "wanted":
+        await example(options.url, admin_key)
+        installation.keep(options.folder, replace(settled, example="loaded"))
+    say(f"ready {options.url}")
+
+
+async def prepare(server: Postgres, folder: Path) -> str:
+    """Databases, tables, the log reader's rights, and the admin key, which the first start makes."""
+    await postgres.create_databases(server)
+    urls = {name: server.url(name, scheme="postgresql+asyncpg") for name in postgres.DATABASES}
+    await roles.migrate(urls)
+    await postgres.publish_logs(server)
+    path = folder / "admin.key"
+    if not path.exists():
+        made = resolve_name("gateway.app:create_admin_key")(urls["gateway"])
+        postgres.write_secret(path, f"{await made if inspect.isawaitable(made) else made}\n")
+    return path.read_text().strip()
+
+
+def environment(shape: Shape, server: Postgres, bus_url: str, settled: Installation, key_file: Path) -> dict[str, str]:
+    """The settings of all processes: the same for each, which takes those of its own prefix."""
+    options = shape.options
+    ports = {name: postgres.free_port() for name in ("customers", "scoring")} | {"gateway": options.port}
+    temporary = options.folder / "tmp"
+    temporary.mkdir(exist_ok=True)
+    variables = {
+        "SHUKE_BUS_URL": bus_url,
+        "SHUKE_INTERNAL_SECRET": server.passwords["internal"],
+        "SHUKE_IDENTITY_KEY_FILE": str(key_file.resolve()),
+        "SHUKE_TIME_ZONE": settled.time_zone,
+        "SCORING_SOURCE_URLS": json.dumps({"customers": server.url("customers", role=postgres.LOG_READER)}),
+        "GATEWAY_SERVICES": json.dumps({name: f"http://127.0.0.1:{ports[name]}" for name in ("customers", "scoring")}),
+        "GATEWAY_HOST": options.host,
+        "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
+        "TMPDIR": str(temporary.resolve()),
+    }
+    for name, port in ports.items():
+        variables[f"{name.upper()}_PORT"] = str(port)
+        variables[f"{name.upper()}_DATABASE_URL"] = server.url(name, scheme="postgresql+asyncpg")
+    return variables | ({"SHUKE_CURRENCY": settled.currency} if settled.currency else {})
+
+
+def process(one: Role, variables: dict[str, str]) -> Process:
+    """A process of the product; one that answers HTTP is ready when it says so."""
+    answering = [name for name in one.plays if name in roles.HTTP]
+    ready = f"http://127.0.0.1:{variables[f'{answering[0].upper()}_PORT']}/readyz" if answering else None
+    return Process(one.name, (sys.executable, "-m", "deploy.cli", "serve", *one.plays), variables, ready=ready)
+
+
+def refuse_taken_port(options: Options) -> None:
+    """`PortTaken` before anything is started."""
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((options.host, options.port))
+        except OSError as error:
+            raise PortTaken(f"Port {options.port} cannot be used ({error.strerror}); choose one by --port.") from None
+
+
+@contextlib.contextmanager
+def cancelled_by_signals() -> Iterator[None]:
+    """Cancel the current task at the first SIGTERM or SIGINT; later ones wait for the orderly end."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    told: list[bool] = []
+
+    def stop() -> None:
+        if not told:
+            told.append(True)
+            task.cancel()
+
+    for sent in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sent, stop)
+    try:
+        yield
+    finally:
+        for sent in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(sent)

@@ -1,0 +1,56 @@
+import stat
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from deploy import installation
+from deploy.cli import example
+from deploy.installation import Refused
+
+
+def test_the_first_start_decides_and_the_next_need_not_repeat_it(tmp_path: Path) -> None:
+    first = installation.opened(tmp_path, time_zone="Europe/Berlin", currency="EUR", empty=True)
+
+    assert installation.opened(tmp_path, time_zone=None, currency=None, empty=False) == first
+    assert (first.time_zone, first.currency, first.example) == ("Europe/Berlin", "EUR", "none")
+
+
+def test_a_start_that_would_count_other_days_or_report_in_another_currency_is_refused(tmp_path: Path) -> None:
+    installation.opened(tmp_path, time_zone="UTC", currency="EUR", empty=True)
+
+    with pytest.raises(Refused, match="UTC"):
+        installation.opened(tmp_path, time_zone="Asia/Tokyo", currency=None, empty=True)
+    with pytest.raises(Refused, match="EUR"):
+        installation.opened(tmp_path, time_zone=None, currency="USD", empty=True)
+
+
+def test_a_time_zone_that_does_not_exist_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="Mars"):
+        installation.opened(tmp_path, time_zone="Mars/Olympus", currency=None, empty=True)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_identity_key_is_copied_once_and_another_is_refused(tmp_path: Path) -> None:
+    given, other = tmp_path / "given", tmp_path / "other"
+    given.write_text("first key")
+    other.write_text("second key")
+
+    kept = installation.identity_key(tmp_path, given)
+
+    assert kept.read_text() == "first key"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert installation.identity_key(tmp_path, given) == installation.identity_key(tmp_path, None) == kept
+    with pytest.raises(Refused, match="another identity key"):
+        installation.identity_key(tmp_path, other)
+
+
+def test_the_example_ends_on_the_day_asked_for_and_keeps_its_gaps() -> None:
+    original = example.shifted(example.LAST_DAY).splitlines()
+    moved = example.shifted(date(2026, 1, 1)).splitlines()
+
+    days = [[date.fromisoformat(line.split(",")[3]) for line in lines[1:]] for lines in (original, moved)]
+    assert len(moved) == 6_920
+    assert max(days[1]) == date(2026, 1, 1)
+    assert len({after - before for before, after in zip(*days, strict=True)}) == 1
