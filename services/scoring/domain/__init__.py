@@ -1,0 +1,1 @@
+"""What scoring decides: pure functions of calendars, rulings and an instant."""

@@ -1,0 +1,110 @@
+"""The calendar of an identity: the sum of its facts by local day, kind and currency.
+
+It is a commutative group, so that order, batches and merges cannot matter: a fact adds, a withdrawn one subtracts,
+and an entry that comes back to zero is gone.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from itertools import groupby
+from typing import Self
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from services.scoring.domain.days import local_day
+from services.scoring.domain.facts import Fact
+
+Entry = tuple[int, int, str, int, int]
+"""Day (ordinal), kind, currency (empty without money), count of facts, sum of their amounts in minor units."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(tuple[Entry, ...]).decode
+
+
+class Calendar(msgspec.Struct, frozen=True, gc=False):
+    """Entries in the order of day, kind, currency; each key once, none zero. Build it with `fold` or `unpack`."""
+
+    entries: tuple[Entry, ...] = ()
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> Self:
+        """The sum of entries in any order, keys repeated or not, counts of either sign."""
+        sums: dict[tuple[int, int, str], tuple[int, int]] = {}
+        for day, kind, currency, count, amount in entries:
+            key = (day, kind, currency)
+            known = sums.get(key)
+            sums[key] = (count, amount) if known is None else (known[0] + count, known[1] + amount)
+        return cls(tuple(sorted((*key, *sum_) for key, sum_ in sums.items() if sum_ != (0, 0))))
+
+    def __bool__(self) -> bool:
+        return bool(self.entries)
+
+    def __add__(self, other: Self) -> Self:
+        if not (self.entries and other.entries):
+            return self if self.entries else other
+        return self.of(self.entries + other.entries)
+
+    def __neg__(self) -> Self:
+        return type(self)(
+            tuple((day, kind, money, -count, -amount) for day, kind, money, count, amount in self.entries)
+        )
+
+    def __sub__(self, other: Self) -> Self:
+        return self + -other
+
+    def between(self, start: date | None, until: date | None) -> Self:
+        """What lies on the days from `start` up to but not including `until`; None is open."""
+        low = 0 if start is None else bisect_left(self.entries, (start.toordinal(),))
+        high = len(self.entries) if until is None else bisect_left(self.entries, (until.toordinal(),))
+        return self if (low, high) == (0, len(self.entries)) else type(self)(self.entries[low:high])
+
+    def first_day(self) -> date | None:
+        """The earliest day on which a fact counts."""
+        return date.fromordinal(self.entries[0][0]) if self.entries else None
+
+    def years(self) -> frozenset[int]:
+        """The years in which a fact counts."""
+        return frozenset(date.fromordinal(entry[0]).year for entry in self.entries)
+
+
+def fold(facts: Iterable[Fact], zone: ZoneInfo) -> Calendar:
+    """The calendar of facts, each given once. Withdrawing facts is `calendar - fold(withdrawn, zone)`."""
+    return Calendar.of(
+        (local_day(fact.occurred_at, zone), int(fact.kind), fact.currency, 1, fact.amount_minor) for fact in facts
+    )
+
+
+def total(calendars: Iterable[Calendar]) -> Calendar:
+    """The calendar of a party: the sum over what its identities bring."""
+    parts = [calendar for calendar in calendars if calendar.entries]
+    return parts[0] if len(parts) == 1 else Calendar.of(entry for part in parts for entry in part.entries)
+
+
+def pack(calendar: Calendar) -> dict[int, bytes]:
+    """The stored form: msgpack of the entries of each year that has any."""
+    by_year = groupby(calendar.entries, key=lambda entry: date.fromordinal(entry[0]).year)
+    return {year: _encode(tuple(entries)) for year, entries in by_year}
+
+
+def unpack(years: Mapping[int, bytes] | Iterable[bytes]) -> Calendar:
+    """The calendar behind stored years, given in any order. Raises `msgspec.DecodeError` on bytes that are none."""
+    blobs = years.values() if isinstance(years, Mapping) else years
+    decoded = sorted(entries for blob in blobs if (entries := _decode(blob)))
+    return Calendar(decoded[0] if len(decoded) == 1 else tuple(entry for entries in decoded for entry in entries))
+
+
+class Share(msgspec.Struct, frozen=True):
+    """The days of an identity that one party holds: from `start` up to but not including `until`, open where None."""
+
+    party_id: UUID
+    start: date | None = None
+    until: date | None = None
+
+
+def shares(holdings: Sequence[tuple[UUID, date | None]]) -> tuple[Share, ...]:
+    """Who holds an identity when, from its holders and their first days in day order."""
+    untils = [start for _, start in holdings[1:]] + [None]
+    return tuple(Share(party, start, until) for (party, start), until in zip(holdings, untils, strict=True))

@@ -1,0 +1,51 @@
+"""Tiers: the amounts that part the customer base, so that one event re-tiers one party alone."""
+
+from collections.abc import Iterable
+from typing import Self
+
+from pydantic import model_validator
+
+from contracts.problems import Invalid
+from contracts.scoring import Tier
+from services.scoring.domain.versions import Version
+
+SHARES = (5, 20, 50)
+"""Percent of the customer base at or above the cut of top, of high and of mid."""
+
+
+class NoCustomers(Invalid):
+    """Cut points need the value of at least one party with a purchase."""
+
+
+class Cuts(Version):
+    """The smallest value of each tier, in minor units of the reporting currency. Ties go up."""
+
+    top: int
+    high: int
+    mid: int
+
+    @model_validator(mode="after")
+    def _descend(self) -> Self:
+        if not self.top >= self.high >= self.mid:
+            raise ValueError("cut points fall from top over high to mid")
+        return self
+
+    def tier(self, value_minor: int) -> Tier:
+        """The tier of a party with a purchase."""
+        if value_minor >= self.top:
+            return Tier.TOP
+        if value_minor >= self.high:
+            return Tier.HIGH
+        return Tier.MID if value_minor >= self.mid else Tier.LOW
+
+
+def fit(values_minor: Iterable[int]) -> Cuts:
+    """Cut points from the values of all parties with a purchase: top 5 %, next 15 %, next 30 %.
+
+    A share that is not a whole number of parties is rounded up. Raises `NoCustomers` without values.
+    """
+    falling = sorted(values_minor, reverse=True)
+    if not falling:
+        raise NoCustomers("No party has a purchase that counts, so there is nothing to part into tiers.")
+    top, high, mid = (falling[-(-len(falling) * percent // 100) - 1] for percent in SHARES)
+    return Cuts(top=top, high=high, mid=mid)

@@ -1,0 +1,255 @@
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from random import Random
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.scoring import Cause, MoveKind, Stage, Tier
+from services.scoring.domain.calendar import Calendar, fold, pack, shares, total, unpack
+from services.scoring.domain.days import local_day, start_of_day
+from services.scoring.domain.facts import Fact, Kind
+from services.scoring.domain.money import Rates, half_even
+from services.scoring.domain.plain import counting, plain_standing
+from services.scoring.domain.policy import DAYS_1, Policy, Ruling
+from services.scoring.domain.standing import assess, reason
+from services.scoring.domain.tiers import Cuts, NoCustomers, fit
+from services.scoring.domain.trajectory import trajectory
+
+UTC_ZONE = ZoneInfo("UTC")
+SOMEBODY = UUID(int=1)
+RATES = [(date(2020, 1, 1), "USD", Decimal("0.85")), (date(2026, 1, 10), "JPY", Decimal("0.0061"))]
+DEFAULT = Ruling(policy=DAYS_1, cuts=DAYS_1.cuts, rates=Rates("EUR", RATES), zone=UTC_ZONE)
+
+
+def fact(
+    day: str, kind: Kind = Kind.PURCHASE, amount_minor: int = 1_000, currency: str = "EUR", identity: UUID = SOMEBODY
+) -> Fact:
+    at = datetime.fromisoformat(day + "T12:00:00+00:00")
+    money = (amount_minor, currency) if kind is not Kind.REGISTERED else (0, "")
+    return Fact(uuid4(), identity, kind, at, at, *money)
+
+
+def calendar(*facts: Fact) -> Calendar:
+    return fold(facts, UTC_ZONE)
+
+
+def noon(day: str) -> datetime:
+    return datetime.fromisoformat(day + "T12:00:00+00:00")
+
+
+def stage(of: Calendar, day: str) -> Stage | None:
+    return assess(of, noon(day), DEFAULT).stage
+
+
+def test_a_customer_turns_dormant_the_day_after_ninety_silent_days() -> None:
+    bought = calendar(fact("2026-01-01"))
+
+    assert stage(bought, "2026-04-01") is Stage.CUSTOMER
+    assert stage(bought, "2026-04-02") is Stage.DORMANT_CUSTOMER
+
+
+def test_a_customer_is_lost_the_day_after_a_silent_year() -> None:
+    bought = calendar(fact("2026-01-01"))
+
+    assert stage(bought, "2027-01-01") is Stage.DORMANT_CUSTOMER
+    assert stage(bought, "2027-01-02") is Stage.LOST_CUSTOMER
+
+
+def test_who_is_only_known_is_a_stranger_without_a_tier_that_was_earned() -> None:
+    known = assess(calendar(fact("2026-01-01", Kind.REGISTERED)), noon("2026-06-01"), DEFAULT)
+
+    assert (known.stage, known.tier, known.since) == (Stage.STRANGER, Tier.UNPROVEN, date(2026, 1, 1))
+    assert known.next_change_at is None
+
+
+def test_nobody_stands_before_the_first_fact() -> None:
+    later = assess(calendar(fact("2026-01-02")), noon("2026-01-01"), DEFAULT)
+
+    assert (later.stage, later.tier, later.since, later.purchase_days) == (None, None, None, 0)
+    assert later.next_change_at == datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def test_a_return_nets_its_own_day_and_makes_no_purchase_day() -> None:
+    both = assess(
+        calendar(fact("2026-01-01", amount_minor=20_000), fact("2026-01-09", Kind.RETURN, 15_000)),
+        noon("2026-02-01"),
+        DEFAULT,
+    )
+
+    assert (both.value_minor, both.spend_minor, both.purchase_days, both.tier) == (5_000, 20_000, 1, Tier.LOW)
+    assert both.last_day == date(2026, 1, 1)
+
+
+def test_value_counts_the_day_itself_and_the_364_before_it() -> None:
+    bought = calendar(fact("2026-01-01", amount_minor=700))
+
+    assert assess(bought, noon("2026-12-31"), DEFAULT).value_minor == 700
+    assert assess(bought, noon("2027-01-01"), DEFAULT).value_minor == 0
+
+
+def test_whoever_buys_on_the_day_of_turning_dormant_never_was() -> None:
+    bought = calendar(fact("2026-01-01"), fact("2026-04-02"))
+
+    assert assess(bought, noon("2026-04-02"), DEFAULT).since == date(2026, 1, 1)
+
+
+def test_the_next_change_is_the_start_of_a_local_day() -> None:
+    berlin = Ruling(DAYS_1, DAYS_1.cuts, Rates("EUR"), ZoneInfo("Europe/Berlin"))
+
+    standing = assess(fold([fact("2026-01-01")], berlin.zone), noon("2026-01-01"), berlin)
+
+    assert standing.next_change_at == datetime(2026, 4, 1, 22, tzinfo=UTC)
+
+
+def test_a_day_begins_where_clocks_skip_midnight() -> None:
+    beirut = ZoneInfo("Asia/Beirut")
+    day = date(2022, 3, 27).toordinal()
+
+    begins = start_of_day(day, beirut)
+
+    assert begins == datetime(2022, 3, 26, 22, tzinfo=UTC)
+    assert local_day(begins - timedelta(seconds=1), beirut) == day - 1
+
+
+def test_a_lost_customer_who_buys_is_won_back() -> None:
+    bought = calendar(fact("2024-01-01", Kind.REGISTERED), fact("2024-01-05"), fact("2026-01-01"))
+
+    moves = trajectory(bought, noon("2026-12-31"), DEFAULT)
+
+    assert [(move.day.isoformat(), move.kind, move.cause) for move in moves] == [
+        ("2024-01-01", MoveKind.APPEARED, Cause.FACT),
+        ("2024-01-05", MoveKind.ADVANCED, Cause.FACT),
+        ("2024-04-05", MoveKind.FADED, Cause.CLOCK),
+        ("2025-01-05", MoveKind.LOST, Cause.CLOCK),
+        ("2026-01-01", MoveKind.WON_BACK, Cause.FACT),
+        ("2026-04-02", MoveKind.FADED, Cause.CLOCK),
+    ]
+
+
+def test_money_without_a_rate_is_left_out_and_told() -> None:
+    mixed = calendar(
+        fact("2026-01-01", currency="USD", amount_minor=10_000), fact("2026-01-02", currency="JPY", amount_minor=500)
+    )
+
+    assert assess(mixed, noon("2026-02-01"), DEFAULT).value_minor == 8_500
+    assert reason(mixed, noon("2026-02-01"), DEFAULT).unconverted == {"JPY": 500}
+
+
+def test_conversion_minds_the_decimals_of_both_currencies() -> None:
+    assert Rates("EUR", RATES).converted(1_000, "JPY", date(2026, 1, 10).toordinal()) == 610
+    assert Rates("EUR", RATES).converted(1_000, "JPY", date(2026, 1, 9).toordinal()) is None
+
+
+@pytest.mark.parametrize(("numerator", "rounded"), [(1, 0), (3, 2), (5, 2), (7, 4), (-1, 0), (-3, -2), (-5, -2)])
+def test_halves_go_to_the_even_neighbour(numerator: int, rounded: int) -> None:
+    assert half_even(numerator, 2) == rounded
+
+
+def test_cuts_part_the_base_and_ties_go_up() -> None:
+    cuts = fit(range(1, 101))
+
+    assert (cuts.top, cuts.high, cuts.mid) == (96, 81, 51)
+    assert cuts.tier(96) is Tier.TOP
+    assert cuts.tier(95) is Tier.HIGH
+
+
+def test_nobody_to_part_is_a_problem() -> None:
+    with pytest.raises(NoCustomers):
+        fit([])
+
+
+def test_a_version_is_named_by_what_it_says() -> None:
+    assert DAYS_1.content_hash == Policy(**DAYS_1.model_dump()).content_hash
+    assert DAYS_1.content_hash != DAYS_1.model_copy(update={"lost_after_days": 366}).content_hash
+
+
+HISTORY = st.lists(
+    st.builds(
+        lambda day, kind, amount, currency, identity: fact(
+            (date(2024, 1, 1) + timedelta(days=day)).isoformat(), kind, amount, currency, UUID(int=identity)
+        ),
+        st.integers(0, 60) | st.integers(0, 900),
+        st.sampled_from(Kind),
+        st.integers(0, 300),
+        st.sampled_from(["EUR", "EUR", "USD", "JPY"]),
+        st.integers(1, 2),
+    ),
+    max_size=14,
+)
+SHORT = Policy(
+    name="short", dormant_after_days=5, lost_after_days=12, turnover_days=9, cuts=Cuts(top=400, high=250, mid=100)
+)
+FAST = Ruling(policy=SHORT, cuts=SHORT.cuts, rates=Rates("EUR", RATES), zone=ZoneInfo("Asia/Taipei"))
+
+
+@given(HISTORY, st.randoms())
+def test_order_and_batches_do_not_matter(facts: list[Fact], random: Random) -> None:
+    shuffled = random.sample(facts, len(facts))
+    cut = random.randint(0, len(facts))
+
+    assert total([fold(shuffled[:cut], FAST.zone), fold(shuffled[cut:], FAST.zone)]) == fold(facts, FAST.zone)
+
+
+@given(HISTORY, HISTORY)
+def test_a_withdrawn_fact_leaves_no_trace(kept: list[Fact], withdrawn: list[Fact]) -> None:
+    everything = fold(kept + withdrawn, FAST.zone)
+
+    assert everything - fold(withdrawn, FAST.zone) == fold(kept, FAST.zone)
+
+
+@given(HISTORY)
+def test_what_is_packed_comes_back(facts: list[Fact]) -> None:
+    whole = fold(facts, FAST.zone)
+
+    assert unpack(pack(whole)) == whole
+
+
+@given(HISTORY, st.integers(0, 900))
+def test_holders_share_a_calendar_without_rest(facts: list[Fact], day: int) -> None:
+    whole = fold(facts, FAST.zone)
+    handed_over = date(2024, 1, 1) + timedelta(days=day)
+
+    first, second = shares([(UUID(int=1), None), (UUID(int=2), handed_over)])
+
+    assert whole.between(first.start, first.until) + whole.between(second.start, second.until) == whole
+
+
+@settings(deadline=None, max_examples=60)
+@given(HISTORY, st.integers(0, 950), st.data())
+def test_assessing_agrees_with_the_plain_recomputation(facts: list[Fact], day: int, data: st.DataObject) -> None:
+    at = datetime(2024, 1, 1, 15, 30, tzinfo=UTC) + timedelta(days=day)
+    withdrawn = data.draw(st.lists(st.sampled_from(facts), unique=True)) if facts else []
+    gone = [(fact.fact_id, fact.identity_id) for fact in withdrawn]
+
+    fast = assess(fold(facts, FAST.zone) - fold(withdrawn, FAST.zone), at, FAST)
+
+    assert fast == plain_standing(
+        counting(facts * 2, gone), at, policy=SHORT, cuts=SHORT.cuts, currency="EUR", rates=RATES, zone=FAST.zone
+    )
+
+
+@settings(deadline=None, max_examples=60)
+@given(HISTORY)
+def test_assessing_day_by_day_goes_through_the_trajectory(facts: list[Fact]) -> None:
+    whole = fold(facts, FAST.zone)
+    start = datetime(2024, 1, 1, 4, tzinfo=UTC)
+    moves = {move.day: move for move in trajectory(whole, start + timedelta(days=950), FAST)}
+    before = assess(Calendar(), start, FAST)
+
+    for day in range(951):
+        at = start + timedelta(days=day)
+        now = assess(whole, at, FAST)
+        move = moves.get(at.astimezone(FAST.zone).date())
+        if move is None:
+            assert (now.stage, now.tier) == (before.stage, before.tier)
+        else:
+            assert (move.from_stage, move.from_tier) == (before.stage, before.tier)
+            assert (move.to_stage, move.to_tier, move.value_minor) == (now.stage, now.tier, now.value_minor)
+            assert day == 0 or before.next_change_at == start_of_day(move.day.toordinal(), FAST.zone)
+        if move is not None and move.from_stage is not move.to_stage:
+            assert now.since == move.day
+        before = now
