@@ -84,8 +84,9 @@ async def driver(session: AsyncSession) -> "asyncpg.Connection[asyncpg.Record]":
     raw = await (await session.connection()).get_raw_connection()
     connection = cast("asyncpg.Connection[asyncpg.Record]", raw.driver_connection)
     if not connection.is_in_transaction():
-        # SQLAlchemy opens the transaction with its first statement; before that asyncpg would commit each of ours.
-        await session.execute(text("SELECT 1"))
+        # SQLAlchemy begins with its first statement; before that asyncpg would commit each of ours. Not `SELECT 1`:
+        # a round trip more, a third of the time of a short transaction.
+        await raw.dbapi_connection._start_transaction()  # type: ignore[union-attr]
     return connection
 
 
