@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from itertools import accumulate
+from heapq import merge
 
 from contracts.scoring import Stage, Tier
 from services.scoring.domain.calendar import Calendar
@@ -18,47 +18,72 @@ class History:
     def __init__(self, calendar: Calendar, ruling: Ruling) -> None:
         self.ruling = ruling
         self.policy = ruling.policy
-        self.days = sorted({day for day, *_ in calendar.entries})
+        self.days: list[int] = []
         """Days on which anything happened."""
-        self.purchase_days = sorted({day for day, kind, *_ in calendar.entries if kind == Kind.PURCHASE})
+        self.purchase_days: list[int] = []
         self.unconverted: dict[tuple[int, str], int] = {}
         """Net amounts by day and currency for which there is no rate: they are left out."""
-        net: dict[int, int] = {}
-        spend: dict[int, int] = {}
+        self._money_days: list[int] = []
+        self._net = [0]
+        self._spend = [0]
+        self._read(calendar)
+
+    def _read(self, calendar: Calendar) -> None:
+        # One pass with names bound once: this runs for every party that an event touches.
+        rates, reporting = self.ruling.rates, self.ruling.rates.currency
+        purchase, returned = int(Kind.PURCHASE), int(Kind.RETURN)
+        days, purchase_days, money_days = self.days, self.purchase_days, self._money_days
+        nets, spends = self._net, self._spend
+        net = spend = last_day = last_bought = last_money = 0
         for day, kind, currency, _, amount in calendar.entries:
-            if kind not in (Kind.PURCHASE, Kind.RETURN):
+            if day != last_day:
+                days.append(day)
+                last_day = day
+            if kind == purchase:
+                if day != last_bought:
+                    purchase_days.append(day)
+                    last_bought = day
+                sign = 1
+            elif kind == returned:
+                sign = -1
+            else:
                 continue
-            sign = 1 if kind == Kind.PURCHASE else -1
-            converted = ruling.rates.converted(amount, currency, day)
-            if converted is None:
+            worth = amount if currency == reporting else rates.converted(amount, currency, day)
+            if worth is None:
                 self.unconverted[day, currency] = self.unconverted.get((day, currency), 0) + sign * amount
                 continue
-            net[day] = net.get(day, 0) + sign * converted
-            spend[day] = spend.get(day, 0) + (converted if sign > 0 else 0)
-        self._money_days = sorted(net)
-        self._net = [0, *accumulate(net[day] for day in self._money_days)]
-        self._spend = [0, *accumulate(spend[day] for day in self._money_days)]
+            net += sign * worth
+            if sign > 0:
+                spend += worth
+            if day == last_money:
+                nets[-1], spends[-1] = net, spend
+            else:
+                money_days.append(day)
+                nets.append(net)
+                spends.append(spend)
+                last_money = day
 
-    def stage(self, day: int) -> Stage | None:
-        """The stage on a day; None before anything happened."""
-        last = self.last_purchase(day)
+    def stage(self, day: int, known: int | None = None) -> Stage | None:
+        """The stage on a day, if nothing happened after the day `known`; None before anything happened."""
+        last = self.last_purchase(day if known is None else known)
         if last is None:
-            return Stage.STRANGER if self.days and self.days[0] <= day else None
+            return Stage.STRANGER if self.days and self.days[0] <= (day if known is None else known) else None
         silent = day - last
         if silent > self.policy.lost_after_days:
             return Stage.LOST_CUSTOMER
         return Stage.DORMANT_CUSTOMER if silent > self.policy.dormant_after_days else Stage.CUSTOMER
 
-    def tier(self, day: int) -> Tier | None:
-        """The tier on a day; None before anything happened."""
-        if self.last_purchase(day) is not None:
-            return self.ruling.cuts.tier(self.value(day))
-        return Tier.UNPROVEN if self.days and self.days[0] <= day else None
+    def tier(self, day: int, known: int | None = None) -> Tier | None:
+        """The tier on a day, if nothing happened after the day `known`; None before anything happened."""
+        if self.last_purchase(day if known is None else known) is not None:
+            return self.ruling.cuts.tier(self.value(day, known))
+        return Tier.UNPROVEN if self.days and self.days[0] <= (day if known is None else known) else None
 
-    def value(self, day: int) -> int:
-        """Net turnover of the window that ends with the day."""
-        low = bisect_right(self._money_days, day - self.policy.turnover_days)
-        return self._net[max(bisect_right(self._money_days, day), low)] - self._net[low]
+    def value(self, day: int, known: int | None = None) -> int:
+        """Net turnover of the window that ends with the day, of which only days up to `known` count."""
+        days = self._money_days
+        low = bisect_right(days, day - self.policy.turnover_days)
+        return self._net[max(bisect_right(days, day if known is None else known), low)] - self._net[low]
 
     def spend(self, day: int) -> int:
         """Gross purchases up to the day."""
@@ -97,11 +122,15 @@ class History:
         """The days on which stage or tier may change, in order: what happens, what falls silent, what falls out."""
         if after is None:
             after = self.days[0] - 1 if self.days else 0
-        turning = set(self.days[bisect_right(self.days, after) :])
-        for offset, days in (
-            (self.policy.dormant_after_days + 1, self.purchase_days),
-            (self.policy.lost_after_days + 1, self.purchase_days),
-            (self.policy.turnover_days, self._money_days),
-        ):
-            turning.update(day + offset for day in days[bisect_left(days, after + 1 - offset) :])
-        return iter(sorted(turning))
+        happening = self.days[bisect_right(self.days, after) :]
+        turning = [
+            happening,
+            self._later(self.purchase_days, self.policy.dormant_after_days + 1, after),
+            self._later(self.purchase_days, self.policy.lost_after_days + 1, after),
+            self._later(self._money_days, self.policy.turnover_days, after),
+        ]
+        return merge(*(days for days in turning if days))
+
+    @staticmethod
+    def _later(days: list[int], offset: int, after: int) -> list[int]:
+        return [day + offset for day in days[bisect_left(days, after + 1 - offset) :]]

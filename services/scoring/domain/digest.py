@@ -1,0 +1,42 @@
+"""The digest: one hash over how every party stands, equal wherever the same facts were told."""
+
+import hashlib
+from collections.abc import Iterable
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from services.scoring.domain.policy import Policy
+from services.scoring.domain.standing import Standing
+
+
+def line(standing: Standing, *, as_of: int, currency: str | None, policy: Policy, zone: ZoneInfo) -> bytes:
+    """The canonical line of a party: a JSON array of codes, integers and ISO days, ended by a line feed.
+
+    Stage, tier, x, tx, T, value, spend, currency, since, local day of the next change, hash of the policy. `as_of`
+    is the local day (ordinal) that the standing was assessed for.
+    """
+    first, last, change = standing.first_day, standing.last_day, standing.next_change_at
+    bought = first is not None and last is not None
+    fields = (
+        standing.stage,
+        standing.tier,
+        standing.purchase_days - 1 if bought else None,
+        last.toordinal() - first.toordinal() if first and last else None,
+        as_of - first.toordinal() if first else None,
+        standing.value_minor,
+        standing.spend_minor,
+        currency,
+        standing.since,
+        change and change.astimezone(zone).date(),
+        policy.content_hash,
+    )
+    return msgspec.json.encode(fields) + b"\n"
+
+
+def digest(lines: Iterable[bytes]) -> str:
+    """SHA-256 in hex over the lines of all parties that stand, in the order of their smallest identity id."""
+    whole = hashlib.sha256()
+    for each in lines:
+        whole.update(each)
+    return whole.hexdigest()
