@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import cast
 
 import asyncpg
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
@@ -102,6 +100,10 @@ async def declare_topics(database: Database, topics: Iterable[Topic]) -> None:
 
 async def migrate(url: str, package: str) -> None:
     """Bring a database to the newest version of a package's `migrations` (Alembic). One process at a time does it."""
+    # Here, because every process would otherwise spend a quarter of a second of its start on it.
+    from alembic import command
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(Path(str(files("chassis"))) / "alembic"))
     config.set_main_option("version_locations", str(Path(str(files(package))) / "migrations"))
