@@ -112,8 +112,9 @@ def _bare(text: str, currency: str) -> tuple[str, str]:
 
 def _evidence(text: str) -> DecimalMark | None:
     """The decimal mark that this one amount proves."""
-    if text.isdecimal():
-        return None
+    plain = _PLAIN.fullmatch(text)
+    if plain and len(plain[3] or "") != 3:
+        return DecimalMark.POINT if plain[3] else None
     number = re.sub(r"[^\d.,]", "", text)
     points, commas = number.count("."), number.count(",")
     if points and commas:

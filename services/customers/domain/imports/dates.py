@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from enum import StrEnum
@@ -47,7 +48,7 @@ class DateHabits:
     def seen(self, text: str) -> "DateHabits":
         """These habits with one more date looked at."""
         stamp = stamp_of(text)
-        if stamp is None:
+        if stamp is None or (stamp.ordered and stamp.at and self.times and not self.midnights_only):
             return self
         unordered = not stamp.ordered
         return DateHabits(
@@ -126,6 +127,10 @@ def stamp_of(text: str) -> Stamp | None:
 
     Years of two digits are 1969 to 2068 (POSIX strptime). A bare number of five digits is a day of Excel.
     """
+    if len(text) == 19 and text[4] == "-":
+        with suppress(ValueError):
+            told = datetime.fromisoformat(text)
+            return Stamp(told.year, told.month, told.day, True, told.time())
     if _SERIAL.fullmatch(text):
         return _excel_day(text)
     if "年" in text:

@@ -67,7 +67,7 @@ def _text(file: IO[bytes]) -> Table:
     delimiter = _delimiter(decoder.decode(head))
     text = io.TextIOWrapper(file, encoding, errors="replace", newline="")
     reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True)
-    return _headed(_numbered(reader, text), told)
+    return _headed(_numbered(reader), told)
 
 
 def _encoding(head: bytes, file: IO[bytes]) -> str:
@@ -109,7 +109,7 @@ def _delimiter(head: str) -> str:
     return max(",;\t|", key=agreement)
 
 
-def _numbered(reader: Iterator[list[str]], text: io.TextIOBase) -> Iterator[list[str]]:
+def _numbered(reader: Iterator[list[str]]) -> Iterator[list[str]]:
     """The rows of a CSV, until one cannot be read."""
     count = 0
     try:
@@ -120,8 +120,6 @@ def _numbered(reader: Iterator[list[str]], text: io.TextIOBase) -> Iterator[list
         raise NotATable(f"Row {count + 1} cannot be read; a quote may not be closed.") from error
     except (EOFError, OSError) as error:
         raise NotATable(f"The compressed file is cut short after row {count}.") from error
-    finally:
-        text.detach()
 
 
 def _sheet(file: IO[bytes]) -> Table:

@@ -72,8 +72,16 @@ def _guesses(kind: Kind, columns: Sequence[str], sample: Sequence[Sequence[str]]
         for position, column in enumerate(columns)
     ]
     for score, position, field, column in sorted(scored, key=lambda row: (-row[0], -row[1])):
-        if score > 0 and _HOLDS[field]([row[-position].strip() for row in sample if len(row) > -position]):
+        # A column called "amount" is believed whatever it holds: its rows are refused, not counted with 0.
+        believed = field is Field.AMOUNT and score >= SURE
+        if score > 0 and (
+            believed or _HOLDS[field]([row[-position].strip() for row in sample if len(row) > -position])
+        ):
             yield field, column
+
+
+SURE = 35
+"""The score of a word that means a field, alone in its header."""
 
 
 def _score(words: Mapping[str, int], column: str) -> int:
@@ -93,11 +101,11 @@ def _words_for(kind: Kind, field: Field) -> Mapping[str, int]:
 
 
 def _mostly(test: Callable[[str], bool]) -> Callable[[Sequence[str]], bool]:
-    """At least four of five values that are there pass the test, and one is there or nothing is known."""
+    """At least half of the values that are there pass the test; without rows nothing speaks against it."""
 
     def holds(values: Sequence[str]) -> bool:
         given = [value for value in values if value]
-        return (not values) or (bool(given) and sum(map(test, given)) * 5 >= len(given) * 4)
+        return (not values) or (bool(given) and sum(map(test, given)) * 2 >= len(given))
 
     return holds
 

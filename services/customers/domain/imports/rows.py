@@ -70,7 +70,8 @@ class Refusal:
     """A row that is not taken."""
 
     row: int
-    reason: Reason
+    reason: str
+    """A `Reason`, or the code of the problem that recording it met."""
     detail: str = ""
 
 
@@ -156,7 +157,9 @@ def _entry(plan: Plan, row: int, cells: Sequence[str], latest: datetime) -> Entr
         raise Unreadable(Reason.BAD_CURRENCY, "This is not a currency of ISO 4217.")
     text = given.get(Field.AMOUNT)
     amount = minor_units(text, currency, plan.mark) if text else 0
-    if plan.kind is Kind.RETURNS:
+    if Field.LINE in plan.positions:
+        pass  # A discount is a line below zero; what counts is the sign of the order.
+    elif plan.kind is Kind.RETURNS:
         amount = abs(amount)
     elif amount < 0:
         raise Unreadable(Reason.NEGATIVE_AMOUNT, "A purchase has no amount below zero; import returns as returns.")
@@ -177,7 +180,7 @@ def _entry(plan: Plan, row: int, cells: Sequence[str], latest: datetime) -> Entr
         currency,
         order_id or None,
         slug(channel) if channel else None,
-        product[:500] if product else None,
+        _CONTROL.sub(" ", product)[:500] if product else None,
         given.get(Field.LINE),
         original or None,
     )

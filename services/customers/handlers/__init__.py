@@ -1,0 +1,1 @@
+"""What comes in beside HTTP: imports that wait to be carried out."""

@@ -1,0 +1,244 @@
+import asyncio
+import io
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from fastapi import UploadFile
+
+from chassis import db
+from chassis.db import Database
+from chassis.ids import uuid7
+from services.customers.domain.identities import Installation
+from services.customers.domain.imports.fields import Kind
+from services.customers.domain.imports.jobs import State, undo
+from services.customers.domain.imports.rows import AmbiguousDates
+from services.customers.handlers.imports import move_on
+from services.customers.models.imports import ImportIn, ImportJob
+from services.customers.queries.imports.jobs import import_job, rejects
+from services.customers.queries.imports.progress import LEASE, claim, held
+from services.customers.queries.imports.uploads import keep_upload
+
+KEY = b"k" * 32
+INSTALLATION = Installation(KEY, ZoneInfo("Asia/Taipei"))
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+async def database(make_database: Callable[[str | None], Awaitable[Database]]) -> Database:
+    return await make_database("services.customers")
+
+
+async def start(database: Database, content: str, **wanted: Any) -> ImportJob:
+    file = UploadFile(io.BytesIO(content.encode()), filename="orders.csv")
+    async with database.transaction() as session:
+        return await keep_upload(session, ImportIn(file=file, **wanted), INSTALLATION, currency="EUR")
+
+
+async def carried_out(database: Database, job: ImportJob) -> ImportJob:
+    importer = uuid7()
+    async with database.transaction() as session:
+        assert await claim(session, importer, AT) == job.id
+    while await move_on(database, INSTALLATION, job.id, importer):
+        pass
+    async with database.transaction() as session:
+        return await import_job(session, job.id)
+
+
+async def imported(database: Database, content: str, **wanted: Any) -> ImportJob:
+    return await carried_out(database, await start(database, content, **wanted))
+
+
+async def undone(database: Database, job: ImportJob) -> ImportJob:
+    async with database.transaction() as session:
+        there = await import_job(session, job.id, to_change=True)
+        there.state = undo(State(there.state), dry_run=there.dry_run)
+    return await carried_out(database, job)
+
+
+async def rejected(database: Database, job: ImportJob) -> list[tuple[str, str]]:
+    return [(row[0], row[1]) async for part in rejects(database, job.id) for row in part]
+
+
+async def value(database: Database, query: str, *arguments: Any) -> Any:
+    async with database.sessions() as session:
+        return await (await db.driver(session)).fetchval(query, *arguments)
+
+
+def counts(job: ImportJob) -> tuple[str, int, int, int, int]:
+    return job.state, job.accepted, job.duplicate, job.conflict, job.rejected
+
+
+HEADER = "customer,order_id,date,amount\n"
+
+
+async def test_every_row_of_a_file_becomes_a_purchase_or_a_reject(database):
+    job = await imported(database, HEADER + "c1,o1,2024-01-01,5\n,o2,2024-01-01,5\nc1,o3,2024-01-02,0\nc2,o4,never,1\n")
+    assert counts(job) == ("done", 2, 0, 0, 2)
+    assert await rejected(database, job) == [("3", "no_party"), ("5", "bad_date")]
+    assert await value(database, "SELECT count(*) FROM party") == 1
+    assert await value(database, "SELECT count(*) FROM outbox WHERE type = 'customers.purchase_completed.v1'") == 2
+    assert await value(database, "SELECT min(occurred_at) FROM purchase") == datetime(2023, 12, 31, 16, tzinfo=UTC)
+    assert await value(database, "SELECT count(*) FROM import_chunk") == 0
+
+
+async def test_the_same_file_again_changes_nothing(database):
+    content = HEADER + "c1,o1,2024-01-01,5\nc1,o2,2024-01-02,6\n"
+    first = await imported(database, content)
+    events = await value(database, "SELECT count(*) FROM outbox")
+    again = await imported(database, content.replace("\n", "\r\n"))
+    assert counts(again) == ("done", 0, 2, 0, 0)
+    assert again.same_as == first.id
+    assert await value(database, "SELECT count(*) FROM outbox") == events
+
+
+async def test_without_an_order_id_a_row_is_known_by_its_file_and_number(database):
+    content = "customer,date,amount\nc1,2024-01-01,5\nc1,2024-01-01,5\n"
+    first, again = await imported(database, content), await imported(database, content)
+    other = await imported(database, content + "c2,2024-01-03,5\n")
+    assert [counts(job) for job in (first, again, other)] == [
+        ("done", 2, 0, 0, 0),
+        ("done", 0, 2, 0, 0),
+        ("done", 3, 0, 0, 0),
+    ]
+    assert any("No column is the order id" in note for note in first.notes)
+
+
+async def test_a_row_that_repeats_an_order_id_is_a_duplicate_or_a_conflict(database):
+    job = await imported(database, HEADER + "c1,o1,2024-01-01,5\nc1,o1,2024-01-01,5.00\nc1,o1,2024-01-01,6\n")
+    assert counts(job) == ("done", 1, 1, 1, 0)
+    assert await rejected(database, job) == [("4", "conflict")]
+
+
+async def test_rows_are_lines_of_one_order_where_a_line_is_mapped(database):
+    content = (
+        "customer,order_id,date,amount,sku,line\n"
+        "c1,o1,2024-01-01,5,a,1\nc2,o2,2024-01-02,3,a,1\nc1,o1,2024-01-01,-2,rebate,2\nc1,o1,2024-01-01,5,a,1\n"
+        "c3,o3,2024-01-01,5,a,1\nc3,o3,2024-01-01,x,a,2\nc4,o4,2024-01-01,5,a,1\nc5,o4,2024-01-01,5,a,2\n"
+        "c6,,2024-01-01,5,a,2\n"
+    )
+    job = await imported(database, content, mapping='{"line": "line"}')
+    assert counts(job) == ("done", 3, 1, 0, 5)
+    assert await value(database, "SELECT amount_minor FROM purchase WHERE source_id = 'o1'") == 300
+    assert await value(database, "SELECT jsonb_array_length(lines) FROM purchase WHERE source_id = 'o1'") == 2
+    assert await rejected(database, job) == [
+        ("6", "order_incomplete"),
+        ("7", "bad_amount"),
+        ("8", "lines_disagree"),
+        ("9", "lines_disagree"),
+        ("10", "bad_order_id"),
+    ]
+    assert counts(await imported(database, content, mapping='{"line": "line"}')) == ("done", 0, 4, 0, 5)
+
+
+async def test_lines_known_by_their_product_all_count(database):
+    content = "customer,order_id,date,amount,sku\nc1,o1,2024-01-01,5,a\nc1,o1,2024-01-01,5,a\n"
+    job = await imported(database, content, mapping='{"line": "sku"}')
+    assert counts(job) == ("done", 2, 0, 0, 0)
+    assert await value(database, "SELECT amount_minor FROM purchase") == 1000
+
+
+async def test_orders_larger_than_a_chunk_stay_whole(database):
+    rows = [f"c{order},o{order},2024-01-01,1,{line}\n" for order in range(3) for line in range(1500)]
+    random.Random(1).shuffle(rows)
+    job = await imported(database, "customer,order_id,date,amount,line\n" + "".join(rows), mapping='{"line": "line"}')
+    assert counts(job) == ("done", 4500, 0, 0, 0)
+    assert await value(database, "SELECT array_agg(amount_minor) FROM purchase") == [150_000] * 3
+
+
+async def test_returns_name_their_purchase_where_it_is_known(database):
+    await imported(database, HEADER + "c1,o1,2024-01-01,5\n")
+    content = "return_id,original_order_id,customer,date,amount\nr1,o1,c1,2024-02-01,-5\nr2,o9,c1,2024-02-01,3\n"
+    job = await imported(database, content, kind=Kind.RETURNS)
+    assert counts(job) == ("done", 2, 0, 0, 0)
+    named = "SELECT count(*) FROM outbox WHERE type = 'customers.purchase_returned.v1' AND payload::text LIKE $1"
+    assert await value(database, "SELECT count(*) FROM outbox WHERE type = 'customers.purchase_returned.v1'") == 2
+    assert await value(database, named.replace("payload::text", "convert_from(payload, 'UTF8')"), "%purchase_id%") == 1
+
+
+async def test_a_dry_run_reads_everything_and_records_nothing(database):
+    job = await imported(database, HEADER + "c1,o1,2024-01-01,5\n,o2,2024-01-01,5\n", dry_run=True)
+    assert counts(job) == ("done", 1, 0, 0, 1)
+    assert await value(database, "SELECT count(*) FROM purchase") == 0
+
+
+async def test_undo_withdraws_every_fact_and_the_file_can_come_again(database):
+    content = HEADER + "".join(f"c{n % 7},o{n},2024-01-01,5\n" for n in range(4_500))
+    first = await imported(database, content)
+    gone = await undone(database, first)
+    assert (gone.state, gone.withdrawn) == ("undone", 4_500)
+    assert await value(database, "SELECT count(*) FROM purchase WHERE withdrawn_at IS NULL") == 0
+    assert await value(database, "SELECT count(*) FROM outbox WHERE type = 'customers.fact_withdrawn.v1'") == 4_500
+    again = await imported(database, content)
+    assert counts(again) == ("done", 4_500, 0, 0, 0)
+    assert again.same_as is None
+
+
+async def test_a_file_whose_dates_are_ambiguous_is_refused_whole(database):
+    content = HEADER + "c1,o1,01/02/2024,5\n"
+    with pytest.raises(AmbiguousDates):
+        await start(database, content)
+    assert await value(database, "SELECT count(*) FROM import_chunk") == 0
+    assert counts(await imported(database, content, dates="dmy"))[:2] == ("done", 1)
+
+
+async def test_an_importer_that_lost_its_lease_stops(database):
+    job = await start(database, HEADER + "c1,o1,2024-01-01,5\n")
+    slow, other = uuid7(), uuid7()
+    async with database.transaction() as session:
+        assert await claim(session, slow, AT) == job.id
+        assert await claim(session, other, AT) is None
+    async with database.transaction() as session:
+        assert await claim(session, other, AT + 2 * LEASE) == job.id
+        assert await held(session, job.id, slow, AT) is None
+    assert not await move_on(database, INSTALLATION, job.id, slow)
+
+
+IMPORTER = """
+import asyncio, sys
+from zoneinfo import ZoneInfo
+from chassis.db import connect
+from services.customers.domain.identities import Installation
+from services.customers.handlers.imports import run
+from services.customers.queries.imports import progress
+progress.LEASE /= 20
+asyncio.run(run(connect(sys.argv[1]), Installation(b"k" * 32, ZoneInfo("UTC"))))
+"""
+
+
+def importer(database: Database) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([sys.executable, "-c", IMPORTER, database.url], env={**os.environ, "PYTHONPATH": "."})
+
+
+async def test_importers_killed_in_the_middle_lose_nothing_and_double_nothing(database):
+    rows, chance = 30_000, random.Random(7)
+    content = "customer,date,amount\n" + "".join(f"c{n % 997},2024-01-01,{n % 50}\n" for n in range(rows))
+    job = await start(database, content)
+    kills, running, until = 0, importer(database), time.monotonic() + 90
+    try:
+        while await value(database, "SELECT state FROM import_job WHERE id = $1", job.id) != "done":
+            assert time.monotonic() < until
+            before = await value(database, "SELECT next_chunk FROM import_job WHERE id = $1", job.id)
+            if kills < 5 and before > kills * 2:
+                await asyncio.sleep(chance.uniform(0, 0.1))
+                running.send_signal(signal.SIGKILL)
+                running.wait()
+                kills, running = kills + 1, importer(database)
+    finally:
+        running.kill()
+        running.wait()
+    async with database.transaction() as session:
+        done = await import_job(session, job.id)
+    assert kills == 5
+    assert counts(done) == ("done", rows, 0, 0, 0)
+    assert await value(database, "SELECT count(DISTINCT source_id) FROM purchase") == rows
+    assert await value(database, "SELECT count(DISTINCT event_id) FROM outbox") == rows
+    assert await value(database, "SELECT sum(amount_minor) FROM purchase") == sum(n % 50 for n in range(rows)) * 100
