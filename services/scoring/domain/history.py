@@ -118,6 +118,40 @@ class History:
                     first -= 1
                 return self.purchase_days[first]
 
+    def next_turn(self, day: int) -> int | None:
+        """The first later day on which stage or tier differs if nothing else happens; None if they stay for ever."""
+        stage_turn = self._next_stage_day(day)
+        if self.last_purchase(day) is None:
+            return stage_turn
+        tier = self.tier(day)
+        turned = (later for later in self._money_turns(day, stage_turn) if self.tier(later) is not tier)
+        return next(turned, stage_turn)
+
+    def _next_stage_day(self, day: int) -> int | None:
+        dormant, lost = self.policy.dormant_after_days + 1, self.policy.lost_after_days + 1
+        bought, index = self.purchase_days, self.purchases(day)
+        coming = bought[index] if index < len(bought) else None
+        if index == 0:
+            return self.days[0] if self.days and self.days[0] > day else coming
+        last = bought[index - 1]
+        if day >= last + lost:
+            return coming
+        if day >= last + dormant:
+            return last + lost if coming is None else min(last + lost, coming)
+        while coming is not None and coming <= last + dormant:
+            index += 1
+            last, coming = coming, bought[index] if index < len(bought) else None
+        return last + dormant
+
+    def _money_turns(self, day: int, until: int | None) -> list[int]:
+        """The days after `day` and before `until` on which money enters the window or leaves it, in order."""
+        days, window = self._money_days, self.policy.turnover_days
+        end = len(days) if until is None else bisect_left(days, until)
+        last_leaving = len(days) if until is None else bisect_left(days, until - window)
+        leaving = [money_day + window for money_day in days[bisect_right(days, day - window) : last_leaving]]
+        entering = days[bisect_right(days, day) : end]
+        return sorted(leaving + entering) if entering else leaving
+
     def turning_days(self, after: int | None = None) -> Iterator[int]:
         """The days on which stage or tier may change, in order: what happens, what falls silent, what falls out."""
         if after is None:

@@ -60,10 +60,7 @@ def standing(history: History, at: datetime) -> Standing:
     """`assess` of a calendar that was already read."""
     day = history.ruling.day(at)
     stage, tier = history.stage(day), history.tier(day)
-    turned = next(
-        (later for later in history.turning_days(day) if (history.stage(later), history.tier(later)) != (stage, tier)),
-        None,
-    )
+    turned = history.next_turn(day)
     count = history.purchases(day)
     return Standing(
         stage=stage,

@@ -1,6 +1,8 @@
 """The history that a calendar implies: every change of stage or tier, with its day and its kind."""
 
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from typing import NamedTuple
 
 import msgspec
 
@@ -9,13 +11,16 @@ from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.history import History
 from services.scoring.domain.policy import Ruling
 
+Outcome = tuple[Stage | None, Tier | None]
+"""The discrete part of a standing, whose change is a move."""
+
 
 class Move(msgspec.Struct, frozen=True):
     """A change of stage or tier that the history implies."""
 
     day: date
     cause: Cause
-    """A fact of that day, or the clock."""
+    """A fact of that day, the clock, or the activation of another policy."""
     kind: MoveKind
     from_stage: Stage | None
     to_stage: Stage | None
@@ -24,7 +29,7 @@ class Move(msgspec.Struct, frozen=True):
     value_minor: int
 
 
-KINDS = {
+KINDS: Mapping[tuple[Stage, Stage | None], MoveKind] = {
     (Stage.STRANGER, Stage.CUSTOMER): MoveKind.ADVANCED,
     (Stage.CUSTOMER, Stage.DORMANT_CUSTOMER): MoveKind.FADED,
     (Stage.CUSTOMER, Stage.LOST_CUSTOMER): MoveKind.LOST,
@@ -46,34 +51,61 @@ def kind_of(before: Stage | None, after: Stage | None, cause: Cause) -> MoveKind
     return MoveKind.RETIERED if before == after else KINDS.get((before, after), MoveKind.REVISED)
 
 
-def trajectory(calendar: Calendar, until: datetime, ruling: Ruling) -> list[Move]:
-    """Every move up to an instant, oldest first."""
-    return moves(History(calendar, ruling), None, ruling.day(until))
+class Activation(NamedTuple):
+    """A ruling that holds from an instant on."""
+
+    at: datetime
+    ruling: Ruling
+
+
+def trajectory(
+    calendar: Calendar, until: datetime, ruling: Ruling, activations: Sequence[Activation] = ()
+) -> list[Move]:
+    """Every move up to an instant, oldest first.
+
+    `ruling` counts from the beginning, each later one from its instant on; `activations` are in the order of time.
+    What a day brings counts before what is activated during it.
+    """
+    history, after = History(calendar, ruling), None
+    found: list[Move] = []
+    for at, activated in activations:
+        if at > until:
+            break
+        day = ruling.day(at)
+        found += moves(history, after, day)
+        outcome = history.stage(day), history.tier(day)
+        history, after = History(calendar, activated), day
+        if (history.stage(day), history.tier(day)) != outcome:
+            found.append(_move(history, day, outcome, Cause.POLICY))
+    return found + moves(history, after, ruling.day(until))
 
 
 def moves(history: History, after: int | None, until: int) -> list[Move]:
     """The moves on the days after one day (None: from the beginning) up to and including another."""
     found = []
-    stage, tier = (None, None) if after is None else (history.stage(after), history.tier(after))
-    happened = set(history.days)
+    outcome: Outcome = (None, None) if after is None else (history.stage(after), history.tier(after))
     for day in history.turning_days(after):
         if day > until:
             break
         then = history.stage(day), history.tier(day)
-        if then == (stage, tier):
+        if then == outcome:
             continue
-        cause = Cause.FACT if day in happened else Cause.CLOCK
-        found.append(
-            Move(
-                day=date.fromordinal(day),
-                cause=cause,
-                kind=kind_of(stage, then[0], cause),
-                from_stage=stage,
-                to_stage=then[0],
-                from_tier=tier,
-                to_tier=then[1],
-                value_minor=history.value(day),
-            )
-        )
-        stage, tier = then
+        # What would be so without the facts of the day is the clock's doing, even on a day with facts.
+        by_clock = then == (history.stage(day, known=day - 1), history.tier(day, known=day - 1))
+        found.append(_move(history, day, outcome, Cause.CLOCK if by_clock else Cause.FACT))
+        outcome = then
     return found
+
+
+def _move(history: History, day: int, before: Outcome, cause: Cause) -> Move:
+    stage, tier = history.stage(day), history.tier(day)
+    return Move(
+        day=date.fromordinal(day),
+        cause=cause,
+        kind=kind_of(before[0], stage, cause),
+        from_stage=before[0],
+        to_stage=stage,
+        from_tier=before[1],
+        to_tier=tier,
+        value_minor=history.value(day),
+    )
