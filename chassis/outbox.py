@@ -1,6 +1,7 @@
 """The outbox: an event leaves if and only if the transaction that recorded it commits."""
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -38,9 +39,12 @@ class Row(NamedTuple):
     occurred_at: datetime
 
 
-def append(session: AsyncSession, *events: Event, caused_by: UUID | None = None) -> tuple[UUID, ...]:
+def append(
+    session: AsyncSession, *events: Event, caused_by: UUID | None = None, event_ids: Sequence[UUID] | None = None
+) -> tuple[UUID, ...]:
     """Publish events with this transaction, in this order; return their event ids.
 
+    `event_ids` are given where rows written before had to name them.
     Raises `UnpublishableEvent` for an undeclared topic or a payload over 900 kB.
     """
     context = get_contextvars()
@@ -51,7 +55,8 @@ def append(session: AsyncSession, *events: Event, caused_by: UUID | None = None)
     }
     tail = "".join(f',"{name}":{json.dumps(value)}' for name, value in extensions.items() if value)
     created = now().isoformat()
-    rows = [_row(event, created, tail) for event in events]
+    ids = event_ids or [uuid7() for _ in events]
+    rows = [_row(event, event_id, created, tail) for event, event_id in zip(events, ids, strict=True)]
     session.info.setdefault("outbox", []).extend(rows)
     return tuple(row.event_id for row in rows)
 
@@ -70,10 +75,10 @@ async def write(session: AsyncSession) -> int:
     return len(rows)
 
 
-def _row(event: Event, created: str, tail: str) -> Row:
+def _row(event: Event, event_id: UUID, created: str, tail: str) -> Row:
     if event.topic.name not in _KNOWN_TOPICS:
         raise UnpublishableEvent(f"No topic {event.topic.name} is declared.")
-    event_id, subject = uuid7(), str(event.subject)
+    subject = str(event.subject)
     payload = (
         f'{{"specversion":"1.0","id":"{event_id}","source":"/{event.topic.service}","type":"{event.wire_type}",'
         f'"time":"{created}","subject":"{subject}","partitionkey":"{subject}",'

@@ -1,0 +1,164 @@
+"""Parties, the identities that make them up, and merges."""
+
+from datetime import date, datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import BigInteger, SmallInteger, Text
+from sqlmodel import Field as Column
+from sqlmodel import SQLModel
+
+from contracts.customers import PartyKind
+from contracts.identity import Scheme
+from services.customers.models.fields import Body, Day, Identifier, IdentityId, MergeId, PartyId
+
+
+class PartyRow(SQLModel, table=True):
+    """A party as named; never deleted. Its row is the lock over its merges and over who belongs to it."""
+
+    __tablename__ = "party"
+
+    id: UUID = Column(primary_key=True)
+    kind: str = Column(sa_type=Text)
+    resolves_to: UUID
+    """The survivor of what it is merged with: itself, mostly."""
+    version: int = Column(sa_type=BigInteger)
+    """Of the last change of assignment, merge or unmerge that concerned it; 0 before any."""
+    created_at: datetime
+
+
+class IdentityRow(SQLModel, table=True):
+    """An identifier under its id. Where it is random, there is no identifier."""
+
+    __tablename__ = "identity"
+
+    id: UUID = Column(primary_key=True)
+    scheme: str | None = Column(sa_type=Text)
+    system: str | None = Column(sa_type=Text)
+    value: str | None = Column(sa_type=Text)
+    version: int = Column(sa_type=BigInteger)
+    """Of its assignment; 0 while it was never anything but its own party."""
+    created_at: datetime
+
+
+class HoldingRow(SQLModel, table=True):
+    """A party, as named, that holds an identity from one local day until another."""
+
+    __tablename__ = "holding"
+
+    identity_id: UUID = Column(primary_key=True)
+    nth: int = Column(primary_key=True, sa_type=SmallInteger)
+    party_id: UUID = Column(index=True)
+    from_day: date | None
+    until_day: date | None
+    """The first day of the next holder; none for the present one."""
+    assigned_at: datetime
+
+
+class MergeRow(SQLModel, table=True):
+    """An undirected edge between two parties as named, the smaller id first. It counts until it is undone."""
+
+    __tablename__ = "merge"
+
+    id: UUID = Column(primary_key=True)
+    party_id: UUID = Column(index=True)
+    other_id: UUID = Column(index=True)
+    merged_at: datetime
+    unmerged_at: datetime | None
+
+
+class NewParty(Body):
+    """A person or an organisation that becomes known."""
+
+    kind: PartyKind = PartyKind.PERSON
+    identifiers: Annotated[list[Identifier], Field(max_length=50, default_factory=list)]
+    """The first one gives the party its id. The same ones again name the party that is there."""
+
+
+class HeldIdentifier(BaseModel):
+    """An identifier that a party holds now."""
+
+    identity_id: IdentityId
+    scheme: Scheme
+    system: str | None = None
+    value: str
+    from_day: date | None = None
+    """First local day, where another party held it before."""
+
+
+class Party(BaseModel):
+    """A person or an organisation, under the id that it has for ever."""
+
+    id: PartyId
+    kind: PartyKind
+    identifiers: list[HeldIdentifier]
+    merged_ids: list[PartyId]
+    """Ids of parties merged into this one; they lead here."""
+    version: int
+    created_at: datetime
+
+
+class AddedIdentifier(Body):
+    """An identifier that a party is known by, too."""
+
+    identifier: Identifier
+
+
+class CorrectedIdentifier(Body):
+    """How an identifier should have been written; its scheme and system stay."""
+
+    value: Annotated[str, Field(max_length=400)]
+
+
+class Release(Body):
+    """An identifier is given up; from this local day on it is somebody else's."""
+
+    from_day: Day | None = None
+    """Today where it is not said."""
+
+
+class MergeInto(Body):
+    """The party that is the same as the one in the path."""
+
+    party_id: PartyId
+
+
+class Unmerge(Body):
+    """The merge that was a mistake."""
+
+    merge_id: MergeId
+
+
+class Merge(BaseModel):
+    """Two parties, as named, that are one."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    id: MergeId
+    party_id: PartyId
+    other_id: PartyId
+    merged_at: datetime
+    unmerged_at: datetime | None = None
+    resolves_to: PartyId
+    """Where `party_id` leads now."""
+
+
+class AskedParties(Body):
+    """Parties whose external ids are wanted."""
+
+    party_ids: Annotated[list[PartyId], Field(max_length=20_000)]
+
+
+class ExternalId(BaseModel):
+    """An id of a party in another system."""
+
+    party_id: PartyId
+    system: str
+    value: str
+
+
+class ExternalIds(BaseModel):
+    """The external ids of parties, the oldest of each first."""
+
+    data: list[ExternalId]

@@ -1,0 +1,4 @@
+"""Reads and bulk writes that carry a rule.
+
+Locks are taken in one order: parties, identities, purchases, returns; each in the order of their keys.
+"""

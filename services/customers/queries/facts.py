@@ -1,0 +1,213 @@
+"""Recording purchases and returns: one set-based way for one row, a bulk and an import."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Generic
+from uuid import UUID
+
+from asyncpg import Record
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import outbox
+from chassis.clock import now
+from chassis.db import driver
+from chassis.ids import uuid7
+from contracts.customers import Assignment, FactWithdrawn
+from contracts.event import Event
+from contracts.problems import Conflict, Problem
+from services.customers.domain.identities import Installation, PartyRef
+from services.customers.domain.purchases import Line, NewPurchase, NewReturn, Outcome, Status, Told, content
+from services.customers.queries.assignments import assignments_of
+from services.customers.queries.identities import subjects
+
+COLUMNS = {
+    "id": "uuid",
+    "identity_id": "uuid",
+    "fact_id": "uuid",
+    "source": "text",
+    "source_id": "text",
+    "occurred_at": "timestamptz",
+    "currency": "text",
+    "amount_minor": "bigint",
+    "channel": "text",
+    "import_id": "uuid",
+}
+"""What the tables of purchases and returns have alike."""
+
+
+@dataclass(frozen=True)
+class Kind(Generic[Told]):
+    """A table of facts: what it has beside `COLUMNS`, and the event that a row publishes."""
+
+    name: str
+    """As in its ids and paths."""
+    table: str
+    own_columns: Mapping[str, str]
+    own_values: Callable[[Told], Sequence[Any]]
+    conflict: type[Conflict]
+    event: Callable[[Told, UUID, UUID, Assignment | None], Event]
+
+    @property
+    def insert(self) -> str:
+        """Insert rows in key order; those whose key is there already are left out."""
+        columns = COLUMNS | dict(self.own_columns)
+        arrays = ", ".join(
+            f"${place}::{'text' if type_ == 'jsonb' else type_}[]" for place, type_ in enumerate(columns.values(), 1)
+        )
+        values = ", ".join(f"{name}::jsonb" if type_ == "jsonb" else name for name, type_ in columns.items())
+        return (
+            f"INSERT INTO {self.table} ({', '.join(columns)}, recorded_at)"
+            f" SELECT {values}, ${len(columns) + 1} FROM unnest({arrays}) AS new({', '.join(columns)})"
+            " ORDER BY source, source_id"
+            " ON CONFLICT (source, source_id) WHERE withdrawn_at IS NULL DO NOTHING RETURNING id"
+        )
+
+    @property
+    def present(self) -> str:
+        """The rows under keys of a source that are not withdrawn."""
+        return (
+            f"SELECT fact.* FROM unnest($1::text[], $2::text[]) AS asked(source, source_id)"
+            f" JOIN {self.table} AS fact ON fact.source = asked.source AND fact.source_id = asked.source_id"
+            " WHERE withdrawn_at IS NULL"
+        )
+
+
+async def record(
+    session: AsyncSession, kind: Kind[Told], rows: Sequence[Told], installation: Installation
+) -> list[Outcome]:
+    """Record facts and publish them; return what became of each, in the order of the rows.
+
+    The first telling under an id in a source is accepted, every other one compared with it.
+    """
+    days = [installation.day(row.occurred_at) for row in rows]
+    named = await subjects(session, [(row.party, day) for row, day in zip(rows, days, strict=True)])
+    outcomes: dict[int, Outcome] = {}
+    told: dict[int, UUID] = {}
+    for place, subject in enumerate(named):
+        if isinstance(subject, Problem):
+            outcomes[place] = Outcome(Status.REJECTED, problem=subject)
+        else:
+            told[place] = subject
+    assignments = await assignments_of(session, list(set(told.values())))
+    while waiting := [place for place in told if place not in outcomes]:
+        # Keys told twice are inserted once; a row without an id in its source is like no other.
+        first = {_key(rows[place]) or place: place for place in reversed(waiting)}
+        fresh = {place: told[place] for place in sorted(first.values())}
+        outcomes |= await _insert(session, kind, rows, fresh, assignments)
+        present = await _present(session, kind, [rows[place] for place in waiting if place not in outcomes])
+        for place in waiting:
+            # Not there any more: it was withdrawn between both statements, so it is tried again.
+            if place not in outcomes and (row := present.get(_key(rows[place]))):
+                same = _same(row, rows[place]) and (
+                    row["identity_id"] == told[place]
+                    or await same_holder(session, row["identity_id"], days[place], rows[place].party)
+                )
+                outcomes[place] = _compared(kind, row["id"], same)
+    return [outcomes[place] for place in range(len(rows))]
+
+
+def _key(row: NewPurchase | NewReturn) -> tuple[str, str] | None:
+    return (row.source, row.source_id) if row.source_id is not None else None
+
+
+async def _insert(
+    session: AsyncSession,
+    kind: Kind[Told],
+    rows: Sequence[Told],
+    told: Mapping[int, UUID],
+    assignments: Mapping[UUID, Assignment],
+) -> dict[int, Outcome]:
+    ids = {place: (uuid7(), uuid7()) for place in told}
+    values = [
+        (ids[place][0], subject, ids[place][1], *_common(rows[place]), *kind.own_values(rows[place]))
+        for place, subject in told.items()
+    ]
+    if not values:
+        return {}
+    found = await (await driver(session)).fetch(kind.insert, *zip(*values, strict=True), now())
+    inserted = {row["id"] for row in found}
+    accepted = [place for place in told if ids[place][0] in inserted]
+    outbox.append(
+        session,
+        *(kind.event(rows[place], ids[place][0], told[place], assignments.get(told[place])) for place in accepted),
+        event_ids=[ids[place][1] for place in accepted],
+    )
+    return {place: Outcome(Status.ACCEPTED, ids[place][0]) for place in accepted}
+
+
+def _common(row: NewPurchase | NewReturn) -> tuple[Any, ...]:
+    return (
+        row.source,
+        row.source_id,
+        row.occurred_at,
+        row.currency,
+        row.amount_minor,
+        row.channel,
+        row.import_id,
+    )
+
+
+async def _present(session: AsyncSession, kind: Kind[Told], rows: Sequence[Told]) -> dict[Any, Record]:
+    keys = sorted({key for row in rows if (key := _key(row))})
+    if not keys:
+        return {}
+    found = await (await driver(session)).fetch(kind.present, *zip(*keys, strict=True))
+    return {(row["source"], row["source_id"]): row for row in found}
+
+
+def _compared(kind: Kind[Told], id: UUID, same: bool) -> Outcome:
+    if same:
+        return Outcome(Status.DUPLICATE, id)
+    detail = "This id of the source was recorded before with other content; correct that one."
+    outer = f"{kind.name}_{id.hex}"
+    way_out = {"existing_id": outer, "correct": f"/v1/{kind.name}s/{outer}/correct"}
+    return Outcome(Status.CONFLICT, id, kind.conflict(detail, **way_out))
+
+
+def _same(row: Record, told: NewPurchase | NewReturn) -> bool:
+    stored = dict(row)
+    if "lines" in stored:
+        stored["lines"] = tuple(Line(*line) for line in stored["lines"])
+    return all(stored[name] == value for name, value in content(told).items())
+
+
+async def same_holder(session: AsyncSession, identity_id: UUID, day: date, party: PartyRef) -> bool:
+    """Whether a party named by its id holds an identity on a day, under whatever name."""
+    if not isinstance(party, UUID):
+        return False
+    return bool(await (await driver(session)).fetchval(_SAME_HOLDER, identity_id, day, party))
+
+
+async def withdraw_import(session: AsyncSession, table: str, import_id: UUID, limit: int) -> int:
+    """Withdraw up to `limit` facts of an import; return how many there were."""
+    rows = await (await driver(session)).fetch(_WITHDRAW_IMPORT.format(table=table), import_id, limit, now())
+    rows.sort(key=lambda row: row["id"])
+    assignments = await assignments_of(session, list({row["identity_id"] for row in rows}))
+    outbox.append(session, *(withdrawn(row["identity_id"], row["fact_id"], assignments) for row in rows))
+    return len(rows)
+
+
+def withdrawn(subject: UUID, fact_id: UUID, assignments: Mapping[UUID, Assignment]) -> FactWithdrawn:
+    """The event that takes a fact back."""
+    return FactWithdrawn(subject=subject, occurred_at=now(), fact_id=fact_id, assignment=assignments.get(subject))
+
+
+HOLDER = """(
+    SELECT party.resolves_to FROM holding JOIN party ON party.id = holding.party_id
+    WHERE holding.identity_id = {identity} AND (from_day IS NULL OR from_day <= {day})
+      AND (until_day IS NULL OR {day} < until_day)
+)"""
+"""The party that holds an identity on a day; for `str.format`."""
+
+_SAME_HOLDER = f"""
+SELECT {HOLDER.format(identity="$1", day="$2")} = (SELECT resolves_to FROM party WHERE id = $3)
+"""
+
+_WITHDRAW_IMPORT = """
+WITH chosen AS (
+    SELECT id FROM {table} WHERE import_id = $1 AND withdrawn_at IS NULL ORDER BY id LIMIT $2 FOR NO KEY UPDATE
+)
+UPDATE {table} SET withdrawn_at = $3, version = version + 1 FROM chosen WHERE {table}.id = chosen.id
+RETURNING {table}.id, identity_id, fact_id
+"""

@@ -1,0 +1,191 @@
+"""Parties as they are shown, and the changes of who belongs to whom."""
+
+from collections.abc import Sequence
+from datetime import date
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import outbox
+from chassis.clock import now
+from chassis.db import driver
+from chassis.ids import uuid7
+from contracts.customers import Holding, PartyKind, PartyRegistered
+from contracts.identity import Scheme
+from services.customers.domain.assignments import NotTheHolder, released
+from services.customers.domain.identities import (
+    IdentifierTaken,
+    Identity,
+    PartyNotFound,
+)
+from services.customers.models.parties import ExternalId, HeldIdentifier, Party
+from services.customers.queries.assignments import Connected, parties_to_change, reassign
+from services.customers.queries.identities import hand_over, have_party, hold, holdings_of, introduce
+
+
+async def register(session: AsyncSession, kind: PartyKind, identities: Sequence[Identity]) -> tuple[UUID, bool]:
+    """The party that holds all the identities, and whether it was made now.
+
+    Raises `IdentifierTaken` where others hold some of them.
+    """
+    identities = list(dict.fromkeys(identities)) or [Identity(uuid7())]
+    fresh = await introduce(session, identities)
+    if not fresh.issuperset(identity.id for identity in identities):
+        return await _holder_of_all(session, identities), False
+    party_id = identities[0].id
+    await have_party(session, party_id, kind)
+    await hold(session, {identity.id: party_id for identity in identities})
+    await reassign(session, await parties_to_change(session, party_id), [other.id for other in identities[1:]])
+    outbox.append(session, PartyRegistered(subject=party_id, occurred_at=now(), kind=kind))
+    return party_id, True
+
+
+async def _holder_of_all(session: AsyncSession, identities: Sequence[Identity]) -> UUID:
+    rows = await (await driver(session)).fetch(_HOLDERS, [identity.id for identity in identities])
+    holders: set[UUID] = {row["resolves_to"] for row in rows}
+    if len(rows) < len(identities) or len(holders) > 1:
+        raise IdentifierTaken(
+            "Some of these identifiers belong to a party already, and not all of them to the same one.",
+            party_ids=[f"party_{holder.hex}" for holder in sorted(holders)],
+        )
+    return holders.pop()
+
+
+async def add_identifier(session: AsyncSession, connected: Connected, party_id: UUID, identity: Identity) -> bool:
+    """Give a locked party an identity that is new; false if it holds it already. Raises `IdentifierTaken`."""
+    added = await _add(session, connected, party_id, identity)
+    if added:
+        await reassign(session, connected, [identity.id])
+    return added
+
+
+async def release(
+    session: AsyncSession, connected: Connected, party_id: UUID, identity_id: UUID, from_day: date
+) -> None:
+    """Take an identity from a locked party; from a local day on a fresh party holds it. Raises `NotTheHolder`."""
+    holdings = await _held_by(session, connected, party_id, identity_id)
+    await _release(session, connected, party_id, identity_id, holdings, from_day)
+    await reassign(session, connected, [identity_id])
+
+
+async def correct_identifier(
+    session: AsyncSession, connected: Connected, party_id: UUID, *, wrong: UUID, right: Identity, today: date
+) -> None:
+    """Have a locked party hold the right identity, and from today on not the wrong one any more."""
+    holdings = await _held_by(session, connected, party_id, wrong)
+    if right.id == wrong:
+        return
+    # Both belong to the party as named that held the wrong one, so that an unmerge moves them together.
+    added = await _add(session, connected, holdings[-1].party_id, right)
+    await _release(session, connected, party_id, wrong, holdings, today)
+    await reassign(session, connected, [right.id, wrong] if added else [wrong])
+
+
+async def _held_by(
+    session: AsyncSession, connected: Connected, party_id: UUID, identity_id: UUID
+) -> tuple[Holding, ...]:
+    holdings = await holdings_of(session, identity_id)
+    if not holdings or holdings[-1].party_id not in connected.together(party_id):
+        raise NotTheHolder("This party does not hold the identity now.")
+    return holdings
+
+
+async def _add(session: AsyncSession, connected: Connected, party_id: UUID, identity: Identity) -> bool:
+    if await introduce(session, [identity]):
+        await hold(session, {identity.id: party_id})
+        return True
+    holder = await _holder_of_all(session, [identity])
+    if holder != connected.survivor(party_id):
+        raise IdentifierTaken("Another party holds this identifier.", party_ids=[f"party_{holder.hex}"])
+    return False
+
+
+async def _release(
+    session: AsyncSession,
+    connected: Connected,
+    party_id: UUID,
+    identity_id: UUID,
+    holdings: Sequence[Holding],
+    from_day: date,
+) -> None:
+    successor = uuid7()
+    longer = released(holdings, by=connected.together(party_id), to=successor, from_day=from_day)
+    await have_party(session, successor)
+    await hand_over(session, identity_id, longer)
+
+
+async def identity_named(session: AsyncSession, identity_id: UUID) -> Identity:
+    """An identity with its identifier. Raises `NotTheHolder` where there is none to be written otherwise."""
+    row = await (await driver(session)).fetchrow(
+        "SELECT scheme, system, value FROM identity WHERE id = $1 AND scheme IS NOT NULL", identity_id
+    )
+    if row is None:
+        raise NotTheHolder("This party does not hold the identity now.")
+    return Identity(identity_id, Scheme(row["scheme"]), row["system"], row["value"])
+
+
+async def holder_now(session: AsyncSession, identity: Identity) -> UUID | None:
+    """The party that holds an identity now; none if nobody knows it."""
+    row = await (await driver(session)).fetchrow(_HOLDERS, [identity.id])
+    return row["resolves_to"] if row else None
+
+
+async def party(session: AsyncSession, party_id: UUID) -> Party:
+    """The party that an id leads to. Raises `PartyNotFound`."""
+    top = await (await driver(session)).fetchval("SELECT resolves_to FROM party WHERE id = $1", party_id)
+    if top is None:
+        raise PartyNotFound("There is no such party.")
+    return (await _shown(session, [top]))[0]
+
+
+async def parties(session: AsyncSession, *, after: UUID, limit: int) -> list[Party]:
+    """Surviving parties behind an id, in id order."""
+    rows = await (await driver(session)).fetch(_SURVIVING, after, limit)
+    return await _shown(session, [row["id"] for row in rows])
+
+
+async def _shown(session: AsyncSession, tops: Sequence[UUID]) -> list[Party]:
+    connection = await driver(session)
+    merged: dict[UUID, list[UUID]] = {}
+    for row in await connection.fetch(_MERGED, tops):
+        merged.setdefault(row["resolves_to"], []).append(row["id"])
+    held: dict[UUID, list[HeldIdentifier]] = {}
+    for row in await connection.fetch(_IDENTIFIERS, tops):
+        held.setdefault(row["party_id"], []).append(HeldIdentifier.model_validate(dict(row)))
+    return [
+        Party(identifiers=held.get(row["id"], []), merged_ids=merged.get(row["id"], []), **row)
+        for row in await connection.fetch(_PARTIES, tops)
+    ]
+
+
+async def external_ids(session: AsyncSession, party_ids: Sequence[UUID]) -> list[ExternalId]:
+    """The external ids that surviving parties hold now, the oldest of each first."""
+    rows = await (await driver(session)).fetch(f"{_IDENTIFIERS_OF} AND scheme = 'external' {_OLDEST_FIRST}", party_ids)
+    return [ExternalId(party_id=row["party_id"], system=row["system"], value=row["value"]) for row in rows]
+
+
+_HOLDERS = """
+SELECT party.resolves_to FROM holding JOIN party ON party.id = holding.party_id
+WHERE identity_id = ANY($1) AND until_day IS NULL
+"""
+
+_SURVIVING = "SELECT id FROM party WHERE id > $1 AND resolves_to = id ORDER BY id LIMIT $2"
+
+_PARTIES = "SELECT id, kind, version, created_at FROM party WHERE id = ANY($1) ORDER BY id"
+
+_MERGED = "SELECT id, resolves_to FROM party WHERE resolves_to = ANY($1) AND resolves_to <> id ORDER BY id"
+
+_IDENTIFIERS_OF = """
+SELECT member.top AS party_id, identity_id, scheme, system, value, from_day
+FROM (
+    SELECT id, id AS top FROM party WHERE id = ANY($1)
+    UNION ALL
+    SELECT id, resolves_to FROM party WHERE resolves_to = ANY($1) AND resolves_to <> id
+) AS member
+JOIN holding ON holding.party_id = member.id AND until_day IS NULL
+JOIN identity ON identity.id = holding.identity_id
+WHERE scheme IS NOT NULL
+"""
+_OLDEST_FIRST = "ORDER BY member.top, assigned_at, identity_id <> holding.party_id, identity_id"
+
+_IDENTIFIERS = f"{_IDENTIFIERS_OF} {_OLDEST_FIRST}"

@@ -1,0 +1,123 @@
+"""Returns: recorded in sets, with or without a known purchase."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.db import driver
+from contracts.customers import Assignment, PurchaseReturned
+from services.customers.domain.identities import Installation
+from services.customers.domain.purchases import NewReturn, Outcome, ReturnConflict, ReturnNotFound
+from services.customers.models.purchases import Return, ReturnRow
+from services.customers.queries.facts import Kind, record, withdraw_import
+from services.customers.queries.purchases import HOLDER_THEN, OF_PARTY
+
+
+def came_back(
+    told: NewReturn | ReturnRow,
+    id: UUID,
+    subject: UUID,
+    assignment: Assignment | None,
+    *,
+    purchase_id: UUID | None,
+    replaces: UUID | None = None,
+    replaced_subject: UUID | None = None,
+) -> PurchaseReturned:
+    """The event of a return, or of its correction."""
+    return PurchaseReturned(
+        subject=subject,
+        occurred_at=told.occurred_at,
+        return_id=id,
+        purchase_id=purchase_id,
+        amount_minor=told.amount_minor,
+        currency=told.currency,
+        source=told.source,
+        channel=told.channel,
+        replaces=replaces,
+        replaced_subject=replaced_subject,
+        assignment=assignment,
+    )
+
+
+def _returns(originals: Mapping[tuple[str, str], UUID]) -> Kind[NewReturn]:
+    def event(told: NewReturn, id: UUID, subject: UUID, assignment: Assignment | None) -> PurchaseReturned:
+        purchase_id = told.purchase_id or originals.get((told.source, told.original_id or ""))
+        return came_back(told, id, subject, assignment, purchase_id=purchase_id)
+
+    return Kind(
+        name="return",
+        table="purchase_return",
+        own_columns={"original_id": "text", "purchase_id": "uuid"},
+        own_values=lambda told: [told.original_id, told.purchase_id],
+        conflict=ReturnConflict,
+        event=event,
+    )
+
+
+async def record_returns(session: AsyncSession, rows: Sequence[NewReturn], installation: Installation) -> list[Outcome]:
+    """Record returns of any number; return what became of each, in their order.
+
+    A purchase named by its id in the source is looked for; a return may also come before it.
+    """
+    named = sorted({(row.source, row.original_id) for row in rows if row.original_id and not row.purchase_id})
+    found = await (await driver(session)).fetch(_ORIGINALS, *zip(*named, strict=True)) if named else []
+    originals = {(row["source"], row["source_id"]): row["id"] for row in found}
+    return await record(session, _returns(originals), rows, installation)
+
+
+async def withdraw_returns(session: AsyncSession, import_id: UUID, limit: int) -> int:
+    """Withdraw up to `limit` returns of an import; return how many, 0 when none is left."""
+    return await withdraw_import(session, "purchase_return", import_id, limit)
+
+
+async def return_to_change(session: AsyncSession, return_id: UUID) -> ReturnRow:
+    """The return, locked until the transaction ends, so that its events keep their order."""
+    row = await session.get(ReturnRow, return_id, with_for_update={"key_share": True}, populate_existing=True)
+    if row is None:
+        raise ReturnNotFound("There is no such return.")
+    return row
+
+
+async def returned(session: AsyncSession, return_id: UUID, installation: Installation) -> Return:
+    """The return as it is shown. Raises `ReturnNotFound`."""
+    await session.flush()
+    row = await (await driver(session)).fetchrow(
+        f"{_SHOWN} WHERE purchase_return.id = $2", installation.zone.key, return_id
+    )
+    if row is None:
+        raise ReturnNotFound("There is no such return.")
+    return Return.model_validate(dict(row))
+
+
+async def returns_of(
+    session: AsyncSession, party_id: UUID, installation: Installation, *, before: tuple[datetime, UUID], limit: int
+) -> list[Return]:
+    """Returns of the party that an id leads to, the latest first, without those withdrawn."""
+    statement = f"{_SHOWN} {OF_PARTY.format(table='purchase_return')}"
+    rows = await (await driver(session)).fetch(statement, installation.zone.key, party_id, *before, limit)
+    return [Return.model_validate(dict(row)) for row in rows]
+
+
+async def original_of(session: AsyncSession, row: ReturnRow) -> UUID | None:
+    """The purchase that a return names by its id in the source, if it is there."""
+    found = await (await driver(session)).fetchrow(_ORIGINALS, [row.source], [row.original_id])
+    return found["id"] if found else None
+
+
+_ORIGINALS = """
+SELECT purchase.id, purchase.source, purchase.source_id FROM unnest($1::text[], $2::text[]) AS asked(source, source_id)
+JOIN purchase ON purchase.source = asked.source AND purchase.source_id = asked.source_id
+WHERE withdrawn_at IS NULL
+"""
+
+_SHOWN = f"""
+SELECT {", ".join(f"purchase_return.{name}" for name in ReturnRow.model_fields if name != "purchase_id")},
+    coalesce(purchase_return.purchase_id, (
+        SELECT id FROM purchase
+        WHERE source = purchase_return.source AND source_id = purchase_return.original_id AND withdrawn_at IS NULL
+    )) AS purchase_id,
+    {HOLDER_THEN.format(table="purchase_return")} AS party_id
+FROM purchase_return
+"""

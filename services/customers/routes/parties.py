@@ -1,0 +1,163 @@
+"""Parties over HTTP: registered, found, and told apart or together."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response, status
+
+from chassis.clock import now
+from chassis.http import (
+    Cursor,
+    IfMatch,
+    Limit,
+    Page,
+    Session,
+    TransactionalRoute,
+    decode_cursor,
+    etag,
+    page,
+    same_version,
+)
+from contracts.event import Slug
+from contracts.identity import BadIdentifier, Scheme
+from services.customers.domain.identities import FutureDate
+from services.customers.models.fields import IdentityId, PartyId
+from services.customers.models.parties import (
+    AddedIdentifier,
+    CorrectedIdentifier,
+    Merge,
+    MergeInto,
+    NewParty,
+    Party,
+    Release,
+    Unmerge,
+)
+from services.customers.queries import merges as edges
+from services.customers.queries import parties as known
+from services.customers.queries.assignments import Connected, parties_to_change
+from services.customers.routes.installation import Here
+
+router = APIRouter(prefix="/v1/parties", tags=["parties"], route_class=TransactionalRoute)
+
+NOBODY = UUID(int=0)
+
+
+@router.post("", status_code=status.HTTP_201_CREATED)
+async def register_party(body: NewParty, session: Session, here: Here, response: Response) -> Party:
+    """Make a person or an organisation known. The same identifiers again give the party that is there (200)."""
+    identities = [identifier.identity(here) for identifier in body.identifiers]
+    party_id, made = await known.register(session, body.kind, identities)
+    response.status_code = status.HTTP_201_CREATED if made else status.HTTP_200_OK
+    response.headers["Location"] = f"/v1/parties/party_{party_id.hex}"
+    return await _shown(session, party_id, response)
+
+
+@router.get("")
+async def list_parties(
+    session: Session,
+    here: Here,
+    scheme: Scheme | None = None,
+    system: Slug | None = None,
+    value: Annotated[str | None, Query(max_length=400)] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[Party]:
+    """All parties, or the one that holds an identifier (`scheme`, `value`, and `system` for an external id)."""
+    if scheme is not None and value is not None:
+        holder = await known.holder_now(session, here.identity(scheme, value, system=system))
+        return Page(data=[await known.party(session, holder)] if holder else [], has_more=False)
+    if scheme or system or value:
+        raise BadIdentifier("To find a party by an identifier, give scheme and value.")
+    [after] = decode_cursor(cursor, tuple[UUID]) if cursor else [NOBODY]
+    return page(await known.parties(session, after=after, limit=limit + 1), limit=limit, key=lambda party: [party.id])
+
+
+@router.get("/{party_id}")
+async def read_party(party_id: PartyId, session: Session, response: Response) -> Party:
+    """A party. The id of one that was merged leads to the one that it is part of now."""
+    return await _shown(session, party_id, response)
+
+
+@router.post("/{party_id}/identifiers", status_code=status.HTTP_201_CREATED)
+async def add_identifier(
+    party_id: PartyId, body: AddedIdentifier, session: Session, here: Here, response: Response, seen: IfMatch
+) -> Party:
+    """Add something that the party is known by. What it has already changes nothing (200)."""
+    identity = body.identifier.identity(here)
+    connected = await _to_change(session, party_id, seen)
+    added = await known.add_identifier(session, connected, party_id, identity)
+    response.status_code = status.HTTP_201_CREATED if added else status.HTTP_200_OK
+    return await _shown(session, party_id, response)
+
+
+@router.post("/{party_id}/identifiers/{identity_id}/correct")
+async def correct_identifier(
+    party_id: PartyId,
+    identity_id: IdentityId,
+    body: CorrectedIdentifier,
+    session: Session,
+    here: Here,
+    response: Response,
+    seen: IfMatch,
+) -> Party:
+    """Write an identifier right. The wrong one is nobody's of this party from today on."""
+    connected = await _to_change(session, party_id, seen)
+    wrong = await known.identity_named(session, identity_id)
+    assert wrong.scheme is not None
+    right = here.identity(wrong.scheme, body.value, system=wrong.system)
+    await known.correct_identifier(session, connected, party_id, wrong=identity_id, right=right, today=here.day(now()))
+    return await _shown(session, party_id, response)
+
+
+@router.post("/{party_id}/identifiers/{identity_id}/release")
+async def release_identifier(
+    party_id: PartyId,
+    identity_id: IdentityId,
+    body: Release,
+    session: Session,
+    here: Here,
+    response: Response,
+    seen: IfMatch,
+) -> Party:
+    """Give an identifier up. What it did before the day stays with the party; what comes is a fresh party's."""
+    today = here.day(now())
+    if body.from_day is not None and body.from_day > today:
+        raise FutureDate("An identifier is given up today at the latest.")
+    connected = await _to_change(session, party_id, seen)
+    await known.release(session, connected, party_id, identity_id, body.from_day or today)
+    return await _shown(session, party_id, response)
+
+
+@router.post("/{party_id}/merge", status_code=status.HTTP_201_CREATED)
+async def merge_parties(party_id: PartyId, body: MergeInto, session: Session, response: Response) -> Merge:
+    """Say that two parties are one. The smallest id of all that is connected survives; the others lead to it."""
+    merge, made = await edges.merge(session, party_id, body.party_id)
+    response.status_code = status.HTTP_201_CREATED if made else status.HTTP_200_OK
+    return merge
+
+
+@router.post("/{party_id}/unmerge")
+async def unmerge_parties(party_id: PartyId, body: Unmerge, session: Session) -> Merge:
+    """Take one merge back, whatever was merged before or after it."""
+    return await edges.unmerge(session, party_id, body.merge_id)
+
+
+@router.get("/{party_id}/merges")
+async def list_merges(party_id: PartyId, session: Session, limit: Limit = 50, cursor: Cursor = None) -> Page[Merge]:
+    """Merges of the party and of all that it is merged with, in order of their making; those taken back too."""
+    await known.party(session, party_id)
+    [after] = decode_cursor(cursor, tuple[UUID]) if cursor else [NOBODY]
+    found = await edges.merges(session, party_id, after=after, limit=limit + 1)
+    return page(found, limit=limit, key=lambda merge: [merge.id])
+
+
+async def _to_change(session: Session, party_id: UUID, seen: int | None) -> Connected:
+    connected = await parties_to_change(session, party_id)
+    same_version(seen, connected.version)
+    return connected
+
+
+async def _shown(session: Session, party_id: UUID, response: Response) -> Party:
+    party = await known.party(session, party_id)
+    response.headers["ETag"] = etag(party.version)
+    return party
