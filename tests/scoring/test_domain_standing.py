@@ -15,7 +15,8 @@ from services.scoring.domain.facts import Fact, Kind
 from services.scoring.domain.money import Rates, half_even
 from services.scoring.domain.plain import counting, plain_standing
 from services.scoring.domain.policy import DAYS_1, Policy, Ruling
-from services.scoring.domain.standing import assess, reason
+from services.scoring.domain.reasons import reason
+from services.scoring.domain.standing import assess
 from services.scoring.domain.tiers import Cuts, NoCustomers, fit
 from services.scoring.domain.trajectory import trajectory
 

@@ -13,7 +13,7 @@ from services.scoring.domain.policy import Ruling
 class History:
     """Days are ordinals. What happens on a day holds on that whole day; days after the one asked for do not count."""
 
-    __slots__ = ("_money_days", "_net", "_spend", "days", "policy", "purchase_days", "ruling", "unconverted")
+    __slots__ = ("_net", "_spend", "days", "money_days", "policy", "purchase_days", "ruling", "unconverted")
 
     def __init__(self, calendar: Calendar, ruling: Ruling) -> None:
         self.ruling = ruling
@@ -23,7 +23,8 @@ class History:
         self.purchase_days: list[int] = []
         self.unconverted: dict[tuple[int, str], int] = {}
         """Net amounts by day and currency for which there is no rate: they are left out."""
-        self._money_days: list[int] = []
+        self.money_days: list[int] = []
+        """Days with money that counts."""
         self._net = [0]
         self._spend = [0]
         self._read(calendar)
@@ -32,7 +33,7 @@ class History:
         # One pass with names bound once: this runs for every party that an event touches.
         rates, reporting = self.ruling.rates, self.ruling.rates.currency
         purchase, returned = int(Kind.PURCHASE), int(Kind.RETURN)
-        days, purchase_days, money_days = self.days, self.purchase_days, self._money_days
+        days, purchase_days, money_days = self.days, self.purchase_days, self.money_days
         nets, spends = self._net, self._spend
         net = spend = last_day = last_bought = last_money = 0
         for day, kind, currency, _, amount in calendar.entries:
@@ -81,13 +82,13 @@ class History:
 
     def value(self, day: int, known: int | None = None) -> int:
         """Net turnover of the window that ends with the day, of which only days up to `known` count."""
-        days = self._money_days
+        days = self.money_days
         low = bisect_right(days, day - self.policy.turnover_days)
         return self._net[max(bisect_right(days, day if known is None else known), low)] - self._net[low]
 
     def spend(self, day: int) -> int:
         """Gross purchases up to the day."""
-        return self._spend[bisect_right(self._money_days, day)]
+        return self._spend[bisect_right(self.money_days, day)]
 
     def last_purchase(self, day: int) -> int | None:
         """The last purchase day up to the day."""
@@ -145,7 +146,7 @@ class History:
 
     def _money_turns(self, day: int, until: int | None) -> list[int]:
         """The days after `day` and before `until` on which money enters the window or leaves it, in order."""
-        days, window = self._money_days, self.policy.turnover_days
+        days, window = self.money_days, self.policy.turnover_days
         end = len(days) if until is None else bisect_left(days, until)
         last_leaving = len(days) if until is None else bisect_left(days, until - window)
         leaving = [money_day + window for money_day in days[bisect_right(days, day - window) : last_leaving]]
@@ -161,7 +162,7 @@ class History:
             happening,
             self._later(self.purchase_days, self.policy.dormant_after_days + 1, after),
             self._later(self.purchase_days, self.policy.lost_after_days + 1, after),
-            self._later(self._money_days, self.policy.turnover_days, after),
+            self._later(self.money_days, self.policy.turnover_days, after),
         ]
         return merge(*(days for days in turning if days))
 

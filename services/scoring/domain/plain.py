@@ -3,7 +3,7 @@
 Verification compares both. Nothing here may be made faster by what the first one knows.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from uuid import UUID
@@ -17,6 +17,8 @@ from services.scoring.domain.standing import Standing
 from services.scoring.domain.tiers import Cuts
 
 _EXACT = Context(prec=60)
+NOTHING: tuple[Stage | None, Tier | None] = (None, None)
+"""No standing."""
 Rows = Sequence[tuple[date, str, Decimal]]
 """Day, currency, units of the reporting currency for one unit of it."""
 
@@ -26,6 +28,32 @@ def counting(facts: Iterable[Fact], withdrawn: Iterable[tuple[UUID, UUID]]) -> l
     gone = set(withdrawn)
     once = {fact.fact_id: fact for fact in facts}
     return [fact for fact in once.values() if (fact.fact_id, fact.identity_id) not in gone]
+
+
+def held(
+    facts: Iterable[Fact], holdings: Mapping[UUID, Sequence[tuple[UUID, date | None]]], party: UUID, zone: ZoneInfo
+) -> list[Fact]:
+    """The facts that are a party's: of each identity the days on which it is the last holder to have begun.
+
+    Holders are given with their first local day (None: from the beginning); an identity without any is its own party.
+    """
+    mine = []
+    for fact in facts:
+        day = fact.occurred_at.astimezone(zone).date()
+        begun = [who for who, start in holdings.get(fact.identity_id, ()) if start is None or start <= day]
+        if (begun[-1] if begun else fact.identity_id) == party:
+            mine.append(fact)
+    return mine
+
+
+def plain_entries(facts: Iterable[Fact], zone: ZoneInfo) -> dict[tuple[date, Kind, str], tuple[int, int]]:
+    """Count and sum of the facts that count, by local day, kind and currency: what their calendar has to hold."""
+    entries: dict[tuple[date, Kind, str], tuple[int, int]] = {}
+    for fact in facts:
+        key = fact.occurred_at.astimezone(zone).date(), fact.kind, fact.currency
+        count, amount = entries.get(key, (0, 0))
+        entries[key] = count + 1, amount + fact.amount_minor
+    return entries
 
 
 def plain_standing(
@@ -39,66 +67,68 @@ def plain_standing(
     zone: ZoneInfo,
 ) -> Standing:
     """The standing of a party at an instant from the facts that count for it."""
-    dated = [(fact.occurred_at.astimezone(zone).date(), fact) for fact in facts]
-    today = at.astimezone(zone).date()
-
-    def money(until: date, after: date | None, kind: Kind) -> int:
-        sums: dict[tuple[date, str], int] = {}
-        for day, fact in dated:
-            if fact.kind is kind and day <= until and (after is None or day > after):
-                sums[day, fact.currency] = sums.get((day, fact.currency), 0) + fact.amount_minor
-        return sum(_converted(amount, code, day, currency, rates) for (day, code), amount in sums.items())
+    today, entries = at.astimezone(zone).date(), plain_entries(facts, zone)
+    bought = {day for day, kind, _ in entries if kind is Kind.PURCHASE}
+    gross, net = dict.fromkeys(bought, 0), dict.fromkeys((day for day, _, _ in entries), 0)
+    for (day, kind, code), (_, amount) in entries.items():
+        worth = _converted(amount, code, day, currency, rates)
+        if kind is Kind.PURCHASE:
+            gross[day] += worth
+            net[day] += worth
+        elif kind is Kind.RETURN:
+            net[day] -= worth
 
     def value(day: date) -> int:
-        start = day - timedelta(days=policy.turnover_days)
-        return money(day, start, Kind.PURCHASE) - money(day, start, Kind.RETURN)
+        return sum(amount for of, amount in net.items() if 0 <= (day - of).days < policy.turnover_days)
 
-    def bought(until: date) -> list[date]:
-        return sorted({day for day, fact in dated if fact.kind is Kind.PURCHASE and day <= until})
+    first, last = min([today, *net]), max([today, *net])
+    walk = [first + timedelta(days=n) for n in range((last - first).days + _longest(policy) + 1)]
+    outcomes: dict[date, tuple[Stage | None, Tier | None]] = {}
+    known, last_bought, worth = False, None, 0
+    for day in walk:
+        known = known or day in net
+        last_bought = day if day in bought else last_bought
+        worth += net.get(day, 0) - net.get(day - timedelta(days=policy.turnover_days), 0)
+        outcomes[day] = _outcome(day, known=known, last_bought=last_bought, worth=worth, policy=policy, cuts=cuts)
 
-    def stage(day: date) -> Stage | None:
-        if not any(of <= day for of, _ in dated):
-            return None
-        days = bought(day)
-        if not days:
-            return Stage.STRANGER
-        if (day - days[-1]).days > policy.lost_after_days:
-            return Stage.LOST_CUSTOMER
-        return Stage.DORMANT_CUSTOMER if (day - days[-1]).days > policy.dormant_after_days else Stage.CUSTOMER
-
-    def tier(day: date) -> Tier | None:
-        if not any(of <= day for of, _ in dated):
-            return None
-        if not bought(day):
-            return Tier.UNPROVEN
-        worth = value(day)
-        amounts = ((Tier.TOP, cuts.top), (Tier.HIGH, cuts.high), (Tier.MID, cuts.mid))
-        return next((name for name, least in amounts if worth >= least), Tier.LOW)
-
-    now = stage(today), tier(today)
-    since: date | None = None
-    if now[0] is not None:
-        since = today
-        while stage(since - timedelta(days=1)) == now[0]:
-            since -= timedelta(days=1)
-    horizon = max([today, *(day for day, _ in dated)]) + timedelta(
-        days=max(policy.lost_after_days + 1, policy.turnover_days)
-    )
-    turned = today
-    while turned <= horizon and (stage(turned), tier(turned)) == now:
-        turned += timedelta(days=1)
-    days = bought(today)
+    stage, tier = outcomes[today]
+    began = (day for day in reversed(walk) if day <= today and outcomes.get(_before(day), NOTHING)[0] != stage)
+    turned = next((day for day in walk if day > today and outcomes[day] != outcomes[today]), None)
+    days = sorted(day for day in bought if day <= today)
     return Standing(
-        stage=now[0],
-        tier=now[1],
-        since=since,
+        stage=stage,
+        tier=tier,
+        since=next(began) if stage else None,
         value_minor=value(today),
-        spend_minor=money(today, None, Kind.PURCHASE),
+        spend_minor=sum(amount for day, amount in gross.items() if day <= today),
         purchase_days=len(days),
         first_day=days[0] if days else None,
         last_day=days[-1] if days else None,
-        next_change_at=_first_instant(turned, zone) if turned <= horizon else None,
+        next_change_at=_first_instant(turned, zone) if turned else None,
     )
+
+
+def _outcome(
+    day: date, *, known: bool, last_bought: date | None, worth: int, policy: Policy, cuts: Cuts
+) -> tuple[Stage | None, Tier | None]:
+    if not known:
+        return NOTHING
+    if last_bought is None:
+        return Stage.STRANGER, Tier.UNPROVEN
+    amounts = ((Tier.TOP, cuts.top), (Tier.HIGH, cuts.high), (Tier.MID, cuts.mid))
+    tier = next((name for name, least in amounts if worth >= least), Tier.LOW)
+    if (day - last_bought).days > policy.lost_after_days:
+        return Stage.LOST_CUSTOMER, tier
+    return (Stage.DORMANT_CUSTOMER if (day - last_bought).days > policy.dormant_after_days else Stage.CUSTOMER), tier
+
+
+def _longest(policy: Policy) -> int:
+    """Days after the last fact on which time alone can still change anything."""
+    return max(policy.lost_after_days + 1, policy.turnover_days)
+
+
+def _before(day: date) -> date:
+    return day - timedelta(days=1)
 
 
 def _converted(amount: int, code: str, day: date, currency: str | None, rates: Rows) -> int:

@@ -1,0 +1,168 @@
+import json
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from random import Random
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from contracts.scoring import Cause, MoveKind, Stage, Tier
+from services.scoring.domain.calendar import Calendar, fold
+from services.scoring.domain.digest import digest, line
+from services.scoring.domain.facts import Fact, Kind
+from services.scoring.domain.money import Rates
+from services.scoring.domain.plain import counting, held, plain_entries
+from services.scoring.domain.policy import DAYS_1, Policy, Ruling
+from services.scoring.domain.reasons import reason, with_purchase, without_purchases
+from services.scoring.domain.standing import assess
+from services.scoring.domain.tiers import Cuts
+from services.scoring.domain.trajectory import Activation, trajectory
+
+UTC_ZONE = ZoneInfo("UTC")
+RULING = Ruling(policy=DAYS_1, cuts=DAYS_1.cuts, rates=Rates("EUR"), zone=UTC_ZONE)
+HASTY = Policy(name="hasty", dormant_after_days=10, lost_after_days=20, cuts=Cuts(top=100_000, high=30_000, mid=10_000))
+
+
+def noon(day: str) -> datetime:
+    return datetime.fromisoformat(day + "T12:00:00+00:00")
+
+
+def fact(number: int, day: str, kind: Kind = Kind.PURCHASE, amount_minor: int = 1_000) -> Fact:
+    return Fact(UUID(int=number), UUID(int=1), kind, noon(day), noon(day), amount_minor, "EUR")
+
+
+def calendar(*facts: Fact) -> Calendar:
+    return fold(facts, UTC_ZONE)
+
+
+def random_calendar(random: Random) -> Calendar:
+    days = [date(2024, 1, 1) + timedelta(days=random.randrange(900)) for _ in range(random.randint(1, 12))]
+    kinds = random.choices([Kind.PURCHASE, Kind.RETURN], [3, 1], k=len(days))
+    return calendar(
+        *(
+            fact(n, str(day), kind, random.randrange(60_000))
+            for n, (day, kind) in enumerate(zip(days, kinds, strict=True))
+        )
+    )
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_counterfactual_gives_what_it_says(seed: int) -> None:
+    random = Random(seed)
+    whole, at = random_calendar(random), datetime(2024, 1, 1, 12, tzinfo=UTC) + timedelta(days=random.randrange(1_200))
+
+    for other in reason(whole, at, RULING).otherwise:
+        changed = without_purchases(whole, other.without)
+        if other.added_minor is not None:
+            changed = with_purchase(changed, RULING.day(at), other.added_minor, "EUR")
+        then = assess(changed, at, RULING)
+        assert (then.stage, then.tier) == (other.stage, other.tier)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_decision_can_be_redone_from_the_reason_and_the_facts(seed: int) -> None:
+    random = Random(seed)
+    whole, at = random_calendar(random), datetime(2024, 1, 1, 12, tzinfo=UTC) + timedelta(days=random.randrange(1_200))
+    given, stands = reason(whole, at, RULING), assess(whole, at, RULING)
+
+    if given.silent_days is None:
+        assert stands.stage in (None, Stage.STRANGER)
+        return
+    limits = ((given.lost_after_days, Stage.LOST_CUSTOMER), (given.dormant_after_days, Stage.DORMANT_CUSTOMER))
+    assert stands.stage is next((stage for limit, stage in limits if given.silent_days > limit), Stage.CUSTOMER)
+    by_day = {day: 0 for day in given.value_days}
+    for ordinal, kind, _, _, amount in whole.entries:
+        if (day := date.fromordinal(ordinal)) in by_day:
+            by_day[day] += amount if kind == Kind.PURCHASE else -amount
+    assert sum(by_day.values()) == given.value_minor == stands.value_minor
+    assert given.cuts.tier(given.value_minor) is stands.tier
+
+
+def test_taking_away_what_keeps_the_stage_takes_the_stage() -> None:
+    bought = calendar(fact(1, "2025-01-01"), fact(2, "2026-01-01"), fact(3, "2026-02-01"))
+
+    without = reason(bought, noon("2026-02-10"), RULING).otherwise[0]
+
+    assert without.without == (date(2026, 1, 1), date(2026, 2, 1))
+    assert without.stage is Stage.LOST_CUSTOMER
+
+
+def test_a_reason_reads_as_a_sentence() -> None:
+    given = reason(calendar(fact(1, "2026-01-01", amount_minor=12_050)), noon("2026-03-01"), RULING)
+
+    assert given.sentence == (
+        "Last bought on 2026-01-01, 59 days ago (dormant after 90, lost after 365): customer. "
+        "Net turnover of the last 365 days is 120.50 EUR: tier mid. "
+        "If nothing else happens: dormant customer, tier mid from 2026-04-02 on."
+    )
+
+
+def test_a_return_on_the_day_of_fading_does_not_take_the_blame() -> None:
+    both = calendar(fact(1, "2026-01-01", amount_minor=5_000), fact(2, "2026-04-02", Kind.RETURN, 100))
+
+    faded = trajectory(both, noon("2026-05-01"), RULING)[-1]
+
+    assert (faded.day, faded.kind, faded.cause) == (date(2026, 4, 2), MoveKind.FADED, Cause.CLOCK)
+
+
+def test_each_ruling_decides_from_its_activation_on() -> None:
+    bought = calendar(fact(1, "2026-01-01", amount_minor=5_000))
+    hasty = Activation(noon("2026-02-01"), Ruling(policy=HASTY, cuts=HASTY.cuts, rates=RULING.rates, zone=UTC_ZONE))
+    back = Activation(noon("2026-02-10"), RULING)
+
+    moves = trajectory(bought, noon("2026-12-31"), RULING, [hasty, back])
+
+    assert [(str(move.day), move.cause, move.to_stage) for move in moves] == [
+        ("2026-01-01", Cause.FACT, Stage.CUSTOMER),
+        ("2026-02-01", Cause.POLICY, Stage.LOST_CUSTOMER),
+        ("2026-02-10", Cause.POLICY, Stage.CUSTOMER),
+        ("2026-04-02", Cause.CLOCK, Stage.DORMANT_CUSTOMER),
+    ]
+    assert [move.kind for move in moves[1:3]] == [MoveKind.REVISED, MoveKind.REVISED]
+
+
+def test_an_activation_after_the_end_changes_nothing() -> None:
+    bought = calendar(fact(1, "2026-01-01"))
+    later = Activation(noon("2027-01-01"), Ruling(policy=HASTY, cuts=HASTY.cuts, rates=RULING.rates, zone=UTC_ZONE))
+
+    assert trajectory(bought, noon("2026-06-01"), RULING, [later]) == trajectory(bought, noon("2026-06-01"), RULING)
+
+
+def test_the_digest_line_holds_codes_integers_and_days_alone() -> None:
+    at = noon("2026-03-01")
+    stands = assess(calendar(fact(1, "2026-01-01"), fact(2, "2026-01-11", amount_minor=500)), at, RULING)
+
+    told = line(stands, as_of=RULING.day(at), currency="EUR", policy=DAYS_1, zone=UTC_ZONE)
+
+    assert json.loads(told) == [
+        *("customer", "low", 1, 10, 59, 1_500, 1_500, "EUR", "2026-01-01", "2026-04-12", DAYS_1.content_hash)
+    ]
+    assert digest([told, told]) != digest([told]) == digest(iter([told]))
+
+
+def test_facts_go_to_the_holder_of_their_day() -> None:
+    facts = [fact(1, "2026-01-01"), fact(2, "2026-02-01"), fact(3, "2026-02-02")]
+    first, second = UUID(int=7), UUID(int=8)
+    holdings = {UUID(int=1): [(first, None), (second, date(2026, 2, 1))]}
+
+    assert held(facts, holdings, first, UTC_ZONE) == facts[:1]
+    assert held(facts, holdings, second, UTC_ZONE) == facts[1:]
+    assert held(facts, {}, UUID(int=1), UTC_ZONE) == facts
+
+
+def test_the_calendar_holds_what_the_facts_say() -> None:
+    facts = [fact(1, "2024-02-29"), fact(2, "2024-02-29", amount_minor=0), fact(3, "2024-03-01", Kind.RETURN)]
+
+    counted = counting([*facts, facts[0]], [(UUID(int=3), UUID(int=1))])
+
+    stored = {(date.fromordinal(d), Kind(k), c): (n, a) for d, k, c, n, a in fold(counted, UTC_ZONE).entries}
+    assert stored == plain_entries(counted, UTC_ZONE) == {(date(2024, 2, 29), Kind.PURCHASE, "EUR"): (2, 1_000)}
+
+
+def test_rates_hold_from_their_day_and_a_later_row_puts_an_earlier_one_right() -> None:
+    rates = Rates("EUR", [(date(2026, 1, 1), "USD", Decimal("0.5")), (date(2026, 1, 1), "USD", Decimal("0.8"))])
+
+    assert rates.converted(1_000, "USD", date(2025, 12, 31).toordinal()) is None
+    assert rates.converted(1_000, "USD", date(2026, 7, 1).toordinal()) == 800
+    assert Tier.LOW is DAYS_1.cuts.tier(-5)
