@@ -44,7 +44,8 @@ async def parties_to_change(session: AsyncSession, *named: UUID) -> Connected:
     while True:
         if missing := set(named) - {row["id"] for row in guess}:
             raise PartyNotFound("There is no such party.", party_id=f"party_{min(missing).hex}")
-        attempt = await session.begin_nested()
+        # Not the session's own savepoint: it would wait for a statement that does not come through the driver.
+        attempt = await (await session.connection()).begin_nested()
         await connection.execute(_LOCK_PARTIES, [row["id"] for row in guess])
         found = await connection.fetch(_CONNECTED, named)
         if {row["id"] for row in found} <= {row["id"] for row in guess}:
