@@ -14,7 +14,8 @@ from starlette.middleware import Middleware
 
 from chassis import auth, health, idempotency, sequencer
 from chassis.db import Database, connect, declare_topics
-from chassis.problems import PROBLEM_RESPONSES, RENDERERS, BodyLimit, unexpected
+from chassis.limits import BodyLimit
+from chassis.problems import PROBLEM_RESPONSES, RENDERERS, unexpected
 from chassis.settings import ServiceSettings
 from chassis.telemetry import TASK_DEATHS, Edge
 from contracts.topics import topics_of
@@ -38,15 +39,16 @@ def create_app(
     background: Mapping[str, Background] | None = None,
     guard: Caller = auth.caller,
     ready: Callable[[FastAPI], Coroutine[Any, Any, Mapping[str, Any]]] | None = None,
-    streamed: Sequence[str] = (),
+    body_limits: Mapping[str, int] | None = None,
+    middleware: Sequence[Middleware] = (),
     **options: Any,
 ) -> FastAPI:
     """A service: `app.state` has `database`, `settings`, `signer` and `failed`.
 
     `background` tasks run beside the sequencer until the app stops; when one dies, `app.state.failed` is set, the app
     is not ready any more and `serve` ends. `guard` is asked before every route of `router`. `ready` adds what else
-    must be there, and raises `contracts.problems.Unavailable` if it is not. Bodies under the paths in `streamed` have
-    no limit here.
+    must be there, and raises `contracts.problems.Unavailable` if it is not. `body_limits` are bytes by the beginning of
+    the path, for routes that take larger bodies piece by piece.
     """
     topics = topics_of(name)
     tasks: dict[str, Background] = {"idempotency": idempotency.forget, **(background or {})}
@@ -73,7 +75,8 @@ def create_app(
         redirect_slashes=False,
         middleware=[
             Middleware(Edge, service=name, failure=unexpected),
-            Middleware(BodyLimit, largest=settings.max_body_bytes, streamed=streamed),
+            Middleware(BodyLimit, largest=settings.max_body_bytes, larger=body_limits or {}),
+            *middleware,
         ],
         **options,
     )
@@ -85,6 +88,7 @@ def create_app(
     app.state.ready = ready
     app.include_router(router, dependencies=[Depends(guard)], responses=PROBLEM_RESPONSES)
     app.include_router(health.router)
+    app.include_router(health.inside, dependencies=[Depends(auth.caller)])
     return app
 
 

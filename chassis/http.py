@@ -37,12 +37,15 @@ class TransactionalRoute(APIRoute):
     with a session of their own.
     """
 
+    keeps_responses = True
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap what FastAPI does for a request."""
         handle = super().get_route_handler()
 
         async def transactional(request: Request) -> Response:
-            key = request.headers.get("idempotency-key") if request.method == "POST" else None
+            keeps = self.keeps_responses and request.method == "POST"
+            key = request.headers.get("idempotency-key") if keeps else None
             async with request.app.state.database.transaction() as session:
                 request.state.session = session
                 if key is None:

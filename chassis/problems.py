@@ -1,6 +1,5 @@
 """Problems on the wire: application/problem+json for whatever goes wrong (RFC 9457)."""
 
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -12,7 +11,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis.telemetry import request_id
 from contracts.problems import Problem, Unavailable
@@ -21,7 +19,7 @@ PROBLEMS_URL = "https://docs.example.org/problems#"
 RETRY_AFTER_S = 1
 """What a caller is told to wait where the problem says nothing else."""
 
-TITLES = {413: "Content too large"}
+TITLES = {408: "Request timeout", 413: "Content too large"}
 """Where the names in Python's own list differ from one version to the next."""
 
 PROBLEM_SCHEMA: dict[str, Any] = {
@@ -39,8 +37,10 @@ PROBLEM_SCHEMA: dict[str, Any] = {
             "items": {
                 "type": "object",
                 "properties": {
-                    "pointer": {"type": "string", "description": "Where in the body (JSON Pointer)."},
-                    "parameter": {"type": "string", "description": "Which parameter of the path, query or header."},
+                    "pointer": {
+                        "type": "string",
+                        "description": "Where in the body (JSON Pointer); `#/query/limit` is a parameter.",
+                    },
                     "detail": {"type": "string"},
                 },
             },
@@ -85,6 +85,9 @@ async def render_http_exception(request: Request, error: HTTPException) -> Respo
     detail = error.detail if error.detail.lower() != title.lower() else None
     response = problem_response(error.status_code, title.lower().replace(" ", "_"), title, detail)
     response.headers.update(error.headers or {})
+    if error.status_code in (408, 413):
+        # The rest of the body was not read: nothing more can be understood on this connection.
+        response.headers["Connection"] = "close"
     return response
 
 
@@ -130,32 +133,6 @@ def database_is_away(error: BaseException | None) -> bool:
     if isinstance(error, asyncpg.InterfaceError) or type(error).__name__ == "InterfaceError":
         return "closed" in str(error)
     return isinstance(error, PoolTimeout | ConnectionError | TimeoutError | asyncpg.PostgresConnectionError)
-
-
-class BodyLimit:
-    """Refuses bodies over `largest` bytes, except under the paths in `streamed`, whose routes read piece by piece."""
-
-    def __init__(self, app: ASGIApp, *, largest: int, streamed: Sequence[str] = ()) -> None:
-        self.app = app
-        self.largest = largest
-        self.streamed = tuple(streamed)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with its body counted."""
-        if scope["type"] != "http" or (self.streamed and scope["path"].startswith(self.streamed)):
-            return await self.app(scope, receive, send)
-        declared = next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
-        taken = 0
-
-        async def receive_limited() -> Message:
-            nonlocal taken
-            message = await receive() if declared <= self.largest else None
-            taken += len(message.get("body", b"")) if message else declared
-            if taken > self.largest or message is None:
-                raise HTTPException(413, f"A body may have {self.largest} bytes.")
-            return message
-
-        await self.app(scope, receive_limited, send)
 
 
 RENDERERS: dict[Any, Any] = {

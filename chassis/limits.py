@@ -1,0 +1,65 @@
+"""What a request may cost: bytes of body, and seconds of waiting for its client."""
+
+import asyncio
+from collections.abc import Mapping
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class BodyLimit:
+    """Refuses bodies over `largest` bytes. `larger` has other limits by the beginning of the path."""
+
+    def __init__(self, app: ASGIApp, *, largest: int, larger: Mapping[str, int]) -> None:
+        self.app = app
+        self.largest = largest
+        self.larger = larger
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with its body counted."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        limit = next((most for start, most in self.larger.items() if scope["path"].startswith(start)), self.largest)
+        declared = next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
+        taken = 0
+
+        async def receive_limited() -> Message:
+            nonlocal taken
+            message: Message = await receive() if declared <= limit else {}
+            taken += len(message.get("body", b""))
+            if max(taken, declared) > limit:
+                raise HTTPException(413, f"A body may have {limit} bytes.")
+            return message
+
+        await self.app(scope, receive_limited, send)
+
+
+class Patience:
+    """Cuts off a client that neither sends the rest of its body nor takes its answer for `stall_s` seconds."""
+
+    def __init__(self, app: ASGIApp, *, stall_s: float) -> None:
+        self.app = app
+        self.stall_s = stall_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with bounded waits."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        whole = False
+
+        async def receive_patiently() -> Message:
+            nonlocal whole
+            # After the body only a disconnect is awaited, for as long as the answer takes.
+            try:
+                async with asyncio.timeout(None if whole else self.stall_s):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, "The rest of the request did not come.") from None
+            whole = not message.get("more_body", False)
+            return message
+
+        async def send_patiently(message: Message) -> None:
+            async with asyncio.timeout(self.stall_s):
+                await send(message)
+
+        await self.app(scope, receive_patiently, send_patiently)

@@ -1,0 +1,81 @@
+"""The parts of the gateway."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from starlette.middleware import Middleware
+
+from chassis.app import create_app
+from chassis.db import connect
+from chassis.limits import Patience
+from chassis.settings import ServiceSettings
+from gateway.domain.rights import Role
+from gateway.queries.keys import Keyring, make_key
+from gateway.queries.services import Services, ServiceUnavailable
+from gateway.routes import composed, documents, imports, keys, proxy
+from gateway.routes.door import caller
+
+router = APIRouter()
+for room in (keys.router, composed.router, imports.router, proxy.router):
+    router.include_router(room)
+
+
+class Settings(ServiceSettings, env_prefix="GATEWAY_"):
+    """The gateway: its database, and where the services are."""
+
+    services: Mapping[str, str]
+    """Address of each service, as JSON: `{"customers": "http://…", "scoring": "http://…"}`."""
+    max_import_bytes: int = 2_000_000_000
+    """Largest file that an import may bring."""
+    stall_s: float = 30
+    """Seconds after which a client that neither sends nor takes anything is cut off."""
+
+
+def app() -> FastAPI:
+    """The door."""
+    settings = Settings()
+    made = create_app(
+        "gateway",
+        router=router,
+        settings=settings,
+        lifespan=connected,
+        guard=caller,
+        ready=ready,
+        body_limits={"/v1/imports": settings.max_import_bytes},
+        middleware=[Middleware(Patience, stall_s=settings.stall_s)],
+        openapi_url=None,
+    )
+    made.title = "Shuke"
+    made.include_router(documents.router)
+    made.router.routes.append(documents.assets)
+    made.state.keyring = Keyring(made.state.database)
+    made.state.documents = {}
+    return made
+
+
+@asynccontextmanager
+async def connected(app: FastAPI) -> AsyncIterator[None]:
+    """Hold the connections to the services."""
+    app.state.services = Services(app.state.settings.services, app.state.signer)
+    yield
+    await app.state.services.close()
+
+
+async def ready(app: FastAPI) -> Mapping[str, Any]:
+    """Every service is ready."""
+    answers = await app.state.services.each("GET", "/readyz")
+    if missing := sorted(name for name, answer in answers.items() if answer is None):
+        raise ServiceUnavailable(f"{', '.join(missing)} is not ready.", services=missing)
+    return {"services": sorted(answers)}
+
+
+async def create_admin_key(database_url: str) -> str:
+    """Make an admin key in the gateway's database and return its secret, for the first start."""
+    database = connect(database_url, pool_size=1)
+    try:
+        async with database.transaction() as session:
+            return make_key(session, "admin", [Role.ADMIN])[1]
+    finally:
+        await database.close()

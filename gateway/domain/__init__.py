@@ -1,0 +1,1 @@
+"""What the gateway decides: who may do what, which service answers, how answers are put together."""

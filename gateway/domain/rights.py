@@ -1,0 +1,91 @@
+"""Which service answers under a path, and which role may ask it for what. Both are tables."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a key may do."""
+
+    ADMIN = "admin"
+    """Everything, keys included."""
+    OPERATOR = "operator"
+    """Everything but keys."""
+    INGEST = "ingest"
+    """Tell what happened: parties, purchases, returns, imports; read how its imports fare."""
+    READER = "reader"
+    """Read what is known, change nothing."""
+
+
+IMPLIES: Mapping[Role, frozenset[Role]] = {
+    Role.ADMIN: frozenset(Role),
+    Role.OPERATOR: frozenset({Role.OPERATOR, Role.INGEST, Role.READER}),
+    Role.INGEST: frozenset({Role.INGEST}),
+    Role.READER: frozenset({Role.READER}),
+}
+"""The scopes that services see for a role."""
+
+ADMIN = frozenset({Role.ADMIN})
+OPERATOR = ADMIN | {Role.OPERATOR}
+INGEST = OPERATOR | {Role.INGEST}
+READER = OPERATOR | {Role.READER}
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """The paths under `/v1/{area}`: who answers there, and who may read, post, and change (PUT, PATCH, DELETE)."""
+
+    service: str | None
+    """None: the gateway itself."""
+    read: frozenset[Role]
+    post: frozenset[Role]
+    change: frozenset[Role] = OPERATOR
+
+
+AREAS: Mapping[str, Area] = {
+    "parties": Area("customers", READER, INGEST),
+    "purchases": Area("customers", READER, INGEST),
+    "returns": Area("customers", READER, INGEST),
+    "imports": Area("customers", READER | INGEST, INGEST),
+    "merges": Area("customers", READER, OPERATOR),
+    "standings": Area("scoring", READER, OPERATOR),
+    "moves": Area("scoring", READER, OPERATOR),
+    "digest": Area("scoring", READER, OPERATOR),
+    "tiers": Area("scoring", READER, OPERATOR),
+    "rates": Area("scoring", READER, OPERATOR),
+    "verify": Area("scoring", OPERATOR, OPERATOR),
+    "rebuild": Area("scoring", OPERATOR, OPERATOR),
+    "status": Area(None, OPERATOR, OPERATOR),
+    "keys": Area(None, ADMIN, ADMIN, ADMIN),
+}
+
+PATIENT = re.compile(r"/v1/(?:imports(?:/|$)|digest|verify|rebuild|tiers|standings/export)|.*/(?:verify|rejects|bulk)$")
+"""Paths whose work grows with the data: they get the long timeout."""
+
+
+def area_of(path: str) -> Area | None:
+    """The area of a path, or None where nothing public is: also for a path that could mean another one."""
+    version, _, rest = path.removeprefix("/").partition("/")
+    parts = rest.split("/")
+    if version != "v1" or any(part in ("", ".", "..") or "\\" in part for part in parts):
+        return None
+    return AREAS.get(parts[0])
+
+
+def allowed(roles: Iterable[str], method: str, area: Area) -> bool:
+    """Whether one of the roles may use a method in an area."""
+    match method:
+        case "GET" | "HEAD" | "OPTIONS":
+            those = area.read
+        case "POST":
+            those = area.post
+        case _:
+            those = area.change
+    return not those.isdisjoint(roles)
+
+
+def scopes(roles: Iterable[str]) -> frozenset[str]:
+    """All scopes that roles amount to."""
+    return frozenset(str(scope) for role in roles for scope in IMPLIES[Role(role)])

@@ -1,0 +1,52 @@
+"""How far the whole chain is, from what each service says of itself."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+Report = Mapping[str, Any]
+
+
+def composed(reports: Mapping[str, Report | None]) -> dict[str, Any]:
+    """Lag per consumer and topic, dead letters, gaps and the oldest waiting event. None is a service that is away."""
+    there = {service: report for service, report in reports.items() if report is not None}
+    written = {
+        (stream["topic"], stream["partition"]): stream for report in there.values() for stream in report["streams"]
+    }
+    consumers = [consumer for report in there.values() for consumer in report["consumers"]]
+    return {
+        "services": [
+            {
+                "service": service,
+                "answers": report is not None,
+                "oldest_unsequenced_s": report and report["oldest_unsequenced_s"],
+                "unpublished": report and _unpublished(report),
+            }
+            for service, report in reports.items()
+        ],
+        "lag": _lag(consumers, written),
+        "gaps": [
+            {**consumer, "reason": consumer["stopped_reason"]}
+            for consumer in consumers
+            if consumer["stopped_reason"] is not None
+        ],
+        "dead_letters": [letters for report in there.values() for letters in report["dead_letters"]],
+        "oldest_unsequenced_s": max((report["oldest_unsequenced_s"] for report in there.values()), default=None),
+    }
+
+
+def _lag(consumers: list[Report], written: Mapping[tuple[str, int], Report]) -> list[dict[str, Any]]:
+    read = {(each["consumer"], each["topic"], each["partition"]): each for each in consumers}
+    behind: dict[tuple[str, str], int] = defaultdict(int)
+    for consumer, topic in {(each["consumer"], each["topic"]) for each in consumers}:
+        # A partition that was never read is behind by all that was written to it.
+        for (of, partition), stream in written.items():
+            if of == topic:
+                mark = read.get((consumer, topic, partition))
+                seen = mark["seq"] if mark and mark["epoch"] == stream["epoch"] else 0
+                behind[consumer, topic] += max(0, stream["last_seq"] - seen)
+    return [{"consumer": name, "topic": topic, "events": events} for (name, topic), events in sorted(behind.items())]
+
+
+def _unpublished(report: Report) -> int:
+    return sum(stream["last_seq"] - stream["published_seq"] for stream in report["streams"])

@@ -1,0 +1,1 @@
+"""What the gateway reads: its keys, and the services behind it."""

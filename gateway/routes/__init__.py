@@ -1,0 +1,1 @@
+"""HTTP in: what the gateway answers itself, and what it passes on."""

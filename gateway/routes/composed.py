@@ -1,0 +1,74 @@
+"""Reads that span services, put together here because no service asks another."""
+
+import csv
+import io
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from datetime import date
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request
+from fastapi.responses import Response, StreamingResponse
+
+from gateway.domain import export, status
+from gateway.domain.rights import scopes
+from gateway.queries.services import ServiceFailed, Services
+from gateway.routes.door import Asking
+
+router = APIRouter(prefix="/v1")
+
+JOINED = 2_000
+"""Standings whose external ids are asked for at once."""
+
+
+@router.get("/status", tags=["status"])
+async def read_status(request: Request) -> dict[str, Any]:
+    """How far the chain is: lag, gaps, dead letters, the oldest event that waits for its number."""
+    services: Services = request.app.state.services
+    return status.composed(await services.each("GET", "/internal/status"))
+
+
+@router.get("/standings/export", tags=["standings"], response_class=StreamingResponse)
+async def export_standings(request: Request, asking: Asking, as_of: date | None = None) -> Response:
+    """All standings as CSV, streamed; with `as_of`, as they were after that whole local day, as known now."""
+    services: Services = request.app.state.services
+    target = "/internal/standings/export" + (f"?as_of={as_of}" if as_of else "")
+    async with AsyncExitStack() as stack:
+        caller = asking.key_id, scopes(asking.scopes)
+        answer = await stack.enter_async_context(services.ask("scoring", "GET", target, caller=caller, patient=True))
+        if answer.status != 200:
+            return Response(await answer.read(), answer.status, media_type=answer.content_type)
+        return StreamingResponse(
+            _csv(services, answer.content, stack.pop_all()),
+            media_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": 'attachment; filename="standings.csv"'},
+        )
+
+
+async def _csv(services: Services, ndjson: AsyncIterable[bytes], stack: AsyncExitStack) -> AsyncIterator[str]:
+    async with stack:
+        yield _written([export.COLUMNS])
+        async for standings in _pages(ndjson):
+            asked = {"party_ids": [standing["party_id"] for standing in standings]}
+            found = await services.json("customers", "POST", "/internal/external-ids", asked)
+            yield _written(export.lines(standings, export.oldest(found["data"])))
+
+
+async def _pages(ndjson: AsyncIterable[bytes]) -> AsyncIterator[list[Mapping[str, Any]]]:
+    standings: list[Mapping[str, Any]] = []
+    async for line in ndjson:
+        if not line.endswith(b"\n"):
+            raise ServiceFailed("scoring broke off its answer.", service="scoring")
+        standings.append(msgspec.json.decode(line))
+        if len(standings) == JOINED:
+            yield standings
+            standings = []
+    if standings:
+        yield standings
+
+
+def _written(lines: Any) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(lines)
+    return text.getvalue()

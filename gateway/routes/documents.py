@@ -1,0 +1,42 @@
+"""What anybody may read: the OpenAPI document of everything, and pages to look at it without the internet."""
+
+from importlib.resources import files
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+from gateway.domain.openapi import merged
+from gateway.queries.services import Services, ServiceUnavailable
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/openapi.json")
+async def read_openapi(request: Request) -> dict[str, Any]:
+    """The document of the gateway and all services; of a service that is away, as it last was."""
+    services: Services = request.app.state.services
+    known: dict[str, dict[str, Any]] = request.app.state.documents
+    if known.keys() < services.addresses.keys():
+        known |= {name: found for name, found in (await services.each("GET", "/openapi.json")).items() if found}
+    if missing := sorted(services.addresses.keys() - known.keys()):
+        raise ServiceUnavailable(f"{', '.join(missing)} did not answer yet.", services=missing)
+    return merged(request.app.openapi(), known)
+
+
+@router.get("/docs")
+async def read_docs() -> HTMLResponse:
+    """The document as a page."""
+    return get_swagger_ui_html(
+        openapi_url="/openapi.json",
+        title="Shuke",
+        swagger_js_url="/docs/assets/swagger-ui-bundle.js",
+        swagger_css_url="/docs/assets/swagger-ui.css",
+        swagger_favicon_url="/docs/assets/favicon.png",
+    )
+
+
+assets = Mount("/docs/assets", StaticFiles(directory=str(files("fastapi_offline") / "static")))

@@ -1,0 +1,122 @@
+"""What a service answers goes through here, both ways, unread."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, aclosing
+
+import aiohttp
+from fastapi import APIRouter, Request
+from fastapi.responses import Response, StreamingResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from chassis.auth import HEADER
+from gateway.domain.rights import PATIENT, scopes
+from gateway.queries.services import Services
+from gateway.routes.door import Asking, PathNotFound, area
+
+router = APIRouter(include_in_schema=False)
+
+SMALL = 65_536
+"""Bytes up to which a body is passed on in one piece."""
+
+HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""Headers of one connection, not of the message (RFC 9110 §7.6.1)."""
+OURS = frozenset({"host", "authorization", "cookie", "expect", "x-request-id", "traceparent", HEADER.lower()})
+"""Headers that the gateway answers for; what a client says there reaches no service."""
+THEIRS = frozenset({"date", "server", "x-request-id", "traceparent"})
+"""Headers that the gateway's own server sets on every answer."""
+
+
+@router.api_route("/v1/{path:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+async def forward(request: Request, asking: Asking) -> Response:
+    """Pass a request on to the service of its area."""
+    service = area(request).service
+    if service is None:
+        raise PathNotFound("Nothing answers under this path.")
+    services: Services = request.app.state.services
+    return await passed_on(request, services, service, (asking.key_id, scopes(asking.scopes)))
+
+
+async def passed_on(request: Request, services: Services, service: str, caller: tuple[str, frozenset[str]]) -> Response:
+    """The service's answer: small ones whole, larger ones piece by piece as they come."""
+    body = _Body(request)
+    target = request.scope["raw_path"].decode("latin-1")
+    if query := request.scope["query_string"]:
+        target += f"?{query.decode('latin-1')}"
+    asked = services.ask(
+        service,
+        request.method,
+        target,
+        caller=caller,
+        headers=_headers(request.headers.items(), OURS),
+        body=await body.to_send(),
+        patient=PATIENT.match(request.url.path) is not None,
+    )
+    async with AsyncExitStack() as stack:
+        try:
+            response = await stack.enter_async_context(asked)
+        except Exception:
+            if body.failure is not None:
+                raise body.failure from None
+            raise
+        headers = _headers(response.headers.items(), THEIRS)
+        if response.content_length is not None and response.content_length <= SMALL:
+            return _with_headers(Response(await response.read(), status_code=response.status), headers)
+        return _with_headers(
+            StreamingResponse(_pieces(response, stack.pop_all()), status_code=response.status), headers
+        )
+
+
+class _Body:
+    """The body on its way in. What cuts it off is kept: the client library would hide it in an error of its own."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.failure: Exception | None = None
+
+    async def to_send(self) -> bytes | AsyncIterator[bytes] | None:
+        length = self.request.headers.get("content-length")
+        if length is None and "transfer-encoding" not in self.request.headers:
+            return None
+        if length is not None and int(length) <= SMALL:
+            return await self.request.body()
+        return self._pieces()
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        try:
+            async with aclosing(self.request.stream()) as stream:
+                async for piece in stream:
+                    if piece:
+                        yield piece
+        except (HTTPException, ClientDisconnect) as failure:
+            self.failure = failure
+            raise
+
+
+async def _pieces(response: aiohttp.ClientResponse, stack: AsyncExitStack) -> AsyncIterator[bytes]:
+    async with stack:
+        async for piece in response.content.iter_any():
+            yield piece
+
+
+def _headers(items: Iterable[tuple[str, str]], without: frozenset[str]) -> list[tuple[str, str]]:
+    pairs = [(name.lower(), value) for name, value in items]
+    named = {part.strip().lower() for name, value in pairs if name == "connection" for part in value.split(",")}
+    return [(name, value) for name, value in pairs if name not in HOP_BY_HOP | without | named]
+
+
+def _with_headers(response: Response, headers: list[tuple[str, str]]) -> Response:
+    response.raw_headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    return response
