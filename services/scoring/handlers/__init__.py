@@ -1,0 +1,1 @@
+"""Events and the clock in: each function loads, decides, records."""

@@ -1,0 +1,213 @@
+"""A batch of facts, withdrawals and assignments becomes standings, in one transaction.
+
+The order of its statements is what makes the result independent of the order of events and of who runs beside it:
+guess the parties, lock them all, and only then read what the decision rests on.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.consumer import Delivery, StartOver
+from chassis.db import driver
+from contracts.customers import Assignment, Resolution
+from contracts.scoring import Cause
+from services.scoring.domain.calendar import Calendar, Entry
+from services.scoring.domain.days import local_day
+from services.scoring.domain.facts import Fact
+from services.scoring.handlers.standings import Assessed, record
+from services.scoring.handlers.told import Told, Withdrawal
+from services.scoring.queries.facts import append_facts, append_withdrawals, known
+from services.scoring.queries.parties import (
+    EMPTY,
+    Members,
+    Posted,
+    Years,
+    calendars,
+    guess_holders,
+    members_now,
+    opened,
+    parties_to_change,
+    party_calendar,
+    write_assignments,
+    write_calendars,
+)
+from services.scoring.queries.rebuilds import touch
+from services.scoring.queries.rulings import Connection, present, take_currency
+
+Rows = Mapping[UUID, asyncpg.Record]
+
+
+async def apply(session: AsyncSession, batch: Sequence[Delivery]) -> None:
+    """Handle a batch. Raises `StartOver` when an assignment or a redirect names a party that was not locked."""
+    connection = await driver(session)
+    told = Told.of(batch)
+    guess = await guess_holders(connection, told.identities, told.resolutions)
+    rows = await parties_to_change(connection, guess.union(told.parties))
+    members = await members_now(connection, told.identities, rows)
+    redirects = _redirects(told, rows)
+    if not all(members.holders(identity_id) <= rows.keys() for identity_id in told.identities):
+        raise StartOver
+
+    news = await _news(connection, told)
+    here = await present(connection)
+    if here.currency is None and (money := next((fact for fact in news.fresh if fact.currency), None)):
+        here = await take_currency(connection, here, money.currency)
+    reassigned = await _reassign(connection, members, told.assignments)
+
+    changed = {party for resolution in redirects for party in (resolution.party_id, resolution.resolves_to)}
+    changed.update(rows[resolution.party_id]["resolves_to"] for resolution in redirects)
+    changed.update(party for parties in reassigned.values() for party in parties)
+    changed.update(party for identity in news.identities for party in members.holders(identity))
+    belong = members.of(changed)
+    stored = await calendars(connection, news.identities.union(*(dict(belong[party]) for party in changed)))
+    known_before = opened(stored)
+    by_identity = await _post(connection, known_before, stored, news.postings(here.ruling.zone))
+    await _remember(connection, told, news)
+    if here.rebuilding:
+        await touch(connection, news.identities)
+
+    causes = _causes(news, members, rows, here.ruling.zone)
+    moved = {party for identity, parties in reassigned.items() if identity in known_before for party in parties}
+    moved.update(party for resolution in redirects for party in (resolution.party_id, resolution.resolves_to))
+    resolving = {resolution.party_id: resolution for resolution in redirects}
+    survivors = {resolution.resolves_to for resolution in redirects if resolution.resolves_to != resolution.party_id}
+    assessed = []
+    for party_id in changed:
+        row, resolution = rows[party_id], resolving.get(party_id)
+        calendar, first_identity = party_calendar(belong[party_id], by_identity)
+        cause, fact = causes.get(party_id, (Cause.ASSIGNMENT, None))
+        at = batch[-1].recorded_at
+        party = Assessed(
+            row, calendar, first_identity, max(at, row["assessed_at"] or at),
+            Cause.ASSIGNMENT if party_id in moved else cause, fact, survives=party_id in survivors,
+        )  # fmt: skip
+        if resolution is not None:
+            party.resolves_to, party.resolution_version = resolution.resolves_to, resolution.version
+        assessed.append(party)
+    if assessed:
+        await record(session, connection, here, assessed)
+
+
+def _redirects(told: Told, rows: Rows) -> list[Resolution]:
+    """The redirects that are newer than what is stored. Raises `StartOver` where a former target is not locked."""
+    newer = [
+        resolution
+        for party_id, resolution in told.resolutions.items()
+        if resolution.version > rows[party_id]["resolution_version"]
+    ]
+    if any(rows[resolution.party_id]["resolves_to"] not in rows for resolution in newer):
+        raise StartOver
+    return newer
+
+
+@dataclass(slots=True)
+class News:
+    """What a batch says that was not known."""
+
+    fresh: list[Fact] = field(default_factory=list)
+    """Facts to be stored."""
+    counting: list[Fact] = field(default_factory=list)
+    """Those of them that count."""
+    withdrawals: list[Withdrawal] = field(default_factory=list)
+    undone: list[Fact] = field(default_factory=list)
+    """Stored facts that counted until now."""
+
+    @property
+    def identities(self) -> set[UUID]:
+        """Whose calendar changes."""
+        return {fact.identity_id for facts in (self.counting, self.undone) for fact in facts}
+
+    def postings(self, zone: ZoneInfo) -> dict[UUID, list[Entry]]:
+        """What to add to the calendar of each identity."""
+        postings: defaultdict[UUID, list[Entry]] = defaultdict(list)
+        for sign, facts in ((1, self.counting), (-1, self.undone)):
+            for fact in facts:
+                entry = (
+                    local_day(fact.occurred_at, zone),
+                    int(fact.kind),
+                    fact.currency,
+                    sign,
+                    sign * fact.amount_minor,
+                )
+                postings[fact.identity_id].append(entry)
+        return postings
+
+
+async def _news(connection: Connection, told: Told) -> News:
+    facts, gone = await known(connection, {*told.facts, *(fact_id for fact_id, _ in told.withdrawals)})
+    news = News()
+    for withdrawn, withdrawal in told.withdrawals.items():
+        if withdrawn not in gone:
+            news.withdrawals.append(withdrawal)
+            fact = facts.get(withdrawal.fact_id)
+            if fact is not None and fact.identity_id == withdrawal.identity_id:
+                news.undone.append(fact)
+    gone |= told.withdrawals.keys()
+    news.fresh = [fact for fact in told.facts.values() if fact.fact_id not in facts]
+    news.counting = [fact for fact in news.fresh if not gone or (fact.fact_id, fact.identity_id) not in gone]
+    return news
+
+
+async def _reassign(
+    connection: Connection, members: Members, assignments: Mapping[UUID, Assignment]
+) -> dict[UUID, frozenset[UUID]]:
+    """Store the assignments that are newer; return former and present holders of each identity."""
+    newer = [
+        assignment
+        for identity_id, assignment in assignments.items()
+        if assignment.version > members.versions.get(identity_id, -1)
+    ]
+    if not newer:
+        return {}
+    touched = {}
+    for assignment in newer:
+        before = members.holders(assignment.identity_id)
+        holdings = [(held.party_id, held.from_day) for held in assignment.holdings]
+        members.assign(assignment.identity_id, assignment.version, holdings)
+        touched[assignment.identity_id] = before | members.holders(assignment.identity_id)
+    await write_assignments(connection, newer)
+    return touched
+
+
+async def _post(
+    connection: Connection,
+    calendars: Mapping[UUID, Calendar],
+    stored: Mapping[UUID, Years],
+    postings: Mapping[UUID, Sequence[Entry]],
+) -> Mapping[UUID, Calendar]:
+    """Add to the calendars what is new, store them, and return all of them."""
+    changed: dict[UUID, Posted] = {}
+    after = dict(calendars)
+    for identity_id, entries in postings.items():
+        new = Calendar.of(entries)
+        after[identity_id] = calendar = calendars.get(identity_id, EMPTY) + new
+        changed[identity_id] = stored.get(identity_id, {}), calendar, new.years()
+    await write_calendars(connection, changed)
+    return after
+
+
+async def _remember(connection: Connection, told: Told, news: News) -> None:
+    if news.fresh:
+        await append_facts(connection, news.fresh, told.places)
+    if news.withdrawals:
+        await append_withdrawals(connection, news.withdrawals)
+
+
+def _causes(news: News, members: Members, rows: Rows, zone: ZoneInfo) -> dict[UUID, tuple[Cause, Fact | None]]:
+    """What the facts of a batch mean to each party: behaviour, or a correction of what was thought of earlier days."""
+    causes: dict[UUID, tuple[Cause, Fact | None]] = {}
+    for fact in news.undone:
+        for party_id in members.holders(fact.identity_id):
+            causes[party_id] = Cause.LATE_FACT, None
+    for fact in sorted(news.counting, key=lambda fact: fact.occurred_at):
+        for party_id in members.holders(fact.identity_id):
+            assessed_at = rows[party_id]["assessed_at"]
+            late = assessed_at is not None and local_day(fact.occurred_at, zone) < local_day(assessed_at, zone)
+            causes[party_id] = Cause.LATE_FACT if late else Cause.FACT, fact
+    return causes

@@ -1,0 +1,190 @@
+"""How a party under its lock comes to stand otherwise: the row, its revision, and what others are told."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import outbox
+from contracts.scoring import Cause, MoveKind, Stage, StandingChanged, StandingRecorded, Tier
+from contracts.topics import STANDINGS
+from services.scoring.domain.calendar import Calendar
+from services.scoring.domain.days import start_of_day
+from services.scoring.domain.facts import Fact
+from services.scoring.domain.history import History
+from services.scoring.domain.standing import Standing, standing
+from services.scoring.domain.trajectory import kind_of, moves
+from services.scoring.queries.rulings import Connection, Present
+from services.scoring.queries.standings import append_moves, write_standings
+
+
+class Change(NamedTuple):
+    """One step that is told to others."""
+
+    cause: Cause
+    kind: MoveKind
+    from_stage: Stage | None
+    to_stage: Stage | None
+    from_tier: Tier | None
+    to_tier: Tier | None
+    value_minor: int
+    occurred_at: datetime
+    fact_id: UUID | None = None
+
+
+@dataclass(slots=True)
+class Assessed:
+    """A party as its locked row has it, and what its calendar says now."""
+
+    row: asyncpg.Record
+    calendar: Calendar
+    first_identity: UUID | None
+    at: datetime
+    cause: Cause
+    """Why it stands otherwise, as far as time alone does not explain it."""
+    fact: Fact | None = None
+    resolves_to: UUID | None = None
+    """Where its id leads from now on; None as before."""
+    resolution_version: int = 0
+    survives: bool = False
+    """Others were merged into it just now, which is told in any case."""
+
+    @property
+    def party_id(self) -> UUID:
+        """Which party."""
+        party_id: UUID = self.row["party_id"]
+        return party_id
+
+    @property
+    def merged_into(self) -> UUID | None:
+        """The other party that its id leads to from just now on."""
+        moved = self.resolves_to not in (None, self.row["party_id"], self.row["resolves_to"])
+        return self.resolves_to if moved else None
+
+
+async def record(session: AsyncSession, connection: Connection, here: Present, parties: Sequence[Assessed]) -> None:
+    """Write how locked parties stand, and tell others what became different.
+
+    The last change of a party merged into another comes before that of the other, whose revision is above both.
+    """
+    revisions = _revisions(parties)
+    rows: list[tuple[object, ...]] = []
+    lived: list[tuple[object, ...]] = []
+    for party in sorted(parties, key=lambda party: party.merged_into is None):
+        history = History(party.calendar, here.ruling)
+        now = standing(history, party.at)
+        steps = list(_steps(party, history, now, here))
+        if not steps and _must_be_told(party, now):
+            kind = MoveKind.VANISHED if now.stage is None else MoveKind.REVISED
+            steps = [Change(party.cause, kind, now.stage, now.stage, now.tier, now.tier, now.value_minor, party.at)]
+        revision = revisions[party.party_id]
+        for step in steps:
+            revision += 1
+            into = party.merged_into if step is steps[-1] else None
+            outbox.append(session, _changed(party, step, revision, now if step is steps[-1] else None, into, here))
+            lived.append((party.party_id, revision, *step[:8], party.at, step.fact_id, into, here.ruling_id))
+        if steps:
+            _state(session, party, revision, steps[-1], now, here)
+        if party.merged_into is not None:
+            revisions[party.merged_into] = max(revision, revisions[party.merged_into])
+        rows.append(
+            (
+                party.party_id, party.resolves_to or party.row["resolves_to"],
+                max(party.resolution_version, party.row["resolution_version"]), revision, party.first_identity,
+                now.stage, now.tier, now.since, now.value_minor, now.spend_minor, now.purchase_days, now.first_day,
+                now.last_day, now.next_change_at, party.at, here.ruling_id,
+            )
+        )  # fmt: skip
+    await write_standings(connection, rows)
+    if lived:
+        await append_moves(connection, lived)
+
+
+def _revisions(parties: Sequence[Assessed]) -> dict[UUID, int]:
+    """The revision that each party goes on from: of those that come together, the highest."""
+    revisions: dict[UUID, int] = {party.party_id: party.row["revision"] for party in parties}
+    for party in parties:
+        if party.merged_into is not None:
+            revisions[party.party_id] = max(revisions[party.party_id], revisions[party.merged_into])
+    return revisions
+
+
+def _steps(party: Assessed, history: History, after: Standing, here: Present) -> Iterator[Change]:
+    """What became different: first what was not known before, then what the days since brought, each on its own."""
+    row, ruling = party.row, here.ruling
+    stage: Stage | None = row["stage"] and Stage(row["stage"])
+    tier: Tier | None = row["tier"] and Tier(row["tier"])
+    due = row["next_change_at"] is not None and row["next_change_at"] <= party.at
+    known, value, day = (after.stage, after.tier), after.value_minor, 0
+    if due:
+        day = ruling.day(row["assessed_at"])
+        known, value = (history.stage(day), history.tier(day)), history.value(day)
+    if known != (stage, tier):
+        fact = party.fact
+        yield Change(
+            party.cause, kind_of(stage, known[0], party.cause), stage, known[0], tier, known[1], value,
+            fact.occurred_at if fact and party.cause is Cause.FACT else party.at, fact.fact_id if fact else None,
+        )  # fmt: skip
+    if due:
+        for move in moves(history, day, ruling.day(party.at)):
+            moved_on = move.day.toordinal()
+            fact = party.fact if party.fact and ruling.day(party.fact.occurred_at) == moved_on else None
+            yield Change(
+                move.cause, move.kind, move.from_stage, move.to_stage, move.from_tier, move.to_tier, move.value_minor,
+                fact.occurred_at if fact else start_of_day(moved_on, ruling.zone), fact.fact_id if fact else None,
+            )  # fmt: skip
+
+
+def _must_be_told(party: Assessed, now: Standing) -> bool:
+    """A merge is told even where stage and tier stay, unless nobody ever heard of the party."""
+    if party.merged_into is not None:
+        return bool(party.row["revision"])
+    return party.survives and now.stage is not None
+
+
+def _changed(
+    party: Assessed, step: Change, revision: int, now: Standing | None, merged_into: UUID | None, here: Present
+) -> StandingChanged:
+    return StandingChanged.model_construct(
+        subject=party.party_id,
+        occurred_at=step.occurred_at,
+        revision=revision,
+        cause=step.cause,
+        kind=step.kind,
+        from_stage=step.from_stage,
+        to_stage=step.to_stage,
+        from_tier=step.from_tier,
+        to_tier=step.to_tier,
+        value_minor=None if step.to_stage is None else step.value_minor,
+        currency=here.currency,
+        fact_id=step.fact_id,
+        next_change_at=now.next_change_at if now else None,
+        merged_into=merged_into,
+        policy=here.ruling.policy.content_hash,
+    )
+
+
+def _state(session: AsyncSession, party: Assessed, revision: int, step: Change, now: Standing, here: Present) -> None:
+    if now.stage is None:
+        outbox.tombstone(session, STANDINGS, party.party_id)
+        return
+    assert now.tier is not None
+    assert now.since is not None
+    recorded = StandingRecorded.model_construct(
+        subject=party.party_id,
+        occurred_at=step.occurred_at,
+        revision=revision,
+        stage=now.stage,
+        tier=now.tier,
+        since=now.since,
+        value_minor=now.value_minor,
+        currency=here.currency,
+        purchase_days=now.purchase_days,
+        next_change_at=now.next_change_at,
+        policy=here.ruling.policy.content_hash,
+    )
+    outbox.append(session, recorded)

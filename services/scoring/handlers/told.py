@@ -1,0 +1,109 @@
+"""What a batch of events says, taken apart before anything is looked up."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple, Self
+from uuid import UUID
+
+from chassis.consumer import Delivery
+from contracts.customers import (
+    Assignment,
+    FactWithdrawn,
+    IdentitiesAssigned,
+    PartyRegistered,
+    PurchaseCompleted,
+    PurchaseReturned,
+    Resolution,
+)
+from services.scoring.domain.facts import Fact, Kind
+from services.scoring.queries.facts import Place, Withdrawn
+
+
+class Withdrawal(NamedTuple):
+    """A fact that no longer counts, stored or not."""
+
+    fact_id: UUID
+    identity_id: UUID
+    """Whom the fact must be about."""
+    by_event: UUID
+    recorded_at: datetime
+
+
+@dataclass(slots=True)
+class Told:
+    """The facts, withdrawals, assignments and redirects of a batch; of each assignment the highest version."""
+
+    facts: dict[UUID, Fact] = field(default_factory=dict)
+    places: dict[UUID, Place] = field(default_factory=dict)
+    withdrawals: dict[Withdrawn, Withdrawal] = field(default_factory=dict)
+    assignments: dict[UUID, Assignment] = field(default_factory=dict)
+    resolutions: dict[UUID, Resolution] = field(default_factory=dict)
+    identities: set[UUID] = field(default_factory=set)
+    """Whose calendar or assignment it may change."""
+
+    @classmethod
+    def of(cls, batch: Sequence[Delivery]) -> Self:
+        """Take a batch apart."""
+        told = cls()
+        for delivery in batch:
+            told._take(delivery)
+        told.identities |= told.assignments.keys()
+        return told
+
+    @property
+    def parties(self) -> Iterator[UUID]:
+        """Parties that it names."""
+        for assignment in self.assignments.values():
+            for holding in assignment.holdings:
+                yield holding.party_id
+        for resolution in self.resolutions.values():
+            yield resolution.party_id
+            yield resolution.resolves_to
+
+    def _take(self, delivery: Delivery) -> None:
+        event = delivery.event
+        match event:
+            case PurchaseCompleted() | PurchaseReturned():
+                kind = Kind.PURCHASE if isinstance(event, PurchaseCompleted) else Kind.RETURN
+                self._fact(delivery, kind, event.amount_minor, event.currency, event.replaces)
+                if event.replaces is not None:
+                    self._withdraw(delivery, event.replaces, event.replaced_subject or event.subject)
+            case PartyRegistered():
+                self._fact(delivery, Kind.REGISTERED)
+            case FactWithdrawn():
+                self._withdraw(delivery, event.fact_id, event.subject)
+            case IdentitiesAssigned():
+                for assignment in event.assignments:
+                    self._assign(assignment)
+                for resolution in event.resolutions:
+                    known = self.resolutions.get(resolution.party_id)
+                    if known is None or known.version < resolution.version:
+                        self.resolutions[resolution.party_id] = resolution
+                return
+            case _:
+                return
+        if event.assignment is not None:
+            self._assign(event.assignment)
+
+    def _fact(
+        self, delivery: Delivery, kind: Kind, amount_minor: int = 0, currency: str = "", replaces: UUID | None = None
+    ) -> None:
+        fact_id, subject = delivery.event_id, delivery.event.subject
+        self.identities.add(subject)
+        if fact_id not in self.facts:
+            occurred_at, recorded_at = delivery.event.occurred_at, delivery.recorded_at
+            self.facts[fact_id] = Fact(
+                fact_id, subject, kind, occurred_at, recorded_at, amount_minor, currency, replaces
+            )
+            self.places[fact_id] = delivery.topic, delivery.partition, delivery.epoch, delivery.seq
+
+    def _withdraw(self, delivery: Delivery, fact_id: UUID, identity_id: UUID) -> None:
+        self.identities.add(identity_id)
+        withdrawal = Withdrawal(fact_id, identity_id, delivery.event_id, delivery.recorded_at)
+        self.withdrawals.setdefault((fact_id, identity_id), withdrawal)
+
+    def _assign(self, assignment: Assignment) -> None:
+        known = self.assignments.get(assignment.identity_id)
+        if known is None or known.version < assignment.version:
+            self.assignments[assignment.identity_id] = assignment

@@ -1,0 +1,1 @@
+"""Reads and bulk writes that carry a rule."""

@@ -1,0 +1,78 @@
+"""Facts and withdrawals: the memory, append-only."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from services.scoring.domain.facts import Fact, Kind
+from services.scoring.queries.rulings import Connection
+
+Place = tuple[str, int, int, int]
+"""Topic, partition, epoch, seq."""
+
+Withdrawn = tuple[UUID, UUID]
+"""A fact and the identity that it must be about."""
+
+
+async def known(connection: Connection, fact_ids: Collection[UUID]) -> tuple[dict[UUID, Fact], set[Withdrawn]]:
+    """Which facts are stored, and which are withdrawn whether stored or not. Asked only after the locks."""
+    ids = list(fact_ids)
+    facts = {row["fact_id"]: fact_of(row) for row in await connection.fetch(_FACTS, ids)}
+    gone = await connection.fetch("SELECT fact_id, identity_id FROM withdrawal WHERE fact_id = ANY($1)", ids)
+    return facts, {(row["fact_id"], row["identity_id"]) for row in gone}
+
+
+async def append_facts(connection: Connection, facts: Sequence[Fact], places: Mapping[UUID, Place]) -> None:
+    """Store facts that are not there."""
+    await connection.copy_records_to_table(
+        "fact",
+        columns=_COLUMNS,
+        records=[
+            (fact.fact_id, fact.identity_id, fact.kind, fact.occurred_at, fact.recorded_at, fact.amount_minor,
+             fact.currency, fact.replaces, *places[fact.fact_id])
+            for fact in facts
+        ],
+    )  # fmt: skip
+
+
+async def append_withdrawals(connection: Connection, withdrawals: Iterable[tuple[UUID, UUID, UUID, datetime]]) -> None:
+    """Remember withdrawals that are not there: fact, identity, the event that said so, when it was recorded."""
+    await connection.copy_records_to_table(
+        "withdrawal", columns=["fact_id", "identity_id", "by_event", "recorded_at"], records=list(withdrawals)
+    )
+
+
+async def facts_of(connection: Connection, identities: Collection[UUID]) -> tuple[list[Fact], set[Withdrawn]]:
+    """All facts of identities, also those that do not count, and which these are."""
+    ids = list(identities)
+    facts = [fact_of(row) for row in await connection.fetch(_FACTS_OF, ids)]
+    gone = await connection.fetch(_WITHDRAWN_OF, ids)
+    return facts, {(row["fact_id"], row["identity_id"]) for row in gone}
+
+
+def fact_of(row: asyncpg.Record) -> Fact:
+    """The fact in a row."""
+    return Fact(
+        row["fact_id"], row["identity_id"], Kind(row["kind"]), row["occurred_at"], row["recorded_at"],
+        row["amount_minor"], row["currency"], row["replaces"],
+    )  # fmt: skip
+
+
+_COLUMNS = [
+    "fact_id", "identity_id", "kind", "occurred_at", "recorded_at", "amount_minor", "currency", "replaces",
+    "topic", "partition", "epoch", "seq",
+]  # fmt: skip
+
+_SELECT = """
+SELECT fact_id, identity_id, kind, occurred_at, recorded_at, amount_minor, currency, replaces FROM fact
+"""
+
+_FACTS = f"{_SELECT} WHERE fact_id = ANY($1)"
+
+_FACTS_OF = f"{_SELECT} WHERE identity_id = ANY($1)"
+
+_WITHDRAWN_OF = """
+SELECT fact_id, withdrawal.identity_id FROM fact JOIN withdrawal USING (fact_id) WHERE fact.identity_id = ANY($1)
+"""

@@ -1,0 +1,208 @@
+"""What decides besides the facts: versions of policy, cut points, rates and currency, each active from an instant."""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import asyncpg
+
+from contracts.problems import Conflict
+from services.scoring.domain.money import Rates
+from services.scoring.domain.policy import DAYS_1, Policy, Ruling
+from services.scoring.domain.tiers import Cuts
+
+Connection = asyncpg.Connection[asyncpg.Record]
+RateRows = tuple[tuple[date, str, Decimal], ...]
+
+BARRIER = 7_001
+"""Advisory lock: shared by whoever writes standings, exclusive for what must not happen beside them."""
+
+
+class OtherTimeZone(Exception):
+    """The service was started with another time zone than the one its calendars are kept in."""
+
+
+class CurrencyFixed(Conflict):
+    """The reporting currency is set once."""
+
+
+class NoReportingCurrency(Conflict):
+    """There is no reporting currency yet that a rate could lead to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """The ruling in force, ready to decide with."""
+
+    ruling_id: int
+    ruling: Ruling
+    rate_rows: RateRows
+    currency_fixed: bool
+    rebuilding: bool
+
+    @property
+    def currency(self) -> str | None:
+        """The reporting currency."""
+        return self.ruling.rates.currency
+
+
+_known: OrderedDict[tuple[Any, ...], tuple[Ruling, RateRows]] = OrderedDict()
+
+
+async def open_installation(connection: Connection, time_zone: str, currency: str | None, at: datetime) -> None:
+    """Have an installation with a first ruling, under its barrier. Raises `OtherTimeZone` and `CurrencyFixed`."""
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", BARRIER)
+    await connection.execute(
+        "INSERT INTO installation (time_zone) VALUES ($1) ON CONFLICT DO NOTHING", ZoneInfo(time_zone).key
+    )
+    kept = await connection.fetchval("SELECT time_zone FROM installation")
+    if kept != time_zone:
+        raise OtherTimeZone(
+            f"The calendars are kept in the time zone {kept}, not {time_zone}: start with that one,"
+            " and change it by a rebuild."
+        )
+    if not await connection.fetchval("SELECT EXISTS (SELECT FROM ruling)"):
+        await connection.execute(
+            "INSERT INTO policy (hash, document) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            DAYS_1.content_hash,
+            DAYS_1.model_dump_json(),
+        )
+        # The first ruling counts from the beginning, and has nobody to be applied to.
+        await connection.execute(
+            "INSERT INTO ruling (active_from, reason, policy, last_rate, applied_at) VALUES ($1, 'first', $2, 0, $1)",
+            at,
+            DAYS_1.content_hash,
+        )
+    if currency is not None:
+        await set_currency(connection, currency, provisional=False, at=at)
+
+
+async def present(connection: Connection) -> Present:
+    """The ruling in force, as the statement sees it: ask after the barrier and the locks."""
+    row = await connection.fetchrow(_PRESENT)
+    if row is None:
+        raise LookupError("the installation was never opened")
+    return await _ready(connection, row)
+
+
+async def _ready(connection: Connection, row: asyncpg.Record | Mapping[str, Any]) -> Present:
+    key = (row["installation"], row["id"], row["time_zone"], row["currency"])
+    if key not in _known:
+        policy = Policy.model_validate_json(row["document"])
+        cuts = Cuts(top=row["top_minor"], high=row["high_minor"], mid=row["mid_minor"]) if row["cut_points"] else None
+        found = await connection.fetch(_RATES, row["currency"], row["last_rate"])
+        rates = tuple((rate["day"], rate["currency"], Decimal(rate["rate"])) for rate in found)
+        ruling = Ruling(
+            policy=policy,
+            cuts=cuts or policy.cuts,
+            rates=Rates(row["currency"], rates),
+            zone=ZoneInfo(row["time_zone"]),
+        )
+        _known[key] = ruling, rates
+        if len(_known) > 16:
+            _known.popitem(last=False)
+    ruling, rates = _known[key]
+    return Present(row["id"], ruling, rates, row["currency_fixed"], row["rebuilding"])
+
+
+async def take_currency(connection: Connection, here: Present, currency: str) -> Present:
+    """The first money makes its currency the reporting one, provisionally; no standing has had money before it.
+
+    Two transactions with the first money agree by the lock of the ruling's row, taken after all party locks.
+    """
+    await connection.execute(
+        "UPDATE ruling SET currency = $2 WHERE id = $1 AND currency IS NULL", here.ruling_id, currency
+    )
+    taken = await connection.fetchval("SELECT currency FROM ruling WHERE id = $1", here.ruling_id)
+    return replace(here, ruling=Ruling(here.ruling.policy, here.ruling.cuts, Rates(taken), here.ruling.zone))
+
+
+async def set_currency(connection: Connection, currency: str, *, provisional: bool, at: datetime) -> None:
+    """Set the reporting currency. A provisional one gives way once. Raises `CurrencyFixed`."""
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", BARRIER)
+    here = await present(connection)
+    if provisional and here.currency is not None:
+        return
+    if here.currency is None:
+        await connection.execute("UPDATE ruling SET currency = $1 WHERE id = $2", currency, here.ruling_id)
+    elif here.currency != currency:
+        if here.currency_fixed:
+            raise CurrencyFixed("The reporting currency was set before and stays.", currency=here.currency)
+        await new_ruling(connection, "currency", at, currency=currency)
+    if not provisional:
+        await connection.execute("UPDATE installation SET currency_fixed = true")
+
+
+async def add_rates(connection: Connection, rows: Sequence[tuple[date, str, str]], at: datetime) -> int:
+    """Append rates that say something new; return how many. They make a new ruling. Raises `NoReportingCurrency`."""
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", BARRIER)
+    here = await present(connection)
+    if here.currency is None:
+        raise NoReportingCurrency("Rates lead to the reporting currency, which is not set yet.")
+    known = {(day, currency): rate for day, currency, rate in here.rate_rows}
+    fresh: list[tuple[date, str, str]] = []
+    for day, currency, rate in rows:
+        if known.get((day, currency)) != Decimal(rate):
+            known[day, currency] = Decimal(rate)
+            fresh.append((day, currency, rate))
+    if fresh:
+        last = await connection.fetchval(_ADD_RATES, here.currency, *map(list, zip(*fresh, strict=True)), at)
+        await new_ruling(connection, "rates", at, last_rate=last)
+    return len(fresh)
+
+
+async def add_cut_points(connection: Connection, cuts: Cuts, customers: int, at: datetime) -> None:
+    """Cut points become part of a new ruling."""
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", BARRIER)
+    here = await present(connection)
+    made = await connection.fetchval(
+        "INSERT INTO cut_points (top_minor, high_minor, mid_minor, currency, customers, fitted_at)"
+        " VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
+        cuts.top, cuts.high, cuts.mid, here.currency, customers, at,
+    )  # fmt: skip
+    await new_ruling(connection, "cut_points", at, cut_points=made)
+
+
+async def new_ruling(connection: Connection, reason: str, at: datetime, **changed: Any) -> int:
+    """The ruling in force with something changed. The caller holds the barrier; the sweeper applies it to everybody."""
+    row = await connection.fetchrow(
+        "SELECT policy, cut_points, last_rate, currency FROM ruling ORDER BY id DESC LIMIT 1"
+    )
+    assert row is not None
+    versions = {**dict(row), **changed}
+    if "currency" in changed:
+        # Amounts and rates in another currency mean nothing any more.
+        versions |= {"cut_points": None, "last_rate": 0}
+    made: int = await connection.fetchval(
+        "INSERT INTO ruling (active_from, reason, policy, cut_points, last_rate, currency)"
+        " VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
+        at, reason, versions["policy"], versions["cut_points"], versions["last_rate"], versions["currency"],
+    )  # fmt: skip
+    return made
+
+
+_PRESENT = """
+SELECT ruling.id, ruling.cut_points, ruling.last_rate, ruling.currency, policy.document,
+       cut_points.top_minor, cut_points.high_minor, cut_points.mid_minor,
+       installation.id AS installation, installation.time_zone, installation.currency_fixed, installation.rebuilding
+FROM installation
+CROSS JOIN (SELECT * FROM ruling ORDER BY id DESC LIMIT 1) AS ruling
+JOIN policy ON policy.hash = ruling.policy
+LEFT JOIN cut_points ON cut_points.id = ruling.cut_points
+"""
+
+_RATES = "SELECT day, currency, rate FROM rate WHERE reporting = $1 AND id <= $2 ORDER BY id"
+
+_ADD_RATES = """
+WITH added AS (
+    INSERT INTO rate (reporting, day, currency, rate, added_at)
+    SELECT $1, day, currency, rate, $5
+    FROM unnest($2::date[], $3::text[], $4::text[]) WITH ORDINALITY AS row(day, currency, rate, place) ORDER BY place
+    RETURNING id
+)
+SELECT max(id) FROM added
+"""
