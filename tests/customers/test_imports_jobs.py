@@ -207,10 +207,10 @@ import asyncio, sys
 from zoneinfo import ZoneInfo
 from chassis.db import connect
 from services.customers.domain.identities import Installation
-from services.customers.handlers.imports import run
+from services.customers.handlers.imports import carry_out_imports
 from services.customers.queries.imports import progress
 progress.LEASE /= 20
-asyncio.run(run(connect(sys.argv[1]), Installation(b"k" * 32, ZoneInfo("UTC"))))
+asyncio.run(carry_out_imports(connect(sys.argv[1]), Installation(b"k" * 32, ZoneInfo("UTC"))))
 """
 
 

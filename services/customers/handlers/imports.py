@@ -49,7 +49,7 @@ REST_S = 0.25
 """Seconds between looks for a waiting import."""
 
 
-async def run(database: Database, installation: Installation) -> Never:
+async def carry_out_imports(database: Database, installation: Installation) -> Never:
     """Carry out one import after the other, until cancelled; any number of processes may do so.
 
     A fault of ours ends the import as failed; a database that is away is waited for.
@@ -89,16 +89,15 @@ async def step(session: AsyncSession, job: ImportJob, installation: Installation
     """Record the next chunk, or the next orders once all lines are sorted into them, or end."""
     job.state = State.RUNNING
     plan, latest = plan_of(job, installation.zone), now() + FURTHEST_AHEAD
-    by_lines = Field.LINE in plan.positions
     if job.next_chunk < job.chunks:
         rows = await chunk_rows(session, job)
-        if by_lines:
+        if plan.by_lines:
             await sort_lines(session, job, plan, rows)
         else:
             found = await asyncio.to_thread(rows_understood, plan, rows, latest=latest)
             await record(session, job, installation, found, rows)
         job.next_chunk += 1
-    elif by_lines and (orders := await next_orders(session, job, CHUNK_ROWS)):
+    elif plan.by_lines and (orders := await next_orders(session, job, CHUNK_ROWS)):
         found = await asyncio.to_thread(lines_understood, plan, orders.values(), latest=latest)
         await record(session, job, installation, found, [row for rows in orders.values() for row in rows])
         job.after_order = list(orders)[-1]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from enum import StrEnum
 from functools import lru_cache
+from typing import NamedTuple
 
 from services.customers.domain.imports.reasons import Reason, Unreadable
 
@@ -18,8 +19,7 @@ class DateOrder(StrEnum):
     MONTH_FIRST = "mdy"
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(NamedTuple):
     """A date as written. Without `ordered`, it is open which of `first` and `second` is the month."""
 
     year: int

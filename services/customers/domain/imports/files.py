@@ -24,7 +24,7 @@ HEAD_BYTES = 64 << 10
 PIECE_BYTES = 1 << 20
 
 
-class NotATable(Invalid):
+class UnreadableFile(Invalid):
     """The file is no CSV, gzipped CSV or spreadsheet with a header row."""
 
 
@@ -45,21 +45,21 @@ class Table:
 
 
 def table_of(file: IO[bytes]) -> Table:
-    """The table in a file that can be read twice. Raises `NotATable` or `FileTooLarge`, also while rows are read."""
+    """The table in a file that can be read twice. Raises `UnreadableFile`, `FileTooLarge`, also while rows are read."""
     magic = file.read(8)
     file.seek(0)
     if magic.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         return _sheet(file)
     try:
-        return _text(cast(IO[bytes], gzip.GzipFile(fileobj=file)) if magic.startswith(b"\x1f\x8b") else file)
+        return _text(cast(IO[bytes], gzip.GzipFile(fileobj=file, mode="rb")) if magic.startswith(b"\x1f\x8b") else file)
     except (EOFError, OSError) as error:
-        raise NotATable("The compressed file is broken or cut short.") from error
+        raise UnreadableFile("The compressed file is broken or cut short.") from error
 
 
 def _text(file: IO[bytes]) -> Table:
     head = file.read(HEAD_BYTES)
     if not head.strip():
-        raise NotATable("The file is empty.")
+        raise UnreadableFile("The file is empty.")
     encoding = _encoding(head, file)
     file.seek(0)
     told = (f"The file is read as {encoding}: it is not UTF-8.",) if encoding == "cp1252" else ()
@@ -78,7 +78,7 @@ def _encoding(head: bytes, file: IO[bytes]) -> str:
     if max(zeros) * 4 > len(head):
         return "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"
     if b"\0" in head:
-        raise NotATable("The file is neither text nor a spreadsheet.")
+        raise UnreadableFile("The file is neither text nor a spreadsheet.")
     decoder, size, piece, utf8 = codecs.getincrementaldecoder("utf-8")(), 0, head, True
     while piece:
         size += len(piece)
@@ -117,9 +117,9 @@ def _numbered(reader: Iterator[list[str]]) -> Iterator[list[str]]:
             count += 1
             yield row
     except csv.Error as error:
-        raise NotATable(f"Row {count + 1} cannot be read; a quote may not be closed.") from error
+        raise UnreadableFile(f"Row {count + 1} cannot be read; a quote may not be closed.") from error
     except (EOFError, OSError) as error:
-        raise NotATable(f"The compressed file is cut short after row {count}.") from error
+        raise UnreadableFile(f"The compressed file is cut short after row {count}.") from error
 
 
 def _sheet(file: IO[bytes]) -> Table:
@@ -132,7 +132,7 @@ def _sheet(file: IO[bytes]) -> Table:
         book = CalamineWorkbook.from_filelike(file)
         rows = book.get_sheet_by_index(0).iter_rows()
     except (CalamineError, zipfile.BadZipFile, IndexError) as error:
-        raise NotATable("The spreadsheet cannot be read.") from error
+        raise UnreadableFile("The spreadsheet cannot be read.") from error
     names = book.sheet_names
     told = (f"The sheet {names[0]!r} is read, the first of {len(names)}.",) if len(names) > 1 else ()
     return _headed(([_cell(cell) for cell in row] for row in rows), told)
@@ -158,13 +158,13 @@ def _headed(rows: Iterator[list[str]], told: tuple[str, ...]) -> Table:
     numbered = enumerate(rows, 1)
     header = next(((number, row) for number, row in numbered if any(map(str.strip, row))), None)
     if header is None:
-        raise NotATable("The file is empty.")
+        raise UnreadableFile("The file is empty.")
     columns: list[str] = []
     for position, name in enumerate(header[1], 1):
         name = name.strip() or f"column {position}"
         columns.append(name if name not in columns else f"{name} ({position})")
     first = next(((number, row) for number, row in numbered if any(row)), None)
     if first is None:
-        raise NotATable("The file has a header and no rows.")
+        raise UnreadableFile("The file has a header and no rows.")
     rest = ((number, row) for number, row in numbered if any(row))
     return Table(tuple(columns), chain([first], rest), told)

@@ -5,7 +5,9 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
+from functools import cached_property
 from hashlib import sha256
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from contracts.money import MINOR_DIGITS
@@ -26,11 +28,7 @@ class UnknownTimeZone(Invalid):
     """No time zone has this name."""
 
 
-class UnknownCurrency(Invalid):
-    """No currency has this code."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """How the rows of one file are read."""
 
@@ -48,9 +46,18 @@ class Plan:
     days_only: bool = False
     mark: DecimalMark | None = None
 
+    @cached_property
+    def places(self) -> tuple[int, ...]:
+        """Where each field stands, in the order of `Field`; behind the row where no column is mapped."""
+        return tuple(self.positions.get(field, self.width) for field in Field)
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+    @cached_property
+    def by_lines(self) -> bool:
+        """Whether rows that share an order id are its lines."""
+        return Field.LINE in self.positions
+
+
+class Entry(NamedTuple):
     """A purchase or a return as a row tells it; the amount of a return is positive."""
 
     row: int
@@ -119,15 +126,8 @@ def zone(name: str) -> ZoneInfo:
     """The time zone of an IANA name."""
     try:
         return ZoneInfo(name)
-    except (OSError, ValueError):
+    except (KeyError, OSError, ValueError):
         raise UnknownTimeZone(f"There is no time zone {name[:64]!r}; names are like Europe/Berlin.") from None
-
-
-def currency_code(text: str) -> str:
-    """A currency of ISO 4217 as it is written there."""
-    if (code := text.strip().upper()) not in MINOR_DIGITS:
-        raise UnknownCurrency("This is not a currency of ISO 4217; codes are like EUR.")
-    return code
 
 
 def read(plan: Plan, row: int, cells: Sequence[str], *, latest: datetime) -> Entry | Refusal:
@@ -139,49 +139,47 @@ def read(plan: Plan, row: int, cells: Sequence[str], *, latest: datetime) -> Ent
 
 
 def _entry(plan: Plan, row: int, cells: Sequence[str], latest: datetime) -> Entry:
-    if len(cells) > plan.width and any(cells[plan.width :]):
-        raise Unreadable(Reason.TOO_MANY_CELLS, f"The file has {plan.width} columns.")
-    given = {field: cells[at].strip() for field, at in plan.positions.items() if at < len(cells)}
-    party = given.get(Field.PARTY)
+    count = len(cells)
+    if count > plan.width:
+        if any(cells[plan.width :]):
+            raise Unreadable(Reason.TOO_MANY_CELLS, f"The file has {plan.width} columns.")
+        count = plan.width
+    party, order_id, when, text, said, channel, product, line, original = [
+        cells[at].strip() if at < count else "" for at in plan.places
+    ]
     if not party:
         raise Unreadable(Reason.NO_PARTY)
     _check_id(party, Reason.BAD_PARTY)
-    when = given.get(Field.OCCURRED_AT)
     if not when:
         raise Unreadable(Reason.NO_DATE)
     occurred_at = instant(when, order=plan.order, times=plan.times, days=plan.days, days_only=plan.days_only)
     if occurred_at > latest:
         raise Unreadable(Reason.FUTURE_DATE, "The date is more than 24 hours ahead.")
-    currency = (given.get(Field.CURRENCY) or plan.currency).upper()
+    currency = said.upper() if said else plan.currency
     if currency not in MINOR_DIGITS:
         raise Unreadable(Reason.BAD_CURRENCY, "This is not a currency of ISO 4217.")
-    text = given.get(Field.AMOUNT)
     amount = minor_units(text, currency, plan.mark) if text else 0
-    if Field.LINE in plan.positions:
-        pass  # A discount is a line below zero; what counts is the sign of the order.
-    elif plan.kind is Kind.RETURNS:
+    if plan.kind is Kind.RETURNS and not plan.by_lines:
         amount = abs(amount)
-    elif amount < 0:
+    elif amount < 0 and not plan.by_lines:
+        # A discount is a line below zero: there, what counts is the sign of the order.
         raise Unreadable(Reason.NEGATIVE_AMOUNT, "A purchase has no amount below zero; import returns as returns.")
-    order_id = given.get(Field.ORDER_ID)
     if order_id:
         _check_id(order_id, Reason.BAD_ORDER_ID)
     elif Field.ORDER_ID in plan.positions:
         raise Unreadable(Reason.BAD_ORDER_ID, "The order id is missing.")
-    original = given.get(Field.ORIGINAL_ORDER_ID)
     if original:
         _check_id(original, Reason.BAD_ORDER_ID)
-    channel, product = given.get(Field.CHANNEL), given.get(Field.PRODUCT)
     return Entry(
         row,
-        unicodedata.normalize("NFC", party),
+        party if party.isascii() else unicodedata.normalize("NFC", party),
         occurred_at,
         amount,
         currency,
         order_id or None,
         slug(channel) if channel else None,
         _CONTROL.sub(" ", product)[:500] if product else None,
-        given.get(Field.LINE),
+        line or None,
         original or None,
     )
 
