@@ -12,7 +12,7 @@ from contracts.money import MINOR_DIGITS
 from services.customers.domain.imports.amounts import DecimalMark, decimal_mark, minor_units
 from services.customers.domain.imports.dates import DateOrder, date_habits, instant
 from services.customers.domain.imports.fields import Field, Kind
-from services.customers.domain.imports.files import NotATable, table_of
+from services.customers.domain.imports.files import UnreadableFile, table_of
 from services.customers.domain.imports.mapping import ColumnMissing, UnknownColumn, UnknownField, mapping_of
 from services.customers.domain.imports.reasons import Reason, Unreadable
 from services.customers.domain.imports.rows import AmbiguousDates, Entry, Plan, Refusal, date_order, read, slug
@@ -329,7 +329,7 @@ def test_a_sheet_gives_what_was_entered():
     ],
 )
 def test_what_is_no_table_is_refused(content):
-    with pytest.raises(NotATable):
+    with pytest.raises(UnreadableFile):
         cells(content)
 
 

@@ -1,0 +1,268 @@
+"""`shuke import`: files of purchases and returns in, and out again."""
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from deploy.cli import example, options
+from deploy.cli.client import answer, fail, product
+
+if TYPE_CHECKING:
+    import httpx
+
+SOME_REJECTED = 3
+PATIENCE_S = 60
+"""How long a gateway that does not answer is waited for while an import goes on."""
+
+app = typer.Typer(help="Import files of purchases and returns, list and undo imports.", no_args_is_help=True)
+
+File = Annotated[str, typer.Argument(metavar="FILE", help="CSV, CSV.gz or xlsx with a header row; - reads stdin.")]
+Map = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="FIELD=COLUMN", help="What a column is; the rest is guessed. FIELD= for none."),
+]
+Source = Annotated[str, typer.Option(help="The system that the file comes from; ids are known by it.")]
+Money = Annotated[str | None, typer.Option(metavar="ISO", help="Currency of rows that name none.")]
+Zone = Annotated[str, typer.Option(metavar="NAME", help="Time zone of times without an offset.")]
+Dates = Annotated[str | None, typer.Option(metavar="dmy|mdy", help="What comes first in 01/12/2011, if unclear.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Read everything, record nothing.")]
+Rejects = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Where rejected rows go.", show_default="FILE.rejects.csv")
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Return only when every standing is current.")]
+
+
+@app.command()
+def purchases(
+    file: File,
+    columns: Map = None,
+    source: Source = "import",
+    currency: Money = None,
+    timezone: Zone = "UTC",
+    dates: Dates = None,
+    dry_run: DryRun = False,
+    rejects: Rejects = None,
+    wait: Wait = False,
+    data: options.Data = None,
+) -> None:
+    """Import purchases: party, occurred_at, and where there are, order_id, amount, currency, channel, product, line.
+
+    Ends 0 when all rows were taken, 3 when some were rejected. The same file again changes nothing.
+    """
+    form = {"kind": "purchases", "source": source, "currency": currency, "timezone": timezone, "dates": dates}
+    bring(file, form, columns, dry_run=dry_run, rejects=rejects, wait=wait, data=data)
+
+
+@app.command()
+def returns(
+    file: File,
+    columns: Map = None,
+    source: Source = "import",
+    currency: Money = None,
+    timezone: Zone = "UTC",
+    dates: Dates = None,
+    dry_run: DryRun = False,
+    rejects: Rejects = None,
+    wait: Wait = False,
+    data: options.Data = None,
+) -> None:
+    """Import returns: the same fields, order_id being the id of the return, and original_order_id that of the purchase.
+
+    The amount may have either sign.
+    """
+    form = {"kind": "returns", "source": source, "currency": currency, "timezone": timezone, "dates": dates}
+    bring(file, form, columns, dry_run=dry_run, rejects=rejects, wait=wait, data=data)
+
+
+@app.command()
+def undo(
+    import_id: Annotated[str, typer.Argument(metavar="ID", help="As `shuke import list` shows it.")],
+    wait: Wait = False,
+    data: options.Data = None,
+) -> None:
+    """Withdraw everything that an import brought, as if it had never been."""
+    with product(data) as client:
+        answer(client.post(f"/v1/imports/{import_id}/undo"))
+        job = follow(client, import_id, "undoing")
+        typer.echo(f"{job['withdrawn']:,} {job['kind']} are withdrawn.")
+        if wait:
+            example.settle(client)
+
+
+@app.command("list")
+def list_imports(data: options.Data = None) -> None:
+    """List imports, the newest first."""
+    from rich.console import Console
+    from rich.table import Table
+
+    counts = ("rows", "accepted", "duplicate", "conflict", "rejected", "withdrawn")
+    table = Table("id", "file", "kind", "source", "state", *counts)
+    with product(data) as client:
+        for job in example.imports(client):
+            told = "dry run" if job["dry_run"] else job["state"]
+            numbers = (f"{job[name]:,}" for name in counts)
+            table.add_row(job["id"], job["file_name"], job["kind"], job["source"], told, *numbers)
+    Console().print(table)
+
+
+def bring(
+    file: str,
+    form: dict[str, str | None],
+    columns: list[str] | None,
+    *,
+    dry_run: bool,
+    rejects: Path | None,
+    wait: bool,
+    data: Path | None,
+) -> None:
+    """Send a file, show how it is understood, follow it to its end and fetch what was rejected."""
+    said = {name: value for name, value in form.items() if value is not None}
+    said |= {"mapping": json.dumps(mapping_of(columns or [])), "dry_run": str(dry_run).lower()}
+    with product(data) as client:
+        job = sent(client, file, said)
+        show_understanding(job)
+        job = follow(client, job["id"], "reading" if dry_run else "importing")
+        typer.echo(summary(job))
+        refused = job["rejected"] + job["conflict"]
+        if refused:
+            path = rejects or Path("import.rejects.csv" if file == "-" else f"{file}.rejects.csv")
+            fetch_rejects(client, job["id"], path)
+            typer.echo(f"{refused:,} rows were not taken; each with its reason in {path}.", err=True)
+        if wait and not dry_run:
+            example.settle(client, seconds=3600)
+    if refused:
+        raise typer.Exit(SOME_REJECTED)
+
+
+def mapping_of(columns: list[str]) -> dict[str, str]:
+    """`field=column` pairs as a mapping."""
+    if wrong := [pair for pair in columns if "=" not in pair]:
+        fail(f"--map takes FIELD=COLUMN, not {wrong[0]!r}.", 2)
+    return dict(pair.split("=", 1) for pair in columns)
+
+
+def sent(client: "httpx.Client", file: str, form: dict[str, str]) -> dict[str, Any]:
+    """The import that the server made of a file; what it refuses about the file ends the command with 2."""
+    with opened(file) as content:
+        name = "stdin" if file == "-" else Path(file).name
+        response = client.post("/v1/imports", data=form, files={"file": (name, content)}, timeout=None)
+    try:
+        return cast(dict[str, Any], answer(response))
+    except typer.Exit:
+        raise typer.Exit(2 if response.status_code in (413, 422) else 1) from None
+
+
+@contextmanager
+def opened(file: str) -> Iterator[IO[bytes]]:
+    """A file, or all of stdin put aside, so that its length is known."""
+    if file == "-":
+        with tempfile.TemporaryFile() as aside:
+            shutil.copyfileobj(sys.stdin.buffer, aside)
+            aside.seek(0)
+            yield aside
+    elif not os.access(file, os.R_OK) or Path(file).is_dir():
+        fail(f"{file} is not a file that can be read.", 2)
+    else:
+        with Path(file).open("rb") as content:
+            yield content
+
+
+def show_understanding(job: dict[str, Any]) -> None:
+    """Print the mapping, what was decided about the file, and its first rows."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(stderr=True, highlight=False)
+    mapping = ", ".join(f"{field} = {column}" for field, column in job["mapping"].items())
+    console.print(f"[bold]{job['rows']:,} rows[/bold] in {job['currency']} where they name nothing else. {mapping}")
+    unused = [column for column in job["columns"] if column not in job["mapping"].values()]
+    if unused:
+        console.print(f"Not used: {', '.join(unused)}.", markup=False)
+    for note in job["notes"]:
+        console.print(f"• {note}", markup=False)
+    names = list(dict.fromkeys(name for row in job["preview"] for name in row))
+    table = Table(*names, title="first rows", title_justify="left")
+    for row in job["preview"]:
+        table.add_row(*(str(row.get(name, "")) for name in names))
+    console.print(table)
+
+
+def follow(client: "httpx.Client", import_id: str, doing: str) -> dict[str, Any]:
+    """Show the progress of an import until it ends. The import goes on without this command."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    parts = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]} rows/s, {task.fields[refused]} rejected"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*parts, console=Console(stderr=True)) as bar:
+        task = bar.add_task(doing, total=None, rate="–", refused=0)
+        while True:
+            job = state(client, import_id)
+            undoing = job["state"] in ("undoing", "undone")
+            bar.update(
+                task,
+                total=job["accepted" if undoing else "rows"],
+                completed=job["withdrawn" if undoing else "rows_read"],
+                rate=f"{job['rows_per_s'] or 0:,.0f}",
+                refused=job["rejected"] + job["conflict"],
+            )
+            if job["state"] == "failed":
+                fail(f"{import_id} failed on our side; the log of customers-importer says why. It can be undone.")
+            if job["state"] in ("done", "undone"):
+                return job
+            time.sleep(0.1)
+
+
+def state(client: "httpx.Client", import_id: str) -> dict[str, Any]:
+    """How far an import is, also across a restart of the gateway."""
+    import httpx
+
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            response = client.get(f"/v1/imports/{import_id}")
+            if response.status_code < 500 or time.monotonic() > until:
+                return cast(dict[str, Any], answer(response))
+        except httpx.TransportError:
+            if time.monotonic() > until:
+                raise
+        time.sleep(0.5)
+
+
+def summary(job: dict[str, Any]) -> str:
+    """One line on what became of the rows."""
+    names = ("accepted", "duplicate", "conflict", "rejected")
+    counts = ", ".join(f"{job[name]:,} {name}" for name in names)
+    rate = f" at {job['rows_per_s']:,.0f} rows/s" if job["rows_per_s"] else ""
+    line = f"{job['id']}: {counts}{rate}."
+    if job["dry_run"]:
+        return f"{line} It was a dry run: nothing is recorded."
+    if not job["accepted"]:
+        return f"{line} Nothing has changed: " + (
+            f"this is the file of {job['same_as']}." if job["same_as"] else "every row that can be taken was known."
+        )
+    return line
+
+
+def fetch_rejects(client: "httpx.Client", import_id: str, path: Path) -> None:
+    """Write the rejected rows with their reasons to a file."""
+    with client.stream("GET", f"/v1/imports/{import_id}/rejects") as response:
+        if not response.is_success:
+            answer(response)
+        with path.open("wb") as file:
+            for part in response.iter_bytes():
+                file.write(part)

@@ -1,0 +1,116 @@
+"""What standings there are, out as a file, and the proof that they are right."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deploy.cli import example, options
+from deploy.cli.client import answer, fail, product
+
+AsOf = Annotated[
+    datetime | None,
+    typer.Option(
+        "--as-of", formats=["%Y-%m-%d"], metavar="DAY", help="As of the end of this local day.", show_default="now"
+    ),
+]
+
+standings = typer.Typer(help="Who stands where.", no_args_is_help=True)
+export = typer.Typer(help="Take everything out as a file.", no_args_is_help=True)
+tiers = typer.Typer(help="The amounts that divide the tiers.", no_args_is_help=True)
+
+
+@standings.command()
+def summary(data: options.Data = None) -> None:
+    """Show how many parties are in each stage and tier."""
+    from rich.console import Console
+
+    with product(data) as client:
+        example.show_summary(client, Console())
+
+
+@export.command("standings")
+def export_standings(
+    as_of: AsOf = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", show_default="stdout")] = None,
+    data: options.Data = None,
+) -> None:
+    """Write every standing as CSV; money in major units."""
+    import sys
+
+    with product(data) as client, client.stream("GET", "/v1/standings/export", params=day(as_of)) as response:
+        if not response.is_success:
+            answer(response)
+        file = output.open("wb") if output else sys.stdout.buffer
+        for part in response.iter_bytes():
+            file.write(part)
+        file.flush()
+        if output:
+            file.close()
+
+
+@tiers.command()
+def fit(data: options.Data = None) -> None:
+    """Cut the tiers anew by the present customers: top 5 %, high 15 %, mid 30 %, low the rest."""
+    with product(data) as client:
+        typer.echo(json.dumps(answer(client.post("/v1/tiers/fit")), indent=2))
+
+
+def digest(as_of: AsOf = None, data: options.Data = None) -> None:
+    """Print the SHA-256 over all standings: equal where two installations hold the same."""
+    with product(data) as client:
+        typer.echo(answer(client.get("/v1/digest", params=day(as_of), timeout=None))["digest"])
+
+
+def verify(
+    party: Annotated[str | None, typer.Option(metavar="ID", help="Only this party.")] = None,
+    data: options.Data = None,
+) -> None:
+    """Recompute standings from the facts and compare. Ends 1 where anything differs."""
+    with product(data) as client:
+        if party:
+            found = answer(client.post(f"/v1/standings/{party}/verify"))
+            typer.echo(json.dumps(found, indent=2))
+            agrees = not found.get("disagreements")
+        else:
+            agrees = verify_all(client)
+    if not agrees:
+        raise typer.Exit(1)
+
+
+def verify_all(client: Any) -> bool:
+    """Verify every party with a progress bar; whether all agree."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    last: dict[str, Any] = {}
+    parts = TextColumn("verifying"), BarColumn(), MofNCompleteColumn(), TextColumn("parties")
+    with (
+        client.stream("POST", "/v1/verify", timeout=None) as response,
+        Progress(*parts, console=Console(stderr=True)) as bar,
+    ):
+        if not response.is_success:
+            answer(response)
+        task = bar.add_task("verifying", total=None)
+        for line in filter(None, response.iter_lines()):
+            last = json.loads(line)
+            bar.update(task, completed=last.get("checked"), total=last.get("parties"))
+            for disagreement in last.get("found", []):
+                bar.console.print(json.dumps(disagreement), markup=False, highlight=False)
+    if not last.get("done"):
+        fail("The verification was cut off before its end.")
+    typer.echo(f"{last['checked']:,} parties, {last['disagreements']:,} disagreements.")
+    return not last["disagreements"]
+
+
+def rebuild(data: options.Data = None) -> None:
+    """Compute all calendars and standings anew from the facts, beside the present ones, and swap them in."""
+    with product(data) as client:
+        typer.echo(json.dumps(answer(client.post("/v1/rebuild", timeout=None)), indent=2))
+
+
+def day(as_of: datetime | None) -> dict[str, str]:
+    """The query of a day."""
+    return {"as_of": as_of.date().isoformat()} if as_of else {}

@@ -1,0 +1,117 @@
+import csv
+import gzip
+import io
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from chassis.clock import now
+from chassis.db import Database
+from chassis.ids import uuid7
+from services.customers.domain.identities import Installation
+from services.customers.handlers.imports import move_on
+from services.customers.queries.imports.progress import claim
+
+CONTENT = "customer,order,when,total\nc1,o1,2024-01-01,5\n,o2,2024-01-01,5\n"
+
+
+async def sent(api: httpx.AsyncClient, content: str | bytes = CONTENT, **form: Any) -> httpx.Response:
+    return await api.post("/v1/imports", data=form, files={"file": ("orders.csv", content)})
+
+
+async def carry_out(database: Database, here: Installation) -> None:
+    importer = uuid7()
+    while True:
+        async with database.transaction() as session:
+            import_id = await claim(session, importer, now())
+        if import_id is None:
+            return
+        while await move_on(database, here, import_id, importer):
+            pass
+
+
+async def test_an_import_tells_how_it_understands_the_file_and_where_to_look(api):
+    answer = await sent(api, gzip.compress(CONTENT.encode()), source="shop", currency="USD")
+    job = answer.json()
+    assert answer.status_code == 202
+    assert answer.headers["location"] == f"/v1/imports/{job['id']}"
+    assert job["mapping"] == {"party": "customer", "order_id": "order", "occurred_at": "when", "amount": "total"}
+    assert (job["state"], job["rows"], job["currency"], job["source"]) == ("waiting", 2, "USD", "shop")
+    assert job["preview"][0]["amount"] == "5.00"
+    assert job["preview"][1]["reason"] == "no_party"
+
+
+async def test_an_import_is_followed_to_its_rejects_and_undone(api, database, here, published):
+    await carry_out(database, here)
+    await published()
+    job = (await sent(api, source="followed")).json()
+    await carry_out(database, here)
+    done = (await api.get(f"/v1/imports/{job['id']}")).json()
+    assert {name: done[name] for name in ("state", "rows_read", "accepted", "rejected")} == {
+        "state": "done",
+        "rows_read": 2,
+        "accepted": 1,
+        "rejected": 1,
+    }
+    rejects = await api.get(f"/v1/imports/{job['id']}/rejects")
+    assert rejects.headers["content-type"].startswith("text/csv")
+    assert list(csv.reader(io.StringIO(rejects.text))) == [
+        ["row", "reason", "detail", "customer", "order", "when", "total"],
+        ["3", "no_party", "", "", "o2", "2024-01-01", "5"],
+    ]
+    undoing = await api.post(f"/v1/imports/{job['id']}/undo")
+    assert (undoing.status_code, undoing.json()["state"]) == (202, "undoing")
+    await carry_out(database, here)
+    assert (await api.get(f"/v1/imports/{job['id']}")).json()["state"] == "undone"
+    assert [type for type, _, _ in await published()] == ["purchase_completed", "fact_withdrawn"]
+
+
+async def test_imports_are_listed_newest_first(api):
+    ids = [(await sent(api, source=f"listed-{number}")).json()["id"] for number in range(3)]
+    first = (await api.get("/v1/imports", params={"limit": 2})).json()
+    then = (await api.get("/v1/imports", params={"limit": 1, "cursor": first["next_cursor"]})).json()
+    assert [job["id"] for job in first["data"] + then["data"]] == ids[::-1]
+
+
+@pytest.mark.parametrize(
+    ("content", "form", "code"),
+    [
+        (CONTENT, {"mapping": json.dumps({"party": "buyer"})}, "unknown_column"),
+        (CONTENT, {"mapping": json.dumps({"buyer": "customer"})}, "unknown_field"),
+        (CONTENT, {"mapping": json.dumps({"line": "total", "order_id": ""})}, "column_missing"),
+        ("a,b\n1,2\n", {}, "column_missing"),
+        (CONTENT, {"timezone": "Mars/Olympus"}, "unknown_time_zone"),
+        (CONTENT, {"currency": "EUX"}, "invalid_request"),
+        (CONTENT, {"mapping": "party"}, "invalid_request"),
+        (CONTENT, {"source": "My Shop"}, "invalid_request"),
+        (CONTENT.replace("2024-01-01", "01/02/2024"), {}, "ambiguous_dates"),
+        (b"\x00\x01", {}, "unreadable_file"),
+        ("", {}, "unreadable_file"),
+    ],
+)
+async def test_what_is_wrong_with_a_file_is_said_before_anything_is_recorded(api, content, form, code):
+    before = (await api.get("/v1/imports")).json()["data"]
+    answer = await sent(api, content, **form)
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    assert (await api.get("/v1/imports")).json()["data"] == before
+
+
+async def test_an_import_that_does_not_exist_is_not_found(api):
+    unknown = f"/v1/imports/import_{uuid7().hex}"
+    answers = [await api.get(unknown), await api.get(f"{unknown}/rejects"), await api.post(f"{unknown}/undo")]
+    assert [answer.json()["code"] for answer in answers] == ["import_not_found"] * 3
+
+
+async def test_a_dry_run_has_nothing_to_undo(api):
+    job = (await sent(api, dry_run="true")).json()
+    answer = await api.post(f"/v1/imports/{job['id']}/undo")
+    assert (answer.status_code, answer.json()["code"]) == (409, "nothing_to_undo")
+
+
+async def test_the_same_request_again_starts_no_second_import(api):
+    key = {"Idempotency-Key": uuid7().hex}
+    answers = [await api.post("/v1/imports", files={"file": ("orders.csv", CONTENT)}, headers=key) for _ in range(2)]
+    assert answers[0].json()["id"] == answers[1].json()["id"]
+    assert answers[1].headers["idempotency-replayed"] == "true"
