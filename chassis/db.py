@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import cast
 
 import asyncpg
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, event, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from chassis import outbox
@@ -69,7 +71,14 @@ def connect(url: str, *, pool_size: int = 10, settings: Mapping[str, str] | None
             },
         },
     )
+    event.listen(engine.sync_engine.pool, "checkout", _refuse_closed)
     return Database(engine, url)
+
+
+def _refuse_closed(connection: DBAPIConnection, *_: object) -> None:
+    # A statement sent past SQLAlchemy to the driver can find a connection dead that the pool then believes alive.
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def plain_url(url: str) -> str:
