@@ -11,6 +11,7 @@ from pydantic import Field
 
 from chassis.app import create_app
 from chassis.db import connect
+from chassis.publisher import run as publish
 from chassis.settings import ServiceSettings
 from services.customers.domain.identities import Installation
 from services.customers.handlers.imports import carry_out_imports
@@ -62,5 +63,15 @@ async def importer() -> Never:
     database = connect(settings.database_url, pool_size=2)
     try:
         await carry_out_imports(database, settings.installation())
+    finally:
+        await database.close()
+
+
+async def publisher() -> Never:
+    """Hand the log to Kafka, one process at a time."""
+    settings = Settings()
+    database = connect(settings.database_url, pool_size=2)
+    try:
+        await publish(database, "customers", settings.bus_url.removeprefix("kafka://"))
     finally:
         await database.close()
