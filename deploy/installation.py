@@ -1,7 +1,7 @@
 """What one data folder is for life: its time zone, its currency, its identity key, and whether it has the example."""
 
-import hmac
 import json
+import re
 import secrets
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -53,11 +53,13 @@ def keep(folder: Path, installation: Installation) -> None:
 
 
 def identity_key(folder: Path, given: Path | None) -> Path:
-    """The file of the identity key: given or made at the first start, never another later (`Refused`)."""
+    """The file of the identity key (32 bytes or more in hex): given or made once, never another later (`Refused`)."""
     path = folder / "identity.key"
-    if path.exists():
-        if given and not hmac.compare_digest(given.read_bytes(), path.read_bytes()):
-            raise Refused(f"{path} holds another identity key. It is never changed: every identity hangs on it.")
-        return path
-    write_secret(path, given.read_text() if given else secrets.token_hex(32))
+    wanted = given.read_text().strip() if given else None
+    if wanted is not None and not re.fullmatch(r"([0-9a-fA-F]{2}){32,}", wanted):
+        raise Refused(f"{given} is not an identity key: 32 bytes or more in hex.")
+    if not path.exists():
+        write_secret(path, f"{wanted or secrets.token_hex(32)}\n")
+    elif wanted and bytes.fromhex(wanted) != bytes.fromhex(path.read_text()):
+        raise Refused(f"{path} holds another identity key. It is never changed: every identity hangs on it.")
     return path

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import inspect
 import json
 import os
 import signal
@@ -11,7 +10,6 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from pkgutil import resolve_name
 
 from deploy import installation, postgres, roles, supervisor
 from deploy.installation import Installation
@@ -135,8 +133,9 @@ async def prepare(server: Postgres, folder: Path) -> str:
     await postgres.publish_logs(server)
     path = folder / "admin.key"
     if not path.exists():
-        made = resolve_name("gateway.app:create_admin_key")(urls["gateway"])
-        postgres.write_secret(path, f"{await made if inspect.isawaitable(made) else made}\n")
+        from gateway.app import create_admin_key
+
+        postgres.write_secret(path, f"{await create_admin_key(urls['gateway'])}\n")
     return path.read_text().strip()
 
 

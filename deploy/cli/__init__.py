@@ -2,7 +2,7 @@
 
 import typer
 
-from deploy.cli import example, quality, run, status
+from deploy.cli import example, imports, quality, run, standings, status
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": ["--help"]}
 
@@ -18,6 +18,13 @@ app.command()(run.cluster)
 app.command()(run.serve)
 app.command()(run.migrate)
 app.command()(status.status)
+app.add_typer(imports.app, name="import")
+app.add_typer(standings.export, name="export")
+app.add_typer(standings.standings, name="standings")
+app.add_typer(standings.tiers, name="tiers")
+app.command()(standings.digest)
+app.command()(standings.verify)
+app.command()(standings.rebuild)
 app.add_typer(example.app, name="example")
 app.command()(quality.check)
 app.command(context_settings=PASS_ON)(quality.test)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,3 +72,27 @@ def answer(response: "httpx.Response") -> Any:
     details = [f"{each['pointer']}: {each['detail']}" for each in problem.get("errors", [])]
     lines = [problem.get("detail") or problem.get("title", "Refused."), *details]
     fail("\n".join([*lines, f"({problem.get('code')}, request {problem.get('request_id')})"]))
+
+
+def pages(client: "httpx.Client", path: str) -> Iterator[dict[str, Any]]:
+    """Everything that a list holds, page by page."""
+    query: dict[str, Any] = {"limit": 100}
+    while True:
+        page = answer(client.get(path, params=query))
+        yield from page["data"]
+        if not page["has_more"]:
+            return
+        query["cursor"] = page["next_cursor"]
+
+
+def settle(client: "httpx.Client", seconds: float = 120) -> None:
+    """Wait until every event has its number and every consumer has read it."""
+    until = time.monotonic() + seconds
+    while True:
+        status = answer(client.get("/v1/status"))
+        behind = sum(each["events"] for each in status["lag"])
+        if status["oldest_unsequenced_s"] == 0 and not behind:
+            return
+        if time.monotonic() > until:
+            fail(f"Scoring has not caught up after {seconds:.0f} s: {behind:,} events behind.")
+        time.sleep(0.1)

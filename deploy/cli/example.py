@@ -4,7 +4,6 @@ import csv
 import gzip
 import io
 import json
-import time
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -13,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from deploy.cli import options
-from deploy.cli.client import answer, client_of, fail, product
+from deploy.cli import imports, options
+from deploy.cli.client import answer, client_of, pages, product, settle
 
 if TYPE_CHECKING:
     import httpx
@@ -47,7 +46,8 @@ def remove(data: options.Data = None) -> None:
             typer.echo("The example is not loaded.")
             return
         answer(client.post(f"/v1/imports/{there['id']}/undo"))
-        follow(client, there["id"], "taking the example out")
+        imports.follow(client, there["id"], "taking the example out")
+        settle(client)
     typer.echo("The example is gone.")
 
 
@@ -72,7 +72,7 @@ def load_into(client: "httpx.Client") -> None:
         content = gzip.compress(shifted(datetime.now(zone).date() - timedelta(days=1)).encode(), 1, mtime=0)
         form = {"kind": "purchases", "source": SOURCE, "currency": CURRENCY, "mapping": json.dumps(MAPPING)}
         there = answer(client.post("/v1/imports", data=form, files={"file": ("example.csv.gz", content)}))
-    follow(client, there["id"], "loading the example")
+    imports.follow(client, there["id"], "loading the example")
     settle(client)
     answer(client.post("/v1/tiers/fit"))
     settle(client)
@@ -81,23 +81,12 @@ def load_into(client: "httpx.Client") -> None:
 
 def loaded(client: "httpx.Client") -> dict[str, Any] | None:
     """The import of the example that stands, if any."""
-    return next((each for each in imports(client) if each["source"] == SOURCE and stands(each)), None)
+    return next((each for each in pages(client, "/v1/imports") if each["source"] == SOURCE and stands(each)), None)
 
 
 def stands(job: dict[str, Any]) -> bool:
     """Whether an import brought something that was not taken out again."""
     return not job["dry_run"] and job["state"] not in ("undoing", "undone")
-
-
-def imports(client: "httpx.Client") -> Iterator[dict[str, Any]]:
-    """All imports, the newest first."""
-    query: dict[str, Any] = {"limit": 100}
-    while True:
-        page = answer(client.get("/v1/imports", params=query))
-        yield from page["data"]
-        if not page["has_more"]:
-            return
-        query["cursor"] = page["next_cursor"]
 
 
 def shifted(last: date) -> str:
@@ -120,35 +109,6 @@ def written(rows: Iterable[dict[str, str]], columns: list[str]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
-
-
-def follow(client: "httpx.Client", import_id: str, doing: str) -> None:
-    """Show the progress of an import until it is done."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    parts = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("rows")
-    with Progress(*parts, console=Console(stderr=True)) as bar:
-        task = bar.add_task(doing, total=None)
-        while True:
-            job = answer(client.get(f"/v1/imports/{import_id}"))
-            bar.update(
-                task, total=job["rows"], completed=job["withdrawn" if job["state"] == "undoing" else "rows_read"]
-            )
-            if job["state"] not in ("waiting", "running", "undoing"):
-                break
-            time.sleep(0.1)
-    if job["state"] == "failed":
-        fail(f"{doing} failed; the log of customers-importer says why.")
-
-
-def settle(client: "httpx.Client", seconds: float = 120) -> None:
-    """Wait until scoring has read every event."""
-    until = time.monotonic() + seconds
-    while answer(client.get("/v1/status"))["lag"]:
-        if time.monotonic() > until:
-            fail(f"Scoring has not caught up after {seconds:.0f} s.")
-        time.sleep(0.1)
 
 
 def show_summary(client: "httpx.Client", console: "Console") -> None:

@@ -13,8 +13,8 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from deploy.cli import example, options
-from deploy.cli.client import answer, fail, product
+from deploy.cli import options
+from deploy.cli.client import answer, fail, pages, product, settle
 
 if TYPE_CHECKING:
     import httpx
@@ -95,7 +95,7 @@ def undo(
         job = follow(client, import_id, "undoing")
         typer.echo(f"{job['withdrawn']:,} {job['kind']} are withdrawn.")
         if wait:
-            example.settle(client)
+            settle(client)
 
 
 @app.command("list")
@@ -107,7 +107,7 @@ def list_imports(data: options.Data = None) -> None:
     counts = ("rows", "accepted", "duplicate", "conflict", "rejected", "withdrawn")
     table = Table("id", "file", "kind", "source", "state", *counts)
     with product(data) as client:
-        for job in example.imports(client):
+        for job in pages(client, "/v1/imports"):
             told = "dry run" if job["dry_run"] else job["state"]
             numbers = (f"{job[name]:,}" for name in counts)
             table.add_row(job["id"], job["file_name"], job["kind"], job["source"], told, *numbers)
@@ -138,7 +138,7 @@ def bring(
             fetch_rejects(client, job["id"], path)
             typer.echo(f"{refused:,} rows were not taken; each with its reason in {path}.", err=True)
         if wait and not dry_run:
-            example.settle(client, seconds=3600)
+            settle(client, seconds=3600)
     if refused:
         raise typer.Exit(SOME_REJECTED)
 

@@ -26,7 +26,8 @@ JOINED = 2_000
 async def read_status(request: Request) -> dict[str, Any]:
     """How far the chain is: lag, gaps, dead letters, the oldest event that waits for its number."""
     services: Services = request.app.state.services
-    return status.composed(await services.each("GET", "/internal/status"))
+    zone = request.app.state.settings.time_zone
+    return {"time_zone": zone, **status.composed(await services.each("GET", "/internal/status"))}
 
 
 @router.get("/standings/export", tags=["standings"], response_class=StreamingResponse)

@@ -34,12 +34,12 @@ def test_a_time_zone_that_does_not_exist_is_refused_before_anything_is_written(t
 
 def test_the_identity_key_is_copied_once_and_another_is_refused(tmp_path: Path) -> None:
     given, other = tmp_path / "given", tmp_path / "other"
-    given.write_text("first key")
-    other.write_text("second key")
+    given.write_text("ab" * 32)
+    other.write_text("cd" * 32)
 
     kept = installation.identity_key(tmp_path, given)
 
-    assert kept.read_text() == "first key"
+    assert kept.read_text().strip() == "ab" * 32
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert installation.identity_key(tmp_path, given) == installation.identity_key(tmp_path, None) == kept
     with pytest.raises(Refused, match="another identity key"):
@@ -54,3 +54,12 @@ def test_the_example_ends_on_the_day_asked_for_and_keeps_its_gaps() -> None:
     assert len(moved) == 6_920
     assert max(days[1]) == date(2026, 1, 1)
     assert len({after - before for before, after in zip(*days, strict=True)}) == 1
+
+
+def test_what_is_no_identity_key_is_refused_at_once(tmp_path: Path) -> None:
+    given = tmp_path / "given"
+    given.write_text("too short")
+
+    with pytest.raises(Refused, match="32 bytes"):
+        installation.identity_key(tmp_path, given)
+    assert not (tmp_path / "identity.key").exists()
