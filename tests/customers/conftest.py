@@ -25,8 +25,8 @@ async def customers_database(make_database) -> db.Database:
 async def database(customers_database: db.Database) -> db.Database:
     async with customers_database.transaction() as session:
         await (await driver(session)).execute(
-            "TRUNCATE party, identity, holding, merge, purchase, purchase_return, import_job, import_chunk, import_line,"
-            " import_reject, idempotency_key, outbox CASCADE"
+            "TRUNCATE party, identity, holding, merge, purchase, purchase_return, import_job, import_chunk,"
+            " import_line, import_reject, idempotency_key, outbox CASCADE"
         )
     return customers_database
 
