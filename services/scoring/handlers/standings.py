@@ -3,13 +3,15 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from itertools import groupby
+from typing import NamedTuple, cast
 from uuid import UUID
 
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import outbox
+from contracts.event import Event
 from contracts.scoring import Cause, MoveKind, Stage, StandingChanged, StandingRecorded, Tier
 from contracts.topics import STANDINGS
 from services.scoring.domain.calendar import Calendar
@@ -74,6 +76,7 @@ async def record(session: AsyncSession, connection: Connection, here: Present, p
     revisions = _revisions(parties)
     rows: list[tuple[object, ...]] = []
     lived: list[tuple[object, ...]] = []
+    events: list[Event | UUID] = []
     for party in sorted(parties, key=lambda party: party.merged_into is None):
         history = History(party.calendar, here.ruling)
         now = standing(history, party.at)
@@ -85,10 +88,10 @@ async def record(session: AsyncSession, connection: Connection, here: Present, p
         for step in steps:
             revision += 1
             into = party.merged_into if step is steps[-1] else None
-            outbox.append(session, _changed(party, step, revision, now if step is steps[-1] else None, into, here))
+            events.append(_changed(party, step, revision, now if step is steps[-1] else None, into, here))
             lived.append((party.party_id, revision, *step[:8], party.at, step.fact_id, into, here.ruling_id))
         if steps:
-            _state(session, party, revision, steps[-1], now, here)
+            events.append(_state(party, revision, steps[-1], now, here) or party.party_id)
         if party.merged_into is not None:
             revisions[party.merged_into] = max(revision, revisions[party.merged_into])
         rows.append(
@@ -99,6 +102,7 @@ async def record(session: AsyncSession, connection: Connection, here: Present, p
                 now.last_day, now.next_change_at, party.at, here.ruling_id,
             )
         )  # fmt: skip
+    _tell(session, events)
     await write_standings(connection, rows)
     if lived:
         await append_moves(connection, lived)
@@ -149,7 +153,9 @@ def _must_be_told(party: Assessed, now: Standing) -> bool:
 def _changed(
     party: Assessed, step: Change, revision: int, now: Standing | None, merged_into: UUID | None, here: Present
 ) -> StandingChanged:
+    # Not validated: every value comes from our own arithmetic, and this runs for every move.
     return StandingChanged.model_construct(
+        _CHANGE_FIELDS,
         subject=party.party_id,
         occurred_at=step.occurred_at,
         revision=revision,
@@ -168,13 +174,13 @@ def _changed(
     )
 
 
-def _state(session: AsyncSession, party: Assessed, revision: int, step: Change, now: Standing, here: Present) -> None:
+def _state(party: Assessed, revision: int, step: Change, now: Standing, here: Present) -> StandingRecorded | None:
     if now.stage is None:
-        outbox.tombstone(session, STANDINGS, party.party_id)
-        return
+        return None
     assert now.tier is not None
     assert now.since is not None
-    recorded = StandingRecorded.model_construct(
+    return StandingRecorded.model_construct(
+        _STATE_FIELDS,
         subject=party.party_id,
         occurred_at=step.occurred_at,
         revision=revision,
@@ -187,4 +193,17 @@ def _state(session: AsyncSession, party: Assessed, revision: int, step: Change, 
         next_change_at=now.next_change_at,
         policy=here.ruling.policy.content_hash,
     )
-    outbox.append(session, recorded)
+
+
+def _tell(session: AsyncSession, events: Sequence[Event | UUID]) -> None:
+    """Publish events and tombstones (given as the party) in order."""
+    for are_events, run in groupby(events, key=lambda event: isinstance(event, Event)):
+        if are_events:
+            outbox.append(session, *cast("Iterator[Event]", run))
+        else:
+            for party_id in cast("Iterator[UUID]", run):
+                outbox.tombstone(session, STANDINGS, party_id)
+
+
+_CHANGE_FIELDS = set(StandingChanged.model_fields)
+_STATE_FIELDS = set(StandingRecorded.model_fields)

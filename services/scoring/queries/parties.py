@@ -66,8 +66,9 @@ class Members:
                 members[share.party_id].append((identity_id, share))
         for party_id in parties:
             if party_id not in self.shares:
-                own = (party_id, Share(party_id))
-                members[party_id] = sorted([*members[party_id], own], key=lambda member: member[0])
+                members[party_id].append((party_id, Share(party_id)))
+                if len(members[party_id]) > 1:
+                    members[party_id].sort(key=lambda member: member[0])
         return members
 
 
@@ -120,10 +121,12 @@ def party_calendar(
     return (total(part for _, part in parts), parts[0][0]) if parts else (EMPTY, None)
 
 
-async def write_calendars(
-    connection: Connection, changed: Mapping[UUID, tuple[Years, Calendar, Iterable[int]]]
-) -> None:
-    """Store the years of calendars that changed: identity, stored years, new calendar, which years."""
+Posted = tuple[Years, Calendar, Iterable[int]]
+"""The stored years of a calendar, what it is now, and the years that changed."""
+
+
+async def write_calendars(connection: Connection, changed: Mapping[UUID, Posted]) -> None:
+    """Store the years of calendars that changed."""
     kept: list[tuple[UUID, int, bytes]] = []
     gone: list[tuple[UUID, int]] = []
     for identity_id in sorted(changed):

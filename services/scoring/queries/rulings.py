@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -15,7 +15,7 @@ from services.scoring.domain.money import Rates
 from services.scoring.domain.policy import DAYS_1, Policy, Ruling
 from services.scoring.domain.tiers import Cuts
 
-Connection = asyncpg.Connection[asyncpg.Record]
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 RateRows = tuple[tuple[date, str, Decimal], ...]
 
 BARRIER = 7_001
@@ -67,7 +67,7 @@ async def open_installation(connection: Connection, time_zone: str, currency: st
         )
     if not await connection.fetchval("SELECT EXISTS (SELECT FROM ruling)"):
         await connection.execute(
-            "INSERT INTO policy (hash, document) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            "INSERT INTO policy (hash, document) VALUES ($1, $2::text::jsonb) ON CONFLICT DO NOTHING",
             DAYS_1.content_hash,
             DAYS_1.model_dump_json(),
         )
@@ -186,7 +186,7 @@ async def new_ruling(connection: Connection, reason: str, at: datetime, **change
 
 
 _PRESENT = """
-SELECT ruling.id, ruling.cut_points, ruling.last_rate, ruling.currency, policy.document,
+SELECT ruling.id, ruling.cut_points, ruling.last_rate, ruling.currency, policy.document::text AS document,
        cut_points.top_minor, cut_points.high_minor, cut_points.mid_minor,
        installation.id AS installation, installation.time_zone, installation.currency_fixed, installation.rebuilding
 FROM installation

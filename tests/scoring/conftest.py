@@ -1,0 +1,31 @@
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from chassis.db import Database, declare_topics, driver
+from contracts.topics import topics_of
+from services.scoring.queries.rulings import open_installation
+
+MakeDatabase = Callable[[str | None], Awaitable[Database]]
+MakeScoring = Callable[..., Awaitable[Database]]
+
+
+@pytest.fixture
+async def make_scoring(make_database: MakeDatabase) -> MakeScoring:
+    """Make a database of the scoring service, its installation opened."""
+
+    async def make(time_zone: str = "UTC", currency: str | None = "EUR") -> Database:
+        database = await make_database("services.scoring")
+        await declare_topics(database, topics_of("scoring"))
+        async with database.transaction() as session:
+            connection = await driver(session)
+            await open_installation(connection, time_zone, currency, datetime(2026, 1, 1, tzinfo=UTC))
+        return database
+
+    return make
+
+
+@pytest.fixture
+async def scoring(make_scoring: MakeScoring) -> Database:
+    return await make_scoring()
