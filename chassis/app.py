@@ -88,7 +88,8 @@ def create_app(
     app.state.ready = ready
     app.include_router(router, dependencies=[Depends(guard)], responses=PROBLEM_RESPONSES)
     app.include_router(health.router)
-    app.include_router(health.inside, dependencies=[Depends(auth.caller)])
+    if topics:
+        app.include_router(health.inside, dependencies=[Depends(auth.caller)])
     return app
 
 

@@ -1,6 +1,7 @@
 """What a request may cost: bytes of body, and seconds of waiting for its client."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 
 from starlette.exceptions import HTTPException
@@ -28,10 +29,22 @@ class BodyLimit:
             message: Message = await receive() if declared <= limit else {}
             taken += len(message.get("body", b""))
             if max(taken, declared) > limit:
+                await _discard(receive)
                 raise HTTPException(413, f"A body may have {limit} bytes.")
             return message
 
         await self.app(scope, receive_limited, send)
+
+
+async def _discard(receive: Receive) -> None:
+    # A client that still writes when the connection closes never reads why it was refused.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_S):
+            while (await receive()).get("more_body", False):
+                pass
+
+
+DISCARD_S = 2
 
 
 class Patience:

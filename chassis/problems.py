@@ -103,11 +103,9 @@ def _invalid(found: Any) -> dict[str, str]:
     detail = {"uuid_parsing": "Input should be a UUID", "union_tag_invalid": "The tag is not an expected one"}.get(
         found["type"], found["msg"]
     )
-    if place != "body":
-        return {"parameter": ".".join(map(str, path)), "detail": detail}
-    steps = (
-        [] if found["type"] == "json_invalid" else [str(step).replace("~", "~0").replace("/", "~1") for step in path]
-    )
+    # Parameters are pointed at as members of a document with the members `path`, `query` and `header`.
+    places = [*([] if place == "body" else [place]), *([] if found["type"] == "json_invalid" else path)]
+    steps = [str(step).replace("~", "~0").replace("/", "~1") for step in places]
     return {"pointer": "/".join(["#", *steps]), "detail": detail}
 
 

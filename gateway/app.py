@@ -59,8 +59,10 @@ def app() -> FastAPI:
 async def connected(app: FastAPI) -> AsyncIterator[None]:
     """Hold the connections to the services."""
     app.state.services = Services(app.state.settings.services, app.state.signer)
-    yield
-    await app.state.services.close()
+    try:
+        yield
+    finally:
+        await app.state.services.close()
 
 
 async def ready(app: FastAPI) -> Mapping[str, Any]:

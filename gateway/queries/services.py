@@ -54,7 +54,7 @@ class Services:
             connector=aiohttp.TCPConnector(limit=512, keepalive_timeout=IDLE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+            skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent"),
         )
 
     async def close(self) -> None:
@@ -101,16 +101,24 @@ class Services:
     async def _sent(
         self, service: str, method: str, url: URL, headers: Any, body: Any, patience: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse:
-        for pause_s in RETRY_PAUSES_S:
+        # Only a form has a content type of its own making; anything else says what it is, or nothing.
+        skipped = () if isinstance(body, aiohttp.FormData) else ("Content-Type",)
+        for pause_s in (*RETRY_PAUSES_S, None):
             try:
                 return await self._session.request(
-                    method, url, headers=headers, data=body, timeout=patience, allow_redirects=False
+                    method,
+                    url,
+                    headers=headers,
+                    data=body,
+                    timeout=patience,
+                    allow_redirects=False,
+                    skip_auto_headers=skipped,
                 )
             except aiohttp.ClientConnectorError:
+                if pause_s is None:
+                    raise
                 await asyncio.sleep(pause_s)
-        return await self._session.request(
-            method, url, headers=headers, data=body, timeout=patience, allow_redirects=False
-        )
+        raise AssertionError("the last attempt returns or raises")
 
     async def json(self, service: str, method: str, target: str, body: Any = None, **asked: Any) -> Any:
         """The JSON that a service answers with; any other status than 2xx raises `ServiceFailed`."""

@@ -95,6 +95,12 @@ async def patience(session: Session) -> None:
     await session.execute(text("SELECT pg_sleep(5)"))
 
 
+@router.get("/sleepy")
+async def sleepy(session: Session) -> None:
+    """Sleep inside the database."""
+    await session.execute(text("SELECT pg_sleep(9)"))
+
+
 @router.get("/guarded", dependencies=[Depends(require("operator"))])
 async def guarded() -> str:
     """Something for operators."""
@@ -216,16 +222,15 @@ async def test_a_body_over_the_limit_is_refused(client: httpx.AsyncClient, decla
     assert (answer.status_code, answer.json()["code"]) == (413, "content_too_large")
 
 
-async def test_a_database_that_is_away_is_a_503(client: httpx.AsyncClient, database: Database) -> None:
-    assert await count_of(client) == 0
-    name = database.url.rsplit("/", 1)[1]
+async def test_a_database_that_goes_away_is_a_503(client: httpx.AsyncClient, database: Database) -> None:
+    waiting = asyncio.create_task(client.get("/v1/sleepy"))
+    await asyncio.sleep(0.3)
     async with database.transaction() as session:
-        connection = await driver(session)
-        await connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()",
-            name,
+        await (await driver(session)).execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(9)%'"
+            " AND datname = current_database() AND pid <> pg_backend_pid()"
         )
-    answer = await client.get("/v1/count")
+    answer = await waiting
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert await count_of(client) == 0
 

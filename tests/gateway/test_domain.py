@@ -1,0 +1,80 @@
+from gateway.domain.export import COLUMNS, lines, oldest
+from gateway.domain.keys import PREFIX, looks_like_key, secret_hash
+from gateway.domain.openapi import merged
+from gateway.domain.status import composed
+
+
+def document(title: str, path: str, **schemas: object) -> dict[str, object]:
+    answer = {"schema": {"$ref": "#/components/schemas/Page"}}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": "1"},
+        "paths": {path: {"get": {"operationId": title, "responses": {"200": answer}}}},
+        "components": {"schemas": schemas},
+    }
+
+
+def test_components_keep_their_names_unless_they_clash() -> None:
+    same, one, other = {"type": "string"}, {"type": "object"}, {"type": "array"}
+    everything = merged(
+        document("gateway", "/v1/keys"),
+        {
+            "customers": document("customers", "/v1/parties", Id=same, Page=one),
+            "scoring": document("scoring", "/v1/standings", Id=same, Page=other),
+        },
+    )
+    assert everything["components"]["schemas"] == {"Id": same, "Page": one, "ScoringPage": other}
+    answer = everything["paths"]["/v1/standings"]["get"]["responses"]["200"]
+    assert answer["schema"]["$ref"] == "#/components/schemas/ScoringPage"
+    assert everything["security"] == [{"apiKey": []}]
+
+
+def test_internal_paths_are_not_in_the_document() -> None:
+    everything = merged(document("gateway", "/v1/keys"), {"customers": document("customers", "/internal/status")})
+    assert list(everything["paths"]) == ["/v1/keys"]
+
+
+def test_a_line_has_every_column_and_money_in_major_units() -> None:
+    standing = {"party_id": "party_1", "value_minor": 1250, "currency": "KWD", "spend_minor": 0, "x": 0}
+    [line] = lines([standing], {"party_1": "C-1"})
+    assert dict(zip(COLUMNS, line, strict=True)) == {
+        **dict.fromkeys(COLUMNS, ""),
+        "party_id": "party_1",
+        "external_id": "C-1",
+        "value": "1.250",
+        "currency": "KWD",
+        "x": 0,
+        "spend": "0.000",
+    }
+
+
+def test_of_several_external_ids_the_oldest_stands_for_the_party() -> None:
+    assert oldest([{"party_id": "p", "value": "1"}, {"party_id": "p", "value": "2"}]) == {"p": "1"}
+
+
+def test_a_key_has_a_form_and_only_its_hash_is_kept() -> None:
+    key = PREFIX + "a" * 43
+    assert looks_like_key(key)
+    assert not looks_like_key(key + "\n")
+    assert not looks_like_key("shuke_")
+    assert len(secret_hash(key)) == 32
+
+
+def test_lag_counts_partitions_that_were_never_read() -> None:
+    def stream(partition: int, epoch: int = 1) -> dict[str, object]:
+        return {"topic": "t", "partition": partition, "epoch": epoch, "last_seq": 10, "published_seq": 10}
+
+    def mark(partition: int, seq: int) -> dict[str, object]:
+        read = {"consumer": "c", "topic": "t", "partition": partition, "epoch": 1, "seq": seq}
+        return {**read, "stopped_reason": None}
+
+    whole = {"oldest_unsequenced_s": 0.0, "dead_letters": []}
+    report = composed(
+        {
+            "customers": {**whole, "streams": [stream(0), stream(1), stream(2, epoch=2)], "consumers": []},
+            "scoring": {**whole, "streams": [], "consumers": [mark(0, 7), mark(2, 9)]},
+            "away": None,
+        }
+    )
+    assert report["lag"] == [{"consumer": "c", "topic": "t", "events": 3 + 10 + 10}]
+    assert [service["answers"] for service in report["services"]] == [True, True, False]

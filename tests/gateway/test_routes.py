@@ -1,0 +1,169 @@
+import csv
+import io
+
+import httpx
+import pytest
+
+from gateway.domain.export import COLUMNS
+
+from .conftest import Door
+
+
+async def test_without_a_valid_key_nothing_is_answered(door: Door) -> None:
+    for value in ("", "Basic x", "Bearer", "Bearer x", "Bearer shuke_" + "a" * 43):
+        answer = await door.client.get("/v1/parties", headers={"Authorization": value})
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized"), value
+        assert answer.headers["www-authenticate"] == "Bearer"
+    assert not door.customers.requests
+
+
+async def test_a_key_may_do_what_its_role_allows(door: Door) -> None:
+    async def status(role: str, method: str, path: str) -> int:
+        return (await door.client.request(method, path, headers=door.key(role))).status_code
+
+    assert await status("reader", "GET", "/v1/parties") == 200
+    assert await status("reader", "POST", "/v1/parties") == 403
+    assert await status("ingest", "POST", "/v1/parties") == 201
+    assert await status("ingest", "GET", "/v1/standings/export") == 403
+    assert await status("operator", "POST", "/v1/rebuild") == 201
+    assert await status("operator", "GET", "/v1/keys") == 403
+    assert await status("reader", "GET", "/v1/status") == 403
+    assert await status("admin", "GET", "/v1/nothing") == 404
+
+
+async def test_a_key_is_made_shown_once_and_revoked(door: Door) -> None:
+    made = await door.client.post(
+        "/v1/keys", json={"name": "Shop", "scopes": ["ingest", "reader"]}, headers={"Idempotency-Key": "k"}
+    )
+    assert made.status_code == 201
+    key = made.json()
+    theirs = {"Authorization": f"Bearer {key.pop('secret')}"}
+    assert (await door.client.get("/v1/parties", headers=theirs)).status_code == 200
+    listed = (await door.client.get("/v1/keys")).json()["data"]
+    assert key in listed
+    assert not any("secret" in each for each in listed)
+    for _ in range(2):
+        revoked = await door.client.post(f"/v1/keys/{key['id']}/revoke")
+        assert revoked.json()["revoked_at"]
+    assert (await door.client.get("/v1/parties", headers=theirs)).status_code == 401
+
+
+async def test_keys_come_in_pages(door: Door) -> None:
+    names, cursor = [], None
+    while True:
+        answer = (
+            await door.client.get("/v1/keys", params={"limit": 1, **({"cursor": cursor} if cursor else {})})
+        ).json()
+        names += [key["name"] for key in answer["data"]]
+        cursor = answer["next_cursor"]
+        if not answer["has_more"]:
+            break
+    assert sorted(names) == ["admin", "ingest", "operator", "reader"]
+
+
+async def test_the_last_admin_key_stays(door: Door) -> None:
+    [admin] = [key for key in (await door.client.get("/v1/keys")).json()["data"] if "admin" in key["scopes"]]
+    answer = await door.client.post(f"/v1/keys/{admin['id']}/revoke")
+    assert (answer.status_code, answer.json()["code"]) == (409, "last_admin_key")
+    assert (await door.client.post(f"/v1/keys/key_{'0' * 32}/revoke")).status_code == 404
+
+
+async def test_a_key_needs_a_known_scope(door: Door) -> None:
+    answer = await door.client.post("/v1/keys", json={"name": "x", "scopes": ["root"]})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "#/scopes/0"
+
+
+async def test_standings_are_exported_with_external_ids(door: Door) -> None:
+    answer = await door.client.get("/v1/standings/export", params={"as_of": "2026-01-31"}, headers=door.key("reader"))
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert len(rows) == 5_003
+    assert tuple(rows[0]) == COLUMNS
+    assert rows[0] == {
+        "party_id": f"party_{0:032x}",
+        "external_id": "first-0000",
+        "stage": "customer",
+        "tier": "top",
+        "value": "1234.50",
+        "currency": "EUR",
+        "x": "3",
+        "tx_days": "20",
+        "T_days": "90",
+        "spend": "0.05",
+        "since": "2026-01-01",
+        "next_change_at": "",
+        "policy": "days-1",
+        "model": "",
+    }
+    assert (rows[1]["value"], rows[1]["spend"]) == ("123451", "5")
+    assert rows[2]["x"] == ""
+    assert (rows[3]["external_id"], rows[2_500]["external_id"]) == ("", "first-09c4")
+
+
+async def test_what_scoring_refuses_is_passed_on(door: Door) -> None:
+    answer = await door.client.get("/v1/standings/export", params={"as_of": "2999-01-01"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "future_day")
+    wrong = await door.client.get("/v1/standings/export", params={"as_of": "soon"})
+    assert wrong.json()["errors"][0]["pointer"] == "#/query/as_of"
+
+
+CSV = b"customer,date,amount\n" + b"1,2026-01-01,5.00\n" * 200_000
+
+
+async def start_import(door: Door, **form: str) -> httpx.Response:
+    return await door.client.post(
+        "/v1/imports", data=form, files={"file": ("sales.csv", CSV, "text/csv")}, headers=door.key("ingest")
+    )
+
+
+async def test_an_import_is_passed_on_whole_and_fixes_the_currency(door: Door) -> None:
+    answer = await start_import(door, source="shop", currency="CHF")
+    assert answer.status_code == 202
+    assert answer.headers["location"] == "/v1/imports/import_1"
+    assert answer.headers["shuke-reporting-currency"] == "CHF"
+    assert answer.json()["file_name"] == "sales.csv"
+    assert door.customers.body == CSV
+    assert door.scoring.requests == [("POST", "/internal/reporting-currency")]
+    assert door.scoring.caller is not None
+    assert door.scoring.caller.scopes == {"ingest"}
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        ({"source": "shop"}, "EUR"),
+        ({"source": "mixed"}, None),
+        ({"source": "example", "currency": "USD"}, None),
+        ({"source": "shop", "currency": "USD", "dry_run": "true"}, None),
+    ],
+)
+async def test_an_import_tells_the_currency_only_where_it_decides_it(
+    door: Door, form: dict[str, str], told: str | None
+) -> None:
+    answer = await start_import(door, **form)
+    assert answer.status_code == 202
+    assert answer.headers.get("shuke-reporting-currency") == told
+    assert len(door.scoring.requests) == (1 if told else 0)
+
+
+async def test_the_state_of_the_chain_is_put_together(door: Door) -> None:
+    status = (await door.client.get("/v1/status")).json()
+    assert status["lag"] == [{"consumer": "scoring", "topic": "t", "events": 3 + 10}]
+    assert status["oldest_unsequenced_s"] == 1.5
+    assert status["gaps"][0]["reason"] == "gap at 8"
+    assert status["services"][0]["unpublished"] == 12
+
+
+async def test_one_document_describes_everything(door: Door) -> None:
+    async with httpx.AsyncClient(base_url=door.url) as anybody:
+        document = (await anybody.get("/openapi.json")).json()
+        assert {"/v1/keys", "/v1/imports", "/v1/parties/big", "/v1/standings/export"} <= document["paths"].keys()
+        assert document["components"]["securitySchemes"]["apiKey"]["scheme"] == "bearer"
+        assert not [path for path in document["paths"] if not path.startswith("/v1/")]
+        page = (await anybody.get("/docs")).text
+        assert "http://" not in page
+        assert "https://" not in page
+        assert "SwaggerUIBundle" in (await anybody.get("/docs/assets/swagger-ui-bundle.js")).text
+        ready = (await anybody.get("/readyz")).json()
+        assert (ready["status"], ready["services"]) == ("ready", ["customers", "scoring"])
