@@ -64,16 +64,21 @@ def as_ordinary_user(folder: Path) -> tuple[str, ...]:
     if os.geteuid() != 0:
         return ()
     namespace = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
-    if subprocess.run([*namespace, "true"], capture_output=True, check=False).returncode == 0:
+    if shutil.which("unshare") and works(*namespace, "true"):
         return namespace
     if shutil.which("setpriv") is None:
         raise CannotRun("PostgreSQL does not run as root: start as an ordinary user.")
     for path in (folder, *folder.rglob("*")):
         os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
     as_nobody = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
-    if subprocess.run([*as_nobody, "test", "-w", str(folder)], capture_output=True, check=False).returncode != 0:
+    if not works(*as_nobody, "test", "-w", str(folder)):
         raise CannotRun(f"PostgreSQL does not run as root, and {folder} cannot be reached by another user.")
     return as_nobody
+
+
+def works(*command: str) -> bool:
+    """Whether a command ends well."""
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def free_port() -> int:

@@ -1,0 +1,97 @@
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy import supervisor
+from deploy.roles import HTTP, PACKAGES, ROLES
+
+
+def shuke(*words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SHUKE_")}
+    command = (sys.executable, "-P", "-m", "deploy.cli", *words)
+    return subprocess.run(command, env=kept | variables, capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_a_command_without_a_running_product_says_how_to_start_one(tmp_path: Path) -> None:
+    done = shuke("status", "--data", str(tmp_path))
+
+    assert done.returncode == 1
+    assert f"shuke up --data {tmp_path}" in done.stderr.replace("\n", " ")
+
+
+def test_an_address_without_a_key_is_refused() -> None:
+    done = shuke("status", SHUKE_URL="http://127.0.0.1:1")
+
+    assert done.returncode == 1
+    assert "SHUKE_KEY" in done.stderr
+
+
+def test_an_address_where_nothing_answers_is_one_clear_line() -> None:
+    done = shuke("status", SHUKE_URL="http://127.0.0.1:1", SHUKE_KEY="key")
+
+    assert done.returncode == 1
+    assert done.stderr.strip() == "Nothing answers at http://127.0.0.1:1."
+
+
+def test_an_unknown_role_is_told_the_known_ones() -> None:
+    done = shuke("serve", "customers", "nonsense")
+
+    assert done.returncode == 2
+    assert "nonsense" in done.stderr
+    assert all(name in done.stderr for name in ROLES)
+
+
+def test_a_second_up_on_a_folder_says_who_runs_there(tmp_path: Path) -> None:
+    with supervisor.only_one(tmp_path):
+        supervisor.announce(tmp_path, {"url": "http://127.0.0.1:8123"})
+        done = shuke("up", "--data", str(tmp_path))
+
+    assert done.returncode == 1
+    assert f"already runs on {tmp_path}: pid {os.getpid()}, http://127.0.0.1:8123" in done.stderr.replace("\n", " ")
+
+
+def test_a_taken_port_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = shuke("up", "--data", str(tmp_path), "--port", str(taken.getsockname()[1]))
+
+    assert done.returncode == 1
+    assert "--port" in done.stderr
+    assert not (tmp_path / "postgres").exists()
+
+
+def test_every_command_has_a_help_text() -> None:
+    from deploy.cli import app
+
+    undocumented = [command.callback for command in app.registered_commands if not (command.callback or print).__doc__]
+    assert undocumented == []
+    assert shuke("--help").returncode == 0
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+def test_a_lock_file_names_no_host_and_hashes_everything(lock: str) -> None:
+    lines = (Path(__file__).parents[2] / lock).read_text().splitlines()
+
+    packages = [line for line in lines if line and not line.startswith((" ", "#"))]
+    assert packages
+    assert all("==" in package and package.endswith("\\") for package in packages)
+    assert not any("://" in line for line in lines)
+
+
+def test_the_developer_s_lock_holds_all_of_the_product_s() -> None:
+    root = Path(__file__).parents[2]
+
+    product, developer = (
+        {line for line in (root / name).read_text().splitlines() if line and not line.startswith(" ")}
+        for name in ("requirements.lock", "requirements-dev.lock")
+    )
+    assert product <= developer
+
+
+def test_roles_that_answer_have_a_database_of_their_own() -> None:
+    assert set(HTTP) == set(PACKAGES) <= set(ROLES)
