@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.middleware import Middleware
 
-from chassis import auth, health, idempotency, sequencer
+from chassis import auth, health, idempotency, sequencer, status
 from chassis.db import Database, connect, declare_topics
 from chassis.limits import BodyLimit
 from chassis.problems import PROBLEM_RESPONSES, RENDERERS, unexpected
@@ -87,6 +87,8 @@ def create_app(
     app.state.name = name
     app.state.ready = ready
     app.include_router(router, dependencies=[Depends(guard)], responses=PROBLEM_RESPONSES)
+    if topics:
+        app.include_router(status.router, dependencies=[Depends(guard)])
     app.include_router(health.router)
     if topics:
         app.include_router(health.inside, dependencies=[Depends(auth.caller)])

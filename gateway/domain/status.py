@@ -49,4 +49,5 @@ def _lag(consumers: list[Report], written: Mapping[tuple[str, int], Report]) -> 
 
 
 def _unpublished(report: Report) -> int:
-    return sum(stream["last_seq"] - stream["published_seq"] for stream in report["streams"])
+    published = [stream for stream in report["streams"] if stream["published_seq"] is not None]
+    return sum(stream["last_seq"] - stream["published_seq"] for stream in published)
