@@ -118,10 +118,13 @@ async def _subjects_of_parties(
 
 
 def _oldest(held: Sequence[Record], parties: set[tuple[UUID, date]]) -> dict[tuple[UUID, date], UUID | Problem]:
+    by_party: dict[UUID, list[Record]] = {}
+    for row in held:
+        by_party.setdefault(row["party_id"], []).append(row)
     found: dict[tuple[UUID, date], UUID | Problem] = {}
     for party, day in parties:
-        for row in held:
-            if row["party_id"] == party and (row["from_day"] is None or row["from_day"] <= day):
+        for row in by_party.get(party, ()):
+            if row["from_day"] is None or row["from_day"] <= day:
                 found[party, day] = row["identity_id"]
                 break
     return found
