@@ -2,7 +2,7 @@
 
 import typer
 
-from deploy.cli import example, imports, quality, run, standings, status
+from deploy.cli import example, imports, quality, rates, run, standings, status
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": ["--help"]}
 
@@ -22,6 +22,7 @@ app.add_typer(imports.app, name="import")
 app.add_typer(standings.export, name="export")
 app.add_typer(standings.standings, name="standings")
 app.add_typer(standings.tiers, name="tiers")
+app.add_typer(rates.app, name="rates")
 app.command()(standings.digest)
 app.command()(standings.verify)
 app.command()(standings.rebuild)

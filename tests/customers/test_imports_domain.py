@@ -279,6 +279,7 @@ PLAIN = 'customer,date,note\nGrüße,2024-01-01,x\n\n客,2024-01-02,"a\nb"\n'
         PLAIN.encode("utf-8-sig"),
         PLAIN.encode("utf-16"),
         PLAIN.encode("utf-16-le"),
+        PLAIN.replace("Grüße", "Gr\0üße").encode("utf-16"),
         gzip.compress(PLAIN.encode()),
         PLAIN.replace(",", ";").encode(),
         PLAIN.replace(",", "\t").replace("\n", "\r\n").replace("a\r\nb", "a\nb").encode(),
@@ -325,6 +326,8 @@ def test_a_sheet_gives_what_was_entered():
         b"\x89PNG\r\n\x1a\n\0\0\0",
         b"PK\x03\x04nothing",
         gzip.compress(PLAIN.encode() * 1000)[:-200],
+        gzip.compress(PLAIN.encode() * 1000)[:60] + b"broken" * 20,
+        PLAIN.encode() * 2_000 + b"\0",
         b'a,b\n1,"' + b"x," * 100_000,
     ],
 )

@@ -118,15 +118,21 @@ _FORMS = tuple(
 )
 _HAN = re.compile(r"\s*[年月]\s*")
 _SERIAL = re.compile(r"[1-9]\d{4}(?:\.\d{1,12})?", re.ASCII)
+LONGEST = 50
+"""Characters of a date; anything longer is none, and is not kept in memory."""
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 
 
-@lru_cache(maxsize=65_536)
 def stamp_of(text: str) -> Stamp | None:
     """A date, or a date and a time, as written; None where it is neither.
 
     Years of two digits are 1969 to 2068 (POSIX strptime). A bare number of five digits is a day of Excel.
     """
+    return _stamp(text) if len(text) <= LONGEST else None
+
+
+@lru_cache(maxsize=65_536)
+def _stamp(text: str) -> Stamp | None:
     if len(text) == 19 and text[4] == "-":
         with suppress(ValueError):
             told = datetime.fromisoformat(text)

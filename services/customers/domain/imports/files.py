@@ -5,6 +5,7 @@ import csv
 import gzip
 import io
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ def table_of(file: IO[bytes]) -> Table:
         return _sheet(file)
     try:
         return _text(cast(IO[bytes], gzip.GzipFile(fileobj=file, mode="rb")) if magic.startswith(b"\x1f\x8b") else file)
-    except (EOFError, OSError) as error:
+    except (EOFError, OSError, zlib.error) as error:
         raise UnreadableFile("The compressed file is broken or cut short.") from error
 
 
@@ -66,35 +67,34 @@ def _text(file: IO[bytes]) -> Table:
     decoder = codecs.getincrementaldecoder(encoding)("replace")
     delimiter = _delimiter(decoder.decode(head))
     text = io.TextIOWrapper(file, encoding, errors="replace", newline="")
-    reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True)
+    # The database keeps no zero characters, and bytes of UTF-16 may spell some.
+    lines = (line.replace("\0", "") for line in text) if encoding.startswith("utf-16") else text
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
     return _headed(_numbered(reader), told)
 
 
 def _encoding(head: bytes, file: IO[bytes]) -> str:
     """UTF-16 by its mark or its zero bytes, UTF-8 where the whole file is, Windows-1252 otherwise."""
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
     zeros = head[::2].count(0), head[1::2].count(0)
-    if max(zeros) * 4 > len(head):
-        return "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"
-    if b"\0" in head:
-        raise UnreadableFile("The file is neither text nor a spreadsheet.")
+    wide = None
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        wide = "utf-16"
+    elif max(zeros) * 4 > len(head):
+        wide = "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"
     decoder, size, piece, utf8 = codecs.getincrementaldecoder("utf-8")(), 0, head, True
     while piece:
         size += len(piece)
         if size > MAX_BYTES:
             raise FileTooLarge(f"An import takes at most {MAX_BYTES >> 30} GiB.")
+        if wide is None and b"\0" in piece:
+            raise UnreadableFile("The file is neither text nor a spreadsheet.")
         try:
-            decoder.decode(piece)
+            decoder.decode(piece, final=not (next_piece := file.read(PIECE_BYTES)))
         except UnicodeDecodeError:
             utf8 = False
             decoder.reset()
-        piece = file.read(PIECE_BYTES)
-    try:
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        utf8 = False
-    return "utf-8-sig" if utf8 else "cp1252"
+        piece = next_piece
+    return wide or ("utf-8-sig" if utf8 else "cp1252")
 
 
 def _delimiter(head: str) -> str:
@@ -118,7 +118,7 @@ def _numbered(reader: Iterator[list[str]]) -> Iterator[list[str]]:
             yield row
     except csv.Error as error:
         raise UnreadableFile(f"Row {count + 1} cannot be read; a quote may not be closed.") from error
-    except (EOFError, OSError) as error:
+    except (EOFError, OSError, zlib.error) as error:
         raise UnreadableFile(f"The compressed file is cut short after row {count}.") from error
 
 

@@ -79,9 +79,12 @@ class Upload:
             self.survey.mark,
         )
 
-    def notes(self, plan: Plan) -> list[str]:
+    def notes(self, plan: Plan, *, currency_said: bool) -> list[str]:
         """What was decided and might surprise."""
         told = {
+            f"No currency is named: amounts are read as {plan.currency}.": (
+                not currency_said and Field.CURRENCY not in self.mapping
+            ),
             "No column is the order id: a row is known by the content of its file and its number. The same file again "
             "changes nothing, but the same rows in another file count again.": Field.ORDER_ID not in self.mapping,
             f"No column is the amount: every row counts with 0 {plan.currency}.": Field.AMOUNT not in self.mapping,

@@ -48,7 +48,7 @@ async def keep_upload(
         decimal_mark=plan.mark,
         columns=list(upload.columns),
         mapping={str(field): column for field, column in upload.mapping.items()},
-        notes=upload.notes(plan),
+        notes=upload.notes(plan, currency_said=wanted.currency is not None),
         preview=upload.preview(plan, latest=at + FURTHEST_AHEAD),
         rows=upload.survey.rows,
         chunks=number,

@@ -1,0 +1,65 @@
+from pathlib import Path
+
+import pytest
+import typer
+
+from deploy.cli import rates
+from deploy.cli.imports import mapping_of, opened, summary
+
+JOB = {
+    "id": "import_1",
+    "accepted": 12_000,
+    "duplicate": 0,
+    "conflict": 1,
+    "rejected": 2,
+    "rows_per_s": 9_876.5,
+    "dry_run": False,
+    "same_as": None,
+}
+
+
+def test_a_mapping_is_said_in_pairs():
+    assert mapping_of(["party=Customer No.", "channel=", "amount=a=b"]) == {
+        "party": "Customer No.",
+        "channel": "",
+        "amount": "a=b",
+    }
+
+
+def test_a_mapping_that_is_no_pair_is_misuse(capsys):
+    with pytest.raises(typer.Exit) as ended:
+        mapping_of(["party"])
+    assert ended.value.exit_code == 2
+    assert "FIELD=COLUMN" in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_is_misuse(tmp_path):
+    with pytest.raises(typer.Exit) as ended, opened(str(tmp_path / "none.csv")):
+        pass
+    assert ended.value.exit_code == 2
+
+
+def test_the_end_is_told_in_one_line():
+    assert summary(JOB) == "import_1: 12,000 accepted, 0 duplicate, 1 conflict, 2 rejected at 9,876 rows/s."
+    assert "nothing is recorded" in summary(JOB | {"dry_run": True})
+    assert "the file of import_0" in summary(JOB | {"accepted": 0, "same_as": "import_0"})
+
+
+def rate_file(folder: Path, content: str) -> Path:
+    path = folder / "rates.csv"
+    path.write_text(content)
+    return path
+
+
+def test_rates_are_read_as_they_are_written(tmp_path):
+    path = rate_file(tmp_path, "currency,day,rate\nUSD,2024-01-01,0.905797101449275\n")
+    assert rates.read(path) == [{"day": "2024-01-01", "currency": "USD", "rate": "0.905797101449275"}]
+
+
+@pytest.mark.parametrize(
+    "content", ["day,currency\n", "day,currency,rate\n2024-01-01,USD,0\n", "day,currency,rate\na,b,x\n"]
+)
+def test_a_file_without_good_rates_is_misuse(tmp_path, content):
+    with pytest.raises(typer.Exit) as ended:
+        rates.read(rate_file(tmp_path, content))
+    assert ended.value.exit_code == 2
