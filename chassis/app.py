@@ -5,6 +5,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any, Never
 
 import structlog
@@ -13,6 +14,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from starlette.middleware import Middleware
 
 from chassis import auth, health, idempotency, sequencer, status
+from chassis.bus import restore_gate
 from chassis.db import Database, connect, declare_topics
 from chassis.limits import BodyLimit
 from chassis.problems import PROBLEM_RESPONSES, RENDERERS, unexpected
@@ -53,7 +55,7 @@ def create_app(
     topics = topics_of(name)
     tasks: dict[str, Background] = {"idempotency": idempotency.forget, **(background or {})}
     if topics:
-        tasks["sequencer"] = sequencer.run
+        tasks["sequencer"] = partial(sequencer.run, gate=restore_gate(settings.bus_url, name))
 
     @asynccontextmanager
     async def whole_life(app: FastAPI) -> AsyncIterator[None]:

@@ -1,6 +1,6 @@
 """The bus port: the same consumer reads the log in PostgreSQL and Kafka."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Never, Protocol
 
@@ -66,3 +66,17 @@ def connect_bus(bus_url: str, database: Database, source_urls: Mapping[str, str]
             return KafkaTransport(address)
         case _:
             raise ValueError(f"A bus URL starts with log:// or kafka://, not {scheme}://")
+
+
+Gate = Callable[[Database], Awaitable[None]]
+"""What must pass before a process numbers events."""
+
+
+def restore_gate(bus_url: str, service: str) -> Gate | None:
+    """What recognises a service's database as restored from an older backup; none where the log is the bus itself."""
+    scheme, _, address = bus_url.partition("://")
+    if scheme != "kafka":
+        return None
+    from chassis.publisher import gate
+
+    return lambda database: gate(database, service, address)

@@ -1,7 +1,6 @@
 """The sequencer gives committed events their place: partition, sequence number, recorded time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import lru_cache
 from struct import unpack_from
@@ -10,6 +9,7 @@ from typing import Never
 import asyncpg
 import structlog
 
+from chassis.bus import Gate
 from chassis.clock import now
 from chassis.db import KEEPALIVE, Database, plain_url
 
@@ -22,7 +22,7 @@ CHANNEL = "event_log"
 """Listeners hear here that the log grew. One NOTIFY per run: one per write would serialise commits."""
 
 
-async def run(database: Database, *, gate: Callable[[Database], Awaitable[None]] | None = None) -> Never:
+async def run(database: Database, *, gate: Gate | None = None) -> Never:
     """Number committed outbox rows until cancelled; every process that appends events may run one.
 
     `gate` must pass before anything is numbered: it recognises a database restored from an older backup.

@@ -25,7 +25,6 @@ REQUESTS = Histogram(
     ("service", "operation", "status"),
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
 )
-BATCHES = Histogram("shuke_batch_seconds", "Time of one transaction over a batch of events.", ("consumer", "topic"))
 OUTBOX_AGE = Gauge("shuke_outbox_oldest_seconds", "Age of the oldest event not yet numbered.", ("service",))
 TASK_DEATHS = Counter("shuke_task_deaths_total", "Background tasks that ended although they must not.", ("task",))
 

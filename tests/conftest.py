@@ -1,16 +1,25 @@
 import asyncio
+import os
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import asyncpg
 import pytest
 
 from chassis import db
+from deploy import kafka as kafka_parts
 from deploy import postgres, readiness
 from deploy.postgres import Postgres
 
 MakeDatabase = Callable[[str | None], Awaitable[db.Database]]
+
+
+def await_ready(url: str) -> None:
+    # In a thread of its own: the fixture may be asked for while the tests' event loop runs.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(readiness.wait(url, seconds=90))).result()
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     with (folder / "log").open("w") as log:
         child = subprocess.Popen([*process.argv, "-c", "fsync=off"], stdout=log, stderr=log)
     try:
-        asyncio.run(readiness.wait(made.url("postgres", role="postgres"), seconds=60))
+        await_ready(made.url("postgres", role="postgres"))
         yield made
     finally:
         child.send_signal(process.stop)
@@ -56,3 +65,22 @@ async def make_database(server: Postgres) -> AsyncIterator[MakeDatabase]:
     yield make
     for database in made:
         await database.close()
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Kafka broker from its jars, for the whole run: `host:port`."""
+    folder = tmp_path_factory.mktemp("kafka")
+    cluster = kafka_parts.at(folder, brokers=1)
+    children = []
+    for process in cluster.processes():
+        with (folder / f"{process.name}.log").open("w") as log:
+            children.append(subprocess.Popen(process.argv, stdout=log, stderr=log, env={**os.environ, **process.env}))
+    try:
+        await_ready(cluster.url)
+        yield cluster.url.removeprefix("kafka://")
+    finally:
+        for child in children:
+            child.terminate()
+        for child in children:
+            child.wait(timeout=30)

@@ -1,0 +1,146 @@
+"""One contract for both adapters of the bus."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import consumer, outbox, publisher, sequencer
+from chassis.bus import connect_bus
+from chassis.consumer import Delivery
+from chassis.db import Database, declare_topics, driver, plain_url
+from contracts.customers import PurchaseCompleted
+from contracts.topics import PARTIES, PURCHASES
+
+Purchase = Callable[..., PurchaseCompleted]
+MakeDatabase = Callable[[str | None], Awaitable[Database]]
+ENOUGH_S = 60
+
+
+async def end(*tasks: "asyncio.Task[object]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Bus:
+    """A publishing and a consuming database with the transport between them."""
+
+    def __init__(self, source: Database, target: Database, url: str) -> None:
+        self.source, self.target, self.url = source, target, url
+        self.name = f"reader-{uuid4().hex[:8]}"
+        self.sent: dict[UUID, list[UUID]] = {}
+
+    async def publish(self, purchase: Purchase, keys: Sequence[UUID], count: int) -> None:
+        for number in range(count):
+            async with self.source.transaction() as session:
+                for key in keys:
+                    self.sent.setdefault(key, []).extend(outbox.append(session, purchase(key, number)))
+
+    async def handle(self, session: AsyncSession, batch: Sequence[Delivery]) -> None:
+        connection = await driver(session)
+        await connection.executemany(
+            "INSERT INTO handled (key, event_id) VALUES ($1, $2)",
+            [(delivery.event.subject, delivery.event_id) for delivery in batch],
+        )
+
+    def start(self) -> "asyncio.Task[object]":
+        transport = connect_bus(self.url, self.target, {"customers": self.source.url})
+        return asyncio.create_task(
+            consumer.run(
+                self.name, self.target, transport, [PURCHASES.name], self.handle, {"customers": self.source.url}
+            )
+        )
+
+    async def arrived(self) -> dict[UUID, list[UUID]]:
+        wanted = sum(map(len, self.sent.values()))
+        connection = await asyncpg.connect(plain_url(self.target.url))
+        async with asyncio.timeout(ENOUGH_S):
+            while (
+                await connection.fetchval("SELECT count(*) FROM handled WHERE key = ANY($1)", list(self.sent)) < wanted
+            ):
+                await asyncio.sleep(0.02)
+        await asyncio.sleep(0.3)
+        found: dict[UUID, list[UUID]] = {}
+        # The broker keeps the events of other tests too.
+        for row in await connection.fetch("SELECT * FROM handled WHERE key = ANY($1) ORDER BY id", list(self.sent)):
+            found.setdefault(row["key"], []).append(row["event_id"])
+        connection.terminate()
+        return found
+
+
+@pytest.fixture(params=["log", "kafka"])
+async def bus(request: pytest.FixtureRequest, make_database: MakeDatabase) -> AsyncIterator[Bus]:
+    source, target = await make_database(None), await make_database(None)
+    await declare_topics(source, [PURCHASES, PARTIES])
+    connection = await asyncpg.connect(plain_url(target.url))
+    await connection.execute("CREATE TABLE handled (id bigserial, key uuid, event_id uuid)")
+    connection.terminate()
+    running = []
+    if request.param == "kafka":
+        servers = request.getfixturevalue("kafka")
+        url = f"kafka://{servers}"
+        await publisher.gate(source, "customers", servers)
+        running.append(asyncio.create_task(publisher.run(source, "customers", servers)))
+    else:
+        url = "log://"
+    running.append(asyncio.create_task(sequencer.run(source)))
+    yield Bus(source, target, url)
+    await end(*running)
+
+
+async def test_every_event_arrives_once_and_in_order_of_its_key(bus: Bus, purchase: Purchase) -> None:
+    reader = bus.start()
+    await bus.publish(purchase, [uuid4() for _ in range(30)], 20)
+    assert await bus.arrived() == bus.sent
+    await end(reader)
+
+
+async def test_a_reader_that_was_away_goes_on_where_it_was(bus: Bus, purchase: Purchase) -> None:
+    keys = [uuid4() for _ in range(10)]
+    reader = bus.start()
+    await bus.publish(purchase, keys, 5)
+    await bus.arrived()
+    await end(reader)
+    await bus.publish(purchase, keys, 5)
+    reader = bus.start()
+    assert await bus.arrived() == bus.sent
+    await end(reader)
+
+
+async def test_readers_that_come_and_go_lose_and_double_nothing(bus: Bus, purchase: Purchase) -> None:
+    keys = [uuid4() for _ in range(20)]
+    writing = asyncio.create_task(bus.publish(purchase, keys, 40))
+    readers = [bus.start()]
+    for _ in range(3):
+        await asyncio.sleep(0.5)
+        readers.append(bus.start())
+        await asyncio.sleep(0.5)
+        await end(readers.pop(0))
+    await writing
+    assert await bus.arrived() == bus.sent
+    await end(*readers)
+
+
+async def test_a_lost_connection_of_the_reader_is_made_good(bus: Bus, purchase: Purchase) -> None:
+    keys = [uuid4() for _ in range(5)]
+    reader = bus.start()
+    await bus.publish(purchase, keys, 3)
+    await bus.arrived()
+    connection = await asyncpg.connect(plain_url(bus.target.url))
+    for database in (bus.source, bus.target):
+        with contextlib.suppress(asyncpg.PostgresError):
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()",
+                database.url.rpartition("/")[2],
+            )
+    connection.terminate()
+    # The pool still holds the ended connections: fresh ones take their place.
+    await bus.source.engine.dispose()
+    await bus.publish(purchase, keys, 3)
+    assert await bus.arrived() == bus.sent
+    await end(reader)
