@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,6 +84,7 @@ class Supervisor:
         self.groups: list[list[Process]] = []
         self.keepers: dict[str, asyncio.Task[None]] = {}
         self.running: dict[str, asyncio.subprocess.Process] = {}
+        self.deaths: Counter[str] = Counter()
 
     def clear(self) -> None:
         """End what a killed supervisor left running, and forget its pid files."""
@@ -99,7 +101,8 @@ class Supervisor:
         try:
             await asyncio.gather(*ready)
         except readiness.NotReady as error:
-            raise readiness.NotReady(f"{error} Read the logs under {self.logs}.") from None
+            dying = [f"{name} ended {times} times." for name, times in self.deaths.items()]
+            raise readiness.NotReady(" ".join([str(error), *dying, f"Read the logs under {self.logs}."])) from None
 
     async def keep(self, process: Process) -> None:
         """Run the process for ever, waiting longer between starts the more often it dies at once."""
@@ -109,6 +112,7 @@ class Supervisor:
             if process.before:
                 await asyncio.to_thread(process.before)
             code = await self.once(process)
+            self.deaths[process.name] += 1
             pause = FIRST_PAUSE_S if time.monotonic() - began > SETTLED_S else min(pause * 2, LONGEST_PAUSE_S)
             self.note(process, f"ended with {code}, starts again in {pause:.1f} s")
             await asyncio.sleep(pause)
