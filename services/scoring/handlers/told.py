@@ -23,7 +23,7 @@ from services.scoring.queries.facts import Place, Withdrawn
 
 
 def _key(id: UUID) -> UUID:
-    """The same id in the class that the driver gives back: as keys of one dictionary two classes cost five times more."""
+    """The same id in the class that the driver gives back: in one dictionary two classes cost five times more."""
     return DriverUUID(id.bytes)
 
 
