@@ -1,11 +1,17 @@
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 
+import httpx
 import pytest
 
+from chassis import auth
+from chassis.app import create_app
 from chassis.db import Database, declare_topics, driver
+from chassis.settings import ServiceSettings
 from contracts.topics import topics_of
 from services.scoring.queries.rulings import open_installation
+from services.scoring.routes import router
+from tests.scoring.feeding import Feeding
 
 MakeDatabase = Callable[[str | None], Awaitable[Database]]
 MakeScoring = Callable[..., Awaitable[Database]]
@@ -29,3 +35,20 @@ async def make_scoring(make_database: MakeDatabase) -> MakeScoring:
 @pytest.fixture
 async def scoring(make_scoring: MakeScoring) -> Database:
     return await make_scoring()
+
+
+@pytest.fixture
+def feed(scoring: Database) -> Feeding:
+    return Feeding(scoring)
+
+
+@pytest.fixture
+async def api(scoring: Database) -> AsyncIterator[httpx.AsyncClient]:
+    """The API in this process, without anything that runs beside it."""
+    settings = ServiceSettings(database_url=scoring.url, internal_secret="scoring-tests-have-a-secret-of-their-own")
+    app = create_app("scoring", router=router, settings=settings)
+    headers = {auth.HEADER: app.state.signer.sign("tests", ["admin"])}
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://scoring", headers=headers) as client:
+        yield client
+    await app.state.database.close()

@@ -1,7 +1,15 @@
 """Standings: bulk writes of what was decided, and reads of what stands."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+from uuid import UUID
 
+import asyncpg
+
+from contracts.problems import NotFound
+from contracts.scoring import Stage, Tier
+from services.scoring.models.standings import Order
 from services.scoring.queries.rulings import Connection
 
 
@@ -14,6 +22,98 @@ async def append_moves(connection: Connection, rows: Sequence[tuple[object, ...]
     """Keep what was announced."""
     await connection.copy_records_to_table("lived_move", records=rows, columns=_MOVE)
 
+
+class NoStanding(NotFound):
+    """No fact counts for the party at that time: it does not stand anywhere."""
+
+    def __init__(self, when: str = "now") -> None:
+        super().__init__(f"The party has no standing {when}: no fact counts for it.")
+
+
+class Filter(NamedTuple):
+    """Which standings are listed; None takes all."""
+
+    stage: Stage | None = None
+    tier: Tier | None = None
+    min_value_minor: int | None = None
+    max_value_minor: int | None = None
+
+
+async def standings(
+    connection: Connection, wanted: Filter, order: Order, *, after: Sequence[object] | None, limit: int
+) -> list[asyncpg.Record]:
+    """Stored standings in an order, behind a place in it (the values of `keyset`)."""
+    conditions: list[str] = ["stage IS NOT NULL"]
+    arguments: list[object] = []
+
+    def condition(text: str, *values: object) -> None:
+        places = [f"${len(arguments) + nth}" for nth in range(1, len(values) + 1)]
+        arguments.extend(values)
+        conditions.append(text.format(*places))
+
+    for text, value in zip(_FILTERS, wanted, strict=True):
+        if value is not None:
+            condition(text, value)
+    behind, ordering = _ORDERS[order]
+    if order is Order.NEXT_CHANGE_AT:
+        conditions.append("next_change_at IS NOT NULL")
+    if after is not None:
+        condition(behind, *after)
+    query = f"{_STANDINGS} WHERE {' AND '.join(conditions)} ORDER BY {ordering} LIMIT {int(limit)}"
+    return await connection.fetch(query, *arguments)
+
+
+def keyset(row: asyncpg.Record, order: Order) -> list[object]:
+    """The place of a standing in an order."""
+    return [row["party_id"]] if order is Order.PARTY else [_KEYS[order](row), row["party_id"]]
+
+
+async def summary(connection: Connection) -> list[asyncpg.Record]:
+    """How many parties stand where, and what they are worth, as stored."""
+    return await connection.fetch(
+        "SELECT stage, tier, count(*) AS count, sum(value_minor)::bigint AS value_minor FROM party"
+        " WHERE stage IS NOT NULL GROUP BY stage, tier"
+    )
+
+
+async def lived_moves(
+    connection: Connection, party_id: UUID, *, after: tuple[datetime, UUID, int] | None, limit: int
+) -> list[asyncpg.Record]:
+    """What was announced of a party and of those merged into it since, oldest first."""
+    return await connection.fetch(_LIVED, party_id, *(after or (_BEGINNING, UUID(int=0), 0)), limit)
+
+
+_BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+
+_FILTERS = ("stage = {}", "tier = {}", "value_minor >= {}", "value_minor <= {}")
+
+_ORDERS = {
+    Order.VALUE: ("(value_minor, party_id) < ({}, {})", "value_minor DESC, party_id DESC"),
+    Order.NEXT_CHANGE_AT: ("(next_change_at, party_id) > ({}, {})", "next_change_at, party_id"),
+    Order.PARTY: ("party_id > {}", "party_id"),
+}
+"""What lies behind a place, and the order."""
+
+_KEYS = {
+    Order.VALUE: lambda row: row["value_minor"],
+    Order.NEXT_CHANGE_AT: lambda row: row["next_change_at"],
+}
+
+_STANDINGS = """
+SELECT party_id, revision, stage, tier, since, value_minor, spend_minor, purchase_days, first_day, last_day,
+       next_change_at, assessed_at, ruling.currency, policy.document ->> 'name' AS policy
+FROM party JOIN ruling ON ruling.id = party.ruling JOIN policy ON policy.hash = ruling.policy
+"""
+
+_LIVED = """
+SELECT party_id, revision, cause, kind, from_stage, to_stage, from_tier, to_tier, value_minor, occurred_at,
+       assessed_at, fact_id, merged_into
+FROM lived_move
+WHERE party_id IN (
+    SELECT party_id FROM party WHERE party_id = $1 OR (resolves_to = $1 AND resolves_to <> party_id)
+) AND (assessed_at, party_id, revision) > ($2, $3, $4)
+ORDER BY assessed_at, party_id, revision LIMIT $5
+"""
 
 _MOVE = [
     "party_id", "revision", "cause", "kind", "from_stage", "to_stage", "from_tier", "to_tier", "value_minor",

@@ -1,0 +1,199 @@
+"""Standings and moves as they are shown."""
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any, Self
+from uuid import UUID
+
+from contracts.scoring import Cause, MoveKind, Stage, Tier
+from services.scoring.domain.policy import Ruling
+from services.scoring.domain.standing import Standing as Decided
+from services.scoring.models.fields import PartyId, Shown
+
+
+class Order(StrEnum):
+    """How a list of standings is ordered."""
+
+    VALUE = "value"
+    """The highest value first."""
+    NEXT_CHANGE_AT = "next_change_at"
+    """Who changes next first; without those that time alone does not change."""
+    PARTY = "party"
+
+
+class Standing(Shown):
+    """How a party stands at an instant."""
+
+    party_id: PartyId
+    stage: Stage
+    tier: Tier
+    since: date
+    """First local day of the stage."""
+    value_minor: int
+    """Net turnover of the policy's window, in minor units of the reporting currency."""
+    spend_minor: int
+    """Gross purchases of all time, likewise."""
+    currency: str | None
+    """The reporting currency; none as long as there was no money."""
+    x: int | None
+    """Distinct purchase days, less one; none without a purchase, as the two below."""
+    tx_days: int | None
+    """Days from the first purchase day to the last."""
+    T_days: int | None
+    """Days from the first purchase day to the day of the assessment."""
+    next_change_at: datetime | None
+    """When stage or tier will be another if nothing happens."""
+    assessed_at: datetime
+    revision: int
+    """Rises with every change of stage or tier that was told to others."""
+    policy: str
+    model: str | None = None
+
+    @classmethod
+    def shown(cls, party_id: UUID, revision: int, decided: Decided, at: datetime, ruling: Ruling, **more: Any) -> Self:
+        """What was decided for a party at an instant; it stands somewhere."""
+        first, last = decided.first_day, decided.last_day
+        return cls(
+            party_id=party_id,
+            stage=decided.stage,
+            tier=decided.tier,
+            since=decided.since,
+            value_minor=decided.value_minor,
+            spend_minor=decided.spend_minor,
+            currency=ruling.rates.currency,
+            x=decided.purchase_days - 1 if first else None,
+            tx_days=(last - first).days if first and last else None,
+            T_days=ruling.day(at) - first.toordinal() if first else None,
+            next_change_at=decided.next_change_at,
+            assessed_at=at,
+            revision=revision,
+            policy=ruling.policy.name,
+            **more,
+        )
+
+
+class Cuts(Shown):
+    """The smallest value of each tier, in minor units of the reporting currency."""
+
+    top: int
+    high: int
+    mid: int
+
+
+class Otherwise(Shown):
+    """What would hold on the same day with other purchases."""
+
+    without: list[date]
+    """Days whose purchases are taken away together."""
+    added_minor: int | None
+    """Amount, in the reporting currency, of a purchase added on the day itself."""
+    stage: Stage | None
+    tier: Tier | None
+
+
+class Coming(Shown):
+    """What holds from a day on if nothing else happens."""
+
+    day: date
+    stage: Stage | None
+    tier: Tier | None
+
+
+class Reason(Shown):
+    """What decided, complete enough to decide again by hand."""
+
+    sentence: str
+    rule: str
+    last_purchase_day: date | None
+    """The day that decides the stage."""
+    silent_days: int | None
+    dormant_after_days: int
+    lost_after_days: int
+    value_from: date
+    """First day of the window in which turnover counts; the last is that of the assessment."""
+    value_days: list[date]
+    """The days that decide the tier: those of the window with money."""
+    value_minor: int
+    cuts: Cuts
+    unconverted: dict[str, int]
+    """Net minor units of the window, by currency, for which there is no rate; they are left out."""
+    coming: Coming | None
+    otherwise: list[Otherwise]
+    policy: str
+    policy_hash: str
+
+
+class FactTold(Shown):
+    """A fact that counts."""
+
+    fact_id: UUID
+    kind: str
+    day: date
+    amount_minor: int
+    currency: str | None
+
+
+class ReasonedStanding(Standing):
+    """A standing with its reason and the facts behind it."""
+
+    reasons: Reason
+    facts: list[FactTold]
+    """The latest ones that count, latest first, at most a hundred."""
+    facts_total: int
+
+
+class Cell(Shown):
+    """The parties of one stage and tier."""
+
+    stage: Stage
+    tier: Tier
+    count: int
+    value_minor: int
+
+
+class Summary(Shown):
+    """Stage by tier."""
+
+    as_of: date | None
+    currency: str | None
+    count: int
+    value_minor: int
+    data: list[Cell]
+
+
+class Move(Shown):
+    """A change of stage or tier."""
+
+    day: date
+    cause: Cause
+    kind: MoveKind
+    from_stage: Stage | None
+    to_stage: Stage | None
+    from_tier: Tier | None
+    to_tier: Tier | None
+    value_minor: int
+    party_id: PartyId
+    revision: int | None = None
+    """Only of a move that was announced, as are the ones below."""
+    occurred_at: datetime | None = None
+    assessed_at: datetime | None = None
+    fact_id: UUID | None = None
+    merged_into: PartyId | None = None
+
+
+class Digest(Shown):
+    """One hash over all standings."""
+
+    as_of: date
+    parties: int
+    digest: str
+    """SHA-256 in hex."""
+
+
+class Verdict(Shown):
+    """Whether what is stored of a party is what its facts give."""
+
+    party_id: PartyId
+    facts: int
+    disagreements: int
+    found: list[dict[str, str | None]]

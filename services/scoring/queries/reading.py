@@ -1,0 +1,93 @@
+"""Reads over many parties, page by page in flat memory, each with its whole calendar."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from chassis.db import Database, driver
+from services.scoring.domain.calendar import Calendar
+from services.scoring.queries.parties import calendars, members_now, opened, party_calendar
+from services.scoring.queries.rulings import Connection
+
+PAGE = 500
+"""Parties; assessing so many keeps the event loop for some 15 ms."""
+
+
+class Read(NamedTuple):
+    """A party as it is stored."""
+
+    row: asyncpg.Record
+    calendar: Calendar
+
+
+@asynccontextmanager
+async def snapshot(database: Database) -> AsyncIterator[Connection]:
+    """A connection that sees one state of the database until it is given back."""
+    async with database.sessions() as session, session.begin():
+        await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+        yield await driver(session)
+
+
+async def by_party(connection: Connection, after: UUID | None = None) -> AsyncIterator[list[Read]]:
+    """Parties that may have a standing, in id order, behind an id."""
+    async for page in _pages(connection, _BY_PARTY, after or _NIL):
+        yield page
+
+
+async def by_identity(connection: Connection) -> AsyncIterator[list[Read]]:
+    """Parties that may have a standing, in the order of their smallest identity; of one, by the days they hold it."""
+    async for page in _pages(connection, _BY_IDENTITY):
+        yield page
+
+
+async def one(connection: Connection, party_id: UUID) -> Read | None:
+    """The party that an id leads to."""
+    row = await connection.fetchrow(
+        f"{_COLUMNS} WHERE party_id = (SELECT resolves_to FROM party WHERE party_id = $1)", party_id
+    )
+    return (await _with_calendars(connection, [row]))[0] if row else None
+
+
+async def watermark(connection: Connection) -> datetime | None:
+    """Until when every event of every source was read; None before that was ever so."""
+    reached: datetime | None = await connection.fetchval("SELECT min(reached) FROM watermark")
+    return reached
+
+
+async def _pages(connection: Connection, query: str, *arguments: object) -> AsyncIterator[list[Read]]:
+    cursor = await connection.cursor(query, *arguments)
+    while rows := await cursor.fetch(PAGE):
+        yield await _with_calendars(connection, rows)
+
+
+async def _with_calendars(connection: Connection, rows: list[asyncpg.Record]) -> list[Read]:
+    ids = [row["party_id"] for row in rows]
+    members = (await members_now(connection, (), ids)).of(ids)
+    stored = await calendars(connection, {identity for held in ids for identity, _ in members[held]})
+    known = opened(stored)
+    return [Read(row, party_calendar(members[row["party_id"]], known)[0]) for row in rows]
+
+
+_NIL = UUID(int=0)
+
+_COLUMNS = """
+SELECT party.party_id, resolves_to, revision, first_identity, stage, tier, since, value_minor, spend_minor,
+       purchase_days, first_day, last_day, next_change_at, assessed_at, ruling
+FROM party
+"""
+
+_BY_PARTY = f"""
+{_COLUMNS}
+WHERE party_id > $1 AND (first_identity IS NOT NULL OR stage IS NOT NULL) ORDER BY party_id
+"""
+
+_BY_IDENTITY = f"""
+{_COLUMNS}
+LEFT JOIN assignment ON assignment.identity_id = party.first_identity
+WHERE first_identity IS NOT NULL
+ORDER BY first_identity, array_position(assignment.parties, party.party_id), party.party_id
+"""

@@ -1,0 +1,99 @@
+"""Facts for tests, as the worker hands them to the handler."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from itertools import count
+from uuid import UUID
+
+from chassis.consumer import Delivery
+from chassis.db import Database
+from chassis.ids import uuid7
+from contracts.customers import (
+    Assignment,
+    FactWithdrawn,
+    Holding,
+    IdentitiesAssigned,
+    PartyKind,
+    PartyRegistered,
+    PurchaseCompleted,
+    PurchaseReturned,
+    Resolution,
+)
+from contracts.event import Event
+from services.scoring.handlers import batches
+
+JUNE = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+@dataclass
+class Feeding:
+    """Hands events to a scoring database, each recorded at `at`."""
+
+    database: Database
+    at: datetime = JUNE
+    numbers: "count[int]" = field(default_factory=lambda: count(1))
+    versions: "count[int]" = field(default_factory=lambda: count(1))
+
+    @staticmethod
+    def identity() -> UUID:
+        return uuid7()
+
+    async def tell(self, *events: Event) -> list[UUID]:
+        batch = [self._delivered(event) for event in events]
+        async with self.database.transaction() as session:
+            await batches.apply(session, batch)
+        return [delivery.event_id for delivery in batch]
+
+    async def bought(self, identity: UUID, at: datetime, amount_minor: int, currency: str = "EUR") -> UUID:
+        event = PurchaseCompleted(
+            subject=identity,
+            occurred_at=at,
+            purchase_id=uuid7(),
+            amount_minor=amount_minor,
+            currency=currency,
+            source="tests",
+        )
+        return (await self.tell(event))[0]
+
+    async def returned(self, identity: UUID, at: datetime, amount_minor: int, currency: str = "EUR") -> UUID:
+        event = PurchaseReturned(
+            subject=identity,
+            occurred_at=at,
+            return_id=uuid7(),
+            amount_minor=amount_minor,
+            currency=currency,
+            source="tests",
+        )
+        return (await self.tell(event))[0]
+
+    async def registered(self, identity: UUID, at: datetime) -> UUID:
+        return (await self.tell(PartyRegistered(subject=identity, occurred_at=at, kind=PartyKind.PERSON)))[0]
+
+    async def withdrawn(self, identity: UUID, fact_id: UUID) -> None:
+        await self.tell(FactWithdrawn(subject=identity, occurred_at=self.at, fact_id=fact_id))
+
+    async def assigned(
+        self,
+        holdings: dict[UUID, Sequence[tuple[UUID, date | None]]],
+        resolutions: dict[UUID, UUID] | None = None,
+    ) -> None:
+        version = next(self.versions)
+        assignments = [
+            Assignment(
+                identity_id=identity,
+                version=version,
+                holdings=[Holding(party_id=party, from_day=start) for party, start in held],
+            )
+            for identity, held in holdings.items()
+        ]
+        redirects = [
+            Resolution(party_id=party, version=version, resolves_to=into) for party, into in (resolutions or {}).items()
+        ]
+        subject = next(iter(next(iter(holdings.values()))))[0]
+        await self.tell(
+            IdentitiesAssigned(subject=subject, occurred_at=self.at, assignments=assignments, resolutions=redirects)
+        )
+
+    def _delivered(self, event: Event) -> Delivery:
+        return Delivery(event, uuid7(), "customers.test", 0, 1, next(self.numbers), self.at)
