@@ -78,19 +78,27 @@ class StandingChanged(Event, type="scoring.standing_changed.v1", topic=STANDING_
     revision: Annotated[int, Field(ge=1)]
     """Rises with every change of a party; of two, the higher one holds."""
     cause: Cause
+    """What brought it about."""
     kind: MoveKind
+    """What it means."""
     from_stage: Stage | None = None
+    """None where the party had no standing before."""
     to_stage: Stage | None = None
     """None where the party no longer has a standing."""
     from_tier: Tier | None = None
+    """None where `from_stage` is."""
     to_tier: Tier | None = None
+    """None where `to_stage` is."""
     value_minor: int | None = None
     """Value in minor units of `currency` (the reporting currency)."""
     currency: Currency | None = None
+    """The reporting currency; none until one is known."""
     fact_id: UUID | None = None
     """The fact that brought the change about, where it was one."""
     next_change_at: AwareDatetime | None = None
+    """When stage or tier change next if nothing happens; none where they never would."""
     merged_into: UUID | None = None
+    """The party that this one was merged into just now."""
     policy: Digest
     """Content hash of the policy that decided."""
 
@@ -99,13 +107,20 @@ class StandingRecorded(Event, type="scoring.standing.v1", topic=STANDINGS):
     """The standing of a party as it is now; the last one per key holds, a record without a value means none."""
 
     revision: Annotated[int, Field(ge=1)]
+    """The revision of the change that led here; of two records, the higher one holds."""
     stage: Stage
+    """The lifecycle stage."""
     tier: Tier
+    """The value tier."""
     since: date
     """First local day of the stage."""
     value_minor: int
+    """Value in minor units of `currency`, on the day on which this was written."""
     currency: Currency | None = None
+    """The reporting currency; none until one is known."""
     purchase_days: Annotated[int, Field(ge=0)]
     """Distinct days with a purchase."""
     next_change_at: AwareDatetime | None = None
+    """When stage or tier change next if nothing happens; none where they never would."""
     policy: Digest
+    """Content hash of the policy that decided."""

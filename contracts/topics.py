@@ -11,6 +11,8 @@ class Topic:
     compacted: bool = False
     """Keeps only the last record of each key; exempt from gap checks."""
     partitions: int = 24
+    holds: str = ""
+    """What a reader finds there, in a sentence."""
 
     @property
     def service(self) -> str:
@@ -18,10 +20,10 @@ class Topic:
         return self.name.split(".", 1)[0]
 
 
-PARTIES = Topic("customers.party.events.v1")
-PURCHASES = Topic("customers.purchase.events.v1")
-STANDING_CHANGES = Topic("scoring.standing.events.v1")
-STANDINGS = Topic("scoring.standing.state.v1", compacted=True)
+PARTIES = Topic("customers.party.events.v1", holds="Who is known to exist, and whose identity is whose.")
+PURCHASES = Topic("customers.purchase.events.v1", holds="What was bought and returned, and which of it never counted.")
+STANDING_CHANGES = Topic("scoring.standing.events.v1", holds="Every change of a party's stage or tier, with its cause.")
+STANDINGS = Topic("scoring.standing.state.v1", compacted=True, holds="How each party stands now, one record per party.")
 
 TOPICS = (PARTIES, PURCHASES, STANDING_CHANGES, STANDINGS)
 

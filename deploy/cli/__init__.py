@@ -2,7 +2,7 @@
 
 import typer
 
-from deploy.cli import example, imports, quality, rates, run, standings, status
+from deploy.cli import contracts, example, imports, quality, rates, run, standings, status
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": ["--help"]}
 
@@ -28,5 +28,6 @@ app.command()(standings.verify)
 app.command()(standings.rebuild)
 app.add_typer(example.app, name="example")
 app.command()(quality.check)
+app.command()(contracts.contracts)
 app.command(context_settings=PASS_ON)(quality.test)
 app.command(context_settings=PASS_ON)(quality.bench)

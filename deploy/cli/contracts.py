@@ -1,0 +1,63 @@
+"""`shuke contracts`: the committed documents that follow from the event classes."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from deploy.cli.client import fail
+from deploy.cli.quality import ROOT
+
+SCHEMAS = Path("contracts/schemas")
+GOLDEN = Path("tests/contracts/golden")
+ASYNCAPI = Path("docs/asyncapi.json")
+
+
+def contracts() -> None:
+    """Write contracts/schemas and docs/asyncapi.json anew. Ends 1 where a schema would break its readers."""
+    if broken := list(breaches(ROOT)):
+        fail(
+            "Nothing was written: only optional fields with a default may be added to an event. Declare the new form"
+            " as another event, `….v2`, and publish both.\n" + "\n".join(broken)
+        )
+    for path, text in drafts(ROOT).items():
+        file = ROOT / path
+        if not file.exists() or file.read_text() != text:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+            typer.echo(f"{path} written")
+
+
+def drafts(root: Path) -> dict[Path, str]:
+    """What the generated files have to hold, by their path in a checkout."""
+    from contracts import asyncapi, wire
+
+    schemas = {SCHEMAS / f"{event.wire_type}.json": wire.snapshot(event) for event in wire.published()}
+    documents = {**schemas, ASYNCAPI: asyncapi.document(examples(root))}
+    return {path: json.dumps(found, indent=2, ensure_ascii=False) + "\n" for path, found in documents.items()}
+
+
+def examples(root: Path) -> dict[str, dict[str, Any]]:
+    """The golden records of a checkout: by wire name, then by what a record shows."""
+    found: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+    for file in sorted((root / GOLDEN).glob("*.json")):
+        wire_type, _, shows = file.stem.rpartition(".")
+        found[wire_type][shows] = json.loads(file.read_text())
+    return dict(found)
+
+
+def breaches(root: Path) -> Iterator[str]:
+    """Where the classes and the schemas committed in a checkout do not get on, a line each."""
+    from contracts import wire
+    from contracts.compatibility import breaks
+
+    now = {event.wire_type: wire.snapshot(event) for event in wire.published()}
+    for file in sorted((root / SCHEMAS).glob("*.json")):
+        if file.stem not in now:
+            yield f"{file.stem} is gone"
+        else:
+            for broken in breaks(json.loads(file.read_text()), now[file.stem]):
+                yield f"{file.stem} {broken}"
