@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from contracts import wire
 from deploy.cli import app
 from deploy.cli import contracts as command
 from deploy.cli.quality import ROOT
@@ -67,3 +68,14 @@ def test_the_command_refuses_to_forget_an_event(checkout: Path) -> None:
 
     assert done.exit_code == 1
     assert "customers.order_placed.v1 is gone" in done.output
+
+
+def test_every_field_says_what_it_means() -> None:
+    names = wire.shapes(wire.published())
+
+    assert [
+        f"{name}.{field}"
+        for name, shape in names.items()
+        for field, rules in shape.get("properties", {}).items()
+        if not rules.get("description")
+    ] == []
