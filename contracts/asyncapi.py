@@ -75,7 +75,8 @@ def _messages(topic: Topic, events: Sequence[type[Event]]) -> list[str]:
 
 
 def _channel(topic: Topic, events: Sequence[type[Event]]) -> Schema:
-    kept = "Compacted: only the last record of each key is sure to be kept" if topic.compacted else "Kept for a time"
+    compacted = "Compacted: only the last record of each key is sure to be kept"
+    kept = compacted if topic.compacted else "Kept for as long as the brokers were told"
     return {
         "address": topic.name,
         "title": topic.name,
