@@ -51,13 +51,16 @@ def examples(root: Path) -> dict[str, dict[str, Any]]:
 
 
 def breaches(root: Path) -> Iterator[str]:
-    """Where the classes contradict the schemas committed in a checkout, or could name a person; a line each."""
+    """Where the classes contradict what is committed in a checkout, or could name a person; a line each."""
     from contracts import wire
     from contracts.compatibility import breaks
     from contracts.privacy import open_places
 
     now = {event.wire_type: wire.snapshot(event) for event in wire.published()}
+    shown = examples(root)
     for wire_type, schema in now.items():
+        if wire_type not in shown:
+            yield f"{wire_type} has no record in {GOLDEN}"
         for place in open_places(schema):
             yield f"{wire_type} {place} could hold text about a person"
     for file in sorted((root / SCHEMAS).glob("*.json")):

@@ -70,6 +70,16 @@ def test_the_command_refuses_to_forget_an_event(checkout: Path) -> None:
     assert "customers.order_placed.v1 is gone" in done.output
 
 
+def test_the_command_asks_for_a_record_of_every_event(checkout: Path) -> None:
+    for file in (checkout / command.GOLDEN).glob("customers.fact_withdrawn.v1.*"):
+        file.unlink()
+
+    done = CliRunner().invoke(app, ["contracts"])
+
+    assert done.exit_code == 1
+    assert "customers.fact_withdrawn.v1 has no record in tests/contracts/golden" in done.output
+
+
 def test_every_field_says_what_it_means() -> None:
     names = wire.shapes(wire.published())
 
