@@ -128,7 +128,7 @@ def _steps(party: Assessed, history: History, after: Standing, here: Present) ->
         day = ruling.day(row["assessed_at"])
         known, value = (history.stage(day), history.tier(day)), history.value(day)
     if known != (stage, tier):
-        fact = party.fact
+        fact = party.fact if party.cause in (Cause.FACT, Cause.LATE_FACT) else None
         yield Change(
             party.cause, kind_of(stage, known[0], party.cause), stage, known[0], tier, known[1], value,
             fact.occurred_at if fact and party.cause is Cause.FACT else party.at, fact.fact_id if fact else None,
@@ -136,7 +136,8 @@ def _steps(party: Assessed, history: History, after: Standing, here: Present) ->
     if due:
         for move in moves(history, day, ruling.day(party.at)):
             moved_on = move.day.toordinal()
-            fact = party.fact if party.fact and ruling.day(party.fact.occurred_at) == moved_on else None
+            fact = party.fact if move.cause is Cause.FACT else None
+            fact = fact if fact and ruling.day(fact.occurred_at) == moved_on else None
             yield Change(
                 move.cause, move.kind, move.from_stage, move.to_stage, move.from_tier, move.to_tier, move.value_minor,
                 fact.occurred_at if fact else start_of_day(moved_on, ruling.zone), fact.fact_id if fact else None,

@@ -13,6 +13,8 @@ from services.scoring.domain.calendar import Calendar, Share, pack, shares, tota
 from services.scoring.queries.rulings import BARRIER, Connection
 
 EMPTY = Calendar()
+NOBODY = UUID(int=0)
+"""Before every party."""
 
 
 async def guess_holders(connection: Connection, identities: Collection[UUID], parties: Collection[UUID]) -> set[UUID]:

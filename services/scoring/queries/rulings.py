@@ -14,6 +14,7 @@ from contracts.problems import Conflict
 from services.scoring.domain.money import Rates
 from services.scoring.domain.policy import DAYS_1, Policy, Ruling
 from services.scoring.domain.tiers import Cuts
+from services.scoring.domain.trajectory import Activation
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 RateRows = tuple[tuple[date, str, Decimal], ...]
@@ -43,6 +44,8 @@ class Present:
     rate_rows: RateRows
     currency_fixed: bool
     rebuilding: bool
+    applied: bool
+    """Whether every party was assessed under it."""
 
     @property
     def currency(self) -> str | None:
@@ -93,12 +96,11 @@ async def _ready(connection: Connection, row: asyncpg.Record | Mapping[str, Any]
     key = (row["installation"], row["id"], row["time_zone"], row["currency"])
     if key not in _known:
         policy = Policy.model_validate_json(row["document"])
-        cuts = Cuts(top=row["top_minor"], high=row["high_minor"], mid=row["mid_minor"]) if row["cut_points"] else None
         found = await connection.fetch(_RATES, row["currency"], row["last_rate"])
         rates = tuple((rate["day"], rate["currency"], Decimal(rate["rate"])) for rate in found)
         ruling = Ruling(
             policy=policy,
-            cuts=cuts or policy.cuts,
+            cuts=_cuts(row) or policy.cuts,
             rates=Rates(row["currency"], rates),
             zone=ZoneInfo(row["time_zone"]),
         )
@@ -106,7 +108,34 @@ async def _ready(connection: Connection, row: asyncpg.Record | Mapping[str, Any]
         if len(_known) > 16:
             _known.popitem(last=False)
     ruling, rates = _known[key]
-    return Present(row["id"], ruling, rates, row["currency_fixed"], row["rebuilding"])
+    return Present(row["id"], ruling, rates, row["currency_fixed"], row["rebuilding"], row["applied"])
+
+
+async def ruling_of(connection: Connection, ruling_id: int) -> Present:
+    """A ruling that is or was in force."""
+    row = await connection.fetchrow(f"{_OF_RULING} WHERE ruling.id = $1", ruling_id)
+    if row is None:
+        raise LookupError(f"there is no ruling {ruling_id}")
+    return await _ready(connection, row)
+
+
+async def activations(connection: Connection) -> list[Activation]:
+    """Every policy and every cut points that were in force, from when, with the rates of the present.
+
+    Cut points in another currency than the present one mean nothing any more.
+    """
+    here = (await present(connection)).ruling
+    found: list[Activation] = []
+    for row in await connection.fetch(_ACTIVATED, here.rates.currency):
+        policy = Policy.model_validate_json(row["document"])
+        cuts = _cuts(row) or policy.cuts
+        if not found or (found[-1].ruling.policy, found[-1].ruling.cuts) != (policy, cuts):
+            found.append(Activation(row["active_from"], Ruling(policy, cuts, here.rates, here.zone)))
+    return found
+
+
+def _cuts(row: asyncpg.Record | Mapping[str, Any]) -> Cuts | None:
+    return Cuts(top=row["top_minor"], high=row["high_minor"], mid=row["mid_minor"]) if row["cut_points"] else None
 
 
 async def take_currency(connection: Connection, here: Present, currency: str) -> Present:
@@ -185,14 +214,26 @@ async def new_ruling(connection: Connection, reason: str, at: datetime, **change
     return made
 
 
-_PRESENT = """
-SELECT ruling.id, ruling.cut_points, ruling.last_rate, ruling.currency, policy.document::text AS document,
+_OF_RULING = """
+SELECT ruling.id, ruling.cut_points, ruling.last_rate, ruling.currency, ruling.applied_at IS NOT NULL AS applied,
+       policy.document::text AS document,
        cut_points.top_minor, cut_points.high_minor, cut_points.mid_minor,
        installation.id AS installation, installation.time_zone, installation.currency_fixed, installation.rebuilding
 FROM installation
-CROSS JOIN (SELECT * FROM ruling ORDER BY id DESC LIMIT 1) AS ruling
+CROSS JOIN ruling
 JOIN policy ON policy.hash = ruling.policy
 LEFT JOIN cut_points ON cut_points.id = ruling.cut_points
+"""
+
+_PRESENT = f"{_OF_RULING} ORDER BY ruling.id DESC LIMIT 1"
+
+_ACTIVATED = """
+SELECT ruling.active_from, policy.document::text AS document, cut_points.id AS cut_points,
+       cut_points.top_minor, cut_points.high_minor, cut_points.mid_minor
+FROM ruling
+JOIN policy ON policy.hash = ruling.policy
+LEFT JOIN cut_points ON cut_points.id = ruling.cut_points AND cut_points.currency IS NOT DISTINCT FROM $1
+ORDER BY ruling.id
 """
 
 _RATES = "SELECT day, currency, rate FROM rate WHERE reporting = $1 AND id <= $2 ORDER BY id"

@@ -1,0 +1,89 @@
+"""The parts of the scoring service."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Never
+
+from fastapi import FastAPI
+from pydantic import Field
+
+from chassis import consumer, sequencer
+from chassis.app import create_app
+from chassis.bus import connect_bus, restore_gate
+from chassis.clock import now
+from chassis.db import Database, connect, declare_topics, driver
+from chassis.publisher import run as publish
+from chassis.settings import ServiceSettings
+from contracts.topics import PARTIES, PURCHASES, topics_of
+from services.scoring.handlers.batches import apply
+from services.scoring.handlers.sweeping import sweep
+from services.scoring.queries.rulings import open_installation
+from services.scoring.routes import router
+
+TOPICS = (PARTIES.name, PURCHASES.name)
+"""What it learns from."""
+
+
+class Settings(ServiceSettings, env_prefix="SCORING_"):
+    """The scoring service: its database, and whose events it reads."""
+
+    source_urls: Mapping[str, str] = Field(default_factory=dict)
+    """Database of each service whose log is read, as JSON, with a role that may only read it."""
+    currency: str | None = Field(None, pattern=r"^[A-Z]{3}$", validation_alias="SHUKE_CURRENCY")
+    """Reporting currency; where it is not set, that of the first import, and before one of the first money."""
+
+
+def app() -> FastAPI:
+    """The API."""
+    return create_app("scoring", router=router, settings=Settings(), lifespan=opened)
+
+
+@asynccontextmanager
+async def opened(app: FastAPI) -> AsyncIterator[None]:
+    """Start only with the time zone that the calendars are kept in, and the reporting currency that was set."""
+    await _open(app.state.database, app.state.settings)
+    yield
+
+
+async def worker() -> Never:
+    """Turn events into standings; any number of these processes share the partitions."""
+    settings = Settings()
+    database = connect(settings.database_url, pool_size=8, settings=consumer.SESSION_SETTINGS)
+    transport = connect_bus(settings.bus_url, database, settings.source_urls)
+    try:
+        await _open(database, settings)
+        async with asyncio.TaskGroup() as tasks:
+            # In this process, so that what a batch announces leaves at once.
+            tasks.create_task(sequencer.run(database, gate=restore_gate(settings.bus_url, "scoring")))
+            tasks.create_task(consumer.run("scoring", database, transport, TOPICS, apply, settings.source_urls))
+    finally:
+        await database.close()
+    raise AssertionError("unreachable")
+
+
+async def sweeper() -> Never:
+    """Move standings as time passes, and carry a new ruling to everybody; any number of these processes may run."""
+    settings = Settings()
+    database = connect(settings.database_url, pool_size=2, settings=consumer.SESSION_SETTINGS)
+    try:
+        await _open(database, settings)
+        await sweep(database, settings.source_urls, TOPICS)
+    finally:
+        await database.close()
+
+
+async def publisher() -> Never:
+    """Hand the log to Kafka, one process at a time."""
+    settings = Settings()
+    database = connect(settings.database_url, pool_size=2)
+    try:
+        await publish(database, "scoring", settings.bus_url.removeprefix("kafka://"))
+    finally:
+        await database.close()
+
+
+async def _open(database: Database, settings: Settings) -> None:
+    await declare_topics(database, topics_of("scoring"))
+    async with database.transaction() as session:
+        await open_installation(await driver(session), settings.time_zone, settings.currency, now())

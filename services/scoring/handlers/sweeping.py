@@ -1,0 +1,176 @@
+"""The clock in: standings move as time passes, and a new ruling reaches everybody.
+
+Whom it concerns is guessed without a lock and decided again under it, as the worker may have been faster.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Never
+from uuid import UUID
+
+import asyncpg
+import structlog
+from prometheus_client import Gauge
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.clock import now
+from chassis.db import Database, driver
+from chassis.problems import database_is_away
+from contracts.scoring import Cause
+from services.scoring.handlers.standings import Assessed, record
+from services.scoring.queries.parties import (
+    NOBODY,
+    calendars,
+    members_now,
+    opened,
+    party_calendar,
+    pass_barrier,
+    standings_to_change,
+)
+from services.scoring.queries.rulings import present
+from services.scoring.queries.sweeping import applied, due, refreshed, refreshed_at, under_older_ruling, unrefreshed
+from services.scoring.queries.watermark import Head, Source, move_watermark, watermark, what_holds
+
+log = structlog.get_logger()
+
+BATCH = 500
+REST_S = 1.0
+"""Seconds between two looks at the clock."""
+REFRESH_AFTER = timedelta(days=6)
+"""Values move daily; lists sort by the stored ones, which are never older than this and one pass over all."""
+
+WATERMARK_AGE = Gauge("shuke_watermark_age_seconds", "How long ago every event was read; time passes no further.")
+
+
+async def sweep(database: Database, source_urls: Mapping[str, str], topics: Sequence[str]) -> Never:
+    """Follow the clock up to the watermark until cancelled."""
+    sources = [Followed(Source(name, url)) for name, url in source_urls.items()]
+    try:
+        while True:
+            try:
+                for source in sources:
+                    await source.follow(database, topics)
+                await sweep_once(database)
+            except Exception as error:
+                if not database_is_away(error):
+                    raise
+                log.warning("sweeper interrupted", error=str(error), error_class=type(error).__name__)
+            await asyncio.sleep(REST_S)
+    finally:
+        for source in sources:
+            source.source.close()
+
+
+class Followed:
+    """A source and the head that has to be read before time may pass up to it.
+
+    The same head until it is reached: under load the newest one never would be.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self._head: Head | None = None
+        self._held_by: str | None = None
+
+    async def follow(self, database: Database, topics: Sequence[str]) -> None:
+        """Move the watermark of the source if all was read; otherwise tell what holds it."""
+        held_by: str | None = None
+        try:
+            self._head = self._head or await self.source.head(topics)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            self.source.close()
+            held_by = f"{self.source.name} does not answer ({type(error).__name__})"
+        async with database.transaction() as session:
+            connection = await driver(session)
+            if self._head:
+                held_by = await what_holds(connection, "scoring", self._head)
+            elif held_by is None:
+                held_by = f"{self.source.name} has no streams yet"
+            reached = self._head.until if self._head and held_by is None else None
+            await move_watermark(connection, self.source.name, reached, now(), held_by)
+            until = await watermark(connection)
+        if reached:
+            self._head = None
+        WATERMARK_AGE.set((now() - until).total_seconds() if until else float("nan"))
+        if held_by != self._held_by and held_by and not held_by.endswith("unread events"):
+            log.error("watermark held", source=self.source.name, held_by=held_by)
+        self._held_by = held_by
+
+
+async def sweep_once(database: Database) -> None:
+    """Whoever is due, then whoever stands under an older ruling, then values that were not looked at for days."""
+    async with database.transaction() as session:
+        until = await watermark(await driver(session))
+    while until and await _step_due(database, until):
+        pass
+    after: UUID | None = NOBODY
+    while after and (after := await _step_ruling(database, after, until)):
+        pass
+    if until:
+        await _refresh(database, until)
+
+
+async def _step_due(database: Database, until: datetime) -> bool:
+    async with database.transaction() as session:
+        connection = await driver(session)
+        await pass_barrier(connection)
+        parties = await due(connection, until, BATCH)
+        if parties:
+            await assess_again(session, parties, until)
+    return len(parties) == BATCH
+
+
+async def _step_ruling(database: Database, after: UUID, until: datetime | None) -> UUID | None:
+    """Assess the next parties under the ruling in force; return the last of them, None behind the last of all."""
+    async with database.transaction() as session:
+        connection = await driver(session)
+        await pass_barrier(connection)
+        here = await present(connection)
+        if here.applied:
+            return None
+        parties = await under_older_ruling(connection, here.ruling_id, after, BATCH)
+        if not parties:
+            await applied(connection, here.ruling_id, now())
+            return None
+        await assess_again(session, parties, until)
+    return parties[-1]
+
+
+async def _refresh(database: Database, until: datetime) -> None:
+    async with database.transaction() as session:
+        last = await refreshed_at(await driver(session))
+    if last is not None and last > until - REFRESH_AFTER:
+        return
+    after: UUID | None = NOBODY
+    while after:
+        async with database.transaction() as session:
+            connection = await driver(session)
+            await pass_barrier(connection)
+            parties = await unrefreshed(connection, until - REFRESH_AFTER, after, BATCH)
+            if parties:
+                await assess_again(session, parties, until)
+            else:
+                await refreshed(connection, until)
+            after = parties[-1] if parties else None
+
+
+async def assess_again(session: AsyncSession, parties: Sequence[UUID], until: datetime | None) -> None:
+    """Assess parties at the watermark, or where they were assessed last if that is later, as their locked rows say.
+
+    Every change on the way is told with its own instant.
+    """
+    connection = await driver(session)
+    rows = await standings_to_change(connection, parties)
+    here = await present(connection)
+    belong = (await members_now(connection, (), rows)).of(rows)
+    stored = opened(await calendars(connection, {identity for held in rows for identity, _ in belong[held]}))
+    assessed = []
+    for party_id, row in rows.items():
+        if row["assessed_at"] is None:
+            continue
+        cause = Cause.CLOCK if row["ruling"] == here.ruling_id else Cause.POLICY
+        at = max(row["assessed_at"], until) if until else row["assessed_at"]
+        assessed.append(Assessed(row, *party_calendar(belong[party_id], stored), at, cause))
+    if assessed:
+        await record(session, connection, here, assessed)

@@ -1,0 +1,46 @@
+"""Whom the clock or a new ruling concerns, and how far the passes over all parties are."""
+
+from datetime import datetime
+from uuid import UUID
+
+from services.scoring.queries.rulings import Connection
+
+
+async def due(connection: Connection, until: datetime, limit: int) -> list[UUID]:
+    """Parties that time changes by an instant, the longest due first."""
+    return [row["party_id"] for row in await connection.fetch(_DUE, until, limit)]
+
+
+async def under_older_ruling(connection: Connection, ruling_id: int, after: UUID, limit: int) -> list[UUID]:
+    """Parties behind one, in id order, that were assessed under an older ruling."""
+    return [row["party_id"] for row in await connection.fetch(_UNDER_OLDER, ruling_id, after, limit)]
+
+
+async def applied(connection: Connection, ruling_id: int, at: datetime) -> None:
+    """Every party was assessed under a ruling, and by that under those before it."""
+    await connection.execute("UPDATE ruling SET applied_at = $2 WHERE id <= $1 AND applied_at IS NULL", ruling_id, at)
+
+
+async def unrefreshed(connection: Connection, since: datetime, after: UUID, limit: int) -> list[UUID]:
+    """Parties behind one, in id order, that stand somewhere and were not assessed since an instant."""
+    return [row["party_id"] for row in await connection.fetch(_UNREFRESHED, since, after, limit)]
+
+
+async def refreshed_at(connection: Connection) -> datetime | None:
+    """When the last pass over all stored values began."""
+    at: datetime | None = await connection.fetchval("SELECT refreshed_at FROM installation")
+    return at
+
+
+async def refreshed(connection: Connection, at: datetime) -> None:
+    """A pass over all stored values, begun at an instant, has come to its end."""
+    await connection.execute("UPDATE installation SET refreshed_at = $1", at)
+
+
+_DUE = "SELECT party_id FROM party WHERE next_change_at <= $1 ORDER BY next_change_at, party_id LIMIT $2"
+
+_UNDER_OLDER = "SELECT party_id FROM party WHERE ruling < $1 AND party_id > $2 ORDER BY party_id LIMIT $3"
+
+_UNREFRESHED = """
+SELECT party_id FROM party WHERE stage IS NOT NULL AND assessed_at < $1 AND party_id > $2 ORDER BY party_id LIMIT $3
+"""
