@@ -7,7 +7,7 @@ from itertools import count
 from uuid import UUID
 
 from chassis.consumer import Delivery
-from chassis.db import Database
+from chassis.db import Database, driver
 from chassis.ids import uuid7
 from contracts.customers import (
     Assignment,
@@ -94,6 +94,15 @@ class Feeding:
         await self.tell(
             IdentitiesAssigned(subject=subject, occurred_at=self.at, assignments=assignments, resolutions=redirects)
         )
+
+    async def reached(self, at: datetime) -> None:
+        """Every event up to then was read."""
+        async with self.database.transaction() as session:
+            await (await driver(session)).execute(
+                "INSERT INTO watermark (source, reached, checked_at) VALUES ('customers', $1, $1)"
+                " ON CONFLICT (source) DO UPDATE SET reached = $1, checked_at = $1",
+                at,
+            )
 
     def _delivered(self, event: Event) -> Delivery:
         return Delivery(event, uuid7(), "customers.test", 0, 1, next(self.numbers), self.at)

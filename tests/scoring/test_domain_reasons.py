@@ -9,7 +9,7 @@ import pytest
 
 from contracts.scoring import Cause, MoveKind, Stage, Tier
 from services.scoring.domain.calendar import Calendar, fold
-from services.scoring.domain.digest import digest, line
+from services.scoring.domain.digest import Digest, line
 from services.scoring.domain.facts import Fact, Kind
 from services.scoring.domain.money import Rates
 from services.scoring.domain.plain import counting, held, plain_entries
@@ -138,7 +138,11 @@ def test_the_digest_line_holds_codes_integers_and_days_alone() -> None:
     assert json.loads(told) == [
         *("customer", "low", 1, 10, 59, 1_500, 1_500, "EUR", "2026-01-01", "2026-04-12", DAYS_1.content_hash)
     ]
-    assert digest([told, told]) != digest([told]) == digest(iter([told]))
+    once, twice = Digest(), Digest()
+    for digest in (once, twice, twice):
+        digest.take(told)
+    assert (once.parties, twice.parties) == (1, 2)
+    assert once.hex != twice.hex
 
 
 def test_facts_go_to_the_holder_of_their_day() -> None:

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import httpx
 import pytest
@@ -79,3 +79,118 @@ async def test_a_listed_standing_has_every_field(api: httpx.AsyncClient, three: 
         "policy": "days-1",
         "model": None,
     }
+
+
+async def test_the_summary_counts_what_is_stored(api: httpx.AsyncClient, three: list[str]) -> None:
+    summary = (await api.get("/v1/standings/summary")).json()
+
+    assert summary == {
+        "as_of": None,
+        "currency": "EUR",
+        "count": 3,
+        "value_minor": 205_000,
+        "data": [
+            {"stage": "customer", "tier": "top", "count": 1, "value_minor": 200_000},
+            {"stage": "dormant_customer", "tier": "low", "count": 1, "value_minor": 5_000},
+            {"stage": "stranger", "tier": "unproven", "count": 1, "value_minor": 0},
+        ],
+    }
+
+
+async def test_the_summary_of_a_day_knows_nothing_that_came_later(api: httpx.AsyncClient, three: list[str]) -> None:
+    summary = (await api.get("/v1/standings/summary", params={"as_of": "2026-02-01"})).json()
+
+    assert summary["data"] == [{"stage": "customer", "tier": "low", "count": 1, "value_minor": 5_000}]
+    assert (summary["as_of"], summary["count"]) == ("2026-02-01", 1)
+
+
+async def test_a_party_is_read_with_its_reason_and_facts(api: httpx.AsyncClient, feed: Feeding) -> None:
+    party = feed.identity()
+    bought = await feed.bought(party, datetime(2026, 5, 1, tzinfo=UTC), 40_000)
+    back = await feed.returned(party, datetime(2026, 5, 3, tzinfo=UTC), 5_000)
+    gone = await feed.bought(party, datetime(2026, 5, 4, tzinfo=UTC), 900_000)
+    await feed.withdrawn(party, gone)
+
+    told = (await api.get(f"/v1/standings/party_{party.hex}")).json()
+
+    assert (told["stage"], told["tier"], told["value_minor"]) == ("customer", "high", 35_000)
+    assert [fact["fact_id"] for fact in told["facts"]] == [str(back), str(bought)]
+    assert told["facts"][0] == {
+        "fact_id": str(back),
+        "kind": "return",
+        "day": "2026-05-03",
+        "amount_minor": 5_000,
+        "currency": "EUR",
+    }
+    assert told["facts_total"] == 2
+    reasons = told["reasons"]
+    assert reasons["rule"] == "silent_days_within_dormant_after_days"
+    assert (reasons["last_purchase_day"], reasons["silent_days"]) == ("2026-05-01", 31)
+    assert reasons["value_days"] == ["2026-05-01", "2026-05-03"]
+    assert reasons["coming"] == {"day": "2026-07-31", "stage": "dormant_customer", "tier": "high"}
+    assert reasons["otherwise"][0]["without"] == ["2026-05-01"]
+    assert reasons["otherwise"][1]["added_minor"] == 65_000
+    assert reasons["sentence"].startswith("Last bought on 2026-05-01, 31 days ago")
+
+
+async def test_a_party_as_of_a_day_does_not_know_what_came_later(api: httpx.AsyncClient, feed: Feeding) -> None:
+    party = feed.identity()
+    await feed.bought(party, datetime(2026, 1, 1, tzinfo=UTC), 1_000)
+    await feed.bought(party, datetime(2026, 3, 1, tzinfo=UTC), 500_000)
+
+    then = (await api.get(f"/v1/standings/party_{party.hex}", params={"as_of": "2026-02-28"})).json()
+    now = (await api.get(f"/v1/standings/party_{party.hex}", params={"as_of": "2026-03-01"})).json()
+
+    assert (then["tier"], then["x"], then["T_days"], then["facts_total"]) == ("low", 0, 58, 1)
+    assert then["next_change_at"] == "2026-04-02T00:00:00Z"
+    assert then["assessed_at"] == "2026-02-28T23:59:59.999999Z"
+    assert (now["tier"], now["x"], now["tx_days"], now["facts_total"]) == ("top", 1, 59, 2)
+    before = await api.get(f"/v1/standings/party_{party.hex}", params={"as_of": "2025-12-31"})
+    assert (before.status_code, before.json()["code"]) == (404, "no_standing")
+
+
+async def test_what_lies_unread_is_not_taken_for_silence(api: httpx.AsyncClient, feed: Feeding) -> None:
+    party = feed.identity()
+    await feed.bought(party, JUNE - timedelta(days=80), 1_000)
+
+    async def stage() -> str:
+        return (await api.get(f"/v1/standings/party_{party.hex}")).json()["stage"]
+
+    assert await stage() == "customer"
+    await feed.reached(JUNE + timedelta(days=10))
+    assert await stage() == "customer"
+    await feed.reached(JUNE + timedelta(days=11))
+    assert await stage() == "dormant_customer"
+
+
+async def test_an_old_id_leads_to_the_party_it_was_merged_into(api: httpx.AsyncClient, feed: Feeding) -> None:
+    kept, old = sorted((feed.identity(), feed.identity()))
+    await feed.bought(kept, JUNE - timedelta(days=9), 1_000)
+    await feed.bought(old, JUNE - timedelta(days=5), 2_000)
+    await feed.assigned({old: [(kept, None)]}, resolutions={old: kept})
+
+    told = (await api.get(f"/v1/standings/party_{old.hex}")).json()
+
+    assert (told["party_id"], told["x"], told["spend_minor"]) == (f"party_{kept.hex}", 1, 3_000)
+    assert [fact["amount_minor"] for fact in told["facts"]] == [2_000, 1_000]
+
+
+async def test_a_number_that_changed_hands_gives_each_holder_his_days(api: httpx.AsyncClient, feed: Feeding) -> None:
+    number, heir = feed.identity(), feed.identity()
+    await feed.bought(number, datetime(2026, 3, 1, tzinfo=UTC), 1_000)
+    await feed.bought(number, datetime(2026, 4, 1, tzinfo=UTC), 2_000)
+    await feed.assigned({number: [(number, None), (heir, date(2026, 4, 1))]})
+
+    amounts = {
+        party: [fact["amount_minor"] for fact in (await api.get(f"/v1/standings/party_{party.hex}")).json()["facts"]]
+        for party in (number, heir)
+    }
+
+    assert amounts == {number: [1_000], heir: [2_000]}
+
+
+async def test_who_was_never_heard_of_stands_nowhere(api: httpx.AsyncClient) -> None:
+    answer = await api.get(f"/v1/standings/party_{'0' * 32}")
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "no_standing")
+    assert (await api.get("/v1/standings/party_1")).status_code == 422

@@ -22,3 +22,8 @@ def start_of_day(day: int, zone: ZoneInfo) -> datetime:
         middle = before + timedelta(seconds=(after - before) // timedelta(seconds=2))
         before, after = (middle, after) if local_day(middle, zone) < day else (before, middle)
     return after
+
+
+def end_of_day(day: int, zone: ZoneInfo) -> datetime:
+    """The last instant of a local day, in UTC."""
+    return start_of_day(day + 1, zone) - timedelta(microseconds=1)

@@ -1,7 +1,6 @@
 """The digest: one hash over how every party stands, equal wherever the same facts were told."""
 
 import hashlib
-from collections.abc import Iterable
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -34,9 +33,19 @@ def line(standing: Standing, *, as_of: int, currency: str | None, policy: Policy
     return msgspec.json.encode(fields) + b"\n"
 
 
-def digest(lines: Iterable[bytes]) -> str:
-    """SHA-256 in hex over the lines of all parties that stand, in the order of their smallest identity id."""
-    whole = hashlib.sha256()
-    for each in lines:
-        whole.update(each)
-    return whole.hexdigest()
+class Digest:
+    """SHA-256 over the lines of all parties that stand, taken in the order of their smallest identity id."""
+
+    def __init__(self) -> None:
+        self._whole = hashlib.sha256()
+        self.parties = 0
+
+    def take(self, line: bytes) -> None:
+        """The next party."""
+        self._whole.update(line)
+        self.parties += 1
+
+    @property
+    def hex(self) -> str:
+        """The digest of what was taken."""
+        return self._whole.hexdigest()

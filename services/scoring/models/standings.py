@@ -6,6 +6,7 @@ from typing import Any, Self
 from uuid import UUID
 
 from contracts.scoring import Cause, MoveKind, Stage, Tier
+from services.scoring.domain.facts import Fact
 from services.scoring.domain.policy import Ruling
 from services.scoring.domain.standing import Standing as Decided
 from services.scoring.models.fields import PartyId, Shown
@@ -132,6 +133,17 @@ class FactTold(Shown):
     amount_minor: int
     currency: str | None
 
+    @classmethod
+    def shown(cls, fact: Fact, ruling: Ruling) -> Self:
+        """A fact on its local day."""
+        return cls(
+            fact_id=fact.fact_id,
+            kind=fact.kind.name.lower(),
+            day=date.fromordinal(ruling.day(fact.occurred_at)),
+            amount_minor=fact.amount_minor,
+            currency=fact.currency or None,
+        )
+
 
 class ReasonedStanding(Standing):
     """A standing with its reason and the facts behind it."""
@@ -190,10 +202,22 @@ class Digest(Shown):
     """SHA-256 in hex."""
 
 
+class Disagreement(Shown):
+    """Something stored that the facts do not give."""
+
+    party_id: PartyId
+    identity_id: UUID | None
+    """Where it is about one identity."""
+    field: str
+    stored: str | None
+    computed: str | None
+
+
 class Verdict(Shown):
     """Whether what is stored of a party is what its facts give."""
 
     party_id: PartyId
     facts: int
+    """Those that count."""
     disagreements: int
-    found: list[dict[str, str | None]]
+    found: list[Disagreement]

@@ -1,11 +1,14 @@
 """Facts and withdrawals: the memory, append-only."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import asyncpg
 
+from services.scoring.domain.calendar import Share
+from services.scoring.domain.days import start_of_day
 from services.scoring.domain.facts import Fact, Kind
 from services.scoring.queries.rulings import Connection
 
@@ -52,6 +55,20 @@ async def facts_of(connection: Connection, identities: Collection[UUID]) -> tupl
     return facts, {(row["fact_id"], row["identity_id"]) for row in gone}
 
 
+async def latest_facts(
+    connection: Connection, members: Sequence[tuple[UUID, Share]], zone: ZoneInfo, *, until: date | None
+) -> tuple[list[Fact], int]:
+    """The latest facts that count for a party up to a whole local day, at most `LATEST`, and how many there are."""
+    begins = [share.start and start_of_day(share.start.toordinal(), zone) for _, share in members]
+    ends = [share.until and start_of_day(share.until.toordinal(), zone) for _, share in members]
+    end = start_of_day(until.toordinal() + 1, zone) if until else None
+    rows = await connection.fetch(_LATEST, [identity for identity, _ in members], begins, ends, end, LATEST)
+    return [fact_of(row) for row in rows], rows[0]["total"] if rows else 0
+
+
+LATEST = 100
+
+
 def fact_of(row: asyncpg.Record) -> Fact:
     """The fact in a row."""
     return Fact(
@@ -75,4 +92,18 @@ _FACTS_OF = f"{_SELECT} WHERE identity_id = ANY($1)"
 
 _WITHDRAWN_OF = """
 SELECT fact_id, withdrawal.identity_id FROM fact JOIN withdrawal USING (fact_id) WHERE fact.identity_id = ANY($1)
+"""
+
+_LATEST = """
+SELECT fact_id, identity_id, kind, occurred_at, recorded_at, amount_minor, currency, replaces,
+       count(*) OVER () AS total
+FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS held(identity_id, begin, until)
+JOIN fact USING (identity_id)
+WHERE (begin IS NULL OR occurred_at >= begin) AND (until IS NULL OR occurred_at < until)
+  AND ($4::timestamptz IS NULL OR occurred_at < $4)
+  AND NOT EXISTS (
+      SELECT FROM withdrawal
+      WHERE withdrawal.fact_id = fact.fact_id AND withdrawal.identity_id = fact.identity_id
+  )
+ORDER BY occurred_at DESC, fact_id DESC LIMIT $5
 """

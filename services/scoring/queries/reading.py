@@ -1,17 +1,19 @@
 """Reads over many parties, page by page in flat memory, each with its whole calendar."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
 
 from chassis.db import Database, driver
-from services.scoring.domain.calendar import Calendar
-from services.scoring.queries.parties import calendars, members_now, opened, party_calendar
-from services.scoring.queries.rulings import Connection
+from services.scoring.domain.calendar import Calendar, Share
+from services.scoring.domain.moment import Moment
+from services.scoring.queries.parties import NOBODY, calendars, members_now, opened, party_calendar
+from services.scoring.queries.rulings import Connection, present
+from services.scoring.queries.watermark import watermark
 
 PAGE = 500
 """Parties; assessing so many keeps the event loop for some 15 ms."""
@@ -22,6 +24,8 @@ class Read(NamedTuple):
 
     row: asyncpg.Record
     calendar: Calendar
+    members: Sequence[tuple[UUID, Share]]
+    """Its identities, each with the days that are its own."""
 
 
 @asynccontextmanager
@@ -34,7 +38,7 @@ async def snapshot(database: Database) -> AsyncIterator[Connection]:
 
 async def by_party(connection: Connection, after: UUID | None = None) -> AsyncIterator[list[Read]]:
     """Parties that may have a standing, in id order, behind an id."""
-    async for page in _pages(connection, _BY_PARTY, after or _NIL):
+    async for page in _pages(connection, _BY_PARTY, after or NOBODY):
         yield page
 
 
@@ -46,16 +50,14 @@ async def by_identity(connection: Connection) -> AsyncIterator[list[Read]]:
 
 async def one(connection: Connection, party_id: UUID) -> Read | None:
     """The party that an id leads to."""
-    row = await connection.fetchrow(
-        f"{_COLUMNS} WHERE party_id = (SELECT resolves_to FROM party WHERE party_id = $1)", party_id
-    )
+    row = await connection.fetchrow(_ONE, party_id)
     return (await _with_calendars(connection, [row]))[0] if row else None
 
 
-async def watermark(connection: Connection) -> datetime | None:
-    """Until when every event of every source was read; None before that was ever so."""
-    reached: datetime | None = await connection.fetchval("SELECT min(reached) FROM watermark")
-    return reached
+async def moment(connection: Connection, as_of: date | None, now: datetime) -> Moment:
+    """The end of a local day, or as late as everything was read."""
+    reached = await watermark(connection)
+    return Moment((await present(connection)).ruling, as_of, min(now, reached) if reached else None)
 
 
 async def _pages(connection: Connection, query: str, *arguments: object) -> AsyncIterator[list[Read]]:
@@ -69,16 +71,16 @@ async def _with_calendars(connection: Connection, rows: list[asyncpg.Record]) ->
     members = (await members_now(connection, (), ids)).of(ids)
     stored = await calendars(connection, {identity for held in ids for identity, _ in members[held]})
     known = opened(stored)
-    return [Read(row, party_calendar(members[row["party_id"]], known)[0]) for row in rows]
+    return [Read(row, party_calendar(held, known)[0], held) for row in rows for held in (members[row["party_id"]],)]
 
-
-_NIL = UUID(int=0)
 
 _COLUMNS = """
 SELECT party.party_id, resolves_to, revision, first_identity, stage, tier, since, value_minor, spend_minor,
        purchase_days, first_day, last_day, next_change_at, assessed_at, ruling
 FROM party
 """
+
+_ONE = f"{_COLUMNS} WHERE party_id = (SELECT resolves_to FROM party WHERE party_id = $1)"
 
 _BY_PARTY = f"""
 {_COLUMNS}

@@ -68,12 +68,13 @@ def keyset(row: asyncpg.Record, order: Order) -> list[object]:
     return [row["party_id"]] if order is Order.PARTY else [_KEYS[order](row), row["party_id"]]
 
 
-async def summary(connection: Connection) -> list[asyncpg.Record]:
+async def summary(connection: Connection) -> dict[tuple[Stage, Tier], tuple[int, int]]:
     """How many parties stand where, and what they are worth, as stored."""
-    return await connection.fetch(
+    rows = await connection.fetch(
         "SELECT stage, tier, count(*) AS count, sum(value_minor)::bigint AS value_minor FROM party"
         " WHERE stage IS NOT NULL GROUP BY stage, tier"
     )
+    return {(Stage(row["stage"]), Tier(row["tier"])): (row["count"], row["value_minor"]) for row in rows}
 
 
 async def lived_moves(

@@ -8,16 +8,22 @@ from uuid import UUID
 import asyncpg
 from fastapi import APIRouter, Query
 
-from chassis.db import driver
-from chassis.http import Cursor, Limit, Page, Session, TransactionalRoute, decode_cursor, page
+from chassis.clock import now
+from chassis.http import Cursor, Limit, Page, decode_cursor, page
 from contracts.scoring import Stage, Tier
 from services.scoring.domain.policy import Ruling
+from services.scoring.domain.reasons import reason
 from services.scoring.domain.standing import Standing as Decided
-from services.scoring.models.standings import Order, Standing
-from services.scoring.queries.rulings import present
-from services.scoring.queries.standings import Filter, keyset, standings
+from services.scoring.domain.standing import assess
+from services.scoring.models.fields import Day, PartyId
+from services.scoring.models.standings import Cell, FactTold, Order, ReasonedStanding, Standing, Summary
+from services.scoring.queries.facts import latest_facts
+from services.scoring.queries.reading import by_party, moment, one
+from services.scoring.queries.rulings import Connection, present
+from services.scoring.queries.standings import Filter, NoStanding, keyset, standings, summary
+from services.scoring.routes.snapshots import Snapshot
 
-router = APIRouter(prefix="/v1/standings", tags=["standings"], route_class=TransactionalRoute)
+router = APIRouter(prefix="/v1/standings", tags=["standings"])
 
 Minor = Annotated[int | None, Query(ge=-(2**63), lt=2**63)]
 PLACES: Mapping[Order, type[tuple[Any, ...]]] = {
@@ -30,7 +36,7 @@ PLACES: Mapping[Order, type[tuple[Any, ...]]] = {
 
 @router.get("")
 async def list_standings(
-    session: Session,
+    snapshot: Snapshot,
     stage: Stage | None = None,
     tier: Tier | None = None,
     min_value: Minor = None,
@@ -40,15 +46,75 @@ async def list_standings(
     cursor: Cursor = None,
 ) -> Page[Standing]:
     """Standings as they are stored, each as of its `assessed_at`; values are minor units of the reporting currency."""
-    connection = await driver(session)
-    ruling = (await present(connection)).ruling
+    ruling = (await present(snapshot)).ruling
     after = decode_cursor(cursor, PLACES[sort]) if cursor else None
     wanted = Filter(stage, tier, min_value, max_value)
-    rows = await standings(connection, wanted, sort, after=after, limit=limit + 1)
-    found = page(rows, limit=limit, key=lambda row: keyset(row, sort))
-    return Page(
-        data=[_stored(row, ruling) for row in found.data], has_more=found.has_more, next_cursor=found.next_cursor
+    found = page(
+        await standings(snapshot, wanted, sort, after=after, limit=limit + 1),
+        limit=limit,
+        key=lambda row: keyset(row, sort),
     )
+    shown = [_stored(row, ruling) for row in found.data]
+    return Page(data=shown, has_more=found.has_more, next_cursor=found.next_cursor)
+
+
+@router.get("/summary")
+async def summarize_standings(snapshot: Snapshot, as_of: Day | None = None) -> Summary:
+    """How many parties stand where and what they are worth: as stored, or after that whole local day, as known now."""
+    currency = (await present(snapshot)).currency
+    cells = await summary(snapshot) if as_of is None else await _cells(snapshot, as_of)
+    shown = [
+        Cell(stage=stage, tier=tier, count=count, value_minor=value)
+        for (stage, tier), (count, value) in sorted(cells.items())
+    ]
+    return Summary(
+        as_of=as_of,
+        currency=currency,
+        count=sum(cell.count for cell in shown),
+        value_minor=sum(cell.value_minor for cell in shown),
+        data=shown,
+    )
+
+
+@router.get("/{party_id}")
+async def read_standing(party_id: PartyId, snapshot: Snapshot, as_of: Day | None = None) -> ReasonedStanding:
+    """How a party stands now, or stood after that whole local day as known now, and why.
+
+    Ids of parties merged since lead to the party that they are now.
+    """
+    then = await moment(snapshot, as_of, now())
+    read = await one(snapshot, party_id)
+    seen = read and then.seen(read.calendar, read.row["assessed_at"])
+    if not read or not seen:
+        raise NoStanding
+    calendar, at = seen
+    decided = assess(calendar, at, then.ruling)
+    if decided.stage is None:
+        raise NoStanding("now" if as_of is None else f"as of {as_of}")
+    facts, total = await latest_facts(snapshot, read.members, then.ruling.zone, until=as_of)
+    return ReasonedStanding.shown(
+        read.row["party_id"],
+        read.row["revision"],
+        decided,
+        at,
+        then.ruling,
+        reasons=reason(calendar, at, then.ruling),
+        facts=[FactTold.shown(fact, then.ruling) for fact in facts],
+        facts_total=total,
+    )
+
+
+async def _cells(connection: Connection, as_of: Day) -> dict[tuple[Stage, Tier], tuple[int, int]]:
+    then = await moment(connection, as_of, now())
+    cells: dict[tuple[Stage, Tier], tuple[int, int]] = {}
+    async for reads in by_party(connection):
+        for read in reads:
+            seen = then.seen(read.calendar, read.row["assessed_at"])
+            decided = seen and assess(*seen, then.ruling)
+            if decided and decided.stage and decided.tier:
+                count, value = cells.get((decided.stage, decided.tier), (0, 0))
+                cells[decided.stage, decided.tier] = count + 1, value + decided.value_minor
+    return cells
 
 
 def _stored(row: asyncpg.Record, ruling: Ruling) -> Standing:

@@ -1,0 +1,29 @@
+"""The moment that a read is about, and what may be known at it."""
+
+from datetime import date, datetime, timedelta
+
+import msgspec
+
+from services.scoring.domain.calendar import Calendar
+from services.scoring.domain.days import end_of_day
+from services.scoring.domain.policy import Ruling
+
+ONE_DAY = timedelta(days=1)
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """The end of a local day, or as late as everything was read: what lies unread must not be taken for silence."""
+
+    ruling: Ruling
+    as_of: date | None
+    """The day; None is now."""
+    reached: datetime | None
+    """Until when every event was read; None where that is not known."""
+
+    def seen(self, calendar: Calendar, assessed_at: datetime | None) -> tuple[Calendar, datetime] | None:
+        """What counts of a party's calendar, and when; None for a party that was never assessed."""
+        if assessed_at is None:
+            return None
+        if self.as_of is not None:
+            return calendar.between(None, self.as_of + ONE_DAY), end_of_day(self.as_of.toordinal(), self.ruling.zone)
+        return calendar, max(assessed_at, self.reached or assessed_at)

@@ -1,0 +1,17 @@
+"""One state of the database for everything that a request reads."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from services.scoring.queries.reading import snapshot
+
+
+async def _opened(request: Request) -> AsyncIterator[Any]:
+    async with snapshot(request.app.state.database) as connection:
+        yield connection
+
+
+Snapshot = Annotated[Any, Depends(_opened, scope="function")]
+"""A connection (`services.scoring.queries.rulings.Connection`) that sees one state until the route returns."""
