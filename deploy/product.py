@@ -166,7 +166,9 @@ def process(one: Role, variables: dict[str, str]) -> Process:
     """A process of the product; one that answers HTTP is ready when it says so."""
     answering = [name for name in one.plays if name in roles.HTTP]
     ready = f"http://127.0.0.1:{variables[f'{answering[0].upper()}_PORT']}/readyz" if answering else None
-    return Process(one.name, (sys.executable, "-P", "-m", "deploy.cli", "serve", *one.plays), variables, ready=ready)
+    command = (sys.executable, "-P", "-m", "deploy.cli", "serve", *one.plays)
+    # Under a name that stays, a restarted consumer is the one that left: no partition of another one moves.
+    return Process(one.name, command, variables | {"SHUKE_MEMBER": one.name}, ready=ready)
 
 
 def refuse_taken_port(options: Options) -> None:
