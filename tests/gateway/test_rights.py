@@ -16,6 +16,7 @@ tiers       R--         ---         RPC         RPC
 rates       R--         ---         RPC         RPC
 verify      ---         ---         RPC         RPC
 rebuild     ---         ---         RPC         RPC
+gaps        ---         ---         RPC         RPC
 status      ---         ---         RPC         RPC
 keys        ---         ---         ---         RPC
 """

@@ -4,14 +4,10 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from chassis import auth
-from chassis.app import create_app
 from chassis.db import Database, declare_topics, driver
-from chassis.settings import ServiceSettings
 from contracts.topics import topics_of
 from services.scoring.queries.rulings import open_installation
-from services.scoring.routes import router
-from tests.scoring.feeding import Feeding
+from tests.scoring.feeding import Feeding, served
 
 MakeDatabase = Callable[[str | None], Awaitable[Database]]
 MakeScoring = Callable[..., Awaitable[Database]]
@@ -45,10 +41,5 @@ def feed(scoring: Database) -> Feeding:
 @pytest.fixture
 async def api(scoring: Database) -> AsyncIterator[httpx.AsyncClient]:
     """The API in this process, without anything that runs beside it."""
-    settings = ServiceSettings(database_url=scoring.url, internal_secret="scoring-tests-have-a-secret-of-their-own")
-    app = create_app("scoring", router=router, settings=settings)
-    headers = {auth.HEADER: app.state.signer.sign("tests", ["admin"])}
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://scoring", headers=headers) as client:
+    async with served(scoring) as client:
         yield client
-    await app.state.database.close()

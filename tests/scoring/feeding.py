@@ -1,11 +1,17 @@
-"""Facts for tests, as the worker hands them to the handler."""
+"""Facts for tests, as the worker hands them to the handler, and the API that shows what became of them."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from itertools import count
+from typing import Any
 from uuid import UUID
 
+import httpx
+
+from chassis import auth
+from chassis.app import create_app
 from chassis.consumer import Delivery
 from chassis.db import Database, driver
 from chassis.ids import uuid7
@@ -21,7 +27,9 @@ from contracts.customers import (
     Resolution,
 )
 from contracts.event import Event
+from services.scoring.app import Settings
 from services.scoring.handlers import batches
+from services.scoring.routes import router
 
 JUNE = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -45,8 +53,9 @@ class Feeding:
             await batches.apply(session, batch)
         return [delivery.event_id for delivery in batch]
 
-    async def bought(self, identity: UUID, at: datetime, amount_minor: int, currency: str = "EUR") -> UUID:
-        event = PurchaseCompleted(
+    @staticmethod
+    def purchase(identity: UUID, at: datetime, amount_minor: int, currency: str = "EUR") -> PurchaseCompleted:
+        return PurchaseCompleted(
             subject=identity,
             occurred_at=at,
             purchase_id=uuid7(),
@@ -54,7 +63,9 @@ class Feeding:
             currency=currency,
             source="tests",
         )
-        return (await self.tell(event))[0]
+
+    async def bought(self, identity: UUID, at: datetime, amount_minor: int, currency: str = "EUR") -> UUID:
+        return (await self.tell(self.purchase(identity, at, amount_minor, currency)))[0]
 
     async def returned(self, identity: UUID, at: datetime, amount_minor: int, currency: str = "EUR") -> UUID:
         event = PurchaseReturned(
@@ -106,3 +117,17 @@ class Feeding:
 
     def _delivered(self, event: Event) -> Delivery:
         return Delivery(event, uuid7(), "customers.test", 0, 1, next(self.numbers), self.at)
+
+
+@asynccontextmanager
+async def served(database: Database, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """The API over a database, without anything that runs beside it."""
+    secret = "scoring-tests-have-a-secret-of-their-own"
+    app = create_app(
+        "scoring", router=router, settings=Settings(database_url=database.url, internal_secret=secret, **settings)
+    )
+    headers = {auth.HEADER: app.state.signer.sign("tests", ["admin"])}
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://scoring", headers=headers) as client:
+        yield client
+    await app.state.database.close()

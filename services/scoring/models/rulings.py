@@ -3,6 +3,7 @@
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
@@ -18,6 +19,15 @@ def _positive_decimal(text: str) -> str:
     if not rate > 0:
         raise PydanticCustomError("rate", "Input should be a positive decimal number as text, such as 1.0834")
     return text
+
+
+def _known_zone(name: str) -> str:
+    try:
+        return ZoneInfo(name).key
+    except (ValueError, OSError, KeyError):
+        raise PydanticCustomError(
+            "time_zone", "Input should be the IANA name of a time zone, such as Europe/Berlin"
+        ) from None
 
 
 class NewRate(Body):
@@ -88,7 +98,7 @@ class ReportingCurrencyNow(Shown):
 class RebuildAsked(Body):
     """How calendars are to be computed anew."""
 
-    time_zone: Annotated[str | None, Field(max_length=64)] = None
+    time_zone: Annotated[str, Field(max_length=64), AfterValidator(_known_zone)] | None = None
     """IANA name of the zone whose days they are to be in; the present one where none is given."""
 
 

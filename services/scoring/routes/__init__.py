@@ -2,8 +2,17 @@
 
 from fastapi import APIRouter
 
-from services.scoring.routes import standings
+from services.scoring.routes import gaps, internal, moves, proof, rebuilds, rulings, standings
 
 router = APIRouter()
-for room in (standings.router,):
+for room in (
+    standings.router,
+    moves.router,
+    proof.router,
+    rulings.router,
+    rebuilds.router,
+    gaps.router,
+    internal.router,
+    internal.streams,
+):
     router.include_router(room)

@@ -1,0 +1,115 @@
+"""What verification compares, read as it lies there, by other ways than those that the worker and the reads go."""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from datetime import date
+from uuid import UUID
+
+import asyncpg
+
+from services.scoring.domain.facts import Fact
+from services.scoring.domain.plain import counting
+from services.scoring.domain.verdict import Difference, Evidence
+from services.scoring.queries.facts import facts_of
+from services.scoring.queries.rulings import Connection
+
+PAGE = 100
+"""Parties; comparing so many plainly takes about half a second."""
+
+
+async def all_evidence(connection: Connection) -> AsyncIterator[list[Evidence]]:
+    """Everything that is stored about every party, page by page."""
+    cursor = await connection.cursor(f"{_ROWS} ORDER BY party_id")
+    while rows := await cursor.fetch(PAGE):
+        yield await _evidence(connection, rows)
+
+
+async def evidence(connection: Connection, party_id: UUID) -> Evidence | None:
+    """Everything that is stored about the party that an id leads to."""
+    rows = await connection.fetch(
+        f"{_ROWS} WHERE party_id = (SELECT resolves_to FROM party WHERE party_id = $1)", party_id
+    )
+    return (await _evidence(connection, rows))[0] if rows else None
+
+
+async def count_parties(connection: Connection) -> int:
+    """All parties, also those that stand nowhere."""
+    count: int = await connection.fetchval("SELECT count(*) FROM party")
+    return count
+
+
+async def last_rebuild(connection: Connection) -> int:
+    """The ruling since which calendars are as they are; who stands under an older one waits to be assessed by them."""
+    number: int = await connection.fetchval("SELECT coalesce(max(id), 0) FROM ruling WHERE reason = 'rebuild'")
+    return number
+
+
+async def astray(connection: Connection) -> list[Difference]:
+    """What no party accounts for: identities without a party, and holders that are not those of the assignments."""
+    rows = await connection.fetch(_ASTRAY)
+    return [Difference(*(row[field] for field in Difference.__struct_fields__)) for row in rows]
+
+
+async def _evidence(connection: Connection, rows: Sequence[asyncpg.Record]) -> list[Evidence]:
+    ids = [row["party_id"] for row in rows]
+    identities: defaultdict[UUID, set[UUID]] = defaultdict(set)
+    holdings: dict[UUID, list[tuple[UUID, date | None]]] = {}
+    for row in await connection.fetch(_IDENTITIES, ids):
+        identities[row["party_id"]].add(row["identity_id"])
+        if row["parties"] is not None:
+            holdings[row["identity_id"]] = list(zip(row["parties"], row["from_days"], strict=True))
+    wanted = {identity for held in identities.values() for identity in held}
+    facts: defaultdict[UUID, list[Fact]] = defaultdict(list)
+    for fact in counting(*await facts_of(connection, wanted)):
+        facts[fact.identity_id].append(fact)
+    years: defaultdict[UUID, list[tuple[int, bytes]]] = defaultdict(list)
+    for row in await connection.fetch(_YEARS, list(wanted)):
+        years[row["identity_id"]].append((row["year"], row["days"]))
+    return [
+        Evidence(
+            row=dict(row),
+            holdings=holdings,
+            identities=frozenset(identities[row["party_id"]]),
+            facts=[fact for identity in sorted(identities[row["party_id"]]) for fact in facts[identity]],
+            years=years,
+        )
+        for row in rows
+    ]
+
+
+_ROWS = """
+SELECT party_id, first_identity, stage, tier, since, value_minor, spend_minor, purchase_days, first_day, last_day,
+       next_change_at, assessed_at, ruling
+FROM party
+"""
+
+_IDENTITIES = """
+SELECT holder.party_id, identity_id, parties, from_days
+FROM holder JOIN assignment USING (identity_id) WHERE holder.party_id = ANY($1)
+UNION ALL
+SELECT id, id, NULL, NULL FROM unnest($1::uuid[]) AS id
+WHERE NOT EXISTS (SELECT FROM assignment WHERE identity_id = id)
+"""
+
+_YEARS = "SELECT identity_id, year, days FROM calendar WHERE identity_id = ANY($1) ORDER BY identity_id, year"
+
+_ASTRAY = """
+WITH assigned AS (SELECT DISTINCT unnest(parties) AS party_id, identity_id FROM assignment),
+told AS (SELECT identity_id FROM fact UNION SELECT identity_id FROM calendar)
+SELECT party_id, identity_id, 'holder' AS field, NULL AS stored, 'holds' AS computed
+FROM (SELECT * FROM assigned EXCEPT SELECT party_id, identity_id FROM holder) AS missing
+UNION ALL
+SELECT party_id, identity_id, 'holder', 'holds', NULL
+FROM (SELECT party_id, identity_id FROM holder EXCEPT SELECT * FROM assigned) AS needless
+UNION ALL
+SELECT party_id, identity_id, 'party', NULL, 'some standing'
+FROM (
+    SELECT * FROM assigned
+    UNION ALL
+    SELECT identity_id, identity_id FROM told
+    WHERE NOT EXISTS (SELECT FROM assignment WHERE assignment.identity_id = told.identity_id)
+) AS belonging (party_id, identity_id)
+WHERE NOT EXISTS (SELECT FROM party WHERE party.party_id = belonging.party_id)
+ORDER BY 1, 2, 3
+LIMIT 10000
+"""

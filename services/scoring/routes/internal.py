@@ -1,0 +1,67 @@
+"""What only the gateway asks for."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import StreamingResponse
+from fastapi.routing import APIRoute
+
+from chassis import status
+from chassis.clock import now
+from chassis.db import Database, driver
+from chassis.http import Session, TransactionalRoute
+from services.scoring.domain.standing import assess
+from services.scoring.models.fields import Day
+from services.scoring.models.rulings import ReportingCurrency, ReportingCurrencyNow
+from services.scoring.models.standings import Standing
+from services.scoring.queries.chain import heads, lag, progress
+from services.scoring.queries.reading import by_party, moment, snapshot
+from services.scoring.queries.rulings import CurrencyFixed, present, set_currency
+
+router = APIRouter(prefix="/internal", include_in_schema=False, route_class=TransactionalRoute)
+streams = APIRouter(prefix="/internal", include_in_schema=False, route_class=APIRoute)
+
+
+@streams.get("/status")
+async def read_scoring_status(request: Request) -> dict[str, Any]:
+    """What every service tells, and how far scoring is behind its sources, what holds time, who takes part."""
+    urls = request.app.state.settings.source_urls
+    report, *read = await asyncio.gather(status.read_service_status(request), *(heads(url) for url in urls.values()))
+    async with snapshot(request.app.state.database) as connection:
+        behind = [row for head in read if head is not None for row in await lag(connection, head)]
+        further = await progress(connection)
+    away = [source for source, head in zip(urls, read, strict=True) if head is None]
+    return {**report, "lag": behind, "unreachable_sources": away, **further}
+
+
+@router.post("/reporting-currency")
+async def fix_reporting_currency(body: ReportingCurrency, session: Session) -> ReportingCurrencyNow:
+    """Fix the currency in which standings are told, if nothing has fixed it yet; tell which it is."""
+    connection = await driver(session)
+    with suppress(CurrencyFixed):
+        await set_currency(connection, body.currency, provisional=body.provisional, at=now())
+    here = await present(connection)
+    return ReportingCurrencyNow(currency=here.currency, fixed=here.currency_fixed)
+
+
+@streams.get("/standings/export", response_class=StreamingResponse)
+async def export_standings(request: Request, as_of: Day | None = None) -> StreamingResponse:
+    """Every standing as a line of JSON, in the order of party ids: as of now, or after a whole local day."""
+    return StreamingResponse(_exported(request.app.state.database, as_of), media_type="application/x-ndjson")
+
+
+async def _exported(database: Database, as_of: Day | None) -> AsyncIterator[bytes]:
+    async with snapshot(database) as connection:
+        then = await moment(connection, as_of, now())
+        async for reads in by_party(connection):
+            lines = []
+            for read in reads:
+                seen = then.seen(read.calendar, read.row["assessed_at"])
+                decided = seen and assess(*seen, then.ruling)
+                if seen and decided and decided.stage is not None:
+                    shown = Standing.shown(read.row["party_id"], read.row["revision"], decided, seen[1], then.ruling)
+                    lines.append(shown.model_dump_json() + "\n")
+            yield "".join(lines).encode()

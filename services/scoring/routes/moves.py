@@ -1,0 +1,47 @@
+"""How a party came to stand where it stands."""
+
+from datetime import date, datetime
+from uuid import UUID
+
+import msgspec
+from fastapi import APIRouter
+
+from chassis.clock import now
+from chassis.http import Cursor, Limit, Page, decode_cursor, page
+from services.scoring.domain.trajectory import trajectory
+from services.scoring.models.fields import PartyId
+from services.scoring.models.standings import Move
+from services.scoring.queries.reading import moment, one
+from services.scoring.queries.rulings import activations
+from services.scoring.queries.standings import NoStanding, lived_moves
+from services.scoring.routes.snapshots import Snapshot
+
+router = APIRouter(prefix="/v1/standings", tags=["standings"])
+
+
+@router.get("/{party_id}/moves")
+async def list_moves(
+    party_id: PartyId, snapshot: Snapshot, lived: bool = False, limit: Limit = 50, cursor: Cursor = None
+) -> Page[Move]:
+    """Every change of stage or tier, oldest first: the history that the facts imply as they are known now.
+
+    With `lived`, what was announced at the time, also of parties merged into this one since.
+    """
+    read = await one(snapshot, party_id)
+    if read is None:
+        raise NoStanding
+    holder: UUID = read.row["party_id"]
+    then = await moment(snapshot, None, now())
+    if lived:
+        place = decode_cursor(cursor, tuple[datetime, UUID, int]) if cursor else None
+        rows = await lived_moves(snapshot, holder, after=place, limit=limit + 1)
+        told = [Move(**row, day=date.fromordinal(then.ruling.day(row["occurred_at"]))) for row in rows]
+        return page(told, limit=limit, key=lambda move: (move.assessed_at, move.party_id, move.revision))
+    first = decode_cursor(cursor, tuple[int])[0] if cursor else 0
+    seen = then.seen(read.calendar, read.row["assessed_at"])
+    beginning, *later = await activations(snapshot)
+    implied = trajectory(seen[0], seen[1], beginning.ruling, later) if seen else []
+    numbered = list(enumerate(implied))[first : first + limit + 1]
+    found = page(numbered, limit=limit, key=lambda move: (move[0] + 1,))
+    shown = [Move(party_id=holder, **msgspec.structs.asdict(move)) for _, move in found.data]
+    return Page(data=shown, has_more=found.has_more, next_cursor=found.next_cursor)

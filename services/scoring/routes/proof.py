@@ -1,0 +1,125 @@
+"""The proof: one hash over all standings, and the comparison with what the facts give by a second computation."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import date
+
+import msgspec
+from fastapi import APIRouter, Request
+from fastapi.responses import StreamingResponse
+
+from chassis.clock import now
+from chassis.db import Database
+from services.scoring.domain.digest import Digest, line
+from services.scoring.domain.standing import assess
+from services.scoring.domain.verdict import Difference, Evidence, verdict
+from services.scoring.models.fields import Day, PartyId
+from services.scoring.models.standings import Digest as DigestShown
+from services.scoring.models.standings import Disagreement, Verdict
+from services.scoring.queries.proof import all_evidence, astray, count_parties, evidence, last_rebuild
+from services.scoring.queries.reading import by_identity, moment, snapshot
+from services.scoring.queries.rulings import Connection, Present, ruling_of
+from services.scoring.queries.standings import NoStanding
+from services.scoring.routes.snapshots import Snapshot
+
+router = APIRouter(prefix="/v1")
+
+
+@router.get("/digest", tags=["proof"])
+async def read_digest(snapshot: Snapshot, as_of: Day | None = None) -> DigestShown:
+    """One hash over how every party stands after a whole local day (today where none is given), as known now.
+
+    Two installations with the same facts, assignments, rates, policy and cut points have the same digest.
+    """
+    today = (await moment(snapshot, None, now())).ruling.day(now())
+    day = as_of or date.fromordinal(today)
+    then = await moment(snapshot, day, now())
+    ruling, whole = then.ruling, Digest()
+    async for reads in by_identity(snapshot):
+        for read in reads:
+            seen = then.seen(read.calendar, read.row["assessed_at"])
+            standing = seen and assess(*seen, ruling)
+            if standing and standing.stage is not None:
+                whole.take(
+                    line(
+                        standing,
+                        as_of=day.toordinal(),
+                        currency=ruling.rates.currency,
+                        policy=ruling.policy,
+                        zone=ruling.zone,
+                    )
+                )
+    return DigestShown(as_of=day, parties=whole.parties, digest=whole.hex)
+
+
+@router.post("/standings/{party_id}/verify", tags=["standings"])
+async def verify_standing(party_id: PartyId, snapshot: Snapshot) -> Verdict:
+    """Compare what is stored of a party with what its facts give by a second computation."""
+    stored = await evidence(snapshot, party_id)
+    if stored is None:
+        raise NoStanding
+    facts, found = await Judge(snapshot, await last_rebuild(snapshot)).judge(stored)
+    return Verdict(party_id=stored.row["party_id"], facts=facts, disagreements=len(found), found=_shown(found))
+
+
+@router.post("/verify", tags=["proof"], response_class=StreamingResponse)
+async def verify_standings(request: Request) -> StreamingResponse:
+    """Compare all that is stored with what the facts give, in one state of the database.
+
+    Lines of JSON: `checked` of `parties` so far, and what was `found` since the line before. The last one has `done`,
+    the number of `disagreements`, and how many are `waiting` to be assessed by calendars that were just rebuilt.
+    """
+    return StreamingResponse(_verified(request.app.state.database), media_type="application/x-ndjson")
+
+
+async def _verified(database: Database) -> AsyncIterator[bytes]:
+    async with snapshot(database) as connection:
+        judge, parties = Judge(connection, await last_rebuild(connection)), await count_parties(connection)
+        checked = facts = disagreements = 0
+        async for stored in all_evidence(connection):
+            found: list[Difference] = []
+            for each in stored:
+                counted, differences = await judge.judge(each)
+                facts += counted
+                found += differences
+            checked += len(stored)
+            disagreements += len(found)
+            yield _line(checked=checked, parties=parties, found=_told(found))
+        found = await astray(connection)
+        disagreements += len(found)
+    counts = {"facts": facts, "waiting": judge.waiting, "disagreements": disagreements}
+    yield _line(done=True, checked=checked, parties=parties, **counts, found=_told(found))
+
+
+class Judge:
+    """Compares, each party under the ruling that it stands under."""
+
+    def __init__(self, connection: Connection, last_rebuild: int) -> None:
+        self._connection = connection
+        self._last_rebuild = last_rebuild
+        self._rulings: dict[int, Present] = {}
+        self.waiting = 0
+
+    async def judge(self, stored: Evidence) -> tuple[int, list[Difference]]:
+        """See `verdict`."""
+        number: int | None = stored.row["ruling"]
+        if number is None:
+            return verdict(stored, None, ())
+        if number not in self._rulings:
+            self._rulings[number] = await ruling_of(self._connection, number)
+        here, waiting = self._rulings[number], number < self._last_rebuild
+        self.waiting += waiting
+        # In a thread: the plain computation is slow, and others want answers meanwhile.
+        return await asyncio.to_thread(verdict, stored, here.ruling, here.rate_rows, waiting=waiting)
+
+
+def _shown(found: Iterable[Difference]) -> list[Disagreement]:
+    return [Disagreement.model_validate(difference) for difference in found]
+
+
+def _told(found: Iterable[Difference]) -> Sequence[object]:
+    return [disagreement.model_dump(mode="json") for disagreement in _shown(found)]
+
+
+def _line(**members: object) -> bytes:
+    return msgspec.json.encode(members) + b"\n"

@@ -1,0 +1,74 @@
+"""What decides besides the facts: cut points of the tiers, rates."""
+
+from fastapi import APIRouter
+
+from chassis.clock import now
+from chassis.db import driver
+from chassis.http import Cursor, Limit, Page, Session, TransactionalRoute, decode_cursor, page
+from services.scoring.domain.history import History
+from services.scoring.domain.tiers import fit
+from services.scoring.models.fields import CurrencyCode
+from services.scoring.models.rulings import NewRates, Rate, RatesAdded, Tiers
+from services.scoring.queries.deciding import rates_before, tiers_now
+from services.scoring.queries.reading import by_party, moment
+from services.scoring.queries.rulings import Connection, add_cut_points, add_rates, present
+from services.scoring.routes.snapshots import Snapshot
+
+router = APIRouter(prefix="/v1", route_class=TransactionalRoute)
+
+NEWEST = 2**31 - 1
+"""The cursor before the first page."""
+
+
+@router.get("/tiers", tags=["tiers"])
+async def read_tiers(session: Session) -> Tiers:
+    """The smallest value of each tier, in force now."""
+    return Tiers.model_validate(dict(await tiers_now(await driver(session))))
+
+
+@router.post("/tiers/fit", tags=["tiers"])
+async def fit_tiers(session: Session, snapshot: Snapshot) -> Tiers:
+    """Cut the tiers anew by the values that all customers have now: top 5 %, high 15 %, mid 30 %, low the rest.
+
+    They hold from now on, and every standing is assessed again.
+    """
+    values = await _values(snapshot)
+    connection = await driver(session)
+    await add_cut_points(connection, fit(values), len(values), now())
+    return Tiers.model_validate(dict(await tiers_now(connection)))
+
+
+@router.post("/rates", tags=["rates"])
+async def add_new_rates(body: NewRates, session: Session) -> RatesAdded:
+    """Tell what other currencies are worth, each from a day on; of two rates for a day the later one told holds.
+
+    Every standing is assessed again.
+    """
+    connection = await driver(session)
+    added = await add_rates(connection, [(rate.day, rate.currency, rate.rate) for rate in body.rates], now())
+    here = await present(connection)
+    return RatesAdded(added=added, reporting_currency=here.currency, ruling=here.ruling_id)
+
+
+@router.get("/rates", tags=["rates"])
+async def list_rates(
+    session: Session, currency: CurrencyCode | None = None, limit: Limit = 50, cursor: Cursor = None
+) -> Page[Rate]:
+    """Rates as they were told, the last one first."""
+    before = decode_cursor(cursor, tuple[int])[0] if cursor else NEWEST
+    rows = await rates_before(await driver(session), currency, before, limit=limit + 1)
+    return page([Rate(**row) for row in rows], limit=limit, key=lambda rate: (rate.id,))
+
+
+async def _values(connection: Connection) -> list[int]:
+    """What every party with a purchase is worth now."""
+    then = await moment(connection, None, now())
+    values = []
+    async for reads in by_party(connection):
+        for read in reads:
+            seen = then.seen(read.calendar, read.row["assessed_at"])
+            if seen:
+                history, day = History(seen[0], then.ruling), then.ruling.day(seen[1])
+                if history.purchases(day):
+                    values.append(history.value(day))
+    return values

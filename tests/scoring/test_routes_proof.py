@@ -1,0 +1,209 @@
+import json
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from chassis.db import Database, driver
+from services.scoring.queries.rulings import new_ruling
+from tests.scoring.feeding import JUNE, Feeding, served
+
+
+@pytest.fixture
+async def told(feed: Feeding) -> list[UUID]:
+    """Three identities: two merged into one party, one that changed hands; returns, withdrawals, another currency."""
+    first, second, third = sorted(feed.identity() for _ in range(3))
+    await feed.bought(first, JUNE - timedelta(days=400), 70_000)
+    await feed.bought(first, JUNE - timedelta(days=30), 12_000)
+    await feed.bought(second, JUNE - timedelta(days=100), 5_000, "USD")
+    gone = await feed.bought(second, JUNE - timedelta(days=99), 5_000)
+    await feed.returned(second, JUNE - timedelta(days=98), 300)
+    await feed.withdrawn(second, gone)
+    await feed.bought(third, JUNE - timedelta(days=60), 1_000)
+    await feed.bought(third, JUNE - timedelta(days=2), 2_000)
+    await feed.assigned({second: [(first, None)]}, resolutions={second: first})
+    await feed.assigned({third: [(third, None), (first, date(2026, 5, 1))]})
+    return [first, second, third]
+
+
+async def verified(api: httpx.AsyncClient) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """What was found, and the last line."""
+    answer = await api.post("/v1/verify")
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    return [found for line in lines for found in line["found"]], lines[-1]
+
+
+async def test_nothing_disagrees_with_the_facts(api: httpx.AsyncClient, told: list[UUID]) -> None:
+    found, last = await verified(api)
+
+    assert found == []
+    assert last == {"done": True, "checked": 3, "parties": 3, "facts": 6, "waiting": 0, "disagreements": 0, "found": []}
+
+
+@pytest.mark.parametrize(
+    ("corruption", "field"),
+    [
+        ("UPDATE party SET tier = 'top' WHERE party_id = $1", "tier"),
+        ("UPDATE party SET stage = NULL, tier = NULL, since = NULL WHERE party_id = $1", "stage"),
+        ("UPDATE party SET value_minor = value_minor + 1 WHERE party_id = $1", "value_minor"),
+        ("UPDATE party SET next_change_at = next_change_at + interval '1 day' WHERE party_id = $1", "next_change_at"),
+        ("UPDATE party SET first_day = '2020-01-01' WHERE party_id = $1", "first_day"),
+        ("UPDATE party SET first_identity = NULL WHERE party_id = $1", "first_identity"),
+        ("UPDATE party SET assessed_at = NULL WHERE party_id = $1", "assessed_at"),
+        ("DELETE FROM fact WHERE identity_id = $1 AND amount_minor = 12000", "calendar 2026-05-02 purchase EUR"),
+        ("DELETE FROM calendar WHERE identity_id = $1 AND year = 2026", "calendar 2026-05-02 purchase EUR"),
+        ("UPDATE calendar SET days = 'nonsense' WHERE identity_id = $1 AND year = 2026", "calendar"),
+        ("UPDATE calendar SET year = 2024 WHERE identity_id = $1 AND year = 2026", "calendar"),
+        ("DELETE FROM party WHERE party_id = $1", "party"),
+        ("DELETE FROM holder WHERE party_id = $1", "holder"),
+        ("INSERT INTO holder VALUES (gen_random_uuid(), $1)", "holder"),
+    ],
+)
+async def test_whatever_is_corrupted_is_found(
+    api: httpx.AsyncClient, scoring: Database, told: list[UUID], corruption: str, field: str
+) -> None:
+    async with scoring.transaction() as session:
+        await (await driver(session)).execute(corruption, told[0])
+
+    found, last = await verified(api)
+
+    assert field in [each["field"] for each in found]
+    assert last["disagreements"] == len(found) > 0
+
+
+async def test_one_party_is_verified_by_any_of_its_ids(
+    api: httpx.AsyncClient, scoring: Database, told: list[UUID]
+) -> None:
+    agreeing = (await api.post(f"/v1/standings/party_{told[1].hex}/verify")).json()
+    async with scoring.transaction() as session:
+        await (await driver(session)).execute("UPDATE party SET spend_minor = 5 WHERE party_id = $1", told[0])
+    disagreeing = (await api.post(f"/v1/standings/party_{told[0].hex}/verify")).json()
+
+    assert agreeing == {"party_id": f"party_{told[0].hex}", "facts": 5, "disagreements": 0, "found": []}
+    assert disagreeing["disagreements"] == 1
+    assert disagreeing["found"] == [
+        {
+            "party_id": f"party_{told[0].hex}",
+            "identity_id": None,
+            "field": "spend_minor",
+            "stored": "5",
+            "computed": "84000",
+        }
+    ]
+    assert (await api.post(f"/v1/standings/party_{'0' * 32}/verify")).status_code == 404
+
+
+async def test_a_party_behind_on_rulings_is_verified_by_the_one_it_stands_under(
+    api: httpx.AsyncClient, told: list[UUID]
+) -> None:
+    await api.post("/v1/rates", json={"rates": [{"day": "2026-01-01", "currency": "USD", "rate": "0.9"}]})
+
+    assert (await verified(api))[1]["disagreements"] == 0
+
+
+async def test_only_calendars_are_verified_where_a_rebuild_has_not_reached_the_standing(
+    api: httpx.AsyncClient, scoring: Database, told: list[UUID]
+) -> None:
+    async with scoring.transaction() as session:
+        connection = await driver(session)
+        await connection.execute("UPDATE party SET spend_minor = 5")
+        await new_ruling(connection, "rebuild", JUNE)
+
+    _, last = await verified(api)
+
+    assert (last["disagreements"], last["waiting"]) == (0, 3)
+
+
+async def digest(api: httpx.AsyncClient, **query: str) -> dict[str, Any]:
+    answer = await api.get("/v1/digest", params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def test_the_digest_of_a_day_does_not_move_with_what_comes_later(
+    api: httpx.AsyncClient, feed: Feeding, told: list[UUID]
+) -> None:
+    before = await digest(api, as_of="2026-05-31")
+    await feed.bought(told[0], datetime(2026, 6, 1, 5, tzinfo=UTC), 100)
+    after = await digest(api, as_of="2026-05-31")
+    await feed.bought(told[0], datetime(2026, 5, 31, 5, tzinfo=UTC), 100)
+    late = await digest(api, as_of="2026-05-31")
+
+    assert before["parties"] == 2
+    assert before == after
+    assert late["digest"] != after["digest"]
+
+
+async def test_the_same_facts_in_any_order_have_the_same_digest(make_scoring, feed: Feeding, api) -> None:
+    identities = sorted(feed.identity() for _ in range(4))
+    days = [JUNE - timedelta(days=7 * number) for number in range(12)]
+    for place, day in enumerate(days):
+        await feed.bought(identities[place % 4], day, 1_000 * place)
+    there = Feeding(await make_scoring())
+    for place, day in reversed(list(enumerate(days))):
+        await there.bought(identities[place % 4], day, 1_000 * place)
+
+    here = await digest(api, as_of="2026-06-01")
+    async with served(there.database) as elsewhere:
+        assert await digest(elsewhere, as_of="2026-06-01") == here
+
+
+async def test_without_a_day_the_digest_is_of_today(api: httpx.AsyncClient, told: list[UUID]) -> None:
+    assert (await digest(api))["as_of"] == datetime.now(UTC).date().isoformat()
+
+
+async def test_every_implied_move_is_listed_with_its_day(api: httpx.AsyncClient, feed: Feeding) -> None:
+    party = feed.identity()
+    await feed.registered(party, datetime(2024, 1, 1, tzinfo=UTC))
+    await feed.bought(party, datetime(2024, 2, 1, tzinfo=UTC), 1_000)
+    await feed.bought(party, datetime(2026, 4, 1, tzinfo=UTC), 50_000)
+
+    answer = await api.get(f"/v1/standings/party_{party.hex}/moves")
+
+    moves = answer.json()["data"]
+    assert [(move["day"], move["cause"], move["kind"], move["to_stage"], move["to_tier"]) for move in moves] == [
+        ("2024-01-01", "fact", "appeared", "stranger", "unproven"),
+        ("2024-02-01", "fact", "advanced", "customer", "low"),
+        ("2024-05-02", "clock", "faded", "dormant_customer", "low"),
+        ("2025-02-01", "clock", "lost", "lost_customer", "low"),
+        ("2026-04-01", "fact", "won_back", "customer", "high"),
+    ]
+    assert {move["party_id"] for move in moves} == {f"party_{party.hex}"}
+    pages = [await api.get(f"/v1/standings/party_{party.hex}/moves", params={"limit": 3})]
+    pages.append(
+        await api.get(
+            f"/v1/standings/party_{party.hex}/moves", params={"limit": 3, "cursor": pages[0].json()["next_cursor"]}
+        )
+    )
+    assert [move for page in pages for move in page.json()["data"]] == moves
+
+
+async def test_cut_points_fitted_later_make_a_move_of_their_day(
+    api: httpx.AsyncClient, feed: Feeding, told: list[UUID]
+) -> None:
+    await feed.reached(datetime.now(UTC) + timedelta(hours=1))
+    before = (await api.get(f"/v1/standings/party_{told[0].hex}/moves")).json()["data"]
+    await api.post("/v1/tiers/fit")
+
+    *history, last = (await api.get(f"/v1/standings/party_{told[0].hex}/moves")).json()["data"]
+
+    assert history == before
+    assert (last["day"], last["cause"], last["kind"]) == (datetime.now(UTC).date().isoformat(), "policy", "revised")
+    assert (last["from_tier"], last["to_tier"]) == ("mid", "top")
+
+
+async def test_lived_moves_tell_what_was_announced_also_of_parties_merged_since(
+    api: httpx.AsyncClient, told: list[UUID]
+) -> None:
+    path = f"/v1/standings/party_{told[0].hex}/moves"
+
+    moves = (await api.get(path, params={"lived": True})).json()["data"]
+    first = (await api.get(path, params={"lived": True, "limit": 2})).json()
+    rest = (await api.get(path, params={"lived": True, "cursor": first["next_cursor"]})).json()
+
+    assert {move["party_id"] for move in moves} == {f"party_{party.hex}" for party in told[:2]}
+    assert [move["merged_into"] for move in moves if move["merged_into"]] == [f"party_{told[0].hex}"]
+    assert first["data"] + rest["data"] == moves
