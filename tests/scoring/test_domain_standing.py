@@ -150,6 +150,12 @@ def test_halves_go_to_the_even_neighbour(numerator: int, rounded: int) -> None:
     assert half_even(numerator, 2) == rounded
 
 
+def test_a_value_of_nothing_lifts_nobody() -> None:
+    cuts = fit([0] * 90 + [500] * 10)
+    assert (cuts.top, cuts.high, cuts.mid) == (500, 1, 1)
+    assert cuts.tier(0) is Tier.LOW
+
+
 def test_cuts_part_the_base_and_ties_go_up() -> None:
     cuts = fit(range(1, 101))
 

@@ -42,10 +42,11 @@ class Cuts(Version):
 def fit(values_minor: Iterable[int]) -> Cuts:
     """Cut points from the values of all parties with a purchase: top 5 %, next 15 %, next 30 %.
 
-    A share that is not a whole number of parties is rounded up. Raises `NoCustomers` without values.
+    A share that is not a whole number of parties is rounded up. A cut is at least one minor unit: where most of the
+    base has not bought for a year, ties at nothing would lift all of it. Raises `NoCustomers` without values.
     """
     falling = sorted(values_minor, reverse=True)
     if not falling:
         raise NoCustomers("No party has a purchase that counts, so there is nothing to part into tiers.")
-    top, high, mid = (falling[-(-len(falling) * percent // 100) - 1] for percent in SHARES)
+    top, high, mid = (max(1, falling[-(-len(falling) * percent // 100) - 1]) for percent in SHARES)
     return Cuts(top=top, high=high, mid=mid)
