@@ -1,0 +1,216 @@
+"""A product of real processes on a data folder of its own, and what is done with it, in words of the domain."""
+
+import asyncio
+import csv
+import io
+import json
+import os
+import signal
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+from typing import Any, Self
+from uuid import UUID, uuid4
+
+import asyncpg
+import httpx
+
+from bench.product import CURRENCY, Running, start
+from contracts.identity import Scheme, identity_id
+from deploy import postgres, supervisor
+from deploy.process import alive
+
+KEY = "5c" * 32
+"""One identity key for all, so that the same customer has the same id, and digests can be compared."""
+SYSTEM = "shop"
+PATIENCE_S = 90.0
+
+
+def party_of(customer: str, system: str = SYSTEM) -> UUID:
+    """The id of the identity, and as long as nothing was merged of the party, of a customer of a shop."""
+    return identity_id(bytes.fromhex(KEY), Scheme.EXTERNAL, customer, system=system)
+
+
+def identifier(customer: str, system: str = SYSTEM) -> dict[str, str]:
+    return {"scheme": "external", "system": system, "value": customer}
+
+
+class Product:
+    """Started by the command that a user would type; only its clock may be ahead."""
+
+    def __init__(self, folder: Path, *command: str) -> None:
+        self.folder = folder
+        self.command = command
+        self.port = postgres.free_port()
+        self.client = httpx.Client(trust_env=False)
+        self.running: Running
+
+    def up(self, *, ahead_s: float = 0) -> Self:
+        """Start it and wait for its ready line."""
+        key = self.folder.with_suffix(".identity")
+        key.write_text(KEY)
+        options = ("--port", str(self.port), "--currency", CURRENCY, "--identity-key", str(key))
+        self.running = start(self.folder, *self.command, *options, variables={"SHUKE_CLOCK_OFFSET": str(ahead_s)})
+        self.client = self.running.client()
+        return self
+
+    def down(self) -> None:
+        """Stop it in order."""
+        self.client.close()
+        self.running.stop()
+
+    def pids(self) -> dict[str, int]:
+        return supervisor.pids(self.folder)
+
+    def kill(self, name: str, sent: signal.Signals = signal.SIGKILL) -> None:
+        os.kill(self.pids()[name], sent)
+
+    def kill_and_await(self, name: str, seconds: float = 60) -> None:
+        """Kill a process and wait until another has taken its place."""
+        before = self.pids()[name]
+        os.kill(before, signal.SIGKILL)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            # Between two lives there is no pid file, or an empty one.
+            with suppress(FileNotFoundError, ValueError):
+                now = self.pids().get(name, before)
+                if now != before and alive(now):
+                    return
+            time.sleep(0.02)
+        raise AssertionError(f"{name} was not started again within {seconds} s")
+
+    def sql(self, database: str, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        """Do something behind the product's back."""
+
+        async def run() -> list[asyncpg.Record]:
+            connection = await asyncpg.connect(self.running.database(database))
+            try:
+                return await connection.fetch(statement, *arguments)
+            finally:
+                await connection.close()
+
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(asyncio.run, run()).result()
+
+    def get(self, path: str, **query: Any) -> Any:
+        return self._told("GET", path, params={name: value for name, value in query.items() if value is not None})
+
+    def post(self, path: str, **sent: Any) -> Any:
+        """Send once, however often it takes: while something is being restarted it is sent again under one key."""
+        return self._told("POST", path, headers={"Idempotency-Key": uuid4().hex}, **sent)
+
+    def _told(self, method: str, path: str, **sent: Any) -> Any:
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                response = self.client.request(method, path, **sent)
+            except httpx.TransportError:
+                response = None
+            if response is not None and response.is_success:
+                return response.json()
+            passing = response is None or response.status_code >= 500 or response.json()["code"] in PASSING
+            assert passing, f"{method} {path}: {response.text}"
+            assert time.monotonic() < until, f"{method} {path}: {response and response.text}"
+            time.sleep(0.1)
+
+    def register(self, customer: str, system: str = SYSTEM) -> str:
+        """The id of the party."""
+        party: str = self.post("/v1/parties", json={"identifiers": [identifier(customer, system)]})["id"]
+        return party
+
+    def buy(self, customer: str, at: str, amount_minor: int, *, id: str | None = None, **more: Any) -> dict[str, Any]:
+        body = {
+            "source": "test",
+            "source_id": id,
+            "occurred_at": at,
+            "currency": CURRENCY,
+            "amount_minor": amount_minor,
+        }
+        purchase: dict[str, Any] = self.post("/v1/purchases", json={"identifier": identifier(customer), **body, **more})
+        return purchase
+
+    def bulk(self, kind: str, rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+        """Many purchases or returns at once."""
+        outcome: dict[str, Any] = self.post(f"/v1/{kind}/bulk", content="\n".join(map(json.dumps, rows)).encode())
+        return outcome
+
+    def send(self, content: bytes, kind: str = "purchases", **mapping: str) -> str:
+        """Begin to import a file; the id of the import."""
+        form = {"kind": kind, "source": SYSTEM, "currency": CURRENCY, "mapping": json.dumps(mapping)}
+        started: str = self.post("/v1/imports", data=form, files={"file": ("rows.csv", content)})["id"]
+        return started
+
+    def bring(self, content: bytes, kind: str = "purchases", **mapping: str) -> dict[str, Any]:
+        """Import a file and wait until every row is recorded."""
+        return self.finished(self.send(content, kind, **mapping))
+
+    def undo(self, import_id: str) -> dict[str, Any]:
+        self.post(f"/v1/imports/{import_id}/undo")
+        return self.finished(import_id)
+
+    def finished(self, import_id: str, seconds: float = 120) -> dict[str, Any]:
+        until = time.monotonic() + seconds
+        while True:
+            job: dict[str, Any] = self.get(f"/v1/imports/{import_id}")
+            if job["state"] in ("done", "undone"):
+                return job
+            assert job["state"] != "failed", job
+            assert time.monotonic() < until, job
+            time.sleep(0.1)
+
+    def settle(self, seconds: float = PATIENCE_S) -> Self:
+        """Wait until every event has its number and scoring has read all of them."""
+        until = time.monotonic() + seconds
+        while True:
+            status = self.get("/v1/status")
+            if all(each["answers"] for each in status["services"]):
+                behind = sum(each["events"] for each in status["lag"])
+                if status["oldest_unsequenced_s"] == 0 and status["lag"] and not behind:
+                    assert status["dead_letters"] == []
+                    return self
+            assert time.monotonic() < until, status
+            time.sleep(0.1)
+
+    def rebuild(self, seconds: float = 120) -> None:
+        """Compute everything anew from the facts, and wait until every standing was assessed by it."""
+        asked, until = self.post("/v1/rebuild"), time.monotonic() + seconds
+        while not (rebuilt := self.get(f"/v1/rebuild/{asked['id']}"))["reassessed"]:
+            assert rebuilt["state"] != "failed", rebuilt
+            assert time.monotonic() < until, rebuilt
+            time.sleep(0.1)
+
+    def digest(self, as_of: date | None = None) -> str:
+        digest: str = self.get("/v1/digest", as_of=as_of and as_of.isoformat())["digest"]
+        return digest
+
+    def verify(self) -> dict[str, Any]:
+        """What the second implementation says about every party."""
+        response = self.client.post("/v1/verify", timeout=300)
+        assert response.is_success, response.text
+        lines = [json.loads(line) for line in response.text.splitlines()]
+        assert lines[-1]["done"], lines[-1]
+        return {**lines[-1], "found": [found for line in lines for found in line.get("found", [])]}
+
+    def agrees(self) -> bool:
+        """Whether verification finds nothing. What it finds is told by the failing test."""
+        verdict = self.verify()
+        assert verdict["found"] == []
+        return verdict["disagreements"] == 0 and verdict["checked"] > 0
+
+    def export(self, as_of: date | None = None) -> dict[UUID, dict[str, str]]:
+        """The lines of the export by party."""
+        response = self.client.get("/v1/standings/export", params={"as_of": as_of.isoformat()} if as_of else {})
+        assert response.is_success, response.text
+        lines = csv.DictReader(io.StringIO(response.text))
+        return {UUID(line["party_id"].removeprefix("party_")): line for line in lines}
+
+    def moves(self, party_id: UUID, *, lived: bool = False) -> list[dict[str, Any]]:
+        moves: list[dict[str, Any]] = self.get(f"/v1/standings/party_{party_id.hex}/moves", lived=lived)["data"]
+        return moves
+
+
+PASSING = {"request_in_progress", "too_many_requests"}
+"""Codes of problems that the same request does not meet again."""
