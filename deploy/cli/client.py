@@ -86,12 +86,12 @@ def pages(client: "httpx.Client", path: str) -> Iterator[dict[str, Any]]:
 
 
 def settle(client: "httpx.Client", seconds: float = 120) -> None:
-    """Wait until every event has its number and every consumer has read it."""
+    """Wait until every event has its number, every consumer has read it, and all stand under the newest ruling."""
     until = time.monotonic() + seconds
     while True:
         status = answer(client.get("/v1/status"))
         behind = sum(each["events"] for each in status["lag"])
-        if status["oldest_unsequenced_s"] == 0 and not behind:
+        if status["oldest_unsequenced_s"] == 0 and not behind and not status["reassessing"]:
             return
         if time.monotonic() > until:
             fail(f"Scoring has not caught up after {seconds:.0f} s: {behind:,} events behind.")

@@ -8,7 +8,10 @@ Report = Mapping[str, Any]
 
 
 def composed(reports: Mapping[str, Report | None]) -> dict[str, Any]:
-    """Lag per consumer and topic, dead letters, gaps and the oldest waiting event. None is a service that is away."""
+    """Lag per consumer and topic, dead letters, gaps, what holds time, how many wait for a ruling, the oldest event.
+
+    None is a service that is away.
+    """
     there = {service: report for service, report in reports.items() if report is not None}
     written = {
         (stream["topic"], stream["partition"]): stream for report in there.values() for stream in report["streams"]
@@ -31,6 +34,8 @@ def composed(reports: Mapping[str, Report | None]) -> dict[str, Any]:
             if consumer["stopped_reason"] is not None
         ],
         "dead_letters": [letters for report in there.values() for letters in report["dead_letters"]],
+        "watermark": [source for report in there.values() for source in report.get("watermark", ())],
+        "reassessing": sum(report.get("reassessing", 0) for report in there.values()),
         "oldest_unsequenced_s": max((report["oldest_unsequenced_s"] for report in there.values()), default=None),
     }
 

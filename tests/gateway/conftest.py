@@ -52,13 +52,14 @@ def a_service(name: str, seen: Seen) -> FastAPI:
         marks = [
             {"consumer": "scoring", "topic": "t", "partition": 0, "epoch": 1, "seq": 7, "stopped_reason": "gap at 8"}
         ]
+        held = [{"source": "customers", "held_by": "gap at 8"}]
         return {
             "service": name,
             "oldest_unsequenced_s": 1.5 if name == "customers" else 0.0,
             "streams": streams if name == "customers" else [],
             "consumers": marks if name == "scoring" else [],
             "dead_letters": [],
-        }
+        } | ({"watermark": held, "reassessing": 7} if name == "scoring" else {})
 
     @app.post("/internal/external-ids", include_in_schema=False)
     async def external_ids(request: Request) -> dict[str, Any]:

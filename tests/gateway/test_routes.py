@@ -152,6 +152,8 @@ async def test_the_state_of_the_chain_is_put_together(door: Door) -> None:
     assert status["lag"] == [{"consumer": "scoring", "topic": "t", "events": 3 + 10}]
     assert status["oldest_unsequenced_s"] == 1.5
     assert status["gaps"][0]["reason"] == "gap at 8"
+    assert status["watermark"] == [{"source": "customers", "held_by": "gap at 8"}]
+    assert status["reassessing"] == 7
     assert status["services"][0]["unpublished"] == 12
 
 

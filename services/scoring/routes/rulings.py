@@ -1,6 +1,6 @@
 """What decides besides the facts: cut points of the tiers, rates."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from chassis.clock import now
 from chassis.db import driver
@@ -10,9 +10,8 @@ from services.scoring.domain.tiers import fit
 from services.scoring.models.fields import CurrencyCode
 from services.scoring.models.rulings import NewRates, Rate, RatesAdded, Tiers
 from services.scoring.queries.deciding import rates_before, tiers_now
-from services.scoring.queries.reading import by_party, moment
+from services.scoring.queries.reading import by_party, moment, snapshot
 from services.scoring.queries.rulings import Connection, add_cut_points, add_rates, present
-from services.scoring.routes.snapshots import Snapshot
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute)
 
@@ -27,12 +26,14 @@ async def read_tiers(session: Session) -> Tiers:
 
 
 @router.post("/tiers/fit", tags=["tiers"])
-async def fit_tiers(session: Session, snapshot: Snapshot) -> Tiers:
+async def fit_tiers(request: Request, session: Session) -> Tiers:
     """Cut the tiers anew by the values that all customers have now: top 5 %, high 15 %, mid 30 %, low the rest.
 
     They hold from now on, and every standing is assessed again.
     """
-    values = await _values(snapshot)
+    # Given back before the barrier is waited for: a rebuild holds it and waits until nobody reads calendars.
+    async with snapshot(request.app.state.database) as reading:
+        values = await _values(reading)
     connection = await driver(session)
     await add_cut_points(connection, fit(values), len(values), now())
     return Tiers.model_validate(dict(await tiers_now(connection)))
