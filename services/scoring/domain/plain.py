@@ -81,7 +81,8 @@ def plain_standing(
     def value(day: date) -> int:
         return sum(amount for of, amount in net.items() if 0 <= (day - of).days < policy.turnover_days)
 
-    first, last = min([today, *net]), max([today, *net])
+    first, last = min([today, *net]), max(net, default=today)
+    # To the day after which time alone changes nothing, which may lie long before today.
     walk = [first + timedelta(days=n) for n in range((last - first).days + _longest(policy) + 1)]
     outcomes: dict[date, tuple[Stage | None, Tier | None]] = {}
     known, last_bought, worth = False, None, 0
@@ -91,9 +92,9 @@ def plain_standing(
         worth += net.get(day, 0) - net.get(day - timedelta(days=policy.turnover_days), 0)
         outcomes[day] = _outcome(day, known=known, last_bought=last_bought, worth=worth, policy=policy, cuts=cuts)
 
-    stage, tier = outcomes[today]
+    stage, tier = now = outcomes[min(today, walk[-1])]
     began = (day for day in reversed(walk) if day <= today and outcomes.get(_before(day), NOTHING)[0] != stage)
-    turned = next((day for day in walk if day > today and outcomes[day] != outcomes[today]), None)
+    turned = next((day for day in walk if day > today and outcomes[day] != now), None)
     days = sorted(day for day in bought if day <= today)
     return Standing(
         stage=stage,
