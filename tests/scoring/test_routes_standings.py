@@ -3,6 +3,7 @@ from datetime import UTC, date, datetime, timedelta
 import httpx
 import pytest
 
+from chassis.http import encode_cursor
 from tests.scoring.feeding import Feeding
 
 JUNE = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -53,10 +54,13 @@ async def test_pages_of_one_give_the_whole_list_in_its_order(
 
 async def test_a_cursor_of_another_order_is_refused(api: httpx.AsyncClient, three: list[str]) -> None:
     cursor = (await api.get("/v1/standings", params={"limit": 1})).json()["next_cursor"]
+    nobody = "00000000-0000-0000-0000-000000000000"
+    asked = [("party", cursor), ("value", encode_cursor(10**30, nobody))]
+    asked += [("next_change_at", encode_cursor("2026-01-01T00:00:00", nobody)), ("value", "x")]
 
-    answer = await api.get("/v1/standings", params={"sort": "party", "cursor": cursor})
+    answers = [await api.get("/v1/standings", params={"sort": sort, "cursor": place}) for sort, place in asked]
 
-    assert (answer.status_code, answer.json()["code"]) == (400, "bad_cursor")
+    assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(400, "bad_cursor")}
 
 
 async def test_a_listed_standing_has_every_field(api: httpx.AsyncClient, three: list[str]) -> None:

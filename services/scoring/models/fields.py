@@ -1,9 +1,10 @@
 """Values that appear in several shapes."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated
 from uuid import UUID
 
+from msgspec import Meta
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
@@ -22,6 +23,11 @@ def _known_currency(code: str) -> str:
 
 CurrencyCode = Annotated[str, Field(pattern=r"^[A-Z]{3}$"), AfterValidator(_known_currency)]
 Day = Annotated[date, Field(ge=date(1900, 1, 1), le=date(8999, 12, 31))]
+
+Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+"""A number in a cursor that the database can hold."""
+Instant = Annotated[datetime, Meta(tz=True)]
+"""An instant in a cursor."""
 
 
 class Body(BaseModel):

@@ -33,5 +33,5 @@ ORDER BY ruling.id DESC LIMIT 1
 
 _RATES = """
 SELECT id, day, currency, rate, reporting AS reporting_currency, added_at FROM rate
-WHERE ($1::text IS NULL OR currency = $1) AND id < $2 ORDER BY id DESC LIMIT $3
+WHERE ($1::text IS NULL OR currency = $1) AND id < $2::bigint ORDER BY id DESC LIMIT $3
 """

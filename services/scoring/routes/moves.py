@@ -1,6 +1,6 @@
 """How a party came to stand where it stands."""
 
-from datetime import date, datetime
+from datetime import date
 from uuid import UUID
 
 import msgspec
@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from chassis.clock import now
 from chassis.http import Cursor, Limit, Page, decode_cursor, page
 from services.scoring.domain.trajectory import trajectory
-from services.scoring.models.fields import PartyId
+from services.scoring.models.fields import Instant, PartyId, Whole
 from services.scoring.models.standings import Move
 from services.scoring.queries.reading import moment, one
 from services.scoring.queries.rulings import activations
@@ -33,11 +33,11 @@ async def list_moves(
     holder: UUID = read.row["party_id"]
     then = await moment(snapshot, None, now())
     if lived:
-        place = decode_cursor(cursor, tuple[datetime, UUID, int]) if cursor else None
+        place = decode_cursor(cursor, tuple[Instant, UUID, Whole]) if cursor else None
         rows = await lived_moves(snapshot, holder, after=place, limit=limit + 1)
         told = [Move(**row, day=date.fromordinal(then.ruling.day(row["occurred_at"]))) for row in rows]
         return page(told, limit=limit, key=lambda move: (move.assessed_at, move.party_id, move.revision))
-    first = decode_cursor(cursor, tuple[int])[0] if cursor else 0
+    first = max(0, decode_cursor(cursor, tuple[Whole])[0]) if cursor else 0
     seen = then.seen(read.calendar, read.row["assessed_at"])
     beginning, *later = await activations(snapshot)
     implied = trajectory(seen[0], seen[1], beginning.ruling, later) if seen else []

@@ -7,7 +7,7 @@ from chassis.db import driver
 from chassis.http import Cursor, Limit, Page, Session, TransactionalRoute, decode_cursor, page
 from services.scoring.domain.history import History
 from services.scoring.domain.tiers import fit
-from services.scoring.models.fields import CurrencyCode
+from services.scoring.models.fields import CurrencyCode, Whole
 from services.scoring.models.rulings import NewRates, Rate, RatesAdded, Tiers
 from services.scoring.queries.deciding import rates_before, tiers_now
 from services.scoring.queries.reading import by_party, moment, snapshot
@@ -15,7 +15,7 @@ from services.scoring.queries.rulings import Connection, add_cut_points, add_rat
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute)
 
-NEWEST = 2**31 - 1
+NEWEST = 2**63 - 1
 """The cursor before the first page."""
 
 
@@ -56,7 +56,7 @@ async def list_rates(
     session: Session, currency: CurrencyCode | None = None, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[Rate]:
     """Rates as they were told, the last one first."""
-    before = decode_cursor(cursor, tuple[int])[0] if cursor else NEWEST
+    before = decode_cursor(cursor, tuple[Whole])[0] if cursor else NEWEST
     rows = await rates_before(await driver(session), currency, before, limit=limit + 1)
     return page([Rate(**row) for row in rows], limit=limit, key=lambda rate: (rate.id,))
 

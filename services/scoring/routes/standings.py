@@ -1,7 +1,6 @@
 """Who stands where: lists as they are stored, one party as it stands now or stood after a day."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -15,7 +14,7 @@ from services.scoring.domain.policy import Ruling
 from services.scoring.domain.reasons import reason
 from services.scoring.domain.standing import Standing as Decided
 from services.scoring.domain.standing import assess
-from services.scoring.models.fields import Day, PartyId
+from services.scoring.models.fields import Day, Instant, PartyId, Whole
 from services.scoring.models.standings import Cell, FactTold, Order, ReasonedStanding, Standing, Summary
 from services.scoring.queries.facts import latest_facts
 from services.scoring.queries.reading import by_party, moment, one
@@ -27,8 +26,8 @@ router = APIRouter(prefix="/v1/standings", tags=["standings"])
 
 Minor = Annotated[int | None, Query(ge=-(2**63), lt=2**63)]
 PLACES: Mapping[Order, type[tuple[Any, ...]]] = {
-    Order.VALUE: tuple[int, UUID],
-    Order.NEXT_CHANGE_AT: tuple[datetime, UUID],
+    Order.VALUE: tuple[Whole, UUID],
+    Order.NEXT_CHANGE_AT: tuple[Instant, UUID],
     Order.PARTY: tuple[UUID],
 }
 """What the cursor of an order holds."""
