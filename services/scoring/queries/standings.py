@@ -43,23 +43,24 @@ async def standings(
     connection: Connection, wanted: Filter, order: Order, *, after: Sequence[object] | None, limit: int
 ) -> list[asyncpg.Record]:
     """Stored standings in an order, behind a place in it (the values of `keyset`)."""
-    conditions: list[str] = ["stage IS NOT NULL"]
-    arguments: list[object] = []
+    conditions: list[str] = []
+    arguments: list[object] = [
+        [wanted.stage] if wanted.stage else list(Stage),
+        [wanted.tier] if wanted.tier else list(Tier),
+    ]
 
     def condition(text: str, *values: object) -> None:
         places = [f"${len(arguments) + nth}" for nth in range(1, len(values) + 1)]
         arguments.extend(values)
-        conditions.append(text.format(*places))
+        conditions.append(f" AND {text.format(*places)}")
 
-    for text, value in zip(_FILTERS, wanted, strict=True):
-        if value is not None:
-            condition(text, value)
-    behind, ordering = _ORDERS[order]
-    if order is Order.NEXT_CHANGE_AT:
-        conditions.append("next_change_at IS NOT NULL")
+    if wanted.min_value_minor is not None:
+        condition("value_minor >= {}", wanted.min_value_minor)
+    if wanted.max_value_minor is not None:
+        condition("value_minor <= {}", wanted.max_value_minor)
     if after is not None:
-        condition(behind, *after)
-    query = f"{_STANDINGS} WHERE {' AND '.join(conditions)} ORDER BY {ordering} LIMIT {int(limit)}"
+        condition(_BEHIND[order], *after)
+    query = _LISTS[order].format(conditions="".join(conditions), limit=int(limit))
     return await connection.fetch(query, *arguments)
 
 
@@ -86,25 +87,46 @@ async def lived_moves(
 
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
-_FILTERS = ("stage = {}", "tier = {}", "value_minor >= {}", "value_minor <= {}")
-
-_ORDERS = {
-    Order.VALUE: ("(value_minor, party_id) < ({}, {})", "value_minor DESC, party_id DESC"),
-    Order.NEXT_CHANGE_AT: ("(next_change_at, party_id) > ({}, {})", "next_change_at, party_id"),
-    Order.PARTY: ("party_id > {}", "party_id"),
+_BEHIND = {
+    Order.VALUE: "(value_minor, party_id) < ({}, {})",
+    Order.NEXT_CHANGE_AT: "(next_change_at, party_id) > ({}, {})",
+    Order.PARTY: "party_id > {}",
 }
-"""What lies behind a place, and the order."""
+"""What lies behind a place."""
 
 _KEYS = {
     Order.VALUE: lambda row: row["value_minor"],
     Order.NEXT_CHANGE_AT: lambda row: row["next_change_at"],
 }
 
-_STANDINGS = """
+_SHOWN = """
 SELECT party_id, revision, stage, tier, since, value_minor, spend_minor, purchase_days, first_day, last_day,
        next_change_at, assessed_at, ruling.currency, policy.document ->> 'name' AS policy
 FROM party JOIN ruling ON ruling.id = party.ruling JOIN policy ON policy.hash = ruling.policy
 """
+
+# The highest of each stage and tier lie side by side in the index, so that no list is ever sorted as a whole.
+_BY_VALUE = f"""
+WITH party AS (
+    SELECT highest.*
+    FROM unnest($1::text[]) AS at_stage CROSS JOIN unnest($2::text[]) AS at_tier CROSS JOIN LATERAL (
+        SELECT * FROM party WHERE stage = at_stage AND tier = at_tier{{conditions}}
+        ORDER BY value_minor DESC, party_id DESC LIMIT {{limit}}
+    ) AS highest
+)
+{_SHOWN} ORDER BY value_minor DESC, party_id DESC LIMIT {{limit}}
+"""
+
+_LISTS = {
+    Order.VALUE: _BY_VALUE,
+    Order.NEXT_CHANGE_AT: f"""
+        {_SHOWN} WHERE next_change_at IS NOT NULL AND stage = ANY($1) AND tier = ANY($2){{conditions}}
+        ORDER BY next_change_at, party_id LIMIT {{limit}}
+    """,
+    Order.PARTY: f"""
+        {_SHOWN} WHERE stage = ANY($1) AND tier = ANY($2){{conditions}} ORDER BY party_id LIMIT {{limit}}
+    """,
+}
 
 _LIVED = """
 SELECT party_id, revision, cause, kind, from_stage, to_stage, from_tier, to_tier, value_minor, occurred_at,
