@@ -92,8 +92,6 @@ def create_app(
     if topics:
         app.include_router(status.router, dependencies=[Depends(guard)])
     app.include_router(health.router)
-    if topics:
-        app.include_router(health.inside, dependencies=[Depends(auth.caller)])
     return app
 
 

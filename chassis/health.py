@@ -61,29 +61,3 @@ SELECT extract(epoch FROM clock_timestamp() - uuid_extract_timestamp(event_id)) 
 async def metrics() -> Response:
     """For Prometheus."""
     return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)
-
-
-inside = APIRouter(prefix="/internal", include_in_schema=False)
-
-
-@inside.get("/status")
-async def internal_status(request: Request) -> dict[str, Any]:
-    """How far the service's events are: numbered, published, consumed, set aside."""
-    app = request.app
-    async with app.state.database.transaction() as session:
-        connection = await driver(session)
-        parts = {name: [dict(row) for row in await connection.fetch(query)] for name, query in _STATUS.items()}
-    return {"service": app.state.name, "oldest_unsequenced_s": await oldest_outbox_s(app.state.database), **parts}
-
-
-_STATUS = {
-    "streams": "SELECT topic, partition, epoch, last_seq, published_seq FROM event_stream ORDER BY topic, partition",
-    "consumers": """
-        SELECT consumer, topic, partition, epoch, seq, stopped_reason FROM consumer_offset
-        ORDER BY consumer, topic, partition
-    """,
-    "dead_letters": """
-        SELECT consumer, topic, count(*) AS count, min(first_failed_at) AS oldest FROM dead_letter WHERE status = 'open'
-        GROUP BY consumer, topic ORDER BY consumer, topic
-    """,
-}
