@@ -124,6 +124,10 @@ class Story:
         gone = {step.told for step in self.steps if isinstance(step, Withdraw)}
         return [_fact(told) for name, told in last.items() if name not in gone]
 
+    def parties(self) -> set[UUID]:
+        """Everybody who is told of."""
+        return {party_of(step.customer) for step in self.steps if isinstance(step, Register | Tell)}
+
     def holdings(self) -> Holdings:
         """Of each registered customer the party: the smallest of those that it is still merged with."""
         edges = {
