@@ -7,6 +7,8 @@ import httpx
 import pytest
 
 from chassis.db import Database, driver
+from services.scoring.queries.proof import all_evidence
+from services.scoring.queries.reading import snapshot
 from services.scoring.queries.rulings import new_ruling
 from tests.scoring.feeding import JUNE, Feeding, served
 
@@ -72,6 +74,17 @@ async def test_whatever_is_corrupted_is_found(
 
     assert field in [each["field"] for each in found]
     assert last["disagreements"] == len(found) > 0
+
+
+async def test_what_is_compared_is_one_state_of_the_database(
+    scoring: Database, feed: Feeding, told: list[UUID]
+) -> None:
+    async with snapshot(scoring) as connection:
+        before = [stored async for page in all_evidence(connection) for stored in page]
+        await feed.bought(told[0], JUNE, 100)
+        after = [stored async for page in all_evidence(connection) for stored in page]
+
+    assert before == after
 
 
 async def test_one_party_is_verified_by_any_of_its_ids(
