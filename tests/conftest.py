@@ -29,7 +29,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     made = postgres.at(folder)
     process = made.process()
     with (folder / "log").open("w") as log:
-        child = subprocess.Popen([*process.argv, "-c", "fsync=off"], stdout=log, stderr=log)
+        child = subprocess.Popen([*process.argv, "-c", "fsync=off", "-c", "max_connections=800"], stdout=log, stderr=log)
     try:
         await_ready(made.url("postgres", role="postgres"))
         yield made
