@@ -46,10 +46,10 @@ async def readyz(request: Request) -> JSONResponse:
 
 
 async def oldest_outbox_s(database: Database) -> float:
-    """Seconds that the oldest event has waited for its number; 0 without any. Its id tells when it was made."""
+    """Seconds that the oldest event has waited for its number; 0 only without any. Its id tells when it was made."""
     async with database.transaction() as session:
         age_s = await (await driver(session)).fetchval(_OLDEST_OUTBOX)
-    return max(0.0, round(float(age_s or 0), 3))
+    return 0.0 if age_s is None else max(0.001, round(float(age_s), 3))
 
 
 _OLDEST_OUTBOX = """

@@ -14,12 +14,14 @@ router = APIRouter(prefix="/internal", include_in_schema=False)
 async def read_service_status(request: Request) -> dict[str, Any]:
     """What it has written, read and set aside."""
     database: Database = request.app.state.database
+    # Before the streams, which then hold all that waits no more: the other way round it could be in neither.
+    oldest_s = await oldest_outbox_s(database)
     async with database.transaction() as session:
         connection = await driver(session)
         rows = {name: await connection.fetch(query) for name, query in _REPORT.items()}
     return {
         "service": request.app.state.name,
-        "oldest_unsequenced_s": await oldest_outbox_s(database),
+        "oldest_unsequenced_s": oldest_s,
         **{name: [dict(row) for row in found] for name, found in rows.items()},
     }
 
