@@ -72,6 +72,7 @@ def connect(url: str, *, pool_size: int = 10, settings: Mapping[str, str] | None
         },
     )
     event.listen(engine.sync_engine.pool, "checkout", _refuse_closed)
+    event.listen(engine.sync_engine.pool, "checkin", _end_open)
     return Database(engine, url)
 
 
@@ -79,6 +80,15 @@ def _refuse_closed(connection: DBAPIConnection, *_: object) -> None:
     # A statement sent past SQLAlchemy to the driver can find a connection dead that the pool then believes alive.
     if connection.driver_connection.is_closed():
         raise DisconnectionError
+
+
+def _end_open(connection: DBAPIConnection | None, *_: object) -> None:
+    # One whose BEGIN or ROLLBACK was cancelled may be in a transaction that SQLAlchemy knows nothing of: it would keep
+    # its locks, and the next transaction would end as a savepoint of it, never committed.
+    if connection is not None:
+        raw = connection.driver_connection
+        if raw.is_in_transaction() or raw._top_xact is not None:
+            raw.terminate()
 
 
 def plain_url(url: str) -> str:
@@ -90,9 +100,10 @@ async def driver(session: AsyncSession) -> "asyncpg.Connection[asyncpg.Record]":
     """The asyncpg connection inside the session's transaction, for COPY and statements over arrays."""
     raw = await (await session.connection()).get_raw_connection()
     connection = cast("asyncpg.Connection[asyncpg.Record]", raw.driver_connection)
-    if not connection.is_in_transaction():
+    if raw.dbapi_connection._transaction is None:  # type: ignore[union-attr]
         # SQLAlchemy begins with its first statement; before that asyncpg would commit each of ours. Not `SELECT 1`:
         # a round trip more, a third of the time of a short transaction.
+        # Asked of SQLAlchemy, not of the connection: what it has not begun it does not commit.
         await raw.dbapi_connection._start_transaction()  # type: ignore[union-attr]
     return connection
 

@@ -28,8 +28,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     folder = tmp_path_factory.mktemp("server")
     made = postgres.at(folder)
     process = made.process()
+    argv = [*process.argv, "-c", "fsync=off", "-c", "max_connections=800"]
     with (folder / "log").open("w") as log:
-        child = subprocess.Popen([*process.argv, "-c", "fsync=off", "-c", "max_connections=800"], stdout=log, stderr=log)
+        child = subprocess.Popen(argv, stdout=log, stderr=log)
     try:
         await_ready(made.url("postgres", role="postgres"))
         yield made

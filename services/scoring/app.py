@@ -17,6 +17,7 @@ from chassis.publisher import run as publish
 from chassis.settings import ServiceSettings
 from contracts.topics import PARTIES, PURCHASES, topics_of
 from services.scoring.handlers.batches import apply
+from services.scoring.handlers.rebuilding import carry_out_rebuilds
 from services.scoring.handlers.sweeping import sweep
 from services.scoring.queries.rulings import open_installation
 from services.scoring.routes import router
@@ -63,14 +64,17 @@ async def worker() -> Never:
 
 
 async def sweeper() -> Never:
-    """Move standings as time passes, and carry a new ruling to everybody; any number of these processes may run."""
+    """Move standings as time passes and under new rulings, and rebuild; any number of these processes may run."""
     settings = Settings()
-    database = connect(settings.database_url, pool_size=2, settings=consumer.SESSION_SETTINGS)
+    database = connect(settings.database_url, pool_size=3, settings=consumer.SESSION_SETTINGS)
     try:
         await _open(database, settings)
-        await sweep(database, settings.source_urls, TOPICS)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(sweep(database, settings.source_urls, TOPICS))
+            tasks.create_task(carry_out_rebuilds(database))
     finally:
         await database.close()
+    raise AssertionError("unreachable")
 
 
 async def publisher() -> Never:

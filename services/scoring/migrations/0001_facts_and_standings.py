@@ -39,6 +39,8 @@ CREATE TABLE calendar (
     PRIMARY KEY (identity_id, year)
 ) WITH (fillfactor = 80);
 
+CREATE TABLE calendar_rebuilt (LIKE calendar INCLUDING ALL) WITH (fillfactor = 80);
+
 CREATE TABLE assignment (
     identity_id uuid PRIMARY KEY,
     version bigint NOT NULL,
@@ -151,6 +153,7 @@ CREATE TABLE rebuild (
     time_zone text NOT NULL,
     identities bigint NOT NULL DEFAULT 0,
     folded bigint NOT NULL DEFAULT 0,
+    after_identity uuid,
     requested_at timestamptz NOT NULL,
     started_at timestamptz,
     finished_at timestamptz,

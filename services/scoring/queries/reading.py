@@ -33,7 +33,10 @@ async def snapshot(database: Database) -> AsyncIterator[Connection]:
     """A connection that sees one state of the database until it is given back."""
     async with database.sessions() as session, session.begin():
         await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-        yield await driver(session)
+        connection = await driver(session)
+        # Before anything is seen: a rebuild lets calendars change places only while nobody reads them.
+        await connection.execute("LOCK TABLE calendar IN ACCESS SHARE MODE")
+        yield connection
 
 
 async def by_party(connection: Connection, after: UUID | None = None) -> AsyncIterator[list[Read]]:

@@ -1,0 +1,290 @@
+import asyncio
+import json
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from chassis.consumer import Delivery
+from chassis.db import Database, driver, plain_url
+from contracts.customers import FactWithdrawn, PurchaseCompleted
+from contracts.scoring import Cause, MoveKind, Stage, StandingChanged, Tier
+from services.scoring.handlers.batches import apply
+from services.scoring.handlers.sweeping import assess_again
+from services.scoring.queries.parties import pass_barrier
+from tests.scoring.feeding import JUNE, Feeding
+from tests.scoring.stories import Story, disagreements, give
+
+
+async def rows(database: Database, query: str, *values: Any) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(plain_url(database.url))
+    try:
+        return await connection.fetch(query, *values)
+    finally:
+        await connection.close()
+
+
+async def party(database: Database, party_id: UUID) -> asyncpg.Record:
+    return (await rows(database, "SELECT * FROM party WHERE party_id = $1", party_id))[0]
+
+
+async def announced(database: Database, party_id: UUID) -> list[dict[str, Any]]:
+    found = await rows(
+        database,
+        "SELECT payload FROM outbox WHERE key = $1 AND topic = 'scoring.standing.events.v1' ORDER BY id",
+        str(party_id),
+    )
+    return [json.loads(row["payload"])["data"] for row in found]
+
+
+def bought(subject: UUID, at: datetime = JUNE, amount_minor: int = 1_000, **more: Any) -> PurchaseCompleted:
+    return PurchaseCompleted(
+        subject=subject,
+        occurred_at=at,
+        purchase_id=Feeding.identity(),
+        amount_minor=amount_minor,
+        currency="EUR",
+        source="tests",
+        **more,
+    )
+
+
+def batches(told: Sequence[Delivery], random: Random) -> list[list[Delivery]]:
+    """Any order, a few twice, cut anywhere."""
+    shuffled = random.sample(list(told), len(told)) + random.sample(list(told), min(8, len(told)))
+    cut: list[list[Delivery]] = []
+    while shuffled:
+        size = random.choice([1, 1, 2, 5, 20])
+        cut.append(shuffled[:size])
+        shuffled = shuffled[size:]
+    return cut
+
+
+async def test_a_purchase_makes_a_customer(scoring: Database, feed: Feeding) -> None:
+    somebody = feed.identity()
+
+    fact_id = await feed.bought(somebody, JUNE, 40_000)
+
+    row = await party(scoring, somebody)
+    assert (row["stage"], row["tier"], row["value_minor"], row["revision"]) == (Stage.CUSTOMER, Tier.HIGH, 40_000, 1)
+    assert row["next_change_at"] == datetime(2026, 8, 31, tzinfo=UTC)
+    (change,) = await announced(scoring, somebody)
+    assert (change["kind"], change["cause"], change["to_stage"]) == ("appeared", "fact", "customer")
+    assert change["fact_id"] == str(fact_id)
+
+
+async def test_the_same_event_twice_counts_once(scoring: Database) -> None:
+    somebody = Feeding.identity()
+    once = Delivery(bought(somebody), Feeding.identity(), "customers.test", 0, 1, 1, JUNE)
+
+    await give(scoring, [once, once])
+    await give(scoring, [once])
+
+    assert (await party(scoring, somebody))["value_minor"] == 1_000
+
+
+@pytest.mark.parametrize("withdrawn_first", [True, False])
+async def test_a_withdrawal_works_whichever_comes_first(scoring: Database, withdrawn_first: bool) -> None:
+    somebody, fact_id = Feeding.identity(), Feeding.identity()
+    purchase = Delivery(bought(somebody), fact_id, "customers.test", 0, 1, 1, JUNE)
+    gone = FactWithdrawn(subject=somebody, occurred_at=JUNE, fact_id=fact_id)
+    withdrawal = Delivery(gone, Feeding.identity(), "customers.test", 0, 1, 2, JUNE)
+
+    for delivery in (withdrawal, purchase) if withdrawn_first else (purchase, withdrawal):
+        await give(scoring, [delivery])
+
+    assert (await party(scoring, somebody))["stage"] is None
+    assert await rows(scoring, "SELECT FROM calendar") == []
+    assert len(await rows(scoring, "SELECT FROM fact")) == 1
+
+
+async def test_a_withdrawal_with_another_subject_takes_nothing(scoring: Database, feed: Feeding) -> None:
+    somebody = feed.identity()
+    fact_id = await feed.bought(somebody, JUNE, 1_000)
+
+    await feed.withdrawn(feed.identity(), fact_id)
+
+    assert (await party(scoring, somebody))["stage"] == Stage.CUSTOMER
+
+
+async def test_a_correction_takes_the_place_of_its_fact(scoring: Database, feed: Feeding) -> None:
+    wrong, right = feed.identity(), feed.identity()
+    fact_id = await feed.bought(wrong, JUNE, 1_000)
+
+    await feed.tell(bought(right, replaces=fact_id, replaced_subject=wrong))
+
+    assert (await party(scoring, wrong))["stage"] is None
+    assert (await party(scoring, right))["stage"] == Stage.CUSTOMER
+    assert [change["kind"] for change in await announced(scoring, wrong)] == ["appeared", "vanished"]
+
+
+async def test_who_bought_long_ago_is_won_back_after_the_moves_of_the_silence(scoring: Database) -> None:
+    somebody = Feeding.identity()
+    feed = Feeding(scoring, JUNE - timedelta(days=700))
+    first = await feed.bought(somebody, feed.at, 1_000)
+    feed.at = JUNE
+
+    again = await feed.bought(somebody, JUNE, 1_000)
+
+    moves = await announced(scoring, somebody)
+    assert [(move["kind"], move["cause"], move.get("fact_id")) for move in moves] == [
+        ("appeared", "fact", str(first)),
+        ("faded", "clock", None),
+        ("lost", "clock", None),
+        ("won_back", "fact", str(again)),
+    ]
+    assert [move["occurred_at"] for move in (await rows(scoring, "SELECT * FROM lived_move ORDER BY revision"))] == [
+        JUNE - timedelta(days=700),
+        datetime(2024, 9, 30, tzinfo=UTC),
+        datetime(2025, 7, 2, tzinfo=UTC),
+        JUNE,
+    ]
+
+
+async def test_a_clock_move_on_a_day_with_a_fact_names_no_fact(scoring: Database) -> None:
+    somebody = Feeding.identity()
+    feed = Feeding(scoring, JUNE - timedelta(days=91))
+    await feed.bought(somebody, feed.at, 1_000)
+    feed.at = JUNE
+
+    await feed.registered(somebody, JUNE)
+
+    faded = (await announced(scoring, somebody))[-1]
+    assert (faded["kind"], faded["cause"], faded.get("fact_id")) == ("faded", "clock", None)
+
+
+async def test_a_late_fact_revises_and_wins_nobody_back(scoring: Database, feed: Feeding) -> None:
+    somebody = feed.identity()
+    await feed.bought(somebody, JUNE - timedelta(days=700), 1_000)
+
+    await feed.bought(somebody, JUNE - timedelta(days=20), 1_000)
+
+    assert [(move["kind"], move["cause"]) for move in await announced(scoring, somebody)] == [
+        ("appeared", "fact"),
+        ("revised", "late_fact"),
+    ]
+
+
+async def test_a_merge_moves_the_calendar_and_an_unmerge_moves_it_back(scoring: Database, feed: Feeding) -> None:
+    one, other = sorted([feed.identity(), feed.identity()])
+    await feed.bought(one, JUNE, 1_000)
+    await feed.bought(other, JUNE, 30_000)
+
+    await feed.assigned({other: [(one, None)]}, {other: one})
+    survivor, gone = await party(scoring, one), await party(scoring, other)
+
+    assert (survivor["value_minor"], gone["stage"], gone["resolves_to"]) == (31_000, None, one)
+    assert survivor["revision"] > gone["revision"] == 2
+    assert (await announced(scoring, other))[-1]["merged_into"] == str(one)
+    tombstones = "SELECT FROM outbox WHERE key = $1 AND topic = 'scoring.standing.state.v1' AND payload IS NULL"
+    assert len(await rows(scoring, tombstones, str(other))) == 1
+
+    await feed.assigned({other: [(other, None)]}, {other: other})
+
+    assert (await party(scoring, one))["value_minor"] == 1_000
+    assert (await party(scoring, other))["revision"] == 3
+
+
+async def test_a_number_handed_on_leaves_the_days_before_with_the_first(scoring: Database, feed: Feeding) -> None:
+    number, second = feed.identity(), feed.identity()
+    await feed.bought(number, datetime(2026, 1, 1, 12, tzinfo=UTC), 500)
+    await feed.bought(number, datetime(2026, 2, 2, 12, tzinfo=UTC), 700)
+
+    await feed.assigned({number: [(number, None), (second, date(2026, 2, 1))]})
+
+    assert (await party(scoring, number))["value_minor"] == 500
+    assert (await party(scoring, second))["value_minor"] == 700
+
+
+async def test_the_first_money_decides_the_currency(make_scoring: Any) -> None:
+    scoring = await make_scoring(currency=None)
+    feed = Feeding(scoring)
+    somebody = feed.identity()
+
+    await feed.bought(somebody, JUNE, 1_000, "CHF")
+
+    assert (await party(scoring, somebody))["value_minor"] == 1_000
+    assert [row["currency"] for row in await rows(scoring, "SELECT currency FROM ruling")] == ["CHF"]
+    assert not (await rows(scoring, "SELECT currency_fixed FROM installation"))[0]["currency_fixed"]
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_whatever_the_order_and_the_batches_the_standings_are_those_of_the_plain_recomputation(
+    make_scoring: Any, seed: int
+) -> None:
+    random = Random(seed)
+    scoring = await make_scoring(random.choice(["UTC", "Asia/Taipei", "America/New_York"]))
+    story = Story(random)
+    story.go_on(90)
+
+    for batch in batches(story.told, random):
+        await give(scoring, batch)
+
+    assert await disagreements(scoring, story.told) == []
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_workers_beside_each_other_that_crash_and_a_clock_that_runs_change_nothing(
+    scoring: Database, seed: int
+) -> None:
+    random = Random(seed)
+    story = Story(random)
+    story.go_on(120)
+    waiting = batches(story.told, random)
+
+    async def work(own: Random) -> None:
+        while waiting:
+            batch = waiting.pop()
+            if own.random() < 0.2:
+                await crash(scoring, batch, own)
+            await give(scoring, batch)
+
+    async def pass_time(own: Random) -> None:
+        while waiting:
+            await asyncio.sleep(own.random() / 50)
+            async with scoring.transaction() as session:
+                await pass_barrier(await driver(session))
+                await assess_again(session, story.people, JUNE + timedelta(hours=own.randint(0, 900)))
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(3):
+            tasks.create_task(work(Random(seed * 10 + number)))
+        tasks.create_task(pass_time(Random(seed)))
+
+    assert await disagreements(scoring, story.told) == []
+
+
+class Crash(Exception):
+    pass
+
+
+async def crash(database: Database, batch: Sequence[Delivery], random: Random) -> None:
+    """A transaction that ends before it commits: thrown out at its end, or cut off in the middle."""
+
+    async def attempt() -> None:
+        async with database.transaction() as session:
+            await apply(session, batch)
+            raise Crash
+
+    try:
+        async with asyncio.timeout(random.choice([None, 0.002, 0.01])):
+            await attempt()
+    except (Crash, TimeoutError):
+        pass
+    except Exception as error:
+        if type(error).__name__ != "StartOver":
+            raise
+
+
+async def test_events_that_say_nothing_to_scoring_are_passed_over(scoring: Database, feed: Feeding) -> None:
+    unheard = StandingChanged(
+        subject=feed.identity(), occurred_at=JUNE, revision=1, cause=Cause.CLOCK, kind=MoveKind.LOST, policy="0" * 64
+    )
+
+    await feed.tell(unheard)
+
+    assert await rows(scoring, "SELECT FROM party") == []
