@@ -1,0 +1,228 @@
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from chassis import outbox, sequencer
+from chassis.bus import TopicPartition
+from chassis.consumer import Sink
+from chassis.db import Database, declare_topics, driver, plain_url
+from contracts.scoring import MoveKind
+from contracts.topics import topics_of
+from services.scoring.app import TOPICS
+from services.scoring.handlers.sweeping import Followed, assess_again, sweep_once
+from services.scoring.queries.rulings import add_rates
+from services.scoring.queries.watermark import Source, move_watermark, watermark
+from tests.scoring.feeding import JUNE, Feeding
+
+MakeDatabase = Callable[[str | None], Awaitable[Database]]
+
+
+async def read_until(database: Database, until: datetime) -> None:
+    """Every event was read up to an instant."""
+    async with database.transaction() as session:
+        await move_watermark(await driver(session), "customers", until, until, None)
+
+
+async def rows(database: Database, query: str, *values: Any) -> list[asyncpg.Record]:
+    async with database.transaction() as session:
+        return await (await driver(session)).fetch(query, *values)
+
+
+async def moves(database: Database, party: UUID) -> list[tuple[str, str, datetime]]:
+    found = await rows(database, "SELECT * FROM lived_move WHERE party_id = $1 ORDER BY revision", party)
+    return [(move["kind"], move["cause"], move["occurred_at"]) for move in found]
+
+
+FADED = ("faded", "clock", datetime(2026, 8, 31, tzinfo=UTC))
+LOST = ("lost", "clock", datetime(2027, 6, 2, tzinfo=UTC))
+APPEARED = ("appeared", "fact", JUNE)
+
+
+async def test_each_stage_changes_once_and_on_its_computed_day(scoring: Database, feed: Feeding) -> None:
+    somebody = feed.identity()
+    await feed.bought(somebody, JUNE, 1_000)
+
+    for days in range(0, 400):
+        await read_until(scoring, JUNE + timedelta(days=days))
+        await sweep_once(scoring)
+
+    assert await moves(scoring, somebody) == [APPEARED, FADED, LOST]
+
+
+async def test_a_day_before_its_instant_nothing_happens(scoring: Database, feed: Feeding) -> None:
+    somebody = feed.identity()
+    await feed.bought(somebody, JUNE, 1_000)
+
+    await read_until(scoring, FADED[2] - timedelta(microseconds=1))
+    await sweep_once(scoring)
+    assert await moves(scoring, somebody) == [APPEARED]
+
+    await read_until(scoring, FADED[2])
+    await sweep_once(scoring)
+    assert await moves(scoring, somebody) == [APPEARED, FADED]
+
+
+async def test_after_two_years_switched_off_the_moves_are_the_same(scoring: Database, feed: Feeding) -> None:
+    people = [feed.identity() for _ in range(1_203)]
+    for person in people[:3]:
+        await feed.bought(person, JUNE, 40_000)
+    for start in range(3, 1_203, 400):
+        await feed.tell(*(feed.purchase(person, JUNE, 1_000) for person in people[start : start + 400]))
+
+    await read_until(scoring, JUNE + timedelta(days=731))
+    await sweep_once(scoring)
+
+    # The window of turnover closes a day before the customer is lost.
+    retiered = ("retiered", "clock", datetime(2027, 6, 1, tzinfo=UTC))
+    assert await moves(scoring, people[0]) == [APPEARED, FADED, retiered, LOST]
+    assert await moves(scoring, people[700]) == [APPEARED, FADED, LOST]
+    counts = await rows(scoring, "SELECT kind, count(*) AS n FROM lived_move GROUP BY kind")
+    assert {row["kind"]: row["n"] for row in counts} == {
+        MoveKind.APPEARED: 1_203,
+        MoveKind.FADED: 1_203,
+        MoveKind.RETIERED: 3,
+        MoveKind.LOST: 1_203,
+    }
+
+
+async def test_two_sweepers_and_a_buyer_at_once_move_everybody_once(scoring: Database, feed: Feeding) -> None:
+    people = [feed.identity() for _ in range(900)]
+    await feed.tell(*(feed.purchase(person, JUNE, 1_000) for person in people))
+    await read_until(scoring, FADED[2])
+    feed.at = FADED[2] + timedelta(days=1, hours=1)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(sweep_once(scoring))
+        tasks.create_task(sweep_once(scoring))
+        for person in people[:40]:
+            tasks.create_task(feed.bought(person, feed.at, 1_000))
+
+    for person in people:
+        expected = [APPEARED, FADED, ("returned", "fact", feed.at)]
+        assert await moves(scoring, person) == (expected if person in people[:40] else expected[:2])
+
+
+async def test_nothing_passes_before_anything_was_read(scoring: Database, feed: Feeding) -> None:
+    somebody = feed.identity()
+    await feed.bought(somebody, JUNE, 1_000)
+
+    await sweep_once(scoring)
+
+    assert await moves(scoring, somebody) == [APPEARED]
+
+
+async def test_a_new_ruling_reaches_everybody_by_policy(scoring: Database, feed: Feeding) -> None:
+    people = [feed.identity() for _ in range(1_100)]
+    await feed.tell(*(feed.purchase(person, JUNE, 50_000, "USD") for person in people))
+    async with scoring.transaction() as session:
+        await add_rates(await driver(session), [(date(2026, 1, 1), "USD", "0.9")], JUNE)
+
+    await sweep_once(scoring)
+
+    found = await rows(scoring, "SELECT tier, value_minor, assessed_at, count(*) AS n FROM party GROUP BY 1, 2, 3")
+    assert [tuple(row) for row in found] == [("high", 45_000, JUNE, 1_100)]
+    assert [move[:2] for move in await moves(scoring, people[0])] == [("appeared", "fact"), ("revised", "policy")]
+    assert not await rows(scoring, "SELECT FROM ruling WHERE applied_at IS NULL")
+
+
+async def test_a_pass_that_broke_off_is_gone_on_with(scoring: Database, feed: Feeding) -> None:
+    people = sorted(feed.identity() for _ in range(40))
+    await feed.tell(*(feed.purchase(person, JUNE, 50_000, "USD") for person in people))
+    async with scoring.transaction() as session:
+        await add_rates(await driver(session), [(date(2026, 1, 1), "USD", "0.9")], JUNE)
+    async with scoring.transaction() as session:
+        await assess_again(session, people[:7], None)
+
+    await sweep_once(scoring)
+
+    assert {len(await moves(scoring, person)) for person in people} == {2}
+
+
+async def test_stored_values_are_refreshed_within_the_week(scoring: Database, feed: Feeding) -> None:
+    somebody = feed.identity()
+    await feed.bought(somebody, JUNE - timedelta(days=360), 300)
+    await feed.bought(somebody, JUNE, 500)
+
+    for days in range(14):
+        await read_until(scoring, JUNE + timedelta(days=days))
+        await sweep_once(scoring)
+
+    (row,) = await rows(scoring, "SELECT value_minor, assessed_at FROM party")
+    assert row["value_minor"] == 500
+    assert row["assessed_at"] > JUNE + timedelta(days=6)
+
+
+@pytest.fixture
+async def customers(make_database: MakeDatabase) -> Database:
+    database = await make_database("services.customers")
+    await declare_topics(database, topics_of("customers"))
+    return database
+
+
+async def number(customers: Database) -> None:
+    connection = await asyncpg.connect(plain_url(customers.url))
+    await sequencer.number(connection)
+    await connection.close()
+
+
+async def held(scoring: Database, customers: Database, followed: Followed | None = None) -> str | None:
+    followed = followed or Followed(Source("customers", customers.url))
+    await followed.follow(scoring, TOPICS)
+    followed.source.close()
+    (row,) = await rows(scoring, "SELECT held_by FROM watermark")
+    return row["held_by"]
+
+
+async def reached(scoring: Database) -> datetime | None:
+    async with scoring.transaction() as session:
+        return await watermark(await driver(session))
+
+
+async def test_time_waits_for_unread_events(scoring: Database, customers: Database, feed: Feeding) -> None:
+    await number(customers)
+    assert await held(scoring, customers) is None
+    before = await reached(scoring)
+    async with customers.transaction() as session:
+        outbox.append(session, feed.purchase(feed.identity(), JUNE, 1_000))
+    await number(customers)
+
+    followed = Followed(Source("customers", customers.url))
+    assert "unread events" in (await held(scoring, customers, followed) or "")
+    assert await reached(scoring) == before
+
+    (stream,) = await rows(customers, "SELECT * FROM event_stream WHERE last_seq > 0")
+    partition = TopicPartition(stream["topic"], stream["partition"])
+    await Sink("scoring", scoring, None, {}).claim(partition)
+    mark = "UPDATE consumer_offset SET seq = $1"
+    await rows(scoring, mark, 1)
+    # More came meanwhile: what was to be read then is what counts.
+    async with customers.transaction() as session:
+        outbox.append(session, *(feed.purchase(feed.identity(), JUNE, 1_000) for _ in range(50)))
+    await number(customers)
+
+    assert before is not None
+    assert await held(scoring, customers, followed) is None
+    assert (await reached(scoring) or before) > before
+    assert "unread events" in (await held(scoring, customers, followed) or "")
+
+
+async def test_a_stopped_partition_and_a_service_that_is_away_hold_time(
+    scoring: Database, customers: Database, feed: Feeding
+) -> None:
+    async with customers.transaction() as session:
+        outbox.append(session, feed.purchase(feed.identity(), JUNE, 1_000))
+    await number(customers)
+    (stream,) = await rows(customers, "SELECT * FROM event_stream WHERE last_seq > 0")
+    await Sink("scoring", scoring, None, {}).claim(TopicPartition(stream["topic"], stream["partition"]))
+    await rows(scoring, "UPDATE consumer_offset SET stopped_reason = 'events 1 to 2 are missing'")
+
+    assert "has stopped: events 1 to 2" in (await held(scoring, customers) or "")
+
+    away = Followed(Source("customers", "postgresql://nobody@127.0.0.1:1/nothing"))
+    assert "customers does not answer" in (await held(scoring, customers, away) or "")
+    assert await reached(scoring) is None
