@@ -73,6 +73,15 @@ def test_what_is_sent_again_in_bulk_changes_nothing(embedded: Product) -> None:
     assert embedded.settle().digest(LAST) == before
 
 
+def test_a_rebuild_changes_nothing(embedded: Product) -> None:
+    before = embedded.digest(LAST)
+
+    embedded.rebuild()
+
+    assert embedded.settle().digest(LAST) == before
+    assert embedded.agrees()
+
+
 @pytest.mark.parametrize("seed", range(10, 10 + STORIES))
 def test_any_story_ends_as_the_oracle_says(embedded: Product, seed: int) -> None:
     story = made_up(seed, 25)
