@@ -91,7 +91,7 @@ class Node:
         if done.exists():
             return
         shutil.rmtree(self.folder / "data", ignore_errors=True)
-        arguments = ("format", "-t", cluster_id, "-c", str(self.folder / "server.properties"))
+        arguments = ("format", f"--cluster-id={cluster_id}", "-c", str(self.folder / "server.properties"))
         command = self.java("kafka.tools.StorageTool", *arguments)
         formatted = subprocess.run(command, capture_output=True, text=True, check=False)
         if formatted.returncode != 0:

@@ -42,3 +42,10 @@ async def test_a_broker_keeps_its_topics_over_kills_and_restarts_on_other_ports(
         await second.stop()
     with pytest.raises(kafka.WrongCluster, match="1 broker"):
         kafka.at(tmp_path, brokers=3)
+
+
+def test_a_cluster_id_may_look_like_an_option(tmp_path: Path) -> None:
+    (tmp_path / "kafka").mkdir()
+    (tmp_path / "kafka" / "cluster_id").write_text("-MkXkSYCTXq9OUwBKhBYcA")
+    kafka.at(tmp_path, brokers=1)
+    assert (tmp_path / "kafka" / "1" / "formatted").exists()
