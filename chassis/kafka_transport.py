@@ -10,7 +10,7 @@ import structlog
 from aiokafka import AIOKafkaClient, AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from chassis.bus import PartitionSink, Record, TopicPartition
 from contracts.topics import TOPICS, Topic
@@ -81,6 +81,9 @@ class KafkaTransport:
                 # Retention passed this consumer: go on at the beginning; the gap in `seq` is filled from the log.
                 gone: Any = error.args[0]
                 await kafka.seek_to_beginning(*gone)
+                continue
+            except NoOffsetForPartitionError:
+                # A partition left and came back meanwhile: it is read again when it has been claimed.
                 continue
             async with claims.busy:
                 for partition, messages in fetched.items():
