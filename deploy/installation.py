@@ -3,9 +3,8 @@
 import json
 import re
 import secrets
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from deploy.postgres import write_secret
 
@@ -16,35 +15,40 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Installation:
-    """Chosen at the first start."""
+    """What the next start goes on with."""
 
     time_zone: str = "UTC"
     currency: str | None = None
     example: str = "wanted"
-    """`wanted` until it is loaded, then `loaded`; `none` where the first start was told so."""
+    """`wanted` until it is loaded, then `loaded`; `none` where a start before that was told so."""
 
 
-def opened(folder: Path, *, time_zone: str | None, currency: str | None, empty: bool) -> Installation:
-    """The installation of a data folder, made at the first start; `Refused` when asked to be another."""
-    if time_zone:
-        try:
-            ZoneInfo(time_zone)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise Refused(f"There is no time zone {time_zone!r}; write an IANA name such as Europe/Berlin.") from None
+def opened(
+    folder: Path,
+    *,
+    time_zone: str | None = None,
+    currency: str | None = None,
+    empty: bool = False,
+    kept_zone: str | None = None,
+    fixed_currency: str | None = None,
+) -> Installation:
+    """The installation of a data folder, made at the first start; `Refused` when asked to be another.
+
+    The calendars decide: their zone, which a rebuild may have changed since the last start, is written down again.
+    """
     path = folder / "installation.json"
-    if not path.exists():
-        made = Installation(time_zone or "UTC", currency, "none" if empty else "wanted")
-        keep(folder, made)
-        return made
-    known = Installation(**json.loads(path.read_text()))
-    if time_zone not in (None, known.time_zone):
-        raise Refused(f"{folder} counts its days in {known.time_zone}; that stays, or past days would change.")
-    if known.currency and currency not in (None, known.currency):
-        raise Refused(f"{folder} reports in {known.currency}; that stays.")
-    if currency and not known.currency:
-        known = replace(known, currency=currency)
-        keep(folder, known)
-    return known
+    known = Installation(**json.loads(path.read_text())) if path.exists() else Installation()
+    zone = kept_zone or time_zone or known.time_zone
+    if time_zone not in (None, zone):
+        raise Refused(
+            f"{folder} counts its days in {zone}. Start it as it is, then `shuke rebuild --time-zone {time_zone}`."
+        )
+    reported = currency or known.currency
+    if fixed_currency and reported not in (None, fixed_currency):
+        raise Refused(f"{folder} reports in {fixed_currency}; that stays.")
+    example = "none" if empty and known.example == "wanted" else known.example
+    keep(folder, now := Installation(zone, reported, example))
+    return now
 
 
 def keep(folder: Path, installation: Installation) -> None:

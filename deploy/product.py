@@ -37,7 +37,8 @@ class Options:
     @property
     def url(self) -> str:
         """Where the product answers."""
-        return f"http://127.0.0.1:{self.port}"
+        host = "127.0.0.1" if self.host == "0.0.0.0" else self.host
+        return f"http://{host}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -97,13 +98,11 @@ async def run(shape: Shape, *, example: FirstStart, say: Callable[[str], None]) 
 async def start(shape: Shape, keeper: Supervisor, *, example: FirstStart, say: Callable[[str], None]) -> None:
     """PostgreSQL, then its databases beside the bus, then the processes, then what only a first start does."""
     options = shape.options
-    settled = installation.opened(
-        options.folder, time_zone=options.time_zone, currency=options.currency, empty=options.empty
-    )
     key_file = installation.identity_key(options.folder, options.identity_key)
     server = await asyncio.to_thread(postgres.at, options.folder)
     await keeper.start(server.process())
     bus_url, admin_key = await asyncio.gather(shape.bus(Parts(keeper, server)), prepare(server, options.folder))
+    settled = await settle(options, server)
     variables = environment(shape, server, bus_url, settled, key_file)
     services = [process(one, variables) for one in shape.services]
     gateway = replace(process(role("gateway"), variables), ready=f"{options.url}/readyz")
@@ -137,6 +136,21 @@ async def prepare(server: Postgres, folder: Path) -> str:
 
         postgres.write_secret(path, f"{await create_admin_key(urls['gateway'])}\n")
     return path.read_text().strip()
+
+
+async def settle(options: Options, server: Postgres) -> Installation:
+    """What the installation is, by what was asked for and what its standings already hang on."""
+    from services.scoring.app import decided
+
+    kept_zone, fixed_currency = await decided(server.url("scoring", scheme="postgresql+asyncpg"))
+    return installation.opened(
+        options.folder,
+        time_zone=options.time_zone,
+        currency=options.currency,
+        empty=options.empty,
+        kept_zone=kept_zone,
+        fixed_currency=fixed_currency,
+    )
 
 
 def environment(shape: Shape, server: Postgres, bus_url: str, settled: Installation, key_file: Path) -> dict[str, str]:

@@ -1,14 +1,18 @@
 """What standings there are, out as a file, and the proof that they are right."""
 
 import json
+import time
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from deploy.cli import example, options
 from deploy.cli.client import answer, fail, product
+
+if TYPE_CHECKING:
+    import httpx
 
 AsOf = Annotated[
     datetime | None,
@@ -80,7 +84,7 @@ def verify(
         raise typer.Exit(1)
 
 
-def verify_all(client: Any) -> bool:
+def verify_all(client: "httpx.Client") -> bool:
     """Verify every party with a progress bar; whether all agree."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -105,10 +109,39 @@ def verify_all(client: Any) -> bool:
     return not last["disagreements"]
 
 
-def rebuild(data: options.Data = None) -> None:
+def rebuild(
+    time_zone: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", callback=options.zone_name, help="Count days in this zone from now on."),
+    ] = None,
+    data: options.Data = None,
+) -> None:
     """Compute all calendars and standings anew from the facts, beside the present ones, and swap them in."""
     with product(data) as client:
-        typer.echo(json.dumps(answer(client.post("/v1/rebuild", timeout=None)), indent=2))
+        asked = answer(client.post("/v1/rebuild", json={"time_zone": time_zone}))
+        done = rebuilt(client, asked["id"])
+    typer.echo(f"{done['folded']:,} calendars are rebuilt in {done['time_zone']}, and every standing assessed by them.")
+    if time_zone:
+        typer.echo("Restart the product, so that dates of imports are read in this zone too.")
+
+
+def rebuilt(client: "httpx.Client", rebuild_id: str) -> dict[str, Any]:
+    """Show the progress of a rebuild until its end. It goes on without this command."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    parts = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("calendars")
+    with Progress(*parts, console=Console(stderr=True)) as bar:
+        task = bar.add_task("rebuilding", total=None)
+        while True:
+            job: dict[str, Any] = answer(client.get(f"/v1/rebuild/{rebuild_id}"))
+            doing = "assessing" if job["state"] == "done" else "rebuilding"
+            bar.update(task, description=doing, total=job["identities"] or None, completed=job["folded"])
+            if job["state"] == "failed":
+                fail(f"The rebuild failed on our side and changed nothing: {job['error']}")
+            if job["reassessed"]:
+                return job
+            time.sleep(0.2)
 
 
 def day(as_of: datetime | None) -> dict[str, str]:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Never
 
+import structlog
 from fastapi import FastAPI
 from pydantic import Field
 
@@ -19,8 +20,10 @@ from contracts.topics import PARTIES, PURCHASES, topics_of
 from services.scoring.handlers.batches import apply
 from services.scoring.handlers.rebuilding import carry_out_rebuilds
 from services.scoring.handlers.sweeping import sweep
-from services.scoring.queries.rulings import open_installation
+from services.scoring.queries.rulings import decided_for_good, open_installation
 from services.scoring.routes import router
+
+log = structlog.get_logger()
 
 TOPICS = (PARTIES.name, PURCHASES.name)
 """What it learns from."""
@@ -42,7 +45,7 @@ def app() -> FastAPI:
 
 @asynccontextmanager
 async def opened(app: FastAPI) -> AsyncIterator[None]:
-    """Start only with the time zone that the calendars are kept in, and the reporting currency that was set."""
+    """Start only with the reporting currency that was set."""
     await _open(app.state.database, app.state.settings)
     yield
 
@@ -87,7 +90,19 @@ async def publisher() -> Never:
         await database.close()
 
 
+async def decided(database_url: str) -> tuple[str | None, str | None]:
+    """The time zone that the calendars are kept in and the reporting currency that stays; None where still open."""
+    database = connect(database_url, pool_size=1)
+    try:
+        async with database.transaction() as session:
+            return await decided_for_good(await driver(session))
+    finally:
+        await database.close()
+
+
 async def _open(database: Database, settings: Settings) -> None:
     await declare_topics(database, topics_of("scoring"))
     async with database.transaction() as session:
-        await open_installation(await driver(session), settings.time_zone, settings.currency, now())
+        kept = await open_installation(await driver(session), settings.time_zone, settings.currency, now())
+    if kept != settings.time_zone:
+        log.warning("days are counted in another time zone than set", set=settings.time_zone, kept=kept)

@@ -65,6 +65,15 @@ def test_a_taken_port_is_told_before_anything_is_made(tmp_path: Path) -> None:
     assert not (tmp_path / "postgres").exists()
 
 
+@pytest.mark.parametrize("wrong", [("--time-zone", "Mars/Olympus"), ("--time-zone", "Europe"), ("--currency", "eur")])
+def test_a_zone_or_currency_that_does_not_exist_is_misuse(tmp_path: Path, wrong: tuple[str, str]) -> None:
+    done = shuke("up", "--data", str(tmp_path), *wrong)
+
+    assert done.returncode == 2
+    assert wrong[0] in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_every_command_has_a_help_text() -> None:
     from deploy.cli import app
 

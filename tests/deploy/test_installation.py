@@ -17,19 +17,36 @@ def test_the_first_start_decides_and_the_next_need_not_repeat_it(tmp_path: Path)
 
 
 def test_a_start_that_would_count_other_days_or_report_in_another_currency_is_refused(tmp_path: Path) -> None:
-    installation.opened(tmp_path, time_zone="UTC", currency="EUR", empty=True)
+    first = installation.opened(tmp_path, time_zone="UTC", currency="EUR", empty=True)
 
-    with pytest.raises(Refused, match="UTC"):
-        installation.opened(tmp_path, time_zone="Asia/Tokyo", currency=None, empty=True)
+    with pytest.raises(Refused, match=r"counts its days in UTC.+rebuild --time-zone Asia/Tokyo"):
+        installation.opened(tmp_path, time_zone="Asia/Tokyo", kept_zone="UTC")
     with pytest.raises(Refused, match="EUR"):
-        installation.opened(tmp_path, time_zone=None, currency="USD", empty=True)
+        installation.opened(tmp_path, currency="USD", kept_zone="UTC", fixed_currency="EUR")
+    assert installation.opened(tmp_path, kept_zone="UTC", fixed_currency="EUR") == first
 
 
-def test_a_time_zone_that_does_not_exist_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="Mars"):
-        installation.opened(tmp_path, time_zone="Mars/Olympus", currency=None, empty=True)
+def test_a_currency_that_an_import_fixed_is_not_written_over(tmp_path: Path) -> None:
+    installation.opened(tmp_path)
 
-    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(Refused, match="GBP"):
+        installation.opened(tmp_path, currency="USD", kept_zone="UTC", fixed_currency="GBP")
+    assert installation.opened(tmp_path, kept_zone="UTC", fixed_currency="GBP").currency is None
+
+
+def test_a_start_after_a_rebuild_goes_on_in_the_zone_of_the_calendars(tmp_path: Path) -> None:
+    installation.opened(tmp_path, time_zone="UTC")
+
+    assert installation.opened(tmp_path, kept_zone="Asia/Tokyo").time_zone == "Asia/Tokyo"
+    assert installation.opened(tmp_path, time_zone="Asia/Tokyo", kept_zone="Asia/Tokyo").time_zone == "Asia/Tokyo"
+    with pytest.raises(Refused, match="Asia/Tokyo"):
+        installation.opened(tmp_path, time_zone="UTC", kept_zone="Asia/Tokyo")
+
+
+def test_an_example_that_is_not_loaded_yet_can_be_declined_later(tmp_path: Path) -> None:
+    assert installation.opened(tmp_path).example == "wanted"
+    assert installation.opened(tmp_path, empty=True).example == "none"
+    assert installation.opened(tmp_path).example == "none"
 
 
 def test_the_identity_key_is_copied_once_and_another_is_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from services.scoring.handlers.rebuilding import carry_out_rebuilds, move_on
 from services.scoring.handlers.sweeping import sweep_once
 from services.scoring.queries.asking import ask_for_rebuild
 from services.scoring.queries.reading import snapshot
+from services.scoring.queries.rulings import decided_for_good, open_installation
 from tests.scoring.feeding import JUNE, Feeding
 from tests.scoring.stories import Story, disagreements, give
 from tests.scoring.test_handlers import batches, rows
@@ -119,6 +120,17 @@ async def test_another_time_zone_moves_facts_to_other_days(scoring: Database) ->
 
     assert (await rows(scoring, "SELECT time_zone FROM installation"))[0]["time_zone"] == "Asia/Taipei"
     assert await disagreements(scoring, story.told) == []
+
+
+async def test_after_a_rebuild_a_start_goes_on_in_the_zone_of_the_calendars(scoring: Database) -> None:
+    await ask(scoring, "Asia/Taipei")
+    while await move_on(scoring):
+        pass
+
+    async with scoring.transaction() as session:
+        connection = await driver(session)
+        assert await open_installation(connection, "UTC", "EUR", now()) == "Asia/Taipei"
+        assert await decided_for_good(connection) == ("Asia/Taipei", "EUR")
 
 
 async def test_calendars_wait_for_their_readers_before_they_change_places(scoring: Database, feed: Feeding) -> None:

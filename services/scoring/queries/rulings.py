@@ -23,10 +23,6 @@ BARRIER = 7_001
 """Advisory lock: shared by whoever writes standings, exclusive for what must not happen beside them."""
 
 
-class OtherTimeZone(Exception):
-    """The service was started with another time zone than the one its calendars are kept in."""
-
-
 class CurrencyFixed(Conflict):
     """The reporting currency is set once."""
 
@@ -56,18 +52,15 @@ class Present:
 _known: OrderedDict[tuple[Any, ...], tuple[Ruling, RateRows]] = OrderedDict()
 
 
-async def open_installation(connection: Connection, time_zone: str, currency: str | None, at: datetime) -> None:
-    """Have an installation with a first ruling, under its barrier. Raises `OtherTimeZone` and `CurrencyFixed`."""
+async def open_installation(connection: Connection, time_zone: str, currency: str | None, at: datetime) -> str:
+    """Have an installation with a first ruling, under its barrier. Raises `CurrencyFixed`.
+
+    Return the time zone that its calendars are kept in: that of the first start, until a rebuild changes it.
+    """
     await connection.execute("SELECT pg_advisory_xact_lock($1)", BARRIER)
     await connection.execute(
         "INSERT INTO installation (time_zone) VALUES ($1) ON CONFLICT DO NOTHING", ZoneInfo(time_zone).key
     )
-    kept = await connection.fetchval("SELECT time_zone FROM installation")
-    if kept != time_zone:
-        raise OtherTimeZone(
-            f"The calendars are kept in the time zone {kept}, not {time_zone}: start with that one,"
-            " and change it by a rebuild."
-        )
     if not await connection.fetchval("SELECT EXISTS (SELECT FROM ruling)"):
         await connection.execute(
             "INSERT INTO policy (hash, document) VALUES ($1, $2::text::jsonb) ON CONFLICT DO NOTHING",
@@ -82,6 +75,14 @@ async def open_installation(connection: Connection, time_zone: str, currency: st
         )
     if currency is not None:
         await set_currency(connection, currency, provisional=False, at=at)
+    kept: str = await connection.fetchval("SELECT time_zone FROM installation")
+    return kept
+
+
+async def decided_for_good(connection: Connection) -> tuple[str | None, str | None]:
+    """The time zone of the calendars and the fixed reporting currency; None where still open."""
+    row = await connection.fetchrow(_DECIDED)
+    return (row["time_zone"], row["currency"]) if row else (None, None)
 
 
 async def present(connection: Connection) -> Present:
@@ -223,6 +224,11 @@ FROM installation
 CROSS JOIN ruling
 JOIN policy ON policy.hash = ruling.policy
 LEFT JOIN cut_points ON cut_points.id = ruling.cut_points
+"""
+
+_DECIDED = """
+SELECT time_zone, CASE WHEN currency_fixed THEN (SELECT currency FROM ruling ORDER BY id DESC LIMIT 1) END AS currency
+FROM installation
 """
 
 _PRESENT = f"{_OF_RULING} ORDER BY ruling.id DESC LIMIT 1"
