@@ -2,7 +2,7 @@
 
 import typer
 
-from deploy.cli import contracts, example, imports, quality, rates, run, standings, status
+from deploy.cli import contracts, example, gaps, imports, quality, rates, run, standings, status
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": ["--help"]}
 
@@ -26,6 +26,7 @@ app.add_typer(rates.app, name="rates")
 app.command()(standings.digest)
 app.command()(standings.verify)
 app.command()(standings.rebuild)
+app.add_typer(gaps.app, name="gaps")
 app.add_typer(example.app, name="example")
 app.command()(quality.check)
 app.command()(contracts.contracts)

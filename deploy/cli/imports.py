@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, cast
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import httpx
 
 SOME_REJECTED = 3
+OUTCOMES = ("accepted", "duplicate", "conflict", "rejected")
 PATIENCE_S = 60
 """How long a gateway that does not answer is waited for while an import goes on."""
 
@@ -101,17 +102,21 @@ def undo(
 @app.command("list")
 def list_imports(data: options.Data = None) -> None:
     """List imports, the newest first."""
-    from rich.console import Console
-    from rich.table import Table
-
-    counts = ("rows", "accepted", "duplicate", "conflict", "rejected", "withdrawn")
-    table = Table("id", "file", "kind", "source", "state", *counts)
     with product(data) as client:
         for job in pages(client, "/v1/imports"):
-            told = "dry run" if job["dry_run"] else job["state"]
-            numbers = (f"{job[name]:,}" for name in counts)
-            table.add_row(job["id"], job["file_name"], job["kind"], job["source"], told, *numbers)
-    Console().print(table)
+            typer.echo(listed(job))
+
+
+def listed(job: dict[str, Any]) -> str:
+    """An import in two lines, its id first and whole however narrow the terminal is."""
+    told = "dry run" if job["dry_run"] else job["state"]
+    rows = counts(job, ("rows", *OUTCOMES, "withdrawn"))
+    return f"{job['id']} {told}\n    {job['kind']} from {job['source']}, {job['file_name']}: {rows}"
+
+
+def counts(job: dict[str, Any], names: Iterable[str]) -> str:
+    """How many rows became what."""
+    return ", ".join(f"{job[name]:,} {name}" for name in names)
 
 
 def bring(
@@ -245,10 +250,8 @@ def state(client: "httpx.Client", import_id: str) -> dict[str, Any]:
 
 def summary(job: dict[str, Any]) -> str:
     """One line on what became of the rows."""
-    names = ("accepted", "duplicate", "conflict", "rejected")
-    counts = ", ".join(f"{job[name]:,} {name}" for name in names)
     rate = f" at {job['rows_per_s']:,.0f} rows/s" if job["rows_per_s"] else ""
-    line = f"{job['id']}: {counts}{rate}."
+    line = f"{job['id']}: {counts(job, OUTCOMES)}{rate}."
     if job["dry_run"]:
         return f"{line} It was a dry run: nothing is recorded."
     if not job["accepted"]:

@@ -57,9 +57,6 @@ def keep_running(shape: "Shape") -> None:
     from deploy import installation, kafka, postgres, product, readiness, supervisor
     from deploy.cli import example
 
-    def say(line: str) -> None:
-        typer.echo(line)
-
     refusals = (
         supervisor.AlreadyRuns,
         installation.Refused,
@@ -69,7 +66,7 @@ def keep_running(shape: "Shape") -> None:
         readiness.NotReady,
     )
     try:
-        asyncio.run(product.run(shape, example=example.first_load, say=say))
+        asyncio.run(product.run(shape, example=example.first_load, say=typer.echo))
     except refusals as error:
         fail(str(error))
 

@@ -11,10 +11,11 @@ from deploy.cli import client, options
 
 def status(data: options.Data = None, as_json: options.Json = False) -> None:
     """Processes, addresses, lag, dead letters, gaps, oldest event without a number."""
-    folder = data or options.DEFAULT_DATA
-    with client.product(data) as product:
+    url, key = client.found(data)
+    with client.client_of(url, key) as product:
         health = client.answer(product.get("/v1/status"))
-    report = {**local(folder), **health} if (folder / "run" / "endpoints.json").exists() else health
+    here = local(data or options.DEFAULT_DATA)
+    report = {**here, **health} if here.get("url") == url else health
     if as_json:
         typer.echo(json.dumps(report, indent=2))
     else:

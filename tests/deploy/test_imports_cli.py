@@ -4,10 +4,16 @@ import pytest
 import typer
 
 from deploy.cli import rates
-from deploy.cli.imports import mapping_of, opened, summary
+from deploy.cli.imports import listed, mapping_of, opened, summary
 
 JOB = {
     "id": "import_1",
+    "kind": "purchases",
+    "source": "shop",
+    "file_name": "orders.csv",
+    "state": "done",
+    "rows": 12_003,
+    "withdrawn": 0,
     "accepted": 12_000,
     "duplicate": 0,
     "conflict": 1,
@@ -43,6 +49,13 @@ def test_the_end_is_told_in_one_line():
     assert summary(JOB) == "import_1: 12,000 accepted, 0 duplicate, 1 conflict, 2 rejected at 9,876 rows/s."
     assert "nothing is recorded" in summary(JOB | {"dry_run": True})
     assert "the file of import_0" in summary(JOB | {"accepted": 0, "same_as": "import_0"})
+
+
+def test_the_id_of_a_listed_import_stands_alone_on_the_first_line_with_its_state():
+    head, counts = listed(JOB).splitlines()
+    assert head.split() == ["import_1", "done"]
+    assert "orders.csv: 12,003 rows, 12,000 accepted" in counts
+    assert listed(JOB | {"dry_run": True}).startswith("import_1 dry run\n")
 
 
 def rate_file(folder: Path, content: str) -> Path:

@@ -31,6 +31,13 @@ def test_every_link_between_pages_leads_somewhere(path: Path) -> None:
     assert [target for target in local if not (path.parent / target).exists()] == []
 
 
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_no_heading_stands_twice_on_a_page(path: Path) -> None:
+    headings = re.findall(r"^#+ .+$", path.read_text(), re.MULTILINE)
+
+    assert [heading for heading in set(headings) if headings.count(heading) > 1] == []
+
+
 @pytest.mark.parametrize("path", DECISIONS, ids=name)
 def test_a_decision_is_one_page_with_all_its_parts(path: Path) -> None:
     lines = path.read_text().splitlines()
