@@ -38,8 +38,9 @@ class Cause(StrEnum):
     """What made a standing change."""
 
     FACT = "fact"
+    """A fact made the move on its own day."""
     LATE_FACT = "late_fact"
-    """A fact about an earlier day than the last assessment."""
+    """A fact about a day that was assessed before, or that is past since; or one corrected or withdrawn."""
     CLOCK = "clock"
     ASSIGNMENT = "assignment"
     POLICY = "policy"

@@ -231,18 +231,28 @@ async def _broken_announcements(connection, rows) -> list[str]:
     """The announced moves of a party join without a gap, and the last one says how it stands."""
     found: list[str] = []
     last: dict[UUID, tuple[int, str | None, str | None]] = {}
-    for move in await connection.fetch("SELECT * FROM lived_move ORDER BY party_id, revision"):
+    for move in await connection.fetch(_ANNOUNCED):
         _, stage, tier = last.get(move["party_id"], (0, None, None))
         if (move["from_stage"], move["from_tier"]) != (stage, tier):
             found.append(f"revision {move['revision']} of {move['party_id']} does not join")
         if (move["fact_id"] is not None) and move["cause"] not in ("fact", "late_fact"):
             found.append(f"revision {move['revision']} of {move['party_id']} names a fact, and is by {move['cause']}")
+        if move["kind"] == "won_back" and move["cause"] != "fact":
+            found.append(f"revision {move['revision']} of {move['party_id']} was won back by {move['cause']}")
+        if move["cause"] == "fact" and move["done_at"] not in (None, move["occurred_at"]):
+            found.append(f"revision {move['revision']} of {move['party_id']} is not told on the day of its fact")
         last[move["party_id"]] = move["revision"], move["to_stage"], move["to_tier"]
     for party, row in rows.items():
         revision, stage, tier = last.get(party, (0, None, None))
         if (row["stage"], row["tier"]) != (stage, tier) or row["revision"] < revision:
             found.append(f"{party} was announced as {stage} {tier} and is {row['stage']} {row['tier']}")
     return found
+
+
+_ANNOUNCED = """
+SELECT lived_move.*, fact.occurred_at AS done_at FROM lived_move LEFT JOIN fact USING (fact_id)
+ORDER BY party_id, revision
+"""
 
 
 def _as_told(

@@ -106,6 +106,16 @@ def test_a_return_on_the_day_of_fading_does_not_take_the_blame() -> None:
     assert (faded.day, faded.kind, faded.cause) == (date(2026, 4, 2), MoveKind.FADED, Cause.CLOCK)
 
 
+def test_clock_and_fact_of_one_day_are_told_apart() -> None:
+    both = calendar(fact(1, "2026-01-01", amount_minor=15_000), fact(2, "2026-04-02", Kind.RETURN, 14_000))
+
+    faded, retiered = trajectory(both, noon("2026-05-01"), RULING)[-2:]
+
+    assert (faded.day, faded.kind, faded.cause) == (date(2026, 4, 2), MoveKind.FADED, Cause.CLOCK)
+    assert (faded.to_tier, faded.value_minor) == (Tier.MID, 15_000)
+    assert (retiered.day, retiered.kind, retiered.cause) == (date(2026, 4, 2), MoveKind.RETIERED, Cause.FACT)
+
+
 def test_each_ruling_decides_from_its_activation_on() -> None:
     bought = calendar(fact(1, "2026-01-01", amount_minor=5_000))
     hasty = Activation(noon("2026-02-01"), Ruling(policy=HASTY, cuts=HASTY.cuts, rates=RULING.rates, zone=UTC_ZONE))

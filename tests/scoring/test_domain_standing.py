@@ -18,7 +18,7 @@ from services.scoring.domain.policy import DAYS_1, Policy, Ruling
 from services.scoring.domain.reasons import reason
 from services.scoring.domain.standing import assess
 from services.scoring.domain.tiers import Cuts, NoCustomers, fit
-from services.scoring.domain.trajectory import trajectory
+from services.scoring.domain.trajectory import Move, trajectory
 
 UTC_ZONE = ZoneInfo("UTC")
 SOMEBODY = UUID(int=1)
@@ -114,6 +114,23 @@ def test_a_day_begins_where_clocks_skip_midnight() -> None:
 
     assert begins == datetime(2022, 3, 26, 22, tzinfo=UTC)
     assert local_day(begins - timedelta(seconds=1), beirut) == day - 1
+
+
+def test_a_day_that_a_zone_left_out_begins_with_the_next_one() -> None:
+    apia = ZoneInfo("Pacific/Apia")
+    left_out = date(2011, 12, 30).toordinal()
+
+    assert start_of_day(left_out, apia) == start_of_day(left_out + 1, apia) == datetime(2011, 12, 30, 10, tzinfo=UTC)
+    assert local_day(start_of_day(left_out, apia), apia) == left_out + 1
+
+
+def test_a_customer_turns_dormant_though_the_day_of_it_was_left_out() -> None:
+    apia = Ruling(DAYS_1, DAYS_1.cuts, Rates("EUR"), ZoneInfo("Pacific/Apia"))
+    bought = fold([fact("2011-09-30")], apia.zone)
+    before = assess(bought, noon("2011-12-29"), apia)
+
+    assert (before.stage, before.next_change_at) == (Stage.CUSTOMER, datetime(2011, 12, 30, 10, tzinfo=UTC))
+    assert assess(bought, datetime(2011, 12, 30, 10, tzinfo=UTC), apia).stage is Stage.DORMANT_CUSTOMER
 
 
 def test_a_lost_customer_who_buys_is_won_back() -> None:
@@ -244,19 +261,26 @@ def test_assessing_agrees_with_the_plain_recomputation(facts: list[Fact], day: i
 def test_assessing_day_by_day_goes_through_the_trajectory(facts: list[Fact]) -> None:
     whole = fold(facts, FAST.zone)
     start = datetime(2024, 1, 1, 4, tzinfo=UTC)
-    moves = {move.day: move for move in trajectory(whole, start + timedelta(days=950), FAST)}
+    by_day: dict[date, list[Move]] = {}
+    for move in trajectory(whole, start + timedelta(days=950), FAST):
+        by_day.setdefault(move.day, []).append(move)
     before = assess(Calendar(), start, FAST)
 
     for day in range(951):
         at = start + timedelta(days=day)
         now = assess(whole, at, FAST)
-        move = moves.get(at.astimezone(FAST.zone).date())
-        if move is None:
+        moves = by_day.get(at.astimezone(FAST.zone).date())
+        if moves is None:
             assert (now.stage, now.tier) == (before.stage, before.tier)
         else:
-            assert (move.from_stage, move.from_tier) == (before.stage, before.tier)
-            assert (move.to_stage, move.to_tier, move.value_minor) == (now.stage, now.tier, now.value_minor)
-            assert day == 0 or before.next_change_at == start_of_day(move.day.toordinal(), FAST.zone)
-        if move is not None and move.from_stage is not move.to_stage:
-            assert now.since == move.day
+            assert (moves[0].from_stage, moves[0].from_tier) == (before.stage, before.tier)
+            assert (moves[-1].to_stage, moves[-1].to_tier, moves[-1].value_minor) == (
+                now.stage,
+                now.tier,
+                now.value_minor,
+            )
+            assert [move.cause for move in moves] in ([Cause.CLOCK], [Cause.FACT], [Cause.CLOCK, Cause.FACT])
+            assert day == 0 or before.next_change_at == start_of_day(moves[0].day.toordinal(), FAST.zone)
+            if moves[0].from_stage is not moves[0].to_stage:
+                assert now.since == moves[0].day
         before = now

@@ -14,8 +14,9 @@ from chassis.db import Database, driver, plain_url
 from contracts.customers import FactWithdrawn, PurchaseCompleted
 from contracts.scoring import Cause, MoveKind, Stage, StandingChanged, Tier
 from services.scoring.handlers.batches import apply
-from services.scoring.handlers.sweeping import assess_again
+from services.scoring.handlers.sweeping import assess_again, sweep_once
 from services.scoring.queries.parties import pass_barrier
+from services.scoring.queries.rulings import add_rates
 from tests.scoring.feeding import JUNE, Feeding
 from tests.scoring.stories import Story, disagreements, give
 
@@ -157,16 +158,119 @@ async def test_a_clock_move_on_a_day_with_a_fact_names_no_fact(scoring: Database
     assert (faded["kind"], faded["cause"], faded.get("fact_id")) == ("faded", "clock", None)
 
 
+def told(changes: list[dict[str, Any]]) -> list[tuple[str, str, str | None]]:
+    return [(change["kind"], change["cause"], change.get("fact_id")) for change in changes]
+
+
 async def test_a_late_fact_revises_and_wins_nobody_back(scoring: Database, feed: Feeding) -> None:
+    somebody = feed.identity()
+    first = await feed.bought(somebody, JUNE - timedelta(days=700), 1_000)
+
+    late = await feed.bought(somebody, JUNE - timedelta(days=20), 1_000)
+
+    assert told(await announced(scoring, somebody)) == [
+        ("appeared", "late_fact", str(first)),
+        ("revised", "late_fact", str(late)),
+    ]
+
+
+async def test_a_fact_of_today_takes_no_credit_for_a_late_one_beside_it(scoring: Database, feed: Feeding) -> None:
     somebody = feed.identity()
     await feed.bought(somebody, JUNE - timedelta(days=700), 1_000)
 
-    await feed.bought(somebody, JUNE - timedelta(days=20), 1_000)
+    late, today = await feed.tell(bought(somebody, JUNE - timedelta(days=20)), bought(somebody, JUNE, 200_000))
 
-    assert [(move["kind"], move["cause"]) for move in await announced(scoring, somebody)] == [
-        ("appeared", "fact"),
-        ("revised", "late_fact"),
+    assert told(await announced(scoring, somebody))[1:] == [
+        ("revised", "late_fact", str(late)),
+        ("retiered", "fact", str(today)),
     ]
+
+
+async def test_days_that_were_read_together_are_told_each_on_its_own(scoring: Database) -> None:
+    somebody = Feeding.identity()
+    feed = Feeding(scoring, JUNE - timedelta(days=400))
+    await feed.bought(somebody, feed.at, 1_000)
+    feed.at = JUNE
+
+    first, second = await feed.tell(bought(somebody, JUNE - timedelta(days=3)), bought(somebody, JUNE, 40_000))
+
+    changes = await announced(scoring, somebody)
+    assert told(changes)[1:] == [
+        ("faded", "clock", None),
+        ("lost", "clock", None),
+        ("won_back", "fact", str(first)),
+        ("retiered", "fact", str(second)),
+    ]
+
+
+async def test_what_a_ruling_changed_is_no_doing_of_the_next_fact(scoring: Database, feed: Feeding) -> None:
+    somebody = feed.identity()
+    await feed.bought(somebody, JUNE, 50_000, "USD")
+    async with scoring.transaction() as session:
+        await add_rates(await driver(session), [(date(2026, 1, 1), "USD", "0.9")], JUNE)
+
+    await feed.bought(somebody, JUNE, 100)
+    top = await feed.bought(somebody, JUNE, 60_000)
+
+    assert told(await announced(scoring, somebody))[1:] == [
+        ("revised", "policy", None),
+        ("retiered", "fact", str(top)),
+    ]
+
+
+async def test_a_correction_on_the_day_itself_wins_nobody_back_again(scoring: Database) -> None:
+    somebody = Feeding.identity()
+    feed = Feeding(scoring, JUNE - timedelta(days=400))
+    await feed.bought(somebody, feed.at, 1_000)
+    feed.at = JUNE
+    wrong = await feed.bought(somebody, JUNE, 1_000)
+
+    (right,) = await feed.tell(bought(somebody, JUNE, 40_000, replaces=wrong))
+
+    assert told(await announced(scoring, somebody))[-2:] == [
+        ("won_back", "fact", str(wrong)),
+        ("revised", "late_fact", str(right)),
+    ]
+
+
+async def test_a_purchase_put_to_another_customer_wins_that_one_back(scoring: Database) -> None:
+    one, other = Feeding.identity(), Feeding.identity()
+    feed = Feeding(scoring, JUNE - timedelta(days=400))
+    await feed.tell(bought(one, feed.at), bought(other, feed.at))
+    feed.at = JUNE
+    wrong = await feed.bought(one, JUNE, 1_000)
+
+    (right,) = await feed.tell(bought(other, JUNE, replaces=wrong, replaced_subject=one))
+
+    assert told(await announced(scoring, one))[-1] == ("revised", "late_fact", None)
+    assert told(await announced(scoring, other))[-1] == ("won_back", "fact", str(right))
+
+
+async def test_a_fact_ahead_of_time_counts_when_its_day_comes(scoring: Database, feed: Feeding) -> None:
+    somebody = feed.identity()
+    await feed.bought(somebody, JUNE + timedelta(hours=20), 40_000)
+    assert (await party(scoring, somebody))["stage"] is None
+
+    await feed.reached(JUNE + timedelta(hours=12))
+    await sweep_once(scoring)
+
+    assert told(await announced(scoring, somebody)) == [("appeared", "fact", None)]
+    assert (await party(scoring, somebody))["value_minor"] == 40_000
+
+
+async def test_a_party_that_becomes_empty_comes_back_at_a_higher_revision(scoring: Database, feed: Feeding) -> None:
+    one, other = sorted([feed.identity(), feed.identity()])
+    await feed.bought(other, JUNE, 1_000)
+
+    await feed.assigned({other: [(one, None)]})
+    empty = await party(scoring, other)
+    await feed.bought(other, JUNE, 40_000)
+    await feed.assigned({other: [(other, None)]})
+
+    back = await party(scoring, other)
+    assert (empty["stage"], empty["first_identity"], empty["revision"]) == (None, None, 2)
+    assert (back["stage"], back["value_minor"], back["revision"]) == (Stage.CUSTOMER, 41_000, 3)
+    assert [change["kind"] for change in await announced(scoring, one)] == ["appeared", "retiered", "vanished"]
 
 
 async def test_a_merge_moves_the_calendar_and_an_unmerge_moves_it_back(scoring: Database, feed: Feeding) -> None:

@@ -9,6 +9,11 @@ from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.facts import Kind
 from services.scoring.domain.policy import Ruling
 
+Outcome = tuple[Stage | None, Tier | None]
+"""The discrete part of a standing, whose change is a move."""
+NOWHERE: Outcome = (None, None)
+"""No standing."""
+
 
 class History:
     """Days are ordinals. What happens on a day holds on that whole day; days after the one asked for do not count."""
@@ -63,6 +68,10 @@ class History:
                 nets.append(net)
                 spends.append(spend)
                 last_money = day
+
+    def outcome(self, day: int, known: int | None = None) -> Outcome:
+        """Stage and tier on a day, if nothing happened after the day `known`."""
+        return self.stage(day, known), self.tier(day, known)
 
     def stage(self, day: int, known: int | None = None) -> Stage | None:
         """The stage on a day, if nothing happened after the day `known`; None before anything happened."""

@@ -8,11 +8,8 @@ import msgspec
 
 from contracts.scoring import Cause, MoveKind, Stage, Tier
 from services.scoring.domain.calendar import Calendar
-from services.scoring.domain.history import History
+from services.scoring.domain.history import NOWHERE, History, Outcome
 from services.scoring.domain.policy import Ruling
-
-Outcome = tuple[Stage | None, Tier | None]
-"""The discrete part of a standing, whose change is a move."""
 
 
 class Move(msgspec.Struct, frozen=True):
@@ -73,9 +70,9 @@ def trajectory(
             break
         day = ruling.day(at)
         found += moves(history, after, day)
-        outcome = history.stage(day), history.tier(day)
+        outcome = history.outcome(day)
         history, after = History(calendar, activated), day
-        if (history.stage(day), history.tier(day)) != outcome:
+        if history.outcome(day) != outcome:
             found.append(_move(history, day, outcome, Cause.POLICY))
     return found + moves(history, after, ruling.day(until))
 
@@ -83,22 +80,25 @@ def trajectory(
 def moves(history: History, after: int | None, until: int) -> list[Move]:
     """The moves on the days after one day (None: from the beginning) up to and including another."""
     found = []
-    outcome: Outcome = (None, None) if after is None else (history.stage(after), history.tier(after))
+    outcome = NOWHERE if after is None else history.outcome(after)
     for day in history.turning_days(after):
         if day > until:
             break
-        then = history.stage(day), history.tier(day)
+        then = history.outcome(day)
         if then == outcome:
             continue
         # What would be so without the facts of the day is the clock's doing, even on a day with facts.
-        by_clock = then == (history.stage(day, known=day - 1), history.tier(day, known=day - 1))
-        found.append(_move(history, day, outcome, Cause.CLOCK if by_clock else Cause.FACT))
+        silent = history.outcome(day, known=day - 1)
+        if then[0] == silent[0] != outcome[0] and then != silent:
+            found.append(_move(history, day, outcome, Cause.CLOCK, known=day - 1))
+            outcome = silent
+        found.append(_move(history, day, outcome, Cause.CLOCK if then == silent else Cause.FACT))
         outcome = then
     return found
 
 
-def _move(history: History, day: int, before: Outcome, cause: Cause) -> Move:
-    stage, tier = history.stage(day), history.tier(day)
+def _move(history: History, day: int, before: Outcome, cause: Cause, known: int | None = None) -> Move:
+    stage, tier = history.outcome(day, known)
     return Move(
         day=date.fromordinal(day),
         cause=cause,
@@ -107,5 +107,5 @@ def _move(history: History, day: int, before: Outcome, cause: Cause) -> Move:
         to_stage=stage,
         from_tier=before[1],
         to_tier=tier,
-        value_minor=history.value(day),
+        value_minor=history.value(day, known),
     )

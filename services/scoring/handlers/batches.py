@@ -72,7 +72,7 @@ async def apply(session: AsyncSession, batch: Sequence[Delivery]) -> None:
     if here.rebuilding:
         await touch(connection, news.identities)
 
-    causes = _causes(news, members, rows, here.ruling.zone)
+    late, done = _behaviour(news, members, rows, here.ruling.zone)
     moved = {party for identity, parties in reassigned.items() if identity in known_before for party in parties}
     moved.update(party for resolution in redirects for party in (resolution.party_id, resolution.resolves_to))
     resolving = {resolution.party_id: resolution for resolution in redirects}
@@ -81,11 +81,11 @@ async def apply(session: AsyncSession, batch: Sequence[Delivery]) -> None:
     for party_id in changed:
         row, resolution = rows[party_id], resolving.get(party_id)
         calendar, first_identity = party_calendar(belong[party_id], by_identity)
-        cause, fact = causes.get(party_id, (Cause.ASSIGNMENT, None))
         at = batch[-1].recorded_at
         party = Assessed(
             row, calendar, first_identity, max(at, row["assessed_at"] or at),
-            Cause.ASSIGNMENT if party_id in moved else cause, fact, survives=party_id in survivors,
+            Cause.ASSIGNMENT if party_id in moved else Cause.LATE_FACT if party_id in late else None,
+            late.get(party_id), done.get(party_id, ()), survives=party_id in survivors,
         )  # fmt: skip
         if resolution is not None:
             party.resolves_to, party.resolution_version = resolution.resolves_to, resolution.version
@@ -199,15 +199,28 @@ async def _remember(connection: Connection, told: Told, news: News) -> None:
         await append_withdrawals(connection, news.withdrawals)
 
 
-def _causes(news: News, members: Members, rows: Rows, zone: ZoneInfo) -> dict[UUID, tuple[Cause, Fact | None]]:
-    """What the facts of a batch mean to each party: behaviour, or a correction of what was thought of earlier days."""
-    causes: dict[UUID, tuple[Cause, Fact | None]] = {}
+def _behaviour(
+    news: News, members: Members, rows: Rows, zone: ZoneInfo
+) -> tuple[dict[UUID, Fact | None], dict[UUID, list[Fact]]]:
+    """What the facts of a batch mean to each party.
+
+    The last that corrects what was thought of the days up to its last assessment (None: facts were only taken back),
+    and those that say what it did on that day or later.
+    """
+    late: dict[UUID, Fact | None] = {}
+    done: defaultdict[UUID, list[Fact]] = defaultdict(list)
+    taken_back = set()
     for fact in news.undone:
-        for party_id in members.holders(fact.identity_id):
-            causes[party_id] = Cause.LATE_FACT, None
+        party_id = members.holder(fact.identity_id, local_day(fact.occurred_at, zone))
+        taken_back.add((fact.fact_id, party_id))
+        late[party_id] = None
     for fact in sorted(news.counting, key=lambda fact: fact.occurred_at):
-        for party_id in members.holders(fact.identity_id):
-            assessed_at = rows[party_id]["assessed_at"]
-            late = assessed_at is not None and local_day(fact.occurred_at, zone) < local_day(assessed_at, zone)
-            causes[party_id] = Cause.LATE_FACT if late else Cause.FACT, fact
-    return causes
+        day = local_day(fact.occurred_at, zone)
+        party_id = members.holder(fact.identity_id, day)
+        assessed_at = rows[party_id]["assessed_at"]
+        assessed = day if assessed_at is None else local_day(assessed_at, zone)
+        if day < assessed or (day == assessed and (fact.replaces, party_id) in taken_back):
+            late[party_id] = fact
+        else:
+            done[party_id].append(fact)
+    return late, done

@@ -14,10 +14,11 @@ from chassis import outbox
 from contracts.event import Event
 from contracts.scoring import Cause, MoveKind, Stage, StandingChanged, StandingRecorded, Tier
 from contracts.topics import STANDINGS
-from services.scoring.domain.calendar import Calendar
+from services.scoring.domain.calendar import Calendar, fold
 from services.scoring.domain.days import start_of_day
-from services.scoring.domain.facts import Fact
-from services.scoring.domain.history import History
+from services.scoring.domain.facts import Fact, Kind
+from services.scoring.domain.history import NOWHERE, History, Outcome
+from services.scoring.domain.policy import Ruling
 from services.scoring.domain.standing import Standing, standing
 from services.scoring.domain.trajectory import kind_of, moves
 from services.scoring.queries.rulings import Connection, Present
@@ -46,9 +47,12 @@ class Assessed:
     calendar: Calendar
     first_identity: UUID | None
     at: datetime
-    cause: Cause
-    """Why it stands otherwise, as far as time alone does not explain it."""
-    fact: Fact | None = None
+    corrected: Cause | None = None
+    """Why the days up to the last assessment look different now, where another ruling is not all."""
+    late: Fact | None = None
+    """The new fact that corrects these days, where it is one."""
+    facts: Sequence[Fact] = ()
+    """New ones that say what the party did on the day of the last assessment or later."""
     resolves_to: UUID | None = None
     """Where its id leads from now on; None as before."""
     resolution_version: int = 0
@@ -83,7 +87,8 @@ async def record(session: AsyncSession, connection: Connection, here: Present, p
         steps = list(_steps(party, history, now, here))
         if not steps and _must_be_told(party, now):
             kind = MoveKind.VANISHED if now.stage is None else MoveKind.REVISED
-            steps = [Change(party.cause, kind, now.stage, now.stage, now.tier, now.tier, now.value_minor, party.at)]
+            stays = now.stage, now.stage, now.tier, now.tier
+            steps = [Change(Cause.ASSIGNMENT, kind, *stays, now.value_minor, party.at)]
         revision = revisions[party.party_id]
         for step in steps:
             revision += 1
@@ -117,31 +122,65 @@ def _revisions(parties: Sequence[Assessed]) -> dict[UUID, int]:
     return revisions
 
 
-def _steps(party: Assessed, history: History, after: Standing, here: Present) -> Iterator[Change]:
-    """What became different: first what was not known before, then what the days since brought, each on its own."""
+def _steps(party: Assessed, history: History, now: Standing, here: Present) -> Iterator[Change]:
+    """What became different: what was thought of the past, then what each day brought, on its own."""
     row, ruling = party.row, here.ruling
-    stage: Stage | None = row["stage"] and Stage(row["stage"])
-    tier: Tier | None = row["tier"] and Tier(row["tier"])
-    due = row["next_change_at"] is not None and row["next_change_at"] <= party.at
-    known, value, day = (after.stage, after.tier), after.value_minor, 0
-    if due:
-        day = ruling.day(row["assessed_at"])
-        known, value = (history.stage(day), history.tier(day)), history.value(day)
-    if known != (stage, tier):
-        fact = party.fact if party.cause in (Cause.FACT, Cause.LATE_FACT) else None
+    before: Outcome = row["stage"] and Stage(row["stage"]), row["tier"] and Tier(row["tier"])
+    if row["assessed_at"] is None:
+        if now.stage is not None:
+            yield _appearance(party, history, now, ruling)
+        return
+    corrected = party.corrected or (None if row["ruling"] == here.ruling_id else Cause.POLICY)
+    day, until = ruling.day(row["assessed_at"]), ruling.day(party.at)
+    facts = _by_day(party.facts, ruling)
+    known, value = history.outcome(day), history.value(day)
+    if day in facts:
+        known = before
+        if corrected:
+            without = History(party.calendar - fold(facts[day], ruling.zone), ruling)
+            known, value = without.outcome(day), without.value(day)
+    if known != before:
+        yield _step(corrected or Cause.LATE_FACT, before, known, value, party.late, party.at)
+    if history.outcome(day) != known:
+        fact = _deciding(facts[day])
+        yield _step(Cause.FACT, known, history.outcome(day), history.value(day), fact, fact.occurred_at)
+    for move in moves(history, day, until) if until > day else ():
+        turned = move.day.toordinal()
+        by = _deciding(facts[turned]) if move.cause is Cause.FACT and turned in facts else None
         yield Change(
-            party.cause, kind_of(stage, known[0], party.cause), stage, known[0], tier, known[1], value,
-            fact.occurred_at if fact and party.cause is Cause.FACT else party.at, fact.fact_id if fact else None,
+            move.cause, move.kind, move.from_stage, move.to_stage, move.from_tier, move.to_tier, move.value_minor,
+            by.occurred_at if by else start_of_day(turned, ruling.zone), by.fact_id if by else None,
         )  # fmt: skip
-    if due:
-        for move in moves(history, day, ruling.day(party.at)):
-            moved_on = move.day.toordinal()
-            fact = party.fact if move.cause is Cause.FACT else None
-            fact = fact if fact and ruling.day(fact.occurred_at) == moved_on else None
-            yield Change(
-                move.cause, move.kind, move.from_stage, move.to_stage, move.from_tier, move.to_tier, move.value_minor,
-                fact.occurred_at if fact else start_of_day(moved_on, ruling.zone), fact.fact_id if fact else None,
-            )  # fmt: skip
+
+
+def _appearance(party: Assessed, history: History, now: Standing, ruling: Ruling) -> Change:
+    """The first standing: the doing of the first day if it is still what that day made it, else learned of late."""
+    facts, first = _by_day(party.facts, ruling), history.days[0]
+    outcome = now.stage, now.tier
+    if party.corrected is None and first in facts and history.outcome(first) == outcome:
+        fact = _deciding(facts[first])
+        return _step(Cause.FACT, NOWHERE, outcome, now.value_minor, fact, fact.occurred_at)
+    past = [fact for fact in party.facts if ruling.day(fact.occurred_at) <= ruling.day(party.at)]
+    latest = _deciding(past) if past else None
+    return _step(party.corrected or Cause.LATE_FACT, NOWHERE, outcome, now.value_minor, latest, party.at)
+
+
+def _by_day(facts: Sequence[Fact], ruling: Ruling) -> dict[int, list[Fact]]:
+    days: dict[int, list[Fact]] = {}
+    for fact in facts:
+        days.setdefault(ruling.day(fact.occurred_at), []).append(fact)
+    return days
+
+
+def _deciding(facts: Sequence[Fact]) -> Fact:
+    """The one to be named of several: the last, and none that only says that the party is there, if it can be."""
+    return max(facts, key=lambda fact: (fact.kind is not Kind.REGISTERED, fact.occurred_at))
+
+
+def _step(cause: Cause, before: Outcome, after: Outcome, value_minor: int, fact: Fact | None, at: datetime) -> Change:
+    named = fact.fact_id if fact and cause in (Cause.FACT, Cause.LATE_FACT) else None
+    kind = kind_of(before[0], after[0], cause)
+    return Change(cause, kind, before[0], after[0], before[1], after[1], value_minor, at, named)
 
 
 def _must_be_told(party: Assessed, now: Standing) -> bool:

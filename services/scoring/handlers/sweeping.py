@@ -15,9 +15,7 @@ from prometheus_client import Gauge
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.clock import now
-from chassis.db import Database, driver
-from chassis.problems import database_is_away
-from contracts.scoring import Cause
+from chassis.db import Database, database_is_away, driver
 from services.scoring.handlers.standings import Assessed, record
 from services.scoring.queries.parties import (
     NOBODY,
@@ -169,8 +167,7 @@ async def assess_again(session: AsyncSession, parties: Sequence[UUID], until: da
     for party_id, row in rows.items():
         if row["assessed_at"] is None:
             continue
-        cause = Cause.CLOCK if row["ruling"] == here.ruling_id else Cause.POLICY
         at = max(row["assessed_at"], until) if until else row["assessed_at"]
-        assessed.append(Assessed(row, *party_calendar(belong[party_id], stored), at, cause))
+        assessed.append(Assessed(row, *party_calendar(belong[party_id], stored), at))
     if assessed:
         await record(session, connection, here, assessed)

@@ -60,6 +60,12 @@ class Members:
         held = self.shares.get(identity_id)
         return frozenset((identity_id,)) if held is None else frozenset(share.party_id for share in held)
 
+    def holder(self, identity_id: UUID, day: int) -> UUID:
+        """The party that has what an identity does on a local day (ordinal)."""
+        held = self.shares.get(identity_id, ())
+        begun = [share.party_id for share in held if share.start is None or share.start.toordinal() <= day]
+        return begun[-1] if begun else identity_id
+
     def of(self, parties: Iterable[UUID]) -> dict[UUID, list[tuple[UUID, Share]]]:
         """The identities of parties, each with the days that are theirs, in identity order."""
         members: defaultdict[UUID, list[tuple[UUID, Share]]] = defaultdict(list)
