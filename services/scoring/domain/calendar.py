@@ -4,7 +4,7 @@ It is a commutative group, so that order, batches and merges cannot matter: a fa
 and an entry that comes back to zero is gone.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from itertools import groupby
@@ -45,7 +45,11 @@ class Calendar(msgspec.Struct, frozen=True, gc=False):
     def __add__(self, other: Self) -> Self:
         if not (self.entries and other.entries):
             return self if self.entries else other
-        return self.of(self.entries + other.entries)
+        # Only the stretch on which the other has entries is summed: a new fact costs a long history little.
+        low = bisect_left(self.entries, other.entries[0][:3])
+        high = bisect_right(self.entries, other.entries[-1][:3], lo=low, key=lambda entry: entry[:3])
+        summed = self.of(self.entries[low:high] + other.entries)
+        return type(self)(self.entries[:low] + summed.entries + self.entries[high:])
 
     def __neg__(self) -> Self:
         return type(self)(

@@ -60,10 +60,12 @@ async def apply(session: AsyncSession, batch: Sequence[Delivery]) -> None:
         here = await take_currency(connection, here, money.currency)
     reassigned = await _reassign(connection, members, told.assignments)
 
-    changed = {party for resolution in redirects for party in (resolution.party_id, resolution.resolves_to)}
-    changed.update(rows[resolution.party_id]["resolves_to"] for resolution in redirects)
-    changed.update(party for parties in reassigned.values() for party in parties)
+    redirected = {party for each in redirects.values() for party in (each.party_id, each.resolves_to)}
+    changed = redirected.union(*reassigned.values())
+    changed.update(rows[party_id]["resolves_to"] for party_id in redirects)
     changed.update(party for identity in news.identities for party in members.holders(identity))
+    if not changed:
+        return await _remember(connection, told, news)
     belong = members.of(changed)
     stored = await calendars(connection, news.identities.union(*(dict(belong[party]) for party in changed)))
     known_before = opened(stored)
@@ -73,35 +75,35 @@ async def apply(session: AsyncSession, batch: Sequence[Delivery]) -> None:
         await touch(connection, news.identities)
 
     late, done = _behaviour(news, members, rows, here.ruling.zone)
-    moved = {party for identity, parties in reassigned.items() if identity in known_before for party in parties}
-    moved.update(party for resolution in redirects for party in (resolution.party_id, resolution.resolves_to))
-    resolving = {resolution.party_id: resolution for resolution in redirects}
-    survivors = {resolution.resolves_to for resolution in redirects if resolution.resolves_to != resolution.party_id}
+    moved = redirected.union(*(parties for identity, parties in reassigned.items() if identity in known_before))
+    survivors = {each.resolves_to for each in redirects.values() if each.resolves_to != each.party_id}
     assessed = []
     for party_id in changed:
-        row, resolution = rows[party_id], resolving.get(party_id)
-        calendar, first_identity = party_calendar(belong[party_id], by_identity)
-        at = batch[-1].recorded_at
-        party = Assessed(
-            row, calendar, first_identity, max(at, row["assessed_at"] or at),
-            Cause.ASSIGNMENT if party_id in moved else Cause.LATE_FACT if party_id in late else None,
-            late.get(party_id), done.get(party_id, ()), survives=party_id in survivors,
-        )  # fmt: skip
-        if resolution is not None:
-            party.resolves_to, party.resolution_version = resolution.resolves_to, resolution.version
-        assessed.append(party)
-    if assessed:
-        await record(session, connection, here, assessed)
+        row, at = rows[party_id], batch[-1].recorded_at
+        corrected = Cause.ASSIGNMENT if party_id in moved else Cause.LATE_FACT if party_id in late else None
+        assessed.append(
+            Assessed(
+                row,
+                *party_calendar(belong[party_id], by_identity),
+                at=max(at, row["assessed_at"] or at),
+                corrected=corrected,
+                late=late.get(party_id),
+                facts=done.get(party_id, ()),
+                redirect=redirects.get(party_id),
+                survives=party_id in survivors,
+            )
+        )
+    await record(session, connection, here, assessed)
 
 
-def _redirects(told: Told, rows: Rows) -> list[Resolution]:
+def _redirects(told: Told, rows: Rows) -> dict[UUID, Resolution]:
     """The redirects that are newer than what is stored. Raises `StartOver` where a former target is not locked."""
-    newer = [
-        resolution
+    newer = {
+        party_id: resolution
         for party_id, resolution in told.resolutions.items()
         if resolution.version > rows[party_id]["resolution_version"]
-    ]
-    if any(rows[resolution.party_id]["resolves_to"] not in rows for resolution in newer):
+    }
+    if any(rows[party_id]["resolves_to"] not in rows for party_id in newer):
         raise StartOver
     return newer
 

@@ -11,6 +11,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import outbox
+from contracts.customers import Resolution
 from contracts.event import Event
 from contracts.scoring import Cause, MoveKind, Stage, StandingChanged, StandingRecorded, Tier
 from contracts.topics import STANDINGS
@@ -53,9 +54,8 @@ class Assessed:
     """The new fact that corrects these days, where it is one."""
     facts: Sequence[Fact] = ()
     """New ones that say what the party did on the day of the last assessment or later."""
-    resolves_to: UUID | None = None
+    redirect: Resolution | None = None
     """Where its id leads from now on; None as before."""
-    resolution_version: int = 0
     survives: bool = False
     """Others were merged into it just now, which is told in any case."""
 
@@ -68,8 +68,9 @@ class Assessed:
     @property
     def merged_into(self) -> UUID | None:
         """The other party that its id leads to from just now on."""
-        moved = self.resolves_to not in (None, self.row["party_id"], self.row["resolves_to"])
-        return self.resolves_to if moved else None
+        if self.redirect is None or self.redirect.resolves_to in (self.row["party_id"], self.row["resolves_to"]):
+            return None
+        return self.redirect.resolves_to
 
 
 async def record(session: AsyncSession, connection: Connection, here: Present, parties: Sequence[Assessed]) -> None:
@@ -101,8 +102,9 @@ async def record(session: AsyncSession, connection: Connection, here: Present, p
             revisions[party.merged_into] = max(revision, revisions[party.merged_into])
         rows.append(
             (
-                party.party_id, party.resolves_to or party.row["resolves_to"],
-                max(party.resolution_version, party.row["resolution_version"]), revision, party.first_identity,
+                party.party_id, party.redirect.resolves_to if party.redirect else party.row["resolves_to"],
+                party.redirect.version if party.redirect else party.row["resolution_version"],
+                revision, party.first_identity,
                 now.stage, now.tier, now.since, now.value_minor, now.spend_minor, now.purchase_days, now.first_day,
                 now.last_day, now.next_change_at, party.at, here.ruling_id,
             )
