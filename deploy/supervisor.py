@@ -8,7 +8,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,16 +61,24 @@ def endpoints(folder: Path) -> dict[str, Any]:
 
 
 def announce(folder: Path, found: dict[str, Any]) -> None:
-    """Write the addresses for other commands, all at once."""
-    path = folder / "run" / "endpoints.json"
-    beside = path.with_suffix(".new")
-    beside.write_text(json.dumps(found, indent=2) + "\n")
+    """Write the addresses for other commands."""
+    put(folder / "run" / "endpoints.json", json.dumps(found, indent=2) + "\n")
+
+
+def put(path: Path, text: str) -> None:
+    """Write a file that others read at any moment, all at once."""
+    beside = path.with_name(path.name + ".new")
+    beside.write_text(text)
     beside.replace(path)
 
 
 def pids(folder: Path) -> dict[str, int]:
-    """The process id by name, from the pid files."""
-    return {path.stem: int(path.read_text()) for path in sorted((folder / "run").glob("*.pid"))}
+    """The process id by name, from the pid files. What just ended is left out."""
+    found = {}
+    for path in sorted((folder / "run").glob("*.pid")):
+        with suppress(FileNotFoundError):
+            found[path.stem] = int(path.read_text())
+    return found
 
 
 class Supervisor:
@@ -129,7 +137,7 @@ class Supervisor:
                 start_new_session=True,
                 preexec_fn=None if process.outlives else die_with_supervisor,
             )
-        pid_file.write_text(f"{child.pid}\n")
+        put(pid_file, f"{child.pid}\n")
         self.running[process.name] = child
         try:
             return await child.wait()

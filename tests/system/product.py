@@ -6,6 +6,8 @@ import io
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +20,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import httpx
 
-from bench.product import CURRENCY, Running, start
+from bench.product import CURRENCY, ROOT, Running, start
 from contracts.identity import Scheme, identity_id
 from deploy import postgres, supervisor
 from deploy.process import alive
@@ -81,6 +83,11 @@ class Product:
                     return
             time.sleep(0.02)
         raise AssertionError(f"{name} was not started again within {seconds} s")
+
+    def shuke(self, *words: str) -> str:
+        """What a command says that ends well."""
+        command = (sys.executable, "-P", "-m", "deploy.cli", *words, "--data", str(self.folder))
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120).stdout
 
     def sql(self, database: str, statement: str, *arguments: object) -> list[asyncpg.Record]:
         """Do something behind the product's back."""
