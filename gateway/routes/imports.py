@@ -1,5 +1,6 @@
 """A file on its way in: it goes to customers, and the first real one says which currency standings are told in."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
@@ -22,34 +23,36 @@ TOLD = "Shuke-Reporting-Currency"
 
 @router.post("/v1/imports")
 async def start_import(request: Request, asking: Asking) -> Response:
-    """Pass an import on. A real one fixes the reporting currency first, if nothing has fixed it yet."""
+    """Pass an import on. A real one that was taken fixes the reporting currency, if nothing has fixed it yet."""
     services: Services = request.app.state.services
     caller = asking.key_id, scopes(asking.scopes)
     async with request.form(max_files=1, max_fields=50) as form:
-        real = form.get("source") != EXAMPLE and str(form.get("dry_run", "")).lower() not in ("true", "1", "on", "yes")
-        named = form.get("currency") if real else None
-        fixed = await _fix(services, caller, named) if isinstance(named, str) and named else None
         kept = [(name, request.headers[name]) for name in ("idempotency-key", "accept") if name in request.headers]
         async with services.ask(
             "customers", "POST", "/v1/imports", caller=caller, headers=kept, body=_again(form), patient=True
         ) as response:
             content = await response.read()
             headers = {name: response.headers[name] for name in PASSED if name in response.headers}
-            if real and fixed is None and response.status == 202:
-                # No currency was named; where no column has one, customers took its default and says so.
-                started = msgspec.json.decode(content)
-                fixed = None if "currency" in started["mapping"] else await _fix(services, caller, started["currency"])
-            return Response(content, response.status, headers | ({TOLD: fixed} if fixed else {}))
+            if response.status == 202 and _decides(started := msgspec.json.decode(content), form):
+                headers[TOLD] = await _fix(services, caller, started["currency"])
+            return Response(content, response.status, headers)
 
 
 PASSED = ("Content-Type", "Location", "Retry-After", "Idempotency-Replayed")
 
 
-async def _fix(services: Services, caller: tuple[str, frozenset[str]], currency: str) -> str | None:
+def _decides(started: Mapping[str, Any], form: FormData) -> bool:
+    """Whether an import says the currency: it was named, or there is one for all rows."""
+    real = started["source"] != EXAMPLE and not started["dry_run"]
+    return real and (bool(form.get("currency")) or "currency" not in started["mapping"])
+
+
+async def _fix(services: Services, caller: tuple[str, frozenset[str]], currency: str) -> str:
     told: dict[str, Any] = await services.json(
         "scoring", "POST", "/internal/reporting-currency", {"currency": currency}, caller=caller
     )
-    return told.get("currency")
+    now: str = told["currency"]
+    return now
 
 
 def _again(form: FormData) -> aiohttp.FormData:

@@ -96,6 +96,19 @@ async def test_only_one_of_two_corrections_of_a_version_holds(api, published):
     assert len(await published()) == 2
 
 
+async def test_corrections_of_the_customer_and_of_the_amount_at_once_both_hold(api):
+    for number in range(12):
+        identifiers = [{"scheme": "external", "system": "shop", "value": f"{side}{number}"} for side in "ab"]
+        row = {"occurred_at": "2026-01-05T10:00:00Z", "currency": "EUR", "amount_minor": 5}
+        purchase = (await api.post("/v1/purchases", json=row | {"identifier": identifiers[0]})).json()
+        path = f"/v1/purchases/{purchase['id']}/correct"
+        corrections = [{"identifier": identifiers[1]}, *({"amount_minor": 6 + nth} for nth in range(3))]
+        await asyncio.gather(*(api.post(path, json=correction) for correction in corrections))
+        right = (await api.get(f"/v1/purchases/{purchase['id']}")).json()
+        assert right["identity_id"] != purchase["identity_id"]
+        assert (right["amount_minor"] > 5, right["version"]) == (True, 5)
+
+
 async def apply(published):
     """What a consumer knows from the events, the highest version winning."""
     assignments, resolutions = {}, {}

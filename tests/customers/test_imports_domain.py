@@ -308,11 +308,13 @@ def test_a_sheet_gives_what_was_entered():
         sheet.write_row(0, 0, ["Customer", "Date", "Amount", "Order"])
         sheet.write_row(1, 0, [17850, datetime(2011, 12, 1, 8, 26), 0.1 + 0.2, "A1"])  # noqa: DTZ001
         sheet.write_row(2, 0, [17851, datetime(2011, 12, 2), 19.99, 536365])  # noqa: DTZ001
+        sheet.write_row(3, 0, [17851, 40878, -5, 1234567890123457])
     table = table_of(io.BytesIO(file.getvalue()))
     assert table.columns == ("Customer", "Date", "Amount", "Order")
     assert list(table.rows) == [
         (2, ["17850", "2011-12-01 08:26:00", "0.3", "A1"]),
         (3, ["17851", "2011-12-02", "19.99", "536365"]),
+        (4, ["17851", "40878", "-5", "1234567890123457"]),
     ]
     assert table.notes == ("The sheet 'orders' is read, the first of 2.",)
 

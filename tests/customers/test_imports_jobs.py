@@ -139,6 +139,27 @@ async def test_rows_are_lines_of_one_order_where_a_line_is_mapped(database):
     assert counts(await imported(database, content, mapping='{"line": "line"}')) == ("done", 0, 4, 0, 5)
 
 
+async def test_an_order_id_that_no_index_could_hold_is_refused_with_its_row_alone(database):
+    noise = "".join(random.Random(1).choices("0123456789abcdef", k=20_000))
+    content = f"customer,order_id,date,amount,line\nc1,{noise},2024-01-01,5,1\nc2,o2,2024-01-01,5,1\n"
+    job = await imported(database, content, mapping='{"line": "line"}')
+    assert counts(job) == ("done", 1, 0, 0, 1)
+    assert await rejected(database, job) == [("2", "bad_order_id")]
+
+
+async def test_ids_are_measured_in_the_spelling_in_which_they_are_kept(database):
+    growing = "\u0958" * 150
+    rows = [
+        f"{growing},o1,2024-01-01,5",
+        "c1,Caf\u00e9,2024-01-01,5",
+        "c1,Cafe\u0301,2024-01-01,5",
+        "c1,CAFE,2024-01-01,5",
+    ]
+    job = await imported(database, HEADER + "\n".join(rows))
+    assert counts(job) == ("done", 2, 1, 0, 1)
+    assert await rejected(database, job) == [("2", "bad_party")]
+
+
 async def test_lines_known_by_their_product_all_count(database):
     content = "customer,order_id,date,amount,sku\nc1,o1,2024-01-01,5,a\nc1,o1,2024-01-01,5,a\n"
     job = await imported(database, content, mapping='{"line": "sku"}')

@@ -68,6 +68,12 @@ async def test_an_import_is_followed_to_its_rejects_and_undone(api, database, he
     assert [type for type, _, _ in await published()] == ["purchase_completed", "fact_withdrawn"]
 
 
+async def test_the_name_of_a_file_is_kept_as_far_as_it_can_be_shown(api):
+    name = "or\x00d\x07ers.csv"
+    answer = await api.post("/v1/imports", data={"source": "named"}, files={"file": (name, CONTENT)})
+    assert (answer.status_code, answer.json()["file_name"][-4:]) == (202, ".csv")
+
+
 async def test_imports_are_listed_newest_first(api):
     ids = [(await sent(api, source=f"listed-{number}")).json()["id"] for number in range(3)]
     first = (await api.get("/v1/imports", params={"limit": 2})).json()

@@ -1,3 +1,4 @@
+from datetime import UTC, datetime
 from itertools import pairwise, permutations
 
 
@@ -135,6 +136,17 @@ async def test_a_corrected_identifier_is_one_change(api, published):
     [(kind, _, data)] = await published()
     assert (kind, sorted(len(row["holdings"]) for row in data["assignments"])) == ("identities_assigned", [1, 2])
     assert len({row["version"] for row in data["assignments"]}) == 1
+
+
+async def test_what_a_wrong_identifier_bought_today_stays_with_the_party(api):
+    party = await registered(api, email("anne@example.org"))
+    bought = await buy(api, identifier=email("anne@example.org"), occurred_at=datetime.now(UTC).isoformat())
+    path = f"/v1/parties/{party['id']}/identifiers/{party['identifiers'][0]['identity_id']}/correct"
+    assert (await api.post(path, json={"value": "ann@example.org"})).status_code == 200
+    listed = (await api.get("/v1/purchases", params={"party_id": party["id"]})).json()["data"]
+    assert [row["id"] for row in listed] == [bought["id"]]
+    found = (await api.get("/v1/parties", params=email("anne@example.org"))).json()["data"]
+    assert found[0]["id"] != party["id"]
 
 
 async def test_a_party_named_by_its_id_buys_under_its_oldest_identity(api, published):

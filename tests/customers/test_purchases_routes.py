@@ -45,6 +45,39 @@ async def test_the_same_id_with_other_content_is_a_conflict_that_names_the_purch
     assert len(await published()) == 1
 
 
+async def test_the_same_under_another_identifier_of_the_customer_is_a_duplicate(api, published):
+    first = (await api.post("/v1/purchases", json=bought("c1"))).json()
+    other = (await api.post("/v1/purchases", json=bought("c2", source_id="o2"))).json()
+    merge = (await api.post(f"/v1/parties/{first['party_id']}/merge", json={"party_id": other["party_id"]})).json()
+    await published()
+    again = await api.post("/v1/purchases", json=bought("c2"))
+    assert (again.status_code, again.json()["identity_id"]) == (200, first["identity_id"])
+    in_bulk = await api.post("/v1/purchases/bulk", content=json.dumps(bought("c2")))
+    assert in_bulk.json()["duplicate"] == 1
+    await api.post(f"/v1/parties/{first['party_id']}/unmerge", json={"merge_id": merge["id"]})
+    assert (await api.post("/v1/purchases", json=bought("c2"))).status_code == 409
+    assert [kind for kind, _, _ in await published()] == ["identities_assigned"]
+
+
+async def test_a_row_that_is_not_taken_makes_nobody_known(api):
+    await api.post("/v1/purchases", json=bought("c1"))
+    rows = [bought("c2"), bought("c3"), bought("c3", source_id="o2"), bought("c4", amount_minor=-1)]
+    answer = (await api.post("/v1/purchases/bulk", content="\n".join(map(json.dumps, rows)))).json()
+    assert [row["status"] for row in answer["data"]] == ["conflict", "conflict", "accepted", "rejected"]
+    known = (await api.get("/v1/parties")).json()["data"]
+    assert sorted(held["value"] for party in known for held in party["identifiers"]) == ["c1", "c3"]
+    assert (await api.post("/v1/purchases", json=bought("c2", source_id="o3"))).status_code == 201
+
+
+async def test_an_id_in_a_source_has_one_spelling_and_its_case(api):
+    first = await api.post("/v1/purchases", json=bought(source_id="Caf\u00e9 1"))
+    for spelling in (" Caf\u00e9 1 ", "Cafe\u0301 1"):
+        again = await api.post("/v1/purchases", json=bought(source_id=spelling))
+        assert (again.status_code, again.json()) == (200, first.json())
+    assert (await api.post("/v1/purchases", json=bought(source_id="caf\u00e9 1"))).status_code == 201
+    assert (await api.post("/v1/purchases", json=bought(source_id="  "))).status_code == 422
+
+
 async def test_without_an_id_in_the_source_every_telling_counts(api, published):
     for _ in range(2):
         assert (await api.post("/v1/purchases", json=bought(source_id=None))).status_code == 201

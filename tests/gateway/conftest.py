@@ -112,7 +112,12 @@ def a_service(name: str, seen: Seen) -> FastAPI:
             assert not isinstance(upload, str)
             seen.body = await upload.read()
             response.headers["Location"] = "/v1/imports/import_1"
+            if form.get("currency") == "XXX":
+                response.status_code = 422
+                return {"code": "validation_failed"}
             return {
+                "source": form.get("source", "import"),
+                "dry_run": form.get("dry_run") in ("true", "t"),
                 "currency": form.get("currency", "EUR"),
                 "mapping": {"currency": "Cur"} if form.get("source") == "mixed" else {},
                 "file_name": upload.filename,

@@ -136,6 +136,7 @@ async def test_an_import_is_passed_on_whole_and_fixes_the_currency(door: Door) -
         ({"source": "mixed"}, None),
         ({"source": "example", "currency": "USD"}, None),
         ({"source": "shop", "currency": "USD", "dry_run": "true"}, None),
+        ({"source": "shop", "currency": "USD", "dry_run": "t"}, None),
     ],
 )
 async def test_an_import_tells_the_currency_only_where_it_decides_it(
@@ -145,6 +146,12 @@ async def test_an_import_tells_the_currency_only_where_it_decides_it(
     assert answer.status_code == 202
     assert answer.headers.get("shuke-reporting-currency") == told
     assert len(door.scoring.requests) == (1 if told else 0)
+
+
+async def test_an_import_that_was_not_taken_decides_nothing(door: Door) -> None:
+    answer = await start_import(door, source="shop", currency="XXX")
+    assert (answer.status_code, answer.json()) == (422, {"code": "validation_failed"})
+    assert door.scoring.requests == []
 
 
 async def test_the_state_of_the_chain_is_put_together(door: Door) -> None:

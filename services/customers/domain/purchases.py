@@ -1,5 +1,6 @@
 """Purchases and returns as they are told, and when two tellings say the same."""
 
+import unicodedata
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
@@ -32,6 +33,11 @@ class AlreadyWithdrawn(Conflict):
 
 class StaleVersion(Conflict):
     """It has another version than the one named; read it again."""
+
+
+def in_source(id: str) -> str:
+    """The one spelling of an id in a source: trimmed and NFC, as an identifier's. Case tells ids apart."""
+    return id.strip() if id.isascii() else unicodedata.normalize("NFC", id).strip()
 
 
 class Line(NamedTuple):

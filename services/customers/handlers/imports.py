@@ -27,7 +27,7 @@ from services.customers.domain.imports.facts import (
 )
 from services.customers.domain.imports.fields import Field, Kind
 from services.customers.domain.imports.jobs import OPEN, State
-from services.customers.domain.imports.rows import Plan, Refusal, read
+from services.customers.domain.imports.rows import Plan, Refusal, order_key, read
 from services.customers.domain.imports.uploads import CHUNK_ROWS, Row, positions_of
 from services.customers.domain.purchases import Outcome
 from services.customers.models.imports import ImportJob
@@ -130,8 +130,7 @@ async def record(
 
 async def sort_lines(session: AsyncSession, job: ImportJob, plan: Plan, rows: Sequence[Row]) -> None:
     """Put lines aside under their orders; those that name none are not taken."""
-    at = plan.positions[Field.ORDER_ID]
-    named = [(cells[at].strip(), (row, cells)) for row, cells in rows if len(cells) > at and cells[at].strip()]
+    named = [(order, (row, cells)) for row, cells in rows if (order := order_key(plan, cells))]
     known = {row for _, (row, _) in named}
     nameless = [(row, cells) for row, cells in rows if row not in known]
     await keep_lines(session, job, named)

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from chassis.ids import prefixed
@@ -12,6 +12,7 @@ from contracts.event import Slug
 from contracts.identity import Scheme
 from contracts.money import MINOR_DIGITS
 from services.customers.domain.identities import Identity, Installation, PartyRef
+from services.customers.domain.purchases import in_source
 
 PartyId = Annotated[UUID, prefixed("party")]
 IdentityId = Annotated[UUID, prefixed("identity")]
@@ -29,7 +30,11 @@ def _known_currency(code: str) -> str:
 
 CurrencyCode = Annotated[str, Field(pattern=r"^[A-Z]{3}$"), AfterValidator(_known_currency)]
 AmountMinor = Annotated[int, Field(strict=True, ge=0, lt=2**53)]
-SourceId = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+SourceId = Annotated[
+    str,
+    Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$"),
+    BeforeValidator(lambda id: in_source(id) if isinstance(id, str) else id),
+]
 Product = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Instant = Annotated[AwareDatetime, Field(ge=datetime(1900, 1, 1, tzinfo=UTC), le=datetime(9000, 1, 1, tzinfo=UTC))]

@@ -15,30 +15,32 @@ from services.customers.domain.identities import Installation, PartyRef
 from services.customers.domain.purchases import AlreadyWithdrawn
 from services.customers.models.purchases import Correction, Fact, PurchaseCorrection, PurchaseRow, ReturnRow
 from services.customers.queries.assignments import assignments_of
-from services.customers.queries.facts import same_holder, withdrawn
+from services.customers.queries.facts import holds, withdrawn
 from services.customers.queries.identities import subjects
 from services.customers.queries.purchases import completed
 from services.customers.queries.returns import came_back, original_of
 
 
-async def right_subject(session: AsyncSession, row: Fact, given: Correction, installation: Installation) -> UUID:
-    """Under whom a row should be recorded; called before the row is locked, since identities come before purchases.
+async def right_subject(session: AsyncSession, row: Fact, given: Correction, installation: Installation) -> UUID | None:
+    """Under whom else a row should be recorded; none where it stays as it is, as with a party that is the customer.
 
-    A party by id that is the customer already changes nothing.
+    Called before the row is locked, since identities come before purchases.
     """
     party: PartyRef | None = given.party(installation)
     day = installation.day(given.occurred_at or row.occurred_at)
-    if party is None or await same_holder(session, row.identity_id, day, party):
-        return row.identity_id
-    [subject] = await subjects(session, [(party, day)])
+    if party is None or (isinstance(party, UUID) and await holds(session, party, row.identity_id, day)):
+        return None
+    [subject], _ = await subjects(session, [(party, day)])
     if isinstance(subject, Problem):
         raise subject
     return subject
 
 
-async def correct_purchase(session: AsyncSession, row: PurchaseRow, given: PurchaseCorrection, subject: UUID) -> None:
+async def correct_purchase(
+    session: AsyncSession, row: PurchaseRow, given: PurchaseCorrection, right_subject: UUID | None
+) -> None:
     """Give a locked purchase its right content, and its returns to the right customer with it."""
-    before = row.fact_id, row.identity_id
+    before, subject = (row.fact_id, row.identity_id), right_subject or row.identity_id
     if not _change(row, given.changes() | {"identity_id": subject}):
         return
     assignments = await assignments_of(session, [subject])
@@ -50,9 +52,9 @@ async def correct_purchase(session: AsyncSession, row: PurchaseRow, given: Purch
             await correct_return(session, returned, Correction(), subject)
 
 
-async def correct_return(session: AsyncSession, row: ReturnRow, given: Correction, subject: UUID) -> None:
+async def correct_return(session: AsyncSession, row: ReturnRow, given: Correction, right_subject: UUID | None) -> None:
     """Give a locked return its right content."""
-    before = row.fact_id, row.identity_id
+    before, subject = (row.fact_id, row.identity_id), right_subject or row.identity_id
     if not _change(row, given.changes() | {"identity_id": subject}):
         return
     assignments = await assignments_of(session, [subject])

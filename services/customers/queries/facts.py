@@ -1,6 +1,6 @@
 """Recording purchases and returns: one set-based way for one row, a bulk and an import."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Generic
@@ -16,10 +16,10 @@ from chassis.ids import uuid7
 from contracts.customers import Assignment, FactWithdrawn
 from contracts.event import Event
 from contracts.problems import Conflict, Problem
-from services.customers.domain.identities import Installation, PartyRef
+from services.customers.domain.identities import Installation
 from services.customers.domain.purchases import Line, NewPurchase, NewReturn, Outcome, Status, Told, content
 from services.customers.queries.assignments import assignments_of
-from services.customers.queries.identities import subjects
+from services.customers.queries.identities import forget_identities, subjects
 
 COLUMNS = {
     "id": "uuid",
@@ -78,10 +78,11 @@ async def record(
 ) -> list[Outcome]:
     """Record facts and publish them; return what became of each, in the order of the rows.
 
-    The first telling under an id in a source is accepted, every other one compared with it.
+    The first telling under an id in a source is accepted, every other one compared with it. Who is named only by
+    rows that were not accepted does not become known by them.
     """
     days = [installation.day(row.occurred_at) for row in rows]
-    named = await subjects(session, [(row.party, day) for row, day in zip(rows, days, strict=True)])
+    named, strangers = await subjects(session, [(row.party, day) for row, day in zip(rows, days, strict=True)])
     outcomes: dict[int, Outcome] = {}
     told: dict[int, UUID] = {}
     for place, subject in enumerate(named):
@@ -96,14 +97,16 @@ async def record(
         fresh = {place: told[place] for place in sorted(first.values())}
         outcomes |= await _insert(session, kind, rows, fresh, assignments)
         present = await _present(session, kind, [rows[place] for place in waiting if place not in outcomes])
-        for place in waiting:
-            # Not there any more: it was withdrawn between both statements, so it is tried again.
-            if place not in outcomes and (row := present.get(_key(rows[place]))):
-                same = _same(row, rows[place]) and (
-                    row["identity_id"] == told[place]
-                    or await same_holder(session, row["identity_id"], days[place], rows[place].party)
-                )
-                outcomes[place] = _compared(kind, row["id"], same)
+        # Not there any more: it was withdrawn between both statements, so it is tried again.
+        found = {place: row for place in waiting if place not in outcomes and (row := present.get(_key(rows[place])))}
+        told_of = {place: (row["identity_id"], told[place], days[place]) for place, row in found.items()}
+        one_party = await _of_one_party(session, told_of.values())
+        for place, row in found.items():
+            same = _same(row, rows[place]) and told_of[place] in one_party
+            outcomes[place] = _compared(kind, row["id"], same)
+    accepted = {told[place] for place, outcome in outcomes.items() if outcome.status is Status.ACCEPTED}
+    if idle := strangers - accepted:
+        await forget_identities(session, idle)
     return [outcomes[place] for place in range(len(rows))]
 
 
@@ -172,11 +175,22 @@ def _same(row: Record, told: NewPurchase | NewReturn) -> bool:
     return all(stored[name] == value for name, value in content(told).items())
 
 
-async def same_holder(session: AsyncSession, identity_id: UUID, day: date, party: PartyRef) -> bool:
-    """Whether a party named by its id holds an identity on a day, under whatever name."""
-    if not isinstance(party, UUID):
-        return False
-    return bool(await (await driver(session)).fetchval(_SAME_HOLDER, identity_id, day, party))
+Pair = tuple[UUID, UUID, date]
+"""Two identities, and a day."""
+
+
+async def _of_one_party(session: AsyncSession, pairs: Iterable[Pair]) -> set[Pair]:
+    """Those pairs that are one identity, or that one party holds on the day."""
+    asked = set(pairs)
+    same = {pair for pair in asked if pair[0] == pair[1]}
+    if others := sorted(asked - same):
+        same |= {tuple(row) for row in await (await driver(session)).fetch(_OF_ONE_PARTY, *zip(*others, strict=True))}
+    return same
+
+
+async def holds(session: AsyncSession, party_id: UUID, identity_id: UUID, day: date) -> bool:
+    """Whether a party holds an identity on a day, under whatever name."""
+    return bool(await (await driver(session)).fetchval(_HOLDS, party_id, identity_id, day))
 
 
 async def withdraw_import(session: AsyncSession, table: str, import_id: UUID, limit: int) -> int:
@@ -200,8 +214,13 @@ HOLDER = """(
 )"""
 """The party that holds an identity on a day; for `str.format`."""
 
-_SAME_HOLDER = f"""
-SELECT {HOLDER.format(identity="$1", day="$2")} = (SELECT resolves_to FROM party WHERE id = $3)
+_HOLDS = f"""
+SELECT {HOLDER.format(identity="$2", day="$3")} = (SELECT resolves_to FROM party WHERE id = $1)
+"""
+
+_OF_ONE_PARTY = f"""
+SELECT one, other, day FROM unnest($1::uuid[], $2::uuid[], $3::date[]) AS pair(one, other, day)
+WHERE {HOLDER.format(identity="one", day="day")} = {HOLDER.format(identity="other", day="day")}
 """
 
 _WITHDRAW_IMPORT = """

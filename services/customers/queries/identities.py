@@ -40,11 +40,18 @@ async def introduce(session: AsyncSession, identities: Iterable[Identity]) -> se
     return {row["id"] for row in rows}
 
 
-async def have_identities(session: AsyncSession, identities: Iterable[Identity]) -> None:
-    """Have the identities; each new one is its own party."""
+async def have_identities(session: AsyncSession, identities: Iterable[Identity]) -> set[UUID]:
+    """Have the identities; return those that are new, each its own party."""
     ordered = sorted(set(identities), key=lambda identity: identity.id)
-    if ordered:
-        await (await driver(session)).execute(_INTRODUCE_OWN, *_columns(ordered), now())
+    if not ordered:
+        return set()
+    rows = await (await driver(session)).fetch(_INTRODUCE_OWN, *_columns(ordered), now())
+    return {row["id"] for row in rows}
+
+
+async def forget_identities(session: AsyncSession, identities: Iterable[UUID]) -> None:
+    """Take back identities of this transaction, and their own parties, that nothing names after all."""
+    await (await driver(session)).execute(_FORGET, list(identities))
 
 
 def _columns(identities: Sequence[Identity]) -> list[list[object]]:
@@ -80,8 +87,10 @@ async def hand_over(session: AsyncSession, identity_id: UUID, holdings: Sequence
     )
 
 
-async def subjects(session: AsyncSession, named: Sequence[tuple[PartyRef, date]]) -> list[UUID | Problem]:
-    """The identity under which each fact of a day is recorded, or why there is none.
+async def subjects(
+    session: AsyncSession, named: Sequence[tuple[PartyRef, date]]
+) -> tuple[list[UUID | Problem], set[UUID]]:
+    """The identity under which each fact of a day is recorded, or why there is none; and which of them are new.
 
     An identifier that is not known becomes its own party. A party by id is recorded under the oldest identity that it
     holds now and held on that day; without one it gets a random identity.
@@ -89,8 +98,8 @@ async def subjects(session: AsyncSession, named: Sequence[tuple[PartyRef, date]]
     identities = {party for party, _ in named if isinstance(party, Identity)}
     parties = {(party, day) for party, day in named if isinstance(party, UUID)}
     by_party = await _subjects_of_parties(session, parties) if parties else {}
-    await have_identities(session, identities)
-    return [party.id if isinstance(party, Identity) else by_party[party, day] for party, day in named]
+    fresh = await have_identities(session, identities)
+    return [party.id if isinstance(party, Identity) else by_party[party, day] for party, day in named], fresh
 
 
 async def _subjects_of_parties(
@@ -141,8 +150,14 @@ RETURNING id
 
 _INTRODUCE_OWN = f"""
 WITH fresh AS ({_INTRODUCE}),
-own AS (INSERT INTO party (id, resolves_to, created_at) SELECT id, id, $5 FROM fresh)
-INSERT INTO holding (identity_id, nth, party_id, assigned_at) SELECT id, 0, id, $5 FROM fresh
+own AS (INSERT INTO party (id, resolves_to, created_at) SELECT id, id, $5 FROM fresh),
+held AS (INSERT INTO holding (identity_id, nth, party_id, assigned_at) SELECT id, 0, id, $5 FROM fresh)
+SELECT id FROM fresh
+"""
+
+_FORGET = """
+WITH held AS (DELETE FROM holding WHERE identity_id = ANY($1)), own AS (DELETE FROM party WHERE id = ANY($1))
+DELETE FROM identity WHERE id = ANY($1)
 """
 
 _HAVE_PARTY = "INSERT INTO party (id, resolves_to, kind, created_at) VALUES ($1, $1, $2, $3)"

@@ -69,15 +69,15 @@ async def release(
 
 
 async def correct_identifier(
-    session: AsyncSession, connected: Connected, party_id: UUID, *, wrong: UUID, right: Identity, today: date
+    session: AsyncSession, connected: Connected, party_id: UUID, *, wrong: UUID, right: Identity, from_day: date
 ) -> None:
-    """Have a locked party hold the right identity, and from today on not the wrong one any more."""
+    """Have a locked party hold the right identity, and from a day on not the wrong one any more."""
     holdings = await _held_by(session, connected, party_id, wrong)
     if right.id == wrong:
         return
     # Both belong to the party as named that held the wrong one, so that an unmerge moves them together.
     added = await _add(session, connected, holdings[-1].party_id, right)
-    await _release(session, connected, party_id, wrong, holdings, today)
+    await _release(session, connected, party_id, wrong, holdings, from_day)
     await reassign(session, connected, [right.id, wrong] if added else [wrong])
 
 

@@ -1,5 +1,6 @@
 """Parties over HTTP: registered, found, and told apart or together."""
 
+from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
@@ -100,12 +101,13 @@ async def correct_identifier(
     response: Response,
     seen: IfMatch,
 ) -> Party:
-    """Write an identifier right. The wrong one is nobody's of this party from today on."""
+    """Write an identifier right. What the wrong one did up to today stays with the party."""
     connected = await _to_change(session, party_id, seen)
     wrong = await known.identity_named(session, identity_id)
     assert wrong.scheme is not None
     right = here.identity(wrong.scheme, body.value, system=wrong.system)
-    await known.correct_identifier(session, connected, party_id, wrong=identity_id, right=right, today=here.day(now()))
+    tomorrow = here.day(now()) + timedelta(days=1)
+    await known.correct_identifier(session, connected, party_id, wrong=identity_id, right=right, from_day=tomorrow)
     return await _shown(session, party_id, response)
 
 

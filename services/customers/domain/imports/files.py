@@ -87,7 +87,7 @@ def _encoding(head: bytes, file: IO[bytes]) -> str:
         if size > MAX_BYTES:
             raise FileTooLarge(f"An import takes at most {MAX_BYTES >> 30} GiB.")
         if wide is None and b"\0" in piece:
-            raise UnreadableFile("The file is neither text nor a spreadsheet.")
+            raise UnreadableFile("The file has zero bytes: it is neither text nor a spreadsheet.")
         try:
             decoder.decode(piece, final=not (next_piece := file.read(PIECE_BYTES)))
         except UnicodeDecodeError:
@@ -139,10 +139,12 @@ def _sheet(file: IO[bytes]) -> Table:
 
 
 def _cell(cell: object) -> str:
-    """A cell as text. Excel keeps 15 significant digits of a number, so these are what was entered."""
+    """A cell as text. Excel keeps 15 significant digits of a fraction, so these are what was entered."""
     match cell:
         case bool():
             return str(cell).lower()
+        case float() if cell.is_integer() and abs(cell) < 2**53:
+            return str(int(cell))
         case float():
             return f"{cell:.15g}"
         case datetime():

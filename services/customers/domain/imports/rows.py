@@ -16,6 +16,7 @@ from services.customers.domain.imports.amounts import DecimalMark, decimal_mark,
 from services.customers.domain.imports.dates import DateHabits, DateOrder, instant
 from services.customers.domain.imports.fields import Field, Kind
 from services.customers.domain.imports.reasons import Reason, Unreadable
+from services.customers.domain.purchases import in_source
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -149,7 +150,7 @@ def _entry(plan: Plan, row: int, cells: Sequence[str], latest: datetime) -> Entr
     ]
     if not party:
         raise Unreadable(Reason.NO_PARTY)
-    _check_id(party, Reason.BAD_PARTY)
+    party = _id(party, Reason.BAD_PARTY)
     if not when:
         raise Unreadable(Reason.NO_DATE)
     occurred_at = instant(when, order=plan.order, times=plan.times, days=plan.days, days_only=plan.days_only)
@@ -165,14 +166,14 @@ def _entry(plan: Plan, row: int, cells: Sequence[str], latest: datetime) -> Entr
         # A discount is a line below zero: there, what counts is the sign of the order.
         raise Unreadable(Reason.NEGATIVE_AMOUNT, "A purchase has no amount below zero; import returns as returns.")
     if order_id:
-        _check_id(order_id, Reason.BAD_ORDER_ID)
+        order_id = _id(order_id, Reason.BAD_ORDER_ID)
     elif Field.ORDER_ID in plan.positions:
         raise Unreadable(Reason.BAD_ORDER_ID, "The order id is missing.")
     if original:
-        _check_id(original, Reason.BAD_ORDER_ID)
+        original = _id(original, Reason.BAD_ORDER_ID)
     return Entry(
         row,
-        party if party.isascii() else unicodedata.normalize("NFC", party),
+        party,
         occurred_at,
         amount,
         currency,
@@ -184,9 +185,20 @@ def _entry(plan: Plan, row: int, cells: Sequence[str], latest: datetime) -> Entr
     )
 
 
-def _check_id(text: str, reason: Reason) -> None:
-    if len(text) > 200 or _CONTROL.search(text):
+def _id(text: str, reason: Reason) -> str:
+    id = in_source(text)
+    if len(id) > 200 or _CONTROL.search(id):
         raise Unreadable(reason, "An id has at most 200 characters and no control characters.")
+    return id
+
+
+def order_key(plan: Plan, cells: Sequence[str]) -> str | None:
+    """The order under which a line is sorted; none where it names none that is read."""
+    at = plan.positions[Field.ORDER_ID]
+    try:
+        return _id(cells[at], Reason.BAD_ORDER_ID) if len(cells) > at else None
+    except Unreadable:
+        return None
 
 
 def slug(text: str) -> str:

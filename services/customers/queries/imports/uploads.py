@@ -37,7 +37,7 @@ async def keep_upload(
         kind=wanted.kind,
         state=State.WAITING,
         dry_run=wanted.dry_run,
-        file_name=(wanted.file.filename or "")[:200],
+        file_name="".join(filter(str.isprintable, wanted.file.filename or ""))[:200],
         content_hash=upload.content_hash,
         same_as=await connection.fetchval(_SAME, upload.content_hash, wanted.kind, wanted.source),
         source=wanted.source,
