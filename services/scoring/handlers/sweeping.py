@@ -15,7 +15,8 @@ from prometheus_client import Gauge
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.clock import now
-from chassis.db import Database, database_is_away, driver
+from chassis.db import Database, driver
+from chassis.problems import database_is_away
 from services.scoring.handlers.standings import Assessed, record
 from services.scoring.queries.parties import (
     NOBODY,
