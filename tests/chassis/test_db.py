@@ -29,6 +29,8 @@ async def test_a_statement_cancelled_at_the_edge_swallows_no_later_transaction(
     async with database.sessions() as session:
         await (await driver(session)).execute("SELECT 1")
         raw = await (await session.connection()).get_raw_connection()
+        assert raw.dbapi_connection
+        assert raw.driver_connection
         if statement == "BEGIN":
             raw.dbapi_connection._transaction = None
         else:

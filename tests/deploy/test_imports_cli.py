@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -6,7 +7,7 @@ import typer
 from deploy.cli import rates
 from deploy.cli.imports import listed, mapping_of, opened, summary
 
-JOB = {
+JOB: dict[str, Any] = {
     "id": "import_1",
     "kind": "purchases",
     "source": "shop",
@@ -24,7 +25,7 @@ JOB = {
 }
 
 
-def test_a_mapping_is_said_in_pairs():
+def test_a_mapping_is_said_in_pairs() -> None:
     assert mapping_of(["party=Customer No.", "channel=", "amount=a=b"]) == {
         "party": "Customer No.",
         "channel": "",
@@ -32,26 +33,26 @@ def test_a_mapping_is_said_in_pairs():
     }
 
 
-def test_a_mapping_that_is_no_pair_is_misuse(capsys):
+def test_a_mapping_that_is_no_pair_is_misuse(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit) as ended:
         mapping_of(["party"])
     assert ended.value.exit_code == 2
     assert "FIELD=COLUMN" in capsys.readouterr().err
 
 
-def test_a_file_that_is_not_there_is_misuse(tmp_path):
+def test_a_file_that_is_not_there_is_misuse(tmp_path: Path) -> None:
     with pytest.raises(typer.Exit) as ended, opened(str(tmp_path / "none.csv")):
         pass
     assert ended.value.exit_code == 2
 
 
-def test_the_end_is_told_in_one_line():
+def test_the_end_is_told_in_one_line() -> None:
     assert summary(JOB) == "import_1: 12,000 accepted, 0 duplicate, 1 conflict, 2 rejected at 9,876 rows/s."
     assert "nothing is recorded" in summary(JOB | {"dry_run": True})
     assert "the file of import_0" in summary(JOB | {"accepted": 0, "same_as": "import_0"})
 
 
-def test_the_id_of_a_listed_import_stands_alone_on_the_first_line_with_its_state():
+def test_the_id_of_a_listed_import_stands_alone_on_the_first_line_with_its_state() -> None:
     head, counts = listed(JOB).splitlines()
     assert head.split() == ["import_1", "done"]
     assert "orders.csv: 12,003 rows, 12,000 accepted" in counts
@@ -64,7 +65,7 @@ def rate_file(folder: Path, content: str) -> Path:
     return path
 
 
-def test_rates_are_read_as_they_are_written(tmp_path):
+def test_rates_are_read_as_they_are_written(tmp_path: Path) -> None:
     path = rate_file(tmp_path, "currency,day,rate\nUSD,2024-01-01,0.905797101449275\n")
     assert rates.read(path) == [{"day": "2024-01-01", "currency": "USD", "rate": "0.905797101449275"}]
 
@@ -72,7 +73,7 @@ def test_rates_are_read_as_they_are_written(tmp_path):
 @pytest.mark.parametrize(
     "content", ["day,currency\n", "day,currency,rate\n2024-01-01,USD,0\n", "day,currency,rate\na,b,x\n"]
 )
-def test_a_file_without_good_rates_is_misuse(tmp_path, content):
+def test_a_file_without_good_rates_is_misuse(tmp_path: Path, content: str) -> None:
     with pytest.raises(typer.Exit) as ended:
         rates.read(rate_file(tmp_path, content))
     assert ended.value.exit_code == 2

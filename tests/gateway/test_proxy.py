@@ -1,5 +1,6 @@
 import asyncio
 import json
+import socket
 import time
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
@@ -134,9 +135,7 @@ async def test_a_refused_connection_is_tried_again_with_the_whole_body(door: Doo
     assert (answer.status_code, answer.json()["bytes"]) == (201, 200_000)
 
 
-def a_socket_on(port: int) -> "object":
-    import socket
-
+def a_socket_on(port: int) -> socket.socket:
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.bind(("127.0.0.1", port))

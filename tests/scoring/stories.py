@@ -1,10 +1,12 @@
 """Random stories of a few people, and what they must come to by the plain recomputation."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from random import Random
 from uuid import UUID
+
+import asyncpg
 
 from chassis.consumer import Delivery, StartOver
 from chassis.db import Database, driver
@@ -25,7 +27,7 @@ from services.scoring.domain.facts import Fact, Kind
 from services.scoring.domain.plain import counting, held, plain_entries, plain_standing
 from services.scoring.domain.standing import Standing
 from services.scoring.handlers.batches import apply
-from services.scoring.queries.rulings import present
+from services.scoring.queries.rulings import Connection, present
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 Holders = tuple[tuple[UUID, date | None], ...]
@@ -227,7 +229,7 @@ async def disagreements(database: Database, told: Iterable[Delivery]) -> list[st
     return found
 
 
-async def _broken_announcements(connection, rows) -> list[str]:
+async def _broken_announcements(connection: Connection, rows: Mapping[UUID, asyncpg.Record]) -> list[str]:
     """The announced moves of a party join without a gap, and the last one says how it stands."""
     found: list[str] = []
     last: dict[UUID, tuple[int, str | None, str | None]] = {}

@@ -6,6 +6,7 @@ import httpx
 
 from chassis.db import Database, declare_topics, driver
 from contracts.topics import PURCHASES, topics_of
+from tests.scoring.conftest import MakeDatabase, MakeScoring
 from tests.scoring.feeding import JUNE, Feeding, served
 
 
@@ -44,7 +45,7 @@ async def test_the_export_of_a_day_has_the_whole_day_and_nothing_later(api: http
     assert await exported(api, as_of="2026-02-28") == []
 
 
-async def test_a_local_day_is_one_of_the_installation(make_scoring) -> None:
+async def test_a_local_day_is_one_of_the_installation(make_scoring: MakeScoring) -> None:
     feed = Feeding(await make_scoring(time_zone="Asia/Taipei"))
     party = feed.identity()
     await feed.bought(party, datetime(2026, 3, 8, 16, tzinfo=UTC), 1_000)
@@ -64,7 +65,7 @@ async def test_many_standings_are_exported_whole(api: httpx.AsyncClient, feed: F
 
 
 async def test_status_tells_what_is_unread_what_has_stopped_and_what_holds_time(
-    make_database, scoring: Database
+    make_database: MakeDatabase, scoring: Database
 ) -> None:
     source = await make_database(None)
     await declare_topics(source, topics_of("customers"))
@@ -135,5 +136,5 @@ async def test_a_stopped_partition_is_let_pass_its_gap(api: httpx.AsyncClient, s
     assert (answer.status_code, answer.json()) == (200, gap)
     assert (again.status_code, again.json()["code"]) == (409, "partition_not_stopped")
     async with scoring.transaction() as session:
-        row = await (await driver(session)).fetchrow("SELECT epoch, seq, stopped_reason FROM consumer_offset")
-    assert tuple(row) == (2, 11, None)
+        found = await (await driver(session)).fetch("SELECT epoch, seq, stopped_reason FROM consumer_offset")
+    assert [tuple(row) for row in found] == [(2, 11, None)]

@@ -10,6 +10,7 @@ from chassis.db import Database, driver
 from services.scoring.queries.proof import all_evidence
 from services.scoring.queries.reading import snapshot
 from services.scoring.queries.rulings import new_ruling
+from tests.scoring.conftest import MakeScoring
 from tests.scoring.feeding import JUNE, Feeding, served
 
 
@@ -133,7 +134,8 @@ async def test_only_calendars_are_verified_where_a_rebuild_has_not_reached_the_s
 async def digest(api: httpx.AsyncClient, **query: str) -> dict[str, Any]:
     answer = await api.get("/v1/digest", params=query)
     assert answer.status_code == 200, answer.text
-    return answer.json()
+    found: dict[str, Any] = answer.json()
+    return found
 
 
 async def test_the_digest_of_a_day_does_not_move_with_what_comes_later(
@@ -150,7 +152,9 @@ async def test_the_digest_of_a_day_does_not_move_with_what_comes_later(
     assert late["digest"] != after["digest"]
 
 
-async def test_the_same_facts_in_any_order_have_the_same_digest(make_scoring, feed: Feeding, api) -> None:
+async def test_the_same_facts_in_any_order_have_the_same_digest(
+    make_scoring: MakeScoring, feed: Feeding, api: httpx.AsyncClient
+) -> None:
     identities = sorted(feed.identity() for _ in range(4))
     days = [JUNE - timedelta(days=7 * number) for number in range(12)]
     for place, day in enumerate(days):

@@ -1,7 +1,10 @@
+from typing import Any
+
 import httpx
 import pytest
 
 from chassis.db import Database, driver
+from tests.scoring.conftest import MakeScoring
 from tests.scoring.feeding import JUNE, Feeding, served
 
 
@@ -72,7 +75,7 @@ async def test_a_rate_is_a_positive_decimal_as_text(api: httpx.AsyncClient, rate
     assert answer.json()["errors"][0]["pointer"] == "#/rates/0/rate"
 
 
-async def test_a_rate_needs_a_reporting_currency(make_scoring) -> None:
+async def test_a_rate_needs_a_reporting_currency(make_scoring: MakeScoring) -> None:
     async with served(await make_scoring(currency=None)) as api:
         answer = await api.post("/v1/rates", json={"rates": RATES})
 
@@ -111,10 +114,10 @@ async def test_a_rebuild_needs_a_zone_that_there_is(api: httpx.AsyncClient) -> N
     assert (await api.get(f"/v1/rebuild/rebuild_{'0' * 32}")).json()["code"] == "rebuild_not_found"
 
 
-async def test_the_reporting_currency_is_fixed_once(make_scoring) -> None:
+async def test_the_reporting_currency_is_fixed_once(make_scoring: MakeScoring) -> None:
     async with served(await make_scoring(currency=None)) as api:
 
-        async def told(**body: object) -> dict[str, object]:
+        async def told(**body: object) -> Any:
             answer = await api.post("/internal/reporting-currency", json=body)
             assert answer.status_code == 200, answer.text
             return answer.json()

@@ -1,4 +1,5 @@
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -19,7 +20,7 @@ async def three(feed: Feeding) -> list[str]:
     return [f"party_{identity.hex}" for identity in (top, faded, known)]
 
 
-async def listed(api: httpx.AsyncClient, **query: object) -> list[str]:
+async def listed(api: httpx.AsyncClient, **query: str | int) -> list[str]:
     answer = await api.get("/v1/standings", params=query)
     assert answer.status_code == 200, answer.text
     return [each["party_id"] for each in answer.json()["data"]]
@@ -41,7 +42,9 @@ async def test_pages_of_one_give_the_whole_list_in_its_order(
     found, cursor = [], None
     while True:
         page = (
-            await api.get("/v1/standings", params={"sort": sort, "limit": 1} | ({"cursor": cursor} if cursor else {}))
+            await api.get(
+                "/v1/standings", params={"sort": sort, "limit": "1", **({"cursor": cursor} if cursor else {})}
+            )
         ).json()
         found += [each["party_id"] for each in page["data"]]
         if not page["has_more"]:
@@ -157,7 +160,7 @@ async def test_what_lies_unread_is_not_taken_for_silence(api: httpx.AsyncClient,
     party = feed.identity()
     await feed.bought(party, JUNE - timedelta(days=80), 1_000)
 
-    async def stage() -> str:
+    async def stage() -> Any:
         return (await api.get(f"/v1/standings/party_{party.hex}")).json()["stage"]
 
     assert await stage() == "customer"

@@ -14,6 +14,7 @@ from chassis.db import Database, declare_topics, driver, plain_url
 from contracts.scoring import MoveKind
 from contracts.topics import topics_of
 from services.scoring.app import TOPICS
+from services.scoring.handlers.batches import apply
 from services.scoring.handlers.sweeping import Followed, assess_again, sweep_once
 from services.scoring.queries.rulings import add_rates
 from services.scoring.queries.watermark import Source, move_watermark, watermark
@@ -175,7 +176,8 @@ async def held(scoring: Database, customers: Database, followed: Followed | None
     await followed.follow(scoring, TOPICS)
     followed.source.close()
     (row,) = await rows(scoring, "SELECT held_by FROM watermark")
-    return row["held_by"]
+    held_by: str | None = row["held_by"]
+    return held_by
 
 
 async def reached(scoring: Database) -> datetime | None:
@@ -197,7 +199,7 @@ async def test_time_waits_for_unread_events(scoring: Database, customers: Databa
 
     (stream,) = await rows(customers, "SELECT * FROM event_stream WHERE last_seq > 0")
     partition = TopicPartition(stream["topic"], stream["partition"])
-    await Sink("scoring", scoring, None, {}).claim(partition)
+    await Sink("scoring", scoring, apply, {}).claim(partition)
     mark = "UPDATE consumer_offset SET seq = $1"
     await rows(scoring, mark, 1)
     # More came meanwhile: what was to be read then is what counts.
@@ -218,7 +220,7 @@ async def test_a_stopped_partition_and_a_service_that_is_away_hold_time(
         outbox.append(session, feed.purchase(feed.identity(), JUNE, 1_000))
     await number(customers)
     (stream,) = await rows(customers, "SELECT * FROM event_stream WHERE last_seq > 0")
-    await Sink("scoring", scoring, None, {}).claim(TopicPartition(stream["topic"], stream["partition"]))
+    await Sink("scoring", scoring, apply, {}).claim(TopicPartition(stream["topic"], stream["partition"]))
     await rows(scoring, "UPDATE consumer_offset SET stopped_reason = 'events 1 to 2 are missing'")
 
     assert "has stopped: events 1 to 2" in (await held(scoring, customers) or "")

@@ -112,14 +112,14 @@ class Product:
     def _told(self, method: str, path: str, **sent: Any) -> Any:
         until = time.monotonic() + PATIENCE_S
         while True:
-            try:
+            response = None
+            with suppress(httpx.TransportError):
                 response = self.client.request(method, path, **sent)
-            except httpx.TransportError:
-                response = None
-            if response is not None and response.is_success:
-                return response.json()
-            passing = response is None or response.status_code >= 500 or response.json()["code"] in PASSING
-            assert passing, f"{method} {path}: {response.text}"
+            if response is not None:
+                if response.is_success:
+                    return response.json()
+                passing = response.status_code >= 500 or response.json()["code"] in PASSING
+                assert passing, f"{method} {path}: {response.text}"
             assert time.monotonic() < until, f"{method} {path}: {response and response.text}"
             time.sleep(0.1)
 
@@ -205,7 +205,7 @@ class Product:
         """Whether verification finds nothing. What it finds is told by the failing test."""
         verdict = self.verify()
         assert verdict["found"] == []
-        return verdict["disagreements"] == 0 and verdict["checked"] > 0
+        return bool(verdict["disagreements"] == 0 and verdict["checked"])
 
     def export(self, as_of: date | None = None) -> dict[UUID, dict[str, str]]:
         """The lines of the export by party."""

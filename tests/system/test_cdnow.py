@@ -35,7 +35,8 @@ def shop(start: Start, data: Path) -> Iterator[Product]:
 
 
 def recomputed(orders: list[dict[str, str]]) -> dict[str, tuple[str, ...]]:
-    days, spend = defaultdict(set), defaultdict(Decimal)
+    days: defaultdict[str, set[date]] = defaultdict(set)
+    spend: defaultdict[str, Decimal] = defaultdict(Decimal)
     for order in orders:
         day = date.fromisoformat(order["ts"])
         if day <= AS_OF:
