@@ -1,8 +1,9 @@
-"""`shuke bench [ROW…] [--json FILE]`."""
+"""`shuke bench [ROW…] [--times N] [--json FILE]`."""
 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -11,35 +12,51 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import freshness, journey, machine
-from bench.figures import Figure
+from bench.figures import Figure, median
+from bench.product import ROOT
 
 ROWS: Mapping[str, Callable[[], list[Figure]]] = {
     "freshness": freshness.embedded,
     "freshness-kafka": freshness.kafka,
     "journey": journey.imported,
 }
+RESULTS = ROOT / "bench" / "results"
 
 
 def main(
     rows: Annotated[list[str] | None, typer.Argument(metavar="ROW…", help=f"Of {', '.join(ROWS)}; else all.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures there.")] = None,
+    times: Annotated[int, typer.Option(min=1, help="Measure each row so often, and tell the medians.")] = 3,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the figures there, else to bench/results/.")
+    ] = None,
 ) -> None:
     """Measure, each figure beside a raw baseline of the same run."""
     if unknown := [name for name in rows or () if name not in ROWS]:
         raise typer.BadParameter(f"There is no row {', '.join(unknown)}. Rows: {', '.join(ROWS)}.")
-    on, figures = machine.described(), []
+    began, on, figures = datetime.now(UTC), machine.described(), []
     typer.echo(", ".join(f"{name} {value}" for name, value in on.items()))
     for name in rows or ROWS:
-        figures += ROWS[name]()
-    Console(width=160).print(table(figures))
-    if json_file:
-        document = {"machine": on, "figures": [asdict(figure) for figure in figures]}
-        json_file.write_text(json.dumps(document, indent=2) + "\n")
+        measured = []
+        for nth in range(1, times + 1):
+            typer.echo(f"{name}: run {nth} of {times}")
+            measured.append(ROWS[name]())
+        figures += [median(runs) for runs in zip(*measured, strict=True)]
+    Console(width=160).print(table(figures, times))
+    file = json_file or RESULTS / f"{began:%Y%m%dT%H%M%SZ}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    document = {
+        "began": began.isoformat(timespec="seconds"),
+        "machine": on,
+        "times": times,
+        "figures": [asdict(figure) for figure in figures],
+    }
+    file.write_text(json.dumps(document, indent=2) + "\n")
+    typer.echo(f"Written to {file}")
 
 
-def table(figures: list[Figure]) -> Table:
+def table(figures: list[Figure], times: int) -> Table:
     """The figures for people."""
-    shown = Table("row", "what", "measured", "goal", "baseline", "how")
+    shown = Table("row", "what", "measured", "goal", "baseline", "how", caption=f"Medians of runs: {times}")
     for figure in figures:
         cells = (figure.value, figure.goal, figure.baseline)
         numbers = ["" if cell is None else f"{cell:,.1f} {figure.unit}" for cell in cells]

@@ -1,8 +1,9 @@
 """What a row gives: figures with their unit, their goal and the baseline beside them."""
 
 import math
+import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,18 @@ class Figure:
     """The same, done by hand with the least that does it, in the same run."""
     how: str = ""
     """What was done as a baseline, or under which load."""
+    runs: tuple[float, ...] = ()
+    """Of a median, what it is the median of."""
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
     """The smallest value that at least so many percent of the values do not exceed."""
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
+
+
+def median(runs: Sequence[Figure]) -> Figure:
+    """The median of one figure over several runs, and that of its baseline."""
+    values = tuple(run.value for run in runs)
+    baselines = [run.baseline for run in runs if run.baseline is not None]
+    baseline = statistics.median(baselines) if baselines else None
+    return replace(runs[0], value=statistics.median(values), baseline=baseline, runs=values)
