@@ -1,5 +1,6 @@
 """The parts of the customers service."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -61,6 +62,8 @@ async def importer() -> Never:
     """Carry out imports, one at a time; any number of these processes may run."""
     settings = Settings()
     database = connect(settings.database_url, pool_size=2)
+    # Rows come and go by the thousand and make no cycles: looking for some took a fifth of the time.
+    gc.set_threshold(50_000, 20, 20)
     try:
         await carry_out_imports(database, settings.installation())
     finally:

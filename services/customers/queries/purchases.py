@@ -1,11 +1,11 @@
 """Purchases: recorded in sets, corrected and withdrawn one by one under their row lock."""
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from asyncpg import Record
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -53,7 +53,7 @@ PURCHASES = Kind[NewPurchase](
     name="purchase",
     table="purchase",
     own_columns={"lines": "jsonb"},
-    own_values=lambda told: [json.dumps(in_order(told.lines))],
+    own_values=lambda told: [msgspec.json.encode(in_order(told.lines)).decode()],
     conflict=PurchaseConflict,
     event=completed,
 )

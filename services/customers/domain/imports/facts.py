@@ -60,16 +60,16 @@ def lines_understood(plan: Plan, orders: Iterable[Sequence[Row]], *, latest: dat
 def purchase(order: Order, origin: Origin) -> NewPurchase:
     """The purchase that an order is."""
     first = order.lines[0]
-    lines = tuple(Line(line.product, amount_minor=line.amount_minor) for line in order.lines)
+    in_lines = len(order.lines) > 1 or first.product is not None
     return NewPurchase(
         party=origin.installation.identity(Scheme.EXTERNAL, first.party, system=origin.source),
         source=origin.source,
         source_id=_source_id(first, origin),
-        occurred_at=min(line.occurred_at for line in order.lines),
+        occurred_at=order.occurred_at,
         currency=first.currency,
         amount_minor=order.amount_minor,
         channel=first.channel,
-        lines=lines if len(lines) > 1 or first.product else (),
+        lines=tuple(Line(line.product, amount_minor=line.amount_minor) for line in order.lines) if in_lines else (),
         import_id=origin.import_id,
     )
 
@@ -82,7 +82,7 @@ def returned(order: Order, origin: Origin) -> NewReturn:
         source=origin.source,
         source_id=_source_id(first, origin),
         original_id=first.original_order_id,
-        occurred_at=min(line.occurred_at for line in order.lines),
+        occurred_at=order.occurred_at,
         currency=first.currency,
         amount_minor=order.amount_minor,
         channel=first.channel,

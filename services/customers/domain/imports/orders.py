@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from services.customers.domain.imports.amounts import MAX_MINOR
 from services.customers.domain.imports.fields import Kind
@@ -17,6 +18,11 @@ class Order:
     amount_minor: int
     repeated: tuple[int, ...] = ()
     """Numbers of the rows that said again what a line of this order says."""
+
+    @property
+    def occurred_at(self) -> datetime:
+        """The instant of its earliest line."""
+        return min(line.occurred_at for line in self.lines) if len(self.lines) > 1 else self.lines[0].occurred_at
 
     @property
     def rows(self) -> tuple[int, ...]:
