@@ -77,6 +77,6 @@ def restore_gate(bus_url: str, service: str) -> Gate | None:
     scheme, _, address = bus_url.partition("://")
     if scheme != "kafka":
         return None
-    from chassis.publisher import gate
+    from chassis.gate import gate
 
     return lambda database: gate(database, service, address)

@@ -10,7 +10,8 @@ from typing import cast
 import asyncpg
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from chassis import outbox
@@ -106,6 +107,30 @@ async def driver(session: AsyncSession) -> "asyncpg.Connection[asyncpg.Record]":
         # Asked of SQLAlchemy, not of the connection: what it has not begun it does not commit.
         await raw.dbapi_connection._start_transaction()  # type: ignore[union-attr]
     return connection
+
+
+AWAY = ("08", "53", "57", "40", "55P03", "25P03", "25P04")
+"""SQLSTATE (classes) after which the same may go through: connection, resources, shutdown and cancellation, deadlock
+and serialisation, lock and transaction timeouts (PostgreSQL, appendix A)."""
+
+
+def database_is_away(error: BaseException | None) -> bool:
+    """Whether an error says that the database could not answer, rather than that it refused what was asked.
+
+    Of a group, whether each of its errors does.
+    """
+    match error:
+        case BaseExceptionGroup():
+            return all(map(database_is_away, error.exceptions))
+        case DBAPIError():
+            cause = error.orig and error.orig.__cause__
+            return error.connection_invalidated or database_is_away(cause or error.orig)
+        case asyncpg.PostgresError():
+            return (error.sqlstate or "").startswith(AWAY)
+        case asyncpg.InterfaceError():
+            # asyncpg's word for a connection lost or not to be used just now, but also for a value that it cannot send.
+            return not isinstance(error, ValueError)
+    return isinstance(error, OSError | PoolTimeout | asyncpg.InternalClientError)
 
 
 async def declare_topics(database: Database, topics: Iterable[Topic]) -> None:

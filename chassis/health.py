@@ -7,9 +7,9 @@ import prometheus_client
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from chassis.db import Database, driver
-from chassis.problems import database_is_away
-from chassis.telemetry import OUTBOX_AGE
+from chassis.clock import now
+from chassis.db import Database, database_is_away, driver
+from chassis.telemetry import OUTBOX_AGE, UNPUBLISHED_AGE
 
 OLDEST_OUTBOX_S = 60
 """A row that waits longer for its number makes the service unready."""
@@ -31,7 +31,9 @@ async def readyz(request: Request) -> JSONResponse:
     try:
         async with asyncio.timeout(2):
             report["oldest_outbox_s"] = age_s = await oldest_outbox_s(app.state.database)
+            report["oldest_unpublished_s"] = unpublished_s = await oldest_unpublished_s(app.state.database)
             OUTBOX_AGE.labels(app.state.name).set(age_s)
+            UNPUBLISHED_AGE.labels(app.state.name).set(unpublished_s)
             if app.state.ready:
                 report |= await app.state.ready(app)
         if app.state.failed.is_set():
@@ -52,8 +54,28 @@ async def oldest_outbox_s(database: Database) -> float:
     return 0.0 if age_s is None else max(0.001, round(float(age_s), 3))
 
 
+async def oldest_unpublished_s(database: Database) -> float:
+    """Seconds that the oldest numbered event has waited for Kafka; 0 without any, and where no broker took one yet.
+
+    A producer retries in silence: nothing else tells an operator that the brokers take nothing.
+    """
+    async with database.transaction() as session:
+        oldest = await (await driver(session)).fetchval(_OLDEST_UNPUBLISHED)
+    return 0.0 if oldest is None else max(0.001, round((now() - oldest).total_seconds(), 3))
+
+
 _OLDEST_OUTBOX = """
 SELECT extract(epoch FROM clock_timestamp() - uuid_extract_timestamp(event_id)) FROM outbox ORDER BY id LIMIT 1
+"""
+
+_OLDEST_UNPUBLISHED = """
+SELECT min(next.recorded_at) FROM event_stream AS stream
+CROSS JOIN LATERAL (
+    SELECT recorded_at FROM event_log
+    WHERE topic = stream.topic AND partition = stream.partition AND epoch = stream.epoch AND seq > stream.published_seq
+    ORDER BY seq LIMIT 1
+) AS next
+WHERE stream.published_seq < stream.last_seq AND EXISTS (SELECT FROM event_stream WHERE published_offset >= 0)
 """
 
 

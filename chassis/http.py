@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -73,10 +74,10 @@ async def if_match(if_match: Annotated[str | None, Header()] = None) -> int | No
     """The version that the caller saw; None where any will do."""
     if if_match is None or if_match.strip() == "*":
         return None
-    version = if_match.strip().removeprefix("W/").strip('"')
-    if not version.isascii() or not version.isdigit():
+    version = re.fullmatch(r'(?:W/)?"?([0-9]{1,18})"?', if_match.strip())
+    if version is None:
         raise PreconditionFailed("If-Match names no version that there ever was.")
-    return int(version)
+    return int(version[1])
 
 
 IfMatch = Annotated[int | None, Depends(if_match)]

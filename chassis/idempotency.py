@@ -1,6 +1,5 @@
 """Idempotency-Key: the same POST again gives the stored response, once, however often it is sent."""
 
-import asyncio
 import hashlib
 import json
 import re
@@ -14,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import auth
 from chassis.clock import now
-from chassis.db import Database, driver
+from chassis.db import Database, database_is_away, driver
+from chassis.rest import rest
 from contracts.problems import Conflict, Invalid, Problem
 
 log = structlog.get_logger()
@@ -73,9 +73,14 @@ async def once(
 async def forget(database: Database) -> Never:
     """Delete what is older than 24 hours, now and then, until cancelled."""
     while True:
-        async with database.transaction() as session:
-            await (await driver(session)).execute(_FORGET, now() - KEPT)
-        await asyncio.sleep(SWEEP_REST_S)
+        try:
+            async with database.transaction() as session:
+                await (await driver(session)).execute(_FORGET, now() - KEPT)
+        except Exception as error:
+            if not database_is_away(error):
+                raise
+            log.warning("idempotency keys are forgotten later", error=str(error))
+        await rest(SWEEP_REST_S)
 
 
 _TAKE = """

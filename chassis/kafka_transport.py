@@ -1,18 +1,18 @@
 """The distributed bus: Kafka through aiokafka, with the counter-measures that it needs."""
 
 import asyncio
-import contextlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, Never
 
 import structlog
-from aiokafka import AIOKafkaClient, AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from chassis.bus import PartitionSink, Record, TopicPartition
+from chassis.rest import rest
 from contracts.topics import TOPICS, Topic
 
 log = structlog.get_logger()
@@ -23,6 +23,9 @@ SESSION_TIMEOUT_MS = 10_000
 REQUEST_TIMEOUT_MS = 10_000
 CLIENT = {"request_timeout_ms": REQUEST_TIMEOUT_MS, "metadata_max_age_ms": 5_000, "retry_backoff_ms": 1_000}
 """Settings of every client: an outage is noticed within seconds and not hammered at."""
+
+KEPT = {"cleanup.policy": "delete", "retention.ms": str(35 * 24 * 3_600_000)}
+"""Events stay for 35 days: as long as a log may remember a person who was erased."""
 
 
 class KafkaTransport:
@@ -37,9 +40,9 @@ class KafkaTransport:
         while True:
             try:
                 await self._consume(consumer, topics, sink)
-            except KafkaError as error:
-                log.warning("consumer rebuilt", error=str(error), error_class=type(error).__name__)
-                await asyncio.sleep(1)
+            except* (KafkaError, OSError) as errors:
+                log.warning("consumer rebuilt", errors=[repr(error) for error in errors.exceptions])
+            await rest(1)
 
     async def _consume(self, consumer: str, topics: Sequence[str], sink: PartitionSink) -> Never:
         kafka = AIOKafkaConsumer(
@@ -64,9 +67,8 @@ class KafkaTransport:
                 tasks.create_task(claims.report())
                 await self._pump(kafka, claims, sink)
         finally:
-            with contextlib.suppress(Exception, asyncio.CancelledError):
-                async with asyncio.timeout(5):
-                    await kafka.stop()
+            claims.give_up()
+            await drop(kafka.stop())
         raise AssertionError("unreachable")
 
     async def _pump(self, kafka: AIOKafkaConsumer, claims: "_Claims", sink: PartitionSink) -> Never:
@@ -80,6 +82,7 @@ class KafkaTransport:
             except OffsetOutOfRangeError as error:
                 # Retention passed this consumer: go on at the beginning; the gap in `seq` is filled from the log.
                 gone: Any = error.args[0]
+                log.warning("records are gone from Kafka", partitions=[tuple(partition) for partition in gone])
                 await kafka.seek_to_beginning(*gone)
                 continue
             except NoOffsetForPartitionError:
@@ -140,14 +143,21 @@ class _Claims(ConsumerRebalanceListener):  # type: ignore[misc]
         async with self.busy:
             pass
 
+    def give_up(self) -> None:
+        """Claim nothing more."""
+        self.claimed.clear()
+        for task in self._tasks:
+            task.cancel()
+
     async def _claim(self, partitions: list[KafkaPartition]) -> None:
         for partition in partitions:
             while partition in self._kafka.assignment():
                 try:
                     offset = await self._sink.claim(TopicPartition(partition.topic, partition.partition))
                 except Exception as error:
+                    # Whatever it was: an exception here would be swallowed, and the partition left paused for ever.
                     log.warning("claim failed", topic=partition.topic, partition=partition.partition, error=str(error))
-                    await asyncio.sleep(0.5)
+                    await rest(0.5)
                     continue
                 if partition in self._kafka.assignment():
                     self._kafka.seek(partition, offset)
@@ -192,11 +202,9 @@ async def ensure_topics(servers: str, topics: Iterable[Topic]) -> None:
             return
         except (KafkaError, OSError, TimeoutError) as error:
             log.warning("topics not ensured yet", error=str(error), error_class=type(error).__name__)
-            await asyncio.sleep(1)
+            await rest(1)
         finally:
-            with contextlib.suppress(Exception):
-                async with asyncio.timeout(5):
-                    await admin.close()
+            await drop(admin.close())
 
 
 def _new_topic(topic: Topic, replicas: int) -> NewTopic:
@@ -206,7 +214,7 @@ def _new_topic(topic: Topic, replicas: int) -> NewTopic:
         replicas,
         topic_configs={
             "min.insync.replicas": "2" if replicas == 3 else "1",
-            "cleanup.policy": "compact" if topic.compacted else "delete",
+            **({"cleanup.policy": "compact"} if topic.compacted else KEPT),
         },
     )
 
@@ -222,8 +230,14 @@ async def _have_leaders(admin: AIOKafkaAdminClient, topics: list[Topic]) -> None
         await asyncio.sleep(0.1)
 
 
-async def drop_client(client: AIOKafkaClient) -> None:
-    """Close a client within five seconds, whatever state its brokers are in."""
-    with contextlib.suppress(Exception):
-        async with asyncio.timeout(5):
-            await client.close()
+async def drop(stopping: Coroutine[Any, Any, None]) -> None:
+    """Let a client stop for five seconds at most, whatever state its brokers are in, also under a cancellation."""
+    task = asyncio.create_task(stopping)
+    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    try:
+        await asyncio.wait({task}, timeout=5)
+    except asyncio.CancelledError:
+        await asyncio.wait({task}, timeout=5)
+        raise
+    finally:
+        task.cancel()

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+DISCARD_S = 2
+"""Seconds for which the rest of a refused body is read."""
+
 
 class BodyLimit:
     """Refuses bodies over `largest` bytes. `larger` has other limits by the beginning of the path."""
@@ -42,9 +45,6 @@ async def _discard(receive: Receive) -> None:
         async with asyncio.timeout(DISCARD_S):
             while (await receive()).get("more_body", False):
                 pass
-
-
-DISCARD_S = 2
 
 
 class Patience:

@@ -10,8 +10,9 @@ import asyncpg
 import structlog
 
 from chassis.bus import PartitionSink, Record, TopicPartition
-from chassis.db import KEEPALIVE, Database, driver, plain_url
+from chassis.db import KEEPALIVE, Database, database_is_away, driver, plain_url
 from chassis.envelope import finish
+from chassis.rest import rest
 from chassis.sequencer import CHANNEL
 from contracts.topics import TOPICS
 
@@ -69,9 +70,11 @@ class LogTransport:
                     await _Reader(connection, topics, share, sink).run()
                 finally:
                     connection.terminate()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except Exception as error:
+                if not database_is_away(error):
+                    raise
                 log.warning("log reader interrupted", error=str(error), error_class=type(error).__name__)
-                await asyncio.sleep(1)
+                await rest(1)
 
     async def _keep_share(self, consumer: str, share: "_Share") -> Never:
         while True:
@@ -79,10 +82,12 @@ class LogTransport:
                 async with self._database.transaction() as session:
                     members = await (await driver(session)).fetch(_BEAT, consumer, self._member, MEMBER_TIMEOUT_S)
                 names = sorted({self._member, *(row["member"] for row in members)})
-                share.settle(names.index(self._member), len(names))
+                share.rank, share.members = names.index(self._member), len(names)
             except Exception as error:
+                if not database_is_away(error):
+                    raise
                 log.warning("no word from the other members", error=str(error))
-            await asyncio.sleep(BEAT_S)
+            await rest(BEAT_S)
 
     async def _leave(self, consumer: str) -> None:
         try:
@@ -91,6 +96,8 @@ class LogTransport:
                     "DELETE FROM consumer_member WHERE consumer = $1 AND member = $2", consumer, self._member
                 )
         except Exception as error:
+            if not database_is_away(error):
+                raise
             log.warning("left without saying so", error=str(error))
 
 
@@ -98,16 +105,10 @@ class _Share:
     """Which partitions are this member's: every n-th. Two members that disagree are kept apart by the offset lock."""
 
     def __init__(self) -> None:
-        self._rank, self._members = 0, 0
-        self.changed = asyncio.Event()
-
-    def settle(self, rank: int, members: int) -> None:
-        if (rank, members) != (self._rank, self._members):
-            self._rank, self._members = rank, members
-            self.changed.set()
+        self.rank, self.members = 0, 0
 
     def has(self, partition: int) -> bool:
-        return self._members > 0 and partition % self._members == self._rank
+        return self.members > 0 and partition % self.members == self.rank
 
 
 class _Reader:
@@ -130,9 +131,6 @@ class _Reader:
         await self._connection.add_listener(CHANNEL, lambda *_: grown.set())
         while True:
             grown.clear()
-            if self._share.changed.is_set():
-                self._share.changed.clear()
-                self._positions.clear()
             behind = await self._behind()
             if behind:
                 async with asyncio.TaskGroup() as tasks:
@@ -152,7 +150,11 @@ class _Reader:
         behind = []
         for head in heads:
             partition = TopicPartition(head["topic"], head["partition"])
-            if not self._share.has(partition.partition) or self._resting.get(partition, 0) > present:
+            if not self._share.has(partition.partition):
+                # Another's now; should it come back, that one will have moved it.
+                self._positions.pop(partition, None)
+                continue
+            if self._resting.get(partition, 0) > present:
                 continue
             if partition not in self._positions:
                 self._positions[partition] = await self._sink.claim(partition)

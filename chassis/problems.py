@@ -3,15 +3,13 @@
 from http import HTTPStatus
 from typing import Any
 
-import asyncpg
 import msgspec
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from chassis.db import database_is_away
 from chassis.telemetry import request_id
 from contracts.problems import Problem, Unavailable
 
@@ -114,23 +112,6 @@ def unexpected(request: Request, error: Exception) -> Response:
     if database_is_away(error):
         return problem_response(503, Unavailable.code(), Unavailable.title(), "The database does not answer just now.")
     return problem_response(500, "internal_error", "Internal error", "This is our fault; it has been logged.")
-
-
-AWAY = ("08", "53", "57", "40", "55P03", "25P03", "25P04")
-"""SQLSTATE (classes) after which the same request may go through: connection, resources, shutdown and cancellation,
-deadlock and serialisation, lock and transaction timeouts (PostgreSQL, appendix A)."""
-
-
-def database_is_away(error: BaseException | None) -> bool:
-    """Whether an error says that the database could not answer, rather than that it refused what was asked."""
-    if isinstance(error, DBAPIError):
-        return error.connection_invalidated or database_is_away(error.orig)
-    state = getattr(error, "sqlstate", None)
-    if isinstance(state, str):
-        return state.startswith(AWAY)
-    if isinstance(error, asyncpg.InterfaceError) or type(error).__name__ == "InterfaceError":
-        return "closed" in str(error)
-    return isinstance(error, PoolTimeout | ConnectionError | TimeoutError | asyncpg.PostgresConnectionError)
 
 
 RENDERERS: dict[Any, Any] = {

@@ -7,16 +7,15 @@ from typing import Never
 
 import asyncpg
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from prometheus_client import Gauge
 
-from chassis.clock import now
 from chassis.db import KEEPALIVE, Database, plain_url
-from chassis.envelope import CONTENT_TYPE, Unreadable, finish, open_envelope
-from chassis.kafka_transport import CLIENT, drop_client, ensure_topics
+from chassis.envelope import CONTENT_TYPE, finish
+from chassis.gate import gate
+from chassis.kafka_transport import CLIENT, drop
+from chassis.rest import rest
 from chassis.sequencer import CHANNEL
-from contracts.topics import topics_of
 
 log = structlog.get_logger()
 
@@ -26,22 +25,17 @@ BATCH_TIMEOUT_S = 10.0
 POLL_S = 0.5
 HEADERS = [("content-type", CONTENT_TYPE.encode())]
 
-UNPUBLISHED_AGE = Gauge("shuke_unpublished_age_seconds", "Age of the oldest numbered event that Kafka has not taken.")
-
-
-class _Refused(Exception):
-    """A batch was not acknowledged in time; nothing behind it may be sent by this producer."""
-
 
 async def run(database: Database, service: str, servers: str) -> Never:
     """Publish a service's log until cancelled. After any failure a new producer starts again from the last ack."""
-    await ensure_topics(servers, topics_of(service))
     while True:
         try:
+            # What is sent before the gate is passed would pass for the last event of a restored database.
+            await gate(database, service, servers)
             await _publish(database, servers)
-        except (_Refused, KafkaError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (KafkaError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("publisher starts over", error=str(error), error_class=type(error).__name__)
-            await asyncio.sleep(1)
+            await rest(1)
 
 
 async def _publish(database: Database, servers: str) -> Never:
@@ -65,7 +59,6 @@ async def _publish(database: Database, servers: str) -> Never:
         while True:
             grown.clear()
             pending = await connection.fetch(_PENDING)
-            UNPUBLISHED_AGE.set(await _age(connection) if pending else 0)
             if pending:
                 await _round(connection, producer, pending)
                 continue
@@ -79,7 +72,7 @@ async def _publish(database: Database, servers: str) -> Never:
         sender = producer._sender
         if sender.sender_task is not None:
             sender.sender_task.cancel()
-        await drop_client(producer.client)
+        await drop(producer.client.close())
         producer._closed = True
         connection.terminate()
 
@@ -89,9 +82,7 @@ async def _round(
 ) -> None:
     """One batch per partition that has news, side by side. What was acknowledged is kept before a failure is raised."""
     batches = [await connection.fetch(_READ, *stream.values(), BATCH) for stream in pending]
-    sent = await asyncio.gather(
-        *(_send(producer, rows) for rows in batches if rows), return_exceptions=True
-    )  # fmt: skip
+    sent = await asyncio.gather(*(_send(producer, rows) for rows in batches if rows), return_exceptions=True)
     acknowledged = [outcome for outcome in sent if isinstance(outcome, tuple)]
     if acknowledged:
         await connection.execute(_MOVE, *map(list, zip(*acknowledged, strict=True)))
@@ -119,68 +110,6 @@ async def _send(producer: AIOKafkaProducer, rows: Sequence[asyncpg.Record]) -> t
     return last["topic"], last["partition"], last["epoch"], last["seq"], offset
 
 
-async def _age(connection: "asyncpg.Connection[asyncpg.Record]") -> float:
-    oldest = await connection.fetchval(_OLDEST)
-    return (now() - oldest).total_seconds() if oldest else 0.0
-
-
-async def gate(database: Database, service: str, servers: str) -> None:
-    """Pass before anything is numbered: a database restored from an older backup begins a new epoch.
-
-    Its next numbers stand on Kafka already, on other events, and consumers would drop the new ones as duplicates.
-    So the last record of each partition must be in the log with the same id; where it is not, the epoch rises and
-    unpublished rows move to it. Kafka is read before the log: what is published stands in the log before.
-    Raises `TimeoutError` or an `OSError` while no broker answers; intake goes on meanwhile, in the outbox.
-    """
-    await ensure_topics(servers, topics_of(service))
-    try:
-        last = await _last_records(servers, service)
-    except KafkaError as error:
-        raise ConnectionError(f"Kafka does not answer: {error}") from error
-    connection = await asyncpg.connect(plain_url(database.url), timeout=10)
-    try:
-        for partition, (event_id, epoch, seq) in last.items():
-            known = await connection.fetchval(_KNOWN, partition.topic, partition.partition, epoch, seq)
-            if known != event_id:
-                log.error("log restored from a backup, new epoch", topic=partition.topic, partition=partition.partition)
-                await connection.execute(_NEW_EPOCH, partition.topic, partition.partition, epoch)
-    finally:
-        await connection.close()
-
-
-async def _last_records(servers: str, service: str) -> dict[TopicPartition, tuple[object, int, int]]:
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=servers, enable_auto_commit=False, auto_offset_reset="earliest", **CLIENT
-    )
-    found: dict[TopicPartition, tuple[object, int, int]] = {}
-    try:
-        async with asyncio.timeout(30):
-            await consumer.start()
-            partitions = [
-                TopicPartition(topic.name, partition)
-                for topic in topics_of(service)
-                if not topic.compacted
-                for partition in range(topic.partitions)
-            ]
-            ends = await consumer.end_offsets(partitions)
-            starts = await consumer.beginning_offsets(partitions)
-            filled = {p for p in partitions if ends[p] > starts[p]}
-            consumer.assign(partitions)
-            for partition in filled:
-                consumer.seek(partition, ends[partition] - 1)
-            while filled:
-                for partition, records in (await consumer.getmany(*filled, timeout_ms=500)).items():
-                    filled.discard(partition)
-                    with contextlib.suppress(Unreadable):
-                        envelope = open_envelope(records[-1].value or b"")
-                        found[partition] = (envelope.id, *envelope.place)
-    finally:
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(5):
-                await consumer.stop()
-    return found
-
-
 _PENDING = """
 SELECT topic, partition, epoch, published_seq FROM event_stream WHERE published_seq < last_seq ORDER BY topic, partition
 """
@@ -194,31 +123,6 @@ _MOVE = """
 UPDATE event_stream SET published_seq = sent.seq, published_offset = sent.last_offset
 FROM unnest($1::text[], $2::int[], $3::int[], $4::bigint[], $5::bigint[])
      AS sent(topic, partition, epoch, seq, last_offset)
-WHERE event_stream.topic = sent.topic AND event_stream.partition = sent.partition AND event_stream.epoch = sent.epoch
-"""
-
-_OLDEST = """
-SELECT min(l.recorded_at) FROM event_stream s
-CROSS JOIN LATERAL (
-    SELECT recorded_at FROM event_log
-    WHERE topic = s.topic AND partition = s.partition AND epoch = s.epoch AND seq = s.published_seq + 1
-) AS l
-WHERE s.published_seq < s.last_seq
-"""
-
-_KNOWN = "SELECT event_id FROM event_log WHERE topic = $1 AND partition = $2 AND epoch = $3 AND seq = $4"
-
-_NEW_EPOCH = """
-WITH stream AS (
-    SELECT topic, partition, epoch, published_seq, last_seq FROM event_stream
-    WHERE topic = $1 AND partition = $2 FOR UPDATE
-), moved AS (
-    UPDATE event_log SET epoch = greatest($3, stream.epoch) + 1, seq = seq - stream.published_seq
-    FROM stream
-    WHERE event_log.topic = stream.topic AND event_log.partition = stream.partition
-        AND event_log.epoch = stream.epoch AND seq > stream.published_seq
-)
-UPDATE event_stream SET epoch = greatest($3, stream.epoch) + 1,
-    last_seq = stream.last_seq - stream.published_seq, published_seq = 0
-FROM stream WHERE event_stream.topic = stream.topic AND event_stream.partition = stream.partition
+WHERE event_stream.topic = sent.topic AND event_stream.partition = sent.partition
+    AND event_stream.epoch = sent.epoch AND event_stream.published_seq < sent.seq
 """

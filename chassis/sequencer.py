@@ -12,6 +12,7 @@ import structlog
 from chassis.bus import Gate
 from chassis.clock import now
 from chassis.db import KEEPALIVE, Database, plain_url
+from chassis.rest import rest
 
 log = structlog.get_logger()
 
@@ -35,7 +36,13 @@ async def run(database: Database, *, gate: Gate | None = None) -> Never:
                 plain_url(database.url),
                 timeout=10,
                 # A DELETE planned while the outbox was empty would run 300 times slower on a full one.
-                server_settings={"plan_cache_mode": "force_custom_plan", "jit": "off", "timezone": "UTC", **KEEPALIVE},
+                server_settings={
+                    "application_name": "shuke-sequencer",
+                    "plan_cache_mode": "force_custom_plan",
+                    "jit": "off",
+                    "timezone": "UTC",
+                    **KEEPALIVE,
+                },
             )
             try:
                 await _follow(connection, database.wake)
@@ -43,7 +50,7 @@ async def run(database: Database, *, gate: Gate | None = None) -> Never:
                 connection.terminate()
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("sequencer interrupted", error=str(error), error_class=type(error).__name__)
-            await asyncio.sleep(1)
+            await rest(1)
 
 
 async def _follow(connection: "asyncpg.Connection[asyncpg.Record]", wake: asyncio.Event) -> Never:
@@ -53,11 +60,11 @@ async def _follow(connection: "asyncpg.Connection[asyncpg.Record]", wake: asynci
         if numbered == LIMIT:
             continue
         # Another process may hold the sequencer and have looked before our last commit: look again soon.
-        rest = IDLE_REST_S if numbered == 0 else BUSY_REST_S
+        rest_s = IDLE_REST_S if numbered == 0 else BUSY_REST_S
         if numbered is None:
             await asyncio.sleep(0.005)
         else:
-            await _event_or_rest(wake, rest)
+            await _event_or_rest(wake, rest_s)
 
 
 async def _event_or_rest(event: asyncio.Event, rest_s: float) -> None:
@@ -71,8 +78,8 @@ async def _event_or_rest(event: asyncio.Event, rest_s: float) -> None:
 async def number(connection: "asyncpg.Connection[asyncpg.Record]", limit: int = LIMIT) -> int | None:
     """Move the oldest committed outbox rows into the log, numbered; return how many, None if another is at it.
 
-    One sequencer at a time (advisory lock). A crash leaves the rows where they were. An empty run also moves
-    `sequenced_until`, read before the outbox was looked at: everything committed by then is in the log.
+    One sequencer at a time (advisory lock). A crash leaves the rows where they were. A run that left nothing, also an
+    empty one, moves `sequenced_until`, read before the outbox was looked at: all committed by then is in the log.
     """
     async with connection.transaction():
         if not await connection.fetchval("SELECT pg_try_advisory_xact_lock(hashtext('sequencer'))"):
@@ -82,11 +89,10 @@ async def number(connection: "asyncpg.Connection[asyncpg.Record]", limit: int = 
         # Not fetched in id order: DELETE … RETURNING promises none.
         rows.sort(key=lambda row: row["id"])
         # Never earlier than the run before, whatever the clock did.
-        recorded_at: datetime = max(looked_at, await connection.fetchval("SELECT sequenced_until FROM sequencing"))
+        recorded_at: datetime = max(looked_at, await connection.fetchval("SELECT recorded_at FROM sequencing"))
         if rows:
             await _log(connection, rows, recorded_at)
-        if len(rows) < limit:
-            await connection.execute("UPDATE sequencing SET sequenced_until = $1", recorded_at)
+        await connection.execute(_REACH, recorded_at, len(rows) < limit)
     return len(rows)
 
 
@@ -161,6 +167,10 @@ def partition_of(key: str, partitions: int) -> int:
 _TAKE = """
 DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT $1)
 RETURNING id, event_id, topic, key, type, payload, occurred_at
+"""
+
+_REACH = """
+UPDATE sequencing SET recorded_at = $1, sequenced_until = CASE WHEN $2 THEN $1 ELSE sequenced_until END
 """
 
 _STREAMS = "SELECT topic, partition, partitions, epoch, last_seq FROM event_stream WHERE topic = ANY($1)"

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from chassis.db import Database, driver
-from chassis.health import oldest_outbox_s
+from chassis.health import oldest_outbox_s, oldest_unpublished_s
 
 router = APIRouter(prefix="/internal", include_in_schema=False)
 
@@ -22,6 +22,7 @@ async def read_service_status(request: Request) -> dict[str, Any]:
     return {
         "service": request.app.state.name,
         "oldest_unsequenced_s": oldest_s,
+        "oldest_unpublished_s": await oldest_unpublished_s(database),
         **{name: [dict(row) for row in found] for name, found in rows.items()},
     }
 

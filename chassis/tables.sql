@@ -21,9 +21,10 @@ CREATE TABLE event_stream (
 
 CREATE TABLE sequencing (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    sequenced_until timestamptz NOT NULL
+    sequenced_until timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL
 );
-INSERT INTO sequencing (sequenced_until) VALUES ('epoch');
+INSERT INTO sequencing (sequenced_until, recorded_at) VALUES ('epoch', 'epoch');
 
 CREATE TABLE event_log (
     topic text NOT NULL,
@@ -46,6 +47,7 @@ CREATE TABLE consumer_offset (
     next_offset bigint NOT NULL DEFAULT 0,
     epoch int NOT NULL DEFAULT 1,
     seq bigint NOT NULL DEFAULT 0,
+    unreadable int NOT NULL DEFAULT 0,
     stopped_reason text,
     stopped_epoch int,
     stopped_seq bigint,
@@ -72,9 +74,9 @@ CREATE TABLE dead_letter (
     attempts int NOT NULL DEFAULT 1,
     first_failed_at timestamptz NOT NULL,
     status text NOT NULL DEFAULT 'open' CHECK (status IN ('open', 'requeued', 'discarded')),
-    note text,
-    UNIQUE (consumer, topic, partition, "offset")
+    note text
 );
+CREATE INDEX ON dead_letter (consumer, topic, partition, "offset");
 
 CREATE TABLE idempotency_key (
     actor text NOT NULL,

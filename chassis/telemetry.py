@@ -26,6 +26,7 @@ REQUESTS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
 )
 OUTBOX_AGE = Gauge("shuke_outbox_oldest_seconds", "Age of the oldest event not yet numbered.", ("service",))
+UNPUBLISHED_AGE = Gauge("shuke_unpublished_age_seconds", "Age of the oldest event not yet on Kafka.", ("service",))
 TASK_DEATHS = Counter("shuke_task_deaths_total", "Background tasks that ended although they must not.", ("task",))
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")

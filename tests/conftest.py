@@ -7,11 +7,21 @@ from itertools import count
 
 import asyncpg
 import pytest
+import structlog
 
 from chassis import db
 from deploy import kafka as kafka_parts
 from deploy import postgres, readiness
 from deploy.postgres import Postgres
+
+# The default of structlog, a traceback with every local variable, takes seconds for each expected failure.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 MakeDatabase = Callable[[str | None], Awaitable[db.Database]]
 

@@ -8,12 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import outbox, sequencer
 from chassis.bus import Record, TopicPartition
-from chassis.consumer import Delivery, Sink, StartOver, let_pass
-from chassis.db import Database, driver, plain_url
+from chassis.consumer import Delivery, Sink, StartOver
+from chassis.db import Database, connect, driver, plain_url
 from chassis.envelope import finish
+from chassis.marks import let_pass
 from contracts.customers import PurchaseCompleted
 from contracts.problems import Problem
-from contracts.topics import PURCHASES
+from contracts.topics import PURCHASES, STANDINGS
 
 Purchase = Callable[..., PurchaseCompleted]
 IDENTITY = UUID("00000000-0000-8000-8000-000000000001")
@@ -27,6 +28,7 @@ class Bench:
         self.database = database
         self.poison: set[int] = set()
         self.start_over = 0
+        self.fault: str | None = None
         self.sink = Sink("test", database, self.handle, {"customers": database.url})
 
     async def handle(self, session: AsyncSession, batch: Sequence[Delivery]) -> None:
@@ -34,6 +36,8 @@ class Bench:
             self.start_over -= 1
             raise StartOver
         connection = await driver(session)
+        if self.fault:
+            await connection.execute(f"DO $$ BEGIN RAISE SQLSTATE '{self.fault}'; END $$")
         for delivery in batch:
             assert isinstance(delivery.event, PurchaseCompleted)
             amount = delivery.event.amount_minor
@@ -114,8 +118,7 @@ async def test_an_unreadable_record_stands_for_one_missing_number(bench: Bench, 
 
 async def test_a_gap_is_filled_from_the_log(bench: Bench, purchase: Purchase) -> None:
     records = await bench.publish(purchase, 5)
-    assert await bench.sink.take(PLACE, [records[0], records[4]]) == 1
-    assert await bench.sink.take(PLACE, [records[4]]) == 5
+    assert await bench.sink.take(PLACE, [records[0], records[4]]) == 5
     assert await bench.amounts() == [1, 2, 3, 4, 5]
 
 
@@ -147,3 +150,123 @@ async def test_a_partition_stops_where_most_records_fail(bench: Bench, purchase:
     bench.poison = set()
     assert await bench.sink.take(PLACE, records[following:]) == 100
     assert await bench.amounts() == list(range(following + 1, 101))
+
+
+async def test_what_fills_a_gap_may_fail_and_nothing_else_is_lost(bench: Bench, purchase: Purchase) -> None:
+    bench.poison = {3, 6}
+    records = await bench.publish(purchase, 7)
+    assert await bench.sink.take(PLACE, [records[0], records[5], records[6]]) == 7
+    assert await bench.amounts() == [1, 2, 4, 5, 7]
+    assert await bench.fetch("SELECT error_class, status FROM dead_letter") == [("Problem", "open")] * 2
+
+
+async def test_a_log_that_may_not_be_read_stops_at_a_gap_and_buries_nothing(bench: Bench, purchase: Purchase) -> None:
+    records = await bench.publish(purchase, 3)
+    connection = await asyncpg.connect(plain_url(bench.database.url))
+    await connection.execute("ALTER TABLE event_log RENAME TO hidden")
+    connection.terminate()
+    assert await bench.sink.take(PLACE, [records[0], records[2]]) == 2
+    [(reason,)] = await bench.fetch("SELECT stopped_reason FROM consumer_offset")
+    assert "their log cannot be read" in str(reason)
+    assert await bench.fetch("SELECT * FROM dead_letter") == []
+
+
+async def test_an_unreadable_record_stands_for_its_number_in_a_later_batch_too(
+    bench: Bench, purchase: Purchase
+) -> None:
+    records = await bench.publish(purchase, 3)
+    await bench.fetch("DELETE FROM event_log WHERE seq = 2 RETURNING seq")
+    assert await bench.sink.take(PLACE, [records[0], Record(1, None, b"{")]) == 2
+    assert await bench.sink.take(PLACE, [Record(1, None, b"{")]) == 2
+    assert await bench.sink.take(PLACE, [records[2]]) == 3
+    assert await bench.amounts() == [1, 3]
+    assert await bench.fetch("SELECT count(*) FROM dead_letter") == [(1,)]
+
+
+async def test_a_new_epoch_begins_at_one_and_is_not_taken_for_known(bench: Bench, purchase: Purchase) -> None:
+    records = await bench.publish(purchase, 3)
+    await bench.sink.take(PLACE, records)
+    await bench.fetch("UPDATE event_log SET epoch = 2 RETURNING seq")
+    again = [
+        Record(place, None, (record.value or b"").replace(b'"0001.', b'"0002.'))
+        for place, record in enumerate(records, start=3)
+    ]
+    assert await bench.sink.take(PLACE, again[1:]) == 6
+    assert await bench.amounts() == [1, 2, 3, 1, 2, 3]
+
+
+async def test_a_compacted_topic_has_gaps_and_tombstones(bench: Bench, purchase: Purchase) -> None:
+    place = TopicPartition(STANDINGS.name, 0)
+    await bench.sink.claim(place)
+    records = await bench.publish(purchase, 5)
+    assert await bench.sink.take(place, [records[1], Record(2, "k", None), records[4]]) == 5
+    assert await bench.sink.take(place, [Record(9, "k", None)]) == 10
+    assert await bench.amounts() == [2, 5]
+    assert await bench.fetch("SELECT * FROM dead_letter") == []
+
+
+async def test_a_record_without_a_value_is_set_aside_where_nothing_is_compacted(
+    bench: Bench, purchase: Purchase
+) -> None:
+    assert await bench.sink.take(PLACE, [Record(0, "k", None)]) == 1
+    assert await bench.fetch("SELECT error_class FROM dead_letter") == [("Unreadable",)]
+
+
+async def test_an_event_of_a_later_version_is_passed_over(bench: Bench, purchase: Purchase) -> None:
+    first, second = await bench.publish(purchase, 2)
+    newer = Record(0, first.key, (first.value or b"").replace(b"purchase_completed.v1", b"purchase_completed.v9"))
+    assert await bench.sink.take(PLACE, [newer, second]) == 2
+    assert await bench.amounts() == [2]
+
+
+@pytest.mark.parametrize("state", ["40P01", "40001", "57014", "08006", "53300"])
+async def test_a_transient_error_is_tried_again_and_never_buried(bench: Bench, purchase: Purchase, state: str) -> None:
+    bench.fault = state
+    records = await bench.publish(purchase, 3)
+    taking = asyncio.create_task(bench.sink.take(PLACE, records))
+    await asyncio.sleep(0.3)
+    assert not taking.done()
+    bench.fault = None
+    assert await taking == 3
+    assert await bench.amounts() == [1, 2, 3]
+    assert await bench.fetch("SELECT * FROM dead_letter") == []
+
+
+async def test_a_worker_killed_at_any_moment_loses_and_doubles_nothing(bench: Bench, purchase: Purchase) -> None:
+    records = await bench.publish(purchase, 200)
+    following = 0
+    for turn in range(400):
+        taking = asyncio.create_task(bench.sink.take(PLACE, records[following : following + 10]))
+        # Each end falls at another step of the transaction.
+        for _ in range(turn % 60):
+            await asyncio.sleep(0)
+        await asyncio.sleep(turn % 7 / 2_000)
+        taking.cancel()
+        await asyncio.gather(taking, return_exceptions=True)
+        following = await bench.sink.claim(PLACE)
+        if following == 200:
+            break
+    assert await bench.sink.take(PLACE, records[following - 10 :]) == 200
+    assert await bench.amounts() == list(range(1, 201))
+
+
+async def test_a_frozen_owner_is_thrown_out_and_cannot_come_back(
+    bench: Bench, database: Database, purchase: Purchase
+) -> None:
+    records = await bench.publish(purchase, 2)
+    frozen = asyncio.Event()
+
+    async def freeze(session: AsyncSession, batch: Sequence[Delivery]) -> None:
+        await bench.handle(session, batch)
+        if not frozen.is_set():
+            frozen.set()
+            await asyncio.sleep(1.5)
+
+    held = connect(database.url, settings={"idle_in_transaction_session_timeout": "300"})
+    zombie = asyncio.create_task(Sink("test", held, freeze, {}).take(PLACE, records))
+    await frozen.wait()
+    async with asyncio.timeout(1):
+        assert await bench.sink.take(PLACE, records) == 2
+    assert await zombie == 2
+    assert await bench.amounts() == [1, 2]
+    await held.close()

@@ -262,9 +262,14 @@ async def test_a_version_that_moved_on_is_a_412(client: httpx.AsyncClient) -> No
     assert (await client.get(path, headers={"If-Match": etag(7)})).status_code == 200
     moved = await client.get(path, headers={"If-Match": etag(6)})
     assert (moved.status_code, moved.json()["version"]) == (412, 7)
+    assert (await client.get(path, headers={"If-Match": "*"})).status_code == 200
     assert await if_match('W/"5"') == 5
+
+
+@pytest.mark.parametrize("tag", ['"five"', '"-1"', '"٣"', "", '"7", "8"', f'"{"9" * 5_000}"'])
+async def test_a_version_that_never_was_is_a_412(tag: str) -> None:
     with pytest.raises(PreconditionFailed):
-        await if_match('"five"')
+        await if_match(tag)
 
 
 def test_a_cursor_holds_the_keyset_of_the_last_row() -> None:

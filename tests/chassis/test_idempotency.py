@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
 
+import asyncpg
 import httpx
 import pytest
 from fastapi import APIRouter, File, Response
@@ -11,7 +12,7 @@ from typing_extensions import TypedDict
 from chassis import idempotency
 from chassis.app import create_app
 from chassis.auth import HEADER, Signer
-from chassis.db import Database
+from chassis.db import Database, connect
 from chassis.http import Session, TransactionalRoute
 from chassis.settings import ServiceSettings
 
@@ -105,6 +106,42 @@ async def test_many_at_once_are_carried_out_once(client: httpx.AsyncClient) -> N
 async def test_a_failure_is_not_kept(client: httpx.AsyncClient, database: Database) -> None:
     assert (await post(client, "bad", "k")).status_code == 500
     assert (await post(client, "good", "k")).json() == {"marks": 1}
+
+
+async def test_a_kill_in_the_middle_frees_the_key(client: httpx.AsyncClient, connection: asyncpg.Connection) -> None:
+    entered.clear()
+    first = asyncio.create_task(post(client, "slow", "k"))
+    await entered.wait()
+    await connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND state = 'idle in transaction'"
+    )
+    assert (await first).status_code == 503
+    assert (await post(client, "a", "k")).json() == {"marks": 1}
+
+
+async def test_a_caller_that_goes_away_frees_the_key(client: httpx.AsyncClient) -> None:
+    entered.clear()
+    first = asyncio.create_task(post(client, "slow", "k"))
+    await entered.wait()
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    assert (await post(client, "a", "k")).json() == {"marks": 1}
+
+
+async def test_the_same_body_elsewhere_is_another_request(client: httpx.AsyncClient) -> None:
+    await post(client, "a", "k")
+    answer = await client.post("/v1/marks?other=1", json={"name": "a"}, headers={"Idempotency-Key": "k"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
+
+
+async def test_forgetting_outlives_a_database_that_is_away() -> None:
+    away = connect("postgresql+asyncpg://nobody@127.0.0.1:1/nothing")
+    forgetting = asyncio.create_task(idempotency.forget(away))
+    await asyncio.sleep(0.3)
+    assert not forgetting.done()
+    forgetting.cancel()
+    await away.close()
 
 
 async def test_after_a_day_the_key_is_free_again(client: httpx.AsyncClient, database: Database) -> None:

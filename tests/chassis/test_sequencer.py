@@ -101,6 +101,62 @@ async def test_recorded_time_never_goes_back(
     assert second >= first
 
 
+async def test_recorded_time_does_not_go_back_between_full_runs_either(
+    database: Database, connection: Connection, purchase: Purchase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with database.transaction() as session:
+        outbox.append(session, purchase(), purchase())
+    for offset in ("0", "-3600"):
+        monkeypatch.setenv("SHUKE_CLOCK_OFFSET", offset)
+        await sequencer.number(connection, limit=1)
+    first, second = await connection.fetch("SELECT recorded_at FROM event_log")
+    assert first == second
+
+
+async def test_a_sequencer_killed_at_any_moment_loses_and_doubles_nothing(
+    database: Database, connection: Connection, purchase: Purchase
+) -> None:
+    written: list[UUID] = []
+    for turn in range(60):
+        async with database.transaction() as session:
+            written += outbox.append(session, *(purchase() for _ in range(5)))
+        numbering = asyncio.create_task(sequencer.run(database))
+        await asyncio.sleep(turn / 2_000)
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = 'shuke-sequencer'"
+        )
+        numbering.cancel()
+        await asyncio.gather(numbering, return_exceptions=True)
+    await sequencer.number(connection)
+    rows = await log_of(connection)
+    assert sorted(row["event_id"] for row in rows) == sorted(written)
+    for partition in {row["partition"] for row in rows}:
+        seqs = [row["seq"] for row in rows if row["partition"] == partition]
+        assert seqs == list(range(1, len(seqs) + 1))
+
+
+async def test_a_backlog_is_numbered_without_a_plan_for_an_empty_outbox(
+    database: Database, connection: Connection, purchase: Purchase
+) -> None:
+    numbering = asyncio.create_task(sequencer.run(database))
+    async with asyncio.timeout(10):
+        while not await connection.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'shuke-sequencer'"
+            " AND datname = current_database()"
+        ):
+            await asyncio.sleep(0.02)
+        for _ in range(10):
+            database.wake.set()
+            await asyncio.sleep(0.02)
+        async with database.transaction() as session:
+            outbox.append(session, *(purchase() for _ in range(10_000)))
+        while await connection.fetchval("SELECT count(*) FROM event_log") < 10_000:
+            await asyncio.sleep(0.02)
+    numbering.cancel()
+    await asyncio.gather(numbering, return_exceptions=True)
+
+
 async def test_a_second_sequencer_finds_nothing_and_rests(database: Database, connection: Connection) -> None:
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock(hashtext('sequencer'))")

@@ -2,75 +2,21 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from uuid import UUID, uuid4
+from collections.abc import AsyncIterator, Awaitable, Callable
+from uuid import uuid4
 
 import asyncpg
 import pytest
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import consumer, outbox, publisher, sequencer
-from chassis.bus import connect_bus
-from chassis.consumer import Delivery
-from chassis.db import Database, declare_topics, driver, plain_url
+from chassis import publisher, sequencer
+from chassis.db import Database, declare_topics, plain_url
+from chassis.gate import gate
 from contracts.customers import PurchaseCompleted
 from contracts.topics import PARTIES, PURCHASES
+from tests.chassis.chain import Bus, end
 
 Purchase = Callable[..., PurchaseCompleted]
 MakeDatabase = Callable[[str | None], Awaitable[Database]]
-ENOUGH_S = 60
-
-
-async def end(*tasks: "asyncio.Task[object]") -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-class Bus:
-    """A publishing and a consuming database with the transport between them."""
-
-    def __init__(self, source: Database, target: Database, url: str) -> None:
-        self.source, self.target, self.url = source, target, url
-        self.name = f"reader-{uuid4().hex[:8]}"
-        self.sent: dict[UUID, list[UUID]] = {}
-
-    async def publish(self, purchase: Purchase, keys: Sequence[UUID], count: int) -> None:
-        for number in range(count):
-            async with self.source.transaction() as session:
-                for key in keys:
-                    self.sent.setdefault(key, []).extend(outbox.append(session, purchase(key, number)))
-
-    async def handle(self, session: AsyncSession, batch: Sequence[Delivery]) -> None:
-        connection = await driver(session)
-        await connection.executemany(
-            "INSERT INTO handled (key, event_id) VALUES ($1, $2)",
-            [(delivery.event.subject, delivery.event_id) for delivery in batch],
-        )
-
-    def start(self) -> "asyncio.Task[object]":
-        transport = connect_bus(self.url, self.target, {"customers": self.source.url})
-        return asyncio.create_task(
-            consumer.run(
-                self.name, self.target, transport, [PURCHASES.name], self.handle, {"customers": self.source.url}
-            )
-        )
-
-    async def arrived(self) -> dict[UUID, list[UUID]]:
-        wanted = sum(map(len, self.sent.values()))
-        connection = await asyncpg.connect(plain_url(self.target.url))
-        async with asyncio.timeout(ENOUGH_S):
-            while (
-                await connection.fetchval("SELECT count(*) FROM handled WHERE key = ANY($1)", list(self.sent)) < wanted
-            ):
-                await asyncio.sleep(0.02)
-        await asyncio.sleep(0.3)
-        found: dict[UUID, list[UUID]] = {}
-        # The broker keeps the events of other tests too.
-        for row in await connection.fetch("SELECT * FROM handled WHERE key = ANY($1) ORDER BY id", list(self.sent)):
-            found.setdefault(row["key"], []).append(row["event_id"])
-        connection.terminate()
-        return found
 
 
 @pytest.fixture(params=["log", "kafka"])
@@ -84,7 +30,7 @@ async def bus(request: pytest.FixtureRequest, make_database: MakeDatabase) -> As
     if request.param == "kafka":
         servers = request.getfixturevalue("kafka")
         url = f"kafka://{servers}"
-        await publisher.gate(source, "customers", servers)
+        await gate(source, "customers", servers)
         running.append(asyncio.create_task(publisher.run(source, "customers", servers)))
     else:
         url = "log://"

@@ -10,9 +10,9 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.clock import now
-from chassis.db import Database
+from chassis.db import Database, database_is_away
 from chassis.ids import uuid7
-from chassis.problems import database_is_away
+from chassis.rest import rest
 from services.customers.domain.identities import FURTHEST_AHEAD, Installation
 from services.customers.domain.imports.amounts import DecimalMark
 from services.customers.domain.imports.dates import DateOrder
@@ -69,7 +69,7 @@ async def carry_out_imports(database: Database, installation: Installation) -> N
                     raise
                 await give_up(database, import_id, importer)
         if import_id is None:
-            await asyncio.sleep(REST_S)
+            await rest(REST_S)
 
 
 async def move_on(database: Database, installation: Installation, import_id: UUID, importer: UUID) -> bool:

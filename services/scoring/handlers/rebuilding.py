@@ -1,6 +1,5 @@
 """Carry out rebuilds: each step is one transaction that says how far it came, so a killed one goes on."""
 
-import asyncio
 from collections import defaultdict
 from typing import Never
 from uuid import UUID
@@ -10,8 +9,8 @@ import asyncpg
 import structlog
 
 from chassis.clock import now
-from chassis.db import Database, driver
-from chassis.problems import database_is_away
+from chassis.db import Database, database_is_away, driver
+from chassis.rest import rest
 from services.scoring.domain.calendar import fold
 from services.scoring.domain.facts import Fact
 from services.scoring.queries.facts import facts_of
@@ -55,7 +54,7 @@ async def carry_out_rebuilds(database: Database) -> Never:
             if not database_is_away(error):
                 log.exception("rebuild failed")
                 await _fail(database, f"{type(error).__name__}: {error}")
-        await asyncio.sleep(REST_S)
+        await rest(REST_S)
 
 
 async def move_on(database: Database) -> bool:

@@ -3,7 +3,6 @@
 Whom it concerns is guessed without a lock and decided again under it, as the worker may have been faster.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Never
@@ -15,8 +14,8 @@ from prometheus_client import Gauge
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.clock import now
-from chassis.db import Database, driver
-from chassis.problems import database_is_away
+from chassis.db import Database, database_is_away, driver
+from chassis.rest import rest
 from services.scoring.handlers.standings import Assessed, record
 from services.scoring.queries.parties import (
     NOBODY,
@@ -55,7 +54,7 @@ async def sweep(database: Database, source_urls: Mapping[str, str], topics: Sequ
                 if not database_is_away(error):
                     raise
                 log.warning("sweeper interrupted", error=str(error), error_class=type(error).__name__)
-            await asyncio.sleep(REST_S)
+            await rest(REST_S)
     finally:
         for source in sources:
             source.source.close()

@@ -3,8 +3,8 @@
 from fastapi import APIRouter
 
 from chassis.bus import TopicPartition
-from chassis.consumer import let_pass
 from chassis.http import Session, TransactionalRoute
+from chassis.marks import let_pass
 from contracts.problems import Conflict
 from services.scoring.models.rulings import GapToPass
 

@@ -1,0 +1,139 @@
+"""The gate: a database restored from an older backup is recognised before it may number anything."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+from uuid import UUID
+
+import asyncpg
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from chassis.db import KEEPALIVE, Database, plain_url
+from chassis.envelope import Unreadable, open_envelope
+from chassis.kafka_transport import CLIENT, drop, ensure_topics
+from contracts.topics import Topic, topics_of
+
+log = structlog.get_logger()
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Where a partition ends on Kafka, and the place of its last event, if there still is one."""
+
+    topic: str
+    partition: int
+    offset: int
+    event_id: UUID | None = None
+    epoch: int = 0
+    seq: int = 0
+
+
+async def gate(database: Database, service: str, servers: str) -> None:
+    """Pass before anything is numbered or published: a restored database begins a new epoch.
+
+    Its next numbers stand on Kafka already, on other events, and consumers would drop the new ones as duplicates.
+    So the last record of each partition must be in the log with the same id; where it is not, the epoch rises and
+    unpublished rows move to it. Kafka is read before the log: what is published stands in the log before. Where
+    retention has left no record, Kafka must end where the last ack was. Compacted topics follow the others: they
+    may end in tombstones, which have no number.
+
+    Raises `TimeoutError` or an `OSError` while no broker answers; intake goes on meanwhile, in the outbox.
+    """
+    topics = topics_of(service)
+    await ensure_topics(servers, topics)
+    try:
+        ends = await _ends(servers, [topic for topic in topics if not topic.compacted])
+    except KafkaError as error:
+        raise ConnectionError(f"Kafka does not answer: {error}") from error
+    connection = await asyncpg.connect(plain_url(database.url), timeout=10, server_settings={**KEEPALIVE})
+    try:
+        async with connection.transaction():
+            # Nothing is numbered meanwhile, and of two processes at their gates the second sees what the first did.
+            await connection.execute("SELECT pg_advisory_xact_lock(hashtext('sequencer'))")
+            epochs = [await _begin_epoch(connection, end) for end in ends if await _is_restored(connection, end)]
+            if epochs:
+                names = [topic.name for topic in topics if topic.compacted]
+                await connection.execute(_NEW_EPOCH, names, None, max(epochs), None)
+    finally:
+        connection.terminate()
+
+
+async def _is_restored(connection: Connection, end: _End) -> bool:
+    stream = await connection.fetchrow(_STREAM, end.topic, end.partition)
+    assert stream is not None, f"{end.topic} is not declared"
+    if end.event_id is None:
+        return bool(end.offset > stream["published_offset"] + 1)
+    # An epoch above that of the record has begun after it: its numbers are new to everybody.
+    if stream["epoch"] > end.epoch:
+        return False
+    known = await connection.fetchval(_KNOWN, end.topic, end.partition, end.epoch, end.seq)
+    return bool(known != end.event_id)
+
+
+async def _begin_epoch(connection: Connection, end: _End) -> int:
+    log.error("log restored from a backup, new epoch", topic=end.topic, partition=end.partition)
+    present: int = await connection.fetchval(_EPOCH, end.topic, end.partition)
+    epoch = max(present, end.epoch) + 1
+    await connection.execute(_NEW_EPOCH, [end.topic], end.partition, epoch, end.offset - 1)
+    return epoch
+
+
+async def _ends(servers: str, topics: Sequence[Topic]) -> list[_End]:
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=servers, enable_auto_commit=False, auto_offset_reset="earliest", **CLIENT
+    )
+    partitions = [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
+    try:
+        async with asyncio.timeout(30):
+            await consumer.start()
+            offsets = await consumer.end_offsets(partitions)
+            starts = await consumer.beginning_offsets(partitions)
+            found = {
+                partition: _End(partition.topic, partition.partition, offset) for partition, offset in offsets.items()
+            }
+            consumer.assign(partitions)
+            unread = {partition for partition in partitions if offsets[partition] > starts[partition]}
+            for partition in unread:
+                consumer.seek(partition, offsets[partition] - 1)
+            while unread:
+                for partition, records in (await consumer.getmany(*unread, timeout_ms=500)).items():
+                    unread.discard(partition)
+                    found[partition] = _end(partition, records[0].offset + 1, records[0].value)
+    finally:
+        await drop(consumer.stop())
+    return list(found.values())
+
+
+def _end(partition: TopicPartition, offset: int, value: bytes | None) -> _End:
+    try:
+        envelope = open_envelope(value or b"")
+    except Unreadable:
+        return _End(partition.topic, partition.partition, offset)
+    return _End(partition.topic, partition.partition, offset, envelope.id, *envelope.place)
+
+
+_STREAM = "SELECT epoch, published_offset FROM event_stream WHERE topic = $1 AND partition = $2"
+
+_EPOCH = "SELECT epoch FROM event_stream WHERE topic = $1 AND partition = $2"
+
+_KNOWN = "SELECT event_id FROM event_log WHERE topic = $1 AND partition = $2 AND epoch = $3 AND seq = $4"
+
+_NEW_EPOCH = """
+WITH stream AS (
+    SELECT topic, partition, epoch, published_seq, last_seq FROM event_stream
+    WHERE topic = ANY($1) AND ($2::int IS NULL OR partition = $2)
+), moved AS (
+    UPDATE event_log SET epoch = $3, seq = seq - stream.published_seq
+    FROM stream
+    WHERE event_log.topic = stream.topic AND event_log.partition = stream.partition
+        AND event_log.epoch = stream.epoch AND seq > stream.published_seq
+)
+UPDATE event_stream SET epoch = $3, last_seq = stream.last_seq - stream.published_seq, published_seq = 0,
+    published_offset = coalesce($4, event_stream.published_offset)
+FROM stream WHERE event_stream.topic = stream.topic AND event_stream.partition = stream.partition
+"""

@@ -1,0 +1,95 @@
+"""How far a consumer is in a partition: a row whose lock is the fence, and the stop at a gap."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.bus import TopicPartition
+from chassis.db import driver
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+@dataclass(slots=True)
+class Mark:
+    """The last event that took effect, and the offset behind it."""
+
+    next_offset: int
+    epoch: int
+    seq: int
+    unreadable: int
+    """Records without a readable envelope since that event: each stands for one missing number."""
+
+
+class Stopped(Exception):
+    """The partition cannot go on by itself from the event at (epoch, seq)."""
+
+    def __init__(self, reason: str, epoch: int, seq: int) -> None:
+        super().__init__(reason)
+        self.reason, self.epoch, self.seq = reason, epoch, seq
+
+
+async def claim(connection: Connection, consumer: str, partition: TopicPartition) -> Mark:
+    """The mark of a partition that may be read for the first time, locked."""
+    await connection.execute(_HAVE, consumer, partition.topic, partition.partition)
+    return await lock(connection, consumer, partition)
+
+
+async def lock(connection: Connection, consumer: str, partition: TopicPartition) -> Mark:
+    """The mark, locked until the transaction ends: whoever else believes to own the partition waits, then sees it."""
+    row = await connection.fetchrow(_LOCK, consumer, partition.topic, partition.partition)
+    if row is None:
+        raise LookupError(f"{partition} was read before it was claimed")
+    return Mark(*row)
+
+
+async def move(connection: Connection, consumer: str, partition: TopicPartition, mark: Mark) -> None:
+    """Keep the mark, in the transaction of the effects; a stop is over with it."""
+    await connection.execute(
+        _MOVE, consumer, partition.topic, partition.partition, mark.next_offset, mark.epoch, mark.seq, mark.unreadable
+    )
+
+
+async def stop(connection: Connection, consumer: str, partition: TopicPartition, stopped: Stopped) -> int:
+    """Say why the partition stands; return the offset at which it stands."""
+    mark = await lock(connection, consumer, partition)
+    await connection.execute(
+        _STOP, consumer, partition.topic, partition.partition, stopped.reason, stopped.epoch, stopped.seq
+    )
+    return mark.next_offset
+
+
+async def let_pass(session: AsyncSession, consumer: str, partition: TopicPartition) -> bool:
+    """Let a stopped partition go on past its gap, on an operator's word. False where it was not stopped.
+
+    What is missing is given up: should it turn up later, it is dropped as a duplicate.
+    """
+    passed = await (await driver(session)).fetchval(_LET_PASS, consumer, partition.topic, partition.partition)
+    return passed is not None
+
+
+_HAVE = "INSERT INTO consumer_offset (consumer, topic, partition) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
+
+_LOCK = """
+SELECT next_offset, epoch, seq, unreadable FROM consumer_offset
+WHERE consumer = $1 AND topic = $2 AND partition = $3 FOR UPDATE
+"""
+
+_MOVE = """
+UPDATE consumer_offset SET next_offset = $4, epoch = $5, seq = $6, unreadable = $7,
+    stopped_reason = NULL, stopped_epoch = NULL, stopped_seq = NULL
+WHERE consumer = $1 AND topic = $2 AND partition = $3
+"""
+
+_STOP = """
+UPDATE consumer_offset SET stopped_reason = $4, stopped_epoch = $5, stopped_seq = $6
+WHERE consumer = $1 AND topic = $2 AND partition = $3
+"""
+
+_LET_PASS = """
+UPDATE consumer_offset SET epoch = stopped_epoch, seq = stopped_seq - 1, unreadable = 0,
+    stopped_reason = NULL, stopped_epoch = NULL, stopped_seq = NULL
+WHERE consumer = $1 AND topic = $2 AND partition = $3 AND stopped_reason IS NOT NULL RETURNING true
+"""

@@ -1,0 +1,85 @@
+"""The way from the log to Kafka and its reader, disturbed; on a real Kafka."""
+
+import asyncio
+import gc
+from collections.abc import Awaitable, Callable
+from uuid import uuid4
+
+import pytest
+
+from chassis import publisher, sequencer
+from chassis.db import Database, declare_topics
+from chassis.gate import gate
+from contracts.customers import PurchaseCompleted
+from contracts.topics import PARTIES, PURCHASES
+from tests.chassis.chain import Bus, end, fetch, forget, published, running
+
+Purchase = Callable[..., PurchaseCompleted]
+MakeDatabase = Callable[[str | None], Awaitable[Database]]
+
+
+@pytest.fixture
+async def bus(make_database: MakeDatabase, kafka: str) -> Bus:
+    source, target = await make_database(None), await make_database(None)
+    await declare_topics(source, [PURCHASES, PARTIES])
+    await fetch(target, "CREATE TABLE handled (id bigserial, key uuid, event_id uuid)")
+    await gate(source, "customers", kafka)
+    return Bus(source, target, f"kafka://{kafka}")
+
+
+async def test_a_reader_that_retention_has_passed_misses_nothing(bus: Bus, purchase: Purchase, kafka: str) -> None:
+    key = uuid4()
+    partition = sequencer.partition_of(str(key), 24)
+    reader = bus.start()
+    async with running(bus, kafka):
+        await bus.publish(purchase, [key], 5)
+        await bus.arrived()
+        await end(reader)
+        await bus.publish(purchase, [key], 5)
+        await published(bus.source)
+        await forget(kafka, partition)
+        await bus.publish(purchase, [key], 1)
+        reader = bus.start()
+        assert await bus.arrived() == bus.sent
+        await end(reader)
+    # A partition that begins in the middle would stop the readers of other tests.
+    await forget(kafka, partition)
+
+
+async def test_a_lost_ack_is_sent_again_and_recognised(bus: Bus, purchase: Purchase, kafka: str) -> None:
+    keys = [uuid4() for _ in range(5)]
+    reader = bus.start()
+    async with running(bus, kafka):
+        await bus.publish(purchase, keys, 4)
+        await bus.arrived()
+    await fetch(bus.source, "UPDATE event_stream SET published_seq = least(published_seq, 1) RETURNING 1")
+    async with running(bus, kafka):
+        await bus.publish(purchase, keys, 2)
+        assert await bus.arrived() == bus.sent
+    await end(reader)
+
+
+# A client of aiokafka that is cancelled while it connects leaves its socket to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+async def test_publishers_killed_and_doubled_lose_double_and_mix_nothing(
+    bus: Bus, purchase: Purchase, kafka: str
+) -> None:
+    keys = [uuid4() for _ in range(20)]
+    reader = bus.start()
+    numbering = asyncio.create_task(sequencer.run(bus.source))
+    writing = asyncio.create_task(bus.publish(purchase, keys, 60))
+    staying = asyncio.create_task(publisher.run(bus.source, "customers", kafka))
+    for turn in range(8):
+        passing = asyncio.create_task(publisher.run(bus.source, "customers", kafka))
+        await asyncio.sleep(1.2 + turn / 20)
+        await fetch(
+            bus.source,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND query LIKE '%published_seq%' AND pid <> pg_backend_pid()",
+        )
+        await end(passing)
+    await writing
+    await published(bus.source)
+    assert await bus.arrived() == bus.sent
+    await end(reader, staying, numbering)
+    gc.collect()
