@@ -37,7 +37,10 @@ Zone = Annotated[str, typer.Option(metavar="NAME", help="Time zone of times with
 Dates = Annotated[str | None, typer.Option(metavar="dmy|mdy", help="What comes first in 01/12/2011, if unclear.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Read everything, record nothing.")]
 Rejects = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Where rejected rows go.", show_default="FILE.rejects.csv")
+    Path | None,
+    typer.Option(
+        metavar="FILE", callback=options.writable, help="Where rejected rows go.", show_default="FILE.rejects.csv"
+    ),
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Return only when every standing is current.")]
 

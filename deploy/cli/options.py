@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +22,13 @@ def zone_name(text: str | None) -> str | None:
     if text and text not in available_timezones():
         raise typer.BadParameter(f"there is no time zone {text!r}; write an IANA name such as Europe/Berlin.")
     return text
+
+
+def writable(path: Path | None) -> Path | None:
+    """A file that can be made in its folder, or misuse."""
+    if path and not os.access(path.parent, os.W_OK):
+        raise typer.BadParameter(f"no file can be written in {path.parent}.")
+    return path
 
 
 Data = Annotated[

@@ -38,7 +38,10 @@ def summary(data: options.Data = None) -> None:
 @export.command("standings")
 def export_standings(
     as_of: AsOf = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", show_default="stdout")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", callback=options.writable, show_default="stdout"),
+    ] = None,
     data: options.Data = None,
 ) -> None:
     """Write every standing as CSV; money in major units."""

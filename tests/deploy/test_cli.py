@@ -74,6 +74,14 @@ def test_a_zone_or_currency_that_does_not_exist_is_misuse(tmp_path: Path, wrong:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("words", [("export", "standings", "-o"), ("import", "purchases", "orders.csv", "--rejects")])
+def test_a_file_that_could_not_be_written_is_misuse(tmp_path: Path, words: tuple[str, ...]) -> None:
+    done = shuke(*words, str(tmp_path / "none" / "file.csv"))
+
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
 def test_every_command_has_a_help_text() -> None:
     from deploy.cli import app
 
