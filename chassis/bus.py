@@ -1,14 +1,13 @@
 """The bus port: the same consumer reads the log in PostgreSQL and Kafka."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Never, Protocol
+from typing import NamedTuple, Never, Protocol
 
 from chassis.db import Database
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class TopicPartition:
+class TopicPartition(NamedTuple):
     """One ordered stream."""
 
     topic: str
@@ -30,12 +29,27 @@ class PartitionSink(Protocol):
     async def claim(self, partition: TopicPartition) -> int:
         """The offset to read from."""
 
-    async def take(self, partition: TopicPartition, records: Sequence[Record]) -> int:
-        """Handle records exactly once and return the offset to read next.
+    async def take(self, batches: Mapping[TopicPartition, Sequence[Record]]) -> Mapping[TopicPartition, int]:
+        """Handle records of some partitions exactly once and return the offset to read next of each.
 
-        The effects and the offset commit together. An offset not behind the last record means that the partition
+        The effects and the offsets commit together. An offset not behind the last record means that the partition
         has stopped or was moved by another owner: read on from there, after a rest.
         """
+
+
+def together(sizes: Mapping[TopicPartition, int], limit: int) -> Iterator[list[TopicPartition]]:
+    """Partitions in groups that are taken at once, each of at most `limit` records or of one partition.
+
+    A transaction costs for one record what it costs for a hundred: what waits in several partitions shares one.
+    """
+    group: list[TopicPartition] = []
+    for partition, size in sizes.items():
+        if group and sum(sizes[each] for each in group) + size > limit:
+            yield group
+            group = []
+        group.append(partition)
+    if group:
+        yield group
 
 
 class Transport(Protocol):

@@ -1,5 +1,6 @@
 """The consumer: offset and effects move in one transaction, so every event takes effect exactly once."""
 
+from collections import Counter as Counted
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,11 +52,13 @@ class Delivery:
     epoch: int
     seq: int
     recorded_at: datetime
-    """When the sequencer numbered it; never earlier than that of the delivery before."""
+    """When the sequencer numbered it; never earlier than that of the delivery before it in a batch."""
 
 
 Handler = Callable[[AsyncSession, Sequence[Delivery]], Awaitable[None]]
-"""Handles a batch of one partition inside the transaction that moves its offset."""
+"""Handles a batch, in the order recorded, inside the transaction that moves the offsets of its partitions."""
+
+Batches = Mapping[TopicPartition, Sequence[Record]]
 
 
 class StartOver(Exception):
@@ -67,6 +70,10 @@ class _Letter:
     record: Record
     error_class: str
     error: str
+
+    @property
+    def content(self) -> tuple[object, ...]:
+        return self.record.offset, self.record.key, self.record.value, self.error_class, self.error
 
 
 class _Gap(Exception):
@@ -91,7 +98,7 @@ async def run(
 
 
 class Sink:
-    """Takes records of claimed partitions into the handler, fenced by the offset row."""
+    """Takes records of claimed partitions into the handler, fenced by the offset rows."""
 
     def __init__(self, name: str, database: Database, handler: Handler, source_urls: Mapping[str, str]) -> None:
         self._name = name
@@ -105,31 +112,49 @@ class Sink:
         async with self._database.transaction() as session:
             return (await marks.claim(await driver(session), self._name, partition)).next_offset
 
-    async def take(self, partition: TopicPartition, records: Sequence[Record]) -> int:
+    async def take(self, batches: Batches) -> dict[TopicPartition, int]:
         """See `chassis.bus.PartitionSink`. Transient errors are retried here for as long as they last."""
         rest_s = 0.05
         while True:
             try:
                 with BATCH_SECONDS.labels(self._name).time():
-                    return await self._take(partition, records)
+                    return await self._take_all(batches)
             except StartOver:
                 continue
             except Exception as error:
                 if not database_is_away(error):
                     raise
-                log.warning("batch interrupted", **_place(partition), error=str(error), rest_s=rest_s)
+                log.warning("batch interrupted", partitions=len(batches), error=str(error), rest_s=rest_s)
                 await rest(rest_s)
                 rest_s = min(rest_s * 2, LONGEST_REST_S)
 
-    async def _take(self, partition: TopicPartition, records: Sequence[Record]) -> int:
+    async def _take_all(self, batches: Batches) -> dict[TopicPartition, int]:
+        """All partitions in one transaction or, where one of them has a fault, each by itself."""
+        following: Mapping[TopicPartition, int] = {}
+        if len(batches) > 1:
+            try:
+                following = await self._transact(batches)
+            except StartOver:
+                raise
+            except Exception as error:
+                if database_is_away(error):
+                    raise
+                log.warning("partitions are handled one by one", partitions=len(batches), exc_info=error)
+        return {
+            partition: await self._take(partition, records, following.get(partition, 0))
+            for partition, records in batches.items()
+        }
+
+    async def _take(self, partition: TopicPartition, records: Sequence[Record], following: int) -> int:
+        """The records of one partition from the offset `following` on."""
         filled = None
         try:
             while True:
                 try:
-                    following = await self._handle(partition, records)
                     records = [record for record in records if record.offset >= following]
                     if not records:
                         return following
+                    following = await self._handle(partition, records)
                 except _Gap as gap:
                     if gap.place == filled:
                         raise Stopped(str(gap), gap.epoch, gap.found) from None
@@ -143,7 +168,7 @@ class Sink:
     async def _handle(self, partition: TopicPartition, records: Sequence[Record]) -> int:
         """All in one transaction or, where that fails, one by one, so that only what fails is set aside."""
         try:
-            return await self._transact(partition, records)
+            return (await self._transact({partition: records}))[partition]
         except (StartOver, _Gap):
             raise
         except Exception as error:
@@ -156,7 +181,7 @@ class Sink:
 
     async def _handle_one(self, partition: TopicPartition, record: Record) -> int:
         try:
-            return await self._transact(partition, [record])
+            return (await self._transact({partition: [record]}))[partition]
         except (StartOver, _Gap):
             raise
         except Exception as error:
@@ -165,30 +190,34 @@ class Sink:
             if reason := self._outcomes[partition].failed():
                 place = open_envelope(record.value or b"").place
                 raise Stopped(f"{reason}, this one with {type(error).__name__}", *place) from error
-            return await self._transact(partition, [record], _Letter(record, type(error).__name__, str(error)))
+            letter = _Letter(record, type(error).__name__, str(error))
+            return (await self._transact({partition: [record]}, letter))[partition]
 
-    async def _transact(
-        self, partition: TopicPartition, records: Sequence[Record], refused: _Letter | None = None
-    ) -> int:
-        """One transaction: lock the offset, drop what is known, handle the rest, move the offset."""
+    async def _transact(self, batches: Batches, refused: _Letter | None = None) -> dict[TopicPartition, int]:
+        """One transaction: lock the offsets, drop what is known, handle the rest, move the offsets."""
+        deliveries: list[Delivery] = []
+        buried: list[tuple[object, ...]] = []
         async with self._database.transaction() as session:
             connection = await driver(session)
-            mark = await marks.lock(connection, self._name, partition)
-            deliveries, letters = self._sift(partition, records, mark)
-            if refused and deliveries:
-                deliveries, letters = [], [refused]
+            known = await marks.lock(connection, self._name, batches)
+            for partition, mark in known.items():
+                found, letters = self._sift(partition, batches[partition], mark)
+                if refused and found:
+                    found, letters = [], [refused]
+                deliveries += found
+                buried += [(self._name, *partition, *letter.content, now()) for letter in letters]
+            # As they were recorded, which keeps the order of each partition.
+            deliveries.sort(key=lambda delivery: delivery.recorded_at)
             if deliveries:
                 await self._handler(session, deliveries)
-            for letter in letters:
-                await connection.execute(
-                    _BURY, self._name, partition.topic, partition.partition, letter.record.offset, letter.record.key,
-                    letter.record.value, letter.error_class, letter.error, now(),
-                )  # fmt: skip
-            await marks.move(connection, self._name, partition, mark)
-        self._outcomes[partition].handled(len(deliveries))
+            if buried:
+                await connection.executemany(_BURY, buried)
+            await marks.move(connection, self._name, known)
+        for (topic, number), count in Counted((each.topic, each.partition) for each in deliveries).items():
+            self._outcomes[TopicPartition(topic, number)].handled(count)
         HANDLED.labels(self._name).inc(len(deliveries))
-        BURIED.labels(self._name).inc(len(letters))
-        return mark.next_offset
+        BURIED.labels(self._name).inc(len(buried))
+        return {partition: mark.next_offset for partition, mark in known.items()}
 
     def _sift(
         self, partition: TopicPartition, records: Sequence[Record], mark: Mark

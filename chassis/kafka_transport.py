@@ -10,8 +10,9 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.structs import ConsumerRecord
 
-from chassis.bus import PartitionSink, Record, TopicPartition
+from chassis.bus import PartitionSink, Record, TopicPartition, together
 from chassis.rest import rest
 from contracts.topics import TOPICS, Topic
 
@@ -89,21 +90,20 @@ class KafkaTransport:
                 # A partition left and came back meanwhile: it is read again when it has been claimed.
                 continue
             async with claims.busy:
-                for partition, messages in fetched.items():
-                    if partition not in claims.claimed:
-                        continue
-                    records = [
-                        Record(m.offset, None if m.key is None else m.key.decode(errors="replace"), m.value)
-                        for m in messages
-                    ]
-                    following = await sink.take(TopicPartition(partition.topic, partition.partition), records)
-                    if partition not in claims.claimed:
-                        continue
-                    claims.reached[partition] = following
-                    if following != records[-1].offset + 1:
-                        kafka.seek(partition, following)
-                    if following <= records[-1].offset:
-                        claims.rest(partition)
+                read = {
+                    TopicPartition(*partition): [_record(message) for message in messages]
+                    for partition, messages in fetched.items()
+                    if partition in claims.claimed
+                }
+                for group in together({partition: len(records) for partition, records in read.items()}, BATCH):
+                    followed = await sink.take({partition: read[partition] for partition in group})
+                    for partition, following in followed.items():
+                        claims.settle(KafkaPartition(*partition), read[partition][-1].offset, following)
+
+
+def _record(message: "ConsumerRecord[bytes, bytes]") -> Record:
+    key = None if message.key is None else message.key.decode(errors="replace")
+    return Record(message.offset, key, message.value)
 
 
 class _Claims(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -124,9 +124,15 @@ class _Claims(ConsumerRebalanceListener):  # type: ignore[misc]
         present = asyncio.get_running_loop().time()
         return [partition for partition in self.claimed if self._resting.get(partition, 0) <= present]
 
-    def rest(self, partition: KafkaPartition) -> None:
-        """Leave a partition alone for a while."""
-        self._resting[partition] = asyncio.get_running_loop().time() + STOPPED_REST_S
+    def settle(self, partition: KafkaPartition, last: int, following: int) -> None:
+        """Go on from `following` behind records up to the offset `last`; after a rest where not all were taken."""
+        if partition not in self.claimed:
+            return
+        self.reached[partition] = following
+        if following != last + 1:
+            self._kafka.seek(partition, following)
+        if following <= last:
+            self._resting[partition] = asyncio.get_running_loop().time() + STOPPED_REST_S
 
     async def on_partitions_assigned(self, assigned: Iterable[KafkaPartition]) -> None:
         """Pause before anything is awaited: records from wrong positions would be returned meanwhile."""

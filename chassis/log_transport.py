@@ -9,7 +9,7 @@ from typing import Never
 import asyncpg
 import structlog
 
-from chassis.bus import PartitionSink, Record, TopicPartition
+from chassis.bus import PartitionSink, Record, TopicPartition, together
 from chassis.db import KEEPALIVE, Database, database_is_away, driver, plain_url
 from chassis.envelope import finish
 from chassis.rest import rest
@@ -24,7 +24,7 @@ STOPPED_REST_S = 2.0
 BEAT_S = 2.0
 MEMBER_TIMEOUT_S = 10.0
 SIDE_BY_SIDE = 3
-"""Partitions handled at once: one computes while the database works for the others."""
+"""Groups of partitions handled at once: one computes while the database works for the others."""
 EPOCH_OFFSETS = 1 << 40
 """Offsets of one epoch. In the first epoch an offset is `seq - 1`, as on Kafka."""
 
@@ -134,8 +134,8 @@ class _Reader:
             behind = await self._behind()
             if behind:
                 async with asyncio.TaskGroup() as tasks:
-                    for partition in behind:
-                        tasks.create_task(self._advance(partition))
+                    for group in together(behind, BATCH):
+                        tasks.create_task(self._advance(group))
                 continue
             try:
                 async with asyncio.timeout(POLL_S):
@@ -144,10 +144,11 @@ class _Reader:
                 if self._connection.is_closed():
                     raise ConnectionError("the log's database closed the connection") from None
 
-    async def _behind(self) -> list[TopicPartition]:
+    async def _behind(self) -> dict[TopicPartition, int]:
+        """The partitions that have something to read, and how much."""
         heads = await self._connection.fetch(_HEADS, self._topics)
         present = asyncio.get_running_loop().time()
-        behind = []
+        behind = {}
         for head in heads:
             partition = TopicPartition(head["topic"], head["partition"])
             if not self._share.has(partition.partition):
@@ -158,41 +159,43 @@ class _Reader:
                 continue
             if partition not in self._positions:
                 self._positions[partition] = await self._sink.claim(partition)
+            waiting = offset_of(head["epoch"], head["last_seq"]) + 1 - self._positions[partition]
             # An epoch that has no event yet has its head before its first offset.
-            if offset_of(head["epoch"], head["last_seq"]) >= self._positions[partition] and head["last_seq"]:
-                behind.append(partition)
+            if waiting > 0 and head["last_seq"]:
+                behind[partition] = waiting
         return behind
 
-    async def _advance(self, partition: TopicPartition) -> None:
+    async def _advance(self, group: Sequence[TopicPartition]) -> None:
         async with self._side_by_side:
-            position = self._positions[partition]
-            epoch, seq = divmod(position, EPOCH_OFFSETS)
+            places = [(*partition, *divmod(self._positions[partition], EPOCH_OFFSETS)) for partition in group]
             async with self._query:
-                rows = await self._connection.fetch(
-                    _READ, partition.topic, partition.partition, epoch + 1, seq + 1, BATCH
-                )
-            records = [
-                Record(
-                    offset_of(row["epoch"], row["seq"]),
-                    row["key"],
-                    None
-                    if row["payload"] is None
-                    else finish(row["payload"], row["recorded_at"], row["epoch"], row["seq"]),
-                )
-                for row in rows
-            ]
-            following = await self._sink.take(partition, records) if records else position
-            self._positions[partition] = following
-            if not records or following <= records[-1].offset:
-                self._resting[partition] = asyncio.get_running_loop().time() + STOPPED_REST_S
+                rows = await self._connection.fetch(_READ, *map(list, zip(*places, strict=True)), BATCH)
+            read: dict[TopicPartition, list[Record]] = {}
+            for row in rows:
+                read.setdefault(TopicPartition(row["topic"], row["partition"]), []).append(_record(row))
+            following = await self._sink.take(read) if read else {}
+            self._positions.update(following)
+            rested = asyncio.get_running_loop().time() + STOPPED_REST_S
+            for partition in group:
+                if partition not in read or following[partition] <= read[partition][-1].offset:
+                    self._resting[partition] = rested
+
+
+def _record(row: asyncpg.Record) -> Record:
+    epoch, seq, payload = row["epoch"], row["seq"], row["payload"]
+    value = None if payload is None else finish(payload, row["recorded_at"], epoch, seq)
+    return Record(offset_of(epoch, seq), row["key"], value)
 
 
 _HEADS = "SELECT topic, partition, epoch, last_seq FROM event_stream WHERE topic = ANY($1) ORDER BY topic, partition"
 
 _READ = """
-SELECT epoch, seq, key, payload, recorded_at FROM event_log
-WHERE topic = $1 AND partition = $2 AND (epoch, seq) >= ($3, $4)
-ORDER BY epoch, seq LIMIT $5
+SELECT event.* FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[]) AS place(topic, partition, epoch, seq),
+LATERAL (
+    SELECT topic, partition, epoch, seq, key, payload, recorded_at FROM event_log
+    WHERE topic = place.topic AND partition = place.partition AND (epoch, seq) >= (place.epoch + 1, place.seq + 1)
+    ORDER BY epoch, seq LIMIT $5
+) AS event
 """
 
 # Liveness of processes is not a decision about a party: the database's own clock serves all members alike.

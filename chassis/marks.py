@@ -1,5 +1,6 @@
 """How far a consumer is in a partition: a row whose lock is the fence, and the stop at a gap."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -33,32 +34,32 @@ class Stopped(Exception):
 
 async def claim(connection: Connection, consumer: str, partition: TopicPartition) -> Mark:
     """The mark of a partition that may be read for the first time, locked."""
-    await connection.execute(_HAVE, consumer, partition.topic, partition.partition)
-    return await lock(connection, consumer, partition)
+    await connection.execute(_HAVE, consumer, *partition)
+    return (await lock(connection, consumer, [partition]))[partition]
 
 
-async def lock(connection: Connection, consumer: str, partition: TopicPartition) -> Mark:
-    """The mark, locked until the transaction ends: whoever else believes to own the partition waits, then sees it."""
-    row = await connection.fetchrow(_LOCK, consumer, partition.topic, partition.partition)
-    if row is None:
-        raise LookupError(f"{partition} was read before it was claimed")
-    return Mark(*row)
+async def lock(
+    connection: Connection, consumer: str, partitions: Collection[TopicPartition]
+) -> dict[TopicPartition, Mark]:
+    """The marks, locked until the transaction ends: whoever else believes to own one waits, then sees it."""
+    rows = await connection.fetch(_LOCK, consumer, *map(list, zip(*partitions, strict=True)))
+    known = {TopicPartition(topic, number): Mark(*mark) for topic, number, *mark in rows}
+    if unclaimed := set(partitions) - known.keys():
+        raise LookupError(f"{unclaimed} were read before they were claimed")
+    return known
 
 
-async def move(connection: Connection, consumer: str, partition: TopicPartition, mark: Mark) -> None:
-    """Keep the mark, in the transaction of the effects; a stop is over with it."""
-    await connection.execute(
-        _MOVE, consumer, partition.topic, partition.partition, mark.next_offset, mark.epoch, mark.seq, mark.unreadable
-    )
+async def move(connection: Connection, consumer: str, marks: Mapping[TopicPartition, Mark]) -> None:
+    """Keep the marks, in the transaction of the effects; a stop is over with it."""
+    rows = [(*partition, mark.next_offset, mark.epoch, mark.seq, mark.unreadable) for partition, mark in marks.items()]
+    await connection.execute(_MOVE, consumer, *map(list, zip(*rows, strict=True)))
 
 
 async def stop(connection: Connection, consumer: str, partition: TopicPartition, stopped: Stopped) -> int:
     """Say why the partition stands; return the offset at which it stands."""
-    mark = await lock(connection, consumer, partition)
-    await connection.execute(
-        _STOP, consumer, partition.topic, partition.partition, stopped.reason, stopped.epoch, stopped.seq
-    )
-    return mark.next_offset
+    known = await lock(connection, consumer, [partition])
+    await connection.execute(_STOP, consumer, *partition, stopped.reason, stopped.epoch, stopped.seq)
+    return known[partition].next_offset
 
 
 async def let_pass(session: AsyncSession, consumer: str, partition: TopicPartition) -> bool:
@@ -66,21 +67,25 @@ async def let_pass(session: AsyncSession, consumer: str, partition: TopicPartiti
 
     What is missing is given up: should it turn up later, it is dropped as a duplicate.
     """
-    passed = await (await driver(session)).fetchval(_LET_PASS, consumer, partition.topic, partition.partition)
+    passed = await (await driver(session)).fetchval(_LET_PASS, consumer, *partition)
     return passed is not None
 
 
 _HAVE = "INSERT INTO consumer_offset (consumer, topic, partition) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
 
 _LOCK = """
-SELECT next_offset, epoch, seq, unreadable FROM consumer_offset
-WHERE consumer = $1 AND topic = $2 AND partition = $3 FOR UPDATE
+SELECT topic, partition, next_offset, epoch, seq, unreadable FROM consumer_offset
+WHERE consumer = $1 AND (topic, partition) IN (SELECT * FROM unnest($2::text[], $3::int[]))
+ORDER BY topic, partition FOR UPDATE
 """
 
 _MOVE = """
-UPDATE consumer_offset SET next_offset = $4, epoch = $5, seq = $6, unreadable = $7,
+UPDATE consumer_offset AS known
+SET next_offset = new.next_offset, epoch = new.epoch, seq = new.seq, unreadable = new.unreadable,
     stopped_reason = NULL, stopped_epoch = NULL, stopped_seq = NULL
-WHERE consumer = $1 AND topic = $2 AND partition = $3
+FROM unnest($2::text[], $3::int[], $4::bigint[], $5::int[], $6::bigint[], $7::int[])
+    AS new(topic, partition, next_offset, epoch, seq, unreadable)
+WHERE known.consumer = $1 AND known.topic = new.topic AND known.partition = new.partition
 """
 
 _STOP = """

@@ -3,10 +3,12 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
+from struct import unpack_from
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import LargeBinary, bindparam, text
+from sqlalchemy import Integer, LargeBinary, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlalchemy.dialects.postgresql import UUID as PGUUID
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -34,6 +36,8 @@ class Row(NamedTuple):
     event_id: UUID
     topic: str
     key: str
+    key_hash: int
+    """Of which the sequencer makes the partition."""
     type: str
     payload: bytes | None
     occurred_at: datetime
@@ -63,7 +67,9 @@ def append(
 
 def tombstone(session: AsyncSession, topic: Topic, key: UUID) -> None:
     """Publish with this transaction that a key of a compacted topic has no value any more."""
-    session.info.setdefault("outbox", []).append(Row(uuid7(), topic.name, str(key), "tombstone", None, now()))
+    session.info.setdefault("outbox", []).append(
+        Row(uuid7(), topic.name, str(key), key_hash(str(key)), "tombstone", None, now())
+    )
 
 
 async def write(session: AsyncSession) -> int:
@@ -87,18 +93,38 @@ def _row(event: Event, event_id: UUID, created: str, tail: str) -> Row:
     ).encode()
     if len(payload) > LARGEST_PAYLOAD:
         raise UnpublishableEvent(f"A {event.wire_type} of {len(payload)} bytes is over {LARGEST_PAYLOAD}.")
-    return Row(event_id, event.topic.name, subject, event.wire_type, payload, event.occurred_at)
+    return Row(event_id, event.topic.name, subject, key_hash(subject), event.wire_type, payload, event.occurred_at)
+
+
+@lru_cache(maxsize=65_536)
+def key_hash(key: str) -> int:
+    """The hash whose remainder by the number of partitions is the partition, as every Kafka client has it by default.
+
+    Murmur2 with the sign bit off (Apache Kafka, org.apache.kafka.common.utils.Utils.murmur2).
+    """
+    data = key.encode()
+    whole = len(data) // 4
+    h = 0x9747B28C ^ len(data)
+    for k in unpack_from(f"<{whole}I", data):
+        k = k * 0x5BD1E995 & 0xFFFFFFFF
+        h = (h * 0x5BD1E995 & 0xFFFFFFFF) ^ ((k ^ k >> 24) * 0x5BD1E995 & 0xFFFFFFFF)
+    rest = data[whole * 4 :]
+    if rest:
+        h = (h ^ int.from_bytes(rest, "little")) * 0x5BD1E995 & 0xFFFFFFFF
+    h = (h ^ h >> 13) * 0x5BD1E995 & 0xFFFFFFFF
+    return (h ^ h >> 15) & 0x7FFFFFFF
 
 
 _INSERT = text(
-    "INSERT INTO outbox (event_id, topic, key, type, payload, occurred_at)"
-    " SELECT event_id, topic, key, type, payload, occurred_at"
-    " FROM unnest(:event_id, :topic, :key, :type, :payload, :occurred_at)"
-    " WITH ORDINALITY AS row(event_id, topic, key, type, payload, occurred_at, place) ORDER BY place"
+    "INSERT INTO outbox (event_id, topic, key, key_hash, type, payload, occurred_at)"
+    " SELECT event_id, topic, key, key_hash, type, payload, occurred_at"
+    " FROM unnest(:event_id, :topic, :key, :key_hash, :type, :payload, :occurred_at)"
+    " WITH ORDINALITY AS row(event_id, topic, key, key_hash, type, payload, occurred_at, place) ORDER BY place"
 ).bindparams(
     bindparam("event_id", type_=ARRAY(PGUUID)),
     bindparam("topic", type_=ARRAY(Text)),
     bindparam("key", type_=ARRAY(Text)),
+    bindparam("key_hash", type_=ARRAY(Integer)),
     bindparam("type", type_=ARRAY(Text)),
     bindparam("payload", type_=ARRAY(LargeBinary)),
     bindparam("occurred_at", type_=ARRAY(TIMESTAMP(timezone=True))),

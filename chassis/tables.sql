@@ -3,6 +3,7 @@ CREATE TABLE outbox (
     event_id uuid NOT NULL,
     topic text NOT NULL,
     key text NOT NULL,
+    key_hash int NOT NULL,
     type text NOT NULL,
     payload bytea,
     occurred_at timestamptz NOT NULL

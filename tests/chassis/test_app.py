@@ -86,8 +86,8 @@ async def test_readiness_tells_how_long_an_event_waits_for_its_number(database: 
         async with database.transaction() as session:
             await session.execute(
                 text(
-                    "INSERT INTO outbox (event_id, topic, key, type, occurred_at)"
-                    " VALUES (CAST(:id AS uuid), 't', 'k', 'e', now())"
+                    "INSERT INTO outbox (event_id, topic, key, key_hash, type, occurred_at)"
+                    " VALUES (CAST(:id AS uuid), 't', 'k', 0, 'e', now())"
                 ),
                 {"id": f"{old:032x}"},
             )

@@ -18,7 +18,7 @@ from contracts.topics import PURCHASES, STANDINGS
 
 Purchase = Callable[..., PurchaseCompleted]
 IDENTITY = UUID("00000000-0000-8000-8000-000000000001")
-PLACE = TopicPartition(PURCHASES.name, sequencer.partition_of(str(IDENTITY), 24))
+PLACE = TopicPartition(PURCHASES.name, outbox.key_hash(str(IDENTITY)) % 24)
 
 
 class Bench:
@@ -58,6 +58,9 @@ class Bench:
             for row in rows
         ]
 
+    async def take(self, place: TopicPartition, records: Sequence[Record]) -> int:
+        return (await self.sink.take({place: records}))[place]
+
     async def fetch(self, query: str) -> list[tuple[object, ...]]:
         connection = await asyncpg.connect(plain_url(self.database.url))
         rows = await connection.fetch(query)
@@ -80,22 +83,22 @@ async def bench(database: Database) -> Bench:
 
 async def test_records_take_effect_once_however_often_they_come(bench: Bench, purchase: Purchase) -> None:
     records = await bench.publish(purchase, 3)
-    assert await bench.sink.take(PLACE, records) == 3
-    assert await bench.sink.take(PLACE, records) == 3
-    assert await bench.sink.take(PLACE, [Record(7, records[0].key, records[0].value)]) == 8
+    assert await bench.take(PLACE, records) == 3
+    assert await bench.take(PLACE, records) == 3
+    assert await bench.take(PLACE, [Record(7, records[0].key, records[0].value)]) == 8
     assert await bench.amounts() == [1, 2, 3]
 
 
 async def test_a_second_owner_cannot_do_the_work_again(bench: Bench, purchase: Purchase) -> None:
     records = await bench.publish(purchase, 20)
     other = Sink("test", bench.database, bench.handle, {})
-    await asyncio.gather(*(sink.take(PLACE, records) for sink in (bench.sink, other, bench.sink, other)))
+    await asyncio.gather(*(sink.take({PLACE: records}) for sink in (bench.sink, other, bench.sink, other)))
     assert await bench.amounts() == list(range(1, 21))
 
 
 async def test_a_handler_that_locked_too_little_starts_over(bench: Bench, purchase: Purchase) -> None:
     bench.start_over = 3
-    assert await bench.sink.take(PLACE, await bench.publish(purchase, 2)) == 2
+    assert await bench.take(PLACE, await bench.publish(purchase, 2)) == 2
     assert await bench.amounts() == [1, 2]
 
 
@@ -103,7 +106,7 @@ async def test_what_cannot_be_handled_is_set_aside_and_holds_up_nothing(bench: B
     bench.poison = {2}
     records = await bench.publish(purchase, 4)
     unreadable = Record(4, records[0].key, b"not an event")
-    assert await bench.sink.take(PLACE, [*records, unreadable]) == 5
+    assert await bench.take(PLACE, [*records, unreadable]) == 5
     assert await bench.amounts() == [1, 3, 4]
     letters = await bench.fetch('SELECT "offset", error_class FROM dead_letter ORDER BY "offset"')
     assert letters == [(1, "Problem"), (4, "Unreadable")]
@@ -112,13 +115,13 @@ async def test_what_cannot_be_handled_is_set_aside_and_holds_up_nothing(bench: B
 async def test_an_unreadable_record_stands_for_one_missing_number(bench: Bench, purchase: Purchase) -> None:
     records = await bench.publish(purchase, 3)
     spoilt = Record(1, records[1].key, b"{")
-    assert await bench.sink.take(PLACE, [records[0], spoilt, records[2]]) == 3
+    assert await bench.take(PLACE, [records[0], spoilt, records[2]]) == 3
     assert await bench.amounts() == [1, 3]
 
 
 async def test_a_gap_is_filled_from_the_log(bench: Bench, purchase: Purchase) -> None:
     records = await bench.publish(purchase, 5)
-    assert await bench.sink.take(PLACE, [records[0], records[4]]) == 5
+    assert await bench.take(PLACE, [records[0], records[4]]) == 5
     assert await bench.amounts() == [1, 2, 3, 4, 5]
 
 
@@ -129,14 +132,14 @@ async def test_a_gap_that_cannot_be_filled_stops_the_partition_until_it_is_let_p
     connection = await asyncpg.connect(plain_url(bench.database.url))
     await connection.execute("DELETE FROM event_log WHERE seq = 2")
     connection.terminate()
-    assert await bench.sink.take(PLACE, [records[0]]) == 1
-    assert await bench.sink.take(PLACE, records[2:]) == 1
+    assert await bench.take(PLACE, [records[0]]) == 1
+    assert await bench.take(PLACE, records[2:]) == 1
     [(reason,)] = await bench.fetch("SELECT stopped_reason FROM consumer_offset")
     assert "events 2 to 2" in str(reason)
     assert await bench.amounts() == [1]
     async with bench.database.transaction() as session:
         assert await let_pass(session, "test", PLACE)
-    assert await bench.sink.take(PLACE, records[2:]) == 4
+    assert await bench.take(PLACE, records[2:]) == 4
     assert await bench.amounts() == [1, 3, 4]
     assert await bench.fetch("SELECT stopped_reason FROM consumer_offset") == [(None,)]
 
@@ -144,18 +147,18 @@ async def test_a_gap_that_cannot_be_filled_stops_the_partition_until_it_is_let_p
 async def test_a_partition_stops_where_most_records_fail(bench: Bench, purchase: Purchase) -> None:
     bench.poison = set(range(1, 101))
     records = await bench.publish(purchase, 100)
-    following = await bench.sink.take(PLACE, records)
+    following = await bench.take(PLACE, records)
     assert following < 100
-    assert await bench.sink.take(PLACE, records[following:]) == following
+    assert await bench.take(PLACE, records[following:]) == following
     bench.poison = set()
-    assert await bench.sink.take(PLACE, records[following:]) == 100
+    assert await bench.take(PLACE, records[following:]) == 100
     assert await bench.amounts() == list(range(following + 1, 101))
 
 
 async def test_what_fills_a_gap_may_fail_and_nothing_else_is_lost(bench: Bench, purchase: Purchase) -> None:
     bench.poison = {3, 6}
     records = await bench.publish(purchase, 7)
-    assert await bench.sink.take(PLACE, [records[0], records[5], records[6]]) == 7
+    assert await bench.take(PLACE, [records[0], records[5], records[6]]) == 7
     assert await bench.amounts() == [1, 2, 4, 5, 7]
     assert await bench.fetch("SELECT error_class, status FROM dead_letter") == [("Problem", "open")] * 2
 
@@ -165,7 +168,7 @@ async def test_a_log_that_may_not_be_read_stops_at_a_gap_and_buries_nothing(benc
     connection = await asyncpg.connect(plain_url(bench.database.url))
     await connection.execute("ALTER TABLE event_log RENAME TO hidden")
     connection.terminate()
-    assert await bench.sink.take(PLACE, [records[0], records[2]]) == 2
+    assert await bench.take(PLACE, [records[0], records[2]]) == 2
     [(reason,)] = await bench.fetch("SELECT stopped_reason FROM consumer_offset")
     assert "their log cannot be read" in str(reason)
     assert await bench.fetch("SELECT * FROM dead_letter") == []
@@ -176,22 +179,22 @@ async def test_an_unreadable_record_stands_for_its_number_in_a_later_batch_too(
 ) -> None:
     records = await bench.publish(purchase, 3)
     await bench.fetch("DELETE FROM event_log WHERE seq = 2 RETURNING seq")
-    assert await bench.sink.take(PLACE, [records[0], Record(1, None, b"{")]) == 2
-    assert await bench.sink.take(PLACE, [Record(1, None, b"{")]) == 2
-    assert await bench.sink.take(PLACE, [records[2]]) == 3
+    assert await bench.take(PLACE, [records[0], Record(1, None, b"{")]) == 2
+    assert await bench.take(PLACE, [Record(1, None, b"{")]) == 2
+    assert await bench.take(PLACE, [records[2]]) == 3
     assert await bench.amounts() == [1, 3]
     assert await bench.fetch("SELECT count(*) FROM dead_letter") == [(1,)]
 
 
 async def test_a_new_epoch_begins_at_one_and_is_not_taken_for_known(bench: Bench, purchase: Purchase) -> None:
     records = await bench.publish(purchase, 3)
-    await bench.sink.take(PLACE, records)
+    await bench.take(PLACE, records)
     await bench.fetch("UPDATE event_log SET epoch = 2 RETURNING seq")
     again = [
         Record(place, None, (record.value or b"").replace(b'"0001.', b'"0002.'))
         for place, record in enumerate(records, start=3)
     ]
-    assert await bench.sink.take(PLACE, again[1:]) == 6
+    assert await bench.take(PLACE, again[1:]) == 6
     assert await bench.amounts() == [1, 2, 3, 1, 2, 3]
 
 
@@ -199,8 +202,8 @@ async def test_a_compacted_topic_has_gaps_and_tombstones(bench: Bench, purchase:
     place = TopicPartition(STANDINGS.name, 0)
     await bench.sink.claim(place)
     records = await bench.publish(purchase, 5)
-    assert await bench.sink.take(place, [records[1], Record(2, "k", None), records[4]]) == 5
-    assert await bench.sink.take(place, [Record(9, "k", None)]) == 10
+    assert await bench.take(place, [records[1], Record(2, "k", None), records[4]]) == 5
+    assert await bench.take(place, [Record(9, "k", None)]) == 10
     assert await bench.amounts() == [2, 5]
     assert await bench.fetch("SELECT * FROM dead_letter") == []
 
@@ -208,14 +211,14 @@ async def test_a_compacted_topic_has_gaps_and_tombstones(bench: Bench, purchase:
 async def test_a_record_without_a_value_is_set_aside_where_nothing_is_compacted(
     bench: Bench, purchase: Purchase
 ) -> None:
-    assert await bench.sink.take(PLACE, [Record(0, "k", None)]) == 1
+    assert await bench.take(PLACE, [Record(0, "k", None)]) == 1
     assert await bench.fetch("SELECT error_class FROM dead_letter") == [("Unreadable",)]
 
 
 async def test_an_event_of_a_later_version_is_passed_over(bench: Bench, purchase: Purchase) -> None:
     first, second = await bench.publish(purchase, 2)
     newer = Record(0, first.key, (first.value or b"").replace(b"purchase_completed.v1", b"purchase_completed.v9"))
-    assert await bench.sink.take(PLACE, [newer, second]) == 2
+    assert await bench.take(PLACE, [newer, second]) == 2
     assert await bench.amounts() == [2]
 
 
@@ -223,7 +226,7 @@ async def test_an_event_of_a_later_version_is_passed_over(bench: Bench, purchase
 async def test_a_transient_error_is_tried_again_and_never_buried(bench: Bench, purchase: Purchase, state: str) -> None:
     bench.fault = state
     records = await bench.publish(purchase, 3)
-    taking = asyncio.create_task(bench.sink.take(PLACE, records))
+    taking = asyncio.create_task(bench.take(PLACE, records))
     await asyncio.sleep(0.3)
     assert not taking.done()
     bench.fault = None
@@ -236,7 +239,7 @@ async def test_a_worker_killed_at_any_moment_loses_and_doubles_nothing(bench: Be
     records = await bench.publish(purchase, 200)
     following = 0
     for turn in range(400):
-        taking = asyncio.create_task(bench.sink.take(PLACE, records[following : following + 10]))
+        taking = asyncio.create_task(bench.take(PLACE, records[following : following + 10]))
         # Each end falls at another step of the transaction.
         for _ in range(turn % 60):
             await asyncio.sleep(0)
@@ -246,7 +249,7 @@ async def test_a_worker_killed_at_any_moment_loses_and_doubles_nothing(bench: Be
         following = await bench.sink.claim(PLACE)
         if following == 200:
             break
-    assert await bench.sink.take(PLACE, records[following - 10 :]) == 200
+    assert await bench.take(PLACE, records[following - 10 :]) == 200
     assert await bench.amounts() == list(range(1, 201))
 
 
@@ -263,10 +266,31 @@ async def test_a_frozen_owner_is_thrown_out_and_cannot_come_back(
             await asyncio.sleep(1.5)
 
     held = connect(database.url, settings={"idle_in_transaction_session_timeout": "300"})
-    zombie = asyncio.create_task(Sink("test", held, freeze, {}).take(PLACE, records))
+    zombie = asyncio.create_task(Sink("test", held, freeze, {}).take({PLACE: records}))
     await frozen.wait()
     async with asyncio.timeout(1):
-        assert await bench.sink.take(PLACE, records) == 2
-    assert await zombie == 2
+        assert await bench.take(PLACE, records) == 2
+    assert await zombie == {PLACE: 2}
     assert await bench.amounts() == [1, 2]
     await held.close()
+
+
+async def test_partitions_share_a_transaction_and_none_waits_for_the_fault_of_another(
+    bench: Bench, purchase: Purchase
+) -> None:
+    """Each of three has four events; one meets a poisoned event, one a gap that nothing fills."""
+    sound, poisoned, broken = (TopicPartition(PURCHASES.name, number) for number in (0, 1, 2))
+    records = await bench.publish(purchase, 4)
+    await bench.fetch("DELETE FROM event_log")
+    for partition in (sound, poisoned, broken):
+        await bench.sink.claim(partition)
+
+    assert await bench.sink.take({sound: records[:2], poisoned: records[:2]}) == {sound: 2, poisoned: 2}
+    assert await bench.amounts() == [1, 2, 1, 2]
+    bench.poison = {4}
+    following = await bench.sink.take({sound: records[2:3], poisoned: records[2:], broken: [records[0], records[2]]})
+
+    assert following == {sound: 3, poisoned: 4, broken: 2}
+    assert sorted(map(str, await bench.amounts())) == ["1", "1", "1", "2", "2", "3", "3"]
+    assert await bench.fetch('SELECT partition, "offset" FROM dead_letter') == [(1, 3)]
+    assert await bench.fetch("SELECT partition FROM consumer_offset WHERE stopped_reason IS NOT NULL") == [(2,)]

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from chassis import publisher, sequencer
+from chassis import outbox, publisher, sequencer
 from chassis.db import Database, declare_topics
 from chassis.gate import gate
 from contracts.customers import PurchaseCompleted
@@ -29,7 +29,7 @@ async def bus(make_database: MakeDatabase, kafka: str) -> Bus:
 
 async def test_a_reader_that_retention_has_passed_misses_nothing(bus: Bus, purchase: Purchase, kafka: str) -> None:
     key = uuid4()
-    partition = sequencer.partition_of(str(key), 24)
+    partition = outbox.key_hash(str(key)) % 24
     reader = bus.start()
     async with running(bus, kafka):
         await bus.publish(purchase, [key], 5)

@@ -176,4 +176,4 @@ async def test_an_undeclared_topic_is_refused_when_the_row_is_written(database: 
 
 @given(st.text(max_size=60))
 def test_a_key_has_the_partition_that_kafka_clients_give_it(key: str) -> None:
-    assert sequencer.partition_of(key, 24) == (murmur2(key.encode()) & 0x7FFFFFFF) % 24
+    assert outbox.key_hash(key) == murmur2(key.encode()) & 0x7FFFFFFF
