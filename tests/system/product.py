@@ -72,9 +72,12 @@ class Product:
 
     def kill_and_await(self, name: str, seconds: float = 60) -> None:
         """Kill a process and wait until another has taken its place."""
-        before = self.pids()[name]
-        os.kill(before, signal.SIGKILL)
         until = time.monotonic() + seconds
+        # It may be between two lives already, for want of what was killed before it.
+        while (before := self.pids().get(name)) is None and time.monotonic() < until:
+            time.sleep(0.02)
+        assert before is not None, f"{name} was not started within {seconds} s"
+        os.kill(before, signal.SIGKILL)
         while time.monotonic() < until:
             # Between two lives there is no pid file, or an empty one.
             with suppress(FileNotFoundError, ValueError):
