@@ -110,7 +110,9 @@ def settle(client: httpx.Client, seconds: float = 600) -> None:
     until = time.monotonic() + seconds
     while True:
         status: dict[str, Any] = client.get("/v1/status").raise_for_status().json()
-        if status["oldest_unsequenced_s"] == 0 and not sum(each["events"] for each in status["lag"]):
+        behind = sum(each["events"] for each in status["lag"])
+        # Without a list nobody has begun to read.
+        if status["lag"] and status["oldest_unsequenced_s"] == 0 and not behind:
             return
         if time.monotonic() > until:
             raise TimeoutError(json.dumps(status))

@@ -1,6 +1,6 @@
 """How far a consumer is in a partition: a row whose lock is the fence, and the stop at a gap."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -32,9 +32,14 @@ class Stopped(Exception):
         self.reason, self.epoch, self.seq = reason, epoch, seq
 
 
+async def have(connection: Connection, consumer: str, partitions: Iterable[TopicPartition]) -> None:
+    """Have a mark of each partition, before its first event where there is none: all of it counts as waiting."""
+    await connection.execute(_HAVE, consumer, *map(list, zip(*partitions, strict=True)))
+
+
 async def claim(connection: Connection, consumer: str, partition: TopicPartition) -> Mark:
     """The mark of a partition that may be read for the first time, locked."""
-    await connection.execute(_HAVE, consumer, *partition)
+    await have(connection, consumer, [partition])
     return (await lock(connection, consumer, [partition]))[partition]
 
 
@@ -71,7 +76,11 @@ async def let_pass(session: AsyncSession, consumer: str, partition: TopicPartiti
     return passed is not None
 
 
-_HAVE = "INSERT INTO consumer_offset (consumer, topic, partition) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
+_HAVE = """
+INSERT INTO consumer_offset (consumer, topic, partition)
+SELECT $1, topic, partition FROM unnest($2::text[], $3::int[]) AS new(topic, partition) ORDER BY topic, partition
+ON CONFLICT DO NOTHING
+"""
 
 _LOCK = """
 SELECT topic, partition, next_offset, epoch, seq, unreadable FROM consumer_offset

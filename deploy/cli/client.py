@@ -91,7 +91,8 @@ def settle(client: "httpx.Client", seconds: float = 120) -> None:
     while True:
         status = answer(client.get("/v1/status"))
         behind = sum(each["events"] for each in status["lag"])
-        if status["oldest_unsequenced_s"] == 0 and not behind and not status["reassessing"]:
+        # Without a list of consumers none has begun to read.
+        if status["lag"] and not behind and status["oldest_unsequenced_s"] == 0 and not status["reassessing"]:
             return
         if time.monotonic() > until:
             fail(f"Scoring has not caught up after {seconds:.0f} s: {behind:,} events behind.")

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Never
 from uuid import UUID
 
 import asyncpg
@@ -7,8 +8,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import outbox, sequencer
-from chassis.bus import Record, TopicPartition
-from chassis.consumer import Delivery, Sink, StartOver
+from chassis.bus import PartitionSink, Record, TopicPartition
+from chassis.consumer import Delivery, Sink, StartOver, run
 from chassis.db import Database, connect, driver, plain_url
 from chassis.envelope import finish
 from chassis.marks import let_pass
@@ -294,3 +295,14 @@ async def test_partitions_share_a_transaction_and_none_waits_for_the_fault_of_an
     assert sorted(map(str, await bench.amounts())) == ["1", "1", "1", "2", "2", "3", "3"]
     assert await bench.fetch('SELECT partition, "offset" FROM dead_letter') == [(1, 3)]
     assert await bench.fetch("SELECT partition FROM consumer_offset WHERE stopped_reason IS NOT NULL") == [(2,)]
+
+
+async def test_a_consumer_counts_as_behind_in_every_partition_before_it_reads_any(bench: Bench) -> None:
+    class Idle:
+        async def run(self, consumer: str, topics: Sequence[str], sink: PartitionSink) -> Never:
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await run("other", bench.database, Idle(), [PURCHASES.name], bench.handle, {})
+    begun = "SELECT count(*), sum(seq) FROM consumer_offset WHERE consumer = 'other'"
+    assert await bench.fetch(begun) == [(PURCHASES.partitions, 0)]
