@@ -120,9 +120,16 @@ WHERE topic = $1 AND partition = $2 AND epoch = $3 AND seq > $4 ORDER BY seq LIM
 """
 
 _MOVE = """
+WITH sent AS (
+    SELECT * FROM unnest($1::text[], $2::int[], $3::int[], $4::bigint[], $5::bigint[])
+        AS sent(topic, partition, epoch, seq, last_offset)
+), held AS MATERIALIZED (
+    -- In order: the sequencer locks the same rows.
+    SELECT topic, partition FROM event_stream WHERE (topic, partition) IN (SELECT topic, partition FROM sent)
+    ORDER BY topic, partition FOR NO KEY UPDATE
+)
 UPDATE event_stream SET published_seq = sent.seq, published_offset = sent.last_offset
-FROM unnest($1::text[], $2::int[], $3::int[], $4::bigint[], $5::bigint[])
-     AS sent(topic, partition, epoch, seq, last_offset)
+FROM sent JOIN held USING (topic, partition)
 WHERE event_stream.topic = sent.topic AND event_stream.partition = sent.partition
     AND event_stream.epoch = sent.epoch AND event_stream.published_seq < sent.seq
 """

@@ -129,10 +129,15 @@ WITH taken AS (
 ), logged AS (
     INSERT INTO event_log (topic, partition, epoch, seq, event_id, key, type, payload, occurred_at, recorded_at)
     SELECT topic, partition, epoch, seq, event_id, key, type, payload, occurred_at, reached.recorded_at
-    FROM placed, reached
+    FROM placed LEFT JOIN reached ON true
+), latest AS (
+    SELECT topic, partition, max(seq) AS seq FROM placed GROUP BY topic, partition
+), held AS MATERIALIZED (
+    -- In order: a publisher locks the same rows.
+    SELECT topic, partition FROM event_stream WHERE (topic, partition) IN (SELECT topic, partition FROM latest)
+    ORDER BY topic, partition FOR NO KEY UPDATE
 ), advanced AS (
-    UPDATE event_stream SET last_seq = latest.seq
-    FROM (SELECT topic, partition, max(seq) AS seq FROM placed GROUP BY topic, partition) AS latest
+    UPDATE event_stream SET last_seq = latest.seq FROM latest JOIN held USING (topic, partition)
     WHERE event_stream.topic = latest.topic AND event_stream.partition = latest.partition
 )
 SELECT events, CASE WHEN events > 0 THEN pg_notify($3, '') END FROM run
