@@ -48,7 +48,7 @@ class Feeding:
         return uuid7()
 
     async def tell(self, *events: Event) -> list[UUID]:
-        batch = [self._delivered(event) for event in events]
+        batch = [self.delivered(event) for event in events]
         async with self.database.transaction() as session:
             await batches.apply(session, batch)
         return [delivery.event_id for delivery in batch]
@@ -115,7 +115,7 @@ class Feeding:
                 at,
             )
 
-    def _delivered(self, event: Event) -> Delivery:
+    def delivered(self, event: Event) -> Delivery:
         return Delivery(event, uuid7(), "customers.test", 0, 1, next(self.numbers), self.at)
 
 

@@ -392,3 +392,18 @@ async def test_events_that_say_nothing_to_scoring_are_passed_over(scoring: Datab
     await feed.tell(unheard)
 
     assert await rows(scoring, "SELECT FROM party") == []
+
+
+async def test_a_party_does_not_age_by_what_another_did_while_its_own_events_may_be_unread(
+    scoring: Database, feed: Feeding
+) -> None:
+    slow, quick = feed.identity(), feed.identity()
+    behind = feed.delivered(feed.purchase(slow, JUNE, 1_000))
+    feed.at = JUNE + timedelta(days=200)
+    ahead = feed.delivered(feed.purchase(quick, feed.at, 1_000))
+
+    async with scoring.transaction() as session:
+        await apply(session, [behind, ahead])
+
+    row = await party(scoring, slow)
+    assert (row["stage"], row["assessed_at"], row["revision"]) == (Stage.CUSTOMER, JUNE, 1)

@@ -5,8 +5,9 @@ guess the parties, lock them all, and only then read what the decision rests on.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -61,9 +62,7 @@ async def apply(session: AsyncSession, batch: Sequence[Delivery]) -> None:
     reassigned = await _reassign(connection, members, told.assignments)
 
     redirected = {party for each in redirects.values() for party in (each.party_id, each.resolves_to)}
-    changed = redirected.union(*reassigned.values())
-    changed.update(rows[party_id]["resolves_to"] for party_id in redirects)
-    changed.update(party for identity in news.identities for party in members.holders(identity))
+    changed = _changed(told, news, members, reassigned, redirects, rows)
     if not changed:
         return await _remember(connection, told, news)
     belong = members.of(changed)
@@ -78,8 +77,8 @@ async def apply(session: AsyncSession, batch: Sequence[Delivery]) -> None:
     moved = redirected.union(*(parties for identity, parties in reassigned.items() if identity in known_before))
     survivors = {each.resolves_to for each in redirects.values() if each.resolves_to != each.party_id}
     assessed = []
-    for party_id in changed:
-        row, at = rows[party_id], batch[-1].recorded_at
+    for party_id, at in changed.items():
+        row = rows[party_id]
         corrected = Cause.ASSIGNMENT if party_id in moved else Cause.LATE_FACT if party_id in late else None
         assessed.append(
             Assessed(
@@ -94,6 +93,30 @@ async def apply(session: AsyncSession, batch: Sequence[Delivery]) -> None:
             )
         )
     await record(session, connection, here, assessed)
+
+
+def _changed(
+    told: Told,
+    news: "News",
+    members: Members,
+    reassigned: Mapping[UUID, frozenset[UUID]],
+    redirects: Mapping[UUID, Resolution],
+    rows: Rows,
+) -> dict[UUID, datetime]:
+    """The parties to assess, each at the instant at which the last of what concerns it was recorded.
+
+    Not at that of the whole batch: what another partition brought may be newer than what of this one is unread.
+    """
+    concerned: list[tuple[UUID, Iterable[UUID]]] = [
+        *reassigned.items(),
+        *((identity, members.holders(identity)) for identity in news.identities),
+        *((id, (id, each.resolves_to, rows[id]["resolves_to"])) for id, each in redirects.items()),
+    ]
+    changed: dict[UUID, datetime] = {}
+    for id, parties in concerned:
+        for party_id in parties:
+            changed[party_id] = max(told.heard[id], changed.get(party_id, told.heard[id]))
+    return changed
 
 
 def _redirects(told: Told, rows: Rows) -> dict[UUID, Resolution]:

@@ -46,6 +46,8 @@ class Told:
     withdrawals: dict[Withdrawn, Withdrawal] = field(default_factory=dict)
     assignments: dict[UUID, Assignment] = field(default_factory=dict)
     resolutions: dict[UUID, Resolution] = field(default_factory=dict)
+    heard: dict[UUID, datetime] = field(default_factory=dict)
+    """When the last of what it says of an identity, or of where a party id leads, was recorded."""
     identities: set[UUID] = field(default_factory=set)
     """Whose calendar or assignment it may change."""
 
@@ -82,8 +84,9 @@ class Told:
                 self._withdraw(delivery, event.fact_id, event.subject)
             case IdentitiesAssigned():
                 for assignment in event.assignments:
-                    self._assign(assignment)
+                    self._assign(delivery, assignment)
                 for resolution in event.resolutions:
+                    self._hear(delivery, resolution.party_id)
                     known = self.resolutions.get(resolution.party_id)
                     if known is None or known.version < resolution.version:
                         self.resolutions[resolution.party_id] = resolution
@@ -91,13 +94,17 @@ class Told:
             case _:
                 return
         if event.assignment is not None:
-            self._assign(event.assignment)
+            self._assign(delivery, event.assignment)
+
+    def _hear(self, delivery: Delivery, id: UUID) -> None:
+        self.heard[id] = max(delivery.recorded_at, self.heard.get(id, delivery.recorded_at))
 
     def _fact(
         self, delivery: Delivery, kind: Kind, amount_minor: int = 0, currency: str = "", replaces: UUID | None = None
     ) -> None:
         fact_id, subject = _key(delivery.event_id), _key(delivery.event.subject)
         self.identities.add(subject)
+        self._hear(delivery, subject)
         if fact_id not in self.facts:
             occurred_at, recorded_at = delivery.event.occurred_at, delivery.recorded_at
             self.facts[fact_id] = Fact(
@@ -108,10 +115,12 @@ class Told:
     def _withdraw(self, delivery: Delivery, fact_id: UUID, identity_id: UUID) -> None:
         fact_id, identity_id = _key(fact_id), _key(identity_id)
         self.identities.add(identity_id)
+        self._hear(delivery, identity_id)
         withdrawal = Withdrawal(fact_id, identity_id, delivery.event_id, delivery.recorded_at)
         self.withdrawals.setdefault((fact_id, identity_id), withdrawal)
 
-    def _assign(self, assignment: Assignment) -> None:
+    def _assign(self, delivery: Delivery, assignment: Assignment) -> None:
+        self._hear(delivery, assignment.identity_id)
         known = self.assignments.get(assignment.identity_id)
         if known is None or known.version < assignment.version:
             self.assignments[assignment.identity_id] = assignment
