@@ -38,7 +38,7 @@ class PartitionSink(Protocol):
 
 
 def together(sizes: Mapping[TopicPartition, int], limit: int) -> Iterator[list[TopicPartition]]:
-    """Partitions in groups that are taken at once, each of at most `limit` records or of one partition.
+    """Partitions in groups that are taken at once, each of at most `limit` records or of one partition alone.
 
     A transaction costs for one record what it costs for a hundred: what waits in several partitions shares one.
     """

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from heapq import merge
 from typing import Never
 from uuid import UUID
 
@@ -52,11 +53,11 @@ class Delivery:
     epoch: int
     seq: int
     recorded_at: datetime
-    """When the sequencer numbered it; never earlier than that of the delivery before it in a batch."""
+    """When the sequencer numbered it; within an epoch of a partition never earlier than the one before it."""
 
 
 Handler = Callable[[AsyncSession, Sequence[Delivery]], Awaitable[None]]
-"""Handles a batch, in the order recorded, inside the transaction that moves the offsets of its partitions."""
+"""Handles a batch, each partition in its order, inside the transaction that moves the offsets of its partitions."""
 
 Batches = Mapping[TopicPartition, Sequence[Record]]
 
@@ -201,24 +202,32 @@ class Sink:
 
     async def _transact(self, batches: Batches, refused: _Letter | None = None) -> dict[TopicPartition, int]:
         """One transaction: lock the offsets, drop what is known, handle the rest, move the offsets."""
-        deliveries: list[Delivery] = []
+        sifted: list[list[Delivery]] = []
         buried: list[tuple[object, ...]] = []
         async with self._database.transaction() as session:
             connection = await driver(session)
             known = await marks.lock(connection, self._name, batches)
-            for partition, mark in known.items():
-                found, letters = self._sift(partition, batches[partition], mark)
+            for partition, records in batches.items():
+                try:
+                    found, letters = self._sift(partition, records, known[partition])
+                except _Gap:
+                    if len(batches) == 1:
+                        raise
+                    # It is met again by itself, and the others go on.
+                    del known[partition]
+                    continue
                 if refused and found:
                     found, letters = [], [refused]
-                deliveries += found
+                sifted.append(found)
                 buried += [(self._name, *partition, *letter.content, now()) for letter in letters]
-            # As they were recorded, which keeps the order of each partition.
-            deliveries.sort(key=lambda delivery: delivery.recorded_at)
+            # Merged, not sorted: an event that a new epoch took over was recorded before the one in front of it.
+            deliveries = list(merge(*sifted, key=lambda delivery: delivery.recorded_at))
             if deliveries:
                 await self._handler(session, deliveries)
             if buried:
                 await connection.executemany(_BURY, buried)
-            await marks.move(connection, self._name, known)
+            if known:
+                await marks.move(connection, self._name, known)
         for (topic, number), count in Counted((each.topic, each.partition) for each in deliveries).items():
             self._outcomes[TopicPartition(topic, number)].handled(count)
         HANDLED.labels(self._name).inc(len(deliveries))
@@ -235,6 +244,7 @@ class Sink:
         deliveries: list[Delivery] = []
         letters: list[_Letter] = []
         compacted = partition.topic in COMPACTED
+        reached = mark.epoch, mark.seq
         for record in records:
             passed = record.offset < mark.next_offset
             mark.next_offset = max(mark.next_offset, record.offset + 1)
@@ -253,7 +263,7 @@ class Sink:
                 continue
             expected = mark.seq + 1 if epoch == mark.epoch else 1
             if seq - expected > mark.unreadable and not compacted:
-                if not deliveries and not letters:
+                if not letters and (mark.epoch, mark.seq) == reached:
                     raise _Gap(record, epoch, expected, seq)
                 mark.next_offset = record.offset
                 break
@@ -279,9 +289,7 @@ class Sink:
             until = min(first + FILLED_AT_ONCE, gap.found)
             try:
                 rows = await self._logged(partition, gap.epoch, first, until)
-            except asyncpg.PostgresError as error:
-                if database_is_away(error):
-                    raise
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 raise Stopped(f"{gap}, and their log cannot be read: {error}", gap.epoch, gap.found) from error
             if [row["seq"] for row in rows] != list(range(first, until)):
                 raise Stopped(str(gap), gap.epoch, gap.found)

@@ -93,10 +93,11 @@ class KafkaTransport:
                 read = {
                     TopicPartition(*partition): [_record(message) for message in messages]
                     for partition, messages in fetched.items()
-                    if partition in claims.claimed
                 }
                 for group in together({partition: len(records) for partition, records in read.items()}, BATCH):
-                    followed = await sink.take({partition: read[partition] for partition in group})
+                    # A partition may have been revoked while the group before it was handled.
+                    held = [partition for partition in group if KafkaPartition(*partition) in claims.claimed]
+                    followed = await sink.take({partition: read[partition] for partition in held}) if held else {}
                     for partition, following in followed.items():
                         claims.settle(KafkaPartition(*partition), read[partition][-1].offset, following)
 

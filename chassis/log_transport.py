@@ -135,7 +135,7 @@ class _Reader:
             if behind:
                 async with asyncio.TaskGroup() as tasks:
                     for group in together(behind, BATCH):
-                        tasks.create_task(self._advance(group))
+                        tasks.create_task(self._advance({partition: behind[partition] for partition in group}))
                 continue
             try:
                 async with asyncio.timeout(POLL_S):
@@ -165,11 +165,15 @@ class _Reader:
                 behind[partition] = waiting
         return behind
 
-    async def _advance(self, group: Sequence[TopicPartition]) -> None:
+    async def _advance(self, group: Mapping[TopicPartition, int]) -> None:
+        """Handle what waits in some partitions: no more than was counted, which bounds the transaction."""
         async with self._side_by_side:
-            places = [(*partition, *divmod(self._positions[partition], EPOCH_OFFSETS)) for partition in group]
+            places = [
+                (*partition, *divmod(self._positions[partition], EPOCH_OFFSETS), min(waiting, BATCH))
+                for partition, waiting in group.items()
+            ]
             async with self._query:
-                rows = await self._connection.fetch(_READ, *map(list, zip(*places, strict=True)), BATCH)
+                rows = await self._connection.fetch(_READ, *map(list, zip(*places, strict=True)))
             read: dict[TopicPartition, list[Record]] = {}
             for row in rows:
                 read.setdefault(TopicPartition(row["topic"], row["partition"]), []).append(_record(row))
@@ -190,12 +194,15 @@ def _record(row: asyncpg.Record) -> Record:
 _HEADS = "SELECT topic, partition, epoch, last_seq FROM event_stream WHERE topic = ANY($1) ORDER BY topic, partition"
 
 _READ = """
-SELECT event.* FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[]) AS place(topic, partition, epoch, seq),
+SELECT event.*
+FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[])
+    AS place(topic, partition, epoch, seq, waiting),
 LATERAL (
     SELECT topic, partition, epoch, seq, key, payload, recorded_at FROM event_log
     WHERE topic = place.topic AND partition = place.partition AND (epoch, seq) >= (place.epoch + 1, place.seq + 1)
-    ORDER BY epoch, seq LIMIT $5
+    ORDER BY epoch, seq LIMIT place.waiting
 ) AS event
+ORDER BY topic, partition, epoch, seq
 """
 
 # Liveness of processes is not a decision about a party: the database's own clock serves all members alike.

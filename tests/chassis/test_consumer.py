@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Never
+from datetime import timedelta
+from typing import Never, cast
 from uuid import UUID
 
 import asyncpg
@@ -9,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import outbox, sequencer
 from chassis.bus import PartitionSink, Record, TopicPartition
+from chassis.clock import now
 from chassis.consumer import Delivery, Sink, StartOver, run
 from chassis.db import Database, connect, driver, plain_url
 from chassis.envelope import finish
@@ -30,12 +32,14 @@ class Bench:
         self.poison: set[int] = set()
         self.start_over = 0
         self.fault: str | None = None
+        self.batches: list[int] = []
         self.sink = Sink("test", database, self.handle, {"customers": database.url})
 
     async def handle(self, session: AsyncSession, batch: Sequence[Delivery]) -> None:
         if self.start_over:
             self.start_over -= 1
             raise StartOver
+        self.batches.append(len(batch))
         connection = await driver(session)
         if self.fault:
             await connection.execute(f"DO $$ BEGIN RAISE SQLSTATE '{self.fault}'; END $$")
@@ -306,3 +310,39 @@ async def test_a_consumer_counts_as_behind_in_every_partition_before_it_reads_an
         await run("other", bench.database, Idle(), [PURCHASES.name], bench.handle, {})
     begun = "SELECT count(*), sum(seq) FROM consumer_offset WHERE consumer = 'other'"
     assert await bench.fetch(begun) == [(PURCHASES.partitions, 0)]
+
+
+async def test_a_partition_keeps_its_order_where_an_epoch_begins_with_events_recorded_earlier(
+    bench: Bench, purchase: Purchase
+) -> None:
+    """As behind a restored backup, whose unpublished events move to the new epoch as they were recorded."""
+    records = await bench.publish(purchase, 3)
+    payloads = [row for (row,) in await bench.fetch("SELECT payload FROM event_log ORDER BY seq")]
+    earlier = now() - timedelta(hours=1)
+    moved = Record(2, records[2].key, finish(cast("bytes", payloads[2]), earlier, 2, 1))
+    assert await bench.take(PLACE, [records[0], records[1], moved]) == 3
+    assert await bench.amounts() == [1, 2, 3]
+
+
+async def test_an_event_of_an_unknown_type_before_a_gap_leaves_the_gap_to_be_filled(
+    bench: Bench, purchase: Purchase
+) -> None:
+    records = await bench.publish(purchase, 4)
+    later = (records[1].value or b"").replace(b"customers.purchase_completed.v1", b"customers.purchase_dreamt_of.v1")
+    assert await bench.take(PLACE, records[:1]) == 1
+    assert await bench.take(PLACE, [Record(1, records[1].key, later), records[3]]) == 4
+    assert await bench.amounts() == [1, 3, 4]
+
+
+async def test_a_partition_that_stands_costs_those_beside_it_nothing(bench: Bench, purchase: Purchase) -> None:
+    sound, broken = TopicPartition(PURCHASES.name, (PLACE.partition + 1) % 24), PLACE
+    records = await bench.publish(purchase, 3)
+    await bench.sink.claim(sound)
+    away = Sink("test", bench.database, bench.handle, {"customers": "postgresql://nobody@127.0.0.1:1/nowhere"})
+    async with asyncio.timeout(5):
+        following = await away.take({broken: records[2:], sound: records[:2]})
+    assert following == {sound: 2, broken: 0}
+    assert bench.batches == [2]
+    [(reason,)] = await bench.fetch("SELECT stopped_reason FROM consumer_offset WHERE stopped_reason IS NOT NULL")
+    assert "events 1 to 2" in str(reason)
+    assert await bench.sink.take({broken: records[2:]}) == {broken: 3}

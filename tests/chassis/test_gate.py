@@ -1,20 +1,18 @@
 """A database that was restored from a backup, behind a real Kafka."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from uuid import uuid4
 
 import asyncpg
-import pytest
 
 from chassis import outbox, sequencer
-from chassis.db import Database, connect, declare_topics, plain_url
+from chassis.db import Database, connect, plain_url
 from chassis.gate import gate
 from contracts.customers import PurchaseCompleted
-from contracts.topics import PARTIES, PURCHASES
+from contracts.topics import PURCHASES
 from tests.chassis.chain import Bus, end, fetch, forget, running
 
 Purchase = Callable[..., PurchaseCompleted]
-MakeDatabase = Callable[[str | None], Awaitable[Database]]
 
 
 async def epochs(database: Database) -> dict[int, int]:
@@ -30,16 +28,6 @@ async def backup_of(database: Database) -> Database:
     await connection.execute(f"CREATE DATABASE {name}_backup TEMPLATE {name}")
     await connection.close()
     return connect(f"{folder}/{name}_backup")
-
-
-@pytest.fixture
-async def bus(make_database: MakeDatabase, kafka: str) -> Bus:
-    source, target = await make_database(None), await make_database(None)
-    await declare_topics(source, [PURCHASES, PARTIES])
-    await fetch(target, "CREATE TABLE handled (id bigserial, key uuid, event_id uuid)")
-    # What other tests left on this broker is not from this database: it begins an epoch of its own.
-    await gate(source, "customers", kafka)
-    return Bus(source, target, f"kafka://{kafka}")
 
 
 async def numbered(database: Database) -> None:

@@ -2,29 +2,16 @@
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
 
 from chassis import outbox, publisher, sequencer
-from chassis.db import Database, declare_topics
-from chassis.gate import gate
 from contracts.customers import PurchaseCompleted
-from contracts.topics import PARTIES, PURCHASES
 from tests.chassis.chain import Bus, end, fetch, forget, published, running
 
 Purchase = Callable[..., PurchaseCompleted]
-MakeDatabase = Callable[[str | None], Awaitable[Database]]
-
-
-@pytest.fixture
-async def bus(make_database: MakeDatabase, kafka: str) -> Bus:
-    source, target = await make_database(None), await make_database(None)
-    await declare_topics(source, [PURCHASES, PARTIES])
-    await fetch(target, "CREATE TABLE handled (id bigserial, key uuid, event_id uuid)")
-    await gate(source, "customers", kafka)
-    return Bus(source, target, f"kafka://{kafka}")
 
 
 async def test_a_reader_that_retention_has_passed_misses_nothing(bus: Bus, purchase: Purchase, kafka: str) -> None:
