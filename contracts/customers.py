@@ -1,14 +1,15 @@
-"""Events of the customers service: who exists, whose identity is whose, who bought and returned what."""
+"""Events of the customers service: who exists, whose identity is whose, what they bought and what passed with them."""
 
 from datetime import date
 from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from contracts.event import Currency, Event, Shape, Slug
-from contracts.topics import PARTIES, PURCHASES
+from contracts.loss import LossReason
+from contracts.topics import INTERACTIONS, PARTIES, PURCHASES
 
 
 class PartyKind(StrEnum):
@@ -16,6 +17,63 @@ class PartyKind(StrEnum):
 
     PERSON = "person"
     ORGANISATION = "organisation"
+
+
+class Department(StrEnum):
+    """Which part of the company an interaction was with."""
+
+    MARKETING = "marketing"
+    SALES = "sales"
+    SERVICE = "service"
+    ECOMMERCE = "ecommerce"
+    LOGISTICS = "logistics"
+    FINANCE = "finance"
+    QUALITY = "quality"
+    MANAGEMENT = "management"
+    OTHER = "other"
+
+
+class Direction(StrEnum):
+    """Who turned to whom."""
+
+    INBOUND = "inbound"
+    """The party to us."""
+    OUTBOUND = "outbound"
+    """We to the party."""
+
+
+class InteractionKind(StrEnum):
+    """What an interaction was about."""
+
+    VISIT = "visit"
+    """Came by, at a shop, a fair or a site."""
+    VIEW = "view"
+    """Looked at something that is offered."""
+    CART = "cart"
+    """Put something aside to buy it."""
+    INQUIRY = "inquiry"
+    """Asked about something that is offered."""
+    CONTACT = "contact"
+    """A call, a letter, a meeting without another kind."""
+    OFFER = "offer"
+    CAMPAIGN = "campaign"
+    """Was reached by a campaign, or answered one."""
+    SUPPORT = "support"
+    """About something that was bought."""
+    SURVEY = "survey"
+    COMPLAINT = "complaint"
+    PRAISE = "praise"
+    DECLINED = "declined"
+    """Said that they will not buy, or not any more."""
+
+
+class Severity(StrEnum):
+    """How bad a problem is for the party."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+    CRITICAL = "critical"
 
 
 class Holding(Shape):
@@ -111,6 +169,82 @@ class PurchaseReturned(Event, type="customers.purchase_returned.v1", topic=PURCH
     """The subject of the replaced fact, where the correction changed the customer."""
     assignment: Assignment | None = None
     """Whose the subject is, where it is not its own party."""
+
+
+Rating = Annotated[int, Field(ge=1, le=5)]
+"""From 1 (bad) to 5 (good), as the party stated it."""
+
+
+class InteractionRecorded(Event, type="customers.interaction_recorded.v1", topic=INTERACTIONS):
+    """Something passed between a party and a department. What was said stays where it was recorded."""
+
+    interaction_id: UUID
+    """The interaction; corrections of it have the same id."""
+    department: Department
+    """With whom."""
+    role: Slug | None = None
+    """Of the person there, such as `inspector`."""
+    channel: Slug
+    """By which way, such as `phone` or `store`."""
+    kind: InteractionKind
+    """What it was about."""
+    direction: Direction
+    """Whether the party turned to us or we to the party."""
+    attitude: Rating | None = None
+    """How the party was treated, as stated."""
+    speed: Rating | None = None
+    """How fast it went, as stated."""
+    quality: Rating | None = None
+    """How good the answer was, as stated."""
+    loss_reason: LossReason | None = None
+    """Why they will not buy; with the kind `declined` only."""
+    competitor: Slug | None = None
+    """Whom they buy from instead, where that is known: a short name of the company."""
+    problem_id: UUID | None = None
+    """The problem that it is about."""
+    source: Slug
+    """The system that it came from."""
+    replaces: UUID | None = None
+    """The fact (event id) that this one corrects; it no longer counts."""
+    replaced_subject: UUID | None = None
+    """The subject of the replaced fact, where the correction changed the party."""
+    assignment: Assignment | None = None
+    """Whose the subject is, where it is not its own party."""
+
+
+class ProblemOpened(Event, type="customers.problem_opened.v1", topic=INTERACTIONS):
+    """A party has a problem with us, or has it again."""
+
+    problem_id: UUID
+    """The problem."""
+    category: Slug
+    """What kind of problem, such as `delivery`."""
+    severity: Severity
+    """How bad it is for the party."""
+    assignment: Assignment | None = None
+    """Whose the subject is, where it is not its own party."""
+
+
+class ProblemSolved(Event, type="customers.problem_solved.v1", topic=INTERACTIONS):
+    """A problem was solved."""
+
+    problem_id: UUID
+    """The problem."""
+    opened_at: AwareDatetime
+    """When it was opened, or last opened again."""
+    assignment: Assignment | None = None
+    """Whose the subject is, where it is not its own party."""
+
+
+class PartyOwnerChanged(Event, type="customers.party_owner_changed.v1", topic=PARTIES):
+    """A party has another owner or team. The subject is the party."""
+
+    version: Annotated[int, Field(ge=1)]
+    """Rises with every change of a party's owner; of two, the higher one holds."""
+    owner_id: UUID | None = None
+    """The user who takes care of the party; none where nobody does."""
+    team_id: UUID | None = None
+    """The team that takes care of it; none where none does."""
 
 
 class FactWithdrawn(Event, type="customers.fact_withdrawn.v1", topic=PURCHASES):

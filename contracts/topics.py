@@ -22,10 +22,15 @@ class Topic:
 
 PARTIES = Topic("customers.party.events.v1", holds="Who is known to exist, and whose identity is whose.")
 PURCHASES = Topic("customers.purchase.events.v1", holds="What was bought and returned, and which of it never counted.")
+INTERACTIONS = Topic(
+    "customers.interaction.events.v1", holds="What passed between a party and us, and problems opened and solved."
+)
+LEADS = Topic("leads.lead.events.v1", holds="Who showed interest, how promising it is, and what became of it.")
+MEMBERS = Topic("community.member.events.v1", holds="Who joined a community, wrote, reacted and referred.")
 STANDING_CHANGES = Topic("scoring.standing.events.v1", holds="Every change of a party's stage or tier, with its cause.")
 STANDINGS = Topic("scoring.standing.state.v1", compacted=True, holds="How each party stands now, one record per party.")
 
-TOPICS = (PARTIES, PURCHASES, STANDING_CHANGES, STANDINGS)
+TOPICS = (PARTIES, PURCHASES, INTERACTIONS, LEADS, MEMBERS, STANDING_CHANGES, STANDINGS)
 
 
 def topics_of(service: str) -> tuple[Topic, ...]:

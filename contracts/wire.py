@@ -8,13 +8,13 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from pydantic_core import CoreSchema
 
-from contracts import customers, scoring
+from contracts import community, customers, leads, scoring
 from contracts.event import Event, event_classes
 from contracts.topics import TOPICS
 
 Schema = dict[str, Any]
 
-DECLARED_IN = (customers, scoring)
+DECLARED_IN = (community, customers, leads, scoring)
 """Imported, so that the registry of events is complete."""
 
 
