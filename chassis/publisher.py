@@ -10,12 +10,13 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from chassis.db import KEEPALIVE, Database, plain_url
+from chassis.db import KEEPALIVE, Database, connect, plain_url
 from chassis.envelope import CONTENT_TYPE, finish
 from chassis.gate import gate
 from chassis.kafka_transport import CLIENT, drop
 from chassis.rest import rest
 from chassis.sequencer import CHANNEL
+from chassis.settings import ServiceSettings
 
 log = structlog.get_logger()
 
@@ -24,6 +25,15 @@ BATCH_TIMEOUT_S = 10.0
 """Our own bound: an idempotent producer retries silently and without end."""
 POLL_S = 0.5
 HEADERS = [("content-type", CONTENT_TYPE.encode())]
+
+
+async def publish_log(settings: ServiceSettings, service: str) -> Never:
+    """Hand a service's log to Kafka, one process at a time, until cancelled."""
+    database = connect(settings.database_url, pool_size=2)
+    try:
+        await run(database, service, settings.bus_url.removeprefix("kafka://"))
+    finally:
+        await database.close()
 
 
 async def run(database: Database, service: str, servers: str) -> Never:

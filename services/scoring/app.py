@@ -14,7 +14,7 @@ from chassis.app import create_app
 from chassis.bus import connect_bus, restore_gate
 from chassis.clock import now
 from chassis.db import Database, connect, declare_topics, driver
-from chassis.publisher import run as publish
+from chassis.publisher import publish_log
 from chassis.settings import ServiceSettings
 from contracts.topics import PARTIES, PURCHASES, topics_of
 from services.scoring.handlers.batches import apply
@@ -82,12 +82,7 @@ async def sweeper() -> Never:
 
 async def publisher() -> Never:
     """Hand the log to Kafka, one process at a time."""
-    settings = Settings()
-    database = connect(settings.database_url, pool_size=2)
-    try:
-        await publish(database, "scoring", settings.bus_url.removeprefix("kafka://"))
-    finally:
-        await database.close()
+    await publish_log(Settings(), "scoring")
 
 
 async def decided(database_url: str) -> tuple[str | None, str | None]:

@@ -8,7 +8,7 @@ import pytest
 from chassis.db import Database, declare_topics, plain_url
 from chassis.gate import gate
 from contracts.customers import PurchaseCompleted
-from contracts.topics import PARTIES, PURCHASES
+from contracts.topics import PURCHASES, topics_of
 from tests.chassis.chain import Bus, fetch
 
 MakeDatabase = Callable[[str | None], Awaitable[Database]]
@@ -34,7 +34,7 @@ async def connection(database: Database) -> AsyncIterator["asyncpg.Connection[as
 async def bus(make_database: MakeDatabase, kafka: str) -> Bus:
     """A publishing and a consuming database on either side of a broker."""
     source, target = await make_database(None), await make_database(None)
-    await declare_topics(source, [PURCHASES, PARTIES])
+    await declare_topics(source, topics_of("customers"))
     await fetch(target, "CREATE TABLE handled (id bigserial, key uuid, event_id uuid)")
     # What other tests left on this broker is not from this database: it begins an epoch of its own.
     await gate(source, "customers", kafka)

@@ -9,8 +9,9 @@ import pytest
 from chassis import auth, db
 from chassis.app import create_app
 from chassis.db import driver
-from services.customers.app import Settings, checked, router
-from services.customers.domain.identities import Installation
+from chassis.installation import checked
+from contracts.identity import Installation
+from services.customers.app import Settings, router
 
 SECRET = "customers-tests-have-a-secret-of-their-own"
 HERE = Installation(bytes(range(32)), ZoneInfo("Europe/Berlin"))

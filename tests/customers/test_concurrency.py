@@ -12,7 +12,8 @@ from chassis.ids import uuid7
 from contracts.customers import PartyKind
 from contracts.identity import Scheme
 from contracts.problems import Problem
-from services.customers.domain.purchases import NewPurchase, Status
+from contracts.telling import Status
+from services.customers.domain.purchases import NewPurchase
 from services.customers.queries.assignments import assignments_of, parties_to_change
 from services.customers.queries.merges import merge, unmerge
 from services.customers.queries.parties import add_identifier, register, release

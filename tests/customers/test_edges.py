@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from services.customers.domain.identities import Installation
-from services.customers.queries.identities import OtherIdentityKey, check_key
+from chassis.installation import OtherIdentityKey, check_key
+from contracts.identity import Installation
 
 GOOD = {
     "identifier": {"scheme": "external", "system": "shop", "value": "1"},

@@ -17,7 +17,7 @@ from fastapi import UploadFile
 from chassis import db
 from chassis.db import Database
 from chassis.ids import uuid7
-from services.customers.domain.identities import Installation
+from contracts.identity import Installation
 from services.customers.domain.imports.fields import Kind
 from services.customers.domain.imports.jobs import State, undo
 from services.customers.domain.imports.rows import AmbiguousDates
@@ -227,7 +227,7 @@ IMPORTER = """
 import asyncio, sys
 from zoneinfo import ZoneInfo
 from chassis.db import connect
-from services.customers.domain.identities import Installation
+from contracts.identity import Installation
 from services.customers.handlers.imports import carry_out_imports
 from services.customers.queries.imports import progress
 progress.LEASE /= 20

@@ -10,7 +10,7 @@ import pytest
 from chassis.clock import now
 from chassis.db import Database
 from chassis.ids import uuid7
-from services.customers.domain.identities import Installation
+from contracts.identity import Installation
 from services.customers.handlers.imports import move_on
 from services.customers.queries.imports.progress import claim
 

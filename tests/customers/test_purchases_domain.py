@@ -5,8 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from contracts.identity import BadIdentifier, Scheme
-from services.customers.domain.identities import FutureDate, Installation, check_not_ahead
+from contracts.identity import BadIdentifier, FutureDate, Installation, Scheme, check_not_ahead
 from services.customers.domain.purchases import Line, NewPurchase, StaleVersion, check_version, content
 
 HERE = Installation(bytes(32), ZoneInfo("Asia/Shanghai"), "CN")

@@ -5,16 +5,21 @@ import pytest
 from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 
+from chassis.installation import IdentifyingSettings
 from chassis.settings import ServiceSettings
 from tests.docs.pages import PACKAGES, code, declared, page, rows, section
 
 CLASSES: list[type[ServiceSettings]] = sorted(
     {ServiceSettings, *declared(ServiceSettings)}, key=lambda cls: cls.__module__
 )
+SHARED: dict[type[ServiceSettings], str] = {
+    ServiceSettings: "Every service",
+    IdentifyingSettings: "Services that know identifiers",
+}
 
 
 def place(settings: type[ServiceSettings]) -> str:
-    return "Every service" if settings is ServiceSettings else prefix(settings).lower().strip("_")
+    return SHARED.get(settings) or prefix(settings).lower().strip("_")
 
 
 def prefix(settings: type[ServiceSettings]) -> str:

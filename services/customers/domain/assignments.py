@@ -20,6 +20,10 @@ class NotTheHolder(Conflict):
     """The identity is not held by this party, or not any more."""
 
 
+class IdentifierTaken(Conflict):
+    """An identifier is held by another party; if it is the same one, merge them."""
+
+
 class ReleasedTooEarly(Invalid):
     """A holder gives an identity up after its own first day."""
 

@@ -1,14 +1,12 @@
 """Purchases and returns as they are told, and when two tellings say the same."""
 
-import unicodedata
 from dataclasses import dataclass, fields
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-from contracts.problems import Conflict, NotFound, Problem
-from services.customers.domain.identities import PartyRef
+from contracts.identity import PartyRef
+from contracts.problems import Conflict, NotFound
 
 
 class PurchaseNotFound(NotFound):
@@ -33,11 +31,6 @@ class AlreadyWithdrawn(Conflict):
 
 class StaleVersion(Conflict):
     """It has another version than the one named; read it again."""
-
-
-def in_source(id: str) -> str:
-    """The one spelling of an id in a source: trimmed and NFC, as an identifier's. Case tells ids apart."""
-    return id.strip() if id.isascii() else unicodedata.normalize("NFC", id).strip()
 
 
 class Line(NamedTuple):
@@ -80,38 +73,6 @@ class NewReturn:
     amount_minor: int
     channel: str | None = None
     import_id: UUID | None = None
-
-
-class Status(StrEnum):
-    """What became of a row."""
-
-    ACCEPTED = "accepted"
-    DUPLICATE = "duplicate"
-    """The same content was there."""
-    CONFLICT = "conflict"
-    """Other content was there under the same id in the source."""
-    REJECTED = "rejected"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a row, and the purchase or return that now stands for it."""
-
-    status: Status
-    id: UUID | None = None
-    problem: Problem | None = None
-
-    @property
-    def reason(self) -> str | None:
-        """The machine name of what is wrong."""
-        return self.problem.code() if self.problem else None
-
-    def accepted(self) -> tuple[UUID, bool]:
-        """The id, and whether it is new. Raises the problem of a row that was not taken."""
-        if self.problem is not None:
-            raise self.problem
-        assert self.id is not None
-        return self.id, self.status is Status.ACCEPTED
 
 
 Told = TypeVar("Told", bound=NewPurchase | NewReturn)

@@ -13,7 +13,8 @@ from chassis.clock import now
 from chassis.db import Database, database_is_away
 from chassis.ids import uuid7
 from chassis.rest import rest
-from services.customers.domain.identities import FURTHEST_AHEAD, Installation
+from contracts.identity import FURTHEST_AHEAD, Installation
+from contracts.telling import Outcome
 from services.customers.domain.imports.amounts import DecimalMark
 from services.customers.domain.imports.dates import DateOrder
 from services.customers.domain.imports.facts import (
@@ -29,7 +30,6 @@ from services.customers.domain.imports.fields import Field, Kind
 from services.customers.domain.imports.jobs import OPEN, State
 from services.customers.domain.imports.rows import Plan, Refusal, order_key, read
 from services.customers.domain.imports.uploads import CHUNK_ROWS, Row, positions_of
-from services.customers.domain.purchases import Outcome
 from services.customers.models.imports import ImportJob
 from services.customers.queries.imports.progress import (
     chunk_rows,

@@ -11,11 +11,11 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field as Column
 from sqlmodel import SQLModel
 
+from chassis.fields import CurrencyCode, ImportId
 from contracts.event import Slug
 from services.customers.domain.imports.dates import DateOrder
 from services.customers.domain.imports.fields import Kind
 from services.customers.domain.imports.jobs import State
-from services.customers.models.fields import CurrencyCode, ImportId
 
 
 class ImportJob(SQLModel, table=True):

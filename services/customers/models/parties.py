@@ -9,9 +9,10 @@ from sqlalchemy import BigInteger, SmallInteger, Text
 from sqlmodel import Field as Column
 from sqlmodel import SQLModel
 
+from chassis.fields import Body, Day, Identifier, IdentityId, PartyId
 from contracts.customers import PartyKind
 from contracts.identity import Scheme
-from services.customers.models.fields import Body, Day, Identifier, IdentityId, MergeId, PartyId
+from services.customers.models.fields import MergeId
 
 
 class PartyRow(SQLModel, table=True):

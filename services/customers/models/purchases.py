@@ -11,10 +11,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field as Column
 from sqlmodel import SQLModel
 
-from contracts.event import Slug
-from services.customers.domain.identities import Installation, PartyRef
-from services.customers.domain.purchases import Line, NewPurchase, NewReturn, Status, in_order
-from services.customers.models.fields import (
+from chassis.bulk import RowOutcome
+from chassis.fields import (
     AmountMinor,
     Body,
     CurrencyCode,
@@ -24,15 +22,13 @@ from services.customers.models.fields import (
     Instant,
     NamesParty,
     PartyId,
-    Product,
-    PurchaseId,
-    ReturnId,
     SourceId,
     Version,
 )
-
-LARGEST_BULK = 10_000
-"""Rows of one bulk request; they are recorded in one transaction."""
+from contracts.event import Slug
+from contracts.identity import Installation, PartyRef
+from services.customers.domain.purchases import Line, NewPurchase, NewReturn, in_order
+from services.customers.models.fields import Product, PurchaseId, ReturnId
 
 
 class PurchaseRow(SQLModel, table=True):
@@ -227,23 +223,8 @@ class Return(Fact):
     original_id: str | None = None
 
 
-class RowOutcome(BaseModel):
-    """What became of a row of a bulk request."""
+class FactOutcome(RowOutcome):
+    """What became of a purchase or a return of a bulk request."""
 
-    row: int
-    """Counted from 1 over the lines that are not empty."""
-    status: Status
     purchase_id: PurchaseId | None = None
     return_id: ReturnId | None = None
-    reason: str | None = None
-    detail: str | None = None
-
-
-class BulkOutcome(BaseModel):
-    """What became of each row, and how many of each."""
-
-    accepted: int
-    duplicate: int
-    conflict: int
-    rejected: int
-    data: list[RowOutcome]

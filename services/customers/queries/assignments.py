@@ -11,8 +11,8 @@ from chassis import outbox
 from chassis.clock import now
 from chassis.db import driver
 from contracts.customers import Assignment, Holding, IdentitiesAssigned, Resolution
+from contracts.identity import PartyNotFound
 from services.customers.domain.assignments import resolved, survivors
-from services.customers.domain.identities import PartyNotFound
 
 
 @dataclass(frozen=True, slots=True)

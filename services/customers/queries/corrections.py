@@ -10,8 +10,8 @@ from chassis import outbox
 from chassis.clock import now
 from chassis.db import driver
 from chassis.ids import uuid7
+from contracts.identity import Installation, PartyRef
 from contracts.problems import Problem
-from services.customers.domain.identities import Installation, PartyRef
 from services.customers.domain.purchases import AlreadyWithdrawn
 from services.customers.models.purchases import Correction, Fact, PurchaseCorrection, PurchaseRow, ReturnRow
 from services.customers.queries.assignments import assignments_of

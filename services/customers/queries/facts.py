@@ -15,9 +15,10 @@ from chassis.db import driver
 from chassis.ids import uuid7
 from contracts.customers import Assignment, FactWithdrawn
 from contracts.event import Event
+from contracts.identity import Installation
 from contracts.problems import Conflict, Problem
-from services.customers.domain.identities import Installation
-from services.customers.domain.purchases import Line, NewPurchase, NewReturn, Outcome, Status, Told, content
+from contracts.telling import Outcome, Status
+from services.customers.domain.purchases import Line, NewPurchase, NewReturn, Told, content
 from services.customers.queries.assignments import assignments_of
 from services.customers.queries.identities import forget_identities, subjects
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from hashlib import sha256
 from uuid import UUID
 
 from asyncpg import Record
@@ -12,22 +11,9 @@ from chassis.clock import now
 from chassis.db import driver
 from chassis.ids import uuid7
 from contracts.customers import Holding, PartyKind
+from contracts.identity import Identity, PartyNotFound, PartyRef
 from contracts.problems import Problem
-from services.customers.domain.identities import Identity, Installation, PartyNotFound, PartyRef
 from services.customers.queries.assignments import parties_to_change, reassign
-
-
-class OtherIdentityKey(Exception):
-    """The database was filled under another identity key: no identifier would be found again."""
-
-
-async def check_key(session: AsyncSession, installation: Installation) -> None:
-    """Remember the identity key's fingerprint at the first start; raise `OtherIdentityKey` at a later one."""
-    fingerprint = sha256(b"shuke identity key" + installation.key).digest()
-    connection = await driver(session)
-    await connection.execute("INSERT INTO identity_key (fingerprint) VALUES ($1) ON CONFLICT DO NOTHING", fingerprint)
-    if await connection.fetchval("SELECT fingerprint FROM identity_key") != fingerprint:
-        raise OtherIdentityKey("This database belongs to another identity key.")
 
 
 async def introduce(session: AsyncSession, identities: Iterable[Identity]) -> set[UUID]:

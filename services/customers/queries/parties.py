@@ -11,13 +11,8 @@ from chassis.clock import now
 from chassis.db import driver
 from chassis.ids import uuid7
 from contracts.customers import Holding, PartyKind, PartyRegistered
-from contracts.identity import Scheme
-from services.customers.domain.assignments import NotTheHolder, released
-from services.customers.domain.identities import (
-    IdentifierTaken,
-    Identity,
-    PartyNotFound,
-)
+from contracts.identity import Identity, PartyNotFound, Scheme
+from services.customers.domain.assignments import IdentifierTaken, NotTheHolder, released
 from services.customers.models.parties import ExternalId, HeldIdentifier, Party
 from services.customers.queries.assignments import Connected, parties_to_change, reassign
 from services.customers.queries.identities import hand_over, have_party, hold, holdings_of, introduce

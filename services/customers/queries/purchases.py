@@ -11,15 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import driver
 from contracts.customers import Assignment, PurchaseCompleted
-from services.customers.domain.identities import Installation
-from services.customers.domain.purchases import (
-    Line,
-    NewPurchase,
-    Outcome,
-    PurchaseConflict,
-    PurchaseNotFound,
-    in_order,
-)
+from contracts.identity import Installation
+from contracts.telling import Outcome
+from services.customers.domain.purchases import Line, NewPurchase, PurchaseConflict, PurchaseNotFound, in_order
 from services.customers.models.purchases import Purchase, PurchaseRow
 from services.customers.queries.facts import HOLDER, Kind, record, withdraw_import
 

@@ -8,8 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import driver
 from contracts.customers import Assignment, PurchaseReturned
-from services.customers.domain.identities import Installation
-from services.customers.domain.purchases import NewReturn, Outcome, ReturnConflict, ReturnNotFound
+from contracts.identity import Installation
+from contracts.telling import Outcome
+from services.customers.domain.purchases import NewReturn, ReturnConflict, ReturnNotFound
 from services.customers.models.purchases import Return, ReturnRow
 from services.customers.queries.facts import Kind, record, withdraw_import
 from services.customers.queries.purchases import HOLDER_THEN, OF_PARTY

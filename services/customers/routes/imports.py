@@ -12,9 +12,9 @@ from fastapi.routing import APIRoute
 
 from chassis.clock import now
 from chassis.db import Database
+from chassis.fields import ImportId
 from chassis.http import Cursor, Limit, Page, Session, TransactionalRoute, decode_cursor, page
 from services.customers.domain.imports.jobs import State, undo
-from services.customers.models.fields import ImportId
 from services.customers.models.imports import Import, ImportIn
 from services.customers.queries.imports.jobs import import_job, imports_after, rejects
 from services.customers.queries.imports.uploads import keep_upload

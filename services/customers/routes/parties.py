@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response, status
 
 from chassis.clock import now
+from chassis.fields import IdentityId, PartyId
 from chassis.http import (
     Cursor,
     IfMatch,
@@ -19,10 +20,9 @@ from chassis.http import (
     page,
     same_version,
 )
+from chassis.installation import Here
 from contracts.event import Slug
-from contracts.identity import BadIdentifier, Scheme
-from services.customers.domain.identities import FutureDate
-from services.customers.models.fields import IdentityId, PartyId
+from contracts.identity import BadIdentifier, FutureDate, Scheme
 from services.customers.models.parties import (
     AddedIdentifier,
     CorrectedIdentifier,
@@ -36,7 +36,6 @@ from services.customers.models.parties import (
 from services.customers.queries import merges as edges
 from services.customers.queries import parties as known
 from services.customers.queries.assignments import Connected, parties_to_change
-from services.customers.routes.installation import Here
 
 router = APIRouter(prefix="/v1/parties", tags=["parties"], route_class=TransactionalRoute)
 

@@ -5,7 +5,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response, status
 
+from chassis import bulk
 from chassis.clock import now
+from chassis.fields import PartyId
 from chassis.http import (
     Cursor,
     IfMatch,
@@ -18,11 +20,12 @@ from chassis.http import (
     page,
     same_version,
 )
-from services.customers.domain.identities import Identity, Installation, check_not_ahead
+from chassis.installation import Here
+from contracts.identity import Identity, Installation, check_not_ahead
 from services.customers.domain.purchases import AlreadyWithdrawn, NewPurchase, NewReturn, check_version
-from services.customers.models.fields import PartyId, PurchaseId
+from services.customers.models.fields import PurchaseId
 from services.customers.models.purchases import (
-    BulkOutcome,
+    FactOutcome,
     Purchase,
     PurchaseCorrection,
     PurchaseIn,
@@ -34,8 +37,6 @@ from services.customers.queries import corrections
 from services.customers.queries import purchases as known
 from services.customers.queries.parties import party
 from services.customers.queries.returns import record_returns, returned
-from services.customers.routes import bulk
-from services.customers.routes.installation import Here
 
 router = APIRouter(prefix="/v1/purchases", tags=["purchases"], route_class=TransactionalRoute)
 
@@ -54,12 +55,12 @@ async def record_purchase(body: PurchaseIn, session: Session, here: Here, respon
 
 
 @router.post("/bulk", openapi_extra=bulk.body_of(PurchaseIn), response_model_exclude_none=True)
-async def record_purchases_in_bulk(request: Request, session: Session, here: Here) -> BulkOutcome:
+async def record_purchases_in_bulk(request: Request, session: Session, here: Here) -> bulk.BulkOutcome[FactOutcome]:
     """Record many purchases, one JSON object per line; each has an outcome of its own."""
     rows = await bulk.rows(request, PurchaseIn, lambda body: _told(body, here))
     taken = [row for row in rows if isinstance(row, NewPurchase)]
     outcomes = bulk.outcomes(rows, await known.record_purchases(session, taken, here))
-    return BulkOutcome.model_validate(bulk.told(outcomes, "purchase_id"))
+    return bulk.BulkOutcome[FactOutcome].model_validate(bulk.told(outcomes, "purchase_id"))
 
 
 @router.get("")

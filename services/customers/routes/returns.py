@@ -5,7 +5,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response, status
 
+from chassis import bulk
 from chassis.clock import now
+from chassis.fields import PartyId
 from chassis.http import (
     Cursor,
     IfMatch,
@@ -18,15 +20,14 @@ from chassis.http import (
     page,
     same_version,
 )
-from services.customers.domain.identities import Installation, check_not_ahead
+from chassis.installation import Here
+from contracts.identity import Installation, check_not_ahead
 from services.customers.domain.purchases import NewReturn, check_version
-from services.customers.models.fields import PartyId, ReturnId
-from services.customers.models.purchases import BulkOutcome, Correction, Return, ReturnIn, Withdrawal
+from services.customers.models.fields import ReturnId
+from services.customers.models.purchases import Correction, FactOutcome, Return, ReturnIn, Withdrawal
 from services.customers.queries import corrections
 from services.customers.queries import returns as known
 from services.customers.queries.parties import party
-from services.customers.routes import bulk
-from services.customers.routes.installation import Here
 from services.customers.routes.purchases import LATEST
 
 router = APIRouter(prefix="/v1/returns", tags=["returns"], route_class=TransactionalRoute)
@@ -43,12 +44,12 @@ async def record_return(body: ReturnIn, session: Session, here: Here, response: 
 
 
 @router.post("/bulk", openapi_extra=bulk.body_of(ReturnIn), response_model_exclude_none=True)
-async def record_returns_in_bulk(request: Request, session: Session, here: Here) -> BulkOutcome:
+async def record_returns_in_bulk(request: Request, session: Session, here: Here) -> bulk.BulkOutcome[FactOutcome]:
     """Record many returns, one JSON object per line; each has an outcome of its own."""
     rows = await bulk.rows(request, ReturnIn, lambda body: _told(body, here))
     taken = [row for row in rows if isinstance(row, NewReturn)]
     outcomes = bulk.outcomes(rows, await known.record_returns(session, taken, here))
-    return BulkOutcome.model_validate(bulk.told(outcomes, "return_id"))
+    return bulk.BulkOutcome[FactOutcome].model_validate(bulk.told(outcomes, "return_id"))
 
 
 @router.get("")

@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 import msgspec
 from pydantic import Field, model_validator
 
+from contracts.versions import Version
 from services.scoring.domain.days import local_day
 from services.scoring.domain.money import Rates
 from services.scoring.domain.tiers import Cuts
-from services.scoring.domain.versions import Version
 
 Days = Annotated[int, Field(ge=0, le=36_500)]
 

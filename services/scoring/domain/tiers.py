@@ -7,7 +7,7 @@ from pydantic import model_validator
 
 from contracts.problems import Invalid
 from contracts.scoring import Tier
-from services.scoring.domain.versions import Version
+from contracts.versions import Version
 
 SHARES = (5, 20, 50)
 """Percent of the customer base at or above the cut of top, of high and of mid."""

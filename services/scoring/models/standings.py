@@ -5,11 +5,12 @@ from enum import StrEnum
 from typing import Any, Self
 from uuid import UUID
 
+from chassis.fields import PartyId
 from contracts.scoring import Cause, MoveKind, Stage, Tier
 from services.scoring.domain.facts import Fact
 from services.scoring.domain.policy import Ruling
 from services.scoring.domain.standing import Standing as Decided
-from services.scoring.models.fields import PartyId, Shown
+from services.scoring.models.fields import Shown
 
 
 class Order(StrEnum):

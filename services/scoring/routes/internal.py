@@ -12,9 +12,9 @@ from fastapi.routing import APIRoute
 from chassis import status
 from chassis.clock import now
 from chassis.db import Database, driver
+from chassis.fields import Day
 from chassis.http import Session, TransactionalRoute
 from services.scoring.domain.standing import assess
-from services.scoring.models.fields import Day
 from services.scoring.models.rulings import ReportingCurrency, ReportingCurrencyNow
 from services.scoring.models.standings import Standing
 from services.scoring.queries.chain import heads, lag, progress

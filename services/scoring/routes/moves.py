@@ -7,9 +7,10 @@ import msgspec
 from fastapi import APIRouter
 
 from chassis.clock import now
+from chassis.fields import PartyId
 from chassis.http import Cursor, Limit, Page, decode_cursor, page
 from services.scoring.domain.trajectory import trajectory
-from services.scoring.models.fields import Instant, PartyId, Whole
+from services.scoring.models.fields import Instant, Whole
 from services.scoring.models.standings import Move
 from services.scoring.queries.reading import moment, one
 from services.scoring.queries.rulings import activations

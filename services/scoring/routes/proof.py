@@ -10,10 +10,10 @@ from fastapi.responses import StreamingResponse
 
 from chassis.clock import now
 from chassis.db import Database
+from chassis.fields import Day, PartyId
 from services.scoring.domain.digest import Digest, line
 from services.scoring.domain.standing import assess
 from services.scoring.domain.verdict import Difference, Evidence, verdict
-from services.scoring.models.fields import Day, PartyId
 from services.scoring.models.standings import Digest as DigestShown
 from services.scoring.models.standings import Disagreement, Verdict
 from services.scoring.queries.proof import all_evidence, astray, count_parties, evidence, last_rebuild

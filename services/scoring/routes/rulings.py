@@ -4,10 +4,11 @@ from fastapi import APIRouter, Request
 
 from chassis.clock import now
 from chassis.db import driver
+from chassis.fields import CurrencyCode
 from chassis.http import Cursor, Limit, Page, Session, TransactionalRoute, decode_cursor, page
 from services.scoring.domain.history import History
 from services.scoring.domain.tiers import fit
-from services.scoring.models.fields import CurrencyCode, Whole
+from services.scoring.models.fields import Whole
 from services.scoring.models.rulings import NewRates, Rate, RatesAdded, Tiers
 from services.scoring.queries.deciding import rates_before, tiers_now
 from services.scoring.queries.reading import by_party, moment, snapshot

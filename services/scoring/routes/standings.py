@@ -8,13 +8,14 @@ import asyncpg
 from fastapi import APIRouter, Query
 
 from chassis.clock import now
+from chassis.fields import Day, PartyId
 from chassis.http import Cursor, Limit, Page, decode_cursor, page
 from contracts.scoring import Stage, Tier
 from services.scoring.domain.policy import Ruling
 from services.scoring.domain.reasons import reason
 from services.scoring.domain.standing import Standing as Decided
 from services.scoring.domain.standing import assess
-from services.scoring.models.fields import Day, Instant, PartyId, Whole
+from services.scoring.models.fields import Instant, Whole
 from services.scoring.models.standings import Cell, FactTold, Order, ReasonedStanding, Standing, Summary
 from services.scoring.queries.facts import latest_facts
 from services.scoring.queries.reading import by_party, moment, one

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from contracts.identity import Scheme
-from services.customers.domain.identities import Installation
+from contracts.identity import Installation, Scheme
+from contracts.telling import Outcome, Status
 from services.customers.domain.imports.fields import Field, Kind
 from services.customers.domain.imports.orders import Order, order_of
 from services.customers.domain.imports.rows import Entry, Plan, Refusal, read
 from services.customers.domain.imports.uploads import Row
-from services.customers.domain.purchases import Line, NewPurchase, NewReturn, Outcome, Status
+from services.customers.domain.purchases import Line, NewPurchase, NewReturn
 
 
 @dataclass(frozen=True, slots=True)

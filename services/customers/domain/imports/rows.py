@@ -12,11 +12,11 @@ from zoneinfo import ZoneInfo
 
 from contracts.money import MINOR_DIGITS
 from contracts.problems import Invalid
+from contracts.sources import in_source
 from services.customers.domain.imports.amounts import DecimalMark, decimal_mark, minor_units
 from services.customers.domain.imports.dates import DateHabits, DateOrder, instant
 from services.customers.domain.imports.fields import Field, Kind
 from services.customers.domain.imports.reasons import Reason, Unreadable
-from services.customers.domain.purchases import in_source
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.clock import now
 from chassis.db import driver
 from chassis.ids import uuid7
-from services.customers.domain.identities import FURTHEST_AHEAD, Installation
+from contracts.identity import FURTHEST_AHEAD, Installation
 from services.customers.domain.imports.files import table_of
 from services.customers.domain.imports.jobs import State
 from services.customers.domain.imports.rows import zone

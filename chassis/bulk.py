@@ -2,17 +2,19 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
 from contracts.problems import Invalid, Problem
-from services.customers.domain.purchases import NewPurchase, NewReturn, Outcome, Status
-from services.customers.models.purchases import LARGEST_BULK
+from contracts.telling import Outcome, Status
+
+LARGEST_BULK = 10_000
+"""Rows of one bulk request; they are recorded in one transaction."""
 
 Read = TypeVar("Read", bound=BaseModel)
-Told = TypeVar("Told", bound=NewPurchase | NewReturn)
+Told = TypeVar("Told")
 
 
 class TooManyRows(Invalid):
@@ -21,6 +23,29 @@ class TooManyRows(Invalid):
 
 class InvalidRow(Invalid):
     """A line is not the JSON object that it should be."""
+
+
+class RowOutcome(BaseModel):
+    """What became of a row of a bulk request; a service adds the id of what now stands for it."""
+
+    row: int
+    """Counted from 1 over the lines that are not empty."""
+    status: Status
+    reason: str | None = None
+    detail: str | None = None
+
+
+Row = TypeVar("Row", bound=RowOutcome)
+
+
+class BulkOutcome(BaseModel, Generic[Row]):
+    """What became of each row, and how many of each."""
+
+    accepted: int
+    duplicate: int
+    conflict: int
+    rejected: int
+    data: list[Row]
 
 
 NDJSON = "application/x-ndjson"
@@ -50,7 +75,7 @@ def _row(line: bytes, shape: type[Read], domain: Callable[[Read], Told]) -> Told
         return problem
 
 
-def outcomes(read: Sequence[NewPurchase | NewReturn | Problem], recorded: Sequence[Outcome]) -> list[Outcome]:
+def outcomes(read: Sequence[object | Problem], recorded: Sequence[Outcome]) -> list[Outcome]:
     """The outcome of every line: those recorded in order, rejected where it could not be read."""
     in_order = iter(recorded)
     return [Outcome(Status.REJECTED, problem=row) if isinstance(row, Problem) else next(in_order) for row in read]

@@ -1,0 +1,8 @@
+"""Ids that other systems give."""
+
+import unicodedata
+
+
+def in_source(id: str) -> str:
+    """The one spelling of an id in a source: trimmed and NFC, as an identifier's. Case tells ids apart."""
+    return id.strip() if id.isascii() else unicodedata.normalize("NFC", id).strip()
