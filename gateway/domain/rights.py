@@ -14,7 +14,7 @@ class Role(StrEnum):
     OPERATOR = "operator"
     """Everything but keys."""
     INGEST = "ingest"
-    """Tell what happened: parties, purchases, returns, imports; read how its imports fare."""
+    """Tell what happened, in any service and by imports; read how its imports fare."""
     READER = "reader"
     """Read what is known, change nothing."""
 
@@ -50,8 +50,19 @@ AREAS: Mapping[str, Area] = {
     "returns": Area("customers", READER, INGEST),
     "imports": Area("customers", READER | INGEST, INGEST),
     "merges": Area("customers", READER, OPERATOR),
+    "interactions": Area("customers", READER, INGEST),
+    "problems": Area("customers", READER, INGEST),
+    "duplicates": Area("customers", READER, OPERATOR),
+    "identifiers": Area("customers", READER, OPERATOR),
+    "leads": Area("leads", READER, INGEST),
+    "members": Area("community", READER, INGEST),
+    "posts": Area("community", READER, INGEST),
+    "groups": Area("community", READER, INGEST),
+    "referrals": Area("community", READER, INGEST),
     "standings": Area("scoring", READER, OPERATOR),
     "moves": Area("scoring", READER, OPERATOR),
+    "at-risk": Area("scoring", READER, OPERATOR),
+    "losses": Area("scoring", READER, OPERATOR),
     "digest": Area("scoring", READER, OPERATOR),
     "tiers": Area("scoring", READER, OPERATOR),
     "rates": Area("scoring", READER, OPERATOR),

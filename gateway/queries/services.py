@@ -84,6 +84,8 @@ class Services:
             sock_connect=CONNECT_S,
             sock_read=PATIENT_SILENCE_S if patient else QUICK_S,
         )
+        if service not in self.addresses:
+            raise ServiceUnavailable(f"{service} is no part of this installation.", service=service)
         # encoded: nothing of the path is interpreted, so none can become another one on the way.
         url = URL(self.addresses[service] + target, encoded=True)
         try:

@@ -122,6 +122,12 @@ async def test_a_service_that_is_away_is_a_503_and_found_again(door: Door, monke
     assert (ready.status_code, ready.json()["services"]) == (503, ["customers"])
 
 
+async def test_a_service_that_is_not_configured_is_a_503(door: Door) -> None:
+    answer = await door.client.get("/v1/leads")
+    assert (answer.status_code, answer.json()["code"]) == (503, "service_unavailable")
+    assert answer.json()["service"] == "leads"
+
+
 async def test_a_refused_connection_is_tried_again_with_the_whole_body(door: Door) -> None:
     bound = a_socket()
     port = bound.getsockname()[1]
