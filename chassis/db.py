@@ -143,25 +143,34 @@ async def declare_topics(database: Database, topics: Iterable[Topic]) -> None:
         )
 
 
-async def migrate(url: str, package: str) -> None:
-    """Bring a database to the newest version of a package's `migrations` (Alembic). One process at a time does it."""
+async def migrate(url: str, package: str) -> list[str]:
+    """Bring a database to the newest version of a package's `migrations` (Alembic); return the versions applied.
+
+    One process at a time does it.
+    """
     # Here, because every process would otherwise spend a quarter of a second of its start on it.
     from alembic import command
     from alembic.config import Config
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
 
     config = Config()
     config.set_main_option("script_location", str(Path(str(files("chassis"))) / "alembic"))
     config.set_main_option("version_locations", str(Path(str(files(package))) / "migrations"))
     config.set_main_option("path_separator", "newline")
 
-    def upgrade(connection: Connection) -> None:
+    def upgrade(connection: Connection) -> list[str]:
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('migrate'))"))
+        present = MigrationContext.configure(connection).get_current_revision()
+        missing = ScriptDirectory.from_config(config).iterate_revisions("heads", present or "base")
+        applied = [version.revision for version in missing][::-1]
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        return applied
 
     engine = create_async_engine(url)
     try:
         async with engine.begin() as connection:
-            await connection.run_sync(upgrade)
+            return await connection.run_sync(upgrade)
     finally:
         await engine.dispose()

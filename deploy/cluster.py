@@ -4,8 +4,7 @@ import asyncio
 
 from deploy import kafka
 from deploy.product import Options, Parts, Shape, role
-
-ONCE = ("customers", "customers-importer", "customers-publisher", "scoring", "scoring-sweeper", "scoring-publisher")
+from deploy.roles import MANY, ROLES
 
 
 def cluster(options: Options, *, brokers: int, workers: int) -> Shape:
@@ -16,5 +15,6 @@ def cluster(options: Options, *, brokers: int, workers: int) -> Shape:
         await parts.supervisor.start(*made.processes())
         return made.url
 
-    many = [role("scoring-worker", name=f"scoring-worker-{number}") for number in range(1, workers + 1)]
-    return Shape("cluster", options, bus=bus, services=(*map(role, ONCE), *many))
+    once = [role(name) for name in ROLES if name not in (*MANY, "gateway")]
+    many = [role(name, name=f"{name}-{number}") for name in MANY for number in range(1, workers + 1)]
+    return Shape("cluster", options, bus=bus, services=(*once, *many))

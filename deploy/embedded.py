@@ -1,6 +1,7 @@
 """The embedded shape: no Java, no Docker; consumers read the log in PostgreSQL."""
 
 from deploy.product import Options, Parts, Shape, role
+from deploy.roles import SERVICES
 
 
 async def bus(parts: Parts) -> str:
@@ -9,15 +10,12 @@ async def bus(parts: Parts) -> str:
 
 
 def embedded(options: Options) -> Shape:
-    """Five processes beside PostgreSQL."""
+    """Few processes beside PostgreSQL: what is light shares one."""
     return Shape(
         "embedded",
         options,
         bus=bus,
-        services=(
-            role("customers"),
-            role("customers-importer"),
-            role("scoring"),
-            role("scoring-worker", "scoring-sweeper"),
+        services=tuple(
+            role(*map(each.role, parts)) for each in SERVICES if each.name != "gateway" for parts in each.processes
         ),
     )

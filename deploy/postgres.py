@@ -1,4 +1,4 @@
-"""PostgreSQL 18 from a wheel: one data folder, one database and owner per service, one role that reads the logs."""
+"""PostgreSQL 18 from a wheel, over one data folder."""
 
 import json
 import os
@@ -14,14 +14,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from random import SystemRandom
 
-import asyncpg
-
+from deploy.databases import LOG_READER
 from deploy.process import Process, end
-
-DATABASES = ("customers", "scoring", "gateway")
-LOG_READER = "log_reader"
-READABLE = ("event_log", "event_stream", "sequencing")
-"""The published surface of a service's database (DESIGN.md calls it the log)."""
+from deploy.roles import HTTP
 
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -94,14 +89,14 @@ def free_port() -> int:
 
 
 def passwords(folder: Path) -> dict[str, str]:
-    """The secrets of a data folder, made at its first start: a password per role and what signs inside."""
+    """The secrets of a data folder: a password per role and what signs inside. What is missing is made and stays."""
     path = folder / "secrets.json"
-    if path.exists():
-        found: dict[str, str] = json.loads(path.read_text())
-        return found
-    made = {name: secrets.token_urlsafe(24) for name in ("postgres", *DATABASES, LOG_READER, "internal")}
-    write_secret(path, json.dumps(made, indent=2) + "\n")
-    return made
+    found: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    missing = [name for name in ("postgres", *HTTP, LOG_READER, "internal") if name not in found]
+    if missing:
+        found |= {name: secrets.token_urlsafe(24) for name in missing}
+        write_secret(path, json.dumps(found, indent=2) + "\n")
+    return found
 
 
 def write_secret(path: Path, text: str) -> None:
@@ -187,31 +182,3 @@ def make(data: Path, password: str) -> None:
         made = subprocess.run([*command, *locale, *access], capture_output=True, text=True, check=False)
     if made.returncode != 0:
         raise CannotRun(f"initdb failed: {made.stderr.strip()}")
-
-
-async def create_databases(postgres: Postgres) -> None:
-    """Have a database and an owner per service, and the role that reads the logs. Asked again, nothing changes."""
-    connection = await asyncpg.connect(postgres.url("postgres", role="postgres"))
-    try:
-        for role in (*DATABASES, LOG_READER):
-            if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", role):
-                await connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{postgres.passwords[role]}'")
-        for name in DATABASES:
-            if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name):
-                await connection.execute(f"CREATE DATABASE {name} OWNER {name}")
-            await connection.execute(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
-            await connection.execute(f"GRANT CONNECT ON DATABASE {name} TO {LOG_READER}")
-    finally:
-        await connection.close()
-
-
-async def publish_logs(postgres: Postgres) -> None:
-    """Let the log reader read the published surface of each database, and nothing else. After the migrations."""
-    for name in DATABASES:
-        connection = await asyncpg.connect(postgres.url(name))
-        try:
-            for table in READABLE:
-                if await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", table):
-                    await connection.execute(f"GRANT SELECT ON {table} TO {LOG_READER}")
-        finally:
-            await connection.close()

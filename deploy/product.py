@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from deploy import installation, postgres, roles, supervisor
+from deploy import databases, installation, postgres, roles, supervisor
 from deploy.installation import Installation
 from deploy.postgres import Postgres
 from deploy.process import Process
@@ -113,7 +113,7 @@ async def start(shape: Shape, keeper: Supervisor, *, example: FirstStart, say: C
             "pid": os.getpid(),
             "shape": shape.name,
             "url": options.url,
-            "postgres": {name: f"127.0.0.1:{server.port}/{name}" for name in postgres.DATABASES},
+            "postgres": {name: f"127.0.0.1:{server.port}/{name}" for name in roles.PACKAGES},
             "bus": bus_url,
             "services": json.loads(variables["GATEWAY_SERVICES"]),
         },
@@ -126,10 +126,10 @@ async def start(shape: Shape, keeper: Supervisor, *, example: FirstStart, say: C
 
 async def prepare(server: Postgres, folder: Path) -> str:
     """Databases, tables, the log reader's rights, and the admin key, which the first start makes."""
-    await postgres.create_databases(server)
-    urls = {name: server.url(name, scheme="postgresql+asyncpg") for name in postgres.DATABASES}
-    await roles.migrate(urls)
-    await postgres.publish_logs(server)
+    urls = {name: server.url(name, scheme="postgresql+asyncpg") for name in roles.PACKAGES}
+    superuser = server.url("postgres", role="postgres")
+    await databases.have(superuser, urls, log_reader_password=server.passwords[databases.LOG_READER])
+    await databases.bring_up(urls)
     path = folder / "admin.key"
     if not path.exists():
         from gateway.app import create_admin_key
@@ -156,7 +156,8 @@ async def settle(options: Options, server: Postgres) -> Installation:
 def environment(shape: Shape, server: Postgres, bus_url: str, settled: Installation, key_file: Path) -> dict[str, str]:
     """The settings of all processes: the same for each, which takes those of its own prefix."""
     options = shape.options
-    ports = {name: postgres.free_port() for name in ("customers", "scoring")} | {"gateway": options.port}
+    services = [each for each in roles.SERVICES if each.name != "gateway"]
+    ports = {each.name: postgres.free_port() for each in services} | {"gateway": options.port}
     temporary = options.folder / "tmp"
     temporary.mkdir(exist_ok=True)
     variables = {
@@ -164,15 +165,18 @@ def environment(shape: Shape, server: Postgres, bus_url: str, settled: Installat
         "SHUKE_INTERNAL_SECRET": server.passwords["internal"],
         "SHUKE_IDENTITY_KEY_FILE": str(key_file.resolve()),
         "SHUKE_TIME_ZONE": settled.time_zone,
-        "SCORING_SOURCE_URLS": json.dumps({"customers": server.url("customers", role=postgres.LOG_READER)}),
-        "GATEWAY_SERVICES": json.dumps({name: f"http://127.0.0.1:{ports[name]}" for name in ("customers", "scoring")}),
+        "GATEWAY_SERVICES": json.dumps({each.name: f"http://127.0.0.1:{ports[each.name]}" for each in services}),
         "GATEWAY_HOST": options.host,
         "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
         "TMPDIR": str(temporary.resolve()),
     }
     for name, port in ports.items():
         variables[f"{name.upper()}_PORT"] = str(port)
-        variables[f"{name.upper()}_DATABASE_URL"] = server.url(name, scheme="postgresql+asyncpg")
+        variables[databases.variable(name)] = server.url(name, scheme="postgresql+asyncpg")
+    for each in services:
+        if each.reads:
+            logs = {name: server.url(name, role=databases.LOG_READER) for name in each.reads}
+            variables[f"{each.name.upper()}_SOURCE_URLS"] = json.dumps(logs)
     return variables | ({"SHUKE_CURRENCY": settled.currency} if settled.currency else {})
 
 

@@ -1,27 +1,61 @@
-"""What a process can be: a role is a name and the one place where it begins."""
+"""What the product is made of: its services, whose events each reads, and the roles that a process can play."""
 
 import asyncio
 import contextlib
 import os
 import signal
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pkgutil import resolve_name
 
-ROLES = {
-    "customers": "services.customers.app:app",
-    "customers-importer": "services.customers.app:importer",
-    "customers-publisher": "services.customers.app:publisher",
-    "scoring": "services.scoring.app:app",
-    "scoring-worker": "services.scoring.app:worker",
-    "scoring-sweeper": "services.scoring.app:sweeper",
-    "scoring-publisher": "services.scoring.app:publisher",
-    "gateway": "gateway.app:app",
-}
+from contracts.topics import topics_of
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service with a database of its own."""
+
+    name: str
+    package: str
+    """Where its `app` module and its migrations are."""
+    processes: tuple[tuple[str, ...], ...]
+    """Its parts, each a function of its `app` module, as the embedded shape puts them together into processes."""
+    reads: tuple[str, ...]
+    """The services whose events it reads."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """All parts; where it writes events, what hands them to Kafka too, which `log://` has no need of."""
+        publisher = ("publisher",) if topics_of(self.name) else ()
+        return tuple(part for process in self.processes for part in process) + publisher
+
+    def role(self, part: str) -> str:
+        """A part as `shuke serve` and the documentation call it."""
+        return self.name if part == "app" else f"{self.name}-{part}"
+
+
+def service(name: str, *processes: str, reads: tuple[str, ...] = (), package: str | None = None) -> Service:
+    """A service, each process written as its parts with spaces between them."""
+    return Service(name, package or f"services.{name}", tuple(tuple(each.split()) for each in processes), reads)
+
+
+SERVICES = (
+    service("customers", "app", "importer"),
+    service("scoring", "app", "worker sweeper", reads=("customers",)),
+    service("gateway", "app", package="gateway"),
+)
+"""The product in one table: databases, ports, addresses, processes and logs to read all follow from it."""
+
+ROLES = {each.role(part): f"{each.package}.app:{part}" for each in SERVICES for part in each.parts}
 """Where each role begins: an app to serve, or a coroutine function that never returns."""
 
-HTTP = ("customers", "scoring", "gateway")
+HTTP = tuple(each.name for each in SERVICES)
+"""The roles that answer HTTP: one of each service, under its name."""
 
-PACKAGES = {"customers": "services.customers", "scoring": "services.scoring", "gateway": "gateway"}
+MANY = ("scoring-worker",)
+"""The roles of which there are several in the distributed shape."""
+
+PACKAGES = {each.name: each.package for each in SERVICES}
 """The package whose migrations make each database."""
 
 
@@ -47,20 +81,6 @@ async def run_all(names: Sequence[str]) -> None:
         tasks = [group.create_task(run(name), name=name) for name in names]
         for sent in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(sent, lambda: [task.cancel() for task in tasks])
-
-
-async def migrate(urls: dict[str, str]) -> None:
-    """Bring each database to the newest version of its package's migrations."""
-    from chassis.db import migrate
-
-    for name, url in urls.items():
-        await migrate(url, PACKAGES[name])
-
-
-def database_urls() -> dict[str, str]:
-    """The databases that the environment names, by service."""
-    named = {name: os.environ.get(f"{name.upper()}_DATABASE_URL") for name in PACKAGES}
-    return {name: url for name, url in named.items() if url}
 
 
 def serve(names: Sequence[str]) -> None:

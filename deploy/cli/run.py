@@ -1,4 +1,4 @@
-"""Commands that run the product: `up`, `cluster`, `serve`, `migrate`."""
+"""Commands that run the product: `up`, `cluster`, `serve`, `migrate`, `admin-key`."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,14 +81,56 @@ def serve(roles: Annotated[list[str], typer.Argument(metavar="ROLE…", help="Wh
     serve_roles(roles)
 
 
-def migrate() -> None:
+def migrate(
+    superuser: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar="SHUKE_SUPERUSER_URL",
+            help="As whom to make databases and owners that are missing; without it they must be there.",
+            show_default=False,
+        ),
+    ] = None,
+    log_reader_password: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            envvar="SHUKE_LOG_READER_PASSWORD",
+            help="Password of the role that reads the logs, which the superuser makes if it is missing.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
     """Bring the databases named by `*_DATABASE_URL` in the environment to the newest version."""
     import asyncio
 
-    from deploy import roles
+    import asyncpg
 
-    urls = roles.database_urls()
+    from deploy import databases, roles
+
+    urls = databases.named()
     if not urls:
-        fail("No CUSTOMERS_DATABASE_URL, SCORING_DATABASE_URL or GATEWAY_DATABASE_URL is set.", 2)
-    asyncio.run(roles.migrate(urls))
-    typer.echo(f"newest version: {', '.join(urls)}")
+        fail(f"None of {', '.join(map(databases.variable, roles.PACKAGES))} is set.", 2)
+    try:
+        if superuser:
+            asyncio.run(databases.have(superuser, urls, log_reader_password=log_reader_password))
+        applied = asyncio.run(databases.bring_up(urls))
+    except databases.CannotMigrate as error:
+        fail(str(error))
+    except (OSError, asyncpg.PostgresError) as error:
+        fail(f"The databases cannot be made: {error}")
+    for name, versions in applied.items():
+        typer.echo(f"{name}: {', '.join(versions)} applied" if versions else f"{name}: is the newest")
+
+
+def admin_key() -> None:
+    """Make an API key with every right in the database that `GATEWAY_DATABASE_URL` names, and print it, this once."""
+    import asyncio
+
+    from deploy import databases
+    from gateway.app import create_admin_key
+
+    url = databases.named().get("gateway")
+    if not url:
+        fail("GATEWAY_DATABASE_URL is not set.", 2)
+    typer.echo(asyncio.run(create_admin_key(url)))

@@ -1,16 +1,17 @@
+import json
 import os
 import signal
 import stat
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
 import pytest
 
 from deploy import postgres, readiness
-from deploy.postgres import Postgres
+from deploy.databases import LOG_READER
 from deploy.process import alive
+from deploy.roles import HTTP
 from deploy.supervisor import Supervisor, pids
 
 
@@ -81,28 +82,11 @@ async def test_a_lock_file_whose_number_another_process_has_now_does_not_hinder(
     await keeper.stop()
 
 
-async def test_the_log_reader_reads_the_published_surface_and_nothing_else(server: Postgres) -> None:
-    await postgres.create_databases(server)
-    owner = await asyncpg.connect(server.url("customers"))
-    await owner.execute("CREATE TABLE IF NOT EXISTS event_stream (n int); CREATE TABLE IF NOT EXISTS secret (n int)")
-    await postgres.publish_logs(server)
+def test_an_old_data_folder_gets_the_passwords_that_it_lacks_and_keeps_the_others(tmp_path: Path) -> None:
+    (tmp_path / "secrets.json").write_text(json.dumps({"postgres": "kept", "customers": "kept too"}))
 
-    reader = await asyncpg.connect(server.url("customers", role=postgres.LOG_READER))
+    made = postgres.passwords(tmp_path)
 
-    assert await reader.fetch("SELECT * FROM event_stream") == []
-    for refused in ("SELECT * FROM secret", "DELETE FROM event_stream", "CREATE TABLE mine (n int)"):
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await reader.execute(refused)
-    await reader.close()
-    await owner.execute("DROP TABLE event_stream, secret")
-    await owner.close()
-
-
-async def test_nobody_enters_another_service_s_database_or_without_a_password(server: Postgres) -> None:
-    await postgres.create_databases(server)
-
-    with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await asyncpg.connect(f"{server.url('customers').rpartition('/')[0]}/scoring")
-    stranger = replace(server, passwords={name: "guess" for name in server.passwords})
-    with pytest.raises(asyncpg.InvalidPasswordError):
-        await asyncpg.connect(stranger.url("customers"))
+    assert (made["postgres"], made["customers"]) == ("kept", "kept too")
+    assert made.keys() >= {*HTTP, LOG_READER, "internal"}
+    assert postgres.passwords(tmp_path) == made
