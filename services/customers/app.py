@@ -1,6 +1,7 @@
 """The parts of the customers service."""
 
 import gc
+from collections.abc import Mapping
 from typing import Never
 
 from fastapi import APIRouter, FastAPI
@@ -10,8 +11,14 @@ from chassis.app import create_app
 from chassis.db import connect
 from chassis.installation import IdentifyingSettings, checked
 from chassis.publisher import publish_log
+from chassis.worker import work
+from contracts.topics import MEMBERS
+from services.customers.handlers.hearing import hear
 from services.customers.handlers.imports import carry_out_imports
 from services.customers.routes import imports, internal, parties, purchases, returns
+
+HEARD = (MEMBERS,)
+"""Whose events tell who is who."""
 
 router = APIRouter()
 for room in (parties.router, purchases.router, returns.router, imports.router, imports.streams, internal.router):
@@ -21,6 +28,8 @@ for room in (parties.router, purchases.router, returns.router, imports.router, i
 class Settings(IdentifyingSettings, env_prefix="CUSTOMERS_"):
     """The customers service."""
 
+    source_urls: Mapping[str, str] = Field(default_factory=dict)
+    """Database of each service whose log is read, as JSON, with a role that may only read it."""
     currency: str | None = Field(None, pattern=r"^[A-Z]{3}$", validation_alias="SHUKE_CURRENCY")
     """Currency of imported rows that name none; EUR where it is not set."""
 
@@ -43,6 +52,12 @@ async def importer() -> Never:
         await carry_out_imports(database, settings.installation())
     finally:
         await database.close()
+
+
+async def worker() -> Never:
+    """Take in who is who as other services found it out; any number of these processes share the partitions."""
+    settings = Settings()
+    await work("customers", settings, settings.source_urls, HEARD, hear, announces=True)
 
 
 async def publisher() -> Never:

@@ -19,10 +19,11 @@ from services.customers.queries.assignments import parties_to_change, reassign
 async def introduce(session: AsyncSession, identities: Iterable[Identity]) -> set[UUID]:
     """Have the identities; return those that are new, which nobody holds yet.
 
-    Another writer of the same ones is waited for, in id order.
+    Another writer of the same ones is waited for, in id order. One that an event made known without its identifier
+    has it from now on.
     """
     ordered = sorted(set(identities), key=lambda identity: identity.id)
-    rows = await (await driver(session)).fetch(_INTRODUCE, *_columns(ordered), now())
+    rows = await (await driver(session)).fetch(_INTRODUCE_NAMED, *_columns(ordered), now())
     return {row["id"] for row in rows}
 
 
@@ -132,6 +133,15 @@ SELECT id, scheme, system, value, $5 FROM unnest($1::uuid[], $2::text[], $3::tex
 ORDER BY id
 ON CONFLICT (id) DO NOTHING
 RETURNING id
+"""
+
+_INTRODUCE_NAMED = f"""
+WITH named AS (
+    UPDATE identity SET scheme = said.scheme, system = said.system, value = said.value
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS said(id, scheme, system, value)
+    WHERE identity.id = said.id AND said.scheme IS NOT NULL AND identity.scheme IS NULL
+)
+{_INTRODUCE}
 """
 
 _INTRODUCE_OWN = f"""

@@ -1,0 +1,38 @@
+"""A process that reads events: its database, the bus, and the way out for what it announces."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Never
+
+from chassis import consumer, sequencer
+from chassis.bus import connect_bus, restore_gate
+from chassis.db import connect, declare_topics
+from chassis.settings import ServiceSettings
+from contracts.topics import Topic, topics_of
+
+
+async def work(
+    service: str,
+    settings: ServiceSettings,
+    source_urls: Mapping[str, str],
+    topics: Sequence[Topic],
+    handler: consumer.Handler,
+    *,
+    announces: bool = False,
+) -> Never:
+    """Hand the events of topics to a handler until cancelled; any number of these processes share the partitions.
+
+    `announces` is for handlers that publish: then events are numbered here too, and leave at once.
+    """
+    database = connect(settings.database_url, pool_size=8, settings=consumer.SESSION_SETTINGS)
+    transport = connect_bus(settings.bus_url, database, source_urls)
+    names = [topic.name for topic in topics]
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            if announces:
+                await declare_topics(database, topics_of(service))
+                tasks.create_task(sequencer.run(database, gate=restore_gate(settings.bus_url, service)))
+            tasks.create_task(consumer.run(service, database, transport, names, handler, source_urls))
+    finally:
+        await database.close()
+    raise AssertionError("unreachable")
