@@ -1,10 +1,18 @@
-"""What became of something that was told, for the routes of one row, of many, and for imports."""
+"""What became of something that was told, for the routes of one row, of many, and for imports; and what is refused."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from contracts.problems import Problem
+from contracts.problems import Conflict, Problem
+
+
+class AlreadyWithdrawn(Conflict):
+    """It was withdrawn and does not count; record it anew."""
+
+
+class StaleVersion(Conflict):
+    """It has another version than the one named; read it again."""
 
 
 class Status(StrEnum):
@@ -37,3 +45,9 @@ class Outcome:
             raise self.problem
         assert self.id is not None
         return self.id, self.status is Status.ACCEPTED
+
+
+def check_version(named: int | None, present: int) -> None:
+    """Raise `StaleVersion` where a version is named that is not the latest."""
+    if named is not None and named != present:
+        raise StaleVersion(f"The latest version is {present}.", version=present)

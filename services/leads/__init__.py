@@ -1,0 +1,1 @@
+"""Interest that came in: how promising it is, who takes care of it, and what became of it."""
