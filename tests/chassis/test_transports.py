@@ -12,7 +12,7 @@ from chassis import publisher, sequencer
 from chassis.db import Database, declare_topics, plain_url
 from chassis.gate import gate
 from contracts.customers import PurchaseCompleted
-from contracts.topics import PARTIES, PURCHASES
+from contracts.topics import topics_of
 from tests.chassis.chain import Bus, end
 
 Purchase = Callable[..., PurchaseCompleted]
@@ -22,7 +22,7 @@ MakeDatabase = Callable[[str | None], Awaitable[Database]]
 @pytest.fixture(params=["log", "kafka"])
 async def bus(request: pytest.FixtureRequest, make_database: MakeDatabase) -> AsyncIterator[Bus]:
     source, target = await make_database(None), await make_database(None)
-    await declare_topics(source, [PURCHASES, PARTIES])
+    await declare_topics(source, topics_of("customers"))
     connection = await asyncpg.connect(plain_url(target.url))
     await connection.execute("CREATE TABLE handled (id bigserial, key uuid, event_id uuid)")
     connection.terminate()
