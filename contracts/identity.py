@@ -29,6 +29,35 @@ class Scheme(StrEnum):
     EXTERNAL = "external"
 
 
+class Given(StrEnum):
+    """What an identifier is, for those who know only its id."""
+
+    EMAIL = "email"
+    ROLE_EMAIL = "role_email"
+    """An e-mail address of a role, such as `info@`, and not of a person."""
+    PHONE = "phone"
+    EXTERNAL = "external"
+
+    @property
+    def scheme(self) -> "Scheme":
+        """The scheme that it says."""
+        return Scheme.EMAIL if self is Given.ROLE_EMAIL else Scheme(self.value)
+
+
+# fmt: off
+ROLE_ADDRESSES = frozenset(
+    {
+        "abuse", "accounting", "accounts", "admin", "administration", "billing", "booking", "bookings", "buchhaltung",
+        "careers", "contact", "customerservice", "einkauf", "enquiries", "hello", "help", "helpdesk", "hr", "info",
+        "inquiries", "invoice", "invoices", "it", "jobs", "kontakt", "legal", "mail", "marketing", "newsletter",
+        "no-reply", "noreply", "office", "orders", "post", "postmaster", "press", "procurement", "purchasing",
+        "reception", "sales", "secretary", "service", "shop", "support", "team", "verkauf", "webmaster",
+    }
+)
+# fmt: on
+"""What stands before the @ of addresses that belong to a role and not to a person."""
+
+
 class BadIdentifier(Problem):
     """An identifier that cannot be one of its scheme."""
 
@@ -91,6 +120,14 @@ class Identity:
     system: str | None = None
     """The system that gave an external id."""
     value: str | None = None
+
+
+def given(identity: Identity) -> Given:
+    """What an identifier is, for those who know only its id. It says nothing of the value but whether a role has it."""
+    assert identity.scheme is not None
+    if identity.scheme is Scheme.EMAIL and (identity.value or "").partition("@")[0] in ROLE_ADDRESSES:
+        return Given.ROLE_EMAIL
+    return Given(identity.scheme.value)
 
 
 PartyRef: TypeAlias = Identity | UUID

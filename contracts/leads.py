@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from contracts.event import Currency, Digest, Event, Shape, Slug
+from contracts.identity import Given
 from contracts.loss import LossReason
 from contracts.topics import LEADS
 
@@ -42,6 +43,8 @@ class LeadCaptured(Event, type="leads.lead_captured.v1", topic=LEADS):
     """What brought it about."""
     other_identities: tuple[UUID, ...] = ()
     """Identities that were given together with the subject."""
+    given: tuple[Given, ...] = ()
+    """What the subject is, and then each of `other_identities`; empty where it is not told."""
 
 
 class LeadGraded(Event, type="leads.lead_graded.v1", topic=LEADS):
