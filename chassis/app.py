@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.middleware import Middleware
 
-from chassis import auth, health, idempotency, sequencer, status
+from chassis import auth, health, retention, sequencer, status
 from chassis.bus import restore_gate
 from chassis.db import Database, connect, declare_topics
 from chassis.limits import BodyLimit
@@ -53,7 +53,7 @@ def create_app(
     the path, for routes that take larger bodies piece by piece.
     """
     topics = topics_of(name)
-    tasks: dict[str, Background] = {"idempotency": idempotency.forget, **(background or {})}
+    tasks: dict[str, Background] = {"retention": partial(retention.run, settings=settings), **(background or {})}
     if topics:
         tasks["sequencer"] = partial(sequencer.run, gate=restore_gate(settings.bus_url, name))
 

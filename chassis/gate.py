@@ -39,8 +39,8 @@ async def gate(database: Database, service: str, servers: str) -> None:
     Its next numbers stand on Kafka already, on other events, and consumers would drop the new ones as duplicates.
     So the last record of each partition must be in the log with the same id; where it is not, the epoch rises and
     unpublished rows move to it. Kafka is read before the log: what is published stands in the log before. Where
-    retention has left no record, Kafka must end where the last ack was. Compacted topics follow the others: they
-    may end in tombstones, which have no number.
+    retention has left no record, there or in the log, Kafka must end where the last ack was. Compacted topics follow
+    the others: they may end in tombstones, which have no number.
 
     Raises `TimeoutError` or an `OSError` while no broker answers; intake goes on meanwhile, in the outbox.
     """
@@ -66,13 +66,14 @@ async def gate(database: Database, service: str, servers: str) -> None:
 async def _is_restored(connection: Connection, end: _End) -> bool:
     stream = await connection.fetchrow(_STREAM, end.topic, end.partition)
     assert stream is not None, f"{end.topic} is not declared"
+    beyond_last_ack = bool(end.offset > stream["published_offset"] + 1)
     if end.event_id is None:
-        return bool(end.offset > stream["published_offset"] + 1)
+        return beyond_last_ack
     # An epoch above that of the record has begun after it: its numbers are new to everybody.
     if stream["epoch"] > end.epoch:
         return False
     known = await connection.fetchval(_KNOWN, end.topic, end.partition, end.epoch, end.seq)
-    return bool(known != end.event_id)
+    return beyond_last_ack if known is None else bool(known != end.event_id)
 
 
 async def _begin_epoch(connection: Connection, end: _End) -> int:

@@ -4,23 +4,16 @@ import hashlib
 import json
 import re
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
-from typing import Never
+from datetime import datetime, timedelta
 
-import structlog
+import asyncpg
 from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import auth
 from chassis.clock import now
-from chassis.db import Database, database_is_away, driver
-from chassis.rest import rest
+from chassis.db import driver
 from contracts.problems import Conflict, Invalid, Problem
-
-log = structlog.get_logger()
-
-KEPT = timedelta(hours=24)
-SWEEP_REST_S = 600
 
 
 class BadIdempotencyKey(Problem):
@@ -50,7 +43,7 @@ async def once(
     body = b"" if request.headers.get("content-type", "").startswith("multipart/") else await request.body()
     digest = hashlib.sha256(body).digest()
     connection = await driver(session)
-    held_since = now() - KEPT
+    held_since = now() - timedelta(hours=request.app.state.settings.idempotency_retention_hours)
     row = await connection.fetchrow(_TAKE, actor, key, held_since)
     if row is None or not row["locked"]:
         raise RequestInProgress("A request with this Idempotency-Key is under way.", retry_after_s=1)
@@ -70,17 +63,9 @@ async def once(
     return response
 
 
-async def forget(database: Database) -> Never:
-    """Delete what is older than 24 hours, now and then, until cancelled."""
-    while True:
-        try:
-            async with database.transaction() as session:
-                await (await driver(session)).execute(_FORGET, now() - KEPT)
-        except Exception as error:
-            if not database_is_away(error):
-                raise
-            log.warning("idempotency keys are forgotten later", error=str(error))
-        await rest(SWEEP_REST_S)
+async def forget(connection: "asyncpg.Connection[asyncpg.Record]", before: datetime) -> None:
+    """Delete the answers kept before a time."""
+    await connection.execute("DELETE FROM idempotency_key WHERE created_at < $1", before)
 
 
 _TAKE = """
@@ -97,5 +82,3 @@ SET request = $3, body_hash = $4, status = $5, headers = $6, body = $7, created_
 WHERE kept.created_at < $9
 RETURNING status
 """
-
-_FORGET = "DELETE FROM idempotency_key WHERE created_at < $1"

@@ -9,6 +9,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import ConsumerRecord
 
@@ -25,8 +26,10 @@ REQUEST_TIMEOUT_MS = 10_000
 CLIENT = {"request_timeout_ms": REQUEST_TIMEOUT_MS, "metadata_max_age_ms": 5_000, "retry_backoff_ms": 1_000}
 """Settings of every client: an outage is noticed within seconds and not hammered at."""
 
-KEPT = {"cleanup.policy": "delete", "retention.ms": str(35 * 24 * 3_600_000)}
-"""Events stay for 35 days: as long as a log may remember a person who was erased."""
+RETENTION_DAYS = 35
+"""Events stay so long unless the publisher is told otherwise: as long as a log may remember a person who was erased."""
+DYNAMIC_TOPIC_CONFIG = 1
+"""Where a setting of a topic comes from: it was set on this topic itself (KIP-226)."""
 
 
 class KafkaTransport:
@@ -221,9 +224,45 @@ def _new_topic(topic: Topic, replicas: int) -> NewTopic:
         replicas,
         topic_configs={
             "min.insync.replicas": "2" if replicas == 3 else "1",
-            **({"cleanup.policy": "compact"} if topic.compacted else KEPT),
+            **(
+                {"cleanup.policy": "compact"}
+                if topic.compacted
+                else {"cleanup.policy": "delete", **kept(RETENTION_DAYS)}
+            ),
         },
     )
+
+
+def kept(days: int) -> dict[str, str]:
+    """The setting of a topic whose events stay for so long."""
+    return {"retention.ms": str(days * 24 * 3_600_000)}
+
+
+async def keep_for(servers: str, topics: Iterable[Topic], days: int) -> None:
+    """Have events stay on Kafka for so long, where a topic says otherwise. Compacted topics keep what they hold.
+
+    Changed settings replace all that were set on a topic: what else was set goes along.
+    """
+    wanted = kept(days)
+    asked = [ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in topics if not topic.compacted]
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=REQUEST_TIMEOUT_MS)
+    try:
+        async with asyncio.timeout(30):
+            await admin.start()
+            changed = []
+            for response in await admin.describe_configs(asked):
+                for code, message, _, name, entries in response.resources:
+                    if code:
+                        raise KafkaError(f"{name}: {message or code}")
+                    present = {entry[0]: entry[1] for entry in entries if entry[3] == DYNAMIC_TOPIC_CONFIG}
+                    if present | wanted != present:
+                        changed.append(ConfigResource(ConfigResourceType.TOPIC, name, present | wanted))
+            for response in await admin.alter_configs(changed) if changed else ():
+                for code, message, _, name in response.resources:
+                    if code:
+                        raise KafkaError(f"{name}: {message or code}")
+    finally:
+        await drop(admin.close())
 
 
 async def _have_leaders(admin: AIOKafkaAdminClient, topics: list[Topic]) -> None:

@@ -13,10 +13,11 @@ from aiokafka.errors import KafkaError
 from chassis.db import KEEPALIVE, Database, connect, plain_url
 from chassis.envelope import CONTENT_TYPE, finish
 from chassis.gate import gate
-from chassis.kafka_transport import CLIENT, drop
+from chassis.kafka_transport import CLIENT, RETENTION_DAYS, drop, keep_for
 from chassis.rest import rest
 from chassis.sequencer import CHANNEL
 from chassis.settings import ServiceSettings
+from contracts.topics import topics_of
 
 log = structlog.get_logger()
 
@@ -31,17 +32,22 @@ async def publish_log(settings: ServiceSettings, service: str) -> Never:
     """Hand a service's log to Kafka, one process at a time, until cancelled."""
     database = connect(settings.database_url, pool_size=2)
     try:
-        await run(database, service, settings.bus_url.removeprefix("kafka://"))
+        servers = settings.bus_url.removeprefix("kafka://")
+        await run(database, service, servers, retention_days=settings.log_retention_days)
     finally:
         await database.close()
 
 
-async def run(database: Database, service: str, servers: str) -> Never:
-    """Publish a service's log until cancelled. After any failure a new producer starts again from the last ack."""
+async def run(database: Database, service: str, servers: str, *, retention_days: int = RETENTION_DAYS) -> Never:
+    """Publish a service's log until cancelled. After any failure a new producer starts again from the last ack.
+
+    Kafka keeps what is published for `retention_days`.
+    """
     while True:
         try:
             # What is sent before the gate is passed would pass for the last event of a restored database.
             await gate(database, service, servers)
+            await keep_for(servers, topics_of(service), retention_days)
             await _publish(database, servers)
         except (KafkaError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("publisher starts over", error=str(error), error_class=type(error).__name__)

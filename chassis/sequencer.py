@@ -21,6 +21,8 @@ BUSY_REST_S = 0.02
 IDLE_REST_S = 0.5
 CHANNEL = "event_log"
 """Listeners hear here that the log grew. One NOTIFY per run: one per write would serialise commits."""
+LOG_PARTITION = "event_log_%Y_%m_%d"
+"""A partition of the log holds an ISO week and is named for its Monday."""
 
 
 async def run(database: Database, *, gate: Gate | None = None) -> Never:
@@ -105,7 +107,7 @@ async def _have_log_partition(connection: Connection, looked_at: datetime) -> No
         recorded_at = max(looked_at, await connection.fetchval("SELECT recorded_at FROM sequencing"))
         monday = (recorded_at - timedelta(days=recorded_at.weekday())).date()
         await connection.execute(
-            f"CREATE TABLE IF NOT EXISTS event_log_{monday:%Y_%m_%d} PARTITION OF event_log"
+            f"CREATE TABLE IF NOT EXISTS {monday.strftime(LOG_PARTITION)} PARTITION OF event_log"
             f" FOR VALUES FROM ('{monday}') TO ('{monday + timedelta(days=7)}')"
         )
 

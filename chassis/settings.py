@@ -23,6 +23,12 @@ class ServiceSettings(BaseSettings):
     """Signs who is asking between the gateway and the services; at least 32 random characters."""
     bus_url: str = Field("log://", validation_alias="SHUKE_BUS_URL")
     """`log://` (the event log in PostgreSQL) or `kafka://host:port,host:port`."""
+    log_retention_days: int = Field(35, ge=1, validation_alias="SHUKE_LOG_RETENTION_DAYS")
+    """Events stay in the log, and on Kafka, for so long; the log drops whole weeks."""
+    dead_letter_retention_days: int = Field(90, ge=1, validation_alias="SHUKE_DEAD_LETTER_RETENTION_DAYS")
+    """A dead letter that is closed goes so long after it failed; an open one stays."""
+    idempotency_retention_hours: int = Field(24, ge=1, validation_alias="SHUKE_IDEMPOTENCY_RETENTION_HOURS")
+    """A request that comes again under its Idempotency-Key gets the first answer for so long."""
     time_zone: str = Field("UTC", validation_alias="SHUKE_TIME_ZONE")
     """IANA name of the installation's time zone: what a local day is."""
     log_level: str = Field("INFO", validation_alias="SHUKE_LOG_LEVEL")

@@ -9,10 +9,9 @@ from fastapi import APIRouter, File, Response
 from sqlalchemy import text
 from typing_extensions import TypedDict
 
-from chassis import idempotency
 from chassis.app import create_app
 from chassis.auth import HEADER, Signer
-from chassis.db import Database, connect
+from chassis.db import Database
 from chassis.http import Session, TransactionalRoute
 from chassis.settings import ServiceSettings
 
@@ -135,35 +134,12 @@ async def test_the_same_body_elsewhere_is_another_request(client: httpx.AsyncCli
     assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
 
 
-async def test_forgetting_outlives_a_database_that_is_away() -> None:
-    away = connect("postgresql+asyncpg://nobody@127.0.0.1:1/nothing")
-    forgetting = asyncio.create_task(idempotency.forget(away))
-    await asyncio.sleep(0.3)
-    assert not forgetting.done()
-    forgetting.cancel()
-    await away.close()
-
-
 async def test_after_a_day_the_key_is_free_again(client: httpx.AsyncClient, database: Database) -> None:
     await post(client, "a", "k")
     async with database.transaction() as session:
         await session.execute(text("UPDATE idempotency_key SET created_at = created_at - interval '25 hours'"))
     assert (await post(client, "b", "k")).json() == {"marks": 2}
     assert (await post(client, "b", "k")).json() == {"marks": 2}
-
-
-async def test_old_keys_are_forgotten(client: httpx.AsyncClient, database: Database) -> None:
-    await post(client, "a", "k")
-    async with database.transaction() as session:
-        await session.execute(text("UPDATE idempotency_key SET created_at = created_at - interval '25 hours'"))
-    forgetting = asyncio.create_task(idempotency.forget(database))
-    async with asyncio.timeout(5):
-        while True:
-            async with database.transaction() as session:
-                if not (await session.execute(text("SELECT count(*) FROM idempotency_key"))).scalar_one():
-                    break
-            await asyncio.sleep(0.02)
-    forgetting.cancel()
 
 
 async def test_a_form_may_come_again_under_another_boundary(client: httpx.AsyncClient) -> None:
