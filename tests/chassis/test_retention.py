@@ -173,7 +173,7 @@ async def test_a_closed_dead_letter_goes_and_an_open_one_stays(database: Databas
         await (await driver(session)).executemany(
             'INSERT INTO dead_letter ("offset", first_failed_at, status,'
             " topic, partition, consumer, error, error_class)"
-            " VALUES ($1, $2, $3, '', '', 0, '', '')",
+            " VALUES ($1, $2, $3, '', 0, '', '', '')",
             [
                 (offset, now() - timedelta(days=days), status)
                 for offset, (days, status) in enumerate(
