@@ -2,24 +2,38 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import partial
+from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI
+from pydantic import BeforeValidator
+from pydantic_settings import NoDecode
 from starlette.middleware import Middleware
 
 from chassis.app import create_app
 from chassis.db import connect
 from chassis.limits import Patience
 from chassis.settings import ServiceSettings
+from gateway.domain.rates import Rate
 from gateway.domain.rights import Role
-from gateway.queries.keys import Keyring, make_key
+from gateway.queries.keyring import Keyring
+from gateway.queries.keys import make_key
+from gateway.queries.meter import Meter
+from gateway.queries.neighbours import hear_and_tell
 from gateway.queries.services import Services, ServiceUnavailable
 from gateway.routes import composed, documents, imports, keys, proxy
-from gateway.routes.door import caller
+from gateway.routes.door import RateFields, caller
 
 router = APIRouter()
 for room in (keys.router, composed.router, imports.router, proxy.router):
     router.include_router(room)
+
+
+def _rate(text: Any) -> Any:
+    return Rate.parse(text) if isinstance(text, str) else text
+
+
+RateText = Annotated[Rate, NoDecode, BeforeValidator(_rate)]
 
 
 class Settings(ServiceSettings, env_prefix="GATEWAY_"):
@@ -31,26 +45,47 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
     """Largest file that an import may bring."""
     stall_s: float = 30
     """Seconds after which a client that neither sends nor takes anything is cut off."""
+    limit_admin: RateText = Rate(1_000, 2_000)
+    """Requests per second of an admin key, and how many may come at once: `per_s/burst`."""
+    limit_operator: RateText = Rate(500, 1_000)
+    """The same for an operator key."""
+    limit_ingest: RateText = Rate(1_000, 2_000)
+    """The same for an ingest key."""
+    limit_reader: RateText = Rate(200, 400)
+    """The same for a reader key."""
+    limit_stranger: RateText = Rate(2, 60)
+    """The same for all requests without a valid key that come from one address."""
+
+    def rates(self) -> Mapping[Role, Rate]:
+        """What a key may do by its role, unless it has a limit of its own."""
+        return {
+            Role.ADMIN: self.limit_admin,
+            Role.OPERATOR: self.limit_operator,
+            Role.INGEST: self.limit_ingest,
+            Role.READER: self.limit_reader,
+        }
 
 
 def app() -> FastAPI:
     """The door."""
     settings = Settings()
+    keyring, meter = Keyring(), Meter()
     made = create_app(
         "gateway",
         router=router,
         settings=settings,
         lifespan=connected,
+        background={"neighbours": partial(hear_and_tell, keyring, meter)},
         guard=caller,
         ready=ready,
         body_limits={"/v1/imports": settings.max_import_bytes},
-        middleware=[Middleware(Patience, stall_s=settings.stall_s)],
+        middleware=[Middleware(Patience, stall_s=settings.stall_s), Middleware(RateFields)],
         openapi_url=None,
     )
     made.title = "Shuke"
     made.include_router(documents.router)
     made.router.routes.append(documents.assets)
-    made.state.keyring = Keyring(made.state.database)
+    made.state.keyring, made.state.meter = keyring, meter
     made.state.documents = {}
     return made
 

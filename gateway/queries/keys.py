@@ -1,73 +1,69 @@
-"""API keys: made, found, revoked."""
+"""API keys: made, listed, changed, rotated, revoked."""
 
 import secrets
-import time
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import any_, literal
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from chassis.auth import Caller, Unauthorized
 from chassis.clock import now
-from chassis.db import Database
 from chassis.ids import uuid7
-from gateway.domain.keys import PREFIX, RANDOM_BYTES, KeyNotFound, LastAdminKey, looks_like_key, secret_hash
+from gateway.domain.keys import (
+    PREFIX,
+    RANDOM_BYTES,
+    KeyEnded,
+    KeyNotFound,
+    Standing,
+    check_admin_left,
+    last_four,
+    secret_hash,
+)
 from gateway.domain.rights import Role
-from gateway.models import ApiKey, KeyId
-
-KNOWN_S = 5.0
-"""Seconds that a key is believed without asking again: how long a revoked one may still work elsewhere."""
+from gateway.models import ApiKey
 
 
-class Keyring:
-    """The keys that this process has seen lately."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._known: dict[bytes, tuple[float, Caller]] = {}
-
-    async def caller(self, key: str) -> Caller:
-        """Whose key it is. Raises `Unauthorized`."""
-        if not looks_like_key(key):
-            raise Unauthorized("This is not an API key.")
-        hashed = secret_hash(key)
-        until, caller = self._known.get(hashed, (0.0, None))
-        if caller is None or until < time.monotonic():
-            self._known.pop(hashed, None)
-            async with self._database.transaction() as session:
-                row = await valid_key(session, hashed)
-            caller = Caller(f"key_{row.id.hex}", frozenset(row.scopes))
-            self._known[hashed] = time.monotonic() + KNOWN_S, caller
-        return caller
-
-    def forget(self) -> None:
-        """Ask again for every key."""
-        self._known.clear()
+def new_secret() -> str:
+    """A secret that nobody had before."""
+    return PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
 
 
-async def valid_key(session: AsyncSession, hashed: bytes) -> ApiKey:
-    """The key with this hash that was not revoked. Raises `Unauthorized`."""
-    statement = select(ApiKey).where(col(ApiKey.secret_hash) == hashed, col(ApiKey.revoked_at).is_(None))
-    row = (await session.execute(statement)).scalar_one_or_none()
-    if row is None:
-        raise Unauthorized("There is no such API key.")
-    return row
-
-
-def make_key(session: AsyncSession, name: str, scopes: Iterable[Role]) -> tuple[ApiKey, str]:
+def make_key(
+    session: AsyncSession,
+    name: str,
+    scopes: Iterable[Role],
+    *,
+    expires_at: datetime | None = None,
+    rate: tuple[int, int] | None = None,
+) -> tuple[ApiKey, str]:
     """A new key and its secret, which nobody can read again."""
-    secret = PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
+    secret = new_secret()
+    per_s, burst = rate or (None, None)
     row = ApiKey(
         id=uuid7(),
         name=name,
         scopes=sorted({str(scope) for scope in scopes}),
         secret_hash=secret_hash(secret),
+        last_four=last_four(secret),
         created_at=now(),
+        expires_at=expires_at,
+        rate_per_s=per_s,
+        rate_burst=burst,
     )
     session.add(row)
     return row, secret
+
+
+def rotate(row: ApiKey, grace: timedelta) -> str:
+    """A new secret for a key; the one before goes on for the grace, any older one ends."""
+    secret, present = new_secret(), now()
+    if row.life().standing(present) is not Standing.GOOD:
+        raise KeyEnded("This key was revoked or has expired; make another one.")
+    row.previous_hash, row.previous_until = (row.secret_hash, present + grace) if grace else (None, None)
+    row.secret_hash, row.last_four, row.rotated_at = secret_hash(secret), last_four(secret), present
+    return secret
 
 
 async def keys_after(session: AsyncSession, after: UUID | None, limit: int) -> list[ApiKey]:
@@ -78,14 +74,29 @@ async def keys_after(session: AsyncSession, after: UUID | None, limit: int) -> l
     return list((await session.execute(statement)).scalars())
 
 
-async def key_to_revoke(session: AsyncSession, key_id: KeyId) -> ApiKey:
-    """The key, locked with all admin keys. Raises `KeyNotFound`, and `LastAdminKey` where no other admin is left."""
-    row = await session.get(ApiKey, key_id)
+async def key_with(session: AsyncSession, key_id: UUID, *, to_change: bool = False) -> ApiKey:
+    """The key with this id, locked where it is to be changed. Raises `KeyNotFound`."""
+    row = await session.get(ApiKey, key_id, with_for_update=to_change or None)
     if row is None:
         raise KeyNotFound("There is no such key.")
+    return row
+
+
+async def key_to_change(session: AsyncSession, key_id: UUID) -> ApiKey:
+    """The key, locked, to be changed. Raises `KeyNotFound`, and `KeyEnded` for one that was revoked."""
+    row = await key_with(session, key_id, to_change=True)
+    if row.revoked_at is not None:
+        raise KeyEnded("This key was revoked; make another one.")
+    return row
+
+
+async def key_to_end(session: AsyncSession, key_id: UUID) -> ApiKey:
+    """The key, locked with all lasting admin keys. Raises `KeyNotFound`, and `LastAdminKey` where no other is left."""
     admin = literal(str(Role.ADMIN)) == any_(col(ApiKey.scopes))
-    admins = select(ApiKey.id).where(admin, col(ApiKey.revoked_at).is_(None)).order_by(col(ApiKey.id))
-    left = set((await session.execute(admins.with_for_update())).scalars()) - {key_id}
-    if not left and Role.ADMIN in row.scopes:
-        raise LastAdminKey("This is the only admin key; make another one first.")
+    lasting = select(ApiKey.id).where(admin, col(ApiKey.revoked_at).is_(None), col(ApiKey.expires_at).is_(None))
+    locked = lasting.order_by(col(ApiKey.id)).with_for_update()
+    left = set((await session.execute(locked)).scalars())
+    row = await key_with(session, key_id, to_change=True)
+    if row.id in left:
+        check_admin_left(row.scopes, left - {row.id})
     return row

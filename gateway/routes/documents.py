@@ -3,7 +3,7 @@
 from importlib.resources import files
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from starlette.routing import Mount
@@ -11,8 +11,9 @@ from starlette.staticfiles import StaticFiles
 
 from gateway.domain.openapi import merged
 from gateway.queries.services import Services, ServiceUnavailable
+from gateway.routes.door import stranger
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, dependencies=[Depends(stranger)])
 
 
 @router.get("/openapi.json")

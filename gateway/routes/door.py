@@ -1,29 +1,90 @@
 """Who stands at the door: every public route asks here first."""
 
+from collections.abc import Callable
 from typing import Annotated
+from urllib.parse import unquote_to_bytes
 
 from fastapi import Depends, Request
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis.auth import Caller, Forbidden, Unauthorized
-from contracts.problems import NotFound
+from contracts.problems import NotFound, Problem
+from gateway.domain.rates import Level, Rate, RateLimited, fields, neighbourhood, of_roles
 from gateway.domain.rights import Area, allowed, area_of
-from gateway.queries.keys import Keyring
+from gateway.queries.keyring import Holder, Keyring
+from gateway.queries.meter import Meter
+
+KEY, ADDRESS = "key", "address"
+"""Names of the two policies in the header fields: by key, and by address for who has none."""
+WHO = {KEY: "This key", ADDRESS: "Whoever has no valid key"}
 
 
 class PathNotFound(NotFound):
     """Nothing answers under this path."""
 
 
+class UnreadableAddress(Problem):
+    """Path or query are not text: they hold a NUL, or bytes that are not UTF-8."""
+
+
 async def caller(request: Request) -> Caller:
-    """Whose key the request carries, if it may do what it asks for."""
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not key:
-        raise Unauthorized("Send an API key: Authorization: Bearer shuke_…")
+    """Whose key the request carries, if it may do what it asks for and has not asked too often."""
+    refuse_unreadable(request)
+    holder = await known(request)
+    state = request.app.state
+    rate = holder.rate or of_roles(holder.caller.scopes, state.settings.rates())
+    refuse_too_many(request, KEY, rate, state.meter.take(holder.caller.key_id, rate))
+    if not allowed(holder.caller.scopes, request.method, area(request)):
+        raise Forbidden("This key may not do this.", scopes=sorted(holder.caller.scopes))
+    return holder.caller
+
+
+async def known(request: Request) -> Holder:
+    """Whose key it is; who has none, or a wrong one, may not try again and again."""
     keyring: Keyring = request.app.state.keyring
-    known = await keyring.caller(key.strip())
-    if not allowed(known.scopes, request.method, area(request)):
-        raise Forbidden("This key may not do this.", scopes=sorted(known.scopes))
-    return known
+    secret = _bearer(request)
+    if keyring.seen(secret):
+        return await keyring.holder(request.app.state.database, secret)
+    give_back = await stranger(request)
+    if not secret:
+        raise Unauthorized("Send an API key: Authorization: Bearer shuke_…")
+    holder = await keyring.holder(request.app.state.database, secret)
+    give_back()
+    return holder
+
+
+async def stranger(request: Request) -> Callable[[], None]:
+    """Count a request by its address, and tell how to take that back. Raises `RateLimited`."""
+    meter: Meter = request.app.state.meter
+    rate: Rate = request.app.state.settings.limit_stranger
+    who = neighbourhood(request.client.host if request.client else "nowhere")
+    refuse_too_many(request, ADDRESS, rate, meter.take(who, rate))
+    return lambda: meter.give_back(who, rate)
+
+
+def refuse_too_many(request: Request, policy: str, rate: Rate, level: Level) -> None:
+    """Have the answer tell what is left. Raises `RateLimited` where nothing is."""
+    request.state.rate_fields = fields(policy, rate, level)
+    if not level.allowed:
+        raise RateLimited(
+            f"Wait {level.wait_s} s. {WHO[policy]} may make {rate.per_s} requests per second, {rate.burst} at once.",
+            policy=policy,
+            limit={"per_s": rate.per_s, "burst": rate.burst},
+            retry_after_s=level.wait_s,
+        )
+
+
+def refuse_unreadable(request: Request) -> None:
+    """Raise `UnreadableAddress` for a path or query that no service could read or keep."""
+    for part in (request.scope["raw_path"], request.scope["query_string"]):
+        plain = unquote_to_bytes(part)
+        if b"\0" in plain:
+            raise UnreadableAddress("Path and query hold no NUL.")
+        try:
+            plain.decode()
+        except UnicodeDecodeError:
+            raise UnreadableAddress("Path and query are UTF-8, percent-encoded.") from None
 
 
 def area(request: Request) -> Area:
@@ -32,6 +93,29 @@ def area(request: Request) -> Area:
     if found is None:
         raise PathNotFound("Nothing answers under this path.")
     return found
+
+
+class RateFields:
+    """Adds to every answer what is left of the caller's rate, also to those that are problems."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        state = scope.setdefault("state", {})
+
+        async def send_with_fields(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(raw=message.setdefault("headers", [])).update(state.get("rate_fields", {}))
+            await send(message)
+
+        await self.app(scope, receive, send_with_fields)
+
+
+def _bearer(request: Request) -> str:
+    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else ""
 
 
 Asking = Annotated[Caller, Depends(caller)]

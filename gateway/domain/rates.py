@@ -1,0 +1,97 @@
+"""How many requests a caller may make: a bucket that fills steadily, kept as the instant at which it is full again."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address, ip_network
+
+from contracts.problems import Problem
+from gateway.domain.rights import Role
+
+SPELLING = re.compile(r"([1-9]\d{0,5})/([1-9]\d{0,5})")
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Requests per second in the long run, and how many may come at once."""
+
+    per_s: int
+    burst: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Rate":
+        """Read `per_s/burst`, such as `100/200`."""
+        found = SPELLING.fullmatch(text)
+        if found is None:
+            raise ValueError("Write requests per second and burst, such as 100/200; each from 1 to 999999.")
+        return cls(int(found[1]), int(found[2]))
+
+    def __str__(self) -> str:
+        return f"{self.per_s}/{self.burst}"
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """What is left after a request was asked for."""
+
+    allowed: bool
+    left: int
+    """Requests that may come at once now."""
+    wait_s: int
+    """Seconds until the next one may come where none is left; otherwise until all may come again."""
+
+
+class RateLimited(Problem):
+    """More requests came than this caller may make."""
+
+    status = 429
+
+
+def taken(full_at: float, rate: Rate, at: float) -> tuple[float, Level]:
+    """Take one request from a bucket that is full at `full_at`: when it is full then, and what is left.
+
+    Times are seconds of any steady clock. A request that is refused takes nothing.
+    """
+    fuller = max(full_at, at) + 1 / rate.per_s
+    # Sums of fractions: a millionth of a request is none.
+    left = rate.burst - (fuller - at) * rate.per_s + 1e-6
+    if left < 0:
+        return full_at, Level(False, 0, max(1, math.ceil(-left / rate.per_s)))
+    return fuller, Level(True, int(left), math.ceil(fuller - at if left >= 1 else (1 - left) / rate.per_s))
+
+
+def spent(full_at: float, seconds: float, at: float) -> float:
+    """When a bucket is full after requests that take so long to fill were let through elsewhere.
+
+    It may owe what it does not hold, so that all processes together keep to the rate in the long run.
+    """
+    return max(full_at, at) + seconds
+
+
+def of_roles(roles: Iterable[str], rates: Mapping[Role, Rate]) -> Rate:
+    """What a key may do by its roles: the most that one of them may."""
+    return max((rates[Role(role)] for role in roles), key=lambda rate: (rate.per_s, rate.burst))
+
+
+def fields(name: str, rate: Rate, level: Level) -> dict[str, str]:
+    """The header fields that tell a client where it stands (draft-ietf-httpapi-ratelimit-headers-11 §3 and §4).
+
+    The window of the policy is the time in which an empty bucket fills, so that quota over window is the rate.
+    """
+    window_s = max(1, math.ceil(rate.burst / rate.per_s))
+    return {
+        "RateLimit-Policy": f'"{name}";q={rate.burst};w={window_s}',
+        "RateLimit": f'"{name}";r={level.left};t={level.wait_s}',
+    }
+
+
+def neighbourhood(address: str) -> str:
+    """Who counts as one stranger: an IPv4 address, or the /64 of which an IPv6 host has every address."""
+    try:
+        host = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(host, IPv6Address):
+        return str(host.ipv4_mapped or ip_network((host, 64), strict=False))
+    return str(host)
