@@ -12,6 +12,7 @@ from chassis.db import driver
 from chassis.installation import checked
 from contracts.identity import Installation
 from services.customers.app import Settings, router
+from services.customers.handlers.imports.kinds import KINDS
 
 SECRET = "customers-tests-have-a-secret-of-their-own"
 HERE = Installation(bytes(range(32)), ZoneInfo("Europe/Berlin"))
@@ -45,6 +46,7 @@ async def served(customers_database: db.Database, tmp_path_factory) -> AsyncIter
     )
     app = create_app("customers", router=router, settings=settings)
     app.state.installation = settings.installation()
+    app.state.import_kinds = KINDS
     async with checked(app):
         headers = {auth.HEADER: app.state.signer.sign("tests", ["admin"])}
         transport = httpx.ASGITransport(app)

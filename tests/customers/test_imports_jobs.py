@@ -17,15 +17,15 @@ from fastapi import UploadFile
 from chassis import db
 from chassis.db import Database
 from chassis.ids import uuid7
+from chassis.imports.importer import move_on
+from chassis.imports.jobs import State, undo
+from chassis.imports.keeping import keep_upload
+from chassis.imports.lookup import import_job, rejects
+from chassis.imports.plans import AmbiguousDates
+from chassis.imports.progress import LEASE, claim, held
+from chassis.imports.table import ImportIn, ImportJob
 from contracts.identity import Installation
-from services.customers.domain.imports.fields import Kind
-from services.customers.domain.imports.jobs import State, undo
-from services.customers.domain.imports.rows import AmbiguousDates
-from services.customers.handlers.imports import move_on
-from services.customers.models.imports import ImportIn, ImportJob
-from services.customers.queries.imports.jobs import import_job, rejects
-from services.customers.queries.imports.progress import LEASE, claim, held
-from services.customers.queries.imports.uploads import keep_upload
+from services.customers.handlers.imports.kinds import KINDS
 
 KEY = b"k" * 32
 INSTALLATION = Installation(KEY, ZoneInfo("Asia/Taipei"))
@@ -37,17 +37,18 @@ async def database(make_database: Callable[[str | None], Awaitable[Database]]) -
     return await make_database("services.customers")
 
 
-async def start(database: Database, content: str, **wanted: Any) -> ImportJob:
+async def start(database: Database, content: str, kind: str = "purchases", **wanted: Any) -> ImportJob:
     file = UploadFile(io.BytesIO(content.encode()), filename="orders.csv")
+    [known] = [each for each in KINDS if each.name == kind]
     async with database.transaction() as session:
-        return await keep_upload(session, ImportIn(file=file, **wanted), INSTALLATION, currency="EUR")
+        return await keep_upload(session, ImportIn(file=file, **wanted), known, INSTALLATION, currency="EUR")
 
 
 async def carried_out(database: Database, job: ImportJob) -> ImportJob:
     importer = uuid7()
     async with database.transaction() as session:
         assert await claim(session, importer, AT) == job.id
-    while await move_on(database, INSTALLATION, job.id, importer):
+    while await move_on(database, KINDS, INSTALLATION, job.id, importer):
         pass
     async with database.transaction() as session:
         return await import_job(session, job.id)
@@ -178,7 +179,7 @@ async def test_orders_larger_than_a_chunk_stay_whole(database):
 async def test_returns_name_their_purchase_where_it_is_known(database):
     await imported(database, HEADER + "c1,o1,2024-01-01,5\n")
     content = "return_id,original_order_id,customer,date,amount\nr1,o1,c1,2024-02-01,-5\nr2,o9,c1,2024-02-01,3\n"
-    job = await imported(database, content, kind=Kind.RETURNS)
+    job = await imported(database, content, kind="returns")
     assert counts(job) == ("done", 2, 0, 0, 0)
     named = "SELECT count(*) FROM outbox WHERE type = 'customers.purchase_returned.v1' AND payload::text LIKE $1"
     assert await value(database, "SELECT count(*) FROM outbox WHERE type = 'customers.purchase_returned.v1'") == 2
@@ -220,7 +221,7 @@ async def test_an_importer_that_lost_its_lease_stops(database):
     async with database.transaction() as session:
         assert await claim(session, other, AT + 2 * LEASE) == job.id
         assert await held(session, job.id, slow, AT) is None
-    assert not await move_on(database, INSTALLATION, job.id, slow)
+    assert not await move_on(database, KINDS, INSTALLATION, job.id, slow)
 
 
 IMPORTER = """
@@ -228,10 +229,11 @@ import asyncio, sys
 from zoneinfo import ZoneInfo
 from chassis.db import connect
 from contracts.identity import Installation
-from services.customers.handlers.imports import carry_out_imports
-from services.customers.queries.imports import progress
+from chassis.imports import progress
+from chassis.imports.importer import carry_out_imports
+from services.customers.handlers.imports.kinds import KINDS
 progress.LEASE /= 20
-asyncio.run(carry_out_imports(connect(sys.argv[1]), Installation(b"k" * 32, ZoneInfo("UTC"))))
+asyncio.run(carry_out_imports(connect(sys.argv[1]), KINDS, Installation(b"k" * 32, ZoneInfo("UTC"))))
 """
 
 

@@ -10,9 +10,10 @@ import pytest
 from chassis.clock import now
 from chassis.db import Database
 from chassis.ids import uuid7
+from chassis.imports.importer import move_on
+from chassis.imports.progress import claim
 from contracts.identity import Installation
-from services.customers.handlers.imports import move_on
-from services.customers.queries.imports.progress import claim
+from services.customers.handlers.imports.kinds import KINDS
 
 CONTENT = "customer,order,when,total\nc1,o1,2024-01-01,5\n,o2,2024-01-01,5\n"
 
@@ -28,7 +29,7 @@ async def carry_out(database: Database, here: Installation) -> None:
             import_id = await claim(session, importer, now())
         if import_id is None:
             return
-        while await move_on(database, here, import_id, importer):
+        while await move_on(database, KINDS, here, import_id, importer):
             pass
 
 

@@ -5,6 +5,7 @@ import pytest
 from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 
+from chassis.imports.settings import ImportingSettings
 from chassis.installation import IdentifyingSettings
 from chassis.settings import ServiceSettings
 from tests.docs.pages import PACKAGES, code, declared, page, rows, section
@@ -15,6 +16,7 @@ CLASSES: list[type[ServiceSettings]] = sorted(
 SHARED: dict[type[ServiceSettings], str] = {
     ServiceSettings: "Every service",
     IdentifyingSettings: "Services that know identifiers",
+    ImportingSettings: "Services that import files",
 }
 
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
-from services.customers.domain.imports.reasons import Reason, Unreadable
+from chassis.imports.reasons import Reason, Unreadable
 
 
 class DateOrder(StrEnum):

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
 
+from chassis.imports.reasons import Reason, Unreadable
 from contracts.money import MINOR_DIGITS
-from services.customers.domain.imports.reasons import Reason, Unreadable
 
 MAX_MINOR = 2**53 - 1
 """The largest amount that every reader of the event can hold exactly."""

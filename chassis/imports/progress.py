@@ -7,9 +7,9 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import driver
-from services.customers.domain.imports.rows import Refusal
-from services.customers.domain.imports.uploads import Row, unpack
-from services.customers.models.imports import ImportJob
+from chassis.imports.plans import Refusal, Row
+from chassis.imports.table import ImportJob
+from chassis.imports.uploads import unpack
 
 LEASE = timedelta(seconds=10)
 """An importer that did not move its import on for so long is taken for dead."""
@@ -37,28 +37,28 @@ async def chunk_rows(session: AsyncSession, job: ImportJob) -> list[Row]:
 
 
 async def keep_lines(session: AsyncSession, job: ImportJob, lines: Iterable[tuple[str, Row]]) -> None:
-    """Put rows aside under the id of their order."""
+    """Put rows aside under what they are parts of."""
     await (await driver(session)).copy_records_to_table(
         "import_line",
-        records=[(job.id, order_id, row, cells) for order_id, (row, cells) in lines],
-        columns=["import_id", "order_id", "row", "cells"],
+        records=[(job.id, group_id, row, cells) for group_id, (row, cells) in lines],
+        columns=["import_id", "group_id", "row", "cells"],
     )
 
 
-async def next_orders(session: AsyncSession, job: ImportJob, limit: int) -> dict[str, list[Row]]:
-    """The rows of the next orders in the order of their ids: at least one order, about `limit` rows."""
+async def next_groups(session: AsyncSession, job: ImportJob, limit: int) -> dict[str, list[Row]]:
+    """The rows of the next groups in the order of their ids: at least one group, about `limit` rows."""
     connection = await driver(session)
-    rows = await connection.fetch(_LINES, job.id, job.after_order, limit)
-    orders: dict[str, list[Row]] = {}
+    rows = await connection.fetch(_LINES, job.id, job.after_group, limit)
+    groups: dict[str, list[Row]] = {}
     for line in rows:
-        orders.setdefault(line["order_id"], []).append((line["row"], line["cells"]))
-    return orders
+        groups.setdefault(line["group_id"], []).append((line["row"], line["cells"]))
+    return groups
 
 
 async def keep_rejects(
     session: AsyncSession, job: ImportJob, refusals: Sequence[Refusal], cells: dict[int, list[str]]
 ) -> None:
-    """Keep rows that are not taken, with the reason and as they came."""
+    """Keep rows that are not taken, or are to be looked at, with the reason and as they came."""
     await (await driver(session)).executemany(
         _REJECT, [(job.id, refused.row, refused.reason, refused.detail, cells[refused.row]) for refused in refusals]
     )
@@ -85,11 +85,11 @@ _CHUNK = "SELECT rows FROM import_chunk WHERE import_id = $1 AND number = $2"
 
 _LINES = """
 WITH next AS (
-    SELECT order_id FROM import_line WHERE import_id = $1 AND order_id > $2 ORDER BY order_id, row LIMIT $3
+    SELECT group_id FROM import_line WHERE import_id = $1 AND group_id > $2 ORDER BY group_id, row LIMIT $3
 )
-SELECT order_id, row, cells FROM import_line
-WHERE import_id = $1 AND order_id > $2 AND order_id <= (SELECT max(order_id) FROM next)
-ORDER BY order_id, row
+SELECT group_id, row, cells FROM import_line
+WHERE import_id = $1 AND group_id > $2 AND group_id <= (SELECT max(group_id) FROM next)
+ORDER BY group_id, row
 """
 
 _REJECT = "INSERT INTO import_reject (import_id, row, reason, detail, cells) VALUES ($1, $2, $3, $4, $5)"

@@ -1,6 +1,7 @@
-"""Imports: the table of jobs, what a caller sends with a file, and what is shown."""
+"""Imports: the tables of jobs and their rows, what a caller sends with a file, and what is shown."""
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import date, datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
@@ -11,11 +12,10 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field as Column
 from sqlmodel import SQLModel
 
-from chassis.fields import CurrencyCode, ImportId
+from chassis.fields import CurrencyCode, Day, ImportId
+from chassis.imports.dates import DateOrder
+from chassis.imports.jobs import State
 from contracts.event import Slug
-from services.customers.domain.imports.dates import DateOrder
-from services.customers.domain.imports.fields import Kind
-from services.customers.domain.imports.jobs import State
 
 
 class ImportJob(SQLModel, table=True):
@@ -32,7 +32,10 @@ class ImportJob(SQLModel, table=True):
     same_as: UUID | None
     """An import of the same content that was not undone."""
     source: str = Column(sa_type=Text)
-    currency: str = Column(sa_type=Text)
+    currency: str | None = Column(sa_type=Text)
+    """Of rows that name none; none where the file has no amounts."""
+    day: date | None
+    """Of rows that name none."""
     time_zone: str = Column(sa_type=Text)
     dates: str | None = Column(sa_type=Text)
     days_only: bool
@@ -44,16 +47,17 @@ class ImportJob(SQLModel, table=True):
     rows: int
     chunks: int
     next_chunk: int = 0
-    """The first chunk that is not recorded, or not yet sorted into orders."""
-    after_order: str = Column(default="", sa_type=Text)
-    """The last order that is recorded, where rows are lines of orders."""
+    """The first chunk that is not recorded, or not yet sorted into groups."""
+    after_group: str = Column(default="", sa_type=Text)
+    """The last group that is recorded, where rows that share an id are parts of one thing."""
     rows_read: int = 0
     accepted: int = 0
     duplicate: int = 0
     conflict: int = 0
     rejected: int = 0
+    noted: int = 0
     withdrawn: int = 0
-    """Purchases or returns that undoing has withdrawn."""
+    """Things that undoing has withdrawn."""
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
@@ -62,22 +66,25 @@ class ImportJob(SQLModel, table=True):
 
 
 class ImportIn(BaseModel):
-    """A file of purchases or returns: CSV, gzipped CSV or a spreadsheet, with a header row."""
+    """A file: CSV, gzipped CSV or a spreadsheet, with a header row."""
 
     model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
 
     file: UploadFile
-    kind: Kind = Kind.PURCHASES
+    kind: Annotated[str, Field(max_length=64)] | None = None
+    """What its rows are, such as `purchases`, which they are where it is not said."""
     mapping: Json[dict[str, str]] = Field(default_factory=dict)
     """Field to column, as JSON. What is not said is guessed; an empty column says that there is none."""
     source: Slug = "import"
-    """The system that the file came from; parties and orders are known by their ids there."""
+    """The system that the file came from; what it names is known by its id there."""
     currency: CurrencyCode | None = None
     """Of rows that name none."""
     timezone: Annotated[str, Field(max_length=64)] = "UTC"
     """Of times without an offset (IANA name)."""
     dates: DateOrder | None = None
     """Whether `01/12/2011` has the day first (`dmy`) or the month (`mdy`), where the file does not tell."""
+    date: Day | None = None
+    """The day of rows that name none. No column is then taken for the date unless `mapping` says which."""
     dry_run: bool = False
     """Read everything and record nothing; what is there already is not compared."""
 
@@ -88,14 +95,17 @@ class Import(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True, from_attributes=True)
 
     id: ImportId
-    kind: Kind
+    kind: str
     state: State
     dry_run: bool
     file_name: str
     same_as: ImportId | None
     """An earlier import of the same content: this one will find nothing new."""
     source: str
-    currency: str
+    currency: str | None
+    """Of rows that name none; none where the file has no amounts."""
+    date: Day | None
+    """Of rows that name none."""
     time_zone: str
     columns: list[str]
     mapping: dict[str, str]
@@ -112,6 +122,8 @@ class Import(BaseModel):
     conflict: int
     """Rows with an id that was recorded with other content; they are among the rejects."""
     rejected: int
+    noted: int
+    """Rows that were taken, and stand among the rejects because something about them is to be looked at."""
     withdrawn: int
     rows_per_s: Annotated[float | None, BeforeValidator(lambda rate: rate and round(rate, 1))]
     created_at: datetime
@@ -123,4 +135,77 @@ class Import(BaseModel):
         """An import as it is at an instant."""
         seconds = ((job.finished_at or at) - job.started_at).total_seconds() if job.started_at else 0
         rate = job.rows_read / seconds if seconds > 0 else None
-        return cls.model_validate({**job.model_dump(), "rows_per_s": rate})
+        return cls.model_validate({**job.model_dump(), "date": job.day, "rows_per_s": rate})
+
+
+def create_tables(execute: Callable[[str], object]) -> None:
+    """Make the tables of imports, in a migration; `execute` is Alembic's."""
+    for statement in _TABLES.split(";"):
+        execute(statement)
+
+
+_TABLES = """
+CREATE TABLE import_job (
+    id uuid PRIMARY KEY,
+    kind text NOT NULL,
+    state text NOT NULL CHECK (state IN ('waiting', 'running', 'done', 'failed', 'undoing', 'undone')),
+    dry_run boolean NOT NULL,
+    file_name text NOT NULL,
+    content_hash text NOT NULL,
+    same_as uuid,
+    source text NOT NULL,
+    currency text,
+    day date,
+    time_zone text NOT NULL,
+    dates text,
+    days_only boolean NOT NULL,
+    decimal_mark text,
+    columns text[] NOT NULL,
+    mapping jsonb NOT NULL,
+    notes text[] NOT NULL,
+    preview jsonb NOT NULL,
+    rows int NOT NULL,
+    chunks int NOT NULL,
+    next_chunk int NOT NULL DEFAULT 0,
+    after_group text NOT NULL DEFAULT '',
+    rows_read int NOT NULL DEFAULT 0,
+    accepted int NOT NULL DEFAULT 0,
+    duplicate int NOT NULL DEFAULT 0,
+    conflict int NOT NULL DEFAULT 0,
+    rejected int NOT NULL DEFAULT 0,
+    noted int NOT NULL DEFAULT 0,
+    withdrawn int NOT NULL DEFAULT 0,
+    created_at timestamptz NOT NULL,
+    started_at timestamptz,
+    finished_at timestamptz,
+    leased_by uuid,
+    leased_until timestamptz
+);
+CREATE INDEX import_job_open ON import_job (id) WHERE state IN ('waiting', 'running', 'undoing');
+CREATE INDEX import_job_content ON import_job (content_hash);
+
+CREATE TABLE import_chunk (
+    import_id uuid NOT NULL REFERENCES import_job ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+    number int NOT NULL,
+    rows bytea NOT NULL,
+    PRIMARY KEY (import_id, number)
+);
+ALTER TABLE import_chunk ALTER COLUMN rows SET STORAGE EXTERNAL;
+
+CREATE TABLE import_line (
+    import_id uuid NOT NULL,
+    group_id text COLLATE "C" NOT NULL,
+    row int NOT NULL,
+    cells text[] NOT NULL,
+    PRIMARY KEY (import_id, group_id, row)
+);
+
+CREATE TABLE import_reject (
+    import_id uuid NOT NULL,
+    row int NOT NULL,
+    reason text NOT NULL,
+    detail text NOT NULL,
+    cells text[] NOT NULL,
+    PRIMARY KEY (import_id, row)
+)
+"""

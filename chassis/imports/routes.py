@@ -1,9 +1,9 @@
-"""Imports over HTTP: a file in, progress and rejects out, undo."""
+"""Imports over HTTP: a file in, progress and rejects out, undo. The app sets `app.state.import_kinds`."""
 
 import csv
 import io
-from collections.abc import AsyncIterator
-from typing import Annotated
+from collections.abc import AsyncIterator, Sequence
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Form, Request, Response, status
@@ -14,13 +14,20 @@ from chassis.clock import now
 from chassis.db import Database
 from chassis.fields import ImportId
 from chassis.http import Cursor, Limit, Page, Session, TransactionalRoute, decode_cursor, page
-from services.customers.domain.imports.jobs import State, undo
-from services.customers.models.imports import Import, ImportIn
-from services.customers.queries.imports.jobs import import_job, imports_after, rejects
-from services.customers.queries.imports.uploads import keep_upload
+from chassis.imports.jobs import State, undo
+from chassis.imports.keeping import keep_upload
+from chassis.imports.kinds import ImportKind
+from chassis.imports.lookup import import_job, imports_after, rejects
+from chassis.imports.table import Import, ImportIn
+from chassis.installation import Here
+from contracts.problems import Invalid
 
 router = APIRouter(prefix="/v1/imports", tags=["imports"], route_class=TransactionalRoute)
 streams = APIRouter(prefix="/v1/imports", tags=["imports"], route_class=APIRoute)
+
+
+class UnknownKind(Invalid):
+    """No service imports files of this kind."""
 
 
 @router.post("", status_code=status.HTTP_202_ACCEPTED)
@@ -29,15 +36,16 @@ async def start_import(
     request: Request,
     response: Response,
     session: Session,
+    here: Here,
 ) -> Import:
-    """Import a file of purchases or returns.
+    """Import a file of one of the kinds.
 
     The answer tells how the file is understood; its rows are then recorded one by one, and `GET` tells how far they
     are. The same file again changes nothing.
     """
-    settings, installation = request.app.state.settings, request.app.state.installation
-    currency = wanted.currency or settings.currency or DEFAULT_CURRENCY
-    job = await keep_upload(session, wanted, installation, currency=currency)
+    kind = _kind(request.app.state.import_kinds, wanted.kind)
+    currency = wanted.currency or request.app.state.settings.currency or DEFAULT_CURRENCY
+    job = await keep_upload(session, wanted, kind, here, currency=currency)
     response.headers["Location"] = f"/v1/imports/import_{job.id.hex}"
     return Import.shown(job, now())
 
@@ -66,7 +74,7 @@ async def undo_import(import_id: ImportId, session: Session) -> Import:
 
 @streams.get("/{import_id}/rejects", response_class=StreamingResponse)
 async def read_import_rejects(import_id: ImportId, request: Request) -> StreamingResponse:
-    """The rows that were not taken as CSV: row number, reason, detail, then the row as it came."""
+    """The rows that were not taken, and those noted, as CSV: row number, reason, detail, then the row as it came."""
     database: Database = request.app.state.database
     async with database.transaction() as session:
         job = await import_job(session, import_id)
@@ -76,6 +84,14 @@ async def read_import_rejects(import_id: ImportId, request: Request) -> Streamin
         media_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
+
+
+def _kind(kinds: Sequence[ImportKind[Any]], name: str | None) -> ImportKind[Any]:
+    found = next((kind for kind in kinds if name in (None, kind.name)), None)
+    if found is None:
+        names = [kind.name for kind in kinds]
+        raise UnknownKind(f"There is no kind of import {name!r}; there are {', '.join(names)}.", kinds=names)
+    return found
 
 
 async def _csv(header: list[str], parts: AsyncIterator[list[list[str]]]) -> AsyncIterator[str]:

@@ -1,23 +1,24 @@
 """Keep an uploaded file, chunk by chunk, until an importer has recorded it."""
 
 import asyncio
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.clock import now
 from chassis.db import driver
 from chassis.ids import uuid7
+from chassis.imports.files import table_of
+from chassis.imports.jobs import State
+from chassis.imports.kinds import ImportKind
+from chassis.imports.plans import zone
+from chassis.imports.table import ImportIn, ImportJob
+from chassis.imports.uploads import Upload, Wish
 from contracts.identity import FURTHEST_AHEAD, Installation
-from services.customers.domain.imports.files import table_of
-from services.customers.domain.imports.jobs import State
-from services.customers.domain.imports.rows import zone
-from services.customers.domain.imports.uploads import Upload, Wish
-from services.customers.models.imports import ImportIn, ImportJob
 
 
 async def keep_upload(
-    session: AsyncSession, wanted: ImportIn, installation: Installation, *, currency: str
+    session: AsyncSession, wanted: ImportIn, kind: ImportKind[Any], installation: Installation, *, currency: str
 ) -> ImportJob:
     """A new import that waits for an importer, with its file; `currency` is that of rows without one.
 
@@ -26,30 +27,34 @@ async def keep_upload(
     """
     times = zone(wanted.timezone)
     import_id = uuid7()
-    upload = await asyncio.to_thread(_opened, wanted.file.file, Wish(wanted.kind, wanted.mapping, wanted.dates))
+    wish = Wish(kind, wanted.mapping, wanted.dates, wanted.date)
+    upload = await asyncio.to_thread(_opened, wanted.file.file, wish)
     chunks, connection, number = upload.chunks(), await driver(session), 0
     while packed := await asyncio.to_thread(next, chunks, None):
         await connection.execute(_KEEP, import_id, number, packed)
         number += 1
-    plan, at = upload.plan(currency=currency, times=times, days=installation.zone), now()
+    at = now()
+    plan = upload.plan(installation, source=wanted.source, currency=currency, times=times, latest=at + FURTHEST_AHEAD)
+    same = await connection.fetchval(_SAME, upload.content_hash, kind.name, wanted.source, wanted.date)
     job = ImportJob(
         id=import_id,
-        kind=wanted.kind,
+        kind=kind.name,
         state=State.WAITING,
         dry_run=wanted.dry_run,
         file_name="".join(filter(str.isprintable, wanted.file.filename or ""))[:200],
         content_hash=upload.content_hash,
-        same_as=await connection.fetchval(_SAME, upload.content_hash, wanted.kind, wanted.source),
+        same_as=same,
         source=wanted.source,
-        currency=currency,
+        currency=plan.currency or None,
+        day=wanted.date,
         time_zone=wanted.timezone,
         dates=plan.order,
         days_only=plan.days_only,
         decimal_mark=plan.mark,
         columns=list(upload.columns),
-        mapping={str(field): column for field, column in upload.mapping.items()},
+        mapping=upload.mapping,
         notes=upload.notes(plan, currency_said=wanted.currency is not None),
-        preview=upload.preview(plan, latest=at + FURTHEST_AHEAD),
+        preview=upload.preview(plan),
         rows=upload.survey.rows,
         chunks=number,
         created_at=at,
@@ -67,6 +72,7 @@ _KEEP = "INSERT INTO import_chunk (import_id, number, rows) VALUES ($1, $2, $3)"
 
 _SAME = """
 SELECT id FROM import_job
-WHERE content_hash = $1 AND kind = $2 AND source = $3 AND NOT dry_run AND state IN ('waiting', 'running', 'done')
+WHERE content_hash = $1 AND kind = $2 AND source = $3 AND day IS NOT DISTINCT FROM $4
+    AND NOT dry_run AND state IN ('waiting', 'running', 'done')
 ORDER BY id LIMIT 1
 """

@@ -1,6 +1,6 @@
 import gzip
 import io
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -8,17 +8,14 @@ import xlsxwriter
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chassis.imports.amounts import DecimalMark, decimal_mark, minor_units
+from chassis.imports.dates import DateOrder, date_habits, instant
+from chassis.imports.files import UnreadableFile, table_of
+from chassis.imports.plans import AmbiguousDates, date_order, slug
+from chassis.imports.reasons import Reason, Unreadable
 from contracts.money import MINOR_DIGITS
-from services.customers.domain.imports.amounts import DecimalMark, decimal_mark, minor_units
-from services.customers.domain.imports.dates import DateOrder, date_habits, instant
-from services.customers.domain.imports.fields import Field, Kind
-from services.customers.domain.imports.files import UnreadableFile, table_of
-from services.customers.domain.imports.mapping import ColumnMissing, UnknownColumn, UnknownField, mapping_of
-from services.customers.domain.imports.reasons import Reason, Unreadable
-from services.customers.domain.imports.rows import AmbiguousDates, Entry, Plan, Refusal, date_order, read, slug
 
-TAIPEI, BERLIN = ZoneInfo("Asia/Taipei"), ZoneInfo("Europe/Berlin")
-LATEST = datetime(2026, 1, 1, tzinfo=UTC)
+TAIPEI = ZoneInfo("Asia/Taipei")
 
 
 def refused(text: str, currency: str = "EUR", mark: DecimalMark | None = None) -> Reason:
@@ -175,95 +172,6 @@ def test_times_that_are_all_midnight_are_days():
     assert at("2011-12-01 00:00:00", days_only=True) == datetime(2011, 12, 1, tzinfo=TAIPEI)
 
 
-@pytest.mark.parametrize(
-    ("kind", "columns", "row", "expected"),
-    [
-        (
-            Kind.PURCHASES,
-            "customer_id,master_id,order_id,ts,qty,amount",
-            "1,4,1,1997-01-01,2,29.33",
-            "party=customer_id order_id=order_id occurred_at=ts amount=amount",
-        ),
-        (
-            Kind.PURCHASES,
-            "customer_id,order_id,ts,amount,lines,store_id,coupon",
-            "900,31198570044,2017-01-01 11:53:26,0.5,1,330,0.0",
-            "party=customer_id order_id=order_id occurred_at=ts amount=amount",
-        ),
-        (
-            Kind.PURCHASES,
-            "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country",
-            "536365,85123A,HEART,6,12/1/2010 8:26,2.55,17850,United Kingdom",
-            "party=CustomerID order_id=InvoiceNo occurred_at=InvoiceDate product=StockCode",
-        ),
-        (
-            Kind.PURCHASES,
-            "household_id,store_id,basket_id,product_id,quantity,sales_value,transaction_timestamp",
-            "900,330,31198570044,1095275,1,0.5,2017-01-01 11:53:26",
-            "party=household_id order_id=basket_id occurred_at=transaction_timestamp amount=sales_value "
-            "product=product_id",
-        ),
-        (
-            Kind.PURCHASES,
-            "訂單編號,客戶編號,客戶姓名,訂單日期,金額,幣別,通路",
-            "A1,C1,王,2024/03/01,1200,TWD,門市",
-            "party=客戶編號 order_id=訂單編號 occurred_at=訂單日期 amount=金額 currency=幣別 channel=通路",
-        ),
-        (
-            Kind.PURCHASES,
-            "Client Name,Client No.,Invoice Date,Invoice,Total Price,Currency,Sales Channel,SKU",
-            'Ann,7,2024-03-01,R1,"1,200.00",USD,Web Shop,S1',
-            "party=Client No. order_id=Invoice occurred_at=Invoice Date amount=Total Price currency=Currency "
-            "channel=Sales Channel product=SKU",
-        ),
-        (
-            Kind.RETURNS,
-            "return_id,order_id,customer,return_date,refund_amount",
-            "r1,o1,c1,2024-03-01,-5",
-            "party=customer order_id=return_id occurred_at=return_date amount=refund_amount original_order_id=order_id",
-        ),
-        (
-            Kind.RETURNS,
-            "customer_id,original_order_id,date,amount",
-            "c1,o1,2024-03-01,5",
-            "party=customer_id occurred_at=date amount=amount original_order_id=original_order_id",
-        ),
-        (
-            Kind.PURCHASES,
-            "party,order_id,occurred_at,amount,currency,channel,product,line",
-            "c1,o1,2024-03-01,5,EUR,web,p,1",
-            "party=party order_id=order_id occurred_at=occurred_at amount=amount currency=currency channel=channel "
-            "product=product",
-        ),
-    ],
-)
-def test_the_mapping_is_guessed_from_names_and_values(kind, columns, row, expected):
-    table = table_of(io.BytesIO(f"{columns}\n{row}\n".encode()))
-    mapping = mapping_of(kind, table.columns, [cells for _, cells in table.rows], {})
-    assert " ".join(f"{field}={column}" for field, column in mapping.items()) == expected
-
-
-def test_a_column_whose_values_do_not_fit_is_not_guessed():
-    with pytest.raises(ColumnMissing) as caught:
-        mapping_of(Kind.PURCHASES, ["customer", "date"], [["1", "n/a"]], {})
-    assert caught.value.extensions == {"field": "occurred_at", "columns": ["customer", "date"]}
-
-
-def test_what_was_said_goes_before_what_is_guessed():
-    columns, sample = ["customer_id", "master_id", "date", "amount"], [["1", "4", "1997-01-01", "2"]]
-    mapping = mapping_of(Kind.PURCHASES, columns, sample, {"party": "Master ID", "amount": ""})
-    assert mapping == {Field.PARTY: "master_id", Field.OCCURRED_AT: "date"}
-
-
-def test_a_wrong_name_is_answered_with_those_that_exist():
-    with pytest.raises(UnknownColumn) as column:
-        mapping_of(Kind.PURCHASES, ["a", "b"], [], {"party": "c"})
-    with pytest.raises(UnknownField) as field:
-        mapping_of(Kind.PURCHASES, ["a", "b"], [], {"original_order_id": "a"})
-    assert column.value.extensions == {"columns": ["a", "b"]}
-    assert "party" in field.value.extensions["fields"]
-
-
 def cells(content: bytes) -> tuple[tuple[str, ...], list[tuple[int, list[str]]]]:
     table = table_of(io.BytesIO(content))
     return table.columns, list(table.rows)
@@ -338,50 +246,7 @@ def test_what_is_no_table_is_refused(content):
         cells(content)
 
 
-POSITIONS = {Field.PARTY: 0, Field.ORDER_ID: 1, Field.OCCURRED_AT: 2, Field.AMOUNT: 3, Field.CURRENCY: 4}
-
-
-def taken(text: str, kind: Kind = Kind.PURCHASES) -> Entry | Refusal:
-    plan = Plan(kind, POSITIONS, 5, "EUR", BERLIN, TAIPEI)
-    return read(plan, 7, text.split(","), latest=LATEST)
-
-
-def test_a_row_becomes_a_purchase():
-    assert taken(" c1 ,o1,2024-07-01 12:00,12.5,usd") == Entry(
-        7, "c1", datetime(2024, 7, 1, 10, tzinfo=UTC), 1250, "USD", "o1"
-    )
-    assert taken("c1,o1,2024-07-01,,") == Entry(7, "c1", datetime(2024, 6, 30, 16, tzinfo=UTC), 0, "EUR", "o1")
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        (" ,o1,2024-07-01,1,", Reason.NO_PARTY),
-        ("c\x07,o1,2024-07-01,1,", Reason.BAD_PARTY),
-        ("c1,,2024-07-01,1,", Reason.BAD_ORDER_ID),
-        ("c1,o1,,1,", Reason.NO_DATE),
-        ("c1,o1,01/02/2024,1,", Reason.AMBIGUOUS_DATE),
-        ("c1,o1,2026-01-02,1,", Reason.FUTURE_DATE),
-        ("c1,o1,2024-07-01,-1,", Reason.NEGATIVE_AMOUNT),
-        ("c1,o1,2024-07-01,1,EURO", Reason.BAD_CURRENCY),
-        ("c1,o1,2024-07-01,1,EUR,more", Reason.TOO_MANY_CELLS),
-    ],
-)
-def test_a_row_that_cannot_be_taken_says_why(text, reason):
-    assert taken(text).reason is reason
-
-
-def test_the_amount_of_a_return_has_either_sign():
-    amounts = {taken(f"c1,o1,2024-07-01,{text},", Kind.RETURNS).amount_minor for text in ("5", "-5", "(5)")}
-    assert amounts == {500}
-
-
-def test_a_date_up_to_a_day_ahead_is_taken():
-    assert isinstance(taken("c1,o1,2026-01-01,1,"), Entry)
-    assert instant("2026-01-02", order=None, times=UTC, days=TAIPEI) - LATEST == timedelta(hours=16)
-
-
 def test_a_channel_is_a_machine_name():
-    assert slug("Web Shop") == "web-shop"
-    assert slug("Café №1") == "cafe-no1"
-    assert slug("門市") == slug("門市") != slug("網路")
+    assert slug("Web Shop", "channel") == "web-shop"
+    assert slug("Café №1", "channel") == "cafe-no1"
+    assert slug("門市", "channel") == slug("門市", "channel") != slug("網路", "channel")

@@ -7,8 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from chassis.db import Database, driver
-from services.customers.domain.imports.jobs import ImportNotFound
-from services.customers.models.imports import ImportJob
+from chassis.imports.jobs import ImportNotFound
+from chassis.imports.table import ImportJob
 
 REJECTS_AT_ONCE = 2_000
 

@@ -2,8 +2,7 @@
 
 import re
 import unicodedata
-
-from services.customers.domain.imports.fields import Field
+from collections.abc import Mapping
 
 
 def words_of(header: str) -> list[str]:
@@ -15,51 +14,15 @@ def words_of(header: str) -> list[str]:
     return [word for word in re.split(r"[\W_]+", text) if word]
 
 
-def _weighted(words: dict[int, str]) -> dict[str, int]:
+def weighted(words: Mapping[int, str]) -> dict[str, int]:
+    """Words by how surely they mean a field; with 0 they may stand beside one that does."""
     return {word: weight for weight, line in words.items() for word in line.split()}
 
 
-FIELD_WORDS = {
-    Field.PARTY: _weighted(
-        {
-            3: "party customer cust client buyer member household account kunde cliente",
-            2: "customerid custid clientid kundennr kundennummer shopper patron user contact",
-        }
-    ),
-    Field.ORDER_ID: _weighted(
-        {
-            3: "order invoice basket transaction receipt",
-            2: "orderid invoiceno ticket bill purchase sale bestellung rechnung pedido",
-        }
-    ),
-    Field.OCCURRED_AT: _weighted(
-        {
-            3: "date timestamp datetime ts occurred purchased ordered datum fecha",
-            2: "time created when day returned",
-            0: "at on order invoice purchase transaction sale return",
-        }
-    ),
-    Field.AMOUNT: _weighted(
-        {
-            4: "amount amt total betrag summe importe",
-            3: "sum value sales revenue turnover umsatz",
-            2: "price spend spent payment paid gross net refund",
-        }
-    ),
-    Field.CURRENCY: _weighted({3: "currency curr ccy waehrung währung moneda"}),
-    Field.CHANNEL: _weighted({3: "channel kanal canal"}),
-    Field.PRODUCT: _weighted({3: "product sku item article artikel stock"}),
-    Field.ORIGINAL_ORDER_ID: _weighted({4: "original orig", 1: "order invoice purchase basket transaction"}),
-}
-"""How surely a word means a field; with 0 it may stand beside a word that does."""
-
-RETURN_ID_WORDS = FIELD_WORDS[Field.ORDER_ID] | _weighted({4: "return refund rma credit"})
-"""What the id of a return is called."""
-
-ID_WORDS = frozenset(_weighted({0: "id no nr num number key code ref unique nummer numero"}))
+ID_WORDS = frozenset(weighted({0: "id no nr num number key code ref unique nummer numero"}))
 
 SPOILERS = frozenset(
-    _weighted(
+    weighted(
         {
             0: "name email mail phone address city country state zip segment type status qty quantity count unit units "
             "tax vat discount shipping freight delivery delivered shipped due birth updated modified cost weight "
@@ -94,6 +57,14 @@ HAN = {
     "币种": "currency",
     "渠道": "channel",
     "通路": "channel",
+    "電子郵件": "email",
+    "电子邮件": "email",
+    "信箱": "email",
+    "邮箱": "email",
+    "電話": "phone",
+    "电话": "phone",
+    "手機": "phone",
+    "手机": "phone",
     "商品": "product",
     "產品": "product",
     "产品": "product",

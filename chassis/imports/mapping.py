@@ -1,0 +1,117 @@
+"""Which column of a file is what: said by its user, or guessed by its name and checked against what it holds."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from chassis.imports.fields import OCCURRED_AT, Field
+from chassis.imports.headers import ID_WORDS, SPOILERS, words_of
+from chassis.imports.kinds import ImportKind
+from contracts.problems import Invalid
+
+Kind = ImportKind[Any]
+
+
+class UnknownField(Invalid):
+    """A mapping names a field that does not exist."""
+
+
+class UnknownColumn(Invalid):
+    """A mapping names a column that the file does not have."""
+
+
+class ColumnMissing(Invalid):
+    """No column could be guessed for a field that every row needs."""
+
+
+def mapping_of(
+    kind: Kind,
+    columns: Sequence[str],
+    sample: Sequence[Sequence[str]],
+    said: Mapping[str, str],
+    *,
+    one_day: bool = False,
+) -> dict[str, str]:
+    """The column of each field: what was said, then what can be guessed. An empty name says that there is none.
+
+    `one_day`: the day of rows that name none was said, so that a column with dates is not looked for.
+    Raises `UnknownField`, `UnknownColumn` or `ColumnMissing`, each naming what exists.
+    """
+    mapping: dict[str, str] = {}
+    absent = {OCCURRED_AT.name} if one_day else set()
+    for name, column in said.items():
+        if kind.field(name) is None:
+            fields = [field.name for field in kind.fields]
+            raise UnknownField(f"There is no field {name!r} in {kind.name}.", fields=fields)
+        if column:
+            mapping[name] = _column(column, columns)
+        else:
+            absent.add(name)
+    part = kind.grouping.part if kind.grouping else None
+    for field, column in _guesses(kind, columns, sample):
+        taken = {other for known, other in mapping.items() if known != part}
+        if field.name not in mapping and field.name not in absent and column not in taken:
+            mapping[field.name] = column
+    _check(kind, columns, mapping, one_day=one_day)
+    return {field.name: mapping[field.name] for field in kind.fields if field.name in mapping}
+
+
+def _check(kind: Kind, columns: Sequence[str], mapping: Mapping[str, str], *, one_day: bool) -> None:
+    known = ", ".join(columns)
+    for field in kind.fields:
+        if field.needed and field.name not in mapping and not (one_day and field.name == OCCURRED_AT.name):
+            way_out = ", or the day of all rows with date=YYYY-MM-DD" if field.name == OCCURRED_AT.name else ""
+            raise ColumnMissing(
+                f"Which column is the {field.name}? Say it with {field.name}=COLUMN{way_out}; the columns are {known}.",
+                field=field.name,
+                columns=list(columns),
+            )
+    if kind.any_of and not mapping.keys() & set(kind.any_of):
+        raise ColumnMissing(
+            f"Which column is the {' or the '.join(kind.any_of)}? Say it with {kind.any_of[0]}=COLUMN; "
+            f"the columns are {known}.",
+            field=kind.any_of[0],
+            columns=list(columns),
+        )
+    if kind.grouping and kind.groups(mapping) and kind.grouping.by not in mapping:
+        part, by = kind.grouping.part, kind.grouping.by
+        raise ColumnMissing(
+            f"A {part} is a part of what has one {by}: say {by}=COLUMN.", field=by, columns=list(columns)
+        )
+
+
+def _column(name: str, columns: Sequence[str]) -> str:
+    wanted = words_of(name)
+    found = [column for column in columns if column == name] or [c for c in columns if words_of(c) == wanted]
+    if len(found) != 1:
+        raise UnknownColumn(
+            f"There is no column {name!r}; the columns are {', '.join(columns)}.", columns=list(columns)
+        )
+    return found[0]
+
+
+def _guesses(kind: Kind, columns: Sequence[str], sample: Sequence[Sequence[str]]) -> Iterable[tuple[Field, str]]:
+    """Fields with a column each that its name and its values allow, the surest first."""
+    scored = [
+        (_score(field.words, column), -position, field, column)
+        for field in kind.fields
+        if field.words
+        for position, column in enumerate(columns)
+    ]
+    for score, position, field, column in sorted(scored, key=lambda row: (-row[0], -row[1])):
+        believed = field.believed and score >= SURE
+        if score > 0 and (believed or field.fits([row[-position].strip() for row in sample if len(row) > -position])):
+            yield field, column
+
+
+SURE = 35
+"""The score of a word that means a field, alone in its header."""
+
+
+def _score(words: Mapping[str, int], column: str) -> int:
+    """How well a header names a field: a word of the field, better with nothing beside it."""
+    own = words_of(column)
+    best = max((words.get(word, 0) for word in own), default=0)
+    if not best or any(word in SPOILERS and word not in words for word in own):
+        return 0
+    beside = [word for word in own if word not in words and word not in ID_WORDS]
+    return best * 10 + 5 * (not beside) - len(beside)

@@ -1,0 +1,12 @@
+"""What a service that imports files is told."""
+
+from pydantic import Field
+
+from chassis.installation import IdentifyingSettings
+
+
+class ImportingSettings(IdentifyingSettings):
+    """Settings of a service that imports files."""
+
+    currency: str | None = Field(None, pattern=r"^[A-Z]{3}$", validation_alias="SHUKE_CURRENCY")
+    """Currency of imported rows that name none; EUR where it is not set."""

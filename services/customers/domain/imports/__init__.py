@@ -1,1 +1,0 @@
-"""Reading other systems' files: which table, which column is what, which amount and which day."""

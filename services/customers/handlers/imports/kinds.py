@@ -1,0 +1,9 @@
+"""The kinds of files that customers imports."""
+
+from typing import Any
+
+from chassis.imports.kinds import ImportKind
+from services.customers.handlers.imports.purchases import PURCHASES, RETURNS
+
+KINDS: tuple[ImportKind[Any], ...] = (PURCHASES, RETURNS)
+"""The first is taken where a caller names none."""

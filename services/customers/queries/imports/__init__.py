@@ -1,1 +1,0 @@
-"""Imports: files kept until they are recorded, jobs looked up, and chunk after chunk recorded."""

@@ -1,0 +1,165 @@
+import io
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from chassis.imports.dates import instant
+from chassis.imports.files import table_of
+from chassis.imports.mapping import ColumnMissing, UnknownColumn, UnknownField, mapping_of
+from chassis.imports.plans import Plan, Refusal
+from chassis.imports.reasons import Reason
+from chassis.imports.understanding import read
+from chassis.imports.uploads import plan_of
+from contracts.identity import Installation, Scheme
+from services.customers.handlers.imports.orders import Entry, Order, OrderReason
+from services.customers.handlers.imports.purchases import PURCHASES, RETURNS
+
+TAIPEI, BERLIN = ZoneInfo("Asia/Taipei"), ZoneInfo("Europe/Berlin")
+HERE = Installation(b"k" * 32, TAIPEI)
+LATEST = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns", "row", "expected"),
+    [
+        (
+            PURCHASES,
+            "customer_id,master_id,order_id,ts,qty,amount",
+            "1,4,1,1997-01-01,2,29.33",
+            "party=customer_id order_id=order_id occurred_at=ts amount=amount",
+        ),
+        (
+            PURCHASES,
+            "customer_id,order_id,ts,amount,lines,store_id,coupon",
+            "900,31198570044,2017-01-01 11:53:26,0.5,1,330,0.0",
+            "party=customer_id order_id=order_id occurred_at=ts amount=amount",
+        ),
+        (
+            PURCHASES,
+            "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country",
+            "536365,85123A,HEART,6,12/1/2010 8:26,2.55,17850,United Kingdom",
+            "party=CustomerID order_id=InvoiceNo occurred_at=InvoiceDate product=StockCode",
+        ),
+        (
+            PURCHASES,
+            "household_id,store_id,basket_id,product_id,quantity,sales_value,transaction_timestamp",
+            "900,330,31198570044,1095275,1,0.5,2017-01-01 11:53:26",
+            "party=household_id order_id=basket_id occurred_at=transaction_timestamp amount=sales_value "
+            "product=product_id",
+        ),
+        (
+            PURCHASES,
+            "訂單編號,客戶編號,客戶姓名,訂單日期,金額,幣別,通路",
+            "A1,C1,王,2024/03/01,1200,TWD,門市",
+            "party=客戶編號 order_id=訂單編號 occurred_at=訂單日期 amount=金額 currency=幣別 channel=通路",
+        ),
+        (
+            PURCHASES,
+            "Client Name,Client No.,Invoice Date,Invoice,Total Price,Currency,Sales Channel,SKU",
+            'Ann,7,2024-03-01,R1,"1,200.00",USD,Web Shop,S1',
+            "party=Client No. order_id=Invoice occurred_at=Invoice Date amount=Total Price currency=Currency "
+            "channel=Sales Channel product=SKU",
+        ),
+        (
+            RETURNS,
+            "return_id,order_id,customer,return_date,refund_amount",
+            "r1,o1,c1,2024-03-01,-5",
+            "party=customer order_id=return_id occurred_at=return_date amount=refund_amount original_order_id=order_id",
+        ),
+        (
+            RETURNS,
+            "customer_id,original_order_id,date,amount",
+            "c1,o1,2024-03-01,5",
+            "party=customer_id occurred_at=date amount=amount original_order_id=original_order_id",
+        ),
+        (
+            PURCHASES,
+            "party,order_id,occurred_at,amount,currency,channel,product,line",
+            "c1,o1,2024-03-01,5,EUR,web,p,1",
+            "party=party order_id=order_id occurred_at=occurred_at amount=amount currency=currency channel=channel "
+            "product=product",
+        ),
+    ],
+)
+def test_the_mapping_is_guessed_from_names_and_values(kind, columns, row, expected):
+    table = table_of(io.BytesIO(f"{columns}\n{row}\n".encode()))
+    mapping = mapping_of(kind, table.columns, [cells for _, cells in table.rows], {})
+    assert " ".join(f"{field}={column}" for field, column in mapping.items()) == expected
+
+
+def test_a_column_whose_values_do_not_fit_is_not_guessed():
+    with pytest.raises(ColumnMissing) as caught:
+        mapping_of(PURCHASES, ["customer", "date"], [["1", "n/a"]], {})
+    assert caught.value.extensions == {"field": "occurred_at", "columns": ["customer", "date"]}
+
+
+def test_what_was_said_goes_before_what_is_guessed():
+    columns, sample = ["customer_id", "master_id", "date", "amount"], [["1", "4", "1997-01-01", "2"]]
+    mapping = mapping_of(PURCHASES, columns, sample, {"party": "Master ID", "amount": ""})
+    assert mapping == {"party": "master_id", "occurred_at": "date"}
+
+
+def test_a_wrong_name_is_answered_with_those_that_exist():
+    with pytest.raises(UnknownColumn) as column:
+        mapping_of(PURCHASES, ["a", "b"], [], {"party": "c"})
+    with pytest.raises(UnknownField) as field:
+        mapping_of(PURCHASES, ["a", "b"], [], {"original_order_id": "a"})
+    assert column.value.extensions == {"columns": ["a", "b"]}
+    assert "party" in field.value.extensions["fields"]
+
+
+COLUMNS = ("party", "order_id", "occurred_at", "amount", "currency")
+
+
+def customer(id: str) -> object:
+    return HERE.identity(Scheme.EXTERNAL, id, system="shop")
+
+
+def plan(kind=PURCHASES) -> Plan:
+    mapping = {name: name for name in COLUMNS}
+    return plan_of(
+        kind, COLUMNS, mapping, installation=HERE, source="shop", currency="EUR", times=BERLIN, latest=LATEST
+    )
+
+
+def taken(text: str, kind=PURCHASES) -> Entry | Refusal:
+    told = read(kind, plan(kind), 7, text.split(","))
+    return told.lines[0] if isinstance(told, Order) else told
+
+
+def test_a_row_becomes_a_purchase():
+    assert taken(" c1 ,o1,2024-07-01 12:00,12.5,usd") == Entry(
+        7, customer("c1"), datetime(2024, 7, 1, 10, tzinfo=UTC), 1250, "USD", "o1"
+    )
+    assert taken("c1,o1,2024-07-01,,") == Entry(
+        7, customer("c1"), datetime(2024, 6, 30, 16, tzinfo=UTC), 0, "EUR", "o1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (" ,o1,2024-07-01,1,", Reason.NO_PARTY),
+        ("c\x07,o1,2024-07-01,1,", Reason.BAD_PARTY),
+        ("c1,,2024-07-01,1,", OrderReason.BAD_ORDER_ID),
+        ("c1,o1,,1,", Reason.NO_DATE),
+        ("c1,o1,01/02/2024,1,", Reason.AMBIGUOUS_DATE),
+        ("c1,o1,2026-01-02,1,", Reason.FUTURE_DATE),
+        ("c1,o1,2024-07-01,-1,", OrderReason.NEGATIVE_AMOUNT),
+        ("c1,o1,2024-07-01,1,EURO", Reason.BAD_CURRENCY),
+        ("c1,o1,2024-07-01,1,EUR,more", Reason.TOO_MANY_CELLS),
+    ],
+)
+def test_a_row_that_cannot_be_taken_says_why(text, reason):
+    assert taken(text).reason is reason
+
+
+def test_the_amount_of_a_return_has_either_sign():
+    amounts = {taken(f"c1,o1,2024-07-01,{text},", RETURNS).amount_minor for text in ("5", "-5", "(5)")}
+    assert amounts == {500}
+
+
+def test_a_date_up_to_a_day_ahead_is_taken():
+    assert isinstance(taken("c1,o1,2026-01-01,1,"), Entry)
+    assert instant("2026-01-02", order=None, times=UTC, days=TAIPEI) - LATEST == timedelta(hours=16)
