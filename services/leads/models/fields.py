@@ -1,0 +1,40 @@
+"""Ids and values of leads alone."""
+
+import unicodedata
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import Meta
+from pydantic import AfterValidator, Field
+
+from chassis.ids import prefixed
+from contracts.event import Digest
+
+LeadId = Annotated[UUID, prefixed("lead")]
+
+MOST_ATTRIBUTES = 100
+
+
+def _nfc(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+Name = Annotated[
+    str,
+    AfterValidator(_nfc),
+    Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$"),
+]
+Value = Annotated[str, AfterValidator(_nfc), Field(max_length=1_000, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Attributes = Annotated[dict[Name, Value], Field(max_length=MOST_ATTRIBUTES)]
+"""What else is known of a lead, as text by name. It never leaves the service."""
+Note = Annotated[str, AfterValidator(_nfc), Field(max_length=10_000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")]
+"""Text of people for people, lines and all. It never leaves the service."""
+
+RubricHash = Digest
+"""Names a rubric by its content."""
+
+Whole = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+"""A number in a cursor that the database can hold."""
+Moment = Annotated[datetime, Meta(tz=True)]
+"""An instant in a cursor."""

@@ -1,0 +1,213 @@
+"""Leads as they are shown: one, lists, the versions of one, counts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from asyncpg import Record
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.assignments import HOLDER, Held, identities_of
+from chassis.db import driver
+from contracts.identity import Installation
+from contracts.leads import Grade
+from services.leads.domain.leads import Change, LeadNotFound
+from services.leads.domain.moves import FACTS, LeadStatus
+from services.leads.models.leads import Conversion, Lead, LeadCount, LeadSummary, LeadVersion, TimelineRow
+
+CLOSED = (LeadStatus.WON, LeadStatus.LOST, LeadStatus.DISQUALIFIED)
+
+TOLD = {Change.CAPTURED: "lead_captured", Change.REOPENED: "lead_reopened", Change.ASSIGNED: "lead_assigned"} | {
+    change: f"lead_{change}" for change in (Change.QUALIFIED, Change.DISQUALIFIED, Change.WON, Change.LOST)
+}
+"""What of a lead's history stands in the life of its party, and under which name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which leads are wanted; without any, all that are not withdrawn."""
+
+    status: LeadStatus | None = None
+    grade: Grade | None = None
+    owner_id: UUID | None = None
+    team_id: UUID | None = None
+    source: str | None = None
+    campaign: str | None = None
+    identity_id: UUID | None = None
+    """Captured with this identity, as the subject or beside it."""
+
+    def conditions(self, values: list[Any]) -> list[str]:
+        """SQL over `lead`, and its values added to `values`, which hold the first parameters already."""
+        found = ["withdrawn_at IS NULL"]
+        for name in ("status", "grade", "owner_id", "team_id", "source", "campaign"):
+            if (value := getattr(self, name)) is not None:
+                values.append(value)
+                found.append(f"lead.{name} = ${len(values)}")
+        if self.identity_id is not None:
+            values.append(self.identity_id)
+            place = len(values)
+            found.append(f"(lead.identity_id = ${place} OR lead.other_ids @> ARRAY[${place}::uuid])")
+        return found
+
+
+async def lead(session: AsyncSession, lead_id: UUID, installation: Installation) -> Lead:
+    """The lead as it is shown, also one that was withdrawn. Raises `LeadNotFound`."""
+    await session.flush()
+    row = await (await driver(session)).fetchrow(f"{_SHOWN} WHERE lead.id = $2", installation.zone.key, lead_id)
+    if row is None:
+        raise LeadNotFound("There is no such lead.")
+    return _lead(row)
+
+
+async def leads(
+    session: AsyncSession,
+    wanted: Filter,
+    installation: Installation,
+    *,
+    party_id: UUID | None = None,
+    before: tuple[datetime, UUID],
+    limit: int,
+) -> list[Lead]:
+    """Leads that a filter wants, the latest first; of a party, those that it had on the day of their capture."""
+    values: list[Any] = [installation.zone.key, *before, limit]
+    conditions = ["(lead.occurred_at, lead.id) < ($2, $3)", *wanted.conditions(values)]
+    if party_id is not None:
+        held = columns(await identities_of(session, party_id))
+        conditions.append(_HELD.format(*(f"${len(values) + nth}" for nth in (1, 2, 3)), day=_DAY))
+        conditions.append(f"lead.identity_id = ANY(${len(values) + 1})")
+        values += held
+    statement = f"{_SHOWN} WHERE {' AND '.join(conditions)} ORDER BY lead.occurred_at DESC, lead.id DESC LIMIT $4"
+    return [_lead(row) for row in await (await driver(session)).fetch(statement, *values)]
+
+
+def _lead(row: Record) -> Lead:
+    shown: dict[str, Any] = dict(row)
+    ids = [row["identity_id"], *row["other_ids"]]
+    shown["identifiers"] = [
+        {"identity_id": id, **given} for id, given in zip(ids, row["identifiers"], strict=True)
+    ]
+    return Lead.model_validate(shown)
+
+
+async def versions(session: AsyncSession, lead_id: UUID, *, before: int, limit: int) -> list[LeadVersion]:
+    """The versions of a lead, the last one first. Raises `LeadNotFound`."""
+    connection = await driver(session)
+    if not await connection.fetchval("SELECT EXISTS (SELECT FROM lead WHERE id = $1)", lead_id):
+        raise LeadNotFound("There is no such lead.")
+    rows = await connection.fetch(_VERSIONS, lead_id, before, limit, list(FACTS))
+    return [LeadVersion.model_validate(dict(row)) for row in rows]
+
+
+async def summary(session: AsyncSession, wanted: Filter) -> LeadSummary:
+    """How many leads there are of each status and grade, and how many were won."""
+    values: list[Any] = []
+    where = " AND ".join(wanted.conditions(values))
+    rows = await (await driver(session)).fetch(_SUMMARY.format(where=where), *values)
+    counts = [LeadCount.model_validate(dict(row)) for row in rows]
+    conversion = [_conversion(counts, grade) for grade in (None, *Grade)]
+    return LeadSummary(count=sum(each.count for each in counts), data=counts, conversion=conversion)
+
+
+def _conversion(counts: Sequence[LeadCount], grade: Grade | None) -> Conversion:
+    those = [each for each in counts if grade is None or each.grade is grade]
+    count = sum(each.count for each in those)
+    won = sum(each.count for each in those if each.status is LeadStatus.WON)
+    closed = sum(each.count for each in those if each.status in CLOSED)
+    return Conversion(
+        grade=grade,
+        count=count,
+        won=won,
+        closed=closed,
+        won_of_all=round(won / count, 4) if count else None,
+        won_of_closed=round(won / closed, 4) if closed else None,
+    )
+
+
+async def timeline(
+    session: AsyncSession, party_id: UUID, installation: Installation, *, before: tuple[datetime, str], limit: int
+) -> list[TimelineRow]:
+    """What happened with the leads of a party while it had them, the latest first, before a row of any service.
+
+    What was taken back is left out.
+    """
+    held = columns(await identities_of(session, party_id))
+    rows = await (await driver(session)).fetch(_TIMELINE, installation.zone.key, *held, list(TOLD), *before, limit)
+    return [
+        TimelineRow(
+            at=row["occurred_at"],
+            id=row["outer_id"],
+            kind=TOLD[Change(row["change"])],
+            recorded_at=row["recorded_at"],
+            detail={name: value for name, value in row["detail"].items() if value is not None},
+        )
+        for row in rows
+    ]
+
+
+def columns(held: Sequence[Held]) -> list[list[Any]]:
+    """Identities, and the days on which they are held, as arrays."""
+    return [
+        [each.identity_id for each in held],
+        [each.from_day for each in held],
+        [each.until_day for each in held],
+    ]
+
+
+_DAY = "(lead.occurred_at AT TIME ZONE $1)::date"
+
+_SHOWN = f"SELECT lead.*, {HOLDER.format(identity='lead.identity_id', day=_DAY)} AS party_id FROM lead"
+
+_HELD = """EXISTS (
+    SELECT FROM unnest({0}::uuid[], {1}::date[], {2}::date[]) AS held(identity_id, from_day, until_day)
+    WHERE held.identity_id = lead.identity_id
+      AND (from_day IS NULL OR from_day <= {day}) AND (until_day IS NULL OR {day} < until_day)
+)"""
+
+_VERSIONS = """
+SELECT made.version, made.change, made.occurred_at, made.recorded_at, made.status, made.grade, made.points, made.met,
+       made.rubric, made.owner_id, made.team_id, told.attributes, told.note, made.reason, made.competitor,
+       made.amount_minor, made.currency, made.undoes, made.import_id,
+       CASE WHEN made.change = ANY($4) THEN made.event_id END AS fact_id
+FROM lead_version AS made
+CROSS JOIN LATERAL (
+    SELECT attributes, note FROM lead_version AS before
+    WHERE before.lead_id = made.lead_id AND before.version <= made.version AND before.attributes IS NOT NULL
+    ORDER BY before.version DESC LIMIT 1
+) AS told
+WHERE made.lead_id = $1 AND made.version < $2
+ORDER BY made.version DESC LIMIT $3
+"""
+
+_SUMMARY = "SELECT status, grade, count(*) AS count FROM lead WHERE {where} GROUP BY status, grade ORDER BY 1, 2"
+
+_TIMELINE = """
+SELECT told.change, told.occurred_at, told.recorded_at, outer_id,
+       jsonb_build_object(
+           'lead_id', 'lead_' || replace(lead.id::text, '-', ''),
+           'grade', CASE WHEN told.change = 'captured' THEN told.grade END,
+           'source', CASE WHEN told.change = 'captured' THEN lead.source END,
+           'medium', CASE WHEN told.change = 'captured' THEN lead.medium END,
+           'campaign', CASE WHEN told.change = 'captured' THEN lead.campaign END,
+           'owner_id', CASE WHEN told.change IN ('captured', 'assigned')
+                       THEN 'user_' || replace(told.owner_id::text, '-', '') END,
+           'team_id', CASE WHEN told.change IN ('captured', 'assigned')
+                      THEN 'team_' || replace(told.team_id::text, '-', '') END,
+           'reason', told.reason, 'competitor', told.competitor,
+           'amount_minor', told.amount_minor, 'currency', told.currency
+       ) AS detail
+FROM unnest($2::uuid[], $3::date[], $4::date[]) AS held(identity_id, from_day, until_day)
+JOIN lead ON lead.identity_id = held.identity_id AND lead.withdrawn_at IS NULL
+JOIN lead_version AS told ON told.lead_id = lead.id AND told.change = ANY($5)
+CROSS JOIN LATERAL (
+    SELECT 'event_' || replace(told.event_id::text, '-', '') COLLATE "C" AS outer_id,
+           (told.occurred_at AT TIME ZONE $1)::date AS day
+) AS shown
+WHERE (held.from_day IS NULL OR held.from_day <= day) AND (held.until_day IS NULL OR day < held.until_day)
+  AND (told.occurred_at, outer_id) < ($6, $7)
+  AND NOT EXISTS (
+      SELECT FROM lead_version AS undone WHERE undone.lead_id = told.lead_id AND undone.undoes = told.version
+  )
+ORDER BY told.occurred_at DESC, outer_id DESC LIMIT $8
+"""
