@@ -10,18 +10,51 @@ import asyncpg
 
 from chassis.consumer import Delivery, StartOver
 from chassis.db import Database, driver
+from contracts.community import (
+    CommunityFactWithdrawn,
+    MemberJoined,
+    PersonReferred,
+    PostPublished,
+    Reaction,
+    ReactionGiven,
+    ReferralConverted,
+    ReferralMade,
+    ReplyPublished,
+)
 from contracts.customers import (
     Assignment,
+    Department,
+    Direction,
     FactWithdrawn,
     Holding,
     IdentitiesAssigned,
+    InteractionKind,
+    InteractionRecorded,
     PartyKind,
+    PartyOwnerChanged,
     PartyRegistered,
+    ProblemOpened,
+    ProblemSolved,
     PurchaseCompleted,
     PurchaseReturned,
     Resolution,
+    Severity,
 )
 from contracts.event import Event
+from contracts.leads import (
+    Grade,
+    LeadAssigned,
+    LeadCaptured,
+    LeadDisqualified,
+    LeadFactWithdrawn,
+    LeadGraded,
+    LeadLost,
+    LeadQualified,
+    LeadReopened,
+    LeadWon,
+    Order,
+)
+from contracts.loss import LossReason
 from services.scoring.domain.calendar import unpack
 from services.scoring.domain.facts import Fact, Kind
 from services.scoring.domain.plain import counting, held, plain_entries, plain_standing
@@ -31,11 +64,13 @@ from services.scoring.queries.rulings import Connection, present
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 Holders = tuple[tuple[UUID, date | None], ...]
+Owner = tuple[int, UUID | None, UUID | None]
+"""Version, owner, team."""
 
 
 @dataclass
 class Story:
-    """What customers would tell of six people who buy, return, are mistaken for each other and told apart again."""
+    """What is told of six people who ask, write, buy, return, are mistaken for each other and told apart again."""
 
     random: Random
     recorded_at: datetime = NOON
@@ -53,8 +88,21 @@ class Story:
     def go_on(self, steps: int) -> None:
         for _ in range(steps):
             step = self.random.choices(
-                [self.buy, self.give_back, self.register, self.take_back, self.correct, self.merge, self.hand_on],
-                [40, 8, 5, 8, 8, 12, 4],
+                [
+                    self.buy,
+                    self.give_back,
+                    self.register,
+                    self.turn_to_us,
+                    self.have_a_problem,
+                    self.be_a_lead,
+                    self.take_part,
+                    self.be_taken_care_of,
+                    self.take_back,
+                    self.correct,
+                    self.merge,
+                    self.hand_on,
+                ],
+                [14, 5, 4, 14, 4, 16, 8, 3, 10, 10, 12, 4],
             )[0]
             step()
 
@@ -90,18 +138,103 @@ class Story:
             )
         )  # fmt: skip
 
+    def turn_to_us(self, **more: object) -> None:
+        kind = self.random.choice([*InteractionKind, InteractionKind.DECLINED, InteractionKind.DECLINED])
+        reason = self.random.choice([None, *LossReason]) if kind is InteractionKind.DECLINED else None
+        self.tell(
+            InteractionRecorded(
+                subject=more.pop("subject", None) or self.random.choice(self.people),
+                occurred_at=self._when(),
+                interaction_id=self._id(),
+                department=self.random.choice(list(Department)),
+                channel="phone",
+                kind=kind,
+                direction=self.random.choice(list(Direction)),
+                loss_reason=reason,
+                source="tests",
+                **more,
+            )
+        )
+
+    def have_a_problem(self) -> None:
+        who, when, problem = self.random.choice(self.people), self._when(), self._id()
+        opened = {"category": "delivery", "severity": Severity.HIGH}
+        self.tell(
+            self.random.choice(
+                [
+                    ProblemOpened(subject=who, occurred_at=when, problem_id=problem, **opened),
+                    ProblemSolved(subject=who, occurred_at=when, problem_id=problem, opened_at=when),
+                ]
+            )
+        )
+
+    def be_a_lead(self) -> None:
+        named = {"subject": self.random.choice(self.people), "occurred_at": self._when(), "lead_id": self._id()}
+        reason = self.random.choice(list(LossReason))
+        order = Order(amount_minor=self.random.choice([900, 35_000]), currency="EUR")
+        self.tell(
+            self.random.choice(
+                [
+                    LeadCaptured(source="website", **named),
+                    LeadQualified(**named),
+                    LeadDisqualified(reason=reason, **named),
+                    LeadWon(order=self.random.choice([None, order]), **named),
+                    LeadLost(reason=reason, **named),
+                    LeadReopened(**named),
+                    LeadGraded(grade=Grade.A, points=3, rubric="0" * 64, **named),
+                    LeadAssigned(version=1, **named),
+                ]
+            )
+        )
+
+    def take_part(self) -> None:
+        named = {"subject": self.random.choice(self.people), "occurred_at": self._when()}
+        post, referral = self._id(), self._id()
+        self.tell(
+            self.random.choice(
+                [
+                    MemberJoined(member_id=self._id(), community="users", **named),
+                    PostPublished(post_id=post, **named),
+                    ReplyPublished(post_id=post, reply_id=self._id(), **named),
+                    ReactionGiven(post_id=post, reaction=Reaction.THANKS, **named),
+                    ReferralMade(referral_id=referral, **named),
+                    PersonReferred(referral_id=referral, referrer_id=self._id(), **named),
+                    ReferralConverted(referral_id=referral, amount_minor=900, currency="EUR", **named),
+                ]
+            )
+        )
+
+    def be_taken_care_of(self) -> None:
+        self.version += 1
+        owner, team = self.random.choice([None, self._id()]), self.random.choice([None, self._id()])
+        self.tell(
+            PartyOwnerChanged(
+                subject=self.random.choice(self.people),
+                occurred_at=self.recorded_at,
+                version=self.version,
+                owner_id=owner,
+                team_id=team,
+            )
+        )
+
     def take_back(self) -> None:
-        if facts := self._facts():
-            wrong = self.random.choice(facts)
-            self.tell(
-                FactWithdrawn(subject=wrong.event.subject, occurred_at=self.recorded_at, fact_id=wrong.event_id)
-            )  # fmt: skip
+        wrong = self.random.choice([*self.told, None])
+        if wrong and not isinstance(wrong.event, IdentitiesAssigned | PartyOwnerChanged):
+            by_service = {"leads": LeadFactWithdrawn, "community": CommunityFactWithdrawn, "customers": FactWithdrawn}
+            withdrawn = by_service[wrong.event.topic.service]
+            self.tell(withdrawn(subject=wrong.event.subject, occurred_at=self.recorded_at, fact_id=wrong.event_id))
 
     def correct(self) -> None:
-        if facts := self._facts():
+        facts = [
+            told
+            for told in self.told
+            if isinstance(told.event, PurchaseCompleted | PurchaseReturned | InteractionRecorded)
+        ]
+        if facts:
             wrong = self.random.choice(facts)
             right = self.random.choice([wrong.event.subject, self.random.choice(self.people)])
-            self.buy(subject=right, replaces=wrong.event_id, replaced_subject=wrong.event.subject)
+            again = self.turn_to_us if isinstance(wrong.event, InteractionRecorded) else self.buy
+            again(subject=right, replaces=wrong.event_id, replaced_subject=wrong.event.subject)
 
     def merge(self) -> None:
         if self.edges and self.random.random() < 0.4:
@@ -163,9 +296,6 @@ class Story:
             found |= {end for edge in self.edges if seen.intersection(edge) for end in edge}
         return found
 
-    def _facts(self) -> list[Delivery]:
-        return [told for told in self.told if isinstance(told.event, PurchaseCompleted | PurchaseReturned)]
-
     def _id(self) -> UUID:
         return UUID(int=self.random.getrandbits(128), version=4)
 
@@ -188,7 +318,7 @@ async def give(database: Database, batch: Sequence[Delivery]) -> None:
 
 async def disagreements(database: Database, told: Iterable[Delivery]) -> list[str]:
     """What is stored and is not what the events of a story come to, whatever their order was."""
-    facts, gone, holders, resolved = _as_told(told)
+    facts, gone, holders, resolved, owners = _as_told(told)
     counts = counting(facts, gone)
     found: list[str] = []
     async with database.transaction() as session:
@@ -201,8 +331,8 @@ async def disagreements(database: Database, told: Iterable[Delivery]) -> list[st
         for identity in {fact.identity_id for fact in facts}:
             rows = await connection.fetch("SELECT days FROM calendar WHERE identity_id = $1", identity)
             stored = {
-                (date.fromordinal(day), Kind(kind), currency): (count, amount)
-                for day, kind, currency, count, amount in unpack([row["days"] for row in rows]).entries
+                (date.fromordinal(day), Kind(kind), detail): (count, amount)
+                for day, kind, detail, count, amount in unpack([row["days"] for row in rows]).entries
             }
             expected = plain_entries([fact for fact in counts if fact.identity_id == identity], zone)
             if differing := {key: (stored.get(key), expected.get(key)) for key in stored.keys() | expected.keys()
@@ -223,6 +353,8 @@ async def disagreements(database: Database, told: Iterable[Delivery]) -> list[st
                 found.append(f"first identity of {party}: {row['first_identity']}")
             if row["resolves_to"] != resolved.get(party, party):
                 found.append(f"{party} leads to {row['resolves_to']}")
+            if (row["owner_version"], row["owner_id"], row["team_id"]) != owners.get(party, (0, None, None)):
+                found.append(f"{party} is {row['owner_id']}'s in team {row['team_id']}")
         missing = {party for fact in counts for party, _ in holders.get(fact.identity_id, ((fact.identity_id, None),))}
         found += [f"no row of {party}" for party in missing - {row["party_id"] for row in rows}]
         found += await _broken_announcements(connection, {row["party_id"]: row for row in rows})
@@ -239,8 +371,10 @@ async def _broken_announcements(connection: Connection, rows: Mapping[UUID, asyn
             found.append(f"revision {move['revision']} of {move['party_id']} does not join")
         if (move["fact_id"] is not None) and move["cause"] not in ("fact", "late_fact"):
             found.append(f"revision {move['revision']} of {move['party_id']} names a fact, and is by {move['cause']}")
-        if move["kind"] == "won_back" and move["cause"] != "fact":
-            found.append(f"revision {move['revision']} of {move['party_id']} was won back by {move['cause']}")
+        if move["kind"] in ("won_back", "revived") and move["cause"] != "fact":
+            found.append(f"revision {move['revision']} of {move['party_id']} was {move['kind']} by {move['cause']}")
+        if (move["loss_reason"] is not None) != (move["to_stage"] in ("lost_prospect", "lost_customer")):
+            found.append(f"revision {move['revision']} of {move['party_id']} has the reason {move['loss_reason']}")
         if move["cause"] == "fact" and move["done_at"] not in (None, move["occurred_at"]):
             found.append(f"revision {move['revision']} of {move['party_id']} is not told on the day of its fact")
         last[move["party_id"]] = move["revision"], move["to_stage"], move["to_tier"]
@@ -259,22 +393,24 @@ ORDER BY party_id, revision
 
 def _as_told(
     told: Iterable[Delivery],
-) -> tuple[list[Fact], set[tuple[UUID, UUID]], dict[UUID, Holders], dict[UUID, UUID]]:
+) -> tuple[list[Fact], set[tuple[UUID, UUID]], dict[UUID, Holders], dict[UUID, UUID], dict[UUID, Owner]]:
     facts: list[Fact] = []
     gone: set[tuple[UUID, UUID]] = set()
     assignments: dict[UUID, Assignment] = {}
     resolutions: dict[UUID, Resolution] = {}
+    owners: dict[UUID, Owner] = {}
     for delivery in told:
         event = delivery.event
-        if isinstance(event, PartyRegistered):
-            facts.append(_fact(delivery, Kind.REGISTERED))
-        elif isinstance(event, PurchaseCompleted | PurchaseReturned):
-            kind = Kind.PURCHASE if isinstance(event, PurchaseCompleted) else Kind.RETURN
-            facts.append(_fact(delivery, kind, event.amount_minor, event.currency))
-            if event.replaces:
-                gone.add((event.replaces, event.replaced_subject or event.subject))
-        elif isinstance(event, FactWithdrawn):
+        if said := _as_fact(event):
+            facts.append(
+                Fact(delivery.event_id, event.subject, said[0], event.occurred_at, delivery.recorded_at, *said[1:])
+            )
+        if isinstance(event, PurchaseCompleted | PurchaseReturned | InteractionRecorded) and event.replaces:
+            gone.add((event.replaces, event.replaced_subject or event.subject))
+        elif isinstance(event, FactWithdrawn | LeadFactWithdrawn | CommunityFactWithdrawn):
             gone.add((event.fact_id, event.subject))
+        if isinstance(event, PartyOwnerChanged) and event.version > owners.get(event.subject, (0,))[0]:
+            owners[event.subject] = event.version, event.owner_id, event.team_id
         whole = getattr(event, "assignments", None) or (getattr(event, "assignment", None),)
         for assignment in whole:
             if assignment and assignment.version > getattr(assignments.get(assignment.identity_id), "version", 0):
@@ -286,11 +422,58 @@ def _as_told(
         who: tuple((holding.party_id, holding.from_day) for holding in assignment.holdings)
         for who, assignment in assignments.items()
     }
-    return facts, gone, holders, {party: each.resolves_to for party, each in resolutions.items()}
+    return facts, gone, holders, {party: each.resolves_to for party, each in resolutions.items()}, owners
 
 
-def _fact(delivery: Delivery, kind: Kind, amount_minor: int = 0, currency: str = "") -> Fact:
-    event = delivery.event
-    return Fact(
-        delivery.event_id, event.subject, kind, event.occurred_at, delivery.recorded_at, amount_minor, currency
-    )  # fmt: skip
+def _as_fact(event: Event) -> tuple[Kind, int, str] | None:
+    """What an event has to be kept as: said once more, by its name on the wire and what stands there."""
+    name, told = event.wire_type.split(".")[1], event.model_dump(mode="json")
+    match name:
+        case "purchase_completed" | "purchase_returned":
+            kind = Kind.PURCHASE if name == "purchase_completed" else Kind.RETURN
+            return kind, told["amount_minor"], told["currency"]
+        case "lead_won" if told["order"]:
+            return Kind.PURCHASE, told["order"]["amount_minor"], told["order"]["currency"]
+        case "lead_lost" | "lead_disqualified":
+            return Kind[name.upper()], 0, told["reason"]
+        case "interaction_recorded":
+            said = (told["loss_reason"] or "unknown") if told["kind"] == "declined" else ""
+            asked = told["kind"] in ("inquiry", "cart")
+            return _INTERACTIONS.get(told["kind"]) or _DIRECTED[told["direction"], asked], 0, said
+        case _ if name in _NAMED:
+            return _NAMED[name], 0, ""
+    return None
+
+
+_NAMED = {
+    **{
+        kind.name.lower(): kind for kind in (Kind.LEAD_CAPTURED, Kind.LEAD_QUALIFIED, Kind.LEAD_WON, Kind.LEAD_REOPENED)
+    },
+    "lead_captured": Kind.LEAD_CAPTURED,
+    "lead_qualified": Kind.LEAD_QUALIFIED,
+    "lead_won": Kind.LEAD_WON,
+    "lead_reopened": Kind.LEAD_REOPENED,
+    "problem_opened": Kind.PROBLEM_OPENED,
+    "problem_solved": Kind.PROBLEM_SOLVED,
+    "referral_converted": Kind.REFERRAL_CONVERTED,
+    "party_registered": Kind.REGISTERED,
+    "member_joined": Kind.JOINED,
+    "post_published": Kind.POSTED,
+    "reply_published": Kind.REPLIED,
+    "reaction_given": Kind.REACTED,
+    "referral_made": Kind.REFERRED,
+    "person_referred": Kind.WAS_REFERRED,
+}
+_INTERACTIONS = {
+    "visit": Kind.VISITED,
+    "view": Kind.VISITED,
+    "declined": Kind.DECLINED,
+    "complaint": Kind.COMPLAINED,
+    "praise": Kind.PRAISED,
+}
+_DIRECTED = {
+    ("inbound", True): Kind.INQUIRED,
+    ("inbound", False): Kind.CONTACTED,
+    ("outbound", True): Kind.REACHED,
+    ("outbound", False): Kind.REACHED,
+}

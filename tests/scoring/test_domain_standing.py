@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contracts.loss import LossReason
 from contracts.scoring import Cause, MoveKind, Stage, Tier
 from services.scoring.domain.calendar import Calendar, fold, pack, shares, total, unpack
 from services.scoring.domain.days import local_day, start_of_day
-from services.scoring.domain.facts import Fact, Kind
+from services.scoring.domain.facts import DECLARATIONS, MONEY, Fact, Kind
 from services.scoring.domain.money import Rates, half_even
 from services.scoring.domain.plain import counting, plain_standing
 from services.scoring.domain.policy import DAYS_1, Policy, Ruling
@@ -27,11 +28,16 @@ DEFAULT = Ruling(policy=DAYS_1, cuts=DAYS_1.cuts, rates=Rates("EUR", RATES), zon
 
 
 def fact(
-    day: str, kind: Kind = Kind.PURCHASE, amount_minor: int = 1_000, currency: str = "EUR", identity: UUID = SOMEBODY
+    day: str,
+    kind: Kind = Kind.PURCHASE,
+    amount_minor: int = 1_000,
+    currency: str = "EUR",
+    identity: UUID = SOMEBODY,
+    reason: str = "price",
 ) -> Fact:
     at = datetime.fromisoformat(day + "T12:00:00+00:00")
-    money = (amount_minor, currency) if kind is not Kind.REGISTERED else (0, "")
-    return Fact(uuid4(), identity, kind, at, at, *money)
+    said = (amount_minor, currency) if kind in MONEY else (0, reason if kind in DECLARATIONS else "")
+    return Fact(uuid4(), identity, kind, at, at, *said)
 
 
 def calendar(*facts: Fact) -> Calendar:
@@ -193,19 +199,27 @@ def test_a_version_is_named_by_what_it_says() -> None:
 
 HISTORY = st.lists(
     st.builds(
-        lambda day, kind, amount, currency, identity: fact(
-            (date(2024, 1, 1) + timedelta(days=day)).isoformat(), kind, amount, currency, UUID(int=identity)
+        lambda day, kind, amount, currency, identity, reason: fact(
+            (date(2024, 1, 1) + timedelta(days=day)).isoformat(), kind, amount, currency, UUID(int=identity), reason
         ),
-        st.integers(0, 60) | st.integers(0, 900),
-        st.sampled_from(Kind),
+        st.integers(0, 30) | st.integers(0, 60) | st.integers(0, 900),
+        st.sampled_from([*Kind, *[Kind.PURCHASE] * 4, *[Kind.DECLINED] * 3, *[Kind.INQUIRED] * 4]),
         st.integers(0, 300),
         st.sampled_from(["EUR", "EUR", "USD", "JPY"]),
         st.integers(1, 2),
+        st.sampled_from(LossReason),
     ),
     max_size=14,
 )
+UNSOLD = HISTORY.map(lambda facts: [fact for fact in facts if fact.kind is not Kind.PURCHASE])
 SHORT = Policy(
-    name="short", dormant_after_days=5, lost_after_days=12, turnover_days=9, cuts=Cuts(top=400, high=250, mid=100)
+    name="short",
+    dormant_after_days=5,
+    lost_after_days=12,
+    active_days=3,
+    prospect_lost_after_days=8,
+    turnover_days=9,
+    cuts=Cuts(top=400, high=250, mid=100),
 )
 FAST = Ruling(policy=SHORT, cuts=SHORT.cuts, rates=Rates("EUR", RATES), zone=ZoneInfo("Asia/Taipei"))
 
@@ -242,8 +256,8 @@ def test_holders_share_a_calendar_without_rest(facts: list[Fact], day: int) -> N
     assert whole.between(first.start, first.until) + whole.between(second.start, second.until) == whole
 
 
-@settings(deadline=None, max_examples=60)
-@given(HISTORY, st.integers(0, 950), st.data())
+@settings(deadline=None, max_examples=200)
+@given(HISTORY | UNSOLD, st.integers(0, 70) | st.integers(0, 950), st.data())
 def test_assessing_agrees_with_the_plain_recomputation(facts: list[Fact], day: int, data: st.DataObject) -> None:
     at = datetime(2024, 1, 1, 15, 30, tzinfo=UTC) + timedelta(days=day)
     withdrawn = data.draw(st.lists(st.sampled_from(facts), unique=True)) if facts else []
@@ -257,7 +271,7 @@ def test_assessing_agrees_with_the_plain_recomputation(facts: list[Fact], day: i
 
 
 @settings(deadline=None, max_examples=60)
-@given(HISTORY)
+@given(HISTORY | UNSOLD)
 def test_assessing_day_by_day_goes_through_the_trajectory(facts: list[Fact]) -> None:
     whole = fold(facts, FAST.zone)
     start = datetime(2024, 1, 1, 4, tzinfo=UTC)
@@ -280,7 +294,10 @@ def test_assessing_day_by_day_goes_through_the_trajectory(facts: list[Fact]) -> 
                 now.value_minor,
             )
             assert [move.cause for move in moves] in ([Cause.CLOCK], [Cause.FACT], [Cause.CLOCK, Cause.FACT])
+            assert MoveKind.REVISED not in {move.kind for move in moves}
+            assert moves[-1].loss_reason is now.loss_reason
             assert day == 0 or before.next_change_at == start_of_day(moves[0].day.toordinal(), FAST.zone)
+            assert day == 0 or before.next_stage is now.stage
             if moves[0].from_stage is not moves[0].to_stage:
                 assert now.since == moves[0].day
         before = now

@@ -80,6 +80,8 @@ async def test_a_listed_standing_has_every_field(api: httpx.AsyncClient, three: 
         "x": 0,
         "tx_days": 0,
         "T_days": 150,
+        "last_sign_day": None,
+        "loss_reason": None,
         "next_change_at": "2027-01-03T00:00:00Z",
         "assessed_at": "2026-06-01T12:00:00Z",
         "revision": 1,
@@ -128,6 +130,7 @@ async def test_a_party_is_read_with_its_reason_and_facts(api: httpx.AsyncClient,
         "day": "2026-05-03",
         "amount_minor": 5_000,
         "currency": "EUR",
+        "loss_reason": None,
     }
     assert told["facts_total"] == 2
     reasons = told["reasons"]

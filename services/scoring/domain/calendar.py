@@ -1,4 +1,4 @@
-"""The calendar of an identity: the sum of its facts by local day, kind and currency.
+"""The calendar of an identity: the sum of its facts by local day, kind and detail.
 
 It is a commutative group, so that order, batches and merges cannot matter: a fact adds, a withdrawn one subtracts,
 and an entry that comes back to zero is gone.
@@ -18,14 +18,14 @@ from services.scoring.domain.days import local_day
 from services.scoring.domain.facts import Fact
 
 Entry = tuple[int, int, str, int, int]
-"""Day (ordinal), kind, currency (empty without money), count of facts, sum of their amounts in minor units."""
+"""Day (ordinal), kind, detail (as in the fact), count of facts, sum of their amounts in minor units."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[Entry, ...]).decode
 
 
 class Calendar(msgspec.Struct, frozen=True, gc=False):
-    """Entries in the order of day, kind, currency; each key once, none zero. Build it with `fold` or `unpack`."""
+    """Entries in the order of day, kind, detail; each key once, none zero. Build it with `fold` or `unpack`."""
 
     entries: tuple[Entry, ...] = ()
 
@@ -33,8 +33,8 @@ class Calendar(msgspec.Struct, frozen=True, gc=False):
     def of(cls, entries: Iterable[Entry]) -> Self:
         """The sum of entries in any order, keys repeated or not, counts of either sign."""
         sums: dict[tuple[int, int, str], tuple[int, int]] = {}
-        for day, kind, currency, count, amount in entries:
-            key = (day, kind, currency)
+        for day, kind, detail, count, amount in entries:
+            key = (day, kind, detail)
             known = sums.get(key)
             sums[key] = (count, amount) if known is None else (known[0] + count, known[1] + amount)
         return cls(tuple(sorted((*key, *sum_) for key, sum_ in sums.items() if sum_ != (0, 0))))
@@ -53,7 +53,7 @@ class Calendar(msgspec.Struct, frozen=True, gc=False):
 
     def __neg__(self) -> Self:
         return type(self)(
-            tuple((day, kind, money, -count, -amount) for day, kind, money, count, amount in self.entries)
+            tuple((day, kind, detail, -count, -amount) for day, kind, detail, count, amount in self.entries)
         )
 
     def __sub__(self, other: Self) -> Self:
@@ -77,7 +77,7 @@ class Calendar(msgspec.Struct, frozen=True, gc=False):
 def fold(facts: Iterable[Fact], zone: ZoneInfo) -> Calendar:
     """The calendar of facts, each given once. Withdrawing facts is `calendar - fold(withdrawn, zone)`."""
     return Calendar.of(
-        (local_day(fact.occurred_at, zone), int(fact.kind), fact.currency, 1, fact.amount_minor) for fact in facts
+        (local_day(fact.occurred_at, zone), int(fact.kind), fact.detail, 1, fact.amount_minor) for fact in facts
     )
 
 

@@ -12,14 +12,15 @@ from services.scoring.domain.standing import Standing
 def line(standing: Standing, *, as_of: int, currency: str | None, policy: Policy, zone: ZoneInfo) -> bytes:
     """The canonical line of a party: a JSON array of codes, integers and ISO days, ended by a line feed.
 
-    Stage, tier, x, tx, T, value, spend, currency, since, local day of the next change, hash of the policy. `as_of`
-    is the local day (ordinal) that the standing was assessed for.
+    Stage, tier, loss reason, x, tx, T, value, spend, currency, since, local day of the next change, hash of the policy.
+    `as_of` is the local day (ordinal) that the standing was assessed for.
     """
     first, last, change = standing.first_day, standing.last_day, standing.next_change_at
     bought = first is not None and last is not None
     fields = (
         standing.stage,
         standing.tier,
+        standing.loss_reason,
         standing.purchase_days - 1 if bought else None,
         last.toordinal() - first.toordinal() if first and last else None,
         as_of - first.toordinal() if first else None,

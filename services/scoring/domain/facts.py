@@ -6,6 +6,8 @@ from uuid import UUID
 
 import msgspec
 
+from contracts.loss import LossReason
+
 
 class Kind(IntEnum):
     """What a fact says. The numbers are stored in facts and calendars and never change their meaning."""
@@ -16,6 +18,48 @@ class Kind(IntEnum):
     """Bought; the amount is gross."""
     RETURN = 3
     """Gave goods back; the amount is positive and netted on the day of the return."""
+    LEAD_CAPTURED = 4
+    LEAD_QUALIFIED = 5
+    LEAD_WON = 6
+    """Won without an order; with one it is a purchase."""
+    LEAD_REOPENED = 7
+    LEAD_LOST = 8
+    LEAD_DISQUALIFIED = 9
+    VISITED = 10
+    """Came by or looked at something that is offered."""
+    INQUIRED = 11
+    """Asked about something that is offered, or put it aside to buy it."""
+    CONTACTED = 12
+    """Turned to us about anything else."""
+    REACHED = 13
+    """Was reached by us."""
+    DECLINED = 14
+    """Said that they will not buy, or not any more."""
+    COMPLAINED = 15
+    PRAISED = 16
+    PROBLEM_OPENED = 17
+    PROBLEM_SOLVED = 18
+    JOINED = 19
+    POSTED = 20
+    REPLIED = 21
+    REACTED = 22
+    REFERRED = 23
+    """Recommended us to somebody."""
+    WAS_REFERRED = 24
+    """Was recommended to us."""
+    REFERRAL_CONVERTED = 25
+    """Recommended us to somebody who bought."""
+
+    @property
+    def code(self) -> str:
+        """How it is called in policy and answers."""
+        return self.name.lower()
+
+
+MONEY = frozenset({Kind.PURCHASE, Kind.RETURN})
+"""Kinds with an amount; their detail is its currency."""
+DECLARATIONS = frozenset({Kind.LEAD_LOST, Kind.LEAD_DISQUALIFIED, Kind.DECLINED})
+"""Kinds that say that somebody is lost; their detail is the reason."""
 
 
 class Fact(msgspec.Struct, frozen=True, gc=False):
@@ -28,8 +72,20 @@ class Fact(msgspec.Struct, frozen=True, gc=False):
     occurred_at: datetime
     recorded_at: datetime
     amount_minor: int = 0
-    """Minor units of `currency`, never negative."""
-    currency: str = ""
-    """ISO 4217; empty for a kind without money."""
+    """Minor units of the currency, never negative."""
+    detail: str = ""
+    """Of money the currency (ISO 4217), of a declaration the loss reason; empty for every other kind."""
     replaces: UUID | None = None
     """The fact that this one corrects, which no longer counts."""
+    opened_at: datetime | None = None
+    """Of a problem that was solved, when it was opened."""
+
+    @property
+    def currency(self) -> str | None:
+        """Of the amount."""
+        return self.detail if self.kind in MONEY else None
+
+    @property
+    def loss_reason(self) -> LossReason | None:
+        """Of a declaration."""
+        return LossReason(self.detail) if self.kind in DECLARATIONS else None

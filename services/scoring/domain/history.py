@@ -1,12 +1,15 @@
 """A calendar read under a ruling: what it says of any day."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from heapq import merge
 
+from contracts.loss import LossReason
 from contracts.scoring import Stage, Tier
 from services.scoring.domain.calendar import Calendar
-from services.scoring.domain.facts import Kind
+from services.scoring.domain.course import Course, Phase, earliest, last
+from services.scoring.domain.declared import Declared
+from services.scoring.domain.facts import DECLARATIONS, Kind
 from services.scoring.domain.policy import Ruling
 
 Outcome = tuple[Stage | None, Tier | None]
@@ -14,11 +17,32 @@ Outcome = tuple[Stage | None, Tier | None]
 NOWHERE: Outcome = (None, None)
 """No standing."""
 
+PROSPECTS: Mapping[Phase, Stage] = {
+    Phase.ACTIVE: Stage.PROSPECT,
+    Phase.DORMANT: Stage.DORMANT_PROSPECT,
+    Phase.LOST: Stage.LOST_PROSPECT,
+}
+"""The stage of a party without a purchase, by its course of interest."""
+CUSTOMERS: Mapping[Phase, Stage] = {
+    Phase.ACTIVE: Stage.CUSTOMER,
+    Phase.DORMANT: Stage.DORMANT_CUSTOMER,
+    Phase.LOST: Stage.LOST_CUSTOMER,
+}
+"""The stage of a party with a purchase, by its course of purchases."""
+LOST = frozenset({Stage.LOST_PROSPECT, Stage.LOST_CUSTOMER})
+"""Stages that have a loss reason."""
+
 
 class History:
-    """Days are ordinals. What happens on a day holds on that whole day; days after the one asked for do not count."""
+    """Days are ordinals. What happens on a day holds on that whole day; days after the one asked for do not count.
 
-    __slots__ = ("_net", "_spend", "days", "money_days", "policy", "purchase_days", "ruling", "unconverted")
+    Of the facts of one day a purchase comes before a declaration, and that before a sign of interest.
+    """
+
+    __slots__ = (
+        "_interest", "_net", "_purchases", "_spend", "days", "declared", "declined", "money_days", "policy",
+        "purchase_days", "ruling", "sign_days", "unconverted",
+    )  # fmt: skip
 
     def __init__(self, calendar: Calendar, ruling: Ruling) -> None:
         self.ruling = ruling
@@ -26,6 +50,12 @@ class History:
         self.days: list[int] = []
         """Days on which anything happened."""
         self.purchase_days: list[int] = []
+        self.sign_days: list[int] = []
+        """Days with a sign of interest."""
+        self.declared = Declared()
+        """By anybody, also by us about a lead."""
+        self.declined = Declared()
+        """By the party itself, which alone loses a customer."""
         self.unconverted: dict[tuple[int, str], int] = {}
         """Net amounts by day and currency for which there is no rate: they are left out."""
         self.money_days: list[int] = []
@@ -33,15 +63,27 @@ class History:
         self._net = [0]
         self._spend = [0]
         self._read(calendar)
+        self._interest = Course(
+            self._without(self.sign_days, self.declared.days),
+            self.declared.days,
+            dormant_after_days=self.policy.active_days,
+            lost_after_days=self.policy.prospect_lost_after_days,
+        )
+        self._purchases = Course(
+            self.purchase_days,
+            self._without(self.declined.days, self.purchase_days),
+            dormant_after_days=self.policy.dormant_after_days,
+            lost_after_days=self.policy.lost_after_days,
+        )
 
     def _read(self, calendar: Calendar) -> None:
         # One pass with names bound once: this runs for every party that an event touches.
         rates, reporting = self.ruling.rates, self.ruling.rates.currency
-        purchase, returned = int(Kind.PURCHASE), int(Kind.RETURN)
-        days, purchase_days, money_days = self.days, self.purchase_days, self.money_days
+        purchase, returned, signs = int(Kind.PURCHASE), int(Kind.RETURN), self.policy.signs
+        days, purchase_days, sign_days, money_days = self.days, self.purchase_days, self.sign_days, self.money_days
         nets, spends = self._net, self._spend
-        net = spend = last_day = last_bought = last_money = 0
-        for day, kind, currency, _, amount in calendar.entries:
+        net = spend = last_day = last_bought = last_sign = last_money = 0
+        for day, kind, detail, _, amount in calendar.entries:
             if day != last_day:
                 days.append(day)
                 last_day = day
@@ -53,10 +95,16 @@ class History:
             elif kind == returned:
                 sign = -1
             else:
+                if kind in signs:
+                    if day != last_sign:
+                        sign_days.append(day)
+                        last_sign = day
+                elif kind in DECLARATIONS:
+                    self._declare(day, kind, detail)
                 continue
-            worth = amount if currency == reporting else rates.converted(amount, currency, day)
+            worth = amount if detail == reporting else rates.converted(amount, detail, day)
             if worth is None:
-                self.unconverted[day, currency] = self.unconverted.get((day, currency), 0) + sign * amount
+                self.unconverted[day, detail] = self.unconverted.get((day, detail), 0) + sign * amount
                 continue
             net += sign * worth
             if sign > 0:
@@ -69,25 +117,60 @@ class History:
                 spends.append(spend)
                 last_money = day
 
+    def _declare(self, day: int, kind: int, detail: str) -> None:
+        reason = LossReason(detail)
+        self.declared.add(day, reason)
+        if kind == Kind.DECLINED:
+            self.declined.add(day, reason)
+
+    @staticmethod
+    def _without(days: list[int], gone: list[int]) -> list[int]:
+        if not (days and gone):
+            return days
+        out = set(gone)
+        return [day for day in days if day not in out]
+
     def outcome(self, day: int, known: int | None = None) -> Outcome:
         """Stage and tier on a day, if nothing happened after the day `known`."""
         return self.stage(day, known), self.tier(day, known)
 
     def stage(self, day: int, known: int | None = None) -> Stage | None:
         """The stage on a day, if nothing happened after the day `known`; None before anything happened."""
-        last = self.last_purchase(day if known is None else known)
-        if last is None:
-            return Stage.STRANGER if self.days and self.days[0] <= (day if known is None else known) else None
-        silent = day - last
-        if silent > self.policy.lost_after_days:
-            return Stage.LOST_CUSTOMER
-        return Stage.DORMANT_CUSTOMER if silent > self.policy.dormant_after_days else Stage.CUSTOMER
+        known = day if known is None else known
+        if last(self.purchase_days, known) is not None:
+            phase = self._purchases.phase(day, known)
+            return None if phase is None else CUSTOMERS[phase]
+        phase = self._interest.phase(day, known)
+        if phase is not None:
+            return PROSPECTS[phase]
+        return Stage.STRANGER if self._is_known(known) else None
 
     def tier(self, day: int, known: int | None = None) -> Tier | None:
         """The tier on a day, if nothing happened after the day `known`; None before anything happened."""
         if self.last_purchase(day if known is None else known) is not None:
             return self.ruling.cuts.tier(self.value(day, known))
-        return Tier.UNPROVEN if self.days and self.days[0] <= (day if known is None else known) else None
+        return Tier.UNPROVEN if self._is_known(day if known is None else known) else None
+
+    def _is_known(self, day: int) -> bool:
+        return bool(self.days) and self.days[0] <= day
+
+    def loss_reason(self, day: int, known: int | None = None) -> LossReason | None:
+        """Why a lost party is lost: the declaration that decides or, after mere silence, one since the last act."""
+        known = day if known is None else known
+        told: tuple[tuple[Declared, int], ...]
+        match self.stage(day, known):
+            case Stage.LOST_PROSPECT:
+                told = ((self.declared, self.last_sign(known) or 0),)
+            case Stage.LOST_CUSTOMER:
+                bought = self.last_purchase(known) or 0
+                told = (self.declined, bought + 1), (self.declared, bought)
+            case _:
+                return None
+        for declared, least in told:
+            found = declared.last(known)
+            if found is not None and found[0] >= least:
+                return found[1]
+        return LossReason.UNKNOWN
 
     def value(self, day: int, known: int | None = None) -> int:
         """Net turnover of the window that ends with the day, of which only days up to `known` count."""
@@ -101,8 +184,11 @@ class History:
 
     def last_purchase(self, day: int) -> int | None:
         """The last purchase day up to the day."""
-        count = self.purchases(day)
-        return self.purchase_days[count - 1] if count else None
+        return last(self.purchase_days, day)
+
+    def last_sign(self, day: int) -> int | None:
+        """The last day up to the day with a sign of interest."""
+        return last(self.sign_days, day)
 
     def purchases(self, day: int) -> int:
         """How many days up to the day had a purchase."""
@@ -110,23 +196,10 @@ class History:
 
     def since(self, day: int) -> int | None:
         """The first day of the stage that holds on the day."""
-        count = self.purchases(day)
-        match self.stage(day):
-            case None:
-                return None
-            case Stage.STRANGER:
-                return self.days[0]
-            case Stage.DORMANT_CUSTOMER:
-                return self.purchase_days[count - 1] + self.policy.dormant_after_days + 1
-            case Stage.LOST_CUSTOMER:
-                return self.purchase_days[count - 1] + self.policy.lost_after_days + 1
-            case _:
-                first = count - 1
-                # Whoever buys on the very day of turning dormant never was.
-                bridged = self.policy.dormant_after_days + 1
-                while first and self.purchase_days[first] - self.purchase_days[first - 1] <= bridged:
-                    first -= 1
-                return self.purchase_days[first]
+        if self.last_purchase(day) is not None:
+            return self._purchases.since(day)
+        shown = self._interest.since(day)
+        return self.days[0] if shown is None and self._is_known(day) else shown
 
     def next_turn(self, day: int) -> int | None:
         """The first later day on which stage or tier differs if nothing else happens; None if they stay for ever."""
@@ -138,20 +211,11 @@ class History:
         return next(turned, stage_turn)
 
     def _next_stage_day(self, day: int) -> int | None:
-        dormant, lost = self.policy.dormant_after_days + 1, self.policy.lost_after_days + 1
-        bought, index = self.purchase_days, self.purchases(day)
-        coming = bought[index] if index < len(bought) else None
-        if index == 0:
-            return self.days[0] if self.days and self.days[0] > day else coming
-        last = bought[index - 1]
-        if day >= last + lost:
-            return coming
-        if day >= last + dormant:
-            return last + lost if coming is None else min(last + lost, coming)
-        while coming is not None and coming <= last + dormant:
-            index += 1
-            last, coming = coming, bought[index] if index < len(bought) else None
-        return last + dormant
+        if self.last_purchase(day) is not None:
+            return self._purchases.next_turn(day)
+        if not self._is_known(day):
+            return self.days[0] if self.days else None
+        return earliest(self._interest.next_turn(day), self.purchase_days[0] if self.purchase_days else None)
 
     def _money_turns(self, day: int, until: int | None) -> list[int]:
         """The days after `day` and before `until` on which money enters the window or leaves it, in order."""
@@ -166,15 +230,11 @@ class History:
         """The days on which stage or tier may change, in order: what happens, what falls silent, what falls out."""
         if after is None:
             after = self.days[0] - 1 if self.days else 0
-        happening = self.days[bisect_right(self.days, after) :]
-        turning = [
-            happening,
-            self._later(self.purchase_days, self.policy.dormant_after_days + 1, after),
-            self._later(self.purchase_days, self.policy.lost_after_days + 1, after),
-            self._later(self.money_days, self.policy.turnover_days, after),
-        ]
+        turning = [self._later(self.days, 0, after), self._later(self.money_days, self.policy.turnover_days, after)]
+        for course in (self._interest, self._purchases):
+            turning += [self._later(course.acts, offset, after) for offset in (course.dormant_in, course.lost_in)]
         return merge(*(days for days in turning if days))
 
     @staticmethod
-    def _later(days: list[int], offset: int, after: int) -> list[int]:
+    def _later(days: Sequence[int], offset: int, after: int) -> list[int]:
         return [day + offset for day in days[bisect_left(days, after + 1 - offset) :]]

@@ -4,11 +4,13 @@ Verification compares both. Nothing here may be made faster by what the first on
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from contracts.loss import LossReason
 from contracts.money import MINOR_DIGITS
 from contracts.scoring import Stage, Tier
 from services.scoring.domain.facts import Fact, Kind
@@ -47,10 +49,10 @@ def held(
 
 
 def plain_entries(facts: Iterable[Fact], zone: ZoneInfo) -> dict[tuple[date, Kind, str], tuple[int, int]]:
-    """Count and sum of the facts that count, by local day, kind and currency: what their calendar has to hold."""
+    """Count and sum of the facts that count, by local day, kind and detail: what their calendar has to hold."""
     entries: dict[tuple[date, Kind, str], tuple[int, int]] = {}
     for fact in facts:
-        key = fact.occurred_at.astimezone(zone).date(), fact.kind, fact.currency
+        key = fact.occurred_at.astimezone(zone).date(), fact.kind, fact.detail
         count, amount = entries.get(key, (0, 0))
         entries[key] = count + 1, amount + fact.amount_minor
     return entries
@@ -71,12 +73,11 @@ def plain_standing(
     bought = {day for day, kind, _ in entries if kind is Kind.PURCHASE}
     gross, net = dict.fromkeys(bought, 0), dict.fromkeys((day for day, _, _ in entries), 0)
     for (day, kind, code), (_, amount) in entries.items():
-        worth = _converted(amount, code, day, currency, rates)
         if kind is Kind.PURCHASE:
-            gross[day] += worth
-            net[day] += worth
+            gross[day] += _converted(amount, code, day, currency, rates)
+            net[day] += _converted(amount, code, day, currency, rates)
         elif kind is Kind.RETURN:
-            net[day] -= worth
+            net[day] -= _converted(amount, code, day, currency, rates)
 
     def value(day: date) -> int:
         return sum(amount for of, amount in net.items() if 0 <= (day - of).days < policy.turnover_days)
@@ -85,14 +86,18 @@ def plain_standing(
     # To the day after which time alone changes nothing, which may lie long before today.
     walk = [first + timedelta(days=n) for n in range((last - first).days + _longest(policy) + 1)]
     outcomes: dict[date, tuple[Stage | None, Tier | None]] = {}
-    known, last_bought, worth = False, None, 0
+    happened: dict[date, set[tuple[Kind, str]]] = {}
+    for day, kind, detail in entries:
+        happened.setdefault(day, set()).add((kind, detail))
+    lasts: dict[date, Lasts] = {}
+    so_far, worth = Lasts(), 0
     for day in walk:
-        known = known or day in net
-        last_bought = day if day in bought else last_bought
+        so_far = lasts[day] = _after(so_far, day, happened[day], policy) if day in happened else so_far
         worth += net.get(day, 0) - net.get(day - timedelta(days=policy.turnover_days), 0)
-        outcomes[day] = _outcome(day, known=known, last_bought=last_bought, worth=worth, policy=policy, cuts=cuts)
+        outcomes[day] = _stage(day, so_far, policy), _tier(so_far, worth, cuts)
 
-    stage, tier = now = outcomes[min(today, walk[-1])]
+    stood = min(today, walk[-1])
+    stage, tier = now = outcomes[stood]
     began = (day for day in reversed(walk) if day <= today and outcomes.get(_before(day), NOTHING)[0] != stage)
     turned = next((day for day in walk if day > today and outcomes[day] != now), None)
     days = sorted(day for day in bought if day <= today)
@@ -105,27 +110,90 @@ def plain_standing(
         purchase_days=len(days),
         first_day=days[0] if days else None,
         last_day=days[-1] if days else None,
+        last_sign_day=lasts[stood].sign,
+        loss_reason=_loss_reason(stage, lasts[stood]),
         next_change_at=_first_instant(turned, zone) if turned else None,
+        next_stage=outcomes[turned][0] if turned else None,
     )
 
 
-def _outcome(
-    day: date, *, known: bool, last_bought: date | None, worth: int, policy: Policy, cuts: Cuts
-) -> tuple[Stage | None, Tier | None]:
-    if not known:
-        return NOTHING
-    if last_bought is None:
-        return Stage.STRANGER, Tier.UNPROVEN
+@dataclass(frozen=True)
+class Lasts:
+    """The last day up to one on which each of these happened, and what was said on it."""
+
+    known: date | None = None
+    bought: date | None = None
+    sign: date | None = None
+    declared: date | None = None
+    """A lead lost or disqualified, or the party declined."""
+    declared_reasons: frozenset[str] = frozenset()
+    declined: date | None = None
+    declined_reasons: frozenset[str] = frozenset()
+
+
+def _after(before: Lasts, day: date, done: set[tuple[Kind, str]], policy: Policy) -> Lasts:
+    kinds = {kind for kind, _ in done}
+    against = {detail for kind, detail in done if kind in (Kind.LEAD_LOST, Kind.LEAD_DISQUALIFIED, Kind.DECLINED)}
+    declining = {detail for kind, detail in done if kind is Kind.DECLINED}
+    return Lasts(
+        known=day,
+        bought=day if Kind.PURCHASE in kinds else before.bought,
+        sign=day if any(kind.name.lower() in policy.interest for kind in kinds) else before.sign,
+        declared=day if against else before.declared,
+        declared_reasons=frozenset(against) or before.declared_reasons,
+        declined=day if declining else before.declined,
+        declined_reasons=frozenset(declining) or before.declined_reasons,
+    )
+
+
+def _stage(day: date, lasts: Lasts, policy: Policy) -> Stage | None:
+    if lasts.known is None:
+        return None
+    if lasts.bought is not None:
+        if lasts.declined is not None and lasts.declined > lasts.bought:
+            return Stage.LOST_CUSTOMER
+        silent = (day - lasts.bought).days
+        if silent > policy.lost_after_days:
+            return Stage.LOST_CUSTOMER
+        return Stage.DORMANT_CUSTOMER if silent > policy.dormant_after_days else Stage.CUSTOMER
+    if lasts.declared is not None and (lasts.sign is None or lasts.declared >= lasts.sign):
+        return Stage.LOST_PROSPECT
+    if lasts.sign is None:
+        return Stage.STRANGER
+    silent = (day - lasts.sign).days
+    if silent > policy.prospect_lost_after_days:
+        return Stage.LOST_PROSPECT
+    return Stage.DORMANT_PROSPECT if silent > policy.active_days else Stage.PROSPECT
+
+
+def _tier(lasts: Lasts, worth: int, cuts: Cuts) -> Tier | None:
+    if lasts.known is None:
+        return None
+    if lasts.bought is None:
+        return Tier.UNPROVEN
     amounts = ((Tier.TOP, cuts.top), (Tier.HIGH, cuts.high), (Tier.MID, cuts.mid))
-    tier = next((name for name, least in amounts if worth >= least), Tier.LOW)
-    if (day - last_bought).days > policy.lost_after_days:
-        return Stage.LOST_CUSTOMER, tier
-    return (Stage.DORMANT_CUSTOMER if (day - last_bought).days > policy.dormant_after_days else Stage.CUSTOMER), tier
+    return next((name for name, least in amounts if worth >= least), Tier.LOW)
+
+
+def _loss_reason(stage: Stage | None, lasts: Lasts) -> LossReason | None:
+    """Of several reasons on one day the one that the taxonomy has first."""
+    reasons: frozenset[str] = frozenset()
+    if stage is Stage.LOST_PROSPECT:
+        if lasts.declared is not None and (lasts.sign is None or lasts.sign <= lasts.declared):
+            reasons = lasts.declared_reasons
+    elif stage is Stage.LOST_CUSTOMER and lasts.bought is not None:
+        if lasts.declined is not None and lasts.declined > lasts.bought:
+            reasons = lasts.declined_reasons
+        elif lasts.declared is not None and lasts.declared >= lasts.bought:
+            reasons = lasts.declared_reasons
+    else:
+        return None
+    return next((reason for reason in LossReason if reason.value in reasons), LossReason.UNKNOWN)
 
 
 def _longest(policy: Policy) -> int:
     """Days after the last fact on which time alone can still change anything."""
-    return max(policy.lost_after_days + 1, policy.turnover_days)
+    return max(policy.lost_after_days + 1, policy.prospect_lost_after_days + 1, policy.turnover_days)
 
 
 def _before(day: date) -> date:

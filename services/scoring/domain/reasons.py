@@ -1,28 +1,19 @@
-"""Why a standing is what it is: enough to decide again by hand, and what would have decided otherwise."""
+"""Why a standing is what it is: enough to decide again by hand."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import date, datetime
 
 import msgspec
 
+from contracts.loss import LossReason
 from contracts.money import major
 from contracts.scoring import Stage, Tier
-from services.scoring.domain.calendar import Calendar, Entry
-from services.scoring.domain.facts import Kind
+from services.scoring.domain.calendar import Calendar
+from services.scoring.domain.facts import DECLARATIONS, Kind
 from services.scoring.domain.history import History
+from services.scoring.domain.otherwise import Otherwise, otherwise
 from services.scoring.domain.policy import Ruling
 from services.scoring.domain.tiers import Cuts
-
-
-class Otherwise(msgspec.Struct, frozen=True):
-    """What would hold on the same day with other purchases: `without` those of the days, or with one more."""
-
-    without: tuple[date, ...]
-    """Days whose purchases are taken away together."""
-    added_minor: int | None
-    """Amount, in the reporting currency, of a purchase added on the day itself."""
-    stage: Stage | None
-    tier: Tier | None
 
 
 class Coming(msgspec.Struct, frozen=True):
@@ -38,10 +29,23 @@ class Reason(msgspec.Struct, frozen=True):
 
     rule: str
     last_purchase_day: date | None
-    """The day that decides the stage."""
+    """The day that decides the stage of whoever bought."""
+    last_sign_day: date | None
+    """The day that decides the stage of whoever did not: the last one with a sign of interest."""
+    declared_day: date | None
+    """The last day on which somebody declared the party lost: a declaration counts against nothing later."""
+    declared: tuple[str, ...]
+    """The kinds of facts that did."""
+    loss_reason: LossReason | None
+    """Of a lost stage."""
     silent_days: int | None
+    """Since the last purchase day or, without a purchase, since the last sign of interest."""
+    active_days: int
+    prospect_lost_after_days: int
     dormant_after_days: int
     lost_after_days: int
+    interest: tuple[str, ...]
+    """The kinds of facts that are a sign of interest."""
     value_from: date
     """First day of the window in which turnover counts; the last is the day itself."""
     value_days: tuple[date, ...]
@@ -62,7 +66,9 @@ class Reason(msgspec.Struct, frozen=True):
 def reason(calendar: Calendar, at: datetime, ruling: Ruling) -> Reason:
     """Why the standing at an instant is what it is."""
     history, day, policy = History(calendar, ruling), ruling.day(at), ruling.policy
-    last, turn = history.last_purchase(day), history.next_turn(day)
+    bought, sign, turn = history.last_purchase(day), history.last_sign(day), history.next_turn(day)
+    declared = history.declared.last(day)
+    acted = sign if bought is None else bought
     window = range(day - policy.turnover_days + 1, day + 1)
     unconverted: dict[str, int] = {}
     for (of_day, currency), amount in history.unconverted.items():
@@ -70,82 +76,102 @@ def reason(calendar: Calendar, at: datetime, ruling: Ruling) -> Reason:
             unconverted[currency] = unconverted.get(currency, 0) + amount
     coming = None if turn is None else Coming(date.fromordinal(turn), history.stage(turn), history.tier(turn))
     return Reason(
-        rule=_RULES[history.stage(day)],
-        last_purchase_day=None if last is None else date.fromordinal(last),
-        silent_days=None if last is None else day - last,
+        rule=_rule(history, day),
+        last_purchase_day=_date(bought),
+        last_sign_day=_date(sign),
+        declared_day=_date(declared[0]) if declared else None,
+        declared=_declared(calendar, declared[0]) if declared else (),
+        loss_reason=history.loss_reason(day),
+        silent_days=None if acted is None else day - acted,
+        active_days=policy.active_days,
+        prospect_lost_after_days=policy.prospect_lost_after_days,
         dormant_after_days=policy.dormant_after_days,
         lost_after_days=policy.lost_after_days,
+        interest=policy.interest,
         value_from=date.fromordinal(window.start),
         value_days=tuple(date.fromordinal(of_day) for of_day in history.money_days if of_day in window),
         value_minor=history.value(day),
         cuts=ruling.cuts,
         unconverted=unconverted,
         coming=coming,
-        otherwise=tuple(_otherwise(calendar, history, day)),
+        otherwise=tuple(otherwise(calendar, history, day)),
         policy=policy.name,
         policy_hash=policy.content_hash,
         sentence=_sentence(history, day, coming),
     )
 
 
-def with_purchase(calendar: Calendar, day: int, amount_minor: int, currency: str) -> Calendar:
-    """The calendar with one more purchase on a day."""
-    return calendar + Calendar(((day, int(Kind.PURCHASE), currency, 1, amount_minor),))
+def _declared(calendar: Calendar, day: int) -> tuple[str, ...]:
+    return tuple(
+        sorted({Kind(entry[1]).code for entry in calendar.entries if entry[0] == day and entry[1] in DECLARATIONS})
+    )
 
 
-def without_purchases(calendar: Calendar, days: Iterable[date]) -> Calendar:
-    """The calendar without any purchase on the days."""
-    gone = {day.toordinal() for day in days}
-    return Calendar(tuple(entry for entry in calendar.entries if not _bought_on(entry, gone)))
-
-
-def _bought_on(entry: Entry, days: set[int]) -> bool:
-    return entry[1] == Kind.PURCHASE and entry[0] in days
-
-
-def _otherwise(calendar: Calendar, history: History, day: int) -> Iterable[Otherwise]:
-    """Without the purchases that keep the stage; with the smallest purchase that lifts the tier."""
-    ruling, policy, stage = history.ruling, history.policy, history.stage(day)
-    limit = {Stage.CUSTOMER: policy.dormant_after_days, Stage.DORMANT_CUSTOMER: policy.lost_after_days}
-    if stage in limit:
-        keeping = [of_day for of_day in history.purchase_days if day - limit[stage] <= of_day <= day]
-        taken = tuple(date.fromordinal(of_day) for of_day in keeping)
-        other = History(without_purchases(calendar, taken), ruling)
-        yield Otherwise(taken, None, other.stage(day), other.tier(day))
-    if stage is not None and ruling.rates.currency is not None:
-        rungs = [least for least in (ruling.cuts.mid, ruling.cuts.high, ruling.cuts.top) if least > history.value(day)]
-        amount = rungs[0] - history.value(day) if rungs else 0
-        other = History(with_purchase(calendar, day, amount, ruling.rates.currency), ruling)
-        yield Otherwise((), amount, other.stage(day), other.tier(day))
+def _rule(history: History, day: int) -> str:
+    stage = history.stage(day)
+    bought, sign = history.last_purchase(day), history.last_sign(day)
+    declared, declined = history.declared.last(day), history.declined.last(day)
+    if stage is Stage.LOST_CUSTOMER and declined and bought is not None and declined[0] > bought:
+        return "declined_after_last_purchase"
+    if stage is Stage.LOST_PROSPECT and declared and declared[0] >= (sign or 0):
+        return "declared_lost_since_last_sign"
+    return _RULES[stage]
 
 
 def _sentence(history: History, day: int, coming: Coming | None) -> str:
-    stage, tier, last, policy = history.stage(day), history.tier(day), history.last_purchase(day), history.policy
+    stage, tier = history.stage(day), history.tier(day)
     if stage is None:
         return "No fact about this party counts yet."
-    if last is None:
-        said = "Known, but without a purchase that counts."
-    else:
-        limits = f"dormant after {policy.dormant_after_days}, lost after {policy.lost_after_days}"
+    said = f"{_deciding(history, day)}: {_words(stage)}{_because(history, day)}."
+    if history.last_purchase(day) is not None:
         currency = history.ruling.rates.currency
         worth = f"{major(history.value(day), currency)} {currency}" if currency else "nothing that can be converted"
-        said = (
-            f"Last bought on {date.fromordinal(last)}, {day - last} days ago ({limits}): {_words(stage)}. "
-            f"Net turnover of the last {policy.turnover_days} days is {worth}: tier {_words(tier)}."
-        )
+        said += f" Net turnover of the last {history.policy.turnover_days} days is {worth}: tier {_words(tier)}."
     if coming is None:
         return said
     return f"{said} If nothing else happens: {_words(coming.stage)}, tier {_words(coming.tier)} from {coming.day} on."
 
 
-def _words(code: Stage | Tier | None) -> str:
+def _deciding(history: History, day: int) -> str:
+    """What decides the stage, in words."""
+    policy, rule = history.policy, _rule(history, day)
+    bought, sign = history.last_purchase(day), history.last_sign(day)
+    declared, declined = history.declared.last(day), history.declined.last(day)
+    if rule == "declined_after_last_purchase" and declined:
+        return f"Last bought on {_date(bought)}, and declined on {_date(declined[0])}"
+    if bought is not None:
+        limits = f"dormant after {policy.dormant_after_days}, lost after {policy.lost_after_days}"
+        return f"Last bought on {_date(bought)}, {day - bought} days ago ({limits})"
+    if rule == "declared_lost_since_last_sign" and declared:
+        interest = "Showed no interest" if sign is None else f"Last showed interest on {_date(sign)}"
+        return f"{interest}, and was declared lost on {_date(declared[0])}"
+    if sign is not None:
+        limits = f"dormant after {policy.active_days}, lost after {policy.prospect_lost_after_days}"
+        return f"Last showed interest on {_date(sign)}, {day - sign} days ago ({limits})"
+    return "Known, but without a purchase or a sign of interest that counts"
+
+
+def _because(history: History, day: int) -> str:
+    reason = history.loss_reason(day)
+    return "" if reason is None else f", reason {_words(reason)}"
+
+
+def _words(code: Stage | Tier | LossReason | None) -> str:
     return str(code).replace("_", " ")
 
 
-_RULES = {
+def _date(day: int | None) -> date | None:
+    return None if day is None else date.fromordinal(day)
+
+
+_RULES: Mapping[Stage | None, str] = {
     None: "no_fact_counts",
-    Stage.STRANGER: "known_without_purchase",
+    Stage.STRANGER: "known_without_interest",
+    Stage.PROSPECT: "silent_days_within_active_days",
+    Stage.DORMANT_PROSPECT: "silent_days_over_active_days",
+    Stage.LOST_PROSPECT: "silent_days_over_prospect_lost_after_days",
     Stage.CUSTOMER: "silent_days_within_dormant_after_days",
     Stage.DORMANT_CUSTOMER: "silent_days_over_dormant_after_days",
     Stage.LOST_CUSTOMER: "silent_days_over_lost_after_days",
 }
+"""What decided where no declaration did."""

@@ -4,10 +4,11 @@ from datetime import date, datetime
 
 import msgspec
 
+from contracts.loss import LossReason
 from contracts.scoring import Stage, Tier
 from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.days import start_of_day
-from services.scoring.domain.history import History
+from services.scoring.domain.history import LOST, History
 from services.scoring.domain.policy import Ruling
 
 
@@ -27,8 +28,14 @@ class Standing(msgspec.Struct, frozen=True):
     """First purchase day."""
     last_day: date | None
     """Last purchase day."""
+    last_sign_day: date | None
+    """Last day with a sign of interest."""
+    loss_reason: LossReason | None
+    """Why a lost party is lost; None in every other stage."""
     next_change_at: datetime | None
     """Start of the first local day on which stage or tier would differ if nothing happened."""
+    next_stage: Stage | None
+    """The stage from then on; None where nothing changes."""
 
 
 def assess(calendar: Calendar, at: datetime, ruling: Ruling) -> Standing:
@@ -51,7 +58,10 @@ def standing(history: History, at: datetime) -> Standing:
         purchase_days=count,
         first_day=_date(history.purchase_days[0]) if count else None,
         last_day=_date(history.last_purchase(day)),
+        last_sign_day=_date(history.last_sign(day)),
+        loss_reason=history.loss_reason(day) if stage in LOST else None,
         next_change_at=None if turned is None else start_of_day(turned, history.ruling.zone),
+        next_stage=None if turned is None else history.stage(turned),
     )
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from contracts.loss import LossReason
 from contracts.scoring import Cause, MoveKind, Stage, Tier
 from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.history import NOWHERE, History, Outcome
@@ -24,17 +25,29 @@ class Move(msgspec.Struct, frozen=True):
     from_tier: Tier | None
     to_tier: Tier | None
     value_minor: int
+    loss_reason: LossReason | None = None
+    """Of a move to a lost stage."""
 
 
 KINDS: Mapping[tuple[Stage, Stage | None], MoveKind] = {
+    (Stage.STRANGER, Stage.PROSPECT): MoveKind.ADVANCED,
+    (Stage.STRANGER, Stage.LOST_PROSPECT): MoveKind.LOST,
+    (Stage.PROSPECT, Stage.DORMANT_PROSPECT): MoveKind.FADED,
+    (Stage.PROSPECT, Stage.LOST_PROSPECT): MoveKind.LOST,
+    (Stage.DORMANT_PROSPECT, Stage.LOST_PROSPECT): MoveKind.LOST,
+    (Stage.DORMANT_PROSPECT, Stage.PROSPECT): MoveKind.RETURNED,
+    (Stage.LOST_PROSPECT, Stage.PROSPECT): MoveKind.REVIVED,
     (Stage.STRANGER, Stage.CUSTOMER): MoveKind.ADVANCED,
+    (Stage.PROSPECT, Stage.CUSTOMER): MoveKind.ADVANCED,
+    (Stage.DORMANT_PROSPECT, Stage.CUSTOMER): MoveKind.ADVANCED,
+    (Stage.LOST_PROSPECT, Stage.CUSTOMER): MoveKind.ADVANCED,
     (Stage.CUSTOMER, Stage.DORMANT_CUSTOMER): MoveKind.FADED,
     (Stage.CUSTOMER, Stage.LOST_CUSTOMER): MoveKind.LOST,
     (Stage.DORMANT_CUSTOMER, Stage.LOST_CUSTOMER): MoveKind.LOST,
     (Stage.DORMANT_CUSTOMER, Stage.CUSTOMER): MoveKind.RETURNED,
     (Stage.LOST_CUSTOMER, Stage.CUSTOMER): MoveKind.WON_BACK,
 }
-"""What a change of stage means when a fact of the day or the clock makes it."""
+"""What a change of stage means when a fact of the day or the clock makes it; neither makes any other."""
 
 
 def kind_of(before: Stage | None, after: Stage | None, cause: Cause) -> MoveKind:
@@ -108,4 +121,5 @@ def _move(history: History, day: int, before: Outcome, cause: Cause, known: int 
         from_tier=before[1],
         to_tier=tier,
         value_minor=history.value(day, known),
+        loss_reason=history.loss_reason(day, known),
     )

@@ -76,19 +76,19 @@ def _calendars(
     stored: dict[tuple[date, Kind, str], tuple[int, int]] = {}
     try:
         for year, days in years:
-            for ordinal, kind, currency, count, amount in msgspec.msgpack.decode(days):
+            for ordinal, kind, detail, count, amount in msgspec.msgpack.decode(days):
                 day = date.fromordinal(ordinal)
-                if day.year != year or (day, Kind(kind), currency) in stored:
+                if day.year != year or (day, Kind(kind), detail) in stored:
                     raise ValueError
-                stored[day, Kind(kind), currency] = count, amount
+                stored[day, Kind(kind), detail] = count, amount
     except (ValueError, TypeError, OverflowError):
         yield Difference(party_id, identity_id, "calendar", "unreadable", None)
         return
     computed = plain_entries(facts, zone)
     for key in sorted(stored.keys() | computed.keys()):
         if stored.get(key) != computed.get(key):
-            day, kind, currency = key
-            field = " ".join(filter(None, ("calendar", str(day), kind.name.lower(), currency)))
+            day, kind, detail = key
+            field = " ".join(filter(None, ("calendar", str(day), kind.code, detail)))
             yield Difference(party_id, identity_id, field, _entry(stored.get(key)), _entry(computed.get(key)))
 
 

@@ -21,7 +21,8 @@ from contracts.scoring import Cause
 from services.scoring.domain.calendar import Calendar, Entry
 from services.scoring.domain.days import local_day
 from services.scoring.domain.facts import Fact
-from services.scoring.handlers.standings import Assessed, record
+from services.scoring.handlers.changes import Assessed
+from services.scoring.handlers.standings import record
 from services.scoring.handlers.told import Told, Withdrawal
 from services.scoring.queries.facts import append_facts, append_withdrawals, known
 from services.scoring.queries.parties import (
@@ -37,6 +38,7 @@ from services.scoring.queries.parties import (
     party_calendar,
     write_assignments,
     write_calendars,
+    write_owners,
 )
 from services.scoring.queries.rebuilds import touch
 from services.scoring.queries.rulings import Connection, present, take_currency
@@ -55,10 +57,12 @@ async def apply(session: AsyncSession, batch: Sequence[Delivery]) -> None:
     if not all(members.holders(identity_id) <= rows.keys() for identity_id in told.identities):
         raise StartOver
 
+    if told.owners:
+        await write_owners(connection, told.owners.values())
     news = await _news(connection, told)
     here = await present(connection)
-    if here.currency is None and (money := next((fact for fact in news.fresh if fact.currency), None)):
-        here = await take_currency(connection, here, money.currency)
+    if here.currency is None and (first := next((fact.currency for fact in news.fresh if fact.currency), None)):
+        here = await take_currency(connection, here, first)
     reassigned = await _reassign(connection, members, told.assignments)
 
     redirected = {party for each in redirects.values() for party in (each.party_id, each.resolves_to)}
@@ -156,7 +160,7 @@ class News:
                 entry = (
                     local_day(fact.occurred_at, zone),
                     int(fact.kind),
-                    fact.currency,
+                    fact.detail,
                     sign,
                     sign * fact.amount_minor,
                 )

@@ -16,7 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.clock import now
 from chassis.db import Database, database_is_away, driver
 from chassis.rest import rest
-from services.scoring.handlers.standings import Assessed, record
+from services.scoring.handlers.changes import Assessed
+from services.scoring.handlers.standings import record
 from services.scoring.queries.parties import (
     NOBODY,
     calendars,

@@ -9,17 +9,24 @@ from uuid import UUID
 from asyncpg.pgproto.pgproto import UUID as DriverUUID
 
 from chassis.consumer import Delivery
+from contracts.community import CommunityFactWithdrawn
 from contracts.customers import (
     Assignment,
     FactWithdrawn,
     IdentitiesAssigned,
-    PartyRegistered,
+    InteractionRecorded,
+    PartyOwnerChanged,
     PurchaseCompleted,
     PurchaseReturned,
     Resolution,
 )
-from services.scoring.domain.facts import Fact, Kind
+from contracts.leads import LeadFactWithdrawn
+from services.scoring.domain.facts import Fact
+from services.scoring.domain.meaning import Meaning, meaning
 from services.scoring.queries.facts import Place, Withdrawn
+
+CORRECTED = PurchaseCompleted | PurchaseReturned | InteractionRecorded
+"""Events that may take the place of an earlier one."""
 
 
 def _key(id: UUID) -> UUID:
@@ -39,13 +46,15 @@ class Withdrawal(NamedTuple):
 
 @dataclass(slots=True)
 class Told:
-    """The facts, withdrawals, assignments and redirects of a batch; of each assignment the highest version."""
+    """What a batch tells: facts, withdrawals, and the highest version of each assignment, redirect and owner."""
 
     facts: dict[UUID, Fact] = field(default_factory=dict)
     places: dict[UUID, Place] = field(default_factory=dict)
     withdrawals: dict[Withdrawn, Withdrawal] = field(default_factory=dict)
     assignments: dict[UUID, Assignment] = field(default_factory=dict)
     resolutions: dict[UUID, Resolution] = field(default_factory=dict)
+    owners: dict[UUID, PartyOwnerChanged] = field(default_factory=dict)
+    """Who takes care of a party."""
     heard: dict[UUID, datetime] = field(default_factory=dict)
     """When the last of what it says of an identity, or of where a party id leads, was recorded."""
     identities: set[UUID] = field(default_factory=set)
@@ -63,6 +72,7 @@ class Told:
     @property
     def parties(self) -> Iterator[UUID]:
         """Parties that it names."""
+        yield from self.owners
         for assignment in self.assignments.values():
             for holding in assignment.holdings:
                 yield holding.party_id
@@ -73,14 +83,7 @@ class Told:
     def _take(self, delivery: Delivery) -> None:
         event = delivery.event
         match event:
-            case PurchaseCompleted() | PurchaseReturned():
-                kind = Kind.PURCHASE if isinstance(event, PurchaseCompleted) else Kind.RETURN
-                self._fact(delivery, kind, event.amount_minor, event.currency, event.replaces)
-                if event.replaces is not None:
-                    self._withdraw(delivery, event.replaces, event.replaced_subject or event.subject)
-            case PartyRegistered():
-                self._fact(delivery, Kind.REGISTERED)
-            case FactWithdrawn():
+            case FactWithdrawn() | LeadFactWithdrawn() | CommunityFactWithdrawn():
                 self._withdraw(delivery, event.fact_id, event.subject)
             case IdentitiesAssigned():
                 for assignment in event.assignments:
@@ -90,26 +93,35 @@ class Told:
                     known = self.resolutions.get(resolution.party_id)
                     if known is None or known.version < resolution.version:
                         self.resolutions[resolution.party_id] = resolution
-                return
+            case PartyOwnerChanged():
+                present = self.owners.get(event.subject)
+                if present is None or present.version < event.version:
+                    self.owners[event.subject] = event
             case _:
-                return
-        if event.assignment is not None:
-            self._assign(delivery, event.assignment)
+                said = meaning(event)
+                if said is None:
+                    return
+                replaces = event.replaces if isinstance(event, CORRECTED) else None
+                self._fact(delivery, said, replaces)
+                if isinstance(event, CORRECTED) and replaces is not None:
+                    self._withdraw(delivery, replaces, event.replaced_subject or event.subject)
+        whole: Assignment | None = getattr(event, "assignment", None)
+        if whole is not None:
+            self._assign(delivery, whole)
 
     def _hear(self, delivery: Delivery, id: UUID) -> None:
         self.heard[id] = max(delivery.recorded_at, self.heard.get(id, delivery.recorded_at))
 
-    def _fact(
-        self, delivery: Delivery, kind: Kind, amount_minor: int = 0, currency: str = "", replaces: UUID | None = None
-    ) -> None:
+    def _fact(self, delivery: Delivery, said: Meaning, replaces: UUID | None) -> None:
         fact_id, subject = _key(delivery.event_id), _key(delivery.event.subject)
         self.identities.add(subject)
         self._hear(delivery, subject)
         if fact_id not in self.facts:
             occurred_at, recorded_at = delivery.event.occurred_at, delivery.recorded_at
             self.facts[fact_id] = Fact(
-                fact_id, subject, kind, occurred_at, recorded_at, amount_minor, currency, replaces
-            )
+                fact_id, subject, said.kind, occurred_at, recorded_at, said.amount_minor, said.detail, replaces,
+                said.opened_at,
+            )  # fmt: skip
             self.places[fact_id] = delivery.topic, delivery.partition, delivery.epoch, delivery.seq
 
     def _withdraw(self, delivery: Delivery, fact_id: UUID, identity_id: UUID) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Self
 from uuid import UUID
 
 from chassis.fields import PartyId
+from contracts.loss import LossReason
 from contracts.scoring import Cause, MoveKind, Stage, Tier
 from services.scoring.domain.facts import Fact
 from services.scoring.domain.policy import Ruling
@@ -43,6 +44,10 @@ class Standing(Shown):
     """Days from the first purchase day to the last."""
     T_days: int | None
     """Days from the first purchase day to the day of the assessment."""
+    last_sign_day: date | None
+    """Last day with a sign of interest."""
+    loss_reason: LossReason | None
+    """Why a lost party is lost: `unknown` where nobody said it yet. None in every other stage."""
     next_change_at: datetime | None
     """When stage or tier will be another if nothing happens."""
     assessed_at: datetime
@@ -66,6 +71,8 @@ class Standing(Shown):
             x=decided.purchase_days - 1 if first else None,
             tx_days=(last - first).days if first and last else None,
             T_days=ruling.day(at) - first.toordinal() if first else None,
+            last_sign_day=decided.last_sign_day,
+            loss_reason=decided.loss_reason,
             next_change_at=decided.next_change_at,
             assessed_at=at,
             revision=revision,
@@ -83,12 +90,16 @@ class Cuts(Shown):
 
 
 class Otherwise(Shown):
-    """What would hold on the same day with other purchases."""
+    """What would hold on the same day with other facts: without some of those there are, or with one more."""
 
     without: list[date]
-    """Days whose purchases are taken away together."""
+    """Days from which facts are taken away together."""
+    without_kinds: list[str]
+    """The kinds that are taken away from these days."""
+    added: str | None
+    """Kind of a fact added on the day itself."""
     added_minor: int | None
-    """Amount, in the reporting currency, of a purchase added on the day itself."""
+    """Amount, in the reporting currency, where that is a purchase."""
     stage: Stage | None
     tier: Tier | None
 
@@ -107,10 +118,22 @@ class Reason(Shown):
     sentence: str
     rule: str
     last_purchase_day: date | None
-    """The day that decides the stage."""
+    """The day that decides the stage of whoever bought."""
+    last_sign_day: date | None
+    """The day that decides the stage of whoever did not: the last one with a sign of interest."""
+    declared_day: date | None
+    """The last day on which somebody declared the party lost."""
+    declared: list[str]
+    """The kinds of facts that did."""
+    loss_reason: LossReason | None
     silent_days: int | None
+    """Since the last purchase day or, without a purchase, since the last sign of interest."""
+    active_days: int
+    prospect_lost_after_days: int
     dormant_after_days: int
     lost_after_days: int
+    interest: list[str]
+    """The kinds of facts that are a sign of interest."""
     value_from: date
     """First day of the window in which turnover counts; the last is that of the assessment."""
     value_days: list[date]
@@ -133,16 +156,19 @@ class FactTold(Shown):
     day: date
     amount_minor: int
     currency: str | None
+    loss_reason: LossReason | None
+    """Of a kind that declares the party lost."""
 
     @classmethod
     def shown(cls, fact: Fact, ruling: Ruling) -> Self:
         """A fact on its local day."""
         return cls(
             fact_id=fact.fact_id,
-            kind=fact.kind.name.lower(),
+            kind=fact.kind.code,
             day=date.fromordinal(ruling.day(fact.occurred_at)),
             amount_minor=fact.amount_minor,
-            currency=fact.currency or None,
+            currency=fact.currency,
+            loss_reason=fact.loss_reason,
         )
 
 
@@ -185,6 +211,8 @@ class Move(Shown):
     from_tier: Tier | None
     to_tier: Tier | None
     value_minor: int
+    loss_reason: LossReason | None
+    """Of a move to a lost stage."""
     party_id: PartyId
     revision: int | None = None
     """Only of a move that was announced, as are the ones below."""

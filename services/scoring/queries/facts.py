@@ -34,7 +34,7 @@ async def append_facts(connection: Connection, facts: Sequence[Fact], places: Ma
         columns=_COLUMNS,
         records=[
             (fact.fact_id, fact.identity_id, fact.kind, fact.occurred_at, fact.recorded_at, fact.amount_minor,
-             fact.currency, fact.replaces, *places[fact.fact_id])
+             fact.detail, fact.replaces, fact.opened_at, *places[fact.fact_id])
             for fact in facts
         ],
     )  # fmt: skip
@@ -73,18 +73,16 @@ def fact_of(row: asyncpg.Record) -> Fact:
     """The fact in a row."""
     return Fact(
         row["fact_id"], row["identity_id"], Kind(row["kind"]), row["occurred_at"], row["recorded_at"],
-        row["amount_minor"], row["currency"], row["replaces"],
+        row["amount_minor"], row["detail"], row["replaces"], row["opened_at"],
     )  # fmt: skip
 
 
-_COLUMNS = [
-    "fact_id", "identity_id", "kind", "occurred_at", "recorded_at", "amount_minor", "currency", "replaces",
-    "topic", "partition", "epoch", "seq",
+_FACT = [
+    "fact_id", "identity_id", "kind", "occurred_at", "recorded_at", "amount_minor", "detail", "replaces", "opened_at",
 ]  # fmt: skip
+_COLUMNS = [*_FACT, "topic", "partition", "epoch", "seq"]
 
-_SELECT = """
-SELECT fact_id, identity_id, kind, occurred_at, recorded_at, amount_minor, currency, replaces FROM fact
-"""
+_SELECT = f"SELECT {', '.join(_FACT)} FROM fact"
 
 _FACTS = f"{_SELECT} WHERE fact_id = ANY($1)"
 
@@ -94,9 +92,8 @@ _WITHDRAWN_OF = """
 SELECT fact_id, withdrawal.identity_id FROM fact JOIN withdrawal USING (fact_id) WHERE fact.identity_id = ANY($1)
 """
 
-_LATEST = """
-SELECT fact_id, identity_id, kind, occurred_at, recorded_at, amount_minor, currency, replaces,
-       count(*) OVER () AS total
+_LATEST = f"""
+SELECT {", ".join(_FACT)}, count(*) OVER () AS total
 FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS held(identity_id, begin, until)
 JOIN fact USING (identity_id)
 WHERE (begin IS NULL OR occurred_at >= begin) AND (until IS NULL OR occurred_at < until)

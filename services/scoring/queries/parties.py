@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from contracts.customers import Assignment
+from contracts.customers import Assignment, PartyOwnerChanged
 from services.scoring.domain.calendar import Calendar, Share, pack, shares, total, unpack
 from services.scoring.queries.rulings import BARRIER, Connection
 
@@ -106,6 +106,12 @@ async def write_assignments(connection: Connection, assignments: Sequence[Assign
     await connection.copy_records_to_table("holder", records=pairs, columns=["party_id", "identity_id"])
 
 
+async def write_owners(connection: Connection, owners: Iterable[PartyOwnerChanged]) -> None:
+    """Store who takes care of locked parties, where that is newer."""
+    rows = [(each.subject, each.version, each.owner_id, each.team_id) for each in owners]
+    await connection.execute(_OWN, *map(list, zip(*rows, strict=True)))
+
+
 Years = Mapping[int, bytes]
 
 
@@ -187,6 +193,12 @@ _ASSIGN = """
 INSERT INTO assignment (identity_id, version, parties, from_days) VALUES ($1, $2, $3, $4)
 ON CONFLICT (identity_id) DO UPDATE
 SET version = excluded.version, parties = excluded.parties, from_days = excluded.from_days
+"""
+
+_OWN = """
+UPDATE party SET owner_version = new.version, owner_id = new.owner_id, team_id = new.team_id
+FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[]) AS new(party_id, version, owner_id, team_id)
+WHERE party.party_id = new.party_id AND party.owner_version < new.version
 """
 
 _CALENDARS = "SELECT identity_id, year, days FROM calendar WHERE identity_id = ANY($1)"

@@ -1,0 +1,98 @@
+"""What an event says as a fact. One event is one fact at most, of a kind of its own; policy says what kinds mean."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from contracts.community import (
+    MemberJoined,
+    PersonReferred,
+    PostPublished,
+    ReactionGiven,
+    ReferralConverted,
+    ReferralMade,
+    ReplyPublished,
+)
+from contracts.customers import (
+    Direction,
+    InteractionKind,
+    InteractionRecorded,
+    PartyRegistered,
+    ProblemOpened,
+    ProblemSolved,
+    PurchaseCompleted,
+    PurchaseReturned,
+)
+from contracts.event import Event
+from contracts.leads import LeadCaptured, LeadDisqualified, LeadLost, LeadQualified, LeadReopened, LeadWon
+from contracts.loss import LossReason
+from services.scoring.domain.facts import Kind
+
+
+class Meaning(NamedTuple):
+    """What is kept of an event besides whom it is about and when; the fields are those of a fact."""
+
+    kind: Kind
+    amount_minor: int = 0
+    detail: str = ""
+    opened_at: datetime | None = None
+
+
+def meaning(event: Event) -> Meaning | None:
+    """The fact in an event; None where it is none."""
+    match event:
+        case PurchaseCompleted():
+            return Meaning(Kind.PURCHASE, event.amount_minor, event.currency)
+        case PurchaseReturned():
+            return Meaning(Kind.RETURN, event.amount_minor, event.currency)
+        case InteractionRecorded():
+            kind = _of_interaction(event)
+            said = str(event.loss_reason or LossReason.UNKNOWN)
+            return Meaning(kind, detail=said if kind is Kind.DECLINED else "")
+        case LeadWon(order=order) if order is not None:
+            return Meaning(Kind.PURCHASE, order.amount_minor, order.currency)
+        case LeadLost():
+            return Meaning(Kind.LEAD_LOST, detail=str(event.reason))
+        case LeadDisqualified():
+            return Meaning(Kind.LEAD_DISQUALIFIED, detail=str(event.reason))
+        case ProblemSolved():
+            return Meaning(Kind.PROBLEM_SOLVED, opened_at=event.opened_at)
+    alone = KINDS.get(type(event))
+    return None if alone is None else Meaning(alone)
+
+
+KINDS: Mapping[type[Event], Kind] = {
+    PartyRegistered: Kind.REGISTERED,
+    ProblemOpened: Kind.PROBLEM_OPENED,
+    LeadCaptured: Kind.LEAD_CAPTURED,
+    LeadQualified: Kind.LEAD_QUALIFIED,
+    LeadWon: Kind.LEAD_WON,
+    LeadReopened: Kind.LEAD_REOPENED,
+    MemberJoined: Kind.JOINED,
+    PostPublished: Kind.POSTED,
+    ReplyPublished: Kind.REPLIED,
+    ReactionGiven: Kind.REACTED,
+    ReferralMade: Kind.REFERRED,
+    PersonReferred: Kind.WAS_REFERRED,
+    ReferralConverted: Kind.REFERRAL_CONVERTED,
+}
+"""Events of which nothing but the kind counts."""
+
+INTERACTIONS: Mapping[InteractionKind, Kind] = {
+    InteractionKind.VISIT: Kind.VISITED,
+    InteractionKind.VIEW: Kind.VISITED,
+    InteractionKind.DECLINED: Kind.DECLINED,
+    InteractionKind.COMPLAINT: Kind.COMPLAINED,
+    InteractionKind.PRAISE: Kind.PRAISED,
+}
+"""Interactions that mean the same whoever turned to whom."""
+
+INQUIRIES = frozenset({InteractionKind.INQUIRY, InteractionKind.CART})
+
+
+def _of_interaction(event: InteractionRecorded) -> Kind:
+    if event.kind in INTERACTIONS:
+        return INTERACTIONS[event.kind]
+    if event.direction is Direction.OUTBOUND:
+        return Kind.REACHED
+    return Kind.INQUIRED if event.kind in INQUIRIES else Kind.CONTACTED

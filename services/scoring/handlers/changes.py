@@ -1,0 +1,150 @@
+"""What became different for a party: what was thought of the past, then what each day brought, on its own."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from contracts.customers import Resolution
+from contracts.loss import LossReason
+from contracts.scoring import Cause, MoveKind, Stage, Tier
+from services.scoring.domain.calendar import Calendar, fold
+from services.scoring.domain.days import start_of_day
+from services.scoring.domain.facts import DECLARATIONS, MONEY, Fact, Kind
+from services.scoring.domain.history import NOWHERE, History, Outcome
+from services.scoring.domain.policy import Policy, Ruling
+from services.scoring.domain.standing import Standing
+from services.scoring.domain.trajectory import kind_of, moves
+from services.scoring.queries.rulings import Present
+
+
+class Change(NamedTuple):
+    """One step that is told to others."""
+
+    cause: Cause
+    kind: MoveKind
+    from_stage: Stage | None
+    to_stage: Stage | None
+    from_tier: Tier | None
+    to_tier: Tier | None
+    value_minor: int
+    loss_reason: LossReason | None
+    occurred_at: datetime
+    fact_id: UUID | None = None
+
+
+@dataclass(slots=True)
+class Assessed:
+    """A party as its locked row has it, and what its calendar says now."""
+
+    row: asyncpg.Record
+    calendar: Calendar
+    first_identity: UUID | None
+    at: datetime
+    corrected: Cause | None = None
+    """Why the days up to the last assessment look different now, where another ruling is not all."""
+    late: Fact | None = None
+    """The new fact that corrects these days, where it is one."""
+    facts: Sequence[Fact] = ()
+    """New ones that say what the party did on the day of the last assessment or later."""
+    redirect: Resolution | None = None
+    """Where its id leads from now on; None as before."""
+    survives: bool = False
+    """Others were merged into it just now, which is told in any case."""
+
+    @property
+    def party_id(self) -> UUID:
+        """Which party."""
+        party_id: UUID = self.row["party_id"]
+        return party_id
+
+    @property
+    def merged_into(self) -> UUID | None:
+        """The other party that its id leads to from just now on."""
+        if self.redirect is None or self.redirect.resolves_to in (self.row["party_id"], self.row["resolves_to"]):
+            return None
+        return self.redirect.resolves_to
+
+
+def steps(party: Assessed, history: History, now: Standing, here: Present) -> Iterator[Change]:
+    """What became different: what was thought of the past, then what each day brought, on its own."""
+    row, ruling = party.row, here.ruling
+    before: Outcome = row["stage"] and Stage(row["stage"]), row["tier"] and Tier(row["tier"])
+    if row["assessed_at"] is None:
+        if now.stage is not None:
+            yield _appearance(party, history, now, ruling)
+        return
+    corrected = party.corrected or (None if row["ruling"] == here.ruling_id else Cause.POLICY)
+    day, until = ruling.day(row["assessed_at"]), ruling.day(party.at)
+    facts = _by_day(party.facts, ruling)
+    known, past = history.outcome(day), history
+    if day in facts:
+        known = before
+        if corrected:
+            past = History(party.calendar - fold(facts[day], ruling.zone), ruling)
+            known = past.outcome(day)
+    if known != before:
+        yield _step(corrected or Cause.LATE_FACT, before, past, day, party.late, party.at)
+    if history.outcome(day) != known:
+        fact = _deciding(facts[day], known, history.outcome(day), ruling.policy)
+        yield _step(Cause.FACT, known, history, day, fact, fact.occurred_at)
+    for move in moves(history, day, until) if until > day else ():
+        turned, by = move.day.toordinal(), None
+        if move.cause is Cause.FACT and turned in facts:
+            outcomes = (move.from_stage, move.from_tier), (move.to_stage, move.to_tier)
+            by = _deciding(facts[turned], *outcomes, ruling.policy)
+        yield Change(
+            move.cause, move.kind, move.from_stage, move.to_stage, move.from_tier, move.to_tier, move.value_minor,
+            move.loss_reason, by.occurred_at if by else start_of_day(turned, ruling.zone), by.fact_id if by else None,
+        )  # fmt: skip
+
+
+def _appearance(party: Assessed, history: History, now: Standing, ruling: Ruling) -> Change:
+    """The first standing: the doing of the first day if it is still what that day made it, else learned of late."""
+    facts, first, day = _by_day(party.facts, ruling), history.days[0], ruling.day(party.at)
+    outcome = now.stage, now.tier
+    if party.corrected is None and first in facts and history.outcome(first) == outcome:
+        fact = _deciding(facts[first], NOWHERE, outcome, ruling.policy)
+        return _step(Cause.FACT, NOWHERE, history, day, fact, fact.occurred_at)
+    past = [fact for fact in party.facts if ruling.day(fact.occurred_at) <= day]
+    latest = _deciding(past, NOWHERE, outcome, ruling.policy) if past else None
+    return _step(party.corrected or Cause.LATE_FACT, NOWHERE, history, day, latest, party.at)
+
+
+def _by_day(facts: Sequence[Fact], ruling: Ruling) -> dict[int, list[Fact]]:
+    days: dict[int, list[Fact]] = {}
+    for fact in facts:
+        days.setdefault(ruling.day(fact.occurred_at), []).append(fact)
+    return days
+
+
+def _deciding(facts: Sequence[Fact], before: Outcome, after: Outcome, policy: Policy) -> Fact:
+    """The one to be named of several: the last of a kind that can make the change, or the last of all."""
+    kinds = _making(before, after, policy)
+    return max(facts, key=lambda fact: (fact.kind in kinds, fact.occurred_at))
+
+
+def _making(before: Outcome, after: Outcome, policy: Policy) -> Collection[int]:
+    if before[0] == after[0]:
+        return MONEY
+    match after[0]:
+        case Stage.CUSTOMER:
+            return (Kind.PURCHASE,)
+        case Stage.PROSPECT:
+            return policy.signs
+        case Stage.LOST_PROSPECT | Stage.LOST_CUSTOMER:
+            return DECLARATIONS
+        case _:
+            return ()
+
+
+def _step(cause: Cause, before: Outcome, history: History, day: int, fact: Fact | None, at: datetime) -> Change:
+    """The change to what a history says of a day."""
+    named = fact.fact_id if fact and cause in (Cause.FACT, Cause.LATE_FACT) else None
+    stage, tier = history.outcome(day)
+    kind = kind_of(before[0], stage, cause)
+    value_minor, loss_reason = history.value(day), history.loss_reason(day)
+    return Change(cause, kind, before[0], stage, before[1], tier, value_minor, loss_reason, at, named)
