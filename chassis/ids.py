@@ -1,5 +1,6 @@
 """Ids: UUIDv7 inside, `party_<32 hex>` outside."""
 
+import os
 import re
 import time
 from random import Random
@@ -12,6 +13,8 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 _RANDOM = Random()
 """Seeded by the system. Ids are no secrets, and a system call for each costs as much as the rest of an event."""
+# Python does so with the generator of its own module only: processes forked from one would make the same ids.
+os.register_at_fork(after_in_child=_RANDOM.seed)
 
 
 def uuid7() -> UUID:

@@ -12,6 +12,7 @@ MARK = "SHUKE_RUN"
 """Environment variable that names the run folder a process belongs to."""
 
 PR_SET_PDEATHSIG = 1
+PR_SET_NAME = 15
 libc = ctypes.CDLL(None)
 
 
@@ -21,6 +22,7 @@ class Process:
 
     name: str
     argv: tuple[str, ...]
+    """A command or, where it is forked, the roles that it plays."""
     env: Mapping[str, str] = field(default_factory=dict)
     ready: str | None = None
     """`http://…`, `postgresql://…` or `kafka://…`, asked until it answers (readiness.py)."""
@@ -28,6 +30,8 @@ class Process:
     stop_s: float = 2.5
     """Seconds to end by itself after `stop`, before `kill`."""
     kill: signal.Signals = signal.SIGKILL
+    forked: bool = False
+    """Whether it comes from the forge, where all that it needs is imported already."""
     outlives: bool = False
     """Whether it stays when its supervisor is killed and its own `before` knows what it left."""
     before: Callable[[], None] | None = None
@@ -37,6 +41,11 @@ class Process:
 def die_with_supervisor() -> None:
     """Have the kernel end this process when its parent dies. Runs between fork and exec."""
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def called(name: str) -> None:
+    """Have this process shown under a name, of which the kernel keeps 15 bytes."""
+    libc.prctl(PR_SET_NAME, name.encode())
 
 
 def environment(process: Process, run: Path) -> dict[str, str]:

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import sys
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,6 +97,8 @@ async def run(shape: Shape, *, example: FirstStart, say: Callable[[str], None]) 
 async def start(shape: Shape, keeper: Supervisor, *, example: FirstStart, say: Callable[[str], None]) -> None:
     """PostgreSQL, then its databases beside the bus, then the processes, then what only a first start does."""
     options = shape.options
+    # At once, so that it imports while PostgreSQL starts.
+    await keeper.forge.open()
     key_file = installation.identity_key(options.folder, options.identity_key)
     server = await asyncio.to_thread(postgres.at, options.folder)
     await keeper.start(server.process())
@@ -184,9 +185,8 @@ def process(one: Role, variables: dict[str, str]) -> Process:
     """A process of the product; one that answers HTTP is ready when it says so."""
     answering = [name for name in one.plays if name in roles.HTTP]
     ready = f"http://127.0.0.1:{variables[f'{answering[0].upper()}_PORT']}/readyz" if answering else None
-    command = (sys.executable, "-P", "-m", "deploy.cli", "serve", *one.plays)
     # Under a name that stays, a restarted consumer is the one that left: no partition of another one moves.
-    return Process(one.name, command, variables | {"SHUKE_MEMBER": one.name}, ready=ready)
+    return Process(one.name, one.plays, variables | {"SHUKE_MEMBER": one.name}, ready=ready, forked=True)
 
 
 def refuse_taken_port(options: Options) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy import readiness
+from deploy.forge import Forge, Forked
 from deploy.process import Process, die_with_supervisor, end, environment, marked
 
 FIRST_PAUSE_S = 0.1
@@ -90,8 +91,9 @@ class Supervisor:
         self.run.mkdir(parents=True, exist_ok=True)
         self.logs.mkdir(parents=True, exist_ok=True)
         self.groups: list[list[Process]] = []
+        self.forge = Forge(self.run, self.logs / "forge.log")
         self.keepers: dict[str, asyncio.Task[None]] = {}
-        self.running: dict[str, asyncio.subprocess.Process] = {}
+        self.running: dict[str, asyncio.subprocess.Process | Forked] = {}
         self.deaths: Counter[str] = Counter()
 
     def clear(self) -> None:
@@ -127,16 +129,7 @@ class Supervisor:
 
     async def once(self, process: Process) -> int:
         pid_file = self.run / f"{process.name}.pid"
-        with (self.logs / f"{process.name}.log").open("ab") as log:
-            child = await asyncio.create_subprocess_exec(
-                *process.argv,
-                env=environment(process, self.run),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=None if process.outlives else die_with_supervisor,
-            )
+        child = await self.spawn(process, self.logs / f"{process.name}.log")
         put(pid_file, f"{child.pid}\n")
         self.running[process.name] = child
         try:
@@ -144,6 +137,20 @@ class Supervisor:
         finally:
             if child.returncode is not None:
                 pid_file.unlink(missing_ok=True)
+
+    async def spawn(self, process: Process, log: Path) -> asyncio.subprocess.Process | Forked:
+        if process.forked:
+            return await self.forge.start(process.name, process.argv, process.env, log)
+        with log.open("ab") as output:
+            return await asyncio.create_subprocess_exec(
+                *process.argv,
+                env=environment(process, self.run),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                preexec_fn=None if process.outlives else die_with_supervisor,
+            )
 
     def note(self, process: Process, text: str) -> None:
         with (self.logs / "supervisor.log").open("a") as log:
@@ -156,6 +163,7 @@ class Supervisor:
         await asyncio.gather(*self.keepers.values(), return_exceptions=True)
         for group in reversed(self.groups):
             await asyncio.gather(*(self.end(process) for process in group))
+        await self.forge.close()
 
     async def end(self, process: Process) -> None:
         child = self.running.get(process.name)

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from typing import Annotated
 from uuid import UUID, uuid4
 
@@ -36,3 +38,17 @@ def test_new_ids_are_version_7_and_rise() -> None:
     assert len(set(ids)) == 1_000
     assert {(id.version, id.variant) for id in ids} == {(7, "specified in RFC 4122")}
     assert [id.int >> 80 for id in ids] == sorted(id.int >> 80 for id in ids)
+
+
+def test_processes_forked_from_one_make_different_ids() -> None:
+    script = (
+        "import os\n"
+        "from chassis.ids import uuid7\n"
+        "for _ in range(2):\n"
+        "    if os.fork() == 0:\n"
+        "        print(uuid7().hex[13:], flush=True)\n"
+        "        os._exit(0)\n"
+        "    os.wait()\n"
+    )
+    random = subprocess.run((sys.executable, "-c", script), capture_output=True, text=True, check=True).stdout.split()
+    assert len(set(random)) == 2

@@ -15,7 +15,7 @@ def processes() -> dict[str, tuple[bool, bool]]:
 
 
 def started(shape: Shape) -> set[str]:
-    return {role.name.removesuffix("-1") for role in shape.services} | {"postgres", "gateway"}
+    return {role.name.removesuffix("-1") for role in shape.services} | {"postgres", "forge", "gateway"}
 
 
 def test_every_process_of_the_embedded_shape_is_listed() -> None:
