@@ -54,6 +54,7 @@ AREAS: Mapping[str, Area] = {
     "problems": Area("customers", READER, INGEST),
     "duplicates": Area("customers", READER, OPERATOR),
     "identifiers": Area("customers", READER, OPERATOR),
+    "owners": Area("customers", READER, OPERATOR),
     "leads": Area("leads", READER, INGEST),
     "members": Area("community", READER, INGEST),
     "posts": Area("community", READER, INGEST),

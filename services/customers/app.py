@@ -16,13 +16,33 @@ from chassis.worker import work
 from contracts.topics import MEMBERS
 from services.customers.handlers.hearing import hear
 from services.customers.handlers.imports.kinds import KINDS
-from services.customers.routes import internal, parties, purchases, returns
+from services.customers.routes import (
+    interactions,
+    internal,
+    owners,
+    parties,
+    problems,
+    purchases,
+    returns,
+    timelines,
+)
 
 HEARD = (MEMBERS,)
 """Whose events tell who is who."""
 
 router = APIRouter()
-for room in (parties.router, purchases.router, returns.router, imports.router, imports.streams, internal.router):
+for room in (
+    parties.router,
+    owners.router,
+    purchases.router,
+    returns.router,
+    interactions.router,
+    problems.router,
+    imports.router,
+    imports.streams,
+    timelines.router,
+    internal.router,
+):
     router.include_router(room)
 
 

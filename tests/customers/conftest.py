@@ -28,6 +28,7 @@ async def database(customers_database: db.Database) -> db.Database:
     async with customers_database.transaction() as session:
         await (await driver(session)).execute(
             "TRUNCATE party, identity, holding, merge, purchase, purchase_return, import_job, import_chunk,"
+            " party_owner, ownership, interaction, problem, problem_step, former_version,"
             " import_line, import_reject, idempotency_key, outbox CASCADE"
         )
     return customers_database

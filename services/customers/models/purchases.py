@@ -1,11 +1,10 @@
 """Purchases and returns: their tables, what a caller sends, and what is shown."""
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 from sqlalchemy import BigInteger, Integer, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field as Column
@@ -16,18 +15,15 @@ from chassis.fields import (
     AmountMinor,
     Body,
     CurrencyCode,
-    Identifier,
-    IdentityId,
     ImportId,
     Instant,
     NamesParty,
-    PartyId,
     SourceId,
-    Version,
 )
 from contracts.event import Slug
-from contracts.identity import Installation, PartyRef
+from contracts.identity import Installation
 from services.customers.domain.purchases import Line, NewPurchase, NewReturn, in_order
+from services.customers.models.facts import FactCorrection, ShownFact
 from services.customers.models.fields import Product, PurchaseId, ReturnId
 
 
@@ -146,31 +142,14 @@ class ReturnOfPurchase(Body):
     channel: Slug | None = None
 
 
-class Correction(Body):
+class Correction(FactCorrection):
     """What was wrong and how it should be; what is not named stays. `version`, or If-Match, names the latest one."""
 
-    version: Version | None = None
-    party_id: PartyId | None = None
-    identifier: Identifier | None = None
-    occurred_at: Instant | None = None
+    removable = frozenset({"channel"})
+
     currency: CurrencyCode | None = None
     amount_minor: AmountMinor | None = None
     channel: Slug | None = None
-
-    @model_validator(mode="after")
-    def _at_most_one(self) -> Self:
-        if self.party_id is not None and self.identifier is not None:
-            raise PydanticCustomError("one_party", "Name the party by party_id or by identifier")
-        return self
-
-    def party(self, installation: Installation) -> PartyRef | None:
-        """The right customer, where that is what was wrong. Raises `BadIdentifier`."""
-        return self.identifier.identity(installation) if self.identifier else self.party_id
-
-    def changes(self) -> dict[str, Any]:
-        """The content as it should be, where it is named. Only a channel can be taken away."""
-        named = self.model_dump(exclude_unset=True, exclude={"version", "party_id", "identifier", "lines"})
-        return {name: value for name, value in named.items() if value is not None or name == "channel"}
 
 
 class PurchaseCorrection(Correction):
@@ -179,40 +158,32 @@ class PurchaseCorrection(Correction):
     lines: Lines | None = None
 
     def changes(self) -> dict[str, Any]:
-        """See `Correction.changes`."""
+        """See `FactCorrection.changes`."""
         lines = {} if self.lines is None else {"lines": [list(line) for line in in_order(lines_of(self.lines))]}
-        return super().changes() | lines
+        return {name: value for name, value in super().changes().items() if name != "lines"} | lines
 
 
-class Withdrawal(Body):
-    """It was entered by mistake and never happened. `version`, or If-Match, names the latest one."""
-
-    version: Version | None = None
-
-
-class Fact(BaseModel):
+class Fact(ShownFact):
     """What purchases and returns show alike."""
 
-    party_id: PartyId
-    """Who is the customer now."""
-    identity_id: IdentityId
-    source: str
-    source_id: str | None = None
-    occurred_at: datetime
     currency: str
     amount_minor: int
     channel: str | None = None
     import_id: ImportId | None = None
-    version: int
-    recorded_at: datetime
-    withdrawn_at: datetime | None = None
 
 
 class Purchase(Fact):
     """A purchase as it stands."""
 
     id: PurchaseId
-    lines: list[PurchaseLine] = []
+    lines: Annotated[list[PurchaseLine], Field(default_factory=list)]
+
+
+class PurchaseVersion(Purchase):
+    """A purchase as it stood, or stands."""
+
+    changed_at: datetime
+    """When this version came to be."""
 
 
 class Return(Fact):
@@ -221,6 +192,13 @@ class Return(Fact):
     id: ReturnId
     purchase_id: PurchaseId | None = None
     original_id: str | None = None
+
+
+class ReturnVersion(Return):
+    """A return as it stood, or stands."""
+
+    changed_at: datetime
+    """When this version came to be."""
 
 
 class FactOutcome(RowOutcome):

@@ -1,4 +1,5 @@
 """Reads and bulk writes that carry a rule.
 
-Locks are taken in one order: parties, identities, purchases, returns; each in the order of their keys.
+Locks are taken in one order: parties, identities, purchases, returns, interactions, problems; each in the order of
+their keys.
 """

@@ -13,6 +13,7 @@ from chassis.db import driver
 from contracts.customers import Assignment, Holding, IdentitiesAssigned, Resolution
 from contracts.identity import PartyNotFound
 from services.customers.domain.assignments import resolved, survivors
+from services.customers.queries.owners import take_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,8 @@ async def reassign(session: AsyncSession, connected: Connected, given: Iterable[
             ),
         ),
     )
+    if moved:
+        await take_over(session, moved, connected.resolves_to)
 
 
 async def assignments_of(session: AsyncSession, identities: Sequence[UUID]) -> dict[UUID, Assignment]:

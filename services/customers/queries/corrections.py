@@ -1,5 +1,7 @@
 """What was told wrongly is put right: a new version, whose event names the fact that it replaces."""
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -10,21 +12,31 @@ from chassis import outbox
 from chassis.clock import now
 from chassis.db import driver
 from chassis.ids import uuid7
+from contracts.event import Event
 from contracts.identity import Installation, PartyRef
 from contracts.problems import Problem
-from services.customers.domain.purchases import AlreadyWithdrawn
-from services.customers.models.purchases import Correction, Fact, PurchaseCorrection, PurchaseRow, ReturnRow
+from services.customers.domain.facts import AlreadyWithdrawn
+from services.customers.domain.interactions import check_loss_reason
+from services.customers.models.facts import FactCorrection, ShownFact
+from services.customers.models.interactions import InteractionCorrection, InteractionRow
+from services.customers.models.purchases import Correction, PurchaseCorrection, PurchaseRow, ReturnRow
 from services.customers.queries.assignments import assignments_of
 from services.customers.queries.facts import holds, withdrawn
 from services.customers.queries.identities import subjects
+from services.customers.queries.interactions import passed
 from services.customers.queries.purchases import completed
 from services.customers.queries.returns import came_back, original_of
+from services.customers.queries.versions import keep
+
+Row = PurchaseRow | ReturnRow | InteractionRow
 
 
-async def right_subject(session: AsyncSession, row: Fact, given: Correction, installation: Installation) -> UUID | None:
-    """Under whom else a row should be recorded; none where it stays as it is, as with a party that is the customer.
+async def right_subject(
+    session: AsyncSession, row: ShownFact, given: FactCorrection, installation: Installation
+) -> UUID | None:
+    """Under whom else a row should be recorded; none where it stays as it is, as with a party that it is about.
 
-    Called before the row is locked, since identities come before purchases.
+    Called before the row is locked, since identities come before facts.
     """
     party: PartyRef | None = given.party(installation)
     day = installation.day(given.occurred_at or row.occurred_at)
@@ -40,32 +52,30 @@ async def correct_purchase(
     session: AsyncSession, row: PurchaseRow, given: PurchaseCorrection, right_subject: UUID | None
 ) -> None:
     """Give a locked purchase its right content, and its returns to the right customer with it."""
-    before, subject = (row.fact_id, row.identity_id), right_subject or row.identity_id
-    if not _change(row, given.changes() | {"identity_id": subject}):
-        return
-    assignments = await assignments_of(session, [subject])
-    replaced = {"replaces": before[0], "replaced_subject": before[1] if before[1] != subject else None}
-    event = completed(row, row.id, subject, assignments.get(subject), **replaced)
-    outbox.append(session, event, event_ids=[row.fact_id])
-    if before[1] != subject:
-        for returned in await _returns_under(session, row, before[1]):
-            await correct_return(session, returned, Correction(), subject)
+    before = row.identity_id
+    await _put_right(session, row, given.changes(), right_subject, completed)
+    if row.identity_id != before:
+        for returned in await _returns_under(session, row, before):
+            await correct_return(session, returned, Correction(), row.identity_id)
 
 
 async def correct_return(session: AsyncSession, row: ReturnRow, given: Correction, right_subject: UUID | None) -> None:
     """Give a locked return its right content."""
-    before, subject = (row.fact_id, row.identity_id), right_subject or row.identity_id
-    if not _change(row, given.changes() | {"identity_id": subject}):
-        return
-    assignments = await assignments_of(session, [subject])
-    replaced = {"replaces": before[0], "replaced_subject": before[1] if before[1] != subject else None}
     purchase_id = row.purchase_id or await original_of(session, row)
-    event = came_back(row, row.id, subject, assignments.get(subject), purchase_id=purchase_id, **replaced)
-    outbox.append(session, event, event_ids=[row.fact_id])
+    await _put_right(session, row, given.changes(), right_subject, partial(came_back, purchase_id=purchase_id))
 
 
-async def withdraw(session: AsyncSession, row: PurchaseRow | ReturnRow) -> None:
-    """Take a locked purchase or return back; its id in the source is free again. Twice is once."""
+async def correct_interaction(
+    session: AsyncSession, row: InteractionRow, given: InteractionCorrection, right_subject: UUID | None
+) -> None:
+    """Give a locked interaction its right content. Raises `UnfitLossReason`."""
+    changes = given.changes()
+    check_loss_reason(changes.get("kind", row.kind), changes.get("loss_reason", row.loss_reason))
+    await _put_right(session, row, changes, right_subject, passed)
+
+
+async def withdraw(session: AsyncSession, row: Row) -> None:
+    """Take a locked fact back; its id in the source is free again. Twice is once."""
     if row.withdrawn_at is None:
         row.withdrawn_at = now()
         row.version += 1
@@ -73,16 +83,29 @@ async def withdraw(session: AsyncSession, row: PurchaseRow | ReturnRow) -> None:
         outbox.append(session, withdrawn(row.identity_id, row.fact_id, assignments))
 
 
-def _change(row: PurchaseRow | ReturnRow, right: dict[str, Any]) -> bool:
+async def _put_right(
+    session: AsyncSession,
+    row: Row,
+    content: Mapping[str, Any],
+    right_subject: UUID | None,
+    event: Callable[..., Event],
+) -> None:
     if row.withdrawn_at is not None:
         raise AlreadyWithdrawn("It was withdrawn and does not count; record it anew.")
+    replaces, former = row.fact_id, row.identity_id
+    right = {**content, "identity_id": right_subject or former}
     changes = {name: value for name, value in right.items() if getattr(row, name) != value}
+    if not changes:
+        return
+    await keep(session, type(row).__tablename__, row.id)
     for name, value in changes.items():
         setattr(row, name, value)
-    if changes:
-        row.version += 1
-        row.fact_id = uuid7()
-    return bool(changes)
+    row.version += 1
+    row.fact_id = uuid7()
+    subject = row.identity_id
+    assignments = await assignments_of(session, [subject])
+    replaced = {"replaces": replaces, "replaced_subject": former if former != subject else None}
+    outbox.append(session, event(row, row.id, subject, assignments.get(subject), **replaced), event_ids=[row.fact_id])
 
 
 async def _returns_under(session: AsyncSession, purchase: PurchaseRow, subject: UUID) -> list[ReturnRow]:

@@ -1,4 +1,4 @@
-"""Recording purchases and returns: one set-based way for one row, a bulk and an import."""
+"""Recording facts of any kind: one set-based way for one row, a bulk and an import."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from contracts.event import Event
 from contracts.identity import Installation
 from contracts.problems import Conflict, Problem
 from contracts.telling import Outcome, Status
-from services.customers.domain.purchases import Line, NewPurchase, NewReturn, Told, content
+from services.customers.domain.facts import NewFact, Told
 from services.customers.queries.assignments import assignments_of
 from services.customers.queries.identities import forget_identities, subjects
 
@@ -29,12 +29,8 @@ COLUMNS = {
     "source": "text",
     "source_id": "text",
     "occurred_at": "timestamptz",
-    "currency": "text",
-    "amount_minor": "bigint",
-    "channel": "text",
-    "import_id": "uuid",
 }
-"""What the tables of purchases and returns have alike."""
+"""What the tables of facts have alike."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +44,10 @@ class Kind(Generic[Told]):
     own_values: Callable[[Told], Sequence[Any]]
     conflict: type[Conflict]
     event: Callable[[Told, UUID, UUID, Assignment | None], Event]
+    mends: str = "correct"
+    """The command that puts right what was told wrongly."""
+    stored: Callable[[Record], Mapping[str, Any]] = dict
+    """What a row of the table says, as `NewFact.content` says it."""
 
     @property
     def insert(self) -> str:
@@ -103,7 +103,7 @@ async def record(
         told_of = {place: (row["identity_id"], told[place], days[place]) for place, row in found.items()}
         one_party = await _of_one_party(session, told_of.values())
         for place, row in found.items():
-            same = _same(row, rows[place]) and told_of[place] in one_party
+            same = _same(kind, row, rows[place]) and told_of[place] in one_party
             outcomes[place] = _compared(kind, row["id"], same)
     accepted = {told[place] for place, outcome in outcomes.items() if outcome.status is Status.ACCEPTED}
     if idle := strangers - accepted:
@@ -111,7 +111,7 @@ async def record(
     return [outcomes[place] for place in range(len(rows))]
 
 
-def _key(row: NewPurchase | NewReturn) -> tuple[str, str] | None:
+def _key(row: NewFact) -> tuple[str, str] | None:
     return (row.source, row.source_id) if row.source_id is not None else None
 
 
@@ -122,10 +122,11 @@ async def _insert(
     told: Mapping[int, UUID],
     assignments: Mapping[UUID, Assignment],
 ) -> dict[int, Outcome]:
-    ids = {place: (uuid7(), uuid7()) for place in told}
+    ids = {place: (rows[place].id or uuid7(), uuid7()) for place in told}
     values = [
-        (ids[place][0], subject, ids[place][1], *_common(rows[place]), *kind.own_values(rows[place]))
+        (ids[place][0], subject, ids[place][1], row.source, row.source_id, row.occurred_at, *kind.own_values(row))
         for place, subject in told.items()
+        for row in [rows[place]]
     ]
     if not values:
         return {}
@@ -140,18 +141,6 @@ async def _insert(
     return {place: Outcome(Status.ACCEPTED, ids[place][0]) for place in accepted}
 
 
-def _common(row: NewPurchase | NewReturn) -> tuple[Any, ...]:
-    return (
-        row.source,
-        row.source_id,
-        row.occurred_at,
-        row.currency,
-        row.amount_minor,
-        row.channel,
-        row.import_id,
-    )
-
-
 async def _present(session: AsyncSession, kind: Kind[Told], rows: Sequence[Told]) -> dict[Any, Record]:
     keys = sorted({key for row in rows if (key := _key(row))})
     if not keys:
@@ -163,17 +152,15 @@ async def _present(session: AsyncSession, kind: Kind[Told], rows: Sequence[Told]
 def _compared(kind: Kind[Told], id: UUID, same: bool) -> Outcome:
     if same:
         return Outcome(Status.DUPLICATE, id)
-    detail = "This id of the source was recorded before with other content; correct that one."
+    detail = f"This id of the source was recorded before with other content; {kind.mends} that one."
     outer = f"{kind.name}_{id.hex}"
-    way_out = {"existing_id": outer, "correct": f"/v1/{kind.name}s/{outer}/correct"}
+    way_out = {"existing_id": outer, kind.mends: f"/v1/{kind.name}s/{outer}/{kind.mends}"}
     return Outcome(Status.CONFLICT, id, kind.conflict(detail, **way_out))
 
 
-def _same(row: Record, told: NewPurchase | NewReturn) -> bool:
-    stored = dict(row)
-    if "lines" in stored:
-        stored["lines"] = tuple(Line(*line) for line in stored["lines"])
-    return all(stored[name] == value for name, value in content(told).items())
+def _same(kind: Kind[Told], row: Record, told: Told) -> bool:
+    stored = kind.stored(row)
+    return all(stored[name] == value for name, value in told.content().items())
 
 
 Pair = tuple[UUID, UUID, date]
@@ -195,7 +182,7 @@ async def holds(session: AsyncSession, party_id: UUID, identity_id: UUID, day: d
 
 
 async def withdraw_import(session: AsyncSession, table: str, import_id: UUID, limit: int) -> int:
-    """Withdraw up to `limit` facts of an import; return how many there were."""
+    """Withdraw up to `limit` facts of an import; return how many there were, 0 when none is left."""
     rows = await (await driver(session)).fetch(_WITHDRAW_IMPORT.format(table=table), import_id, limit, now())
     rows.sort(key=lambda row: row["id"])
     assignments = await assignments_of(session, list({row["identity_id"] for row in rows}))

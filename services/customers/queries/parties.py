@@ -133,9 +133,14 @@ async def party(session: AsyncSession, party_id: UUID) -> Party:
     return (await _shown(session, [top]))[0]
 
 
-async def parties(session: AsyncSession, *, after: UUID, limit: int) -> list[Party]:
-    """Surviving parties behind an id, in id order."""
-    rows = await (await driver(session)).fetch(_SURVIVING, after, limit)
+async def parties(
+    session: AsyncSession, *, owner_id: UUID | None = None, team_id: UUID | None = None, after: UUID, limit: int
+) -> list[Party]:
+    """Surviving parties behind an id, in id order: all, or those of an owner, of a team or of both."""
+    owned = [(column, id) for column, id in (("owner_id", owner_id), ("team_id", team_id)) if id]
+    of_whom = [f" AND {column} = ${place}" for place, (column, _) in enumerate(owned, 3)]
+    statement = _OWNED.format(of_whom="".join(of_whom)) if owned else _SURVIVING
+    rows = await (await driver(session)).fetch(statement, after, limit, *(id for _, id in owned))
     return await _shown(session, [row["id"] for row in rows])
 
 
@@ -165,6 +170,11 @@ WHERE identity_id = ANY($1) AND until_day IS NULL
 """
 
 _SURVIVING = "SELECT id FROM party WHERE id > $1 AND resolves_to = id ORDER BY id LIMIT $2"
+
+_OWNED = """
+SELECT party.id FROM party_owner JOIN party ON party.id = party_owner.party_id
+WHERE party.id > $1 AND resolves_to = party.id{of_whom} ORDER BY party.id LIMIT $2
+"""
 
 _PARTIES = "SELECT id, kind, version, created_at FROM party WHERE id = ANY($1) ORDER BY id"
 

@@ -1,7 +1,6 @@
 """Purchases: recorded in sets, corrected and withdrawn one by one under their row lock."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,9 +12,18 @@ from chassis.db import driver
 from contracts.customers import Assignment, PurchaseCompleted
 from contracts.identity import Installation
 from contracts.telling import Outcome
-from services.customers.domain.purchases import Line, NewPurchase, PurchaseConflict, PurchaseNotFound, in_order
-from services.customers.models.purchases import Purchase, PurchaseRow
-from services.customers.queries.facts import HOLDER, Kind, record, withdraw_import
+from services.customers.domain.purchases import (
+    Line,
+    NewPurchase,
+    NewReturn,
+    PurchaseConflict,
+    PurchaseNotFound,
+    in_order,
+)
+from services.customers.models.purchases import Purchase, PurchaseRow, PurchaseVersion
+from services.customers.queries.facts import Kind, record, withdraw_import
+from services.customers.queries.histories import HOLDER_THEN, Place, history
+from services.customers.queries.versions import versions
 
 
 def completed(
@@ -43,13 +51,23 @@ def completed(
     )
 
 
+MONEY = {"currency": "text", "amount_minor": "bigint", "channel": "text", "import_id": "uuid"}
+"""What the tables of purchases and returns have alike."""
+
+
+def money(told: NewPurchase | NewReturn) -> tuple[str, int, str | None, UUID | None]:
+    """The values of `MONEY`."""
+    return told.currency, told.amount_minor, told.channel, told.import_id
+
+
 PURCHASES = Kind[NewPurchase](
     name="purchase",
     table="purchase",
-    own_columns={"lines": "jsonb"},
-    own_values=lambda told: [msgspec.json.encode(in_order(told.lines)).decode()],
+    own_columns=MONEY | {"lines": "jsonb"},
+    own_values=lambda told: [*money(told), msgspec.json.encode(in_order(told.lines)).decode()],
     conflict=PurchaseConflict,
     event=completed,
+    stored=lambda row: dict(row) | {"lines": tuple(Line(*line) for line in row["lines"])},
 )
 
 
@@ -76,39 +94,31 @@ async def purchase_to_change(session: AsyncSession, purchase_id: UUID) -> Purcha
 async def purchase(session: AsyncSession, purchase_id: UUID, installation: Installation) -> Purchase:
     """The purchase as it is shown. Raises `PurchaseNotFound`."""
     await session.flush()
-    row = await (await driver(session)).fetchrow(f"{_SHOWN} WHERE purchase.id = $2", installation.zone.key, purchase_id)
+    row = await (await driver(session)).fetchrow(f"{_SHOWN} WHERE fact.id = $2", installation.zone.key, purchase_id)
     if row is None:
         raise PurchaseNotFound("There is no such purchase.")
-    return _purchase(row)
+    return Purchase.model_validate(_shown(row))
 
 
 async def purchases_of(
-    session: AsyncSession, party_id: UUID, installation: Installation, *, before: tuple[datetime, UUID], limit: int
+    session: AsyncSession, party_id: UUID, installation: Installation, *, before: Place, limit: int
 ) -> list[Purchase]:
     """Purchases of the party that an id leads to, the latest first, without those withdrawn."""
-    statement = f"{_SHOWN} {OF_PARTY.format(table='purchase')}"
-    rows = await (await driver(session)).fetch(statement, installation.zone.key, party_id, *before, limit)
-    return [_purchase(row) for row in rows]
+    rows = await history(session, "purchase", installation, party_id=party_id, before=before, limit=limit)
+    return [Purchase.model_validate(_shown(row)) for row in rows]
 
 
-def _purchase(row: Record) -> Purchase:
-    shown: dict[str, Any] = dict(row)
-    shown["lines"] = [Line(*line)._asdict() for line in shown["lines"]]
-    return Purchase.model_validate(shown)
+async def versions_of_purchase(
+    session: AsyncSession, purchase_id: UUID, installation: Installation, *, before: int, limit: int
+) -> list[PurchaseVersion]:
+    """Every version of a purchase, the latest first. Raises `PurchaseNotFound`."""
+    await purchase(session, purchase_id, installation)
+    rows = await versions(session, "purchase", purchase_id, installation, before=before, limit=limit)
+    return [PurchaseVersion.model_validate(_shown(row)) for row in rows]
 
 
-HOLDER_THEN = HOLDER.format(identity="{table}.identity_id", day="({table}.occurred_at AT TIME ZONE $1)::date")
-"""The customer of a row on its local day, $1 being the zone."""
+def _shown(row: Record) -> dict[str, Any]:
+    return dict(row) | {"lines": [Line(*line)._asdict() for line in row["lines"]]}
 
-_SHOWN = f"SELECT purchase.*, {HOLDER_THEN.format(table='purchase')} AS party_id FROM purchase"
 
-OF_PARTY = f"""
-JOIN (
-    SELECT DISTINCT identity_id FROM holding JOIN party ON party.id = holding.party_id
-    JOIN party AS asked ON asked.id = $2
-    WHERE party.id = asked.resolves_to OR (party.resolves_to = asked.resolves_to AND party.resolves_to <> party.id)
-) AS member USING (identity_id)
-WHERE withdrawn_at IS NULL AND (occurred_at, {{table}}.id) < ($3, $4)
-  AND {HOLDER_THEN} = (SELECT resolves_to FROM party WHERE id = $2)
-ORDER BY occurred_at DESC, {{table}}.id DESC LIMIT $5
-"""
+_SHOWN = f"SELECT fact.*, {HOLDER_THEN} AS party_id FROM purchase AS fact"

@@ -1,7 +1,6 @@
 """Returns: recorded in sets, with or without a known purchase."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,9 +10,11 @@ from contracts.customers import Assignment, PurchaseReturned
 from contracts.identity import Installation
 from contracts.telling import Outcome
 from services.customers.domain.purchases import NewReturn, ReturnConflict, ReturnNotFound
-from services.customers.models.purchases import Return, ReturnRow
+from services.customers.models.purchases import Return, ReturnRow, ReturnVersion
 from services.customers.queries.facts import Kind, record, withdraw_import
-from services.customers.queries.purchases import HOLDER_THEN, OF_PARTY
+from services.customers.queries.histories import HOLDER_THEN, Place, history
+from services.customers.queries.purchases import MONEY, money
+from services.customers.queries.versions import versions
 
 
 def came_back(
@@ -50,8 +51,8 @@ def _returns(originals: Mapping[tuple[str, str], UUID]) -> Kind[NewReturn]:
     return Kind(
         name="return",
         table="purchase_return",
-        own_columns={"original_id": "text", "purchase_id": "uuid"},
-        own_values=lambda told: [told.original_id, told.purchase_id],
+        own_columns=MONEY | {"original_id": "text", "purchase_id": "uuid"},
+        own_values=lambda told: [*money(told), told.original_id, told.purchase_id],
         conflict=ReturnConflict,
         event=event,
     )
@@ -84,21 +85,30 @@ async def return_to_change(session: AsyncSession, return_id: UUID) -> ReturnRow:
 async def returned(session: AsyncSession, return_id: UUID, installation: Installation) -> Return:
     """The return as it is shown. Raises `ReturnNotFound`."""
     await session.flush()
-    row = await (await driver(session)).fetchrow(
-        f"{_SHOWN} WHERE purchase_return.id = $2", installation.zone.key, return_id
-    )
+    row = await (await driver(session)).fetchrow(f"{_SHOWN} WHERE fact.id = $2", installation.zone.key, return_id)
     if row is None:
         raise ReturnNotFound("There is no such return.")
     return Return.model_validate(dict(row))
 
 
 async def returns_of(
-    session: AsyncSession, party_id: UUID, installation: Installation, *, before: tuple[datetime, UUID], limit: int
+    session: AsyncSession, party_id: UUID, installation: Installation, *, before: Place, limit: int
 ) -> list[Return]:
     """Returns of the party that an id leads to, the latest first, without those withdrawn."""
-    statement = f"{_SHOWN} {OF_PARTY.format(table='purchase_return')}"
-    rows = await (await driver(session)).fetch(statement, installation.zone.key, party_id, *before, limit)
+    rows = await history(
+        session, "purchase_return", installation, party_id=party_id, columns=_COLUMNS, before=before, limit=limit
+    )
     return [Return.model_validate(dict(row)) for row in rows]
+
+
+async def versions_of_return(
+    session: AsyncSession, return_id: UUID, installation: Installation, *, before: int, limit: int
+) -> list[ReturnVersion]:
+    """Every version of a return, the latest first. Raises `ReturnNotFound`."""
+    # Which purchase it belongs to is no content: a correction cannot change it.
+    purchase_id = (await returned(session, return_id, installation)).purchase_id
+    rows = await versions(session, "purchase_return", return_id, installation, before=before, limit=limit)
+    return [ReturnVersion.model_validate(dict(row) | {"purchase_id": purchase_id}) for row in rows]
 
 
 async def original_of(session: AsyncSession, row: ReturnRow) -> UUID | None:
@@ -113,12 +123,12 @@ JOIN purchase ON purchase.source = asked.source AND purchase.source_id = asked.s
 WHERE withdrawn_at IS NULL
 """
 
-_SHOWN = f"""
-SELECT {", ".join(f"purchase_return.{name}" for name in ReturnRow.model_fields if name != "purchase_id")},
-    coalesce(purchase_return.purchase_id, (
-        SELECT id FROM purchase
-        WHERE source = purchase_return.source AND source_id = purchase_return.original_id AND withdrawn_at IS NULL
-    )) AS purchase_id,
-    {HOLDER_THEN.format(table="purchase_return")} AS party_id
-FROM purchase_return
+_COLUMNS = f"""
+{", ".join(f"fact.{name}" for name in ReturnRow.model_fields if name != "purchase_id")},
+coalesce(fact.purchase_id, (
+    SELECT id FROM purchase
+    WHERE source = fact.source AND source_id = fact.original_id AND withdrawn_at IS NULL
+)) AS purchase_id
 """
+
+_SHOWN = f"SELECT {_COLUMNS}, {HOLDER_THEN} AS party_id FROM purchase_return AS fact"

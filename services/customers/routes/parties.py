@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response, status
 
 from chassis.clock import now
-from chassis.fields import IdentityId, PartyId
+from chassis.fields import IdentityId, PartyId, TeamId, UserId
 from chassis.http import (
     Cursor,
     IfMatch,
@@ -59,17 +59,21 @@ async def list_parties(
     scheme: Scheme | None = None,
     system: Slug | None = None,
     value: Annotated[str | None, Query(max_length=400)] = None,
+    owner_id: UserId | None = None,
+    team_id: TeamId | None = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[Party]:
-    """All parties, or the one that holds an identifier (`scheme`, `value`, and `system` for an external id)."""
+    """All parties, those of an owner or a team, or the one that holds an identifier (`scheme`, `value`, and `system`
+    for an external id)."""
     if scheme is not None and value is not None:
         holder = await known.holder_now(session, here.identity(scheme, value, system=system))
         return Page(data=[await known.party(session, holder)] if holder else [], has_more=False)
     if scheme or system or value:
         raise BadIdentifier("To find a party by an identifier, give scheme and value.")
     [after] = decode_cursor(cursor, tuple[UUID]) if cursor else [NOBODY]
-    return page(await known.parties(session, after=after, limit=limit + 1), limit=limit, key=lambda party: [party.id])
+    found = await known.parties(session, owner_id=owner_id, team_id=team_id, after=after, limit=limit + 1)
+    return page(found, limit=limit, key=lambda party: [party.id])
 
 
 @router.get("/{party_id}")

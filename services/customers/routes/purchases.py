@@ -1,6 +1,6 @@
 """Purchases over HTTP."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response, status
@@ -22,26 +22,27 @@ from chassis.http import (
 )
 from chassis.installation import Here
 from contracts.identity import Identity, Installation, check_not_ahead
-from services.customers.domain.purchases import AlreadyWithdrawn, NewPurchase, NewReturn, check_version
+from services.customers.domain.facts import AlreadyWithdrawn, check_version
+from services.customers.domain.purchases import NewPurchase, NewReturn
+from services.customers.models.facts import Withdrawal
 from services.customers.models.fields import PurchaseId
 from services.customers.models.purchases import (
     FactOutcome,
     Purchase,
     PurchaseCorrection,
     PurchaseIn,
+    PurchaseVersion,
     Return,
     ReturnOfPurchase,
-    Withdrawal,
 )
 from services.customers.queries import corrections
 from services.customers.queries import purchases as known
+from services.customers.queries.histories import LATEST
 from services.customers.queries.parties import party
 from services.customers.queries.returns import record_returns, returned
+from services.customers.queries.versions import LATEST as LATEST_VERSION
 
 router = APIRouter(prefix="/v1/purchases", tags=["purchases"], route_class=TransactionalRoute)
-
-LATEST = datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1)
-"""The cursor before the first page."""
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
@@ -100,6 +101,16 @@ async def record_return_of_purchase(
     response.status_code = status.HTTP_201_CREATED if made else status.HTTP_200_OK
     response.headers["Location"] = f"/v1/returns/return_{return_id.hex}"
     return await returned(session, return_id, here)
+
+
+@router.get("/{purchase_id}/versions")
+async def list_versions_of_purchase(
+    purchase_id: PurchaseId, session: Session, here: Here, limit: Limit = 50, cursor: Cursor = None
+) -> Page[PurchaseVersion]:
+    """Every version of a purchase, the latest first: nothing that was put right is lost."""
+    [before] = decode_cursor(cursor, tuple[int]) if cursor else [LATEST_VERSION]
+    found = await known.versions_of_purchase(session, purchase_id, here, before=before, limit=limit + 1)
+    return page(found, limit=limit, key=lambda version: [version.version])
 
 
 @router.post("/{purchase_id}/correct")

@@ -22,13 +22,16 @@ from chassis.http import (
 )
 from chassis.installation import Here
 from contracts.identity import Installation, check_not_ahead
-from services.customers.domain.purchases import NewReturn, check_version
+from services.customers.domain.facts import check_version
+from services.customers.domain.purchases import NewReturn
+from services.customers.models.facts import Withdrawal
 from services.customers.models.fields import ReturnId
-from services.customers.models.purchases import Correction, FactOutcome, Return, ReturnIn, Withdrawal
+from services.customers.models.purchases import Correction, FactOutcome, Return, ReturnIn, ReturnVersion
 from services.customers.queries import corrections
 from services.customers.queries import returns as known
+from services.customers.queries.histories import LATEST
 from services.customers.queries.parties import party
-from services.customers.routes.purchases import LATEST
+from services.customers.queries.versions import LATEST as LATEST_VERSION
 
 router = APIRouter(prefix="/v1/returns", tags=["returns"], route_class=TransactionalRoute)
 
@@ -67,6 +70,16 @@ async def list_returns(
 async def read_return(return_id: ReturnId, session: Session, here: Here, response: Response) -> Return:
     """A return as it stands, also one that was withdrawn."""
     return await _shown(session, return_id, here, response)
+
+
+@router.get("/{return_id}/versions")
+async def list_versions_of_return(
+    return_id: ReturnId, session: Session, here: Here, limit: Limit = 50, cursor: Cursor = None
+) -> Page[ReturnVersion]:
+    """Every version of a return, the latest first: nothing that was put right is lost."""
+    [before] = decode_cursor(cursor, tuple[int]) if cursor else [LATEST_VERSION]
+    found = await known.versions_of_return(session, return_id, here, before=before, limit=limit + 1)
+    return page(found, limit=limit, key=lambda version: [version.version])
 
 
 @router.post("/{return_id}/correct")

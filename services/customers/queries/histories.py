@@ -1,0 +1,95 @@
+"""What passed with a party, the latest first: of each identity no more is read than is shown, however much there is."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from asyncpg import Record
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.db import driver
+from contracts.identity import Installation
+from services.customers.queries.facts import HOLDER
+
+Place = tuple[datetime, UUID]
+"""Of a row in a list: when it happened, and its id."""
+
+LATEST: Place = datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1)
+"""The cursor before the first page."""
+
+Condition = tuple[str, object]
+"""A condition on `fact` with a place `{}` for its value."""
+
+HOLDER_THEN = HOLDER.format(identity="fact.identity_id", day="(fact.occurred_at AT TIME ZONE $1)::date")
+"""Whom a row is about, on its local day; $1 is the zone."""
+
+
+async def history(
+    session: AsyncSession,
+    table: str,
+    installation: Installation,
+    *,
+    party_id: UUID | None,
+    where: Sequence[Condition] = (),
+    columns: str = "fact.*",
+    before: Place,
+    limit: int,
+) -> list[Record]:
+    """Rows of a table of facts behind a place, the latest first, without those withdrawn, each with its `party_id`.
+
+    Of the party that an id leads to, or of all.
+    """
+    arguments: list[object] = [installation.zone.key]
+    conditions = ["fact.withdrawn_at IS NULL"]
+
+    def condition(text: str, *values: object) -> str:
+        places = [f"${len(arguments) + nth}" for nth in range(1, len(values) + 1)]
+        arguments.extend(values)
+        return text.format(*places)
+
+    asked = condition("{}", party_id) if party_id else None
+    conditions += [condition(text, value) for text, value in where]
+    conditions.append(condition("(fact.occurred_at, fact.id) < ({}, {})", *before))
+    order = f"ORDER BY fact.occurred_at DESC, fact.id DESC LIMIT {int(limit)}"
+    wanted = " AND ".join(conditions)
+    if asked is None:
+        statement = f"SELECT {columns}, {HOLDER_THEN} AS party_id FROM {table} AS fact WHERE {wanted} {order}"
+    else:
+        statement = f"""
+            WITH member AS ({MEMBERS.format(asked=asked)}), held AS ({HELD})
+            SELECT {columns}, held.party_id FROM held CROSS JOIN LATERAL (
+                SELECT * FROM {table} AS fact WHERE {IN_ITS_TIME} AND {wanted} {order}
+            ) AS fact {order}
+        """
+    return await (await driver(session)).fetch(statement, *arguments)
+
+
+def present(conditions: dict[str, Any]) -> list[Condition]:
+    """The conditions whose value is there."""
+    return [(text, value) for text, value in conditions.items() if value is not None]
+
+
+MEMBERS = """
+SELECT party.id, party.resolves_to AS party_id FROM party AS asked
+JOIN party ON party.resolves_to = asked.resolves_to AND party.resolves_to <> party.id
+WHERE asked.id = {asked}
+UNION ALL
+SELECT resolves_to, resolves_to FROM party WHERE id = {asked}
+"""
+"""A party with all that are merged into it; for `str.format`."""
+
+HELD = """
+SELECT holding.identity_id, holding.from_day, holding.until_day, member.party_id,
+    coalesce((from_day - 1)::timestamp AT TIME ZONE 'UTC', '-infinity') AS earliest,
+    coalesce((until_day + 1)::timestamp AT TIME ZONE 'UTC', 'infinity') AS latest
+FROM member JOIN holding ON holding.party_id = member.id
+"""
+"""The identities of the members, each with the days on which they have it."""
+
+# The days decide; the instants a day around them, in any zone, are for the index.
+IN_ITS_TIME = """fact.identity_id = held.identity_id
+    AND fact.occurred_at >= held.earliest AND fact.occurred_at < held.latest
+    AND (held.from_day IS NULL OR (fact.occurred_at AT TIME ZONE $1)::date >= held.from_day)
+    AND (held.until_day IS NULL OR (fact.occurred_at AT TIME ZONE $1)::date < held.until_day)"""
+"""Whether a row is about the party of `held`."""

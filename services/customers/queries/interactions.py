@@ -1,0 +1,188 @@
+"""Interactions: recorded in sets, with the problems that they open; corrected and withdrawn one by one."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.db import driver
+from chassis.ids import uuid7
+from contracts.customers import Assignment, InteractionRecorded
+from contracts.identity import Identity, Installation
+from contracts.telling import Outcome, Status
+from services.customers.domain.interactions import InteractionConflict, InteractionNotFound, NewInteraction
+from services.customers.domain.problems import NewProblem, ProblemNotFound
+from services.customers.models.interactions import Interaction, InteractionRow, InteractionVersion
+from services.customers.queries.facts import Kind, record, withdraw_import
+from services.customers.queries.histories import HOLDER_THEN, Condition, Place, history
+from services.customers.queries.problems import record_problems
+from services.customers.queries.versions import versions
+
+
+def passed(
+    told: NewInteraction | InteractionRow,
+    id: UUID,
+    subject: UUID,
+    assignment: Assignment | None,
+    *,
+    replaces: UUID | None = None,
+    replaced_subject: UUID | None = None,
+) -> InteractionRecorded:
+    """The event of an interaction, or of its correction; without what was said."""
+    return InteractionRecorded.model_validate(
+        {name: getattr(told, name) for name in _TOLD}
+        | {
+            "subject": subject,
+            "interaction_id": id,
+            "replaces": replaces,
+            "replaced_subject": replaced_subject,
+            "assignment": assignment,
+        }
+    )
+
+
+_TOLD = (
+    "occurred_at",
+    "department",
+    "role",
+    "channel",
+    "kind",
+    "direction",
+    "attitude",
+    "speed",
+    "quality",
+    "loss_reason",
+    "competitor",
+    "problem_id",
+    "source",
+)
+"""What an event tells of an interaction."""
+
+COLUMNS = {
+    "department": "text",
+    "role": "text",
+    "channel": "text",
+    "kind": "text",
+    "direction": "text",
+    "attitude": "smallint",
+    "speed": "smallint",
+    "quality": "smallint",
+    "text": "text",
+    "problem_id": "uuid",
+    "loss_reason": "text",
+    "competitor": "text",
+    "author_id": "uuid",
+    "import_id": "uuid",
+}
+
+INTERACTIONS = Kind[NewInteraction](
+    name="interaction",
+    table="interaction",
+    own_columns=COLUMNS | {"problem_category": "text", "problem_severity": "text"},
+    own_values=lambda told: [*(getattr(told, name) for name in COLUMNS), *(told.opens or (None, None))],
+    conflict=InteractionConflict,
+    event=passed,
+)
+
+
+async def record_interactions(
+    session: AsyncSession, rows: Sequence[NewInteraction], installation: Installation
+) -> list[Outcome]:
+    """Record interactions of any number, and open the problems of those that are new; what became of each, in order."""
+    unknown = await _unknown_problems(session, {row.problem_id for row in rows if row.problem_id})
+    told = [replace(row, problem_id=uuid7()) if row.opens else row for row in rows]
+    recorded = iter(
+        await record(session, INTERACTIONS, [row for row in told if row.problem_id not in unknown], installation)
+    )
+    missing = Outcome(Status.REJECTED, problem=ProblemNotFound("There is no such problem."))
+    outcomes = [missing if row.problem_id in unknown else next(recorded) for row in told]
+    opening = {
+        outcome.id: row
+        for row, outcome in zip(told, outcomes, strict=True)
+        if row.opens and outcome.id and outcome.status is Status.ACCEPTED
+    }
+    if opening:
+        subjects = await (await driver(session)).fetch(_SUBJECTS, list(opening))
+        problems = [_opened(opening[row["id"]], row["identity_id"]) for row in subjects]
+        await record_problems(session, problems, installation)
+    return outcomes
+
+
+def _opened(told: NewInteraction, subject: UUID) -> NewProblem:
+    assert told.opens is not None
+    return NewProblem(
+        id=told.problem_id,
+        party=Identity(subject),
+        source=told.source,
+        occurred_at=told.occurred_at,
+        category=told.opens.category,
+        severity=told.opens.severity,
+        author_id=told.author_id,
+    )
+
+
+async def check_problem(session: AsyncSession, problem_id: UUID) -> None:
+    """Raise `ProblemNotFound` unless there is such a problem."""
+    if await _unknown_problems(session, {problem_id}):
+        raise ProblemNotFound("There is no such problem.")
+
+
+async def _unknown_problems(session: AsyncSession, named: set[UUID]) -> set[UUID]:
+    if not named:
+        return set()
+    rows = await (await driver(session)).fetch("SELECT id FROM problem WHERE id = ANY($1)", list(named))
+    return named - {row["id"] for row in rows}
+
+
+async def withdraw_interactions(session: AsyncSession, import_id: UUID, limit: int) -> int:
+    """Withdraw up to `limit` interactions of an import; return how many, 0 when none is left."""
+    return await withdraw_import(session, "interaction", import_id, limit)
+
+
+async def interaction_to_change(session: AsyncSession, interaction_id: UUID) -> InteractionRow:
+    """The interaction, locked until the transaction ends, so that its events keep their order."""
+    row = await session.get(InteractionRow, interaction_id, with_for_update={"key_share": True}, populate_existing=True)
+    if row is None:
+        raise InteractionNotFound("There is no such interaction.")
+    return row
+
+
+async def interaction(session: AsyncSession, interaction_id: UUID, installation: Installation) -> Interaction:
+    """The interaction as it is shown. Raises `InteractionNotFound`."""
+    await session.flush()
+    row = await (await driver(session)).fetchrow(f"{_SHOWN} WHERE fact.id = $2", installation.zone.key, interaction_id)
+    if row is None:
+        raise InteractionNotFound("There is no such interaction.")
+    return Interaction.model_validate(dict(row))
+
+
+async def interactions(
+    session: AsyncSession,
+    installation: Installation,
+    *,
+    party_id: UUID | None,
+    where: Sequence[Condition],
+    before: Place,
+    limit: int,
+) -> list[Interaction]:
+    """Interactions with the party that an id leads to, or with all, the latest first, without those withdrawn."""
+    rows = await history(
+        session, "interaction", installation, party_id=party_id, where=where, before=before, limit=limit
+    )
+    return [Interaction.model_validate(dict(row)) for row in rows]
+
+
+async def versions_of_interaction(
+    session: AsyncSession, interaction_id: UUID, installation: Installation, *, before: int, limit: int
+) -> list[InteractionVersion]:
+    """Every version of an interaction, the latest first. Raises `InteractionNotFound`."""
+    await interaction(session, interaction_id, installation)
+    rows = await versions(session, "interaction", interaction_id, installation, before=before, limit=limit)
+    return [InteractionVersion.model_validate(dict(row)) for row in rows]
+
+
+_SHOWN = f"SELECT fact.*, {HOLDER_THEN} AS party_id FROM interaction AS fact"
+
+_SUBJECTS = "SELECT id, identity_id FROM interaction WHERE id = ANY($1) ORDER BY id"
+"""Of accepted rows, which this transaction has inserted."""

@@ -1,0 +1,142 @@
+"""Owners and teams of parties: read, and changed under the locks of the parties."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import outbox
+from chassis.clock import now
+from chassis.db import driver
+from chassis.ids import uuid7
+from contracts.customers import PartyOwnerChanged
+from contracts.identity import PartyNotFound
+from services.customers.domain.owners import Care, OwnerReason, taken_over
+from services.customers.models.owners import HandedOver, HandOver, NewOwner, Ownership, PartyOwner
+
+LATEST = 2**31 - 1
+"""The cursor before the first page."""
+
+
+class Given(NamedTuple):
+    """A locked party, as named, and who takes care of it from now on."""
+
+    party_id: UUID
+    care: Care
+    note: str | None = None
+
+
+async def owner(session: AsyncSession, party_id: UUID) -> PartyOwner:
+    """Who takes care of the party that an id leads to. Raises `PartyNotFound`."""
+    row = await (await driver(session)).fetchrow(_OWNER, party_id)
+    if row is None:
+        raise PartyNotFound("There is no such party.")
+    return PartyOwner.model_validate(dict(row))
+
+
+async def give(session: AsyncSession, present: PartyOwner, wanted: NewOwner) -> None:
+    """Have a locked party taken care of by another owner or team; the same again changes nothing."""
+    before = present.owner_id, present.team_id, present.note
+    if before != (wanted.owner_id, wanted.team_id, wanted.note):
+        given = Given(present.party_id, Care(wanted.owner_id, wanted.team_id), wanted.note)
+        await _give(session, [given], OwnerReason.ASSIGNED)
+
+
+async def hand_over(session: AsyncSession, wanted: HandOver, limit: int) -> HandedOver:
+    """Hand over up to `limit` parties of a user, merged ones too: an unmerge must not bring the old owner back."""
+    connection = await driver(session)
+    found = await connection.fetch(_OWNED, wanted.from_owner_id, limit)
+    ids = [row["party_id"] for row in found]
+    await connection.execute(_LOCK, ids)
+    rows = await connection.fetch(_STILL_OWNED, ids, wanted.from_owner_id)
+    given = [
+        Given(row["party_id"], Care(wanted.to_owner_id, wanted.to_team_id or row["team_id"]), wanted.note)
+        for row in rows
+    ]
+    await _give(session, given, OwnerReason.HANDED_OVER)
+    return HandedOver(handed_over=len(given), remaining=await connection.fetchval(_REMAINING, wanted.from_owner_id))
+
+
+async def take_over(session: AsyncSession, moved: Mapping[UUID, UUID], stood: Mapping[UUID, UUID]) -> None:
+    """Give locked survivors without an owner that of a party that came to them; see `taken_over`."""
+    rows = await (await driver(session)).fetch(_CARE, sorted({*moved, *moved.values()}))
+    care = {row["party_id"]: Care(row["owner_id"], row["team_id"]) for row in rows}
+    given = [Given(party_id, taken) for party_id, taken in taken_over(moved, stood, care)]
+    await _give(session, given, OwnerReason.MERGED)
+
+
+async def owners(session: AsyncSession, party_id: UUID, *, before: int, limit: int) -> list[Ownership]:
+    """The owners that the party had, the latest first."""
+    rows = await (await driver(session)).fetch(_OWNERS, party_id, before, limit)
+    return [Ownership.model_validate(dict(row)) for row in rows]
+
+
+async def _give(session: AsyncSession, given: Sequence[Given], reason: OwnerReason) -> None:
+    if not given:
+        return
+    columns = [
+        [uuid7() for _ in given],
+        [row.party_id for row in given],
+        [row.care.owner_id for row in given],
+        [row.care.team_id for row in given],
+        [row.note for row in given],
+    ]
+    rows = await (await driver(session)).fetch(_GIVE, *columns, reason, now())
+    outbox.append(
+        session,
+        *(
+            PartyOwnerChanged(
+                subject=row["party_id"],
+                occurred_at=row["changed_at"],
+                version=row["version"],
+                owner_id=row["owner_id"],
+                team_id=row["team_id"],
+            )
+            for row in rows
+        ),
+        event_ids=[row["id"] for row in rows],
+    )
+
+
+_OWNER = """
+SELECT party.resolves_to AS party_id, owner_id, team_id, note, coalesce(party_owner.version, 0) AS version, changed_at
+FROM party LEFT JOIN party_owner ON party_owner.party_id = party.resolves_to
+WHERE party.id = $1
+"""
+
+_OWNED = "SELECT party_id FROM party_owner WHERE owner_id = $1 ORDER BY party_id LIMIT $2"
+
+_LOCK = "SELECT FROM party WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE"
+
+_STILL_OWNED = "SELECT party_id, team_id FROM party_owner WHERE party_id = ANY($1) AND owner_id = $2 ORDER BY party_id"
+
+_REMAINING = "SELECT count(*) FROM party_owner WHERE owner_id = $1"
+
+_CARE = "SELECT party_id, owner_id, team_id FROM party_owner WHERE party_id = ANY($1)"
+
+_OWNERS = """
+SELECT ownership.* FROM ownership JOIN party ON party.resolves_to = ownership.party_id
+WHERE party.id = $1 AND ownership.version < $2 ORDER BY ownership.version DESC LIMIT $3
+"""
+
+_GIVE = """
+WITH new AS (
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[])
+        AS new(id, party_id, owner_id, team_id, note)
+),
+given AS (
+    INSERT INTO party_owner (party_id, owner_id, team_id, note, version, changed_at)
+    SELECT party_id, owner_id, team_id, note, 1, $7 FROM new ORDER BY party_id
+    ON CONFLICT (party_id) DO UPDATE SET owner_id = excluded.owner_id, team_id = excluded.team_id,
+        note = excluded.note, version = party_owner.version + 1, changed_at = excluded.changed_at
+    RETURNING *
+),
+kept AS (
+    INSERT INTO ownership (id, party_id, version, owner_id, team_id, note, reason, changed_at)
+    SELECT new.id, given.party_id, given.version, given.owner_id, given.team_id, given.note, $6, given.changed_at
+    FROM given JOIN new USING (party_id)
+    RETURNING *
+)
+SELECT * FROM kept ORDER BY party_id
+"""

@@ -1,0 +1,184 @@
+"""Problems: opened in sets, solved and opened again one by one under their row lock."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import outbox
+from chassis.clock import now
+from chassis.db import driver
+from chassis.ids import uuid7
+from contracts.customers import Assignment, ProblemOpened, ProblemSolved, Severity
+from contracts.identity import Installation
+from contracts.telling import Outcome, Status
+from services.customers.domain.facts import AlreadyWithdrawn
+from services.customers.domain.problems import (
+    NewProblem,
+    ProblemConflict,
+    ProblemNotFound,
+    ProblemStatus,
+    StepKind,
+    step,
+)
+from services.customers.models.problems import PartyProblem, ProblemRow, ProblemStep, StepIn, StepRow
+from services.customers.queries.assignments import assignments_of
+from services.customers.queries.facts import Kind, record, withdrawn
+from services.customers.queries.histories import HOLDER_THEN, Condition, Place, history
+
+
+def _opened(told: NewProblem, id: UUID, subject: UUID, assignment: Assignment | None) -> ProblemOpened:
+    return ProblemOpened(
+        subject=subject,
+        occurred_at=told.occurred_at,
+        problem_id=id,
+        category=told.category,
+        severity=told.severity,
+        assignment=assignment,
+    )
+
+
+PROBLEMS = Kind[NewProblem](
+    name="problem",
+    table="problem",
+    own_columns={
+        "category": "text",
+        "severity": "text",
+        "title": "text",
+        "description": "text",
+        "author_id": "uuid",
+        "opened_at": "timestamptz",
+    },
+    own_values=lambda told: [
+        told.category,
+        told.severity,
+        told.title,
+        told.description,
+        told.author_id,
+        told.occurred_at,
+    ],
+    conflict=ProblemConflict,
+    event=_opened,
+    mends="withdraw",
+)
+
+
+async def record_problems(
+    session: AsyncSession, rows: Sequence[NewProblem], installation: Installation
+) -> list[Outcome]:
+    """Open problems of any number; return what became of each, in their order."""
+    outcomes = await record(session, PROBLEMS, rows, installation)
+    opened = [outcome.id for outcome in outcomes if outcome.status is Status.ACCEPTED]
+    await (await driver(session)).execute(_FIRST_STEPS, opened)
+    return outcomes
+
+
+async def take_step(session: AsyncSession, row: ProblemRow, kind: StepKind, given: StepIn) -> None:
+    """Solve a locked problem, or open it again. Raises `IllegalStep`, `StepTooEarly`, `AlreadyWithdrawn`."""
+    if row.withdrawn_at is not None:
+        raise AlreadyWithdrawn("The problem was withdrawn; open it anew.")
+    at = given.occurred_at or now()
+    row.status = step(ProblemStatus(row.status), kind, after=row.solved_at or row.opened_at, at=at)
+    row.version += 1
+    assignment = (await assignments_of(session, [row.identity_id])).get(row.identity_id)
+    event: ProblemOpened | ProblemSolved
+    if kind is StepKind.SOLVED:
+        row.solved_at = at
+        event = ProblemSolved(
+            subject=row.identity_id,
+            occurred_at=at,
+            problem_id=row.id,
+            opened_at=row.opened_at,
+            assignment=assignment,
+        )
+    else:
+        row.solved_at, row.opened_at = None, at
+        event = ProblemOpened(
+            subject=row.identity_id,
+            occurred_at=at,
+            problem_id=row.id,
+            category=row.category,
+            severity=Severity(row.severity),
+            assignment=assignment,
+        )
+    taken = StepRow(
+        id=uuid7(),
+        problem_id=row.id,
+        identity_id=row.identity_id,
+        version=row.version,
+        kind=kind,
+        occurred_at=at,
+        note=given.note,
+        author_id=given.author_id,
+        recorded_at=now(),
+    )
+    session.add(taken)
+    outbox.append(session, event, event_ids=[taken.id])
+
+
+async def withdraw_problem(session: AsyncSession, row: ProblemRow) -> None:
+    """Take a locked problem back with all that happened to it; its id in the source is free again. Twice is once."""
+    if row.withdrawn_at is None:
+        row.withdrawn_at = now()
+        row.version += 1
+        facts = await (await driver(session)).fetch(_FACTS, row.id)
+        assignments = await assignments_of(session, [row.identity_id])
+        outbox.append(session, *(withdrawn(row.identity_id, fact["id"], assignments) for fact in facts))
+
+
+async def problem_to_change(session: AsyncSession, problem_id: UUID) -> ProblemRow:
+    """The problem, locked until the transaction ends, so that its events keep their order."""
+    row = await session.get(ProblemRow, problem_id, with_for_update={"key_share": True}, populate_existing=True)
+    if row is None:
+        raise ProblemNotFound("There is no such problem.")
+    return row
+
+
+async def problem(session: AsyncSession, problem_id: UUID, installation: Installation) -> PartyProblem:
+    """The problem as it is shown. Raises `ProblemNotFound`."""
+    await session.flush()
+    row = await (await driver(session)).fetchrow(f"{_SHOWN} WHERE fact.id = $2", installation.zone.key, problem_id)
+    if row is None:
+        raise ProblemNotFound("There is no such problem.")
+    return PartyProblem.model_validate(dict(row))
+
+
+async def problems(
+    session: AsyncSession,
+    installation: Installation,
+    *,
+    party_id: UUID | None,
+    where: Sequence[Condition],
+    before: Place,
+    limit: int,
+) -> list[PartyProblem]:
+    """Problems of the party that an id leads to, or of all, the latest first, without those withdrawn."""
+    rows = await history(session, "problem", installation, party_id=party_id, where=where, before=before, limit=limit)
+    return [PartyProblem.model_validate(dict(row)) for row in rows]
+
+
+async def steps(session: AsyncSession, problem_id: UUID, *, before: int, limit: int) -> list[ProblemStep]:
+    """What happened to a problem, the latest first."""
+    rows = await (await driver(session)).fetch(_STEPS, problem_id, before, limit)
+    return [ProblemStep.model_validate(dict(row)) for row in rows]
+
+
+OWNED = (
+    f"EXISTS (SELECT FROM party_owner WHERE party_owner.party_id = {HOLDER_THEN} AND party_owner.{{column}} = {{{{}}}})"
+)
+"""Condition: the party has this owner or team; for `str.format`."""
+
+OPEN_SINCE = "fact.status = 'open' AND fact.opened_at <= {}"
+"""Condition: open at least since an instant."""
+
+_SHOWN = f"SELECT fact.*, {HOLDER_THEN} AS party_id FROM problem AS fact"
+
+_FIRST_STEPS = """
+INSERT INTO problem_step (id, problem_id, identity_id, version, kind, occurred_at, author_id, recorded_at)
+SELECT fact_id, id, identity_id, version, 'opened', occurred_at, author_id, recorded_at
+FROM problem WHERE id = ANY($1)
+"""
+
+_FACTS = "SELECT id FROM problem_step WHERE problem_id = $1 ORDER BY version"
+
+_STEPS = "SELECT * FROM problem_step WHERE problem_id = $1 AND version < $2 ORDER BY version DESC LIMIT $3"
