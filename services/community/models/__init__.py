@@ -1,0 +1,1 @@
+"""The tables of the community service, and the shapes of its API that differ from them."""

@@ -1,0 +1,87 @@
+"""Groups: their tables, what a caller sends, and what is shown."""
+
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import BaseModel
+from sqlalchemy import Integer, Text
+from sqlmodel import Field as Column
+from sqlmodel import SQLModel
+
+from chassis.fields import Body, Instant
+from contracts.event import Slug
+from services.community.domain.groups import Access
+from services.community.models.fields import GroupId, GroupName, JoiningId, MemberId
+from services.community.models.members import NamesMember
+
+
+class GroupRow(SQLModel, table=True):
+    """A group of a community; its row is the lock over its name and access."""
+
+    __tablename__ = "community_group"
+
+    id: UUID = Column(primary_key=True)
+    community: str = Column(sa_type=Text)
+    name: str = Column(sa_type=Text)
+    access: str = Column(sa_type=Text)
+    version: int = Column(sa_type=Integer)
+    recorded_at: datetime
+
+
+class GroupMemberRow(SQLModel, table=True):
+    """A member in a group, from when it joined until it left."""
+
+    __tablename__ = "group_member"
+
+    id: UUID = Column(primary_key=True)
+    group_id: UUID
+    member_id: UUID
+    joined_at: datetime
+    recorded_at: datetime
+    left_at: datetime | None
+    left_recorded_at: datetime | None
+
+
+class GroupIn(Body):
+    """A group of a community."""
+
+    community: Slug
+    name: GroupName
+    access: Access = Access.OPEN
+
+
+class GroupChange(Body):
+    """What is different about a group; what is not named stays."""
+
+    name: GroupName | None = None
+    access: Access | None = None
+
+
+class GroupJoining(NamesMember):
+    """Somebody joins a group."""
+
+    joined_at: Instant | None = None
+    """Now where it is not said."""
+
+
+class Group(BaseModel):
+    """A group as it stands."""
+
+    id: GroupId
+    community: str
+    name: str
+    access: Access
+    members: int
+    """How many are in it now."""
+    version: int
+    recorded_at: datetime
+
+
+class GroupMember(BaseModel):
+    """A member in a group, or one that left it."""
+
+    id: JoiningId
+    group_id: GroupId
+    member_id: MemberId
+    joined_at: datetime
+    left_at: datetime | None = None

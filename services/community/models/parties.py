@@ -1,0 +1,61 @@
+"""What community knows of a party, for the gateway."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from contracts.community import Reaction
+from services.community.models.groups import Group
+from services.community.models.members import Member
+from services.community.models.posts import Post
+from services.community.models.referrals import Referral
+
+
+class Counts(BaseModel):
+    """How much of each a party did that counts."""
+
+    posts: int = 0
+    """Conversations that it began."""
+    replies: int = 0
+    reactions: dict[Reaction, int] = {}
+    referrals: int = 0
+    """Recommendations that it made."""
+    converted: int = 0
+    """Those of them that led to a sale."""
+
+
+class PartyInCommunity(BaseModel):
+    """A party as its communities know it."""
+
+    members: list[Member]
+    groups: list[Group]
+    counts: Counts
+    posts: list[Post]
+    """The latest, replies too."""
+    referrals: list[Referral]
+    """The latest that it made."""
+    referred_by: list[Referral]
+    """The latest that named it."""
+
+
+class Entry(BaseModel):
+    """Something that happened to a party."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    at: datetime
+    """When it happened."""
+    id: str
+    kind: str
+    service: Literal["community"] = "community"
+    recorded_at: datetime
+    detail: dict[str, Any]
+    """What there is to say of this kind."""
+
+
+class Timeline(BaseModel):
+    """Entries, the latest first."""
+
+    data: list[Entry]
+    has_more: bool

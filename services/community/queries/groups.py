@@ -1,0 +1,211 @@
+"""Groups of communities, and who is in them."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
+
+from asyncpg import Record
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.clock import now
+from chassis.db import driver
+from chassis.ids import uuid7
+from contracts.identity import Installation
+from services.community.domain.groups import Access, GroupKey, GroupNotFound, GroupRef, GroupTaken, NotInGroup
+from services.community.domain.members import OtherCommunity, WrongOrder
+from services.community.models.groups import Group, GroupMember, GroupRow
+from services.community.queries.lists import Conditions, Place
+
+
+async def record_group(session: AsyncSession, key: GroupKey, access: Access) -> tuple[UUID, bool]:
+    """The group, and whether it was made now. Raises `GroupTaken` where it is there with another access."""
+    for row in await _insert(session, [key], access):
+        return row["id"], True
+    [row] = await _named(session, [key], [])
+    if row["access"] != access:
+        raise _taken(row["id"])
+    return row["id"], False
+
+
+async def groups_named(session: AsyncSession, refs: Iterable[GroupRef]) -> dict[GroupRef, Record]:
+    """Groups by what names them; those of names that are not known are made, open to all."""
+    refs = set(refs)
+    keys = [ref for ref in refs if isinstance(ref, GroupKey)]
+    if not refs:
+        return {}
+    await _insert(session, keys, Access.OPEN)
+    rows = await _named(session, keys, [ref for ref in refs if isinstance(ref, UUID)])
+    by_id: dict[GroupRef, Record] = {row["id"]: row for row in rows}
+    by_name = {(row["community"], row["name"].lower()): row for row in rows}
+    return by_id | {key: by_name[key.community, key.name.lower()] for key in keys}
+
+
+async def _insert(session: AsyncSession, keys: Iterable[GroupKey], access: Access) -> list[Record]:
+    rows = [(uuid7(), *key) for key in sorted(keys)]
+    if not rows:
+        return []
+    return await (await driver(session)).fetch(_INSERT, *map(list, zip(*rows, strict=True)), access, now())
+
+
+async def _named(session: AsyncSession, keys: Iterable[GroupKey], ids: Iterable[UUID]) -> list[Record]:
+    communities, names = zip(*keys, strict=True) if (keys := list(keys)) else ((), ())
+    return await (await driver(session)).fetch(_NAMED, list(communities), list(names), list(ids))
+
+
+def _taken(group_id: UUID) -> GroupTaken:
+    outer = f"group_{group_id.hex}"
+    detail = "The community has another group of this name."
+    return GroupTaken(detail, existing_id=outer, change=f"/v1/groups/{outer}")
+
+
+async def group_to_change(session: AsyncSession, group_id: UUID) -> GroupRow:
+    """The group, locked until the transaction ends. Raises `GroupNotFound`."""
+    row = await session.get(GroupRow, group_id, with_for_update={"key_share": True}, populate_existing=True)
+    if row is None:
+        raise GroupNotFound("There is no such group.")
+    return row
+
+
+async def change_group(session: AsyncSession, row: GroupRow, *, name: str | None, access: Access | None) -> None:
+    """Give a locked group another name or access. Raises `GroupTaken`."""
+    before = row.name, row.access
+    right = name or row.name, str(access or row.access)
+    if right == before:
+        return
+    key = GroupKey(row.community, right[0])
+    try:
+        async with session.begin_nested():
+            row.name, row.access = right
+            row.version += 1
+    except IntegrityError:
+        [other] = await _named(session, [key], [])
+        raise _taken(other["id"]) from None
+
+
+async def join_group(session: AsyncSession, row: GroupRow, member: Record, joined_at: datetime) -> bool:
+    """A member joins a group; false where it is in it already. Raises `OtherCommunity`."""
+    if row.community != member["community"]:
+        raise OtherCommunity("The group is of another community than the member.", community=row.community)
+    return bool(await (await driver(session)).fetchval(_JOIN, uuid7(), row.id, member["id"], joined_at, now()))
+
+
+async def leave_group(session: AsyncSession, group_id: UUID, member_id: UUID, left_at: datetime) -> None:
+    """A member leaves a group. Twice is once. Raises `NotInGroup`, `WrongOrder`."""
+    connection = await driver(session)
+    joined_at = await connection.fetchval(_JOINED, group_id, member_id)
+    if joined_at is None:
+        if not await connection.fetchval(_WAS_IN, group_id, member_id):
+            raise NotInGroup("The member was never in the group.")
+        return
+    if left_at < joined_at:
+        raise WrongOrder("The member joined later than this.", joined_at=joined_at)
+    await connection.execute(_LEAVE, group_id, member_id, left_at, now())
+
+
+async def in_groups(session: AsyncSession, pairs: Iterable[tuple[UUID, UUID]]) -> set[tuple[UUID, UUID]]:
+    """Those pairs of group and member that hold now."""
+    if not (asked := sorted(set(pairs))):
+        return set()
+    rows = await (await driver(session)).fetch(_IN_GROUPS, *map(list, zip(*asked, strict=True)))
+    return {(row["group_id"], row["member_id"]) for row in rows}
+
+
+async def group(session: AsyncSession, group_id: UUID, here: Installation) -> Group:
+    """The group as it is shown. Raises `GroupNotFound`."""
+    await session.flush()
+    found = await groups(session, here, group_id=group_id, limit=1)
+    if not found:
+        raise GroupNotFound("There is no such group.")
+    return found[0]
+
+
+async def groups(
+    session: AsyncSession,
+    here: Installation,
+    *,
+    group_id: UUID | None = None,
+    community: str | None = None,
+    member_id: UUID | None = None,
+    party_id: UUID | None = None,
+    before: Place | None = None,
+    limit: int,
+) -> list[Group]:
+    """Groups, the newest first: all, or those that a member or a party is in."""
+    wanted = Conditions()
+    wanted.add("community_group.id = {}", group_id)
+    wanted.add("community = {}", community)
+    wanted.add(_WITH_MEMBER.format("member.id = {}"), member_id)
+    wanted.add("(recorded_at, community_group.id) < ({}, {})", *(before or (None, None)))
+    today = f"date '{here.day(now())}'"
+    await wanted.held_by(session, party_id, "member.identity_id", today, within=_WITH_MEMBER)
+    rows = await wanted.fetch(session, _SHOWN, "recorded_at DESC, community_group.id DESC", limit)
+    return [Group.model_validate(dict(row)) for row in rows]
+
+
+async def group_members(
+    session: AsyncSession, group_id: UUID, *, before: Place | None, limit: int
+) -> list[GroupMember]:
+    """Who is or was in a group, the latest to join first."""
+    wanted = Conditions()
+    wanted.add("group_id = {}", group_id)
+    wanted.add("(joined_at, id) < ({}, {})", *(before or (None, None)))
+    rows = await wanted.fetch(session, _IN_GROUP, "joined_at DESC, id DESC", limit)
+    return [GroupMember.model_validate(dict(row)) for row in rows]
+
+
+async def group_member(session: AsyncSession, group_id: UUID, member_id: UUID) -> GroupMember:
+    """The latest that is known of a member in a group that it is or was in."""
+    wanted = Conditions()
+    wanted.add("group_id = {}", group_id)
+    wanted.add("member_id = {}", member_id)
+    [row] = await wanted.fetch(session, _IN_GROUP, "left_at IS NULL DESC, joined_at DESC, id DESC", 1)
+    return GroupMember.model_validate(dict(row))
+
+
+_INSERT = """
+INSERT INTO community_group (id, community, name, access, recorded_at)
+SELECT id, community, name, $4, $5 FROM unnest($1::uuid[], $2::text[], $3::text[]) AS new(id, community, name)
+ORDER BY community, lower(name)
+ON CONFLICT (community, lower(name)) DO NOTHING RETURNING *
+"""
+
+_NAMED = """
+SELECT * FROM community_group WHERE id = ANY($3 || ARRAY(
+    SELECT known.id FROM unnest($1::text[], $2::text[]) AS asked(community, name)
+    JOIN community_group AS known ON known.community = asked.community AND lower(known.name) = lower(asked.name)
+))
+"""
+
+_JOIN = """
+INSERT INTO group_member (id, group_id, member_id, joined_at, recorded_at) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (group_id, member_id) WHERE left_at IS NULL DO NOTHING RETURNING true
+"""
+
+_JOINED = "SELECT joined_at FROM group_member WHERE group_id = $1 AND member_id = $2 AND left_at IS NULL FOR UPDATE"
+
+_WAS_IN = "SELECT EXISTS (SELECT FROM group_member WHERE group_id = $1 AND member_id = $2)"
+
+_LEAVE = """
+UPDATE group_member SET left_at = $3, left_recorded_at = $4
+WHERE group_id = $1 AND member_id = $2 AND left_at IS NULL
+"""
+
+_IN_GROUPS = """
+SELECT group_id, member_id FROM unnest($1::uuid[], $2::uuid[]) AS asked(group_id, member_id)
+JOIN group_member USING (group_id, member_id) WHERE left_at IS NULL
+"""
+
+_WITH_MEMBER = """EXISTS (
+    SELECT FROM group_member JOIN member ON member.id = group_member.member_id
+    WHERE group_id = community_group.id AND group_member.left_at IS NULL AND {}
+)"""
+
+_SHOWN = """
+SELECT community_group.*, (
+    SELECT count(*) FROM group_member WHERE group_id = community_group.id AND left_at IS NULL
+) AS members
+FROM community_group
+"""
+
+_IN_GROUP = "SELECT id, group_id, member_id, joined_at, left_at FROM group_member"

@@ -1,0 +1,1 @@
+"""HTTP in: each function loads, decides, records, returns."""
