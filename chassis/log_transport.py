@@ -43,7 +43,7 @@ class LogTransport:
         self._member = os.environ.get("SHUKE_MEMBER") or f"{socket.gethostname()}-{os.getpid()}"
 
     async def run(self, consumer: str, topics: Sequence[str], sink: PartitionSink) -> Never:
-        """See `chassis.bus.Transport`."""
+        """See `chassis.bus.Transport`. Topics of a service without a URL are not read: it is not installed."""
         share = _Share()
         by_source: dict[str, list[str]] = {}
         for topic in TOPICS:
@@ -53,7 +53,10 @@ class LogTransport:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep_share(consumer, share))
                 for service, names in by_source.items():
-                    tasks.create_task(self._follow(self._source_urls[service], names, share, sink))
+                    if url := self._source_urls.get(service):
+                        tasks.create_task(self._follow(url, names, share, sink))
+                    else:
+                        log.info("topics are not read, their service has no URL", source=service, topics=names)
                 await asyncio.Event().wait()
         finally:
             await asyncio.shield(self._leave(consumer))

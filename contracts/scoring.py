@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field
 
 from contracts.event import Currency, Digest, Event
+from contracts.loss import LossReason
 from contracts.topics import STANDING_CHANGES, STANDINGS
 
 
@@ -54,7 +55,7 @@ class MoveKind(StrEnum):
     APPEARED = "appeared"
     """The first standing of a party."""
     ADVANCED = "advanced"
-    """To a customer from a stage without a purchase."""
+    """A stranger showed interest, or whoever had not bought did."""
     FADED = "faded"
     """To a dormant stage."""
     LOST = "lost"
@@ -98,6 +99,8 @@ class StandingChanged(Event, type="scoring.standing_changed.v1", topic=STANDING_
     """The fact that brought the change about, where it was one."""
     next_change_at: AwareDatetime | None = None
     """When stage or tier change next if nothing happens; none where they never would."""
+    loss_reason: LossReason | None = None
+    """Why the party is lost, where `to_stage` is a lost one; `unknown` is to be followed up."""
     merged_into: UUID | None = None
     """The party that this one was merged into just now."""
     policy: Digest
@@ -121,6 +124,8 @@ class StandingRecorded(Event, type="scoring.standing.v1", topic=STANDINGS):
     """The reporting currency; none until one is known."""
     purchase_days: Annotated[int, Field(ge=0)]
     """Distinct days with a purchase."""
+    loss_reason: LossReason | None = None
+    """Why the party is lost, where `stage` is a lost one, as it was known with the change that led here."""
     next_change_at: AwareDatetime | None = None
     """When stage or tier change next if nothing happens; none where they never would."""
     policy: Digest

@@ -16,16 +16,17 @@ from chassis.clock import now
 from chassis.db import Database, connect, declare_topics, driver
 from chassis.publisher import publish_log
 from chassis.settings import ServiceSettings
-from contracts.topics import PARTIES, PURCHASES, topics_of
+from contracts.topics import INTERACTIONS, LEADS, MEMBERS, PARTIES, PURCHASES, topics_of
 from services.scoring.handlers.batches import apply
 from services.scoring.handlers.rebuilding import carry_out_rebuilds
 from services.scoring.handlers.sweeping import sweep
 from services.scoring.queries.rulings import decided_for_good, open_installation
+from services.scoring.queries.watermark import wait_for
 from services.scoring.routes import router
 
 log = structlog.get_logger()
 
-TOPICS = (PARTIES.name, PURCHASES.name)
+TOPICS = tuple(topic.name for topic in (PARTIES, PURCHASES, INTERACTIONS, LEADS, MEMBERS))
 """What it learns from."""
 
 
@@ -33,7 +34,7 @@ class Settings(ServiceSettings, env_prefix="SCORING_"):
     """The scoring service: its database, and whose events it reads."""
 
     source_urls: Mapping[str, str] = Field(default_factory=dict)
-    """Database of each service whose log is read, as JSON, with a role that may only read it."""
+    """Database of each service whose log is read, as JSON, with a role that may only read it: time waits for all."""
     currency: str | None = Field(None, pattern=r"^[A-Z]{3}$", validation_alias="SHUKE_CURRENCY")
     """Reporting currency; where it is not set, that of the first import, and before one of the first money."""
 
@@ -72,6 +73,8 @@ async def sweeper() -> Never:
     database = connect(settings.database_url, pool_size=3, settings=consumer.SESSION_SETTINGS)
     try:
         await _open(database, settings)
+        async with database.transaction() as session:
+            await wait_for(await driver(session), settings.source_urls, now())
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(sweep(database, settings.source_urls, TOPICS))
             tasks.create_task(carry_out_rebuilds(database))

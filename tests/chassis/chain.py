@@ -48,12 +48,11 @@ class Bus:
             [(delivery.event.subject, delivery.event_id) for delivery in batch],
         )
 
-    def start(self) -> "asyncio.Task[object]":
-        transport = connect_bus(self.url, self.target, {"customers": self.source.url})
+    def start(self, *topics: str) -> "asyncio.Task[object]":
+        urls = {"customers": self.source.url}
+        transport = connect_bus(self.url, self.target, urls)
         return asyncio.create_task(
-            consumer.run(
-                self.name, self.target, transport, [PURCHASES.name], self.handle, {"customers": self.source.url}
-            )
+            consumer.run(self.name, self.target, transport, topics or [PURCHASES.name], self.handle, urls)
         )
 
     async def arrived(self) -> dict[UUID, list[UUID]]:

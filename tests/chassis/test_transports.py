@@ -12,7 +12,7 @@ from chassis import publisher, sequencer
 from chassis.db import Database, declare_topics, plain_url
 from chassis.gate import gate
 from contracts.customers import PurchaseCompleted
-from contracts.topics import topics_of
+from contracts.topics import LEADS, PURCHASES, topics_of
 from tests.chassis.chain import Bus, end
 
 Purchase = Callable[..., PurchaseCompleted]
@@ -42,6 +42,15 @@ async def bus(request: pytest.FixtureRequest, make_database: MakeDatabase) -> As
 async def test_every_event_arrives_once_and_in_order_of_its_key(bus: Bus, purchase: Purchase) -> None:
     reader = bus.start()
     await bus.publish(purchase, [uuid4() for _ in range(30)], 20)
+    assert await bus.arrived() == bus.sent
+    await end(reader)
+
+
+async def test_topics_of_a_service_that_is_not_installed_do_not_keep_a_reader_from_the_others(
+    bus: Bus, purchase: Purchase
+) -> None:
+    reader = bus.start(LEADS.name, PURCHASES.name)
+    await bus.publish(purchase, [uuid4() for _ in range(3)], 2)
     assert await bus.arrived() == bus.sent
     await end(reader)
 

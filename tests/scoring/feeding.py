@@ -17,16 +17,22 @@ from chassis.db import Database, driver
 from chassis.ids import uuid7
 from contracts.customers import (
     Assignment,
+    Department,
+    Direction,
     FactWithdrawn,
     Holding,
     IdentitiesAssigned,
+    InteractionKind,
+    InteractionRecorded,
     PartyKind,
+    PartyOwnerChanged,
     PartyRegistered,
     PurchaseCompleted,
     PurchaseReturned,
     Resolution,
 )
 from contracts.event import Event
+from contracts.loss import LossReason
 from services.scoring.app import Settings
 from services.scoring.handlers import batches
 from services.scoring.routes import router
@@ -80,6 +86,31 @@ class Feeding:
 
     async def registered(self, identity: UUID, at: datetime) -> UUID:
         return (await self.tell(PartyRegistered(subject=identity, occurred_at=at, kind=PartyKind.PERSON)))[0]
+
+    async def inquired(self, identity: UUID, at: datetime) -> UUID:
+        return await self.interacted(identity, at, InteractionKind.INQUIRY)
+
+    async def declined(self, identity: UUID, at: datetime, reason: LossReason | None = None) -> UUID:
+        return await self.interacted(identity, at, InteractionKind.DECLINED, loss_reason=reason)
+
+    async def interacted(self, identity: UUID, at: datetime, kind: InteractionKind, **more: Any) -> UUID:
+        event = InteractionRecorded(
+            subject=identity,
+            occurred_at=at,
+            interaction_id=uuid7(),
+            department=Department.SALES,
+            channel="phone",
+            kind=kind,
+            direction=Direction.INBOUND,
+            source="tests",
+            **more,
+        )
+        return (await self.tell(event))[0]
+
+    async def owned(self, party: UUID, version: int, owner: UUID | None = None, team: UUID | None = None) -> None:
+        await self.tell(
+            PartyOwnerChanged(subject=party, occurred_at=self.at, version=version, owner_id=owner, team_id=team)
+        )
 
     async def withdrawn(self, identity: UUID, fact_id: UUID) -> None:
         await self.tell(FactWithdrawn(subject=identity, occurred_at=self.at, fact_id=fact_id))

@@ -11,7 +11,10 @@ import pytest
 
 from chassis.consumer import Delivery
 from chassis.db import Database, driver, plain_url
-from contracts.customers import FactWithdrawn, PurchaseCompleted
+from contracts.community import CommunityFactWithdrawn, MemberJoined, MemberLinked
+from contracts.customers import FactWithdrawn, InteractionKind, ProblemSolved, PurchaseCompleted
+from contracts.leads import Grade, LeadAssigned, LeadFactWithdrawn, LeadGraded, LeadWon, Order
+from contracts.loss import LossReason
 from contracts.scoring import Cause, MoveKind, Stage, StandingChanged, Tier
 from services.scoring.handlers.batches import apply
 from services.scoring.handlers.sweeping import assess_again, sweep_once
@@ -302,6 +305,126 @@ async def test_a_number_handed_on_leaves_the_days_before_with_the_first(scoring:
 
     assert (await party(scoring, number))["value_minor"] == 500
     assert (await party(scoring, second))["value_minor"] == 700
+
+
+async def test_who_asks_is_a_prospect_and_who_asks_again_after_a_loss_is_revived(scoring: Database) -> None:
+    somebody, early = Feeding.identity(), JUNE - timedelta(days=40)
+    feed = Feeding(scoring, early)
+
+    asked = await feed.inquired(somebody, early)
+    feed.at = early + timedelta(days=1)
+    declined = await feed.declined(somebody, feed.at, LossReason.PRICE)
+    feed.at = JUNE
+    again = await feed.inquired(somebody, JUNE)
+
+    assert [
+        (move["kind"], move["to_stage"], move.get("loss_reason"), move.get("fact_id"))
+        for move in await announced(scoring, somebody)
+    ] == [
+        ("appeared", "prospect", None, str(asked)),
+        ("lost", "lost_prospect", "price", str(declined)),
+        ("revived", "prospect", None, str(again)),
+    ]
+
+
+async def test_a_customer_who_declines_is_lost_until_the_next_purchase(scoring: Database) -> None:
+    somebody, early = Feeding.identity(), JUNE - timedelta(days=10)
+    feed = Feeding(scoring, early)
+    await feed.bought(somebody, early, 1_000)
+    feed.at = JUNE - timedelta(days=5)
+    await feed.declined(somebody, feed.at)
+    lost = await party(scoring, somebody)
+    feed.at = JUNE
+    await feed.bought(somebody, JUNE, 1_000)
+
+    assert (lost["stage"], lost["loss_reason"], lost["since"]) == (Stage.LOST_CUSTOMER, "unknown", date(2026, 5, 27))
+    kept = await party(scoring, somebody)
+    assert (kept["stage"], kept["loss_reason"]) == (Stage.CUSTOMER, None)
+    assert [move["kind"] for move in await announced(scoring, somebody)] == ["appeared", "lost", "won_back"]
+
+
+async def test_a_move_names_the_fact_that_made_it_and_not_what_else_the_day_brought(
+    scoring: Database, feed: Feeding
+) -> None:
+    somebody = feed.identity()
+    purchase = Delivery(bought(somebody, JUNE - timedelta(hours=2)), feed.identity(), "customers.test", 0, 1, 1, JUNE)
+    visit = feed.delivered(MemberJoined(subject=somebody, occurred_at=JUNE, member_id=somebody, community="users"))
+
+    await give(scoring, [purchase, visit])
+
+    (change,) = await announced(scoring, somebody)
+    assert (change["to_stage"], change["fact_id"]) == ("customer", str(purchase.event_id))
+
+
+async def test_a_won_lead_with_an_order_is_a_purchase_and_one_without_is_interest(
+    scoring: Database, feed: Feeding
+) -> None:
+    buyer, agreed = feed.identity(), feed.identity()
+    order = Order(amount_minor=35_000, currency="EUR")
+
+    await feed.tell(LeadWon(subject=buyer, occurred_at=JUNE, lead_id=buyer, order=order))
+    await feed.tell(LeadWon(subject=agreed, occurred_at=JUNE, lead_id=agreed))
+
+    row = await party(scoring, buyer)
+    assert (row["stage"], row["tier"], row["value_minor"]) == (Stage.CUSTOMER, Tier.HIGH, 35_000)
+    assert (await party(scoring, agreed))["stage"] == Stage.PROSPECT
+
+
+@pytest.mark.parametrize("withdrawal", [FactWithdrawn, LeadFactWithdrawn, CommunityFactWithdrawn])
+async def test_every_service_may_withdraw_what_it_told(
+    scoring: Database, feed: Feeding, withdrawal: type[FactWithdrawn]
+) -> None:
+    somebody = feed.identity()
+    fact_id = await feed.inquired(somebody, JUNE)
+
+    await feed.tell(withdrawal(subject=somebody, occurred_at=JUNE, fact_id=fact_id))
+
+    assert (await party(scoring, somebody))["stage"] is None
+
+
+async def test_a_corrected_interaction_takes_the_place_of_the_first(scoring: Database, feed: Feeding) -> None:
+    somebody = feed.identity()
+    wrong = await feed.declined(somebody, JUNE)
+
+    await feed.interacted(somebody, JUNE, InteractionKind.PRAISE, replaces=wrong)
+
+    assert (await party(scoring, somebody))["stage"] == Stage.PROSPECT
+    assert [move["kind"] for move in await announced(scoring, somebody)] == ["appeared", "revised"]
+
+
+async def test_grades_owners_of_leads_and_links_of_members_are_no_facts(scoring: Database, feed: Feeding) -> None:
+    somebody = feed.identity()
+    about = {"subject": somebody, "occurred_at": JUNE}
+
+    await feed.tell(
+        LeadGraded(lead_id=somebody, grade=Grade.A, points=1, rubric="0" * 64, **about),
+        LeadAssigned(lead_id=somebody, version=1, **about),
+        MemberLinked(member_id=somebody, version=1, **about),
+    )
+
+    assert await rows(scoring, "SELECT FROM fact") == []
+
+
+async def test_a_solved_problem_keeps_when_it_was_opened(scoring: Database, feed: Feeding) -> None:
+    somebody, opened = feed.identity(), JUNE - timedelta(days=3)
+
+    await feed.tell(ProblemSolved(subject=somebody, occurred_at=JUNE, problem_id=somebody, opened_at=opened))
+
+    assert [row["opened_at"] for row in await rows(scoring, "SELECT opened_at FROM fact")] == [opened]
+    assert (await party(scoring, somebody))["stage"] == Stage.STRANGER
+
+
+async def test_of_two_owners_the_one_with_the_higher_version_holds_and_no_standing_moves(
+    scoring: Database, feed: Feeding
+) -> None:
+    somebody, owner, team = feed.identity(), feed.identity(), feed.identity()
+    await feed.bought(somebody, JUNE, 1_000)
+
+    await feed.owned(somebody, 2, owner, team)
+    await feed.owned(somebody, 1, feed.identity())
+
+    row = await party(scoring, somebody)
+    assert (row["owner_id"], row["team_id"], row["owner_version"], row["revision"]) == (owner, team, 2, 1)
 
 
 async def test_the_first_money_decides_the_currency(make_scoring: Any) -> None:

@@ -83,6 +83,8 @@ async def test_a_listed_standing_has_every_field(api: httpx.AsyncClient, three: 
         "last_sign_day": None,
         "loss_reason": None,
         "next_change_at": "2027-01-03T00:00:00Z",
+        "next_stage_at": "2027-01-03T00:00:00Z",
+        "next_stage": "lost_customer",
         "assessed_at": "2026-06-01T12:00:00Z",
         "revision": 1,
         "policy": "days-1",

@@ -17,7 +17,7 @@ from services.scoring.app import TOPICS
 from services.scoring.handlers.batches import apply
 from services.scoring.handlers.sweeping import Followed, assess_again, sweep_once
 from services.scoring.queries.rulings import add_rates
-from services.scoring.queries.watermark import Source, move_watermark, watermark
+from services.scoring.queries.watermark import Source, move_watermark, wait_for, watermark
 from tests.scoring.feeding import JUNE, Feeding
 
 MakeDatabase = Callable[[str | None], Awaitable[Database]]
@@ -53,6 +53,41 @@ async def test_each_stage_changes_once_and_on_its_computed_day(scoring: Database
         await sweep_once(scoring)
 
     assert await moves(scoring, somebody) == [APPEARED, FADED, LOST]
+
+
+async def test_a_prospect_fades_and_is_lost_once_and_on_the_computed_days(scoring: Database, feed: Feeding) -> None:
+    somebody = feed.identity()
+    await feed.inquired(somebody, JUNE)
+
+    for days in range(0, 200):
+        await read_until(scoring, JUNE + timedelta(days=days))
+        await sweep_once(scoring)
+
+    assert await moves(scoring, somebody) == [
+        APPEARED,
+        ("faded", "clock", datetime(2026, 7, 2, tzinfo=UTC)),
+        ("lost", "clock", datetime(2026, 11, 29, tzinfo=UTC)),
+    ]
+    (row,) = await rows(scoring, "SELECT stage, loss_reason, next_change_at FROM party")
+    assert tuple(row) == ("lost_prospect", "unknown", None)
+
+
+async def test_time_waits_for_every_service_that_is_to_be_read_and_for_no_other(
+    scoring: Database, feed: Feeding
+) -> None:
+    somebody = feed.identity()
+    await feed.inquired(somebody, JUNE)
+    await read_until(scoring, datetime(2026, 7, 2, tzinfo=UTC))
+    async with scoring.transaction() as session:
+        await wait_for(await driver(session), ["customers", "leads"], JUNE)
+
+    await sweep_once(scoring)
+    assert await moves(scoring, somebody) == [APPEARED]
+
+    async with scoring.transaction() as session:
+        await wait_for(await driver(session), ["customers"], JUNE)
+    await sweep_once(scoring)
+    assert len(await moves(scoring, somebody)) == 2
 
 
 async def test_a_day_before_its_instant_nothing_happens(scoring: Database, feed: Feeding) -> None:

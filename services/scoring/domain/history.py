@@ -203,14 +203,15 @@ class History:
 
     def next_turn(self, day: int) -> int | None:
         """The first later day on which stage or tier differs if nothing else happens; None if they stay for ever."""
-        stage_turn = self._next_stage_day(day)
+        stage_turn = self.next_stage_turn(day)
         if self.last_purchase(day) is None:
             return stage_turn
         tier = self.tier(day)
         turned = (later for later in self._money_turns(day, stage_turn) if self.tier(later) is not tier)
         return next(turned, stage_turn)
 
-    def _next_stage_day(self, day: int) -> int | None:
+    def next_stage_turn(self, day: int) -> int | None:
+        """The first later day on which the stage differs if nothing else happens."""
         if self.last_purchase(day) is not None:
             return self._purchases.next_turn(day)
         if not self._is_known(day):

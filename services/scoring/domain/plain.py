@@ -100,6 +100,7 @@ def plain_standing(
     stage, tier = now = outcomes[stood]
     began = (day for day in reversed(walk) if day <= today and outcomes.get(_before(day), NOTHING)[0] != stage)
     turned = next((day for day in walk if day > today and outcomes[day] != now), None)
+    stage_turned = next((day for day in walk if day > today and outcomes[day][0] != stage), None)
     days = sorted(day for day in bought if day <= today)
     return Standing(
         stage=stage,
@@ -113,7 +114,8 @@ def plain_standing(
         last_sign_day=lasts[stood].sign,
         loss_reason=_loss_reason(stage, lasts[stood]),
         next_change_at=_first_instant(turned, zone) if turned else None,
-        next_stage=outcomes[turned][0] if turned else None,
+        next_stage_at=_first_instant(stage_turned, zone) if stage_turned else None,
+        next_stage=outcomes[stage_turned][0] if stage_turned else None,
     )
 
 

@@ -34,8 +34,10 @@ class Standing(msgspec.Struct, frozen=True):
     """Why a lost party is lost; None in every other stage."""
     next_change_at: datetime | None
     """Start of the first local day on which stage or tier would differ if nothing happened."""
+    next_stage_at: datetime | None
+    """Likewise of the stage alone."""
     next_stage: Stage | None
-    """The stage from then on; None where nothing changes."""
+    """The stage from that day on."""
 
 
 def assess(calendar: Calendar, at: datetime, ruling: Ruling) -> Standing:
@@ -47,7 +49,7 @@ def standing(history: History, at: datetime) -> Standing:
     """`assess` of a calendar that was already read."""
     day = history.ruling.day(at)
     stage, tier = history.stage(day), history.tier(day)
-    turned = history.next_turn(day)
+    turned, stage_turned = history.next_turn(day), history.next_stage_turn(day)
     count = history.purchases(day)
     return Standing(
         stage=stage,
@@ -60,10 +62,15 @@ def standing(history: History, at: datetime) -> Standing:
         last_day=_date(history.last_purchase(day)),
         last_sign_day=_date(history.last_sign(day)),
         loss_reason=history.loss_reason(day) if stage in LOST else None,
-        next_change_at=None if turned is None else start_of_day(turned, history.ruling.zone),
-        next_stage=None if turned is None else history.stage(turned),
+        next_change_at=_start(turned, history.ruling),
+        next_stage_at=_start(stage_turned, history.ruling),
+        next_stage=None if stage_turned is None else history.stage(stage_turned),
     )
 
 
 def _date(day: int | None) -> date | None:
     return None if day is None else date.fromordinal(day)
+
+
+def _start(day: int | None, ruling: Ruling) -> datetime | None:
+    return None if day is None else start_of_day(day, ruling.zone)

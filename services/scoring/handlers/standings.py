@@ -51,8 +51,8 @@ async def record(session: AsyncSession, connection: Connection, here: Present, p
                 party.redirect.version if party.redirect else party.row["resolution_version"],
                 revision, party.first_identity,
                 now.stage, now.tier, now.since, now.value_minor, now.spend_minor, now.purchase_days, now.first_day,
-                now.last_day, now.last_sign_day, now.loss_reason, now.next_change_at, now.next_stage, party.at,
-                here.ruling_id,
+                now.last_day, now.last_sign_day, now.loss_reason, now.next_change_at, now.next_stage_at,
+                now.next_stage, party.at, here.ruling_id,
             )
         )  # fmt: skip
     _tell(session, events)
@@ -96,6 +96,7 @@ def _changed(
         currency=here.currency,
         fact_id=change.fact_id,
         next_change_at=now.next_change_at if now else None,
+        loss_reason=change.loss_reason,
         merged_into=merged_into,
         policy=here.ruling.policy.content_hash,
     )
@@ -117,6 +118,7 @@ def _state(party: Assessed, revision: int, change: Change, now: Standing, here: 
         value_minor=now.value_minor,
         currency=here.currency,
         purchase_days=now.purchase_days,
+        loss_reason=now.loss_reason,
         next_change_at=now.next_change_at,
         policy=here.ruling.policy.content_hash,
     )

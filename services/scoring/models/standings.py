@@ -50,6 +50,10 @@ class Standing(Shown):
     """Why a lost party is lost: `unknown` where nobody said it yet. None in every other stage."""
     next_change_at: datetime | None
     """When stage or tier will be another if nothing happens."""
+    next_stage_at: datetime | None
+    """When the stage will be."""
+    next_stage: Stage | None
+    """Which stage it will be."""
     assessed_at: datetime
     revision: int
     """Rises with every change of stage or tier that was told to others."""
@@ -74,6 +78,8 @@ class Standing(Shown):
             last_sign_day=decided.last_sign_day,
             loss_reason=decided.loss_reason,
             next_change_at=decided.next_change_at,
+            next_stage_at=decided.next_stage_at,
+            next_stage=decided.next_stage,
             assessed_at=at,
             revision=revision,
             policy=ruling.policy.name,

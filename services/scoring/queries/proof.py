@@ -79,7 +79,7 @@ async def _evidence(connection: Connection, rows: Sequence[asyncpg.Record]) -> l
 
 _ROWS = """
 SELECT party_id, first_identity, stage, tier, since, value_minor, spend_minor, purchase_days, first_day, last_day,
-       last_sign_day, loss_reason, next_change_at, next_stage, assessed_at, ruling
+       last_sign_day, loss_reason, next_change_at, next_stage_at, next_stage, assessed_at, ruling
 FROM party
 """
 

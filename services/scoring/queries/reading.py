@@ -79,7 +79,8 @@ async def _with_calendars(connection: Connection, rows: list[asyncpg.Record]) ->
 
 _COLUMNS = """
 SELECT party.party_id, resolves_to, revision, first_identity, stage, tier, since, value_minor, spend_minor,
-       purchase_days, first_day, last_day, last_sign_day, loss_reason, next_change_at, next_stage, assessed_at, ruling
+       purchase_days, first_day, last_day, last_sign_day, loss_reason, next_change_at, next_stage_at, next_stage,
+       assessed_at, ruling
 FROM party
 """
 

@@ -101,7 +101,7 @@ _KEYS = {
 
 _SHOWN = """
 SELECT party_id, revision, stage, tier, since, value_minor, spend_minor, purchase_days, first_day, last_day,
-       last_sign_day, loss_reason, next_change_at, next_stage, assessed_at, ruling.currency,
+       last_sign_day, loss_reason, next_change_at, next_stage_at, next_stage, assessed_at, ruling.currency,
        policy.document ->> 'name' AS policy
 FROM party JOIN ruling ON ruling.id = party.ruling JOIN policy ON policy.hash = ruling.policy
 """
@@ -150,16 +150,17 @@ UPDATE party SET
     first_identity = new.first_identity, stage = new.stage, tier = new.tier, since = new.since,
     value_minor = new.value_minor, spend_minor = new.spend_minor, purchase_days = new.purchase_days,
     first_day = new.first_day, last_day = new.last_day, last_sign_day = new.last_sign_day,
-    loss_reason = new.loss_reason, next_change_at = new.next_change_at, next_stage = new.next_stage,
+    loss_reason = new.loss_reason, next_change_at = new.next_change_at,
+    next_stage_at = new.next_stage_at, next_stage = new.next_stage,
     assessed_at = new.assessed_at, ruling = new.ruling
 FROM unnest(
     $1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::uuid[], $6::text[], $7::text[], $8::date[], $9::bigint[],
-    $10::bigint[], $11::int[], $12::date[], $13::date[], $14::date[], $15::text[], $16::timestamptz[], $17::text[],
-    $18::timestamptz[], $19::int[]
+    $10::bigint[], $11::int[], $12::date[], $13::date[], $14::date[], $15::text[], $16::timestamptz[],
+    $17::timestamptz[], $18::text[], $19::timestamptz[], $20::int[]
 ) AS new(
     party_id, resolves_to, resolution_version, revision, first_identity, stage, tier, since, value_minor,
-    spend_minor, purchase_days, first_day, last_day, last_sign_day, loss_reason, next_change_at, next_stage,
-    assessed_at, ruling
+    spend_minor, purchase_days, first_day, last_day, last_sign_day, loss_reason, next_change_at, next_stage_at,
+    next_stage, assessed_at, ruling
 )
 WHERE party.party_id = new.party_id
 """

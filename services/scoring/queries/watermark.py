@@ -1,6 +1,6 @@
 """Until when every event of a source was read: time passes for standings no further."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -71,6 +71,13 @@ async def move_watermark(
     await connection.execute(_MOVE, source, reached, at, held_by)
 
 
+async def wait_for(connection: Connection, sources: Iterable[str], at: datetime) -> None:
+    """From here on time waits for these sources, also for one that was never read, and for no other."""
+    names = sorted(sources)
+    await connection.execute("DELETE FROM watermark WHERE source <> ALL($1::text[])", names)
+    await connection.execute(_WAIT_FOR, names, at)
+
+
 async def watermark(connection: Connection) -> datetime | None:
     """Until when every event of every source was read; None before that was ever so."""
     reached: datetime | None = await connection.fetchval(_REACHED)
@@ -89,6 +96,12 @@ INSERT INTO watermark (source, reached, checked_at, held_by) VALUES ($1, $2, $3,
 ON CONFLICT (source) DO UPDATE SET
     reached = greatest(watermark.reached, excluded.reached), checked_at = excluded.checked_at,
     held_by = excluded.held_by
+"""
+
+_WAIT_FOR = """
+INSERT INTO watermark (source, checked_at, held_by)
+SELECT source, $2, source || ' was not read yet' FROM unnest($1::text[]) AS source
+ON CONFLICT DO NOTHING
 """
 
 _REACHED = "SELECT min(reached) FROM watermark HAVING bool_and(reached IS NOT NULL)"
