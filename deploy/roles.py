@@ -40,8 +40,9 @@ def service(name: str, *processes: str, reads: tuple[str, ...] = (), package: st
 
 
 SERVICES = (
-    service("customers", "app", "importer"),
-    service("scoring", "app", "worker sweeper", reads=("customers",)),
+    service("customers", "app", "importer", "worker", reads=("community",)),
+    service("community", "app", "worker", reads=("customers",)),
+    service("scoring", "app", "worker sweeper", reads=("customers", "community")),
     service("gateway", "app", package="gateway"),
 )
 """The product in one table: databases, ports, addresses, processes and logs to read all follow from it."""
