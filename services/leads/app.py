@@ -8,28 +8,33 @@ from typing import Never
 from fastapi import APIRouter, FastAPI
 from pydantic import Field
 
-from chassis import assignments, consumer
+from chassis import assignments
 from chassis.app import create_app
-from chassis.bus import connect_bus
 from chassis.clock import now
+from chassis.consumer import SESSION_SETTINGS
 from chassis.db import Database, connect
-from chassis.installation import IdentifyingSettings, check_key
+from chassis.imports import importer as importing
+from chassis.imports import routes as imports
+from chassis.imports.settings import ImportingSettings
+from chassis.installation import checked
 from chassis.publisher import publish_log
+from chassis.worker import work
 from contracts.topics import PARTIES
 from services.leads.handlers.grading import carry_out_gradings
+from services.leads.handlers.imports.kinds import KINDS
 from services.leads.queries.rubrics import open_rubrics
 from services.leads.routes import internal, leads, rubrics
 
 router = APIRouter()
-for room in (rubrics.router, leads.router, internal.router):
+for room in (rubrics.router, leads.router, imports.router, imports.streams, internal.router):
     router.include_router(room)
 
-TOPICS = (PARTIES.name,)
-"""What it learns from: whose identity is whose."""
+HEARD = (PARTIES,)
+"""Whose events tell whose identity is whose."""
 
 
-class Settings(IdentifyingSettings, env_prefix="LEADS_"):
-    """The leads service: its database, and whose events it reads."""
+class Settings(ImportingSettings, env_prefix="LEADS_"):
+    """The leads service."""
 
     source_urls: Mapping[str, str] = Field(default_factory=dict)
     """Database of each service whose log is read, as JSON, with a role that may only read it."""
@@ -40,29 +45,33 @@ def app() -> FastAPI:
     settings = Settings()
     made = create_app("leads", router=router, settings=settings, lifespan=opened)
     made.state.installation = settings.installation()
+    made.state.import_kinds = KINDS
     return made
 
 
 @asynccontextmanager
 async def opened(app: FastAPI) -> AsyncIterator[None]:
     """Start only with the identity key under which the database was filled, and with a rubric."""
-    await _open(app.state.database)
-    async with app.state.database.transaction() as session:
-        await check_key(session, app.state.installation)
-    yield
+    async with checked(app):
+        await _open(app.state.database)
+        yield
+
+
+async def importer() -> Never:
+    """Carry out imports, one at a time; any number of these processes may run."""
+    settings = Settings()
+    await _have_rubric(settings)
+    await importing.run(settings, KINDS)
 
 
 async def worker() -> Never:
     """Learn whose identity is whose, and grade by what was activated; any number of these processes may run."""
     settings = Settings()
-    database = connect(settings.database_url, pool_size=4, settings=consumer.SESSION_SETTINGS)
-    transport = connect_bus(settings.bus_url, database, settings.source_urls)
+    await _have_rubric(settings)
+    database = connect(settings.database_url, pool_size=1, settings=SESSION_SETTINGS)
     try:
-        await _open(database)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(
-                consumer.run("leads", database, transport, TOPICS, assignments.learn, settings.source_urls)
-            )
+            tasks.create_task(work("leads", settings, settings.source_urls, HEARD, assignments.learn))
             tasks.create_task(carry_out_gradings(database))
     finally:
         await database.close()
@@ -72,6 +81,14 @@ async def worker() -> Never:
 async def publisher() -> Never:
     """Hand the log to Kafka, one process at a time."""
     await publish_log(Settings(), "leads")
+
+
+async def _have_rubric(settings: Settings) -> None:
+    database = connect(settings.database_url, pool_size=1)
+    try:
+        await _open(database)
+    finally:
+        await database.close()
 
 
 async def _open(database: Database) -> None:

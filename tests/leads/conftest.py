@@ -13,6 +13,7 @@ from chassis.db import driver
 from contracts.event import event_class
 from contracts.identity import Installation
 from services.leads.app import Settings, opened, router
+from services.leads.handlers.imports.kinds import KINDS
 from services.leads.queries.rubrics import open_rubrics
 
 SECRET = "leads-tests-have-a-secret-of-their-own-too"
@@ -29,7 +30,7 @@ async def database(leads_database: db.Database) -> db.Database:
     async with leads_database.transaction() as session:
         await (await driver(session)).execute(
             "TRUNCATE lead, lead_version, rubric, activation, known_assignment, known_resolution, idempotency_key,"
-            " outbox, consumer_offset CASCADE"
+            " outbox, consumer_offset, import_job, import_chunk, import_line, import_reject CASCADE"
         )
         await open_rubrics(session, now())
     return leads_database
@@ -48,6 +49,7 @@ async def served(leads_database: db.Database, tmp_path_factory) -> AsyncIterator
     )
     app = create_app("leads", router=router, settings=settings)
     app.state.installation = settings.installation()
+    app.state.import_kinds = KINDS
     async with opened(app):
         headers = {auth.HEADER: app.state.signer.sign("tests", ["admin"])}
         transport = httpx.ASGITransport(app)

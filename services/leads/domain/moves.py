@@ -72,6 +72,15 @@ class NewMove:
     import_id: UUID | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ToldOutcome:
+    """What a source says became of one of its leads."""
+
+    lead_id: str
+    """Its id there."""
+    move: NewMove
+
+
 class IllegalMove(Conflict):
     """A lead cannot go from where it is to where it was sent."""
 

@@ -14,6 +14,9 @@ from contracts.event import Digest
 LeadId = Annotated[UUID, prefixed("lead")]
 
 MOST_ATTRIBUTES = 100
+LONGEST_NAME = 64
+LONGEST_VALUE = 1_000
+LONGEST_NOTE = 10_000
 
 
 def _nfc(text: str) -> str:
@@ -23,12 +26,14 @@ def _nfc(text: str) -> str:
 Name = Annotated[
     str,
     AfterValidator(_nfc),
-    Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$"),
+    Field(min_length=1, max_length=LONGEST_NAME, pattern=r"^[^\x00-\x1f\x7f]+$"),
 ]
-Value = Annotated[str, AfterValidator(_nfc), Field(max_length=1_000, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Value = Annotated[str, AfterValidator(_nfc), Field(max_length=LONGEST_VALUE, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Attributes = Annotated[dict[Name, Value], Field(max_length=MOST_ATTRIBUTES)]
 """What else is known of a lead, as text by name. It never leaves the service."""
-Note = Annotated[str, AfterValidator(_nfc), Field(max_length=10_000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")]
+Note = Annotated[
+    str, AfterValidator(_nfc), Field(max_length=LONGEST_NOTE, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")
+]
 """Text of people for people, lines and all. It never leaves the service."""
 
 RubricHash = Digest

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
-from sqlalchemy import Integer, LargeBinary, Text
+from sqlalchemy import BigInteger, Integer, LargeBinary, Text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.dialects.postgresql import UUID as PGUUID
 from sqlmodel import Field as Column
@@ -96,7 +96,7 @@ class VersionRow(SQLModel, table=True):
     note: str | None = Column(sa_type=Text)
     reason: str | None = Column(sa_type=Text)
     competitor: str | None = Column(sa_type=Text)
-    amount_minor: int | None
+    amount_minor: int | None = Column(sa_type=BigInteger)
     currency: str | None = Column(sa_type=Text)
     undoes: int | None = Column(sa_type=Integer)
     """The version whose move was taken back."""

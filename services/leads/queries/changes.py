@@ -62,8 +62,11 @@ async def leads_to_change(session: AsyncSession, lead_ids: Iterable[UUID]) -> di
     return {row.id: row for row in await session.scalars(statement) if row.withdrawn_at is None}
 
 
-def make_move(session: AsyncSession, row: LeadRow, told: NewMove) -> None:
-    """Move a locked lead. Raises `IllegalMove`, `BeforeCapture`, `AlreadyWithdrawn`."""
+def make_move(session: AsyncSession, row: LeadRow, told: NewMove) -> VersionRow:
+    """Move a locked lead; return the version that this made.
+
+    Raises `IllegalMove`, `BeforeCapture` or `AlreadyWithdrawn`.
+    """
     _refuse_withdrawn(row)
     at = now()
     occurred_at = told.occurred_at or max(at, row.occurred_at)
@@ -71,7 +74,7 @@ def make_move(session: AsyncSession, row: LeadRow, told: NewMove) -> None:
     check_not_before(occurred_at, row.occurred_at)
     row.status = status
     [event_id] = outbox.append(session, _moved(row, told, occurred_at))
-    _version(
+    return _version(
         session,
         row,
         CHANGES[status],
@@ -108,16 +111,10 @@ def _moved(row: LeadRow, told: NewMove, occurred_at: datetime) -> Event:
 async def undo(session: AsyncSession, row: LeadRow) -> None:
     """Take the last move of a locked lead back, whose fact then never counted. Raises `NoMoveToUndo`."""
     _refuse_withdrawn(row)
-    moves = (await _moves_that_count(session, [row.id]))[row.id]
+    moves = (await moves_that_count(session, [row.id]))[row.id]
     if not moves:
         raise NoMoveToUndo("No move of this lead counts that could be taken back; withdraw the lead itself.")
     take_back(session, row, moves, moves[-1])
-
-
-async def moves_of_import(session: AsyncSession, import_id: UUID, limit: int) -> list[UUID]:
-    """Up to `limit` leads that an import moved and that no undo has reached, in the order of their ids."""
-    rows = await (await driver(session)).fetch(_MOVED_BY_IMPORT, import_id, limit)
-    return [row["lead_id"] for row in rows]
 
 
 async def undo_moves_of_import(session: AsyncSession, import_id: UUID, limit: int) -> int:
@@ -125,14 +122,16 @@ async def undo_moves_of_import(session: AsyncSession, import_id: UUID, limit: in
 
     Where a lead has moved on since, it stays where it is.
     """
-    rows = await leads_to_change(session, await moves_of_import(session, import_id, limit))
-    moves = await _moves_that_count(session, rows)
+    ids = [row["lead_id"] for row in await (await driver(session)).fetch(_MOVED_BY_IMPORT, import_id, limit)]
+    rows = await leads_to_change(session, ids)
+    moves = await moves_that_count(session, rows)
     for lead_id, row in rows.items():
         for made in [made for made in moves[lead_id] if made.import_id == import_id]:
             take_back(session, row, moves[lead_id], made)
             moves[lead_id].remove(made)
     await session.flush()
-    return len(rows)
+    # Also where all of them were withdrawn before they were locked: more may be left.
+    return len(ids)
 
 
 def take_back(session: AsyncSession, row: LeadRow, moves: Sequence[VersionRow], made: VersionRow) -> None:
@@ -145,7 +144,8 @@ def take_back(session: AsyncSession, row: LeadRow, moves: Sequence[VersionRow], 
     _version(session, row, Change.UNDONE, at, at, event_id=event_id, undoes=made.version)
 
 
-async def _moves_that_count(session: AsyncSession, lead_ids: Iterable[UUID]) -> dict[UUID, list[VersionRow]]:
+async def moves_that_count(session: AsyncSession, lead_ids: Iterable[UUID]) -> dict[UUID, list[VersionRow]]:
+    """The moves of leads that were not taken back, the oldest first."""
     ids = list(lead_ids)
     undone = select(VersionRow.lead_id, VersionRow.undoes).where(
         col(VersionRow.lead_id).in_(ids), col(VersionRow.undoes).is_not(None)
@@ -239,7 +239,8 @@ async def withdraw_leads_of_import(session: AsyncSession, import_id: UUID, limit
     rows = await leads_to_change(session, ids)
     await connection.execute(_WITHDRAW, list(rows), now())
     await _withdraw_facts(session, list(rows))
-    return len(rows)
+    # Also where all of them were withdrawn before they were locked: more may be left.
+    return len(ids)
 
 
 async def _withdraw_facts(session: AsyncSession, lead_ids: Sequence[UUID]) -> None:
@@ -258,23 +259,23 @@ def _refuse_withdrawn(row: LeadRow) -> None:
 
 def _version(
     session: AsyncSession, row: LeadRow, change: Change, occurred_at: datetime, at: datetime, **told: Any
-) -> None:
+) -> VersionRow:
     row.version += 1
     row.changed_at = at
     kept = {name: getattr(row, name) for name in ("status", "grade", "points", "met", "rubric", "owner_id", "team_id")}
     event_id = told.pop("event_id", None) or uuid7()
-    session.add(
-        VersionRow(
-            lead_id=row.id,
-            version=row.version,
-            change=change,
-            event_id=event_id,
-            occurred_at=occurred_at,
-            recorded_at=at,
-            **kept,
-            **told,
-        )
+    made = VersionRow(
+        lead_id=row.id,
+        version=row.version,
+        change=change,
+        event_id=event_id,
+        occurred_at=occurred_at,
+        recorded_at=at,
+        **kept,
+        **told,
     )
+    session.add(made)
+    return made
 
 
 _MOVED_BY_IMPORT = """

@@ -85,9 +85,7 @@ async def leads(
 def _lead(row: Record) -> Lead:
     shown: dict[str, Any] = dict(row)
     ids = [row["identity_id"], *row["other_ids"]]
-    shown["identifiers"] = [
-        {"identity_id": id, **given} for id, given in zip(ids, row["identifiers"], strict=True)
-    ]
+    shown["identifiers"] = [{"identity_id": id, **given} for id, given in zip(ids, row["identifiers"], strict=True)]
     return Lead.model_validate(shown)
 
 
