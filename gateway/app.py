@@ -21,11 +21,11 @@ from gateway.queries.keys import make_key
 from gateway.queries.meter import Meter
 from gateway.queries.neighbours import hear_and_tell
 from gateway.queries.services import Services, ServiceUnavailable
-from gateway.routes import composed, documents, imports, keys, proxy
+from gateway.routes import composed, documents, imports, keys, parties, proxy
 from gateway.routes.door import RateFields, caller
 
 router = APIRouter()
-for room in (keys.router, composed.router, imports.router, proxy.router):
+for room in (keys.router, composed.router, imports.router, parties.router, proxy.router):
     router.include_router(room)
 
 
@@ -45,6 +45,8 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
     """Largest file that an import may bring."""
     stall_s: float = 30
     """Seconds after which a client that neither sends nor takes anything is cut off."""
+    part_s: float = 1
+    """Seconds that each service has for its part of an answer that several give together."""
     limit_admin: RateText = Rate(1_000, 2_000)
     """Requests per second of an admin key, and how many may come at once: `per_s/burst`."""
     limit_operator: RateText = Rate(500, 1_000)
@@ -86,7 +88,7 @@ def app() -> FastAPI:
     made.include_router(documents.router)
     made.router.routes.append(documents.assets)
     made.state.keyring, made.state.meter = keyring, meter
-    made.state.documents = {}
+    made.state.documents, made.state.importing = {}, {}
     return made
 
 

@@ -1,7 +1,7 @@
-"""API keys: the table, and what is shown of them."""
+"""API keys: the table, and what is shown of them. What several services answer together."""
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -10,9 +10,10 @@ from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlmodel import Field as Column
 from sqlmodel import SQLModel
 
-from chassis.fields import Body, Instant
+from chassis.fields import Body, Instant, PartyId
 from chassis.ids import prefixed
 from gateway.domain.keys import GRACE_MOST, Life
+from gateway.domain.parts import Status
 from gateway.domain.rates import Rate
 from gateway.domain.rights import Role
 
@@ -144,3 +145,80 @@ class MadeKey(Key):
 def key_text(key_id: UUID) -> str:
     """The outer spelling of a key's id."""
     return f"key_{key_id.hex}"
+
+
+class ImportList(BaseModel):
+    """A part of the list of all imports; `next_cursor` asks for the part after it."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    data: list[dict[str, Any]]
+    """Each as `GET /v1/imports/{import_id}` answers."""
+    has_more: bool
+    """Also true while a service in `unavailable` may have more."""
+    next_cursor: str | None = None
+    unavailable: list[str]
+    """Services that did not answer."""
+
+
+class ViewPart(BaseModel):
+    """What one service knows of a party."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    status: Status
+    data: dict[str, Any] | None = None
+    """As the service answers; null unless the status is `ok`."""
+
+
+class PartyView(BaseModel):
+    """What every service knows of a party."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    party_id: PartyId
+    """As it was asked for."""
+    resolves_to: PartyId | None
+    """The party that the id leads to now; null where neither customers nor scoring answered."""
+    party: ViewPart
+    """From customers: as `GET /v1/parties/{party_id}` answers."""
+    standing: ViewPart
+    """From scoring: as `GET /v1/standings/{party_id}` answers."""
+    leads: ViewPart
+    """From leads: the latest, as `GET /v1/leads` answers."""
+    community: ViewPart
+    """From community: memberships and what they did last."""
+    problems: ViewPart
+    """From customers: open ones, as `GET /v1/problems` answers."""
+    interactions: ViewPart
+    """From customers: the last ones, as `GET /v1/interactions` answers."""
+
+
+class TimelineRow(BaseModel):
+    """Something that happened with a party."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True, extra="allow")
+
+    at: datetime
+    """When it happened."""
+    id: str
+    kind: str
+    service: str
+    """The service that knows of it."""
+    recorded_at: datetime
+    """When we learned of it."""
+    detail: dict[str, Any]
+    """What there is to say about something of this kind."""
+
+
+class TimelinePage(BaseModel):
+    """A part of a timeline; `next_cursor` asks for the part after it."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    data: list[TimelineRow]
+    has_more: bool
+    """Also true while a service in `unavailable` may have more."""
+    next_cursor: str | None = None
+    unavailable: list[str]
+    """Services that did not answer. Their rows come on a later page, once they answer."""

@@ -1,7 +1,7 @@
 """One OpenAPI document from those of the services."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 Document = dict[str, Any]
@@ -14,10 +14,11 @@ SECURITY: Document = {
 def merged(own: Document, services: Mapping[str, Document]) -> Document:
     """The gateway's document with the public paths and the components of the services.
 
-    A component keeps its name unless another one of that name differs; then it takes the service's name in front.
+    A component keeps its name unless another one of that name differs; then it takes the service's name in front. What
+    several services answer under one path is described together, and by the gateway where it has a say itself.
     """
     components: Document = {**own.get("components", {}).get("schemas", {})}
-    paths: Document = dict(own["paths"])
+    paths: Document = {}
     for service, document in services.items():
         schemas = document.get("components", {}).get("schemas", {})
         renamed = {
@@ -30,13 +31,59 @@ def merged(own: Document, services: Mapping[str, Document]) -> Document:
         components |= {renamed.get(name, name): schema for name, schema in schemas.items()}
         for path, operations in document["paths"].items():
             if path.startswith("/v1/"):
-                paths[path] = {**operations, **paths.get(path, {})}
+                paths[path] = _each(_together, paths.get(path, {}), operations)
+    for path, operations in own["paths"].items():
+        paths[path] = _each(_ruled, paths.get(path, {}), operations)
     return {
         **own,
         "paths": dict(sorted(paths.items())),
         "components": {"schemas": dict(sorted(components.items())), "securitySchemes": SECURITY},
         "security": [{"apiKey": []}],
     }
+
+
+def _each(joined: Callable[[Document, Document], Document], one: Document, other: Document) -> Document:
+    both = {method: joined(one[method], other[method]) for method in one.keys() & other.keys()}
+    return {**one, **other, **both}
+
+
+def _together(one: Document, other: Document) -> Document:
+    """An operation that two services have: its body and answers are those of the one or of the other."""
+    result = {**one, "responses": _contents(_either, one["responses"], other["responses"])}
+    if "requestBody" in one and "requestBody" in other:
+        result |= _contents(_either, {"requestBody": one["requestBody"]}, {"requestBody": other["requestBody"]})
+    return result
+
+
+def _ruled(theirs: Document, own: Document) -> Document:
+    """An operation of services that the gateway carries out: what it does not say itself they say."""
+    said = {(each["in"], each["name"]) for each in own.get("parameters", ())}
+    theirs_too = [each for each in theirs.get("parameters", ()) if (each["in"], each["name"]) not in said]
+    parameters = [*own.get("parameters", ()), *theirs_too]
+    result = {**theirs, **own, "responses": _contents(_first, own["responses"], theirs["responses"])}
+    return result | ({"parameters": parameters} if parameters else {})
+
+
+def _contents(choice: Callable[[Document, Document], Document], one: Document, other: Document) -> Document:
+    result = {**other, **one}
+    for name in one.keys() & other.keys():
+        mine, yours = one[name].get("content", {}), other[name].get("content", {})
+        schemas = {
+            media: {"schema": choice(mine[media].get("schema", {}), yours[media].get("schema", {}))}
+            for media in mine.keys() & yours.keys()
+        }
+        if content := {**yours, **mine, **schemas}:
+            result[name] = {**other[name], **one[name], "content": content}
+    return result
+
+
+def _either(one: Document, other: Document) -> Document:
+    choices = one["anyOf"] if one.keys() == {"anyOf"} else [one]
+    return one if other in choices else {"anyOf": [*choices, other]}
+
+
+def _first(one: Document, other: Document) -> Document:
+    return one or other
 
 
 def _with_refs(document: Document, renamed: Mapping[str, str]) -> Document:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -13,6 +14,7 @@ from yarl import URL
 from chassis.auth import HEADER, Signer
 from chassis.telemetry import request_id, traceparent
 from contracts.problems import Problem, Unavailable
+from gateway.domain.parts import Status, status_of
 
 log = structlog.get_logger()
 
@@ -42,6 +44,14 @@ class ServiceTimeout(Problem):
     """The service did not answer in time; whether the request was carried out is not known."""
 
     status = 504
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a service answered to a part of a request; `data` only where it is good."""
+
+    status: Status
+    data: Any = None
 
 
 class Services:
@@ -144,3 +154,21 @@ class Services:
 
         answers = await asyncio.gather(*map(one, self.addresses))
         return dict(zip(self.addresses, answers, strict=True))
+
+    async def side_by_side(
+        self, asked: Mapping[str, tuple[str, str]], *, caller: tuple[str, Iterable[str]], within_s: float
+    ) -> dict[str, Answered]:
+        """The answers to several reads, each a service and a target, as far as they come in time."""
+
+        async def one(service: str, target: str) -> Answered:
+            try:
+                async with asyncio.timeout(within_s), self.ask(service, "GET", target, caller=caller) as response:
+                    status = status_of(response.status)
+                    return Answered(status, msgspec.json.decode(await response.read()) if status is Status.OK else None)
+            except (TimeoutError, ServiceTimeout):
+                return Answered(Status.SLOW)
+            except (Problem, msgspec.DecodeError):
+                return Answered(Status.UNAVAILABLE)
+
+        answers = await asyncio.gather(*(one(*each) for each in asked.values()))
+        return dict(zip(asked, answers, strict=True))

@@ -1,50 +1,152 @@
-"""A file on its way in: it goes to customers, and the first real one says which currency standings are told in."""
+"""Files on their way in: each goes to the service of its kind, and all are one list."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
+from typing import Annotated, Any
+from uuid import UUID
 
-import aiohttp
 import msgspec
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
-from starlette.datastructures import FormData, UploadFile
 
+from chassis.fields import ImportId
+from chassis.http import Cursor, Limit, decode_cursor, encode_cursor
+from contracts.problems import Problem
+from gateway.domain.imports import IMPORTING, SPENT_IN, TAKEN_BY, FormFields, Kind, kind_of
+from gateway.domain.joined import Part, Row, joined
+from gateway.domain.parts import Status
 from gateway.domain.rights import scopes
-from gateway.queries.services import Services
+from gateway.models import ImportList
+from gateway.queries.services import Services, ServiceUnavailable
 from gateway.routes.door import Asking
+from gateway.routes.proxy import OURS, Body, passed_on, to_pass
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(prefix="/v1/imports", tags=["imports"])
 
 EXAMPLE = "example"
 """The source whose data decides nothing: it is removed before real work begins."""
 TOLD = "Shuke-Reporting-Currency"
 """Response header: the currency in which standings are told from now on."""
-
-
-@router.post("/v1/imports")
-async def start_import(request: Request, asking: Asking) -> Response:
-    """Pass an import on. A real one that was taken fixes the reporting currency, if nothing has fixed it yet."""
-    services: Services = request.app.state.services
-    caller = asking.key_id, scopes(asking.scopes)
-    async with request.form(max_files=1, max_fields=50) as form:
-        kept = [(name, request.headers[name]) for name in ("idempotency-key", "accept") if name in request.headers]
-        async with services.ask(
-            "customers", "POST", "/v1/imports", caller=caller, headers=kept, body=_again(form), patient=True
-        ) as response:
-            content = await response.read()
-            headers = {name: response.headers[name] for name in PASSED if name in response.headers}
-            if response.status == 202 and _decides(started := msgspec.json.decode(content), form):
-                headers[TOLD] = await _fix(services, caller, started["currency"])
-            return Response(content, response.status, headers)
-
-
 PASSED = ("Content-Type", "Location", "Retry-After", "Idempotency-Replayed")
 
+KEPT = 10_000
+"""Imports whose service is remembered: it stays the same for life."""
 
-def _decides(started: Mapping[str, Any], form: FormData) -> bool:
-    """Whether an import says the currency: it was named, or there is one for all rows."""
-    real = started["source"] != EXAMPLE and not started["dry_run"]
-    return real and (bool(form.get("currency")) or "currency" not in started["mapping"])
+
+@router.post("", status_code=202, response_class=Response)
+async def start_import(
+    request: Request,
+    asking: Asking,
+    kind: Annotated[
+        Kind | None, Query(description="Needed where the form has its file before the field `kind`.")
+    ] = None,
+) -> Response:
+    """Import a file. The service that knows its `kind` takes it.
+
+    The answer tells how the file is understood; its rows are then recorded one by one, and `GET` tells how far they
+    are. The same file again changes nothing. The form has the field `kind` before the file, or the query says it too,
+    because the file passes through without being kept. The first real file of purchases or returns that is taken fixes
+    the currency in which standings are told, if nothing has fixed it yet.
+    """
+    services: Services = request.app.state.services
+    caller = asking.key_id, scopes(asking.scopes)
+    form = FormFields(request.headers.get("content-type", ""))
+    body = Body(request, form.feed)
+    async with aclosing(body.pieces()) as pieces:
+        headers = to_pass(request.headers.items(), OURS)
+        if kind is None:
+            begun, kind = await _until_known(body, form, pieces)
+        else:
+            # The service reads the form alone: what the query says is put in front of it.
+            begun = [form.field("kind", kind)]
+            headers = [(name, value) for name, value in headers if name != "content-length"]
+        asked = services.ask(
+            TAKEN_BY[kind],
+            "POST",
+            "/v1/imports",
+            caller=caller,
+            headers=headers,
+            body=_whole(begun, pieces),
+            patient=True,
+        )
+        try:
+            async with asked as response:
+                content = await response.read()
+                answered = {name: response.headers[name] for name in PASSED if name in response.headers}
+        except Exception:
+            if body.failure is not None:
+                raise body.failure from None
+            raise
+    if response.status == 202 and kind in SPENT_IN and _decides(started := msgspec.json.decode(content), form):
+        answered[TOLD] = await _fix(services, caller, started["currency"])
+    return Response(content, response.status, answered)
+
+
+@router.get("")
+async def list_imports(request: Request, asking: Asking, limit: Limit = 50, cursor: Cursor = None) -> ImportList:
+    """Imports of all services, the newest first.
+
+    A service that does not answer is named in `unavailable`; its imports come on a later page, once it answers.
+    """
+    positions: dict[str, UUID | None] = dict.fromkeys(IMPORTING)
+    if cursor:
+        positions = decode_cursor(cursor, tuple[dict[str, UUID | None]])[0]
+    targets = {
+        service: (service, f"/v1/imports?limit={limit}" + (f"&cursor={encode_cursor(last)}" if last else ""))
+        for service, last in positions.items()
+    }
+    parts = await _parts(request, asking, targets)
+    page = joined(parts, positions, limit=limit, key=_id)
+    return ImportList(
+        data=[dict(row) for row in page.rows],
+        has_more=bool(page.positions),
+        next_cursor=encode_cursor(page.positions) if page.positions else None,
+        unavailable=[service for service, part in parts.items() if part is None],
+    )
+
+
+@router.get("/{import_id}", response_class=Response)
+async def read_import(import_id: ImportId, request: Request, asking: Asking) -> Response:
+    """How far an import is, and what became of its rows."""
+    return await _passed_to_its_service(import_id, request, asking)
+
+
+@router.post("/{import_id}/undo", status_code=202, response_class=Response)
+async def undo_import(import_id: ImportId, request: Request, asking: Asking) -> Response:
+    """Withdraw everything that an import brought, as if it had never been; also one that still runs."""
+    return await _passed_to_its_service(import_id, request, asking)
+
+
+@router.get("/{import_id}/rejects", response_class=Response)
+async def read_import_rejects(import_id: ImportId, request: Request, asking: Asking) -> Response:
+    """The rows that were not taken as CSV: row number, reason, detail, then the row as it came."""
+    return await _passed_to_its_service(import_id, request, asking)
+
+
+async def _until_known(body: Body, form: FormFields, pieces: AsyncGenerator[bytes]) -> tuple[list[bytes], Kind]:
+    begun: list[bytes] = []
+    try:
+        async for piece in pieces:
+            begun.append(piece)
+            if form.kind is not None or form.file_begun:
+                break
+        return begun, kind_of(form.kind)
+    except Problem:
+        await body.discard()
+        raise
+
+
+async def _whole(begun: list[bytes], pieces: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+    for piece in begun:
+        yield piece
+    async for piece in pieces:
+        yield piece
+
+
+def _decides(started: Mapping[str, Any], form: FormFields) -> bool:
+    """Whether an import that has amounts says the currency: it was named, or there is one for all rows."""
+    real = started["source"] != EXAMPLE and not started["dry_run"] and started["currency"] is not None
+    return real and (bool(form.values.get("currency")) or "currency" not in started["mapping"])
 
 
 async def _fix(services: Services, caller: tuple[str, frozenset[str]], currency: str) -> str:
@@ -55,13 +157,37 @@ async def _fix(services: Services, caller: tuple[str, frozenset[str]], currency:
     return now
 
 
-def _again(form: FormData) -> aiohttp.FormData:
-    """The same form, its file read from where it was spooled."""
-    again = aiohttp.FormData(default_to_multipart=True)
-    for name, value in form.multi_items():
-        if isinstance(value, UploadFile):
-            kind = value.content_type or "application/octet-stream"
-            again.add_field(name, value.file, filename=value.filename or "file", content_type=kind)
-        else:
-            again.add_field(name, value)
-    return again
+def _id(row: Row) -> UUID:
+    return UUID(hex=row["id"].removeprefix("import_"))
+
+
+async def _parts(request: Request, asking: Asking, targets: Mapping[str, tuple[str, str]]) -> dict[str, Part | None]:
+    services: Services = request.app.state.services
+    answers = await services.side_by_side(
+        targets, caller=(asking.key_id, scopes(asking.scopes)), within_s=request.app.state.settings.part_s
+    )
+    return {
+        name: Part(answer.data["data"], answer.data["has_more"]) if answer.status is Status.OK else None
+        for name, answer in answers.items()
+    }
+
+
+async def _passed_to_its_service(import_id: UUID, request: Request, asking: Asking) -> Response:
+    services: Services = request.app.state.services
+    caller = asking.key_id, scopes(asking.scopes)
+    known: dict[UUID, str] = request.app.state.importing
+    if import_id not in known:
+        targets = {service: (service, f"/v1/imports/import_{import_id.hex}") for service in IMPORTING}
+        answers = await services.side_by_side(targets, caller=caller, within_s=request.app.state.settings.part_s)
+        found = [service for service, answer in answers.items() if answer.status is Status.OK]
+        away = [service for service, answer in answers.items() if answer.status in (Status.UNAVAILABLE, Status.SLOW)]
+        if not found and away:
+            raise ServiceUnavailable(
+                f"No other service knows this import, and {', '.join(away)} did not answer.", services=away
+            )
+        if not found:
+            return await passed_on(request, services, IMPORTING[0], caller)
+        if len(known) >= KEPT:
+            known.clear()
+        known[import_id] = found[0]
+    return await passed_on(request, services, known[import_id], caller)

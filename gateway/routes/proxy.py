@@ -1,7 +1,9 @@
 """What a service answers goes through here, both ways, unread."""
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, aclosing
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack
 
 import aiohttp
 from fastapi import APIRouter, Request
@@ -10,6 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from chassis.auth import HEADER
+from chassis.limits import DISCARD_S
+from contracts.problems import Problem
 from gateway.domain.rights import PATIENT, scopes
 from gateway.queries.services import Services
 from gateway.routes.door import Asking, PathNotFound, area
@@ -51,7 +55,7 @@ async def forward(request: Request, asking: Asking) -> Response:
 
 async def passed_on(request: Request, services: Services, service: str, caller: tuple[str, frozenset[str]]) -> Response:
     """The service's answer: small ones whole, larger ones piece by piece as they come."""
-    body = _Body(request)
+    body = Body(request)
     target = request.scope["raw_path"].decode("latin-1")
     if query := request.scope["query_string"]:
         target += f"?{query.decode('latin-1')}"
@@ -60,7 +64,7 @@ async def passed_on(request: Request, services: Services, service: str, caller: 
         request.method,
         target,
         caller=caller,
-        headers=_headers(request.headers.items(), OURS),
+        headers=to_pass(request.headers.items(), OURS),
         body=await body.to_send(),
         patient=PATIENT.match(request.url.path) is not None,
     )
@@ -71,7 +75,7 @@ async def passed_on(request: Request, services: Services, service: str, caller: 
             if body.failure is not None:
                 raise body.failure from None
             raise
-        headers = _headers(response.headers.items(), THEIRS)
+        headers = to_pass(response.headers.items(), THEIRS)
         if response.content_length is not None and response.content_length <= SMALL:
             return _with_headers(Response(await response.read(), status_code=response.status), headers)
         return _with_headers(
@@ -79,30 +83,43 @@ async def passed_on(request: Request, services: Services, service: str, caller: 
         )
 
 
-class _Body:
+class Body:
     """The body on its way in. What cuts it off is kept: the client library would hide it in an error of its own."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, watch: Callable[[bytes], None] | None = None) -> None:
+        """`watch` sees each piece, and may cut the body off."""
         self.request = request
+        self.watch = watch
         self.failure: Exception | None = None
+        self._stream = request.stream()
 
     async def to_send(self) -> bytes | AsyncIterator[bytes] | None:
+        """The body as the client library takes it: a small one whole, so that its length is known."""
         length = self.request.headers.get("content-length")
         if length is None and "transfer-encoding" not in self.request.headers:
             return None
         if length is not None and int(length) <= SMALL:
             return await self.request.body()
-        return self._pieces()
+        return self.pieces()
 
-    async def _pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncGenerator[bytes]:
+        """The body piece by piece, as it comes."""
         try:
-            async with aclosing(self.request.stream()) as stream:
-                async for piece in stream:
-                    if piece:
-                        yield piece
-        except (HTTPException, ClientDisconnect) as failure:
+            async for piece in self._stream:
+                if self.watch:
+                    self.watch(piece)
+                if piece:
+                    yield piece
+        except (HTTPException, ClientDisconnect, Problem) as failure:
             self.failure = failure
             raise
+
+    async def discard(self) -> None:
+        """Read what is left, for a moment: a client that still writes never reads why it was refused."""
+        with contextlib.suppress(TimeoutError, HTTPException, ClientDisconnect):
+            async with asyncio.timeout(DISCARD_S):
+                async for _ in self._stream:
+                    pass
 
 
 async def _pieces(response: aiohttp.ClientResponse, stack: AsyncExitStack) -> AsyncIterator[bytes]:
@@ -111,7 +128,8 @@ async def _pieces(response: aiohttp.ClientResponse, stack: AsyncExitStack) -> As
             yield piece
 
 
-def _headers(items: Iterable[tuple[str, str]], without: frozenset[str]) -> list[tuple[str, str]]:
+def to_pass(items: Iterable[tuple[str, str]], without: frozenset[str]) -> list[tuple[str, str]]:
+    """The headers that go on to the other side."""
     pairs = [(name.lower(), value) for name, value in items]
     named = {part.strip().lower() for name, value in pairs if name == "connection" for part in value.split(",")}
     return [(name, value) for name, value in pairs if name not in HOP_BY_HOP | without | named]

@@ -78,3 +78,42 @@ def test_lag_counts_partitions_that_were_never_read() -> None:
     )
     assert report["lag"] == [{"consumer": "c", "topic": "t", "events": 3 + 10 + 10}]
     assert [service["answers"] for service in report["services"]] == [True, True, False]
+
+
+def operation(body: str, answer: str, **more: object) -> dict[str, object]:
+    problem = {"content": {"application/problem+json": {"schema": {"type": "object"}}}}
+    return {
+        "requestBody": {"content": {"multipart/form-data": {"schema": {"$ref": body}}}},
+        "responses": {"202": {"content": {"application/json": {"schema": {"$ref": answer}}}}, "default": problem},
+        **more,
+    }
+
+
+def test_what_several_services_take_is_described_together_under_the_rule_of_the_gateway() -> None:
+    def of(title: str, **operations: object) -> dict[str, object]:
+        return {**document(title, "/v1/none"), "paths": {"/v1/imports": operations}}
+
+    own = {
+        "summary": "ours",
+        "parameters": [{"in": "query", "name": "kind"}],
+        "responses": {"202": {"description": "taken"}, "default": {"description": "a problem"}},
+    }
+    first = operation("#/a", "#/x", summary="theirs", parameters=[{"in": "header", "name": "Idempotency-Key"}])
+    everything = merged(
+        of("gateway", post=own),
+        {
+            "customers": of("customers", post=first, get={"responses": {}}),
+            "leads": of("leads", post=operation("#/b", "#/x")),
+            "community": of("community", post=operation("#/b", "#/y")),
+        },
+    )
+    post = everything["paths"]["/v1/imports"]["post"]
+    assert post["summary"] == "ours"
+    assert [each["name"] for each in post["parameters"]] == ["kind", "Idempotency-Key"]
+    body = post["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert body == {"anyOf": [{"$ref": "#/a"}, {"$ref": "#/b"}]}
+    answer = post["responses"]["202"]
+    assert answer["description"] == "taken"
+    assert answer["content"]["application/json"]["schema"] == {"anyOf": [{"$ref": "#/x"}, {"$ref": "#/y"}]}
+    assert "application/problem+json" in post["responses"]["default"]["content"]
+    assert everything["paths"]["/v1/imports"]["get"] == {"responses": {}}

@@ -113,7 +113,10 @@ CSV = b"customer,date,amount\n" + b"1,2026-01-01,5.00\n" * 200_000
 
 async def start_import(door: Door, **form: str) -> httpx.Response:
     return await door.client.post(
-        "/v1/imports", data=form, files={"file": ("sales.csv", CSV, "text/csv")}, headers=door.key("ingest")
+        "/v1/imports",
+        data={"kind": "purchases", **form},
+        files={"file": ("sales.csv", CSV, "text/csv")},
+        headers=door.key("ingest"),
     )
 
 
