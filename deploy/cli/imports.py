@@ -1,4 +1,4 @@
-"""`shuke import`: files of purchases and returns in, and out again."""
+"""`shuke import`: other systems' files in, and out again."""
 
 import json
 import os
@@ -24,7 +24,7 @@ OUTCOMES = ("accepted", "duplicate", "conflict", "rejected")
 PATIENCE_S = 60
 """How long a gateway that does not answer is waited for while an import goes on."""
 
-app = typer.Typer(help="Import files of purchases and returns, list and undo imports.", no_args_is_help=True)
+app = typer.Typer(help="Import other systems' files, list and undo imports.", no_args_is_help=True)
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="CSV, CSV.gz or xlsx with a header row; - reads stdin.")]
 Map = Annotated[
@@ -35,6 +35,7 @@ Source = Annotated[str, typer.Option(help="The system that the file comes from; 
 Money = Annotated[str | None, typer.Option(metavar="ISO", help="Currency of rows that name none.")]
 Zone = Annotated[str, typer.Option(metavar="NAME", help="Time zone of times without an offset.")]
 Dates = Annotated[str | None, typer.Option(metavar="dmy|mdy", help="What comes first in 01/12/2011, if unclear.")]
+Date = Annotated[str | None, typer.Option("--date", metavar="YYYY-MM-DD", help="The day of rows that name none.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Read everything, record nothing.")]
 Rejects = Annotated[
     Path | None,
@@ -45,46 +46,47 @@ Rejects = Annotated[
 Wait = Annotated[bool, typer.Option("--wait", help="Return only when every standing is current.")]
 
 
-@app.command()
-def purchases(
-    file: File,
-    columns: Map = None,
-    source: Source = "import",
-    currency: Money = None,
-    timezone: Zone = "UTC",
-    dates: Dates = None,
-    dry_run: DryRun = False,
-    rejects: Rejects = None,
-    wait: Wait = False,
-    data: options.Data = None,
-) -> None:
-    """Import purchases: party, occurred_at, and where there are, order_id, amount, currency, channel, product, line.
-
-    Ends 0 when all rows were taken, 3 when some were rejected. The same file again changes nothing.
-    """
-    form = {"kind": "purchases", "source": source, "currency": currency, "timezone": timezone, "dates": dates}
-    bring(file, form, columns, dry_run=dry_run, rejects=rejects, wait=wait, data=data)
+KINDS = {
+    "purchases": (
+        "Import purchases: party, occurred_at, and where there are, order_id, amount, currency, channel, product, line."
+        "\n\nEnds 0 when all rows were taken, 3 when some were rejected. The same file again changes nothing."
+    ),
+    "returns": (
+        "Import returns: the same fields, order_id being that of the return and original_order_id that of the purchase."
+        "\n\nThe amount may have either sign."
+    ),
+    "parties": (
+        "Import contacts: party (the id there), email, phone, one of them in each row; kind; occurred_at (known since)."
+        "\n\nSeveral identifiers in one row make one party. What another party holds stays there, and the row is noted."
+    ),
+}
+"""The kinds of files, each with what a person should know of it."""
 
 
-@app.command()
-def returns(
-    file: File,
-    columns: Map = None,
-    source: Source = "import",
-    currency: Money = None,
-    timezone: Zone = "UTC",
-    dates: Dates = None,
-    dry_run: DryRun = False,
-    rejects: Rejects = None,
-    wait: Wait = False,
-    data: options.Data = None,
-) -> None:
-    """Import returns: the same fields, order_id being the id of the return, and original_order_id that of the purchase.
+def command(kind: str, told: str) -> None:
+    """Have a command for a kind of files."""
 
-    The amount may have either sign.
-    """
-    form = {"kind": "returns", "source": source, "currency": currency, "timezone": timezone, "dates": dates}
-    bring(file, form, columns, dry_run=dry_run, rejects=rejects, wait=wait, data=data)
+    @app.command(kind, help=told)
+    def bring_in(
+        file: File,
+        columns: Map = None,
+        source: Source = "import",
+        currency: Money = None,
+        timezone: Zone = "UTC",
+        dates: Dates = None,
+        date: Date = None,
+        dry_run: DryRun = False,
+        rejects: Rejects = None,
+        wait: Wait = False,
+        data: options.Data = None,
+    ) -> None:
+        form = {"kind": kind, "source": source, "currency": currency}
+        form |= {"timezone": timezone, "dates": dates, "date": date}
+        bring(file, form, columns, dry_run=dry_run, rejects=rejects, wait=wait, data=data)
+
+
+for kind, told in KINDS.items():
+    command(kind, told)
 
 
 @app.command()
@@ -140,15 +142,21 @@ def bring(
         show_understanding(job)
         job = follow(client, job["id"], "reading" if dry_run else "importing")
         typer.echo(summary(job))
-        refused = job["rejected"] + job["conflict"]
-        if refused:
+        refused, noted = job["rejected"] + job["conflict"], job["noted"]
+        if refused or noted:
             path = rejects or Path("import.rejects.csv" if file == "-" else f"{file}.rejects.csv")
             fetch_rejects(client, job["id"], path)
-            typer.echo(f"{refused:,} rows were not taken; each with its reason in {path}.", err=True)
+            typer.echo(f"{told_apart(refused, noted)}; each with its reason in {path}.", err=True)
         if wait and not dry_run:
             settle(client, seconds=3600)
     if refused:
         raise typer.Exit(SOME_REJECTED)
+
+
+def told_apart(refused: int, noted: int) -> str:
+    """How many rows are to be looked at, and why."""
+    parts = [f"{refused:,} rows were not taken"] if refused else []
+    return ", ".join([*parts, *([f"{noted:,} were taken and are to be looked at"] if noted else [])])
 
 
 def mapping_of(columns: list[str]) -> dict[str, str]:
@@ -191,7 +199,8 @@ def show_understanding(job: dict[str, Any]) -> None:
 
     console = Console(stderr=True, highlight=False)
     mapping = ", ".join(f"{field} = {column}" for field, column in job["mapping"].items())
-    console.print(f"[bold]{job['rows']:,} rows[/bold] in {job['currency']} where they name nothing else. {mapping}")
+    money = f" in {job['currency']} where they name nothing else" if job["currency"] else ""
+    console.print(f"[bold]{job['rows']:,} rows[/bold]{money}. {mapping}")
     unused = [column for column in job["columns"] if column not in job["mapping"].values()]
     if unused:
         console.print(f"Not used: {', '.join(unused)}.", markup=False)
@@ -229,7 +238,7 @@ def follow(client: "httpx.Client", import_id: str, doing: str) -> dict[str, Any]
                 refused=job["rejected"] + job["conflict"],
             )
             if job["state"] == "failed":
-                fail(f"{import_id} failed on our side; the log of customers-importer says why. It can be undone.")
+                fail(f"{import_id} failed on our side; the log of its importer says why. It can be undone.")
             if job["state"] in ("done", "undone"):
                 return job
             time.sleep(0.1)

@@ -12,13 +12,13 @@ from chassis.imports.amounts import DecimalMark, decimal_mark, minor_units
 from chassis.imports.dates import DateOrder, date_habits, instant
 from chassis.imports.files import UnreadableFile, table_of
 from chassis.imports.plans import AmbiguousDates, date_order, slug
-from chassis.imports.reasons import Reason, Unreadable
+from chassis.imports.reasons import Reason, RowReason, Unreadable
 from contracts.money import MINOR_DIGITS
 
 TAIPEI = ZoneInfo("Asia/Taipei")
 
 
-def refused(text: str, currency: str = "EUR", mark: DecimalMark | None = None) -> Reason:
+def refused(text: str, currency: str = "EUR", mark: DecimalMark | None = None) -> RowReason:
     with pytest.raises(Unreadable) as caught:
         minor_units(text, currency, mark)
     return caught.value.reason
@@ -51,11 +51,11 @@ def refused(text: str, currency: str = "EUR", mark: DecimalMark | None = None) -
         ("90071992547409.91", 2**53 - 1),
     ],
 )
-def test_amounts_are_read_as_they_are_written(text, minor):
+def test_amounts_are_read_as_they_are_written(text: str, minor: int) -> None:
     assert minor_units(text, "EUR") == minor
 
 
-def test_an_amount_has_at_most_the_decimals_of_its_currency():
+def test_an_amount_has_at_most_the_decimals_of_its_currency() -> None:
     assert minor_units("1200", "JPY") == 1200
     assert minor_units("1.234", "KWD") == 1234
     assert refused("1.5", "JPY") is Reason.TOO_MANY_DECIMALS
@@ -64,16 +64,16 @@ def test_an_amount_has_at_most_the_decimals_of_its_currency():
 
 
 @pytest.mark.parametrize("text", ["abc", "1,2,3", "1.2.3,4", "12..5", "--3", "1-2", ".", "x12", "9" * 30, "1,23,456"])
-def test_what_is_no_amount_is_refused(text):
+def test_what_is_no_amount_is_refused(text: str) -> None:
     assert refused(text) is Reason.BAD_AMOUNT
 
 
-def test_an_amount_in_another_currency_is_refused():
+def test_an_amount_in_another_currency_is_refused() -> None:
     assert refused("USD 5") is Reason.OTHER_CURRENCY
     assert refused("€5", "USD") is Reason.OTHER_CURRENCY
 
 
-def test_the_whole_file_decides_what_a_lone_mark_means():
+def test_the_whole_file_decides_what_a_lone_mark_means() -> None:
     assert decimal_mark(["1.234", "7"]) is None
     assert decimal_mark(["1.234", "1.234,5"]) is DecimalMark.COMMA
     assert decimal_mark(["1,234.5", "9.99"]) is DecimalMark.POINT
@@ -85,8 +85,12 @@ def test_the_whole_file_decides_what_a_lone_mark_means():
     assert refused("1,234", "KWD") is Reason.AMBIGUOUS_AMOUNT
 
 
-@given(st.integers(-(2**53) + 1, 2**53 - 1), st.sampled_from(sorted(MINOR_DIGITS)), st.sampled_from([".,", ",."]))
-def test_every_amount_is_read_exactly_in_both_spellings(minor, currency, marks):
+@given(
+    st.integers(-(2**53) + 1, 2**53 - 1),
+    st.sampled_from(sorted(MINOR_DIGITS)),
+    st.sampled_from([(".", ","), (",", ".")]),
+)
+def test_every_amount_is_read_exactly_in_both_spellings(minor: int, currency: str, marks: tuple[str, str]) -> None:
     digits, (mark, grouping) = MINOR_DIGITS[currency], marks
     whole, decimals = divmod(abs(minor), 10**digits)
     text = f"{whole:,}".replace(",", grouping) + (f"{mark}{decimals:0{digits}}" if digits else "")
@@ -114,7 +118,7 @@ def at(text: str, order: DateOrder | None = None, *, days_only: bool = False) ->
         ("2011年12月1日 08:26", "2011-12-01T08:26:00"),
     ],
 )
-def test_times_are_read_as_they_are_written(text, expected):
+def test_times_are_read_as_they_are_written(text: str, expected: str) -> None:
     assert at(text) == datetime.fromisoformat(f"{expected}Z")
 
 
@@ -132,7 +136,7 @@ def test_times_are_read_as_they_are_written(text, expected):
         "2011年12月1日",
     ],
 )
-def test_a_date_without_a_time_is_the_start_of_that_day_of_the_installation(text):
+def test_a_date_without_a_time_is_the_start_of_that_day_of_the_installation(text: str) -> None:
     assert at(text) == datetime(2011, 12, 1, tzinfo=TAIPEI)
 
 
@@ -140,7 +144,7 @@ def test_a_date_without_a_time_is_the_start_of_that_day_of_the_installation(text
     st.dates(date(1970, 1, 1), date(2100, 1, 1)),
     st.sampled_from(["America/Sao_Paulo", "Africa/Cairo", "Asia/Taipei", "Pacific/Apia", "Asia/Beirut"]),
 )
-def test_a_date_falls_on_its_day_in_the_zone_of_the_installation(day, name):
+def test_a_date_falls_on_its_day_in_the_zone_of_the_installation(day: date, name: str) -> None:
     days = ZoneInfo(name)
     if (name, day) == ("Pacific/Apia", date(2011, 12, 30)):
         return  # Samoa skipped it.
@@ -148,13 +152,13 @@ def test_a_date_falls_on_its_day_in_the_zone_of_the_installation(day, name):
 
 
 @pytest.mark.parametrize("text", ["", "soon", "2011-13-01", "30/02/2011", "2011-12-01 25:00", "1850-01-01", "123456"])
-def test_what_is_no_date_is_refused(text):
+def test_what_is_no_date_is_refused(text: str) -> None:
     with pytest.raises(Unreadable) as caught:
         at(text)
     assert caught.value.reason is Reason.BAD_DATE
 
 
-def test_the_whole_file_decides_whether_days_or_months_come_first():
+def test_the_whole_file_decides_whether_days_or_months_come_first() -> None:
     assert date_order(date_habits(["01/12/2011", "25/12/2011"]), None) is DateOrder.DAY_FIRST
     assert date_order(date_habits(["01/12/2011", "12/25/2011"]), None) is DateOrder.MONTH_FIRST
     assert date_order(date_habits(["05/05/2011", "2011-01-02"]), None) is None
@@ -166,7 +170,7 @@ def test_the_whole_file_decides_whether_days_or_months_come_first():
     assert at("01/12/2011", DateOrder.DAY_FIRST) == datetime(2011, 12, 1, tzinfo=TAIPEI)
 
 
-def test_times_that_are_all_midnight_are_days():
+def test_times_that_are_all_midnight_are_days() -> None:
     assert date_habits(["2011-12-01 00:00:00", "2011-12-02 00:00"]).midnights_only
     assert not date_habits(["2011-12-01 00:00:00", "2011-12-02 00:01"]).midnights_only
     assert at("2011-12-01 00:00:00", days_only=True) == datetime(2011, 12, 1, tzinfo=TAIPEI)
@@ -193,14 +197,14 @@ PLAIN = 'customer,date,note\nGrüße,2024-01-01,x\n\n客,2024-01-02,"a\nb"\n'
         PLAIN.replace(",", "\t").replace("\n", "\r\n").replace("a\r\nb", "a\nb").encode(),
     ],
 )
-def test_every_spelling_of_a_table_is_the_same_table(content):
+def test_every_spelling_of_a_table_is_the_same_table(content: bytes) -> None:
     assert cells(content) == (
         ("customer", "date", "note"),
         [(2, ["Grüße", "2024-01-01", "x"]), (4, ["客", "2024-01-02", "a\nb"])],
     )
 
 
-def test_a_file_that_is_not_utf_8_is_read_as_windows_1252_and_that_is_told():
+def test_a_file_that_is_not_utf_8_is_read_as_windows_1252_and_that_is_told() -> None:
     table = table_of(
         io.BytesIO(b"customer,date\n" + b"a,2024-01-01\n" * 20_000 + "Grüße €,2024-01-01\n".encode("cp1252"))
     )
@@ -208,7 +212,7 @@ def test_a_file_that_is_not_utf_8_is_read_as_windows_1252_and_that_is_told():
     assert table.notes == ("The file is read as cp1252: it is not UTF-8.",)
 
 
-def test_a_sheet_gives_what_was_entered():
+def test_a_sheet_gives_what_was_entered() -> None:
     file = io.BytesIO()
     with xlsxwriter.Workbook(file, {"default_date_format": "yyyy-mm-dd hh:mm"}) as book:
         sheet = book.add_worksheet("orders")
@@ -241,12 +245,12 @@ def test_a_sheet_gives_what_was_entered():
         b'a,b\n1,"' + b"x," * 100_000,
     ],
 )
-def test_what_is_no_table_is_refused(content):
+def test_what_is_no_table_is_refused(content: bytes) -> None:
     with pytest.raises(UnreadableFile):
         cells(content)
 
 
-def test_a_channel_is_a_machine_name():
+def test_a_channel_is_a_machine_name() -> None:
     assert slug("Web Shop", "channel") == "web-shop"
     assert slug("Café №1", "channel") == "cafe-no1"
     assert slug("門市", "channel") == slug("門市", "channel") != slug("網路", "channel")

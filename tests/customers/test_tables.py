@@ -2,6 +2,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlmodel import SQLModel
 
+from chassis.db import driver
+from chassis.imports.table import create_tables
 from services.customers.models import parties, purchases  # noqa: F401
 
 OWN = {"party", "identity", "holding", "merge", "purchase", "purchase_return"}
@@ -21,6 +23,25 @@ async def test_the_migrations_make_the_tables_that_the_models_describe(database)
 
     async with database.engine.connect() as connection:
         assert await connection.run_sync(differences) == []
+
+
+async def test_the_tables_of_imports_are_those_of_every_service(database, make_database):
+    fresh = await make_database(None)
+    statements = []
+    create_tables(statements.append)
+    async with fresh.transaction() as session:
+        await (await driver(session)).execute(";".join(statements))
+
+    assert await _columns_of_imports(database) == await _columns_of_imports(fresh) != []
+
+
+async def _columns_of_imports(database):
+    async with database.transaction() as session:
+        rows = await (await driver(session)).fetch(
+            "SELECT table_name, column_name, data_type, udt_name, is_nullable, column_default, collation_name"
+            " FROM information_schema.columns WHERE table_name LIKE 'import_%' ORDER BY table_name, column_name"
+        )
+    return [tuple(row) for row in rows]
 
 
 def _about_columns(difference) -> bool:

@@ -3,9 +3,10 @@ from typing import Any
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from deploy.cli import rates
-from deploy.cli.imports import listed, mapping_of, opened, summary
+from deploy.cli.imports import app, listed, mapping_of, opened, summary, told_apart
 
 JOB: dict[str, Any] = {
     "id": "import_1",
@@ -50,6 +51,20 @@ def test_the_end_is_told_in_one_line() -> None:
     assert summary(JOB) == "import_1: 12,000 accepted, 0 duplicate, 1 conflict, 2 rejected at 9,876 rows/s."
     assert "nothing is recorded" in summary(JOB | {"dry_run": True})
     assert "the file of import_0" in summary(JOB | {"accepted": 0, "same_as": "import_0"})
+
+
+def test_rows_to_be_looked_at_are_told_apart() -> None:
+    assert told_apart(2, 0) == "2 rows were not taken"
+    assert told_apart(0, 1) == "1 were taken and are to be looked at"
+    assert told_apart(1_002, 3) == "1,002 rows were not taken, 3 were taken and are to be looked at"
+
+
+@pytest.mark.parametrize("kind", ["purchases", "returns", "parties"])
+def test_every_kind_of_file_has_a_command_with_the_same_options(kind: str) -> None:
+    told = CliRunner().invoke(app, [kind, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
+    assert told.exit_code == 0
+    assert f"Import {'contacts' if kind == 'parties' else kind}" in told.output
+    assert all(option in told.output for option in ("--map", "--source", "--date", "--dates", "--dry-run", "--wait"))
 
 
 def test_the_id_of_a_listed_import_stands_alone_on_the_first_line_with_its_state() -> None:

@@ -3,7 +3,8 @@
 from typing import Any
 
 from chassis.imports.kinds import ImportKind
+from services.customers.handlers.imports.parties import PARTIES
 from services.customers.handlers.imports.purchases import PURCHASES, RETURNS
 
-KINDS: tuple[ImportKind[Any], ...] = (PURCHASES, RETURNS)
+KINDS: tuple[ImportKind[Any], ...] = (PURCHASES, RETURNS, PARTIES)
 """The first is taken where a caller names none."""

@@ -1,0 +1,188 @@
+"""Parties made known by the thousand: in the hands of whom they belong to, announced, and taken back."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import outbox
+from chassis.clock import now
+from chassis.db import driver
+from chassis.ids import uuid7
+from contracts.customers import Assignment, IdentitiesAssigned, PartyRegistered
+from contracts.identity import Identity
+from services.customers.domain.registrations import Holder, NewRegistration, Registered, registered
+from services.customers.queries.assignments import Connected, assignments_of, parties_to_change
+from services.customers.queries.facts import withdrawn
+from services.customers.queries.identities import hold, introduce
+from services.customers.queries.pairs import Evidence, Together, look_again, see, unsee
+
+NOBODY = Connected({}, {})
+
+
+async def record_registrations(
+    session: AsyncSession, rows: Sequence[NewRegistration], *, import_id: UUID, source: str
+) -> list[Registered]:
+    """Make parties known, in sets; what each row came to, in their order."""
+    if not rows:
+        return []
+    connected, fresh, holders = await _holders_to_change(session, rows)
+    found = registered(rows, fresh, holders)
+    made = {place: row.party_id for place, row in enumerate(found) if row.made}
+    connection, at = await driver(session), now()
+    await connection.execute(_HAVE_PARTIES, list(made.values()), [rows[place].kind for place in made], at)
+    await hold(session, {identity: row.party_id for row in found for identity in row.given})
+    given = {identity: row.party_id for row in found for identity in row.given if identity != row.party_id}
+    await _announce(session, connected, given)
+    facts = {place: uuid7() for place in made}
+    outbox.append(
+        session,
+        *(
+            PartyRegistered(subject=party_id, occurred_at=rows[place].occurred_at or at, kind=rows[place].kind)
+            for place, party_id in made.items()
+        ),
+        event_ids=list(facts.values()),
+    )
+    await connection.executemany(
+        "INSERT INTO registration (id, import_id, party_id, fact_id, identities) VALUES ($1, $2, $3, $4, $5)",
+        [
+            (uuid7(), import_id, row.party_id, facts.get(place), [id for id in row.given if id != row.party_id])
+            for place, row in enumerate(found)
+            if row.given
+        ],
+    )
+    await see(session, [_together(row, import_id, source, at) for row in rows])
+    return found
+
+
+def _together(row: NewRegistration, import_id: UUID, source: str, at: datetime) -> Together:
+    evidence = Evidence(import_id, "customers", "party_imported", row.occurred_at or at, source)
+    return Together([identity.id for identity in row.identities], evidence)
+
+
+async def withdraw_registrations(session: AsyncSession, import_id: UUID, limit: int) -> int:
+    """Take back up to `limit` of what an import made known; return how many.
+
+    An identity that it gave to a party, and that nobody assigned since, becomes its own party again.
+    """
+    connection = await driver(session)
+    rows = await connection.fetch(_TO_WITHDRAW, import_id, limit)
+    if not rows:
+        await unsee(session, [import_id])
+        return 0
+    connected = await parties_to_change(session, *sorted({row["party_id"] for row in rows}))
+    told = [(identity, row["party_id"]) for row in rows for identity in row["identities"]]
+    if told:
+        left = await connection.fetch(_GIVE_BACK, *map(list, zip(*told, strict=True)), now())
+        await _announce(session, connected, {row["identity_id"]: row["party_id"] for row in left})
+        for row in left:
+            await look_again(session, row["identity_id"])
+    known = [row for row in rows if row["fact_id"]]
+    assignments = await assignments_of(session, [row["party_id"] for row in known])
+    outbox.append(session, *(withdrawn(row["party_id"], row["fact_id"], assignments) for row in known))
+    await connection.execute(_WITHDRAW, [row["id"] for row in rows], now())
+    return len(rows)
+
+
+async def _holders_to_change(
+    session: AsyncSession, rows: Sequence[NewRegistration]
+) -> tuple[Connected, set[UUID], dict[UUID, Holder]]:
+    """The parties that are to get identities, locked; then the identities that are new, and who holds the others.
+
+    The parties come first, as they do for everybody who gives a party an identity. What is found after that may ask
+    for more of them; then all is given back and taken anew.
+    """
+    identities = [identity for row in rows for identity in row.identities]
+    holders = await _holders(session, identities)
+    while True:
+        attempt = await (await session.connection()).begin_nested()
+        growing = _growing(rows, holders)
+        connected = await parties_to_change(session, *growing) if growing else NOBODY
+        fresh = await introduce(session, identities)
+        holders = await _holders(session, identities)
+        if _growing(rows, holders) <= connected.resolves_to.keys():
+            await attempt.commit()
+            return connected, fresh, holders
+        await attempt.rollback()
+
+
+def _growing(rows: Iterable[NewRegistration], holders: Mapping[UUID, Holder]) -> set[UUID]:
+    """The parties that hold some identities of a row and not all."""
+    growing: set[UUID] = set()
+    for row in rows:
+        held = [holders[identity.id].party_id for identity in row.identities if identity.id in holders]
+        if len(held) < len(row.identities):
+            growing.update(held)
+    return growing
+
+
+async def _holders(session: AsyncSession, identities: Iterable[Identity]) -> dict[UUID, Holder]:
+    ids = list({identity.id for identity in identities})
+    rows = await (await driver(session)).fetch(_HOLDERS, ids)
+    return {row["identity_id"]: Holder(row["party_id"], row["resolves_to"]) for row in rows}
+
+
+async def _announce(session: AsyncSession, connected: Connected, given: Mapping[UUID, UUID]) -> None:
+    """Tell that identities came to parties, or left them: those of `connected`, or parties of this transaction.
+
+    One event for each party that they now make up, and one version.
+    """
+    if not given:
+        return
+    tops: defaultdict[UUID, list[UUID]] = defaultdict(list)
+    for identity, party_id in given.items():
+        tops[connected.resolves_to.get(party_id, party_id)].append(identity)
+    connection = await driver(session)
+    numbers = await connection.fetch(
+        "SELECT nextval('assignment_version') AS version FROM generate_series(1, $1)", len(tops)
+    )
+    versions = {top: row["version"] for top, row in zip(tops, numbers, strict=True)}
+    parties = {party: versions[top] for party, top in connected.resolves_to.items() if top in versions} | versions
+    identities = {identity: versions[top] for top, held in tops.items() for identity in held}
+    await connection.execute(_VERSION.format(table="party"), list(parties), list(parties.values()))
+    await connection.execute(_VERSION.format(table="identity"), list(identities), list(identities.values()))
+    assignments = await assignments_of(session, list(identities))
+    outbox.append(session, *(_assigned(top, held, assignments) for top, held in tops.items()))
+
+
+def _assigned(top: UUID, identities: Collection[UUID], assignments: Mapping[UUID, Assignment]) -> IdentitiesAssigned:
+    told = tuple(assignments[identity] for identity in sorted(identities))
+    return IdentitiesAssigned(subject=top, occurred_at=now(), assignments=told)
+
+
+_HAVE_PARTIES = """
+INSERT INTO party (id, resolves_to, kind, created_at)
+SELECT id, id, kind, $3 FROM unnest($1::uuid[], $2::text[]) AS new(id, kind)
+"""
+
+_HOLDERS = """
+SELECT identity_id, party_id, party.resolves_to FROM holding JOIN party ON party.id = holding.party_id
+WHERE identity_id = ANY($1) AND until_day IS NULL
+"""
+
+_VERSION = """
+UPDATE {table} SET version = new.version FROM unnest($1::uuid[], $2::bigint[]) AS new(id, version)
+WHERE {table}.id = new.id
+"""
+
+_TO_WITHDRAW = """
+SELECT id, party_id, fact_id, identities FROM registration
+WHERE import_id = $1 AND withdrawn_at IS NULL ORDER BY id LIMIT $2
+"""
+
+_GIVE_BACK = """
+WITH given AS (
+    SELECT identity_id, holding.party_id FROM unnest($1::uuid[], $2::uuid[]) AS told(identity_id, party_id)
+    JOIN holding USING (identity_id, party_id) WHERE nth = 0 AND until_day IS NULL
+), own AS (
+    INSERT INTO party (id, resolves_to, created_at) SELECT identity_id, identity_id, $3 FROM given
+), back AS (
+    UPDATE holding SET party_id = given.identity_id FROM given
+    WHERE holding.identity_id = given.identity_id AND nth = 0
+)
+SELECT identity_id, party_id FROM given
+"""
+
+_WITHDRAW = "UPDATE registration SET withdrawn_at = $2 WHERE id = ANY($1)"

@@ -1,0 +1,194 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from chassis.imports.mapping import ColumnMissing, mapping_of
+from contracts.customers import PartyKind
+from contracts.identity import Scheme
+from services.customers.domain.registrations import Holder, NewRegistration, Registered, registered
+from services.customers.handlers.imports.parties import PARTIES
+from tests.customers.importing import INSTALLATION, counts, imported, rejected, undone, value
+
+
+@pytest.fixture
+async def database(make_database):
+    return await make_database("services.customers")
+
+
+HEADER = "Customer No.,E-Mail,Phone,Type,Created at\n"
+
+
+def identity(scheme, text):
+    return INSTALLATION.identity(scheme, text, system="import" if scheme is Scheme.EXTERNAL else None)
+
+
+def party(id):
+    return identity(Scheme.EXTERNAL, id).id
+
+
+def email(address):
+    return identity(Scheme.EMAIL, address).id
+
+
+async def holder(database, identity_id):
+    return await value(
+        database,
+        "SELECT resolves_to FROM holding JOIN party ON party.id = party_id"
+        " WHERE identity_id = $1 AND until_day IS NULL",
+        identity_id,
+    )
+
+
+async def events(database, name):
+    told = await value(
+        database,
+        "SELECT json_agg(convert_from(payload, 'UTF8')::json ORDER BY id) FROM outbox WHERE type = $1",
+        f"customers.{name}.v1",
+    )
+    return told or []
+
+
+async def parties(database, content, **wanted):
+    return await imported(database, HEADER + content, kind="parties", **wanted)
+
+
+def row(*identities):
+    return NewRegistration(identities=identities)
+
+
+def test_a_row_goes_to_who_holds_its_first_known_identifier_and_brings_what_nobody_holds():
+    one, two, new = (identity(Scheme.EXTERNAL, id) for id in ("1", "2", "new"))
+    holders = {one.id: Holder(one.id, one.id), two.id: Holder(two.id, two.id)}
+
+    found = registered([row(new, two, one), row(new), row(one)], {new.id}, holders)
+
+    assert found == [
+        Registered(two.id, False, (new.id,), (one.id,)),
+        Registered(two.id),
+        Registered(one.id),
+    ]
+
+
+def test_what_one_row_made_the_next_one_knows():
+    one, two, three = (identity(Scheme.EXTERNAL, id) for id in ("1", "2", "3"))
+
+    found = registered([row(one, two), row(two, three), row(one, one)], {one.id, two.id, three.id}, {})
+
+    assert found == [
+        Registered(one.id, True, (one.id, two.id)),
+        Registered(one.id, False, (three.id,)),
+        Registered(one.id),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "row", "expected"),
+    [
+        (
+            HEADER.strip(),
+            "7,a@example.org,+49 30 123456,company,2024-03-01",
+            "party=Customer No. email=E-Mail phone=Phone kind=Type occurred_at=Created at",
+        ),
+        (
+            "Prospect ID,Lead Number,Do Not Email,Last purchase date,Customer name,Email address",
+            "ab,1,No,2024-01-01,Ann,a@example.org",
+            "email=Email address",
+        ),
+        ("客戶編號,電子郵件,電話", "7,a@example.org,+886 2 1234 5678", "party=客戶編號 email=電子郵件 phone=電話"),
+    ],
+)
+def test_the_columns_of_contacts_are_guessed(columns, row, expected):
+    mapping = mapping_of(PARTIES, columns.split(","), [row.split(",")], {})
+    assert " ".join(f"{field}={column}" for field, column in mapping.items()) == expected
+
+
+def test_a_file_without_any_identifier_is_refused():
+    with pytest.raises(ColumnMissing, match="party or the email or the phone"):
+        mapping_of(PARTIES, ["name", "city"], [["Ann", "Bonn"]], {})
+
+
+async def test_identifiers_of_one_row_make_one_party(database):
+    job = await parties(database, "1,Ann@example.org,+49 30 123456,,2024-03-01\n2,b@example.org,,company,\n3,,,,\n")
+
+    assert counts(job) == ("done", 3, 0, 0, 0)
+    assert await holder(database, email("ann@example.org")) == party("1")
+    assert await value(database, "SELECT count(*) FROM party") == 3
+    told = await events(database, "party_registered")
+    assert [each["data"]["kind"] for each in told] == [PartyKind.PERSON, PartyKind.ORGANISATION, PartyKind.PERSON]
+    assert datetime.fromisoformat(told[0]["data"]["occurred_at"]) == datetime(2024, 2, 29, 16, tzinfo=UTC)
+    assigned = await events(database, "identities_assigned")
+    assert [len(each["data"]["assignments"]) for each in assigned] == [2, 1]
+    assert assigned[0]["subject"] == str(party("1"))
+
+
+async def test_the_same_contacts_again_change_nothing(database):
+    content = "1,a@example.org,,,\n1,a@example.org,,,\n,a@example.org,,,\n"
+    assert counts(await parties(database, content)) == ("done", 1, 2, 0, 0)
+    published = await value(database, "SELECT count(*) FROM outbox")
+
+    assert counts(await parties(database, content)) == ("done", 0, 3, 0, 0)
+    assert await value(database, "SELECT count(*) FROM outbox") == published
+
+
+async def test_what_a_row_adds_goes_to_the_party_that_is_there_with_a_new_version(database):
+    await imported(database, "customer,order_id,date,amount\n1,o1,2024-01-01,5\n")
+    job = await parties(database, "1,a@example.org,,,\n")
+
+    assert counts(job) == ("done", 1, 0, 0, 0)
+    assert await holder(database, email("a@example.org")) == party("1")
+    assert await events(database, "party_registered") == []
+    [assigned] = await events(database, "identities_assigned")
+    assert assigned["data"]["assignments"][0]["holdings"] == [{"party_id": str(party("1"))}]
+    version = await value(database, "SELECT version FROM party WHERE id = $1", party("1"))
+    assert version == assigned["data"]["assignments"][0]["version"] > 0
+
+
+async def test_identifiers_of_several_parties_are_noted_and_stay_where_they_are(database):
+    job = await parties(database, "1,a@example.org,,,\n2,b@example.org,,,\n1,b@example.org,+49 30 123456,,\n")
+
+    assert (counts(job), job.noted) == (("done", 3, 0, 0, 0), 1)
+    assert await rejected(database, job) == [("4", "identifiers_of_several_parties")]
+    assert await holder(database, email("b@example.org")) == party("2")
+    assert await holder(database, identity(Scheme.PHONE, "+4930123456").id) == party("1")
+
+
+async def test_rows_that_name_nobody_or_cannot_be_read_are_rejected(database):
+    content = ",,,company,\n1,nonsense,,,\n2,,12,,\n3,,,alien,\n4,,,,soon\n5,,,,2199-01-01\n"
+    job = await parties(database, content, mapping='{"email": "E-Mail", "phone": "Phone"}')
+
+    assert counts(job) == ("done", 0, 0, 0, 6)
+    assert [reason for _, reason in await rejected(database, job)] == [
+        "no_party",
+        "bad_identifier",
+        "bad_identifier",
+        "bad_value",
+        "bad_date",
+        "future_date",
+    ]
+    assert await value(database, "SELECT count(*) FROM identity") == 0
+
+
+async def test_undo_takes_back_who_became_known_and_what_was_joined(database):
+    await imported(database, "customer,order_id,date,amount\n9,o1,2024-01-01,5\n")
+    job = await parties(database, "".join(f"{n},p{n}@example.org,,,\n" for n in range(2_500)))
+    assert counts(job) == ("done", 2_500, 0, 0, 0)
+
+    gone = await undone(database, job)
+
+    assert (gone.state, gone.withdrawn) == ("undone", 2_500)
+    assert await holder(database, email("p9@example.org")) == email("p9@example.org")
+    registered_facts = {each["id"] for each in await events(database, "party_registered")}
+    withdrawn = {each["data"]["fact_id"] for each in await events(database, "fact_withdrawn")}
+    assert withdrawn == registered_facts
+    assert len(withdrawn) == 2_499
+    last = (await events(database, "identities_assigned"))[-1]["data"]["assignments"][-1]
+    assert last["holdings"][0]["party_id"] == last["identity_id"]
+
+
+async def test_a_file_is_of_one_day_where_that_is_said(database):
+    job = await parties(database, "1,,,,2020-01-01\n", date="2024-03-01")
+
+    assert "occurred_at" not in job.mapping
+    assert "No column is the date: every row is of 2024-03-01." in job.notes
+    [told] = await events(database, "party_registered")
+    assert datetime.fromisoformat(told["data"]["occurred_at"]) == datetime(2024, 2, 29, 16, tzinfo=UTC)
