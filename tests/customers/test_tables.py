@@ -4,9 +4,22 @@ from sqlmodel import SQLModel
 
 from chassis.db import driver
 from chassis.imports.table import create_tables
-from services.customers.models import parties, purchases  # noqa: F401
+from services.customers.models import facts, interactions, owners, parties, problems, purchases  # noqa: F401
 
-OWN = {"party", "identity", "holding", "merge", "purchase", "purchase_return"}
+OWN = {
+    "party",
+    "identity",
+    "holding",
+    "merge",
+    "purchase",
+    "purchase_return",
+    "interaction",
+    "problem",
+    "problem_step",
+    "former_version",
+    "party_owner",
+    "ownership",
+}
 
 
 async def test_the_migrations_make_the_tables_that_the_models_describe(database):

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,22 +15,29 @@ from services.customers.models.timelines import Entry
 from services.customers.queries.histories import HELD, IN_ITS_TIME, MEMBERS
 
 
-async def timeline(
-    session: AsyncSession,
-    party_id: UUID,
-    installation: Installation,
-    *,
-    kinds: Collection[EntryKind],
-    departments: Sequence[Department],
-    before_at: datetime,
-    before_id: str | None,
-    limit: int,
-) -> list[Entry]:
-    """Entries of the party that an id leads to, the latest first, behind a place.
+class Asked(NamedTuple):
+    """Which entries of a timeline are wanted: behind a place, of some kinds or of all."""
 
-    With departments, only interactions with those: nothing else is with one.
-    """
-    arguments: list[object] = [installation.zone.key, party_id, before_at]
+    before_at: datetime
+    before_id: str | None = None
+    kinds: Collection[EntryKind] = ()
+    departments: Collection[Department] = ()
+    """Only interactions with those, since nothing else is with one."""
+
+
+async def timeline(
+    session: AsyncSession, party_id: UUID, installation: Installation, asked: Asked, limit: int
+) -> list[Entry]:
+    """Entries of the party that an id leads to, the latest first."""
+    if asked.departments and asked.kinds and EntryKind.INTERACTION not in asked.kinds:
+        return []
+    query, arguments = statement(party_id, installation, asked, limit)
+    return [Entry.model_validate(dict(row)) for row in await (await driver(session)).fetch(query, *arguments)]
+
+
+def statement(party_id: UUID, installation: Installation, asked: Asked, limit: int) -> tuple[str, list[object]]:
+    """The one statement behind a page of a timeline, with its arguments."""
+    arguments: list[object] = [installation.zone.key, party_id, asked.before_at]
 
     def place(value: object) -> str:
         arguments.append(value)
@@ -37,23 +45,20 @@ async def timeline(
 
     branches = []
     for prefix, (of_kinds, branch) in _BRANCHES.items():
-        wanted = [kind for kind in of_kinds if not kinds or kind in kinds]
-        if departments and prefix != "interaction":
+        wanted = [kind for kind in of_kinds if not asked.kinds or kind in asked.kinds]
+        if not wanted or (asked.departments and prefix != "interaction"):
             continue
-        if wanted:
-            behind = place(id_before(prefix, before_id))
-            asked = place(wanted) if len(of_kinds) > 1 else ""
-            more = f"AND fact.department = ANY({place(list(departments))})" if departments else ""
-            branches.append(branch.format(behind=behind, limit=int(limit), kinds=asked, more=more))
-    if not branches:
-        return []
+        behind = place(id_before(prefix, asked.before_id))
+        kinds = place(wanted) if len(of_kinds) > 1 else ""
+        more = f"AND fact.department = ANY({place(list(asked.departments))})" if asked.departments else ""
+        branches.append(branch.format(behind=behind, limit=int(limit), kinds=kinds, more=more))
     parts = "\nUNION ALL\n".join(f"SELECT * FROM ({branch}) AS branch" for branch in branches)
-    statement = f"""
+    query = f"""
         WITH member AS ({MEMBERS.format(asked="$2")}), held AS ({HELD})
         SELECT at, id, kind, recorded_at, jsonb_strip_nulls(detail) AS detail FROM ({parts}) AS entry
         ORDER BY at DESC, id COLLATE "C" DESC LIMIT {int(limit)}
     """
-    return [Entry.model_validate(dict(row)) for row in await (await driver(session)).fetch(statement, *arguments)]
+    return query, arguments
 
 
 def _outer(prefix: str, id: str) -> str:

@@ -12,7 +12,7 @@ from services.customers.domain.timelines import EntryKind
 from services.customers.models.timelines import Timeline
 from services.customers.queries.histories import LATEST
 from services.customers.queries.parties import party
-from services.customers.queries.timelines import timeline
+from services.customers.queries.timelines import Asked, timeline
 
 router = APIRouter(prefix="/internal", include_in_schema=False, route_class=TransactionalRoute)
 
@@ -35,14 +35,6 @@ async def read_timeline(
     if before_id is not None and before_at is None:
         raise BadCursor("before_id goes with the before_at of the same entry.")
     await party(session, party_id)
-    found = await timeline(
-        session,
-        party_id,
-        here,
-        kinds=kinds,
-        departments=departments,
-        before_at=before_at or LATEST[0],
-        before_id=before_id,
-        limit=limit + 1,
-    )
+    asked = Asked(before_at or LATEST[0], before_id, kinds, departments)
+    found = await timeline(session, party_id, here, asked, limit + 1)
     return Timeline(data=found[:limit], has_more=len(found) > limit)
