@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Never
 
 from chassis import consumer, sequencer
+from chassis.app import Background
 from chassis.bus import connect_bus, restore_gate
 from chassis.db import connect, declare_topics
 from chassis.settings import ServiceSettings
@@ -19,10 +20,12 @@ async def work(
     handler: consumer.Handler,
     *,
     announces: bool = False,
+    beside: Sequence[Background] = (),
 ) -> Never:
     """Hand the events of topics to a handler until cancelled; any number of these processes share the partitions.
 
-    `announces` is for handlers that publish: then events are numbered here too, and leave at once.
+    `announces` is for handlers that publish: then events are numbered here too, and leave at once. `beside` are tasks
+    that run on the same database for as long.
     """
     database = connect(settings.database_url, pool_size=8, settings=consumer.SESSION_SETTINGS)
     transport = connect_bus(settings.bus_url, database, source_urls)
@@ -32,6 +35,8 @@ async def work(
             if announces:
                 await declare_topics(database, topics_of(service))
                 tasks.create_task(sequencer.run(database, gate=restore_gate(settings.bus_url, service)))
+            for task in beside:
+                tasks.create_task(task(database))
             tasks.create_task(consumer.run(service, database, transport, names, handler, source_urls))
     finally:
         await database.close()

@@ -1,7 +1,9 @@
 """The parts of the customers service."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Never
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, FastAPI
 from pydantic import Field
@@ -13,10 +15,12 @@ from chassis.imports.settings import ImportingSettings
 from chassis.installation import checked
 from chassis.publisher import publish_log
 from chassis.worker import work
-from contracts.topics import MEMBERS
+from contracts.topics import LEADS, MEMBERS
+from services.customers.handlers.duplicates import decide_pairs
 from services.customers.handlers.hearing import hear
 from services.customers.handlers.imports.kinds import KINDS
 from services.customers.routes import (
+    duplicates,
     interactions,
     internal,
     owners,
@@ -27,12 +31,13 @@ from services.customers.routes import (
     timelines,
 )
 
-HEARD = (MEMBERS,)
+HEARD = (LEADS, MEMBERS)
 """Whose events tell who is who."""
 
 router = APIRouter()
 for room in (
     parties.router,
+    duplicates.router,
     owners.router,
     purchases.router,
     returns.router,
@@ -68,9 +73,13 @@ async def importer() -> Never:
 
 
 async def worker() -> Never:
-    """Take in who is who as other services found it out; any number of these processes share the partitions."""
+    """Take in who is who as other services found it out, and decide what follows from it.
+
+    Any number of these processes share the partitions; one at a time decides.
+    """
     settings = Settings()
-    await work("customers", settings, settings.source_urls, HEARD, hear, announces=True)
+    deciding = partial(decide_pairs, zone=ZoneInfo(settings.time_zone))
+    await work("customers", settings, settings.source_urls, HEARD, hear, announces=True, beside=[deciding])
 
 
 async def publisher() -> Never:

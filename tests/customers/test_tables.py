@@ -4,7 +4,7 @@ from sqlmodel import SQLModel
 
 from chassis.db import driver
 from chassis.imports.table import create_tables
-from services.customers.models import facts, interactions, owners, parties, problems, purchases  # noqa: F401
+from services.customers.models import duplicates, facts, interactions, owners, parties, problems, purchases  # noqa: F401
 
 OWN = {
     "party",
@@ -18,6 +18,7 @@ OWN = {
     "problem_step",
     "former_version",
     "party_owner",
+    "duplicate_rules",
     "ownership",
 }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import date
+from itertools import pairwise
 from uuid import UUID
 
 from contracts.customers import Holding
@@ -22,6 +23,10 @@ class NotTheHolder(Conflict):
 
 class IdentifierTaken(Conflict):
     """An identifier is held by another party; if it is the same one, merge them."""
+
+
+class HandedOverToItself(Invalid):
+    """An identifier is handed over to the party that holds it."""
 
 
 class ReleasedTooEarly(Invalid):
@@ -76,3 +81,29 @@ def released(holdings: Sequence[Holding], *, by: Set[UUID], to: UUID, from_day: 
     if last.from_day is not None and from_day <= last.from_day:
         raise ReleasedTooEarly(f"The party holds it from {last.from_day} on.", held_from=last.from_day)
     return (*holdings, Holding(party_id=to, from_day=from_day))
+
+
+def handed_over(
+    holdings: Sequence[Holding], *, by: Set[UUID], to: UUID, like: Set[UUID], from_day: date
+) -> tuple[Holding, ...]:
+    """Holdings after the holder on a day, one of the connected parties `by`, gave the identity up for `to` on that day.
+
+    Who came after stays, and begins earlier where it is one of those connected with `to` (`like`). What was told
+    before changes nothing. Raises `HandedOverToItself`, `NotTheHolder`, or `ReleasedTooEarly` where nothing would be
+    left of the holder's time.
+    """
+    if to in by:
+        raise HandedOverToItself("Both are one party; if that is wrong, take the merge back first.")
+    for before, after in pairwise(holdings):
+        if before.party_id in by and after.party_id in like and after.from_day == from_day:
+            return tuple(holdings)
+    place = max(n for n, held in enumerate(holdings) if held.from_day is None or held.from_day <= from_day)
+    start = holdings[place].from_day
+    if holdings[place].party_id not in by:
+        raise NotTheHolder("This party did not hold the identity on that day.")
+    if start is not None and from_day <= start:
+        raise ReleasedTooEarly(f"The party holds it from {start} on.", held_from=start)
+    later = holdings[place + 1 :]
+    if later and later[0].party_id in like:
+        return (*holdings[: place + 1], Holding(party_id=later[0].party_id, from_day=from_day), *later[1:])
+    return (*holdings[: place + 1], Holding(party_id=to, from_day=from_day), *later)

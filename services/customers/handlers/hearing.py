@@ -6,9 +6,28 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.consumer import Delivery
 from contracts.community import MemberLinked
+from contracts.identity import Identity
+from contracts.leads import LeadCaptured, LeadFactWithdrawn
+from services.customers.queries.identities import have_identities
 from services.customers.queries.links import link_members
+from services.customers.queries.pairs import Evidence, Together, see, unsee
 
 
 async def hear(session: AsyncSession, batch: Sequence[Delivery]) -> None:
     """Take a batch of events in. The parties that they concern are locked all at once, in the one order."""
     await link_members(session, [each.event for each in batch if isinstance(each.event, MemberLinked)])
+    await _see_leads(session, batch)
+
+
+async def _see_leads(session: AsyncSession, batch: Sequence[Delivery]) -> None:
+    """Keep which identifiers came together in a lead, until it is taken back."""
+    told = [_together(each, each.event) for each in batch if isinstance(each.event, LeadCaptured)]
+    together = [each for each in told if len(each.identities) > 1]
+    await have_identities(session, map(Identity, {identity for each in together for identity in each.identities}))
+    await see(session, together)
+    await unsee(session, [each.event.fact_id for each in batch if isinstance(each.event, LeadFactWithdrawn)])
+
+
+def _together(delivery: Delivery, lead: LeadCaptured) -> Together:
+    evidence = Evidence(delivery.event_id, "leads", "lead_captured", lead.occurred_at, lead.source)
+    return Together((lead.subject, *lead.other_identities), evidence, lead.given)

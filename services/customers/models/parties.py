@@ -1,6 +1,7 @@
 """Parties, the identities that make them up, and merges."""
 
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
@@ -41,6 +42,8 @@ class IdentityRow(SQLModel, table=True):
     version: int = Column(sa_type=BigInteger)
     """Of its assignment; 0 while it was never anything but its own party."""
     created_at: datetime
+    compared: bool = False
+    """Whether it was looked for others that it resembles."""
 
 
 class HoldingRow(SQLModel, table=True):
@@ -65,8 +68,21 @@ class MergeRow(SQLModel, table=True):
     id: UUID = Column(primary_key=True)
     party_id: UUID = Column(index=True)
     other_id: UUID = Column(index=True)
+    kind: str = Column(sa_type=Text)
     merged_at: datetime
+    merged_by: str | None = Column(sa_type=Text)
+    """The key that decided; none where no person did."""
     unmerged_at: datetime | None
+    unmerged_by: str | None = Column(sa_type=Text)
+
+
+class MergeKind(StrEnum):
+    """Who made a merge."""
+
+    PERSON = "person"
+    """Somebody decided on it; it stays until somebody decides otherwise."""
+    AUTOMATIC = "automatic"
+    """It follows from identifiers seen together, and goes when they no longer say so."""
 
 
 class NewParty(Body):
@@ -139,8 +155,13 @@ class Merge(BaseModel):
     id: MergeId
     party_id: PartyId
     other_id: PartyId
+    kind: MergeKind
     merged_at: datetime
+    merged_by: str | None = None
+    """The key that decided on it."""
     unmerged_at: datetime | None = None
+    unmerged_by: str | None = None
+    """The key that decided on taking it back."""
     resolves_to: PartyId
     """Where `party_id` leads now."""
 

@@ -21,8 +21,16 @@ class Connected:
     """Whole components of merged parties, locked until the transaction ends."""
 
     resolves_to: Mapping[UUID, UUID]
-    version: int
-    """The highest version among them; it rises with every change."""
+    versions: Mapping[UUID, int]
+
+    @property
+    def version(self) -> int:
+        """The highest version among them; it rises with every change."""
+        return max(self.versions.values())
+
+    def version_of(self, party_id: UUID) -> int:
+        """The highest version of what is merged with a party of these."""
+        return max(self.versions[party] for party in self.together(party_id))
 
     def survivor(self, party_id: UUID) -> UUID:
         """Where a party of these leads."""
@@ -51,7 +59,9 @@ async def parties_to_change(session: AsyncSession, *named: UUID) -> Connected:
         found = await connection.fetch(_CONNECTED, named)
         if {row["id"] for row in found} <= {row["id"] for row in guess}:
             await attempt.commit()
-            return Connected({row["id"]: row["resolves_to"] for row in found}, max(row["version"] for row in found))
+            return Connected(
+                {row["id"]: row["resolves_to"] for row in found}, {row["id"]: row["version"] for row in found}
+            )
         await attempt.rollback()
         guess = found
 

@@ -8,35 +8,64 @@ from chassis.clock import now
 from chassis.db import driver
 from chassis.ids import uuid7
 from services.customers.domain.assignments import MergeNotFound, edge
-from services.customers.models.parties import Merge
+from services.customers.models.parties import Merge, MergeKind
 from services.customers.queries.assignments import parties_to_change, reassign
 
 
-async def merge(session: AsyncSession, one: UUID, other: UUID) -> tuple[Merge, bool]:
-    """The merge of two parties, and whether it was made now. Raises `MergeWithItself`, `PartyNotFound`."""
+async def merge(session: AsyncSession, one: UUID, other: UUID, *, by: str | None = None) -> tuple[Merge, bool]:
+    """The merge of two parties that a person decided on, and whether it was made now.
+
+    It stands beside an automatic one, and stays when that is taken back. Raises `MergeWithItself`, `PartyNotFound`.
+    """
     pair = edge(one, other)
     connected = await parties_to_change(session, *pair)
     connection = await driver(session)
-    merge_id = await connection.fetchval(_MERGE, uuid7(), *pair, now())
+    merge_id = await connection.fetchval(_MERGE, uuid7(), *pair, now(), by)
     if merge_id is None:
         return await _shown(session, await connection.fetchval(_ACTIVE, *pair)), False
+    await connection.execute(_NOT_APART, *pair)
+    await connection.execute(_ACCEPTED, *pair, now(), by)
     await reassign(session, connected)
     return await _shown(session, merge_id), True
 
 
-async def unmerge(session: AsyncSession, party_id: UUID, merge_id: UUID) -> Merge:
-    """Take out one merge of a party, or of those it is merged with. Once taken out it stays so."""
+async def unmerge(session: AsyncSession, party_id: UUID, merge_id: UUID, *, by: str | None = None) -> Merge:
+    """Take out one merge of a party, or of those it is merged with. Once taken out it stays so.
+
+    Where a person does it, or the merge was automatic, both parties are told apart: no merge between them stays, and
+    none is made again by itself.
+    """
     connection = await driver(session)
-    pair = await connection.fetchrow("SELECT party_id, other_id, unmerged_at FROM merge WHERE id = $1", merge_id)
+    pair = await connection.fetchrow("SELECT party_id, other_id, kind FROM merge WHERE id = $1", merge_id)
     if pair is None:
         raise MergeNotFound("This party has no such merge.")
     connected = await parties_to_change(session, party_id, pair["party_id"], pair["other_id"])
     related = party_id in pair[:2] or pair["party_id"] in connected.together(party_id)
     if not related:
         raise MergeNotFound("This party has no such merge.")
-    if await connection.fetchval(_UNMERGE, merge_id, now()):
+    if await connection.fetchval(_UNMERGE, merge_id, now(), by):
+        if by is not None or pair["kind"] == MergeKind.AUTOMATIC:
+            await _apart(session, pair["party_id"], pair["other_id"], by)
+        else:
+            await connection.execute(_OPEN_AGAIN, pair["party_id"], pair["other_id"])
         await reassign(session, connected)
     return await _shown(session, merge_id)
+
+
+async def tell_apart(session: AsyncSession, one: UUID, other: UUID, by: str) -> None:
+    """Say that two parties are two: no merge between them stays, and none is made by itself."""
+    pair = edge(one, other)
+    connected = await parties_to_change(session, *pair)
+    await _apart(session, *pair, by)
+    await reassign(session, connected)
+
+
+async def _apart(session: AsyncSession, one: UUID, other: UUID, by: str | None) -> None:
+    connection = await driver(session)
+    await connection.execute(_APART, one, other, now(), by)
+    await connection.execute(_UNMERGE_ALL, one, other, now(), by)
+    await connection.execute(_DISMISSED, one, other, now(), by)
+    await connection.execute(_LOOK_AGAIN, one, other)
 
 
 async def merges(session: AsyncSession, party_id: UUID, *, after: UUID, limit: int) -> list[Merge]:
@@ -52,17 +81,51 @@ async def _shown(session: AsyncSession, merge_id: UUID) -> Merge:
 
 
 _MERGE = """
-INSERT INTO merge (id, party_id, other_id, merged_at) VALUES ($1, $2, $3, $4)
-ON CONFLICT (party_id, other_id) WHERE unmerged_at IS NULL DO NOTHING
+INSERT INTO merge (id, party_id, other_id, kind, merged_at, merged_by) VALUES ($1, $2, $3, 'person', $4, $5)
+ON CONFLICT (party_id, other_id, kind) WHERE unmerged_at IS NULL DO NOTHING
 RETURNING id
 """
 
-_ACTIVE = "SELECT id FROM merge WHERE party_id = $1 AND other_id = $2 AND unmerged_at IS NULL"
+_ACTIVE = "SELECT id FROM merge WHERE party_id = $1 AND other_id = $2 AND kind = 'person' AND unmerged_at IS NULL"
 
-_UNMERGE = "UPDATE merge SET unmerged_at = $2 WHERE id = $1 AND unmerged_at IS NULL RETURNING id"
+_LOOK_AGAIN = """
+INSERT INTO pair_to_decide (one_id, two_id)
+SELECT DISTINCT one_id, two_id FROM tie WHERE party_id = $1 AND other_id = $2
+"""
+
+_NOT_APART = f"""
+WITH gone AS (DELETE FROM told_apart WHERE party_id = $1 AND other_id = $2 RETURNING party_id)
+{_LOOK_AGAIN} AND EXISTS (SELECT FROM gone)
+"""
+
+_ACCEPTED = """
+UPDATE candidate SET status = 'accepted', decided_at = $3, decided_by = $4, decided_kinds = kinds
+WHERE party_id = $1 AND other_id = $2 AND status <> 'accepted'
+"""
+
+_UNMERGE = "UPDATE merge SET unmerged_at = $2, unmerged_by = $3 WHERE id = $1 AND unmerged_at IS NULL RETURNING id"
+
+_UNMERGE_ALL = """
+UPDATE merge SET unmerged_at = $3, unmerged_by = $4 WHERE party_id = $1 AND other_id = $2 AND unmerged_at IS NULL
+"""
+
+_APART = """
+INSERT INTO told_apart (party_id, other_id, told_at, told_by) VALUES ($1, $2, $3, $4)
+ON CONFLICT (party_id, other_id) DO UPDATE SET told_at = excluded.told_at, told_by = excluded.told_by
+"""
+
+_OPEN_AGAIN = """
+UPDATE candidate SET status = 'open', decided_at = NULL, decided_by = NULL, decided_kinds = '{}', note = NULL
+WHERE party_id = $1 AND other_id = $2 AND status = 'accepted'
+"""
+
+_DISMISSED = """
+UPDATE candidate SET status = 'dismissed', decided_at = $3, decided_by = $4, decided_kinds = kinds
+WHERE party_id = $1 AND other_id = $2 AND status <> 'dismissed'
+"""
 
 _SHOWN = """
-SELECT merge.id, party_id, other_id, merged_at, unmerged_at, party.resolves_to
+SELECT merge.id, party_id, other_id, merge.kind, merged_at, merged_by, unmerged_at, unmerged_by, party.resolves_to
 FROM merge JOIN party ON party.id = merge.party_id
 """
 

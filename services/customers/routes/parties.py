@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response, status
 
+from chassis.auth import Actor
 from chassis.clock import now
 from chassis.fields import IdentityId, PartyId, TeamId, UserId
 from chassis.http import (
@@ -134,17 +135,19 @@ async def release_identifier(
 
 
 @router.post("/{party_id}/merge", status_code=status.HTTP_201_CREATED)
-async def merge_parties(party_id: PartyId, body: MergeInto, session: Session, response: Response) -> Merge:
+async def merge_parties(
+    party_id: PartyId, body: MergeInto, session: Session, actor: Actor, response: Response
+) -> Merge:
     """Say that two parties are one. The smallest id of all that is connected survives; the others lead to it."""
-    merge, made = await edges.merge(session, party_id, body.party_id)
+    merge, made = await edges.merge(session, party_id, body.party_id, by=actor.key_id)
     response.status_code = status.HTTP_201_CREATED if made else status.HTTP_200_OK
     return merge
 
 
 @router.post("/{party_id}/unmerge")
-async def unmerge_parties(party_id: PartyId, body: Unmerge, session: Session) -> Merge:
-    """Take one merge back, whatever was merged before or after it."""
-    return await edges.unmerge(session, party_id, body.merge_id)
+async def unmerge_parties(party_id: PartyId, body: Unmerge, session: Session, actor: Actor) -> Merge:
+    """Take one merge back, whatever was merged before or after it. Nothing merges these two by itself again."""
+    return await edges.unmerge(session, party_id, body.merge_id, by=actor.key_id)
 
 
 @router.get("/{party_id}/merges")

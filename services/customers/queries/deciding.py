@@ -1,0 +1,349 @@
+"""What was told about pairs becomes merges and candidates: decided by one at a time, in steps, in any order."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from asyncpg import Record
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.clock import now
+from chassis.db import driver
+from chassis.ids import uuid7
+from contracts.customers import Holding
+from contracts.identity import Given, Scheme
+from services.customers.domain.duplicates import (
+    CandidateStatus,
+    Edge,
+    Known,
+    Pair,
+    Rules,
+    Told,
+    likeness,
+    score,
+    ties,
+)
+from services.customers.models.duplicates import RulesRow
+from services.customers.queries.assignments import parties_to_change, reassign
+from services.customers.queries.duplicates import present_rules
+
+STEP = 200
+"""Pairs decided in one transaction: what they merge is announced in one event, and its parties are locked."""
+COMPARED_AT_ONCE = 1_000
+
+
+async def decide(session: AsyncSession, zone: ZoneInfo) -> bool:
+    """Take one step; whether something was done, so that more may wait.
+
+    Of several who decide at once only one does; the others find nothing to do. What is decided is a function of what
+    was told, of the rules and of what people decided, whatever the order in which they came.
+    """
+    connection = await driver(session)
+    if not await connection.fetchval(_ALONE):
+        return False
+    rules, row = await present_rules(session)
+    if await _compare(session, rules):
+        return True
+    taken = await connection.fetch(_TAKE, STEP)
+    if taken:
+        await connection.execute(_ALL_PAIRS, [each["one_id"] for each in taken if each["two_id"] is None])
+        await _decide_pairs(session, {(one, two) for one, two in taken if two}, rules, zone)
+        return True
+    return row is not None and await _walk_on(session, row, rules, zone)
+
+
+async def _compare(session: AsyncSession, rules: Rules) -> bool:
+    """Look at identifiers that nobody looked at yet: what do they resemble?"""
+    connection = await driver(session)
+    fresh = [_known(row) for row in await connection.fetch(_TO_COMPARE, COMPARED_AT_ONCE)]
+    keys = {known.id: key for known in fresh if (key := likeness(known))}
+    await connection.execute(_KEEP_LIKENESS, list(keys), list(keys.values()))
+    found: defaultdict[UUID, list[UUID]] = defaultdict(list)
+    for row in await connection.fetch(_ALIKE, list(keys), list(keys.values()), rules.most_claims + 1):
+        found[row["id"]].append(row["identity_id"])
+    # What many have alike says nothing about any two of them.
+    pairs = sorted(_pair(one, two) for one, all in found.items() if len(all) <= rules.most_claims for two in all)
+    await connection.execute(_LOOK_AT, [one for one, _ in pairs], [two for _, two in pairs])
+    await connection.execute(_LOOK_AT_SEEN, [known.id for known in fresh])
+    return bool(fresh)
+
+
+async def _walk_on(session: AsyncSession, row: RulesRow, rules: Rules, zone: ZoneInfo) -> bool:
+    """Decide some more of the pairs that were there when the rules changed."""
+    if row.finished_at is not None:
+        return False
+    rows = await (await driver(session)).fetch(_NEXT_PAIRS, row.after_one, row.after_two, STEP)
+    pairs = [(each["one_id"], each["two_id"]) for each in rows]
+    if pairs:
+        row.after_one, row.after_two = pairs[-1]
+        row.pairs_done += len(pairs)
+        await _decide_pairs(session, set(pairs), rules, zone)
+    else:
+        row.finished_at = now()
+    return True
+
+
+async def _decide_pairs(session: AsyncSession, pairs: set[Pair], rules: Rules, zone: ZoneInfo) -> None:
+    if not pairs:
+        return
+    connection = await driver(session)
+    asked = tuple(zip(*sorted(pairs), strict=True))
+    identities = sorted({identity for pair in pairs for identity in pair})
+    told: defaultdict[Pair, list[Record]] = defaultdict(list)
+    for row in await connection.fetch(_TOLD, *asked, zone.key):
+        told[row["one_id"], row["two_id"]].append(row)
+    known = {row["id"]: _known(row) for row in await connection.fetch(_KNOWN, identities)}
+    sides = {pair: (_side(known, told[pair], 0, pair[0]), _side(known, told[pair], 1, pair[1])) for pair in pairs}
+    await _keep_seen(session, {pair: sides[pair] for pair in pairs if told[pair]}, pairs)
+    claims = await _claims(session, identities, rules)
+    holdings = await _holdings(session, identities)
+    wanted = {
+        (*tie.edge, *pair, str(tie.kind), tie.obstacle, tie.score)
+        for pair in pairs
+        if pair[0] in holdings and pair[1] in holdings
+        for tie in ties(*sides[pair], [Told(row["source"], row["day"]) for row in told[pair]], claims, holdings, rules)
+    }
+    present = {tuple(row) for row in await connection.fetch(_TIES, *asked)}
+    await connection.executemany(_UNTIE, [row[:5] for row in sorted(present - wanted, key=str)])
+    await connection.executemany(_TIE, sorted(wanted - present, key=str))
+    edges = {(row[0], row[1]) for row in present | wanted}
+    await _settle(session, edges)
+    await _queue(session, edges)
+
+
+def _pair(one: UUID, two: UUID) -> Pair:
+    return (one, two) if one < two else (two, one)
+
+
+def _known(row: Record) -> Known:
+    return Known(row["id"], Scheme(row["scheme"]) if row["scheme"] else None, row["system"], row["value"])
+
+
+def _side(known: Mapping[UUID, Known], told: Sequence[Record], place: int, identity: UUID) -> Known:
+    """One of a pair: what is known of it here, else what it was given as."""
+    found = known.get(identity, Known(identity))
+    given = max((row["given"][place] for row in told if row["given"][place]), default=None)
+    return found if found.scheme or given is None else Known(identity, given=Given(given))
+
+
+async def _keep_seen(session: AsyncSession, seen: Mapping[Pair, tuple[Known, Known]], pairs: set[Pair]) -> None:
+    connection = await driver(session)
+    gone = sorted(pairs - seen.keys())
+    await connection.execute(_UNSEEN, [one for one, _ in gone], [two for _, two in gone])
+    rows = [(*pair, seen[pair][0].kind, seen[pair][1].kind) for pair in sorted(seen)]
+    if rows:
+        await connection.execute(_SEEN, *zip(*rows, strict=True))
+
+
+async def _claims(session: AsyncSession, identities: Sequence[UUID], rules: Rules) -> dict[UUID, int]:
+    """How many identifiers of one kind came with each; where one begins or ends to be shared, its pairs are due."""
+    connection = await driver(session)
+    claims = {row["id"]: row["claims"] for row in await connection.fetch(_CLAIMS, identities)}
+    shared = {identity: count for identity, count in claims.items() if count > rules.most_claims}
+    before = {row["identity_id"] for row in await connection.fetch(_SHARED, identities)}
+    await connection.execute(_UNSHARE, sorted(before - shared.keys()))
+    await connection.execute(_SHARE, list(shared), list(shared.values()), now())
+    await connection.execute(_ALL_PAIRS, sorted(before ^ shared.keys()))
+    return claims
+
+
+async def _holdings(session: AsyncSession, identities: Sequence[UUID]) -> dict[UUID, list[Holding]]:
+    held: defaultdict[UUID, list[Holding]] = defaultdict(list)
+    for row in await (await driver(session)).fetch(_HOLDINGS, identities):
+        held[row["identity_id"]].append(Holding(party_id=row["party_id"], from_day=row["from_day"]))
+    return dict(held)
+
+
+async def _settle(session: AsyncSession, edges: Iterable[Edge]) -> None:
+    """Make and take back automatic merges, as the ties of these parties and what people decided say."""
+    connection = await driver(session)
+    asked = [[one for one, _ in sorted(edges)], [other for _, other in sorted(edges)]]
+    due = await connection.fetch(_DUE, *asked)
+    if not due:
+        return
+    connected = await parties_to_change(session, *{party for row in due for party in row[:2]})
+    # Behind the locks a person may have decided otherwise.
+    due = await connection.fetch(_DUE, [row[0] for row in due], [row[1] for row in due])
+    made = [(uuid7(), row[0], row[1]) for row in due if row["merge_id"] is None]
+    await connection.executemany(_MERGE, [(*row, now()) for row in made])
+    await connection.execute(_UNMERGE, [row["merge_id"] for row in due if row["merge_id"]], now())
+    await reassign(session, connected)
+
+
+async def _queue(session: AsyncSession, edges: Iterable[Edge]) -> None:
+    """Have a candidate for parties that something speaks for, and that no automatic merge makes one."""
+    connection = await driver(session)
+    asked = [[one for one, _ in sorted(edges)], [other for _, other in sorted(edges)]]
+    idle, rows = [], []
+    for row in await connection.fetch(_SPEAKS, *asked):
+        pair = row["party_id"], row["other_id"]
+        if not row["kinds"] or row["merged"]:
+            idle.append(pair)
+        else:
+            status = CandidateStatus.DISMISSED if row["apart"] else CandidateStatus.OPEN
+            rows.append((uuid7(), *pair, status, score(row["scores"]), row["kinds"], now(), row["told_by"]))
+    await connection.executemany(_FORGET_CANDIDATE, idle)
+    await connection.executemany(_CANDIDATE, rows)
+
+
+_ALONE = "SELECT pg_try_advisory_xact_lock(hashtextextended('customers.duplicates', 0))"
+
+_TO_COMPARE = """
+UPDATE identity SET compared = true
+FROM (
+    SELECT id FROM identity WHERE scheme IS NOT NULL AND NOT compared ORDER BY id LIMIT $1 FOR NO KEY UPDATE
+) AS fresh
+WHERE identity.id = fresh.id
+RETURNING identity.id, scheme, system, value
+"""
+
+_KEEP_LIKENESS = """
+INSERT INTO likeness (identity_id, key) SELECT * FROM unnest($1::uuid[], $2::text[])
+ON CONFLICT (identity_id) DO UPDATE SET key = excluded.key
+"""
+
+_ALIKE = """
+SELECT asked.id, other.identity_id FROM unnest($1::uuid[], $2::text[]) AS asked(id, key)
+CROSS JOIN LATERAL (
+    SELECT identity_id FROM likeness WHERE likeness.key = asked.key AND identity_id <> asked.id
+    ORDER BY identity_id LIMIT $3
+) AS other
+"""
+
+_LOOK_AT = "INSERT INTO pair_to_decide (one_id, two_id) SELECT * FROM unnest($1::uuid[], $2::uuid[])"
+
+_LOOK_AT_SEEN = """
+INSERT INTO pair_to_decide (one_id) SELECT id FROM unnest($1::uuid[]) AS asked(id)
+WHERE EXISTS (SELECT FROM seen_together WHERE one_id = id) OR EXISTS (SELECT FROM seen_together WHERE two_id = id)
+"""
+
+_TAKE = """
+WITH taken AS (SELECT id FROM pair_to_decide ORDER BY id LIMIT $1)
+DELETE FROM pair_to_decide USING taken WHERE pair_to_decide.id = taken.id
+RETURNING one_id, two_id
+"""
+
+_ALL_PAIRS = """
+INSERT INTO pair_to_decide (one_id, two_id)
+SELECT DISTINCT one_id, two_id FROM unnest($1::uuid[]) AS asked(id) CROSS JOIN LATERAL (
+    SELECT one_id, two_id FROM seen_together WHERE one_id = asked.id
+    UNION ALL SELECT one_id, two_id FROM seen_together WHERE two_id = asked.id
+    UNION ALL SELECT one_id, two_id FROM tie WHERE one_id = asked.id
+    UNION ALL SELECT one_id, two_id FROM tie WHERE two_id = asked.id
+) AS pair
+"""
+
+_NEXT_PAIRS = """
+SELECT one_id, two_id FROM seen_together WHERE (one_id, two_id) > ($1, $2) ORDER BY one_id, two_id LIMIT $3
+"""
+
+_TOLD = """
+SELECT one_id, two_id, source, (occurred_at AT TIME ZONE $3)::date AS day,
+    ARRAY[max(one_given), max(two_given)] AS given
+FROM unnest($1::uuid[], $2::uuid[]) AS asked(one_id, two_id) JOIN pair_told USING (one_id, two_id)
+WHERE withdrawn_at IS NULL
+GROUP BY one_id, two_id, source, day
+"""
+
+_KNOWN = "SELECT id, scheme, system, value FROM identity WHERE id = ANY($1)"
+
+_UNSEEN = """
+DELETE FROM seen_together USING unnest($1::uuid[], $2::uuid[]) AS gone(one_id, two_id)
+WHERE seen_together.one_id = gone.one_id AND seen_together.two_id = gone.two_id
+"""
+
+_SEEN = """
+INSERT INTO seen_together (one_id, two_id, one_kind, two_kind)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[])
+ON CONFLICT (one_id, two_id) DO UPDATE SET one_kind = excluded.one_kind, two_kind = excluded.two_kind
+WHERE (seen_together.one_kind, seen_together.two_kind) <> (excluded.one_kind, excluded.two_kind)
+"""
+
+_CLAIMS = """
+SELECT id, max(partners)::int AS claims FROM (
+    SELECT asked.id, kind, count(*) AS partners FROM unnest($1::uuid[]) AS asked(id) CROSS JOIN LATERAL (
+        SELECT two_kind AS kind FROM seen_together WHERE one_id = asked.id
+        UNION ALL SELECT one_kind FROM seen_together WHERE two_id = asked.id
+    ) AS partner GROUP BY asked.id, kind
+) AS counted GROUP BY id
+"""
+
+_SHARED = "SELECT identity_id FROM shared_identity WHERE identity_id = ANY($1)"
+
+_UNSHARE = "DELETE FROM shared_identity WHERE identity_id = ANY($1)"
+
+_SHARE = """
+INSERT INTO shared_identity (identity_id, claims, since) SELECT *, $3 FROM unnest($1::uuid[], $2::int[])
+ON CONFLICT (identity_id) DO UPDATE SET claims = excluded.claims
+"""
+
+_HOLDINGS = "SELECT identity_id, party_id, from_day FROM holding WHERE identity_id = ANY($1) ORDER BY identity_id, nth"
+
+_TIES = """
+SELECT party_id, other_id, one_id, two_id, kind, obstacle, score
+FROM unnest($1::uuid[], $2::uuid[]) AS asked(one_id, two_id) JOIN tie USING (one_id, two_id)
+"""
+
+_UNTIE = """
+DELETE FROM tie WHERE party_id = $1 AND other_id = $2 AND one_id = $3 AND two_id = $4 AND kind = $5
+"""
+
+_TIE = """
+INSERT INTO tie (party_id, other_id, one_id, two_id, kind, obstacle, score) VALUES ($1, $2, $3, $4, $5, $6, $7)
+"""
+
+_DUE = """
+SELECT party_id, other_id, merge_id FROM (
+    SELECT asked.party_id, asked.other_id, merge.id AS merge_id,
+        EXISTS (
+            SELECT FROM tie WHERE tie.party_id = asked.party_id AND tie.other_id = asked.other_id
+                AND kind = 'seen_together' AND obstacle IS NULL
+        ) AND NOT EXISTS (
+            SELECT FROM told_apart WHERE told_apart.party_id = asked.party_id AND told_apart.other_id = asked.other_id
+        ) AS wanted
+    FROM unnest($1::uuid[], $2::uuid[]) AS asked(party_id, other_id)
+    LEFT JOIN merge ON merge.party_id = asked.party_id AND merge.other_id = asked.other_id
+        AND merge.kind = 'automatic' AND unmerged_at IS NULL
+) AS edge WHERE wanted <> (merge_id IS NOT NULL)
+"""
+
+_MERGE = "INSERT INTO merge (id, party_id, other_id, kind, merged_at) VALUES ($1, $2, $3, 'automatic', $4)"
+
+_UNMERGE = "UPDATE merge SET unmerged_at = $2 WHERE id = ANY($1)"
+
+_SPEAKS = """
+SELECT asked.party_id, asked.other_id, kinds, scores, told_at IS NOT NULL AS apart, told_by,
+    EXISTS (
+        SELECT FROM merge WHERE merge.party_id = asked.party_id AND merge.other_id = asked.other_id
+            AND kind = 'automatic' AND unmerged_at IS NULL
+    ) AS merged
+FROM unnest($1::uuid[], $2::uuid[]) AS asked(party_id, other_id)
+CROSS JOIN LATERAL (
+    SELECT array_agg(DISTINCT kind ORDER BY kind) AS kinds, array_agg(score) AS scores FROM tie
+    WHERE tie.party_id = asked.party_id AND tie.other_id = asked.other_id
+) AS said
+LEFT JOIN told_apart ON told_apart.party_id = asked.party_id AND told_apart.other_id = asked.other_id
+"""
+
+_FORGET_CANDIDATE = "DELETE FROM candidate WHERE party_id = $1 AND other_id = $2 AND status = 'open'"
+
+_CANDIDATE = """
+INSERT INTO candidate (
+    id, party_id, other_id, status, score, kinds, opened_at, decided_at, decided_by, decided_kinds
+)
+SELECT $1, $2, $3, status, $5, $6, $7,
+    CASE WHEN status = 'dismissed' THEN $7::timestamptz END, $8,
+    CASE WHEN status = 'dismissed' THEN $6::text[] ELSE '{}' END
+FROM (SELECT $4::text AS status) AS new
+ON CONFLICT (party_id, other_id) DO UPDATE SET score = excluded.score, kinds = excluded.kinds,
+    status = CASE
+        WHEN candidate.status = 'dismissed' AND NOT excluded.kinds <@ candidate.decided_kinds THEN 'open'
+        WHEN candidate.status = 'open' AND candidate.decided_kinds = '{}' THEN excluded.status
+        ELSE candidate.status
+    END,
+    decided_kinds = CASE
+        WHEN candidate.status = 'open' AND candidate.decided_kinds = '{}' THEN excluded.decided_kinds
+        ELSE candidate.decided_kinds
+    END
+"""

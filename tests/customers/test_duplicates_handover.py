@@ -1,0 +1,241 @@
+"""A number that changed hands: the days before stay with the first, and no pair makes both people one."""
+
+import random
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given as drawn
+from hypothesis import strategies as st
+
+from chassis.db import driver
+from chassis.ids import uuid7
+from contracts.customers import Holding
+from contracts.identity import Given, Scheme
+from services.customers.domain.assignments import (
+    HandedOverToItself,
+    NotTheHolder,
+    ReleasedTooEarly,
+    handed_over,
+    holder,
+)
+from services.customers.queries.deciding import decide
+from services.customers.queries.identities import have_identities
+from services.customers.queries.pairs import Evidence, Together, see
+
+ANN, BOB, CAT = (UUID(int=number) for number in (1, 2, 3))
+FEB, MAR, APR = date(2026, 2, 1), date(2026, 3, 1), date(2026, 4, 1)
+CALL = {"scheme": "phone", "value": "+4930111222"}
+ANNS, BOBS, CATS = ({"scheme": "email", "value": f"{name}@x.example"} for name in ("ann", "bob", "cat"))
+
+
+def held(*holdings):
+    return tuple(Holding(party_id=party, from_day=day) for party, day in holdings)
+
+
+def gone(holdings, by, to, day):
+    return handed_over(holdings, by={by}, to=to, like={to}, from_day=day)
+
+
+def test_the_days_before_stay_with_the_first():
+    after = gone(held((ANN, None)), ANN, BOB, MAR)
+    assert after == held((ANN, None), (BOB, MAR))
+    assert [holder(after, day) for day in (FEB, MAR)] == [ANN, BOB]
+
+
+def test_what_is_handed_over_several_times_or_told_later_is_in_the_order_of_its_days():
+    after = gone(gone(held((ANN, None)), ANN, BOB, FEB), BOB, CAT, APR)
+    assert after == held((ANN, None), (BOB, FEB), (CAT, APR))
+    told_late = gone(gone(held((ANN, None)), ANN, CAT, APR), ANN, BOB, FEB)
+    assert told_late == after
+    assert gone(after, ANN, BOB, FEB) == after
+    assert gone(after, CAT, ANN, date(2026, 5, 1))[-1] == Holding(party_id=ANN, from_day=date(2026, 5, 1))
+
+
+def test_the_same_successor_earlier_begins_earlier():
+    assert gone(held((ANN, None), (BOB, APR)), ANN, BOB, FEB) == held((ANN, None), (BOB, FEB))
+
+
+def test_only_the_holder_of_the_day_hands_over_and_keeps_a_day():
+    after = held((ANN, None), (BOB, MAR))
+    with pytest.raises(NotTheHolder):
+        gone(after, ANN, CAT, APR)
+    with pytest.raises(ReleasedTooEarly):
+        gone(after, BOB, CAT, MAR)
+    with pytest.raises(HandedOverToItself):
+        gone(after, BOB, BOB, APR)
+
+
+@drawn(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 20)), max_size=8))
+def test_days_always_rise_and_only_later_days_of_the_giver_change(told):
+    parties, first = [UUID(int=number) for number in range(1, 5)], date(2026, 1, 1)
+    holdings = held((parties[0], None))
+    for by, to, offset in told:
+        day = first + timedelta(days=offset)
+        try:
+            after = gone(holdings, parties[by], parties[to], day)
+        except (NotTheHolder, ReleasedTooEarly, HandedOverToItself):
+            continue
+        for number in range(25):
+            then = first + timedelta(days=number)
+            if holder(after, then) != holder(holdings, then):
+                assert then >= day
+                assert (holder(holdings, then), holder(after, then)) == (parties[by], parties[to])
+        holdings = after
+    days = [each.from_day for each in holdings[1:]]
+    assert days == sorted(set(days))
+
+
+async def party(api, *identifiers):
+    return (await api.post("/v1/parties", json={"identifiers": list(identifiers)})).json()
+
+
+async def buy(api, day, amount):
+    row = {"occurred_at": f"{day}T10:00:00Z", "currency": "EUR", "amount_minor": amount, "identifier": CALL}
+    assert (await api.post("/v1/purchases", json=row)).status_code == 201
+
+
+async def bought(api, party_id):
+    purchases = (await api.get(f"/v1/purchases?party_id={party_id}")).json()["data"]
+    return sorted(purchase["amount_minor"] for purchase in purchases)
+
+
+@pytest.fixture
+def call(here):
+    return here.identity(Scheme.PHONE, CALL["value"]).id
+
+
+async def test_a_number_that_changed_hands_twice_is_told_with_its_days(api, call, published):
+    ann, bob, cat = await party(api, ANNS, CALL), await party(api, BOBS), await party(api, CATS)
+    for amount, day in enumerate(("2026-01-15", "2026-02-15", "2026-03-15"), 1):
+        await buy(api, day, amount)
+    await published()
+    path = f"/v1/parties/{{}}/identifiers/identity_{call.hex}/hand-over"
+    late = {"to": {"party_id": cat["id"]}, "from_day": "2026-03-01"}
+    first = await api.post(path.format(ann["id"]), json=late, headers={"If-Match": f'"{ann["version"]}"'})
+    assert first.status_code == 200
+    assert [each["party_id"] for each in first.json()["holders"]] == [ann["id"], cat["id"]]
+    back_dated = {"to": {"identifier": BOBS}, "from_day": "2026-02-01"}
+    second = await api.post(path.format(ann["id"]), json=back_dated)
+    assert [(each["party_id"], each.get("from_day")) for each in second.json()["holders"]] == [
+        (ann["id"], None),
+        (bob["id"], "2026-02-01"),
+        (cat["id"], "2026-03-01"),
+    ]
+    for body in (back_dated, late | {"to": {"party_id": bob["id"]}, "from_day": "2026-02-01"}):
+        again = await api.post(path.format(ann["id"]), json=body)
+        assert again.json() == second.json()
+    events = await published()
+    assert [kind for kind, _, _ in events] == ["identities_assigned"] * 2
+    told = [[each for each in data["assignments"] if each["identity_id"] == str(call)] for _, _, data in events]
+    assert told[0][0]["version"] < told[1][0]["version"]
+    assert [(f"party_{UUID(row['party_id']).hex}", row.get("from_day")) for row in told[1][0]["holdings"]] == [
+        (ann["id"], None),
+        (bob["id"], "2026-02-01"),
+        (cat["id"], "2026-03-01"),
+    ]
+    assert [await bought(api, each["id"]) for each in (ann, bob, cat)] == [[1], [2], [3]]
+    shown = [(await api.get(f"/v1/parties/{each['id']}")).json() for each in (ann, bob, cat)]
+    assert [CALL["value"] in [each["value"] for each in known["identifiers"]] for known in shown] == [
+        False,
+        False,
+        True,
+    ]
+
+
+async def test_an_identifier_that_nobody_has_yet_takes_a_number_over(api, call):
+    ann = await party(api, ANNS, CALL)
+    path = f"/v1/parties/{ann['id']}/identifiers/identity_{call.hex}/hand-over"
+    answer = await api.post(path, json={"to": {"identifier": BOBS}, "from_day": "2026-02-01"})
+    assert answer.status_code == 200
+    [bob] = (await api.get("/v1/parties", params=BOBS)).json()["data"]
+    assert bob["id"] == answer.json()["holders"][-1]["party_id"]
+
+
+async def test_a_hand_over_that_cannot_be_says_why(api, call):
+    ann, bob = await party(api, ANNS, CALL), await party(api, BOBS)
+    path = f"/v1/parties/{{}}/identifiers/identity_{call.hex}/hand-over"
+    body = {"to": {"party_id": bob["id"]}, "from_day": "2026-02-01"}
+    refusals = {
+        "not_the_holder": await api.post(path.format(bob["id"]), json=body | {"to": {"party_id": ann["id"]}}),
+        "handed_over_to_itself": await api.post(path.format(ann["id"]), json=body | {"to": {"party_id": ann["id"]}}),
+        "future_date": await api.post(path.format(ann["id"]), json=body | {"from_day": "2999-01-01"}),
+        "party_not_found": await api.post(
+            path.format(ann["id"]), json=body | {"to": {"party_id": f"party_{call.hex}"}}
+        ),
+        "precondition_failed": await api.post(path.format(ann["id"]), json=body, headers={"If-Match": '"99"'}),
+    }
+    assert {code: answer.json()["code"] for code, answer in refusals.items()} == {code: code for code in refusals}
+    unknown = await api.post(f"/v1/parties/{ann['id']}/identifiers/identity_{uuid7().hex}/hand-over", json=body)
+    assert unknown.json()["code"] == "not_the_holder"
+
+
+def told(pair, day):
+    at = datetime.combine(day, datetime.min.time(), UTC) + timedelta(hours=12)
+    return Together(pair, Evidence(uuid7(), "leads", "lead_captured", at, "website"), (Given.EMAIL, Given.PHONE))
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_pairs_seen_before_and_after_merge_each_holder_alone_in_any_order(database, api, here, call, seed):
+    known = [here.identity(*each) for each in ((Scheme.EMAIL, ANNS["value"]), (Scheme.EMAIL, BOBS["value"]))]
+    ann, bob = (identity.id for identity in known)
+    async with database.transaction() as session:
+        await have_identities(session, [*known, here.identity(Scheme.PHONE, CALL["value"])])
+
+    async def decided():
+        while True:
+            async with database.transaction() as session:
+                if not await decide(session, here.zone):
+                    return
+
+    async def tell(pair, day):
+        async with database.transaction() as session:
+            await see(session, [told(pair, day)])
+
+    async def over():
+        body = {"to": {"party_id": f"party_{bob.hex}"}, "from_day": "2026-02-01"}
+        path = f"/v1/parties/party_{call.hex}/identifiers/identity_{call.hex}/hand-over"
+        answer = await api.post(path, json=body)
+        assert answer.status_code == 200, answer.text
+
+    # Before the hand-over is told, the new holder's leads must not have come: they would have made both one by then.
+    steps = [lambda: tell((ann, call), date(2026, 1, 10)), over]
+    random.Random(seed).shuffle(steps)
+    if seed % 2:
+        steps.insert(1, decided)
+    later = [lambda: tell((bob, call), date(2026, 2, 10)), lambda: tell((ann, call), date(2026, 1, 20)), decided]
+    random.Random(seed).shuffle(later)
+    for step in (*steps, *later, decided):
+        await step()
+    async with database.transaction() as session:
+        rows = await (await driver(session)).fetch("SELECT id, resolves_to FROM party")
+    top = {row["id"]: row["resolves_to"] for row in rows}
+    assert top[ann] == top[call] == min(ann, call)
+    assert top[bob] == bob
+
+
+async def test_a_hand_over_parts_those_whom_the_number_had_made_one(database, api, here, call):
+    ann, bob = (here.identity(Scheme.EMAIL, each["value"]) for each in (ANNS, BOBS))
+    async with database.transaction() as session:
+        await have_identities(session, [ann, bob, here.identity(Scheme.PHONE, CALL["value"])])
+        await see(session, [told((ann.id, call), date(2026, 1, 10)), told((bob.id, call), date(2026, 2, 10))])
+
+    async def decided():
+        while True:
+            async with database.transaction() as session:
+                if not await decide(session, here.zone):
+                    return
+
+    await decided()
+    [one] = {each["id"] for by in (ANNS, BOBS) for each in (await api.get("/v1/parties", params=by)).json()["data"]}
+    path = f"/v1/parties/party_{call.hex}/identifiers/identity_{call.hex}/hand-over"
+    merges = (await api.get(f"/v1/parties/{one}/merges")).json()["data"]
+    [theirs] = [merge for merge in merges if f"party_{bob.id.hex}" in (merge["party_id"], merge["other_id"])]
+    body = {"to": {"party_id": f"party_{bob.id.hex}"}, "from_day": "2026-02-01"}
+    assert (await api.post(path, json=body)).json()["code"] == "handed_over_to_itself"
+    assert (await api.post(f"/v1/parties/{one}/unmerge", json={"merge_id": theirs["id"]})).status_code == 200
+    assert (await api.post(path, json=body)).status_code == 200
+    await decided()
+    parties = [(await api.get("/v1/parties", params=by)).json()["data"][0] for by in (ANNS, BOBS)]
+    assert parties[0]["id"] != parties[1]["id"]
+    assert CALL["value"] in [each["value"] for each in parties[1]["identifiers"]]
