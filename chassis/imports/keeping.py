@@ -14,7 +14,7 @@ from chassis.imports.kinds import ImportKind
 from chassis.imports.plans import zone
 from chassis.imports.table import ImportIn, ImportJob
 from chassis.imports.uploads import Upload, Wish
-from contracts.identity import FURTHEST_AHEAD, Installation
+from contracts.identity import FURTHEST_AHEAD, Installation, check_not_ahead
 
 
 async def keep_upload(
@@ -35,6 +35,8 @@ async def keep_upload(
         number += 1
     at = now()
     plan = upload.plan(installation, source=wanted.source, currency=currency, times=times, latest=at + FURTHEST_AHEAD)
+    if plan.start_of_day is not None:
+        check_not_ahead(plan.start_of_day, at)
     same = await connection.fetchval(_SAME, upload.content_hash, kind.name, wanted.source, wanted.date)
     job = ImportJob(
         id=import_id,

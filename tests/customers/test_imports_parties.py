@@ -1,13 +1,18 @@
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
 
+from chassis.ids import uuid7
+from chassis.imports.importer import move_on
+from chassis.imports.lookup import import_job
 from chassis.imports.mapping import ColumnMissing, mapping_of
 from contracts.customers import PartyKind
 from contracts.identity import Scheme
 from services.customers.domain.registrations import Holder, NewRegistration, Registered, registered
+from services.customers.handlers.imports.kinds import KINDS
 from services.customers.handlers.imports.parties import PARTIES
-from tests.customers.importing import INSTALLATION, counts, imported, rejected, undone, value
+from tests.customers.importing import INSTALLATION, counts, imported, rejected, start, undone, value
 
 
 @pytest.fixture
@@ -192,3 +197,30 @@ async def test_a_file_is_of_one_day_where_that_is_said(database):
     assert "No column is the date: every row is of 2024-03-01." in job.notes
     [told] = await events(database, "party_registered")
     assert datetime.fromisoformat(told["data"]["occurred_at"]) == datetime(2024, 2, 29, 16, tzinfo=UTC)
+
+
+async def test_two_lists_at_once_that_join_the_same_people_in_other_ways_agree(database):
+    await parties(database, "".join(f"{n},,,,\n" for n in range(0, 300, 3)))
+    told = [f"{n},p{n % 150}@example.org,,,\n" for n in range(300)]
+    jobs = [await start(database, HEADER + "".join(rows), kind="parties") for rows in (told, told[::-1])]
+
+    done = await asyncio.gather(*(alone(database, job) for job in jobs))
+
+    assert sorted(job.accepted for job in done) == [0, 250]
+    assert {(job.state, job.rows_read, job.rejected) for job in done} == {("done", 300, 0)}
+    assert await value(database, "SELECT count(*) FROM identity") == 450
+    assert await value(database, "SELECT count(*) FROM holding") == 450
+    versions = "SELECT count(*) FROM identity JOIN holding ON identity_id = id WHERE (party_id <> id) <> (version > 0)"
+    assert await value(database, versions) == 0
+
+
+async def alone(database, job):
+    """Carry out an import beside others."""
+    importer = uuid7()
+    async with database.transaction() as session:
+        there = await import_job(session, job.id, to_change=True)
+        there.leased_by = importer
+    while await move_on(database, KINDS, INSTALLATION, job.id, importer):
+        pass
+    async with database.transaction() as session:
+        return await import_job(session, job.id)
