@@ -1,8 +1,11 @@
 """The history that a calendar implies: every change of stage or tier, with its day and its kind."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
+from itertools import groupby
 from typing import NamedTuple
+from uuid import UUID
 
 import msgspec
 
@@ -27,6 +30,15 @@ class Move(msgspec.Struct, frozen=True):
     value_minor: int
     loss_reason: LossReason | None = None
     """Of a move to a lost stage."""
+
+
+def ids(party_id: UUID, moves: Iterable[Move]) -> list[UUID]:
+    """A name for each move of a party: by its day, which tells those of one day apart by their order, and rising."""
+    whose = hashlib.sha256(party_id.bytes).digest()[:11]
+    by_day = groupby(moves, key=lambda move: move.day.toordinal())
+    return [
+        UUID(bytes=whose + day.to_bytes(4) + nth.to_bytes(1)) for day, of_day in by_day for nth, _ in enumerate(of_day)
+    ]
 
 
 KINDS: Mapping[tuple[Stage, Stage | None], MoveKind] = {

@@ -2,15 +2,16 @@
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Literal, Self
 from uuid import UUID
 
-from chassis.fields import PartyId
+from chassis.fields import PartyId, TeamId, UserId
 from contracts.loss import LossReason
 from contracts.scoring import Cause, MoveKind, Stage, Tier
 from services.scoring.domain.facts import Fact
 from services.scoring.domain.policy import Ruling
 from services.scoring.domain.standing import Standing as Decided
+from services.scoring.domain.trajectory import Move as Implied
 from services.scoring.models.fields import Shown
 
 
@@ -85,6 +86,21 @@ class Standing(Shown):
             policy=ruling.policy.name,
             **more,
         )
+
+    @classmethod
+    def stored(cls, row: Any, ruling: Ruling) -> Self:
+        """A standing as it is stored, under what it was assessed under; `ruling` is the present one."""
+        decided = Decided(*(row[field] for field in Decided.__struct_fields__))
+        more = {name: row[name] for name in cls.model_fields.keys() - Standing.model_fields.keys()}
+        shown = cls.shown(row["party_id"], row["revision"], decided, row["assessed_at"], ruling, **more)
+        return shown.model_copy(update={"currency": row["currency"], "policy": row["policy"]})
+
+
+class FollowUp(Standing):
+    """A standing, and who takes care of the party."""
+
+    owner_id: UserId | None
+    team_id: TeamId | None
 
 
 class Cuts(Shown):
@@ -256,3 +272,40 @@ class Verdict(Shown):
     """Those that count."""
     disagreements: int
     found: list[Disagreement]
+
+
+class Moved(Shown):
+    """What a move in a timeline says."""
+
+    kind: MoveKind
+    cause: Cause
+    from_stage: Stage | None
+    to_stage: Stage | None
+    from_tier: Tier | None
+    to_tier: Tier | None
+    value_minor: int
+    loss_reason: LossReason | None
+
+
+class Entry(Shown):
+    """A move in the timeline of a party."""
+
+    at: datetime
+    """The start of the local day on which it happened."""
+    id: str
+    kind: Literal["moved"] = "moved"
+    service: Literal["scoring"] = "scoring"
+    recorded_at: datetime
+    detail: Moved
+
+    @classmethod
+    def shown(cls, id: UUID, at: datetime, move: Implied) -> Self:
+        """A move that the history implies: known from the start of its day on."""
+        return cls(at=at, id=f"move_{id.hex}", recorded_at=at, detail=Moved.model_validate(move))
+
+
+class Timeline(Shown):
+    """Entries, the latest first."""
+
+    data: list[Entry]
+    has_more: bool

@@ -11,8 +11,9 @@ import asyncpg
 from chassis.db import Database, driver
 from services.scoring.domain.calendar import Calendar, Share
 from services.scoring.domain.moment import Moment
+from services.scoring.domain.trajectory import Move, trajectory
 from services.scoring.queries.parties import NOBODY, calendars, members_now, opened, party_calendar
-from services.scoring.queries.rulings import Connection, present
+from services.scoring.queries.rulings import Connection, activations, present
 from services.scoring.queries.watermark import watermark
 
 PAGE = 500
@@ -61,6 +62,15 @@ async def moment(connection: Connection, as_of: date | None, now: datetime) -> M
     """The end of a local day, or as late as everything was read."""
     reached = await watermark(connection)
     return Moment((await present(connection)).ruling, as_of, min(now, reached) if reached else None)
+
+
+async def implied_moves(connection: Connection, read: Read, then: Moment) -> list[Move]:
+    """The history of a party up to a moment, as its facts imply it under the rulings of each time."""
+    seen = then.seen(read.calendar, read.row["assessed_at"])
+    if seen is None:
+        return []
+    beginning, *later = await activations(connection)
+    return trajectory(*seen, beginning.ruling, later)
 
 
 async def _pages(connection: Connection, query: str, *arguments: object) -> AsyncIterator[list[Read]]:

@@ -7,9 +7,11 @@ from uuid import UUID
 
 import asyncpg
 
+from contracts.loss import LossReason
 from contracts.problems import NotFound
 from contracts.scoring import Stage, Tier
 from services.scoring.models.standings import Order
+from services.scoring.queries.conditions import Conditions
 from services.scoring.queries.rulings import Connection
 
 
@@ -37,31 +39,27 @@ class Filter(NamedTuple):
     tier: Tier | None = None
     min_value_minor: int | None = None
     max_value_minor: int | None = None
+    loss_reason: LossReason | None = None
+    owner_id: UUID | None = None
+    team_id: UUID | None = None
 
 
 async def standings(
     connection: Connection, wanted: Filter, order: Order, *, after: Sequence[object] | None, limit: int
 ) -> list[asyncpg.Record]:
     """Stored standings in an order, behind a place in it (the values of `keyset`)."""
-    conditions: list[str] = []
-    arguments: list[object] = [
-        [wanted.stage] if wanted.stage else list(Stage),
-        [wanted.tier] if wanted.tier else list(Tier),
-    ]
-
-    def condition(text: str, *values: object) -> None:
-        places = [f"${len(arguments) + nth}" for nth in range(1, len(values) + 1)]
-        arguments.extend(values)
-        conditions.append(f" AND {text.format(*places)}")
-
+    conditions = Conditions(
+        [wanted.stage] if wanted.stage else list(Stage), [wanted.tier] if wanted.tier else list(Tier)
+    )
+    conditions.equal(loss_reason=wanted.loss_reason, owner_id=wanted.owner_id, team_id=wanted.team_id)
     if wanted.min_value_minor is not None:
-        condition("value_minor >= {}", wanted.min_value_minor)
+        conditions.add("value_minor >= {}", wanted.min_value_minor)
     if wanted.max_value_minor is not None:
-        condition("value_minor <= {}", wanted.max_value_minor)
+        conditions.add("value_minor <= {}", wanted.max_value_minor)
     if after is not None:
-        condition(_BEHIND[order], *after)
-    query = _LISTS[order].format(conditions="".join(conditions), limit=int(limit))
-    return await connection.fetch(query, *arguments)
+        conditions.add(_BEHIND[order], *after)
+    query = _LISTS[order].format(conditions=conditions, limit=int(limit))
+    return await connection.fetch(query, *conditions.arguments)
 
 
 def keyset(row: asyncpg.Record, order: Order) -> list[object]:
@@ -99,12 +97,14 @@ _KEYS = {
     Order.NEXT_CHANGE_AT: lambda row: row["next_change_at"],
 }
 
-_SHOWN = """
-SELECT party_id, revision, stage, tier, since, value_minor, spend_minor, purchase_days, first_day, last_day,
-       last_sign_day, loss_reason, next_change_at, next_stage_at, next_stage, assessed_at, ruling.currency,
-       policy.document ->> 'name' AS policy
-FROM party JOIN ruling ON ruling.id = party.ruling JOIN policy ON policy.hash = ruling.policy
-"""
+STORED = """party_id, revision, stage, tier, since, value_minor, spend_minor, purchase_days, first_day, last_day,
+    last_sign_day, loss_reason, next_change_at, next_stage_at, next_stage, assessed_at, ruling.currency,
+    policy.document ->> 'name' AS policy"""
+"""A standing as it is stored, with what it was assessed under."""
+
+STORED_FROM = "party JOIN ruling ON ruling.id = party.ruling JOIN policy ON policy.hash = ruling.policy"
+
+_SHOWN = f"SELECT {STORED} FROM {STORED_FROM}"
 
 # The highest of each stage and tier lie side by side in the index, so that no list is ever sorted as a whole.
 _BY_VALUE = f"""

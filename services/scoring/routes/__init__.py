@@ -2,12 +2,13 @@
 
 from fastapi import APIRouter
 
-from services.scoring.routes import gaps, internal, moves, proof, rebuilds, rulings, standings
+from services.scoring.routes import followups, gaps, internal, moves, proof, rebuilds, rulings, standings
 
 router = APIRouter()
 for room in (
     standings.router,
     moves.router,
+    followups.router,
     proof.router,
     rulings.router,
     rebuilds.router,

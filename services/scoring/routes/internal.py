@@ -3,23 +3,26 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
 
 from chassis import status
 from chassis.clock import now
 from chassis.db import Database, driver
-from chassis.fields import Day
-from chassis.http import Session, TransactionalRoute
+from chassis.fields import Day, Instant, PartyId
+from chassis.http import Limit, Session, TransactionalRoute
+from services.scoring.domain.days import start_of_day
 from services.scoring.domain.standing import assess
+from services.scoring.domain.trajectory import ids
 from services.scoring.models.rulings import ReportingCurrency, ReportingCurrencyNow
-from services.scoring.models.standings import Standing
+from services.scoring.models.standings import Entry, Standing, Timeline
 from services.scoring.queries.chain import heads, lag, progress
-from services.scoring.queries.reading import by_party, moment, snapshot
+from services.scoring.queries.reading import by_party, implied_moves, moment, one, snapshot
 from services.scoring.queries.rulings import CurrencyFixed, present, set_currency
+from services.scoring.routes.snapshots import Snapshot
 
 router = APIRouter(prefix="/internal", include_in_schema=False, route_class=TransactionalRoute)
 streams = APIRouter(prefix="/internal", include_in_schema=False, route_class=APIRoute)
@@ -45,6 +48,28 @@ async def fix_reporting_currency(body: ReportingCurrency, session: Session) -> R
         await set_currency(connection, body.currency, provisional=body.provisional, at=now())
     here = await present(connection)
     return ReportingCurrencyNow(currency=here.currency, fixed=here.currency_fixed)
+
+
+@streams.get("/parties/{party_id}/timeline")
+async def read_timeline_of_party(
+    party_id: PartyId,
+    snapshot: Snapshot,
+    before_at: Instant | None = None,
+    before_id: Annotated[str, Query(max_length=100, pattern=r"^[\x20-\x7e]*$")] = "",
+    limit: Limit = 50,
+) -> Timeline:
+    """The moves of a party, as its facts imply them, before an entry of any service, the latest first."""
+    read = await one(snapshot, party_id)
+    if read is None:
+        return Timeline(data=[], has_more=False)
+    then = await moment(snapshot, None, now())
+    moves = await implied_moves(snapshot, read, then)
+    entries = [
+        Entry.shown(id, start_of_day(move.day.toordinal(), then.ruling.zone), move)
+        for id, move in zip(ids(read.row["party_id"], moves), moves, strict=True)
+    ]
+    earlier = [entry for entry in entries if before_at is None or (entry.at, entry.id) < (before_at, before_id)]
+    return Timeline(data=earlier[: -limit - 1 : -1], has_more=len(earlier) > limit)
 
 
 @streams.get("/standings/export", response_class=StreamingResponse)

@@ -9,11 +9,9 @@ from fastapi import APIRouter
 from chassis.clock import now
 from chassis.fields import PartyId
 from chassis.http import Cursor, Limit, Page, decode_cursor, page
-from services.scoring.domain.trajectory import trajectory
 from services.scoring.models.fields import Instant, Whole
 from services.scoring.models.standings import Move
-from services.scoring.queries.reading import moment, one
-from services.scoring.queries.rulings import activations
+from services.scoring.queries.reading import implied_moves, moment, one
 from services.scoring.queries.standings import NoStanding, lived_moves
 from services.scoring.routes.snapshots import Snapshot
 
@@ -39,10 +37,7 @@ async def list_moves(
         told = [Move(**row, day=date.fromordinal(then.ruling.day(row["occurred_at"]))) for row in rows]
         return page(told, limit=limit, key=lambda move: (move.assessed_at, move.party_id, move.revision))
     first = max(0, decode_cursor(cursor, tuple[Whole])[0]) if cursor else 0
-    seen = then.seen(read.calendar, read.row["assessed_at"])
-    beginning, *later = await activations(snapshot)
-    implied = trajectory(seen[0], seen[1], beginning.ruling, later) if seen else []
-    numbered = list(enumerate(implied))[first : first + limit + 1]
+    numbered = list(enumerate(await implied_moves(snapshot, read, then)))[first : first + limit + 1]
     found = page(numbered, limit=limit, key=lambda move: (move[0] + 1,))
     shown = [Move(party_id=holder, **msgspec.structs.asdict(move)) for _, move in found.data]
     return Page(data=shown, has_more=found.has_more, next_cursor=found.next_cursor)

@@ -4,16 +4,14 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
-import asyncpg
 from fastapi import APIRouter, Query
 
 from chassis.clock import now
-from chassis.fields import Day, PartyId
+from chassis.fields import Day, PartyId, TeamId, UserId
 from chassis.http import Cursor, Limit, Page, decode_cursor, page
+from contracts.loss import LossReason
 from contracts.scoring import Stage, Tier
-from services.scoring.domain.policy import Ruling
 from services.scoring.domain.reasons import reason
-from services.scoring.domain.standing import Standing as Decided
 from services.scoring.domain.standing import assess
 from services.scoring.models.fields import Instant, Whole
 from services.scoring.models.standings import Cell, FactTold, Order, ReasonedStanding, Standing, Summary
@@ -41,6 +39,9 @@ async def list_standings(
     tier: Tier | None = None,
     min_value: Minor = None,
     max_value: Minor = None,
+    loss_reason: LossReason | None = None,
+    owner_id: UserId | None = None,
+    team_id: TeamId | None = None,
     sort: Order = Order.VALUE,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -48,13 +49,13 @@ async def list_standings(
     """Standings as they are stored, each as of its `assessed_at`; values are minor units of the reporting currency."""
     ruling = (await present(snapshot)).ruling
     after = decode_cursor(cursor, PLACES[sort]) if cursor else None
-    wanted = Filter(stage, tier, min_value, max_value)
+    wanted = Filter(stage, tier, min_value, max_value, loss_reason, owner_id, team_id)
     found = page(
         await standings(snapshot, wanted, sort, after=after, limit=limit + 1),
         limit=limit,
         key=lambda row: keyset(row, sort),
     )
-    shown = [_stored(row, ruling) for row in found.data]
+    shown = [Standing.stored(row, ruling) for row in found.data]
     return Page(data=shown, has_more=found.has_more, next_cursor=found.next_cursor)
 
 
@@ -115,9 +116,3 @@ async def _cells(connection: Connection, as_of: Day) -> dict[tuple[Stage, Tier],
                 count, value = cells.get((decided.stage, decided.tier), (0, 0))
                 cells[decided.stage, decided.tier] = count + 1, value + decided.value_minor
     return cells
-
-
-def _stored(row: asyncpg.Record, ruling: Ruling) -> Standing:
-    decided = Decided(*(row[field] for field in Decided.__struct_fields__))
-    shown = Standing.shown(row["party_id"], row["revision"], decided, row["assessed_at"], ruling)
-    return shown.model_copy(update={"currency": row["currency"], "policy": row["policy"]})

@@ -1,0 +1,84 @@
+"""Whom to follow up, as the standings are stored."""
+
+from datetime import date
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from chassis.clock import now
+from chassis.fields import Day, TeamId, UserId
+from chassis.http import Cursor, Limit, Page, decode_cursor, page
+from contracts.loss import LossReason
+from contracts.scoring import Stage, Tier
+from services.scoring.domain.days import start_of_day
+from services.scoring.models.fields import Instant, Whole
+from services.scoring.models.standings import FollowUp
+from services.scoring.queries.followups import AtRisk, Lost, at_risk, losses
+from services.scoring.queries.rulings import present
+from services.scoring.routes.snapshots import Snapshot
+
+router = APIRouter(prefix="/v1", tags=["follow-ups"])
+
+WithinDays = Annotated[int, Query(ge=0, le=3_650)]
+
+
+@router.get("/at-risk")
+async def list_parties_at_risk(
+    snapshot: Snapshot,
+    within_days: WithinDays = 30,
+    stage: Stage | None = None,
+    tier: Tier | None = None,
+    owner_id: UserId | None = None,
+    team_id: TeamId | None = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[FollowUp]:
+    """Parties whose stage falls within so many local days if nothing happens: the first to fall, then the most worth.
+
+    `next_stage_at` is the day, `next_stage` where they fall to. With 0 days, those that fall today.
+    """
+    ruling = (await present(snapshot)).ruling
+    until = start_of_day(ruling.day(now()) + within_days, ruling.zone)
+    after = decode_cursor(cursor, tuple[Instant, Whole, UUID]) if cursor else None
+    found = page(
+        await at_risk(snapshot, AtRisk(stage, tier, owner_id, team_id), until, after=after, limit=limit + 1),
+        limit=limit,
+        key=lambda row: [row["next_stage_at"], row["value_minor"], row["party_id"]],
+    )
+    return Page(
+        data=[FollowUp.stored(row, ruling) for row in found.data],
+        has_more=found.has_more,
+        next_cursor=found.next_cursor,
+    )
+
+
+@router.get("/losses")
+async def list_losses(
+    snapshot: Snapshot,
+    reason: LossReason | None = None,
+    stage: Stage | None = None,
+    since: Day | None = None,
+    until: Day | None = None,
+    owner_id: UserId | None = None,
+    team_id: TeamId | None = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[FollowUp]:
+    """Parties that are lost, with the reason, the last to be lost first; `since` and `until` bound the day of the loss.
+
+    With the reason `unknown`, those whom somebody has yet to ask.
+    """
+    ruling = (await present(snapshot)).ruling
+    after = decode_cursor(cursor, tuple[date, UUID]) if cursor else None
+    wanted = Lost(reason, stage, since, until, owner_id, team_id)
+    found = page(
+        await losses(snapshot, wanted, after=after, limit=limit + 1),
+        limit=limit,
+        key=lambda row: [row["since"], row["party_id"]],
+    )
+    return Page(
+        data=[FollowUp.stored(row, ruling) for row in found.data],
+        has_more=found.has_more,
+        next_cursor=found.next_cursor,
+    )
