@@ -59,6 +59,14 @@ KINDS = {
         "Import contacts: party (the id there), email, phone, one of them in each row; kind; occurred_at (known since)."
         "\n\nSeveral identifiers in one row make one party. What another party holds stays there, and the row is noted."
     ),
+    "leads": (
+        "Import leads: lead_id, party, email, phone, occurred_at, source, medium, campaign, owner, team, note."
+        "\n\nEvery other column becomes an attribute. A file without dates needs --date, the day of all its rows."
+    ),
+    "lead-outcomes": (
+        "Import what became of leads: lead_id, outcome (won, 1, lost, 0, disqualified), reason, occurred_at, amount."
+        "\n\nThe source is that of the leads. An outcome without a date happened when its lead was captured."
+    ),
 }
 """The kinds of files, each with what a person should know of it."""
 

@@ -1,6 +1,5 @@
 """The parts of the leads service."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Never
@@ -11,7 +10,6 @@ from pydantic import Field
 from chassis import assignments
 from chassis.app import create_app
 from chassis.clock import now
-from chassis.consumer import SESSION_SETTINGS
 from chassis.db import Database, connect
 from chassis.imports import importer as importing
 from chassis.imports import routes as imports
@@ -68,14 +66,8 @@ async def worker() -> Never:
     """Learn whose identity is whose, and grade by what was activated; any number of these processes may run."""
     settings = Settings()
     await _have_rubric(settings)
-    database = connect(settings.database_url, pool_size=1, settings=SESSION_SETTINGS)
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(work("leads", settings, settings.source_urls, HEARD, assignments.learn))
-            tasks.create_task(carry_out_gradings(database))
-    finally:
-        await database.close()
-    raise AssertionError("unreachable")
+    beside = [carry_out_gradings]
+    await work("leads", settings, settings.source_urls, HEARD, assignments.learn, announces=True, beside=beside)
 
 
 async def publisher() -> Never:
