@@ -36,6 +36,10 @@ Money = Annotated[str | None, typer.Option(metavar="ISO", help="Currency of rows
 Zone = Annotated[str, typer.Option(metavar="NAME", help="Time zone of times without an offset.")]
 Dates = Annotated[str | None, typer.Option(metavar="dmy|mdy", help="What comes first in 01/12/2011, if unclear.")]
 Date = Annotated[str | None, typer.Option("--date", metavar="YYYY-MM-DD", help="The day of rows that name none.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="What rows have that do not say it."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Read everything, record nothing.")]
 Rejects = Annotated[
     Path | None,
@@ -59,6 +63,11 @@ KINDS = {
         "Import contacts: party (the id there), email, phone, one of them in each row; kind; occurred_at (known since)."
         "\n\nSeveral identifiers in one row make one party. What another party holds stays there, and the row is noted."
     ),
+    "interactions": (
+        "Import what passed with parties: party, occurred_at, kind, and where there are, interaction_id, department,"
+        " channel, direction, attitude, speed, quality, text, loss_reason."
+        "\n\nA file in which all rows are alike says it once, such as --set kind=campaign --set channel=mail."
+    ),
     "leads": (
         "Import leads: lead_id, party, email, phone, occurred_at, source, medium, campaign, owner, team, note."
         "\n\nEvery other column becomes an attribute. A file without dates needs --date, the day of all its rows."
@@ -78,6 +87,7 @@ def command(kind: str, told: str) -> None:
     def bring_in(
         file: File,
         columns: Map = None,
+        constants: Set = None,
         source: Source = "import",
         currency: Money = None,
         timezone: Zone = "UTC",
@@ -90,6 +100,7 @@ def command(kind: str, told: str) -> None:
     ) -> None:
         form = {"kind": kind, "source": source, "currency": currency}
         form |= {"timezone": timezone, "dates": dates, "date": date}
+        form["constants"] = json.dumps(pairs("--set", "FIELD=VALUE", constants or []))
         bring(file, form, columns, dry_run=dry_run, rejects=rejects, wait=wait, data=data)
 
 
@@ -144,7 +155,7 @@ def bring(
 ) -> None:
     """Send a file, show how it is understood, follow it to its end and fetch what was rejected."""
     said = {name: value for name, value in form.items() if value is not None}
-    said |= {"mapping": json.dumps(mapping_of(columns or [])), "dry_run": str(dry_run).lower()}
+    said |= {"mapping": json.dumps(pairs("--map", "FIELD=COLUMN", columns or [])), "dry_run": str(dry_run).lower()}
     with product(data) as client:
         job = sent(client, file, said)
         show_understanding(job)
@@ -167,11 +178,11 @@ def told_apart(refused: int, noted: int) -> str:
     return ", ".join([*parts, *([f"{noted:,} were taken and are to be looked at"] if noted else [])])
 
 
-def mapping_of(columns: list[str]) -> dict[str, str]:
-    """`field=column` pairs as a mapping."""
-    if wrong := [pair for pair in columns if "=" not in pair]:
-        fail(f"--map takes FIELD=COLUMN, not {wrong[0]!r}.", 2)
-    return dict(pair.split("=", 1) for pair in columns)
+def pairs(option: str, form: str, said: list[str]) -> dict[str, str]:
+    """`field=column` or `field=value` pairs as a mapping."""
+    if wrong := [pair for pair in said if "=" not in pair]:
+        fail(f"{option} takes {form}, not {wrong[0]!r}.", 2)
+    return dict(pair.split("=", 1) for pair in said)
 
 
 def sent(client: "httpx.Client", file: str, form: dict[str, str]) -> dict[str, Any]:

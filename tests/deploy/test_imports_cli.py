@@ -27,18 +27,19 @@ JOB: dict[str, Any] = {
 
 
 def test_a_mapping_is_said_in_pairs() -> None:
-    assert mapping_of(["party=Customer No.", "channel=", "amount=a=b"]) == {
+    assert pairs("--map", "FIELD=COLUMN", ["party=Customer No.", "channel=", "amount=a=b"]) == {
         "party": "Customer No.",
         "channel": "",
         "amount": "a=b",
     }
 
 
-def test_a_mapping_that_is_no_pair_is_misuse(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("option", "form"), [("--map", "FIELD=COLUMN"), ("--set", "FIELD=VALUE")])
+def test_what_is_no_pair_is_misuse(option: str, form: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit) as ended:
-        mapping_of(["party"])
+        pairs(option, form, ["party"])
     assert ended.value.exit_code == 2
-    assert "FIELD=COLUMN" in capsys.readouterr().err
+    assert f"{option} takes {form}" in capsys.readouterr().err
 
 
 def test_a_file_that_is_not_there_is_misuse(tmp_path: Path) -> None:
@@ -64,7 +65,7 @@ def test_every_kind_of_file_has_a_command_with_the_same_options(kind: str) -> No
     told = CliRunner().invoke(app, [kind, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
     assert told.exit_code == 0
     assert f"Import {'contacts' if kind == 'parties' else kind}" in told.output
-    assert all(option in told.output for option in ("--map", "--source", "--date", "--dates", "--dry-run", "--wait"))
+    assert all(option in told.output for option in ("--map", "--set", "--source", "--date", "--dates", "--dry-run", "--wait"))
 
 
 def test_the_id_of_a_listed_import_stands_alone_on_the_first_line_with_its_state() -> None:
