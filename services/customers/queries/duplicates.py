@@ -67,7 +67,9 @@ async def candidates(
     limit: int,
 ) -> list[Candidate]:
     """Possible duplicates, the likeliest first. Open ones whose parties became one otherwise are left out."""
-    rows = await (await driver(session)).fetch(_CANDIDATES, status, min_score, party_id, *after, limit)
+    of_party = _CANDIDATES_OF if party_id else ""
+    asked = (status, min_score, *after, limit, *([party_id] if party_id else []))
+    rows = await (await driver(session)).fetch(_CANDIDATES.format(of_party=of_party), *asked)
     return [Candidate.model_validate(dict(row)) for row in rows]
 
 
@@ -157,9 +159,19 @@ SELECT candidate.* FROM candidate
 JOIN party AS one ON one.id = candidate.party_id JOIN party AS other ON other.id = candidate.other_id
 WHERE candidate.status = $1 AND score >= $2
   AND ($1 <> 'open' OR one.resolves_to <> other.resolves_to)
-  AND ($3::uuid IS NULL OR (SELECT resolves_to FROM party WHERE id = $3) IN (one.resolves_to, other.resolves_to))
-  AND (score, candidate.id) < ($4, $5)
-ORDER BY score DESC, candidate.id DESC LIMIT $6
+  AND (score, candidate.id) < ($3, $4) {of_party}
+ORDER BY score DESC, candidate.id DESC LIMIT $5
+"""
+
+_CANDIDATES_OF = """
+AND candidate.id IN (
+    WITH top AS (SELECT resolves_to AS id FROM party WHERE id = $6),
+    member AS (
+        SELECT id FROM top UNION ALL SELECT party.id FROM party JOIN top ON resolves_to = top.id AND party.id <> top.id
+    )
+    SELECT id FROM candidate WHERE party_id IN (SELECT id FROM member)
+    UNION ALL SELECT id FROM candidate WHERE other_id IN (SELECT id FROM member)
+)
 """
 
 _DECIDED = """

@@ -99,7 +99,7 @@ WITH gone AS (DELETE FROM told_apart WHERE party_id = $1 AND other_id = $2 RETUR
 """
 
 _ACCEPTED = """
-UPDATE candidate SET status = 'accepted', decided_at = $3, decided_by = $4, decided_kinds = kinds
+UPDATE candidate SET status = 'accepted', decided_at = $3, decided_by = $4, decided_kinds = kinds, note = NULL
 WHERE party_id = $1 AND other_id = $2 AND status <> 'accepted'
 """
 
@@ -120,7 +120,7 @@ WHERE party_id = $1 AND other_id = $2 AND status = 'accepted'
 """
 
 _DISMISSED = """
-UPDATE candidate SET status = 'dismissed', decided_at = $3, decided_by = $4, decided_kinds = kinds
+UPDATE candidate SET status = 'dismissed', decided_at = $3, decided_by = $4, decided_kinds = kinds, note = NULL
 WHERE party_id = $1 AND other_id = $2 AND status <> 'dismissed'
 """
 

@@ -1,0 +1,143 @@
+"""Telling, deciding, merging and handing over at once: none deadlocks, and what is published is what is stored."""
+
+import asyncio
+import random
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from uuid import UUID
+
+import pytest
+
+from chassis.db import driver
+from chassis.ids import uuid7
+from contracts.customers import PartyKind
+from contracts.identity import Scheme
+from contracts.problems import Problem
+from services.customers.domain.assignments import edge
+from services.customers.queries.assignments import assignments_of
+from services.customers.queries.deciding import decide
+from services.customers.queries.duplicates import accept, candidates, dismiss
+from services.customers.queries.identities import have_identities
+from services.customers.queries.merges import merge, unmerge
+from services.customers.queries.pairs import Evidence, Together, see, unsee
+from services.customers.queries.parties import hand_over_identifier, holders_to_change, register
+
+DAYS = [date(2026, 1, day) for day in range(2, 30)]
+BEFORE_ALL = 101, UUID(int=2**128 - 1)
+
+
+async def told(published):
+    """What a consumer knows from the events, the highest version winning."""
+    assignments, resolutions = {}, {}
+    for _, _, data in await published():
+        for row in data.get("assignments", []):
+            known = assignments.get(UUID(row["identity_id"]))
+            assert known is None or row["version"] != known["version"] or row == known
+            if known is None or row["version"] > known["version"]:
+                assignments[UUID(row["identity_id"])] = row
+        for row in data.get("resolutions", []):
+            known = resolutions.get(UUID(row["party_id"]), (0, None))
+            resolutions[UUID(row["party_id"])] = max(known, (row["version"], UUID(row["resolves_to"])))
+    return assignments, {party: top for party, (_, top) in resolutions.items()}
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_all_at_once_end_as_pairs_and_people_say(database, here, published, seed):
+    people = [here.identity(Scheme.EMAIL, f"p{number}@x.example") for number in range(24)]
+    phones = [here.identity(Scheme.PHONE, f"+493011122{number:02}") for number in range(12)]
+    async with database.transaction() as session:
+        await have_identities(session, [*people, *phones])
+    facts = []
+
+    async def one(mine):
+        action = mine.choice(["see", "see", "see", "unsee", "merge", "unmerge", "accept", "dismiss", "over", "know"])
+        async with database.transaction() as session:
+            connection = await driver(session)
+            if action == "see":
+                at = datetime.combine(mine.choice(DAYS), datetime.min.time(), UTC) + timedelta(hours=12)
+                for _ in range(3):
+                    facts.append(uuid7())
+                    evidence = Evidence(facts[-1], "leads", "lead_captured", at, "website")
+                    await see(session, [Together([mine.choice(people).id, mine.choice(phones).id], evidence)])
+            elif action == "unsee" and facts:
+                await unsee(session, mine.sample(facts, min(len(facts), 3)))
+            elif action == "merge":
+                await merge(session, *(each.id for each in mine.sample(people, 2)), by="ann")
+            elif action == "unmerge":
+                edges = await connection.fetch("SELECT id, party_id FROM merge WHERE unmerged_at IS NULL")
+                if edges:
+                    chosen = mine.choice(edges)
+                    await unmerge(session, chosen["party_id"], chosen["id"], by=mine.choice(["ann", None]))
+            elif action in ("accept", "dismiss"):
+                found = await candidates(session, status="open", min_score=0, party_id=None, after=BEFORE_ALL, limit=9)
+                if found:
+                    change = accept if action == "accept" else dismiss
+                    await change(session, mine.choice(found).id, "seen", "ann")
+            elif action == "over":
+                identity, to = mine.choice(phones).id, mine.choice(people).id
+                holders = await connection.fetch("SELECT party_id FROM holding WHERE identity_id = $1", identity)
+                by = mine.choice(holders)["party_id"]
+                connected, named = await holders_to_change(session, by, identity, to)
+                await hand_over_identifier(session, connected, by, identity, to=named, from_day=mine.choice(DAYS))
+            else:
+                pair = [mine.choice(people), here.identity(Scheme.PHONE, f"+4940{mine.randrange(10**6, 10**7)}")]
+                await register(session, PartyKind.PERSON, mine.sample(pair, 1))
+
+    async def writer(number):
+        mine = random.Random(f"{seed} {number}")
+        for _ in range(30):
+            try:
+                await one(mine)
+            except Problem:
+                continue
+
+    async def deciding(until):
+        while not until.is_set():
+            async with database.transaction() as session:
+                more = await decide(session, here.zone)
+            if not more:
+                await asyncio.sleep(0.01)
+
+    written = asyncio.Event()
+    deciders = [asyncio.create_task(deciding(written)) for _ in range(2)]
+    await asyncio.gather(*map(writer, range(5)))
+    written.set()
+    await asyncio.gather(*deciders)
+    more = True
+    while more:
+        async with database.transaction() as session:
+            more = await decide(session, here.zone)
+    await everything_fits(database, published)
+
+
+async def everything_fits(database, published):
+    async with database.transaction() as session:
+        connection = await driver(session)
+        stored = {row["id"]: row["resolves_to"] for row in await connection.fetch("SELECT * FROM party")}
+        edges = await connection.fetch("SELECT party_id, other_id, kind FROM merge WHERE unmerged_at IS NULL")
+        apart = {tuple(row) for row in await connection.fetch("SELECT party_id, other_id FROM told_apart")}
+        tied = await connection.fetch(
+            "SELECT DISTINCT party_id, other_id FROM tie WHERE kind = 'seen_together' AND obstacle IS NULL"
+        )
+        identities = [row["id"] for row in await connection.fetch("SELECT id FROM identity")]
+        true = await assignments_of(session, identities)
+        held = await connection.fetch("SELECT * FROM holding ORDER BY identity_id, nth")
+    automatic = {edge(row["party_id"], row["other_id"]) for row in edges if row["kind"] == "automatic"}
+    assert automatic
+    assert any(row["nth"] for row in held)
+    assert automatic == {tuple(row) for row in tied} - apart
+    best = {party: party for party in stored}
+    for _ in best:
+        for row in edges:
+            one, other = row["party_id"], row["other_id"]
+            best[one] = best[other] = min(best[one], best[other])
+    assert stored == best
+    assignments, resolutions = await told(published)
+    assert {party: resolutions.get(party, party) for party in stored} == best
+    assert {identity: row.model_dump(mode="json", exclude_none=True) for identity, row in true.items()} == assignments
+    for before, after in pairwise(held):
+        if before["identity_id"] == after["identity_id"]:
+            assert before["until_day"] == after["from_day"]
+            assert before["from_day"] is None or before["from_day"] < after["from_day"]
+        else:
+            assert (before["until_day"], after["nth"], after["from_day"]) == (None, 0, None)
