@@ -9,9 +9,12 @@ from chassis.imports.lookup import import_job
 from chassis.imports.mapping import ColumnMissing, mapping_of
 from contracts.customers import PartyKind
 from contracts.identity import Scheme
+from contracts.telling import Status
+from services.customers.domain.purchases import NewPurchase
 from services.customers.domain.registrations import Holder, NewRegistration, Registered, registered
 from services.customers.handlers.imports.kinds import KINDS
 from services.customers.handlers.imports.parties import PARTIES
+from services.customers.queries.purchases import record_purchases
 from tests.customers.importing import INSTALLATION, counts, imported, rejected, start, undone, value
 
 
@@ -65,10 +68,10 @@ def test_a_row_goes_to_who_holds_its_first_known_identifier_and_brings_what_nobo
     one, two, new = (identity(Scheme.EXTERNAL, id) for id in ("1", "2", "new"))
     holders = {one.id: Holder(one.id, one.id), two.id: Holder(two.id, two.id)}
 
-    found = registered([row(new, two, one), row(new), row(one)], {new.id}, holders)
+    found = registered([row(new, two, one), row(new), row(one)], holders)
 
     assert found == [
-        Registered(two.id, False, (new.id,), (one.id,)),
+        Registered(two.id, given=(new.id,), others=(one.id,)),
         Registered(two.id),
         Registered(one.id),
     ]
@@ -77,13 +80,21 @@ def test_a_row_goes_to_who_holds_its_first_known_identifier_and_brings_what_nobo
 def test_what_one_row_made_the_next_one_knows():
     one, two, three = (identity(Scheme.EXTERNAL, id) for id in ("1", "2", "3"))
 
-    found = registered([row(one, two), row(two, three), row(one, one)], {one.id, two.id, three.id}, {})
+    found = registered([row(one, two), row(two, three), row(one, one)], {})
 
     assert found == [
-        Registered(one.id, True, (one.id, two.id)),
-        Registered(one.id, False, (three.id,)),
+        Registered(one.id, made=True, given=(one.id, two.id)),
+        Registered(one.id, given=(three.id,)),
         Registered(one.id),
     ]
+
+
+def test_who_is_known_no_more_becomes_known_again_once():
+    one = identity(Scheme.EXTERNAL, "1")
+
+    found = registered([row(one), row(one)], {one.id: Holder(one.id, one.id)}, {one.id})
+
+    assert found == [Registered(one.id, again=True), Registered(one.id)]
 
 
 @pytest.mark.parametrize(
@@ -188,6 +199,44 @@ async def test_undo_takes_back_who_became_known_and_what_was_joined(database):
     assert len(withdrawn) == 2_499
     last = (await events(database, "identities_assigned"))[-1]["data"]["assignments"][-1]
     assert last["holdings"][0]["party_id"] == last["identity_id"]
+
+
+async def test_an_undone_list_comes_again_as_if_it_had_never_been_also_with_other_columns(database):
+    content = "1,a@example.org,+49 30 123456,,\n2,b@example.org,,,\n3,,,,\n"
+    await undone(database, await parties(database, content))
+    await imported(database, f"customer,order_id,date,amount\n{7},o1,2024-01-01,5\n")
+
+    again = await parties(database, content)
+    assert (counts(again), again.noted) == (("done", 3, 0, 0, 0), 0)
+    assert await holder(database, email("a@example.org")) == party("1")
+    facts = {each["id"] for each in await events(database, "party_registered")}
+    assert len(facts) == 6
+    versions = "SELECT count(*) FROM identity JOIN holding ON identity_id = id WHERE party_id <> id AND version = 0"
+    assert await value(database, versions) == 0
+
+    await undone(database, again)
+    swapped = await parties(database, "2,a@example.org,,company,\n,b@example.org,,,\n", mapping='{"phone": ""}')
+    assert (counts(swapped), swapped.noted) == (("done", 2, 0, 0, 0), 0)
+    assert await holder(database, email("a@example.org")) == party("2")
+    assert await holder(database, email("b@example.org")) == email("b@example.org")
+    assert await value(database, "SELECT kind FROM party WHERE id = $1", party("2")) == "organisation"
+
+
+async def test_what_became_known_otherwise_since_an_undo_is_somebody_of_its_own(database):
+    await undone(database, await parties(database, "1,a@example.org,,,\n"))
+    async with database.transaction() as session:
+        [outcome] = await record_purchases(session, [bought(identity(Scheme.EMAIL, "a@example.org"))], INSTALLATION)
+
+    again = await parties(database, "1,a@example.org,,,\n")
+
+    assert outcome.status is Status.ACCEPTED
+    assert (counts(again), again.noted) == (("done", 1, 0, 0, 0), 1)
+    assert await holder(database, email("a@example.org")) == email("a@example.org")
+
+
+def bought(who):
+    at = datetime(2024, 3, 1, tzinfo=UTC)
+    return NewPurchase(party=who, source="shop", source_id="o1", occurred_at=at, currency="EUR", amount_minor=5)
 
 
 async def test_a_file_is_of_one_day_where_that_is_said(database):

@@ -37,19 +37,28 @@ class Registered:
     party_id: UUID
     made: bool = False
     """Nobody held any of the identities: this is a party that did not exist."""
+    again: bool = False
+    """It was made known before, and that was taken back."""
     given: tuple[UUID, ...] = ()
     """The identities that it holds from now on, in the order in which they were told."""
     others: tuple[UUID, ...] = ()
     """Other parties that hold some of the identities, and keep them."""
 
+    @property
+    def news(self) -> bool:
+        """Whether anything was not known."""
+        return self.again or bool(self.given)
 
-def registered(rows: Sequence[NewRegistration], fresh: Set[UUID], holders: Mapping[UUID, Holder]) -> list[Registered]:
-    """What rows come to, one after the other; nobody holds the `fresh` identities, `holders` hold the others.
+
+def registered(
+    rows: Sequence[NewRegistration], holders: Mapping[UUID, Holder], lapsed: Set[UUID] = frozenset()
+) -> list[Registered]:
+    """What rows come to, one after the other; what has no holder is free, what made the `lapsed` known was taken back.
 
     A row is about the party that holds the first of its identities that anybody holds. That party gets those that
     nobody holds; what somebody else holds stays where it is.
     """
-    now: dict[UUID, Holder] = {identity: holder for identity, holder in holders.items() if identity not in fresh}
+    now, known_again = dict(holders), set[UUID]()
     found = []
     for row in rows:
         ids = tuple(dict.fromkeys(identity.id for identity in row.identities))
@@ -58,5 +67,7 @@ def registered(rows: Sequence[NewRegistration], fresh: Set[UUID], holders: Mappi
         given = tuple(id for id in ids if id not in now)
         others = tuple(sorted({other.top for other in held} - {holder.top}))
         now |= dict.fromkeys(given, holder)
-        found.append(Registered(holder.party_id, not held, given, others))
+        again = holder.party_id in lapsed - known_again
+        known_again.add(holder.party_id)
+        found.append(Registered(holder.party_id, not held, again, given, others))
     return found

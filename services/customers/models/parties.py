@@ -44,6 +44,8 @@ class IdentityRow(SQLModel, table=True):
     created_at: datetime
     compared: bool = False
     """Whether it was looked for others that it resembles."""
+    given_back: bool = False
+    """An undone import had given it to a party; as long as nothing is told of it, another one may."""
 
 
 class HoldingRow(SQLModel, table=True):

@@ -28,14 +28,19 @@ async def record_registrations(
     """Make parties known, in sets; what each row came to, in their order."""
     if not rows:
         return []
-    connected, fresh, holders = await _holders_to_change(session, rows)
-    found = registered(rows, fresh, holders)
-    made = {place: row.party_id for place, row in enumerate(found) if row.made}
+    connected, free, holders = await _holders_to_change(session, rows)
     connection, at = await driver(session), now()
+    lapsed = {row["party_id"] for row in await connection.fetch(_LAPSED, [each.party_id for each in holders.values()])}
+    found = registered(rows, holders, lapsed)
+    made = {place: row.party_id for place, row in enumerate(found) if row.made or row.again}
     await connection.execute(_HAVE_PARTIES, list(made.values()), [rows[place].kind for place in made], at)
-    await hold(session, {identity: row.party_id for row in found for identity in row.given})
-    given = {identity: row.party_id for row in found for identity in row.given if identity != row.party_id}
+    held = {identity: row.party_id for row in found for identity in row.given}
+    await hold(session, {identity: party_id for identity, party_id in held.items() if identity not in free})
+    await connection.execute(_HOLD_AGAIN, list(free), [held[identity] for identity in free], at)
+    given = {identity: party_id for identity, party_id in held.items() if identity != party_id}
     await _announce(session, connected, given)
+    for identity in free & given.keys():
+        await look_again(session, identity)
     facts = {place: uuid7() for place in made}
     outbox.append(
         session,
@@ -50,7 +55,7 @@ async def record_registrations(
         [
             (uuid7(), import_id, row.party_id, facts.get(place), [id for id in row.given if id != row.party_id])
             for place, row in enumerate(found)
-            if row.given
+            if row.news
         ],
     )
     await see(session, [_together(row, import_id, source, at) for row in rows])
@@ -89,22 +94,22 @@ async def withdraw_registrations(session: AsyncSession, import_id: UUID, limit: 
 async def _holders_to_change(
     session: AsyncSession, rows: Sequence[NewRegistration]
 ) -> tuple[Connected, set[UUID], dict[UUID, Holder]]:
-    """The parties that are to get identities, locked; then the identities that are new, and who holds the others.
+    """The parties that are to get identities or may lose some, locked; the identities of these; and all other holders.
 
     The parties come first, as they do for everybody who gives a party an identity. What is found after that may ask
     for more of them; then all is given back and taken anew.
     """
     identities = [identity for row in rows for identity in row.identities]
-    holders = await _holders(session, identities)
+    free, holders = await _holders(session, identities)
     while True:
         attempt = await (await session.connection()).begin_nested()
-        growing = _growing(rows, holders)
+        growing = free | _growing(rows, holders)
         connected = await parties_to_change(session, *growing) if growing else NOBODY
-        fresh = await introduce(session, identities)
-        holders = await _holders(session, identities)
-        if _growing(rows, holders) <= connected.resolves_to.keys():
+        await introduce(session, identities)
+        free, holders = await _holders(session, identities)
+        if free | _growing(rows, holders) <= connected.resolves_to.keys():
             await attempt.commit()
-            return connected, fresh, holders
+            return connected, free, holders
         await attempt.rollback()
 
 
@@ -118,10 +123,13 @@ def _growing(rows: Iterable[NewRegistration], holders: Mapping[UUID, Holder]) ->
     return growing
 
 
-async def _holders(session: AsyncSession, identities: Iterable[Identity]) -> dict[UUID, Holder]:
-    ids = list({identity.id for identity in identities})
-    rows = await (await driver(session)).fetch(_HOLDERS, ids)
-    return {row["identity_id"]: Holder(row["party_id"], row["resolves_to"]) for row in rows}
+async def _holders(session: AsyncSession, identities: Iterable[Identity]) -> tuple[set[UUID], dict[UUID, Holder]]:
+    """The identities that were given back and nothing is told of, and the holders of all others that have one."""
+    connection, ids = await driver(session), list({identity.id for identity in identities})
+    free: set[UUID] = {row["id"] for row in await connection.fetch(_FREE, ids)}
+    rows = await connection.fetch(_HOLDERS, ids)
+    held = {row["identity_id"]: Holder(row["party_id"], row["resolves_to"]) for row in rows}
+    return free, {identity: holder for identity, holder in held.items() if identity not in free}
 
 
 async def _announce(session: AsyncSession, connected: Connected, given: Mapping[UUID, UUID]) -> None:
@@ -139,8 +147,10 @@ async def _announce(session: AsyncSession, connected: Connected, given: Mapping[
         "SELECT nextval('assignment_version') AS version FROM generate_series(1, $1)", len(tops)
     )
     versions = {top: row["version"] for top, row in zip(tops, numbers, strict=True)}
-    parties = {party: versions[top] for party, top in connected.resolves_to.items() if top in versions} | versions
     identities = {identity: versions[top] for top, held in tops.items() for identity in held}
+    left = {identity: version for identity, version in identities.items() if identity in connected.resolves_to}
+    grown = {party: versions[top] for party, top in connected.resolves_to.items() if top in versions}
+    parties = left | grown | versions
     await connection.execute(_VERSION.format(table="party"), list(parties), list(parties.values()))
     await connection.execute(_VERSION.format(table="identity"), list(identities), list(identities.values()))
     assignments = await assignments_of(session, list(identities))
@@ -154,7 +164,32 @@ def _assigned(top: UUID, identities: Collection[UUID], assignments: Mapping[UUID
 
 _HAVE_PARTIES = """
 INSERT INTO party (id, resolves_to, kind, created_at)
-SELECT id, id, kind, $3 FROM unnest($1::uuid[], $2::text[]) AS new(id, kind)
+SELECT id, id, kind, $3 FROM unnest($1::uuid[], $2::text[]) AS new(id, kind) ORDER BY id
+ON CONFLICT (id) DO UPDATE SET kind = excluded.kind
+"""
+
+_HOLD_AGAIN = """
+WITH again AS (SELECT * FROM unnest($1::uuid[], $2::uuid[]) AS again(id, party_id)),
+taken AS (UPDATE identity SET given_back = false FROM again WHERE identity.id = again.id)
+UPDATE holding SET party_id = again.party_id, assigned_at = $3 FROM again
+WHERE holding.identity_id = again.id AND nth = 0
+"""
+
+_LAPSED = """
+SELECT party_id FROM registration WHERE party_id = ANY($1)
+GROUP BY party_id HAVING bool_and(withdrawn_at IS NOT NULL) AND bool_or(fact_id IS NOT NULL)
+"""
+
+FACTS = ("purchase", "purchase_return", "interaction", "problem")
+"""Tables of what is told of identities."""
+
+_FREE = f"""
+SELECT id FROM identity
+WHERE id = ANY($1) AND given_back
+  AND NOT EXISTS (SELECT FROM holding WHERE identity_id = identity.id AND (party_id <> identity.id OR nth > 0))
+  AND NOT EXISTS (SELECT FROM holding WHERE party_id = identity.id AND identity_id <> identity.id)
+  AND NOT EXISTS (SELECT FROM merge WHERE identity.id IN (party_id, other_id) AND unmerged_at IS NULL)
+  {"".join(f" AND NOT EXISTS (SELECT FROM {table} WHERE identity_id = identity.id)" for table in FACTS)}
 """
 
 _HOLDERS = """
@@ -178,6 +213,9 @@ WITH given AS (
     JOIN holding USING (identity_id, party_id) WHERE nth = 0 AND until_day IS NULL
 ), own AS (
     INSERT INTO party (id, resolves_to, created_at) SELECT identity_id, identity_id, $3 FROM given
+    ON CONFLICT DO NOTHING
+), freed AS (
+    UPDATE identity SET given_back = true FROM given WHERE identity.id = given.identity_id
 ), back AS (
     UPDATE holding SET party_id = given.identity_id FROM given
     WHERE holding.identity_id = given.identity_id AND nth = 0

@@ -81,7 +81,7 @@ async def record(session: AsyncSession, origin: Origin, rows: Sequence[NewRegist
 
 
 def _outcome(row: Registered) -> Outcome:
-    status = Status.ACCEPTED if row.given else Status.DUPLICATE
+    status = Status.ACCEPTED if row.news else Status.DUPLICATE
     if not row.others:
         return Outcome(status, row.party_id)
     parties = ", ".join(f"party_{other.hex}" for other in row.others)
