@@ -42,7 +42,7 @@ def service(name: str, *processes: str, reads: tuple[str, ...] = (), package: st
 SERVICES = (
     service("customers", "app", "importer worker", reads=("leads", "community")),
     service("leads", "app importer worker", reads=("customers",)),
-    service("community", "app worker", reads=("customers",)),
+    service("community", "app importer worker", reads=("customers",)),
     service("scoring", "app", "worker sweeper", reads=("customers", "leads", "community")),
     service("gateway", "app", package="gateway"),
 )

@@ -76,6 +76,10 @@ KINDS = {
         "Import what became of leads: lead_id, outcome (won, 1, lost, 0, disqualified), reason, occurred_at, amount."
         "\n\nThe source is that of the leads. An outcome without a date happened when its lead was captured."
     ),
+    "posts": (
+        "Import posts and replies: post_id, community, member, occurred_at, text, in_reply_to, group."
+        "\n\nWhere no column is the community, it is the source. An answer may stand before what it answers."
+    ),
 }
 """The kinds of files, each with what a person should know of it."""
 

@@ -8,18 +8,33 @@ from pydantic import Field
 
 from chassis.app import create_app
 from chassis.assignments import learn
-from chassis.installation import IdentifyingSettings, checked
+from chassis.imports import importer as importing
+from chassis.imports import routes as imports
+from chassis.imports.settings import ImportingSettings
+from chassis.installation import checked
 from chassis.publisher import publish_log
 from chassis.worker import work
 from contracts.topics import PARTIES
+from services.community.handlers.imports.kinds import KINDS
 from services.community.routes import groups, internal, members, posts, referrals
 
 router = APIRouter()
-for room in (members.router, groups.router, posts.router, referrals.router, internal.router):
+for room in (
+    members.router,
+    groups.router,
+    posts.router,
+    referrals.router,
+    imports.router,
+    imports.streams,
+    internal.router,
+):
     router.include_router(room)
 
+HEARD = (PARTIES,)
+"""Whose events tell whose identity is whose."""
 
-class Settings(IdentifyingSettings, env_prefix="COMMUNITY_"):
+
+class Settings(ImportingSettings, env_prefix="COMMUNITY_"):
     """The community service."""
 
     source_urls: Mapping[str, str] = Field(default_factory=dict)
@@ -31,13 +46,19 @@ def app() -> FastAPI:
     settings = Settings()
     made = create_app("community", router=router, settings=settings, lifespan=checked)
     made.state.installation = settings.installation()
+    made.state.import_kinds = KINDS
     return made
+
+
+async def importer() -> Never:
+    """Carry out imports, one at a time; any number of these processes may run."""
+    await importing.run(Settings(), KINDS)
 
 
 async def worker() -> Never:
     """Learn whose identity is whose; any number of these processes share the partitions."""
     settings = Settings()
-    await work("community", settings, settings.source_urls, [PARTIES], learn)
+    await work("community", settings, settings.source_urls, HEARD, learn)
 
 
 async def publisher() -> Never:

@@ -21,6 +21,7 @@ from contracts.event import event_class
 from contracts.identity import Installation
 from contracts.topics import PARTIES
 from services.community.app import Settings, router
+from services.community.handlers.imports.kinds import KINDS
 
 SECRET = "community-tests-have-a-secret-of-their-own"
 HERE = Installation(bytes(range(32)), ZoneInfo("Europe/Berlin"))
@@ -36,7 +37,8 @@ async def database(community_database: db.Database) -> db.Database:
     async with community_database.transaction() as session:
         await (await driver(session)).execute(
             "TRUNCATE member, community_group, group_member, post, post_version, post_name, reaction, referral,"
-            " known_assignment, known_resolution, idempotency_key, outbox CASCADE"
+            " known_assignment, known_resolution, idempotency_key, outbox,"
+            " import_job, import_chunk, import_line, import_reject CASCADE"
         )
     return community_database
 
@@ -54,6 +56,7 @@ async def served(community_database: db.Database, tmp_path_factory) -> AsyncIter
     )
     app = create_app("community", router=router, settings=settings)
     app.state.installation = settings.installation()
+    app.state.import_kinds = KINDS
     async with checked(app):
         headers = {auth.HEADER: app.state.signer.sign("tests", ["admin"])}
         transport = httpx.ASGITransport(app)
@@ -83,7 +86,10 @@ def published(database: db.Database):
         taken = []
         for row in rows:
             data = json.loads(row["payload"])["data"]
-            event_class(row["type"]).decode(UUID(row["key"]), json.dumps(data).encode())
+            declared = event_class(row["type"])
+            assert set(data) <= set(declared.model_fields)
+            decoded = declared.decode(UUID(row["key"]), json.dumps(data).encode())
+            assert json.loads(decoded.model_dump_json(exclude_none=True)) == data
             taken.append((row["type"].split(".")[1], row["key"], data | {"_id": str(row["event_id"])}))
         return taken
 

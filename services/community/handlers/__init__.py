@@ -1,0 +1,1 @@
+"""Files in: what their rows tell, and how that is recorded."""
