@@ -4,7 +4,8 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Annotated, Any, Generic, TypeVar
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, TypeVar, cast
 
 import msgspec
 from fastapi import Depends, Header, Query
@@ -114,8 +115,20 @@ def encode_cursor(*values: Any) -> str:
 
 
 def decode_cursor(cursor: str, keyset: type[V]) -> V:
-    """The keyset values in a cursor, typed by a tuple: `decode_cursor(cursor, tuple[int, UUID])`."""
+    """The keyset values in a cursor, typed by a tuple: `decode_cursor(cursor, tuple[int, UUID])`.
+
+    Times come in UTC. Raises `BadCursor`, also for a time without an offset.
+    """
     try:
-        return msgspec.json.decode(base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", True), type=keyset)
-    except (ValueError, binascii.Error, msgspec.MsgspecError):
+        values = msgspec.json.decode(base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", True), type=keyset)
+        return cast(V, tuple(map(_in_utc, cast("tuple[object, ...]", values))))
+    except (ValueError, OverflowError, binascii.Error, msgspec.MsgspecError):
         raise BadCursor("This is not a cursor of this list.") from None
+
+
+def _in_utc(value: object) -> object:
+    if not isinstance(value, datetime):
+        return value
+    if value.tzinfo is None:
+        raise ValueError("a time without an offset")
+    return value.astimezone(UTC)

@@ -1,7 +1,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
@@ -278,6 +278,18 @@ def test_a_cursor_holds_the_keyset_of_the_last_row() -> None:
     assert (shown.data, shown.has_more) == (rows[:2], True)
     assert decode_cursor(shown.next_cursor or "", tuple[date, UUID]) == rows[1]
     assert page(rows, limit=3, key=lambda row: row).next_cursor is None
+
+
+@pytest.mark.parametrize("time", ["2026-01-05T09:00:00", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59"])
+def test_a_time_that_no_page_can_begin_at_is_a_problem(time: str) -> None:
+    with pytest.raises(BadCursor):
+        decode_cursor(encode_cursor(time), tuple[datetime])
+
+
+def test_a_time_in_a_cursor_comes_in_utc() -> None:
+    assert decode_cursor(encode_cursor("2026-01-05T09:00:00+01:00"), tuple[datetime]) == (
+        datetime(2026, 1, 5, 8, tzinfo=UTC),
+    )
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "é", "!!!!", encode_cursor("text"), encode_cursor(1, 2), "a" * 999])

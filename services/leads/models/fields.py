@@ -1,7 +1,6 @@
 """Ids and values of leads alone."""
 
 import unicodedata
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -41,5 +40,3 @@ RubricHash = Digest
 
 Whole = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 """A number in a cursor that the database can hold."""
-Moment = Annotated[datetime, Meta(tz=True)]
-"""An instant in a cursor."""

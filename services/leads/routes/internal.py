@@ -9,7 +9,6 @@ from fastapi import APIRouter, Query
 from chassis.fields import Instant, PartyId
 from chassis.http import Cursor, Limit, Page, Session, TransactionalRoute, decode_cursor, page
 from chassis.installation import Here
-from services.leads.models.fields import Moment
 from services.leads.models.leads import Lead, Timeline
 from services.leads.queries import leads as known
 from services.leads.routes.leads import LATEST
@@ -24,7 +23,7 @@ async def list_leads_of_party(
     party_id: PartyId, session: Session, here: Here, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[Lead]:
     """Leads of the party that an id leads to, the latest first."""
-    before = decode_cursor(cursor, tuple[Moment, UUID]) if cursor else LATEST
+    before = decode_cursor(cursor, tuple[datetime, UUID]) if cursor else LATEST
     found = await known.leads(session, known.Filter(), here, party_id=party_id, before=before, limit=limit + 1)
     return page(found, limit=limit, key=lambda lead: [lead.occurred_at, lead.id])
 

@@ -28,7 +28,7 @@ from contracts.leads import Grade
 from contracts.telling import check_version
 from services.leads.domain.leads import NewLead
 from services.leads.domain.moves import MOVES, OPERATIONS, LeadStatus, NewMove
-from services.leads.models.fields import LeadId, Moment, Whole
+from services.leads.models.fields import LeadId, Whole
 from services.leads.models.leads import (
     Assigned,
     Disqualified,
@@ -113,7 +113,7 @@ async def list_leads(
         campaign=campaign,
         identity_id=identity_id,
     )
-    before = decode_cursor(cursor, tuple[Moment, UUID]) if cursor else LATEST
+    before = decode_cursor(cursor, tuple[datetime, UUID]) if cursor else LATEST
     found = await known.leads(session, wanted, here, party_id=party_id, before=before, limit=limit + 1)
     return page(found, limit=limit, key=lambda lead: [lead.occurred_at, lead.id])
 
