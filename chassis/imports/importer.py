@@ -191,4 +191,5 @@ def planned(job: ImportJob, kind: ImportKind[Any], installation: Installation) -
         days_only=job.days_only,
         mark=DecimalMark(job.decimal_mark) if job.decimal_mark else None,
         day=job.day,
+        constants=job.constants,
     )

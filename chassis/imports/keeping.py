@@ -1,6 +1,7 @@
 """Keep an uploaded file, chunk by chunk, until an importer has recorded it."""
 
 import asyncio
+import json
 from typing import Any, BinaryIO
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -27,7 +28,7 @@ async def keep_upload(
     """
     times = zone(wanted.timezone)
     import_id = uuid7()
-    wish = Wish(kind, wanted.mapping, wanted.dates, wanted.date)
+    wish = Wish(kind, wanted.mapping, wanted.dates, wanted.date, wanted.constants)
     upload = await asyncio.to_thread(_opened, wanted.file.file, wish)
     chunks, connection, number = upload.chunks(), await driver(session), 0
     while packed := await asyncio.to_thread(next, chunks, None):
@@ -37,7 +38,8 @@ async def keep_upload(
     plan = upload.plan(installation, source=wanted.source, currency=currency, times=times, latest=at + FURTHEST_AHEAD)
     if plan.start_of_day is not None:
         check_not_ahead(plan.start_of_day, at)
-    same = await connection.fetchval(_SAME, upload.content_hash, kind.name, wanted.source, wanted.date)
+    constants = json.dumps(upload.constants)
+    same = await connection.fetchval(_SAME, upload.content_hash, kind.name, wanted.source, wanted.date, constants)
     job = ImportJob(
         id=import_id,
         kind=kind.name,
@@ -55,6 +57,7 @@ async def keep_upload(
         decimal_mark=plan.mark,
         columns=list(upload.columns),
         mapping=upload.mapping,
+        constants=upload.constants,
         notes=upload.notes(plan, currency_said=wanted.currency is not None),
         preview=upload.preview(plan),
         rows=upload.survey.rows,
@@ -74,7 +77,7 @@ _KEEP = "INSERT INTO import_chunk (import_id, number, rows) VALUES ($1, $2, $3)"
 
 _SAME = """
 SELECT id FROM import_job
-WHERE content_hash = $1 AND kind = $2 AND source = $3 AND day IS NOT DISTINCT FROM $4
+WHERE content_hash = $1 AND kind = $2 AND source = $3 AND day IS NOT DISTINCT FROM $4 AND constants = $5::jsonb
     AND NOT dry_run AND state IN ('waiting', 'running', 'done')
 ORDER BY id LIMIT 1
 """

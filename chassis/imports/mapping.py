@@ -11,6 +11,9 @@ from contracts.problems import Invalid
 Kind = ImportKind[Any]
 
 
+NO_CONSTANTS: Mapping[str, str] = {}
+
+
 class UnknownField(Invalid):
     """A mapping names a field that does not exist."""
 
@@ -30,18 +33,17 @@ def mapping_of(
     said: Mapping[str, str],
     *,
     one_day: bool = False,
+    constants: Mapping[str, str] = NO_CONSTANTS,
 ) -> dict[str, str]:
     """The column of each field: what was said, then what can be guessed. An empty name says that there is none.
 
-    `one_day`: the day of rows that name none was said, so that a column with dates is not looked for.
-    Raises `UnknownField`, `UnknownColumn` or `ColumnMissing`, each naming what exists.
+    `one_day`: the day of rows that name none was said, so that a column with dates is not looked for; nor is one for a
+    field of `constants`. Raises `UnknownField`, `UnknownColumn` or `ColumnMissing`, each naming what exists.
     """
     mapping: dict[str, str] = {}
-    absent = {OCCURRED_AT.name} if one_day else set()
+    absent = {*constants, OCCURRED_AT.name} if one_day else {*constants}
     for name, column in said.items():
-        if kind.field(name) is None:
-            fields = [field.name for field in kind.fields]
-            raise UnknownField(f"There is no field {name!r} in {kind.name}.", fields=fields)
+        _field(kind, name)
         if column:
             mapping[name] = _column(column, columns)
         else:
@@ -51,8 +53,27 @@ def mapping_of(
         taken = {other for known, other in mapping.items() if known != part}
         if field.name not in mapping and field.name not in absent and column not in taken:
             mapping[field.name] = column
-    _check(kind, columns, mapping, one_day=one_day)
+    _check(kind, columns, {**constants, **mapping}, one_day=one_day)
     return {field.name: mapping[field.name] for field in kind.fields if field.name in mapping}
+
+
+def constants_of(kind: Kind, said: Mapping[str, str]) -> dict[str, str]:
+    """What rows have that do not say it, where it is anything. Raises `UnknownField`."""
+    for name in said:
+        if _field(kind, name).name == OCCURRED_AT.name:
+            raise UnknownField("Say the day of all rows with date=YYYY-MM-DD.", fields=_names(kind))
+    return {name: text.strip() for name, text in said.items() if text.strip()}
+
+
+def _field(kind: Kind, name: str) -> Field:
+    field = kind.field(name)
+    if field is None:
+        raise UnknownField(f"There is no field {name!r} in {kind.name}.", fields=_names(kind))
+    return field
+
+
+def _names(kind: Kind) -> list[str]:
+    return [field.name for field in kind.fields]
 
 
 def _check(kind: Kind, columns: Sequence[str], mapping: Mapping[str, str], *, one_day: bool) -> None:

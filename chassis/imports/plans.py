@@ -78,6 +78,8 @@ class Plan:
     mark: DecimalMark | None = None
     day: date | None = None
     """The day of rows that name none."""
+    constants: Mapping[str, str] = field(default_factory=dict)
+    """What rows have that do not say it, by field."""
     grouped: bool = False
     """Whether rows that share an id are parts of one thing."""
     keeps_attributes: bool = False
@@ -86,6 +88,15 @@ class Plan:
     def places(self) -> tuple[int, ...]:
         """Where each field stands; behind the row where no column is mapped."""
         return tuple(self.positions.get(field, len(self.columns)) for field in self.fields)
+
+    @cached_property
+    def unsaid(self) -> tuple[str, ...]:
+        """What each field is where a row does not say it."""
+        return tuple(self.constants.get(field, "") for field in self.fields)
+
+    def says(self, field: str) -> bool:
+        """Whether rows say a field, each by a column or all alike."""
+        return field in self.positions or field in self.constants
 
     @cached_property
     def others(self) -> tuple[tuple[int, str], ...]:
@@ -107,6 +118,8 @@ class Plan:
                 raise Unreadable(Reason.TOO_MANY_CELLS, f"The file has {width} columns.")
             count = width
         texts = [cells[at].strip() if at < count else "" for at in self.places]
+        if self.constants:
+            texts = [text or constant for text, constant in zip(texts, self.unsaid, strict=True)]
         if not self.others:
             return Cells(row, texts, NO_ATTRIBUTES)
         return Cells(row, texts, {name: text for at, name in self.others if at < count and (text := cells[at].strip())})

@@ -42,6 +42,8 @@ class ImportJob(SQLModel, table=True):
     decimal_mark: str | None = Column(sa_type=Text)
     columns: list[str] = Column(sa_type=ARRAY(Text))
     mapping: dict[str, str] = Column(sa_type=JSONB)
+    constants: dict[str, str] = Column(default_factory=dict, sa_type=JSONB)
+    """Field to what rows have that do not say it."""
     notes: list[str] = Column(sa_type=ARRAY(Text))
     preview: list[Any] = Column(sa_type=JSONB)
     rows: int
@@ -65,6 +67,9 @@ class ImportJob(SQLModel, table=True):
     leased_until: datetime | None = None
 
 
+Constants = Annotated[dict[str, Annotated[str, Field(max_length=500)]], Field(max_length=50)]
+
+
 class ImportIn(BaseModel):
     """A file: CSV, gzipped CSV or a spreadsheet, with a header row."""
 
@@ -75,6 +80,8 @@ class ImportIn(BaseModel):
     """What its rows are, such as `purchases`, which they are where it is not said."""
     mapping: Json[dict[str, str]] = Field(default_factory=dict)
     """Field to column, as JSON. What is not said is guessed; an empty column says that there is none."""
+    constants: Json[Constants] = Field(default_factory=dict)
+    """Field to what rows have that do not say it, as JSON. No column is then guessed for the field."""
     source: Slug = "import"
     """The system that the file came from; what it names is known by its id there."""
     currency: CurrencyCode | None = None
@@ -110,6 +117,8 @@ class Import(BaseModel):
     columns: list[str]
     mapping: dict[str, str]
     """Field to column, as said or guessed."""
+    constants: dict[str, str]
+    """Field to what rows have that do not say it."""
     notes: list[str]
     """What was decided about the file and might surprise."""
     preview: list[dict[str, Any]]
@@ -162,6 +171,7 @@ CREATE TABLE import_job (
     decimal_mark text,
     columns text[] NOT NULL,
     mapping jsonb NOT NULL,
+    constants jsonb NOT NULL DEFAULT '{}',
     notes text[] NOT NULL,
     preview jsonb NOT NULL,
     rows int NOT NULL,

@@ -13,7 +13,7 @@ from chassis.imports.dates import DateOrder
 from chassis.imports.fields import CURRENCY, OCCURRED_AT
 from chassis.imports.files import Table
 from chassis.imports.kinds import ImportKind
-from chassis.imports.mapping import mapping_of
+from chassis.imports.mapping import constants_of, mapping_of
 from chassis.imports.plans import Plan, Refusal, Row, Survey, date_order
 from chassis.imports.understanding import read
 from contracts.identity import Installation
@@ -34,6 +34,7 @@ class Wish:
     mapping: Mapping[str, str] = field(default_factory=dict)
     dates: DateOrder | None = None
     day: date | None = None
+    constants: Mapping[str, str] = field(default_factory=dict)
 
 
 class Upload:
@@ -44,7 +45,15 @@ class Upload:
         self._first: list[Row] = next(self._chunks, [])
         self.columns, self._wish, self._notes = table.columns, wish, table.notes
         sample = [cells for _, cells in self._first[:SAMPLE_ROWS]]
-        self.mapping = mapping_of(wish.kind, table.columns, sample, wish.mapping, one_day=wish.day is not None)
+        self.constants = constants_of(wish.kind, wish.constants)
+        self.mapping = mapping_of(
+            wish.kind,
+            table.columns,
+            sample,
+            wish.mapping,
+            one_day=wish.day is not None,
+            constants=self.constants,
+        )
         self.survey = Survey(positions_of(table.columns, self.mapping))
         self._hash = sha256(msgspec.json.encode(table.columns))
 
@@ -72,26 +81,30 @@ class Upload:
             self.mapping,
             installation=installation,
             source=source,
-            currency=currency if self._wish.kind.has_money(self.mapping) else "",
+            currency=currency if self._wish.kind.has_money({**self.mapping, **self.constants}) else "",
             times=times,
             latest=latest,
             order=date_order(dates, self._wish.dates),
             days_only=dates.times and dates.midnights_only,
             mark=self.survey.mark,
             day=self._wish.day,
+            constants=self.constants,
         )
 
     def notes(self, plan: Plan, *, currency_said: bool) -> list[str]:
         """What was decided and might surprise."""
         kind = self._wish.kind
-        money = kind.has_money(self.mapping)
+        money = kind.has_money({**self.mapping, **self.constants})
         told = {
             f"No currency is named: amounts are read as {plan.currency}.": (
-                money and not currency_said and CURRENCY.name not in self.mapping
+                money and not currency_said and not plan.says(CURRENCY.name)
             ),
             **kind.notes(plan, self.survey, self._first),
             f"No column is the date: every row is of {plan.day}.": (
                 plan.day is not None and OCCURRED_AT.name not in self.mapping
+            ),
+            f"Where a row does not say it: {', '.join(' '.join(said) for said in self.constants.items())}.": (
+                bool(self.constants)
             ),
             "Days come before months.": plan.order is DateOrder.DAY_FIRST,
             "Months come before days.": plan.order is DateOrder.MONTH_FIRST,

@@ -173,3 +173,33 @@ def test_every_row_of_what_was_recorded_is_counted_once() -> None:
         (8, "missing", "There is none."),
         (9, "odd", "Look."),
     ]
+
+
+def test_what_a_row_does_not_say_is_what_was_said_of_all() -> None:
+    content = "E-Mail,date,status\na@example.org,2024-03-01,open\nb@example.org,2024-03-01,\n"
+    said = {"status": " closed ", "phone": " "}
+    upload = Upload(table_of(io.BytesIO(content.encode())), Wish(SIGNATURES, {"status": "status"}, constants=said))
+    rows = [row for chunk in upload.chunks() for row in unpack(chunk)]
+    plan = upload.plan(HERE, source="shop", currency="EUR", times=UTC, latest=LATEST)
+
+    assert upload.constants == {"status": "closed"}
+    assert [plan.cells(row, cells).texts[-1] for row, cells in rows] == ["open", "closed"]
+    assert "Where a row does not say it: status closed." in upload.notes(plan, currency_said=True)
+
+
+def test_no_column_is_guessed_for_what_was_said_of_all_rows() -> None:
+    columns, sample = ["E-Mail", "date", "status"], [["a@example.org", "2024-03-01", "open"]]
+
+    assert "status" in mapping_of(SIGNATURES, columns, sample, {})
+    assert "status" not in mapping_of(SIGNATURES, columns, sample, {}, constants={"status": "closed"})
+
+
+def test_an_amount_said_of_all_rows_has_a_currency() -> None:
+    content = "E-Mail,date\na@example.org,2024-03-01\n"
+    upload = Upload(table_of(io.BytesIO(content.encode())), Wish(SIGNATURES, constants={"amount": "12.50"}))
+    [(row, cells)] = [row for chunk in upload.chunks() for row in unpack(chunk)]
+    plan = upload.plan(HERE, source="shop", currency="EUR", times=UTC, latest=LATEST)
+
+    told = signed(plan, plan.cells(row, cells))
+    assert told is not None
+    assert told[2] == (1250, "EUR")

@@ -6,7 +6,7 @@ import typer
 from typer.testing import CliRunner
 
 from deploy.cli import rates
-from deploy.cli.imports import app, listed, mapping_of, opened, summary, told_apart
+from deploy.cli.imports import app, listed, opened, pairs, summary, told_apart
 
 JOB: dict[str, Any] = {
     "id": "import_1",
@@ -60,12 +60,15 @@ def test_rows_to_be_looked_at_are_told_apart() -> None:
     assert told_apart(1_002, 3) == "1,002 rows were not taken, 3 were taken and are to be looked at"
 
 
-@pytest.mark.parametrize("kind", ["purchases", "returns", "parties"])
+@pytest.mark.parametrize("kind", ["purchases", "returns", "parties", "interactions"])
 def test_every_kind_of_file_has_a_command_with_the_same_options(kind: str) -> None:
     told = CliRunner().invoke(app, [kind, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
     assert told.exit_code == 0
-    assert f"Import {'contacts' if kind == 'parties' else kind}" in told.output
-    assert all(option in told.output for option in ("--map", "--set", "--source", "--date", "--dates", "--dry-run", "--wait"))
+    what = {"parties": "contacts", "interactions": "what passed with parties"}
+    assert f"Import {what.get(kind, kind)}" in told.output
+    assert all(
+        option in told.output for option in ("--map", "--set", "--source", "--date", "--dates", "--dry-run", "--wait")
+    )
 
 
 def test_the_id_of_a_listed_import_stands_alone_on_the_first_line_with_its_state() -> None:

@@ -1,4 +1,4 @@
-"""Interactions, problems, owners, and the former versions of what was put right."""
+"""Interactions, problems, owners, the former versions of what was put right, and what rows of imports do not say."""
 
 from alembic import op
 
@@ -110,6 +110,8 @@ CREATE TABLE ownership (
     UNIQUE (party_id, version)
 );
 CREATE INDEX ownership_of_party ON ownership (party_id, changed_at, id);
+
+ALTER TABLE import_job ADD COLUMN constants jsonb NOT NULL DEFAULT '{}';
 
 DROP INDEX purchase_of_identity;
 CREATE INDEX purchase_of_identity ON purchase (identity_id, occurred_at, id);

@@ -16,5 +16,6 @@ ReturnId = Annotated[UUID, prefixed("return")]
 StepId = Annotated[UUID, prefixed("step")]
 PlainText = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 """Without NUL, which no text of the database holds."""
-LongText = Annotated[PlainText, Field(max_length=20_000)]
+LONGEST_TEXT = 20_000
+LongText = Annotated[PlainText, Field(max_length=LONGEST_TEXT)]
 Product = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]

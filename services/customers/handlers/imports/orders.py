@@ -187,7 +187,7 @@ def notes(plan: Plan, survey: Survey, first: Sequence[Row]) -> Mapping[str, bool
     return {
         "No column is the order id: a row is known by the content of its file and its number. The same file again "
         "changes nothing, but the same rows in another file count again.": at is None,
-        f"No column is the amount: every row counts with 0 {plan.currency}.": AMOUNT.name not in plan.positions,
+        f"No column is the amount: every row counts with 0 {plan.currency}.": not plan.says(AMOUNT.name),
         f"{survey.without_amount} rows have no amount and count with 0.": survey.without_amount > 0,
         "Rows that share an order id are its lines and are added up.": plan.grouped,
         "Order ids repeat in the file: map a column to line if these rows are lines of one order.": (

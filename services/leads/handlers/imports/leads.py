@@ -133,7 +133,7 @@ def notes(plan: Plan, survey: Survey, first: Sequence[FileRow]) -> Mapping[str, 
     return {
         "No column is the id of the lead: a row is known by the content of its file and its number. The same file "
         "again changes nothing, but the same rows in another file count again.": LEAD_ID.name not in plan.positions,
-        "No column is the source: every lead comes from unknown.": "source" not in plan.positions,
+        "No column is the source: every lead comes from unknown.": not plan.says("source"),
         f"Kept as attributes: {', '.join(others)}.": bool(others),
     }
 

@@ -101,7 +101,7 @@ def notes(plan: Plan, survey: Survey, first: Sequence[FileRow]) -> Mapping[str, 
         "No column is the date: an outcome happened when its lead was captured.": (
             OCCURRED_AT.name not in plan.positions and plan.day is None
         ),
-        "No column is the reason: why a lead was lost is unknown.": "reason" not in plan.positions,
+        "No column is the reason: why a lead was lost is unknown.": not plan.says("reason"),
     }
 
 
