@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from chassis.http import encode_cursor
 from chassis.installation import OtherIdentityKey, check_key
 from contracts.identity import Installation
 
@@ -59,11 +60,43 @@ async def test_the_largest_amount_and_zero_are_purchases(api):
 
 
 async def test_what_is_not_there_is_not_found(api):
-    for path in ("parties/party", "purchases/purchase", "returns/return"):
+    for path in (
+        "parties/party",
+        "purchases/purchase",
+        "returns/return",
+        "interactions/interaction",
+        "problems/problem",
+    ):
         assert (await api.get(f"/v1/{path}_{1:032x}")).status_code == 404
     for params in ({"party_id": f"party_{1:032x}"}, {"party_id": f"party_{1:032x}", "limit": 1}):
         assert (await api.get("/v1/purchases", params=params)).status_code == 404
     assert (await api.get("/v1/parties/7")).status_code == 422
+
+
+async def test_a_cursor_that_no_page_gave_out_is_refused(api):
+    purchase = (await api.post("/v1/purchases", json=GOOD)).json()
+    paths = (
+        "interactions",
+        "problems",
+        f"purchases/{purchase['id']}/versions",
+        f"parties/{purchase['party_id']}/owners",
+    )
+    for path in paths:
+        for values in ([2**31], [-1], ["x"], [1, 2], ["2026-01-05T10:00:00", f"{1:032x}"], "x"):
+            cursor = encode_cursor(*values)
+            answer = await api.get(f"/v1/{path}", params={"cursor": cursor})
+            assert (answer.status_code, answer.json()["code"]) == (400, "bad_cursor"), (path, values)
+
+
+async def test_half_a_character_is_no_text(api, published):
+    row = {name: GOOD[name] for name in ("identifier", "source_id", "occurred_at")}
+    row |= {"department": "sales", "channel": "phone", "kind": "contact", "direction": "inbound", "text": "\ud800"}
+    body = json.dumps(row)
+    answer = await api.post("/v1/interactions", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 422, answer.text
+    in_bulk = (await api.post("/v1/interactions/bulk", content=body)).json()
+    assert in_bulk["data"][0]["reason"] == "invalid_row"
+    assert await published() == []
 
 
 async def test_a_bulk_request_has_a_largest_size(api):

@@ -46,7 +46,7 @@ class IllegalStep(Conflict):
 
     def __init__(self, status: ProblemStatus, step: StepKind) -> None:
         super().__init__(
-            f"A problem that is {status} cannot be {step}.", problem_status=status, allowed=sorted(STEPS[status])
+            f"A problem that is {status} cannot be {step}.", status_now=status, allowed=sorted(STEPS[status])
         )
 
 

@@ -15,9 +15,6 @@ from contracts.identity import PartyNotFound
 from services.customers.domain.owners import Care, OwnerReason, taken_over
 from services.customers.models.owners import HandedOver, HandOver, NewOwner, Ownership, PartyOwner
 
-LATEST = 2**31 - 1
-"""The cursor before the first page."""
-
 
 class Given(NamedTuple):
     """A locked party, as named, and who takes care of it from now on."""

@@ -27,7 +27,7 @@ from contracts.identity import Installation, check_not_ahead
 from services.customers.domain.facts import check_version
 from services.customers.domain.interactions import NewInteraction
 from services.customers.models.facts import Withdrawal
-from services.customers.models.fields import InteractionId, ProblemId
+from services.customers.models.fields import InteractionId, ProblemId, Whole
 from services.customers.models.interactions import (
     Interaction,
     InteractionCorrection,
@@ -114,7 +114,7 @@ async def list_versions_of_interaction(
     interaction_id: InteractionId, session: Session, here: Here, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[InteractionVersion]:
     """Every version of an interaction, the latest first: nothing that was put right is lost."""
-    [before] = decode_cursor(cursor, tuple[int]) if cursor else [LATEST_VERSION]
+    [before] = decode_cursor(cursor, tuple[Whole]) if cursor else [LATEST_VERSION]
     found = await known.versions_of_interaction(session, interaction_id, here, before=before, limit=limit + 1)
     return page(found, limit=limit, key=lambda version: [version.version])
 

@@ -27,7 +27,7 @@ from contracts.identity import Installation, check_not_ahead
 from services.customers.domain.facts import check_version
 from services.customers.domain.problems import ProblemStatus, StepKind
 from services.customers.models.facts import Withdrawal
-from services.customers.models.fields import ProblemId
+from services.customers.models.fields import ProblemId, Whole
 from services.customers.models.problems import PartyProblem, ProblemIn, ProblemStep, StepIn
 from services.customers.queries import problems as known
 from services.customers.queries.histories import LATEST, present
@@ -93,7 +93,7 @@ async def list_steps_of_problem(
 ) -> Page[ProblemStep]:
     """What happened to a problem, the latest first: opened, solved, opened again."""
     await known.problem(session, problem_id, here)
-    [before] = decode_cursor(cursor, tuple[int]) if cursor else [LATEST_VERSION]
+    [before] = decode_cursor(cursor, tuple[Whole]) if cursor else [LATEST_VERSION]
     found = await known.steps(session, problem_id, before=before, limit=limit + 1)
     return page(found, limit=limit, key=lambda step: [step.version])
 

@@ -25,7 +25,7 @@ from contracts.identity import Identity, Installation, check_not_ahead
 from services.customers.domain.facts import AlreadyWithdrawn, check_version
 from services.customers.domain.purchases import NewPurchase, NewReturn
 from services.customers.models.facts import Withdrawal
-from services.customers.models.fields import PurchaseId
+from services.customers.models.fields import PurchaseId, Whole
 from services.customers.models.purchases import (
     FactOutcome,
     Purchase,
@@ -108,7 +108,7 @@ async def list_versions_of_purchase(
     purchase_id: PurchaseId, session: Session, here: Here, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[PurchaseVersion]:
     """Every version of a purchase, the latest first: nothing that was put right is lost."""
-    [before] = decode_cursor(cursor, tuple[int]) if cursor else [LATEST_VERSION]
+    [before] = decode_cursor(cursor, tuple[Whole]) if cursor else [LATEST_VERSION]
     found = await known.versions_of_purchase(session, purchase_id, here, before=before, limit=limit + 1)
     return page(found, limit=limit, key=lambda version: [version.version])
 

@@ -25,7 +25,7 @@ from contracts.identity import Installation, check_not_ahead
 from services.customers.domain.facts import check_version
 from services.customers.domain.purchases import NewReturn
 from services.customers.models.facts import Withdrawal
-from services.customers.models.fields import ReturnId
+from services.customers.models.fields import ReturnId, Whole
 from services.customers.models.purchases import Correction, FactOutcome, Return, ReturnIn, ReturnVersion
 from services.customers.queries import corrections
 from services.customers.queries import returns as known
@@ -77,7 +77,7 @@ async def list_versions_of_return(
     return_id: ReturnId, session: Session, here: Here, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[ReturnVersion]:
     """Every version of a return, the latest first: nothing that was put right is lost."""
-    [before] = decode_cursor(cursor, tuple[int]) if cursor else [LATEST_VERSION]
+    [before] = decode_cursor(cursor, tuple[Whole]) if cursor else [LATEST_VERSION]
     found = await known.versions_of_return(session, return_id, here, before=before, limit=limit + 1)
     return page(found, limit=limit, key=lambda version: [version.version])
 
