@@ -36,7 +36,7 @@ def test_every_op_of_a_rubric_and_its_bounds_are_told() -> None:
 
     assert listed == [*Op, *(criterion.name for criterion in FIRST.criteria)]
     assert f"at most {DEEPEST} deep" in told
-    assert f"{MOST_CONDITIONS:,}" in told
+    assert f"{MOST_CONDITIONS}\nconditions" in told
 
 
 def test_the_first_rubric_is_told_with_its_points_and_cut_points() -> None:

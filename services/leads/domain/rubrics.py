@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Any, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
@@ -14,7 +15,7 @@ from contracts.versions import Version
 
 DEEPEST = 8
 """Conditions inside conditions."""
-MOST_CONDITIONS = 1_000
+MOST_CONDITIONS = 500
 """Of one rubric: each lead is put to all of them."""
 ATTRIBUTE = "attributes."
 
@@ -92,18 +93,21 @@ class Comparison(Part):
             raise ValueError(f"the value is not what {self.op} compares with")
         return self
 
+    @cached_property
+    def _wanted(self) -> frozenset[str]:
+        texts = (self.value,) if isinstance(self.value, str) else self.value
+        return frozenset(map(_plain, texts)) if isinstance(texts, tuple) else frozenset()
+
     def met(self, lead: Seen) -> bool:
         """Whether a lead passes."""
         told = lead.value(self.field)
         if told is None:
             return False
         match self.op, self.value:
-            case Op.IS, str(text):
-                return _plain(told) == _plain(text)
-            case Op.IN, tuple(texts):
-                return _plain(told) in map(_plain, texts)
-            case Op.CONTAINS, str(text):
-                return _plain(text) in _plain(told)
+            case ((Op.IS | Op.IN), _):
+                return _plain(told) in self._wanted
+            case Op.CONTAINS, _:
+                return any(text in _plain(told) for text in self._wanted)
             case Op.AT_LEAST, int() | float() as bound:
                 return (number := _number(told)) is not None and number >= bound
             case Op.AT_MOST, int() | float() as bound:

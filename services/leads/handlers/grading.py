@@ -11,7 +11,8 @@ from services.leads.queries.grading import grade_page, grading_to_carry_on
 
 log = structlog.get_logger()
 
-PAGE = 1_000
+PAGE = 250
+"""Leads at once: few enough that the largest rubric takes less time than a transaction may rest."""
 REST_S = 0.5
 """Seconds between looks for an activated rubric."""
 FAULT_REST_S = 10.0

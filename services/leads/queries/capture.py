@@ -1,5 +1,6 @@
 """Capturing leads: one set-based way for one lead, a bulk and an import."""
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -46,7 +47,8 @@ def _key(row: NewLead) -> tuple[str, str] | None:
 
 async def _insert(session: AsyncSession, told: Mapping[int, NewLead], rubric: Rubric) -> dict[int, Outcome]:
     at, ids = now(), {place: (uuid7(), uuid7()) for place in told}
-    grades = {place: grade(rubric, seen(lead)) for place, lead in told.items()}
+    # In a thread: under a large rubric a bulk takes seconds.
+    grades = await asyncio.to_thread(_grades, told, rubric) if len(told) > 100 else _grades(told, rubric)
     values = [
         (*ids[place], *_values(lead, lead.occurred_at or at, grades[place], rubric)) for place, lead in told.items()
     ]
@@ -64,9 +66,11 @@ async def _insert(session: AsyncSession, told: Mapping[int, NewLead], rubric: Ru
     return {place: Outcome(Status.ACCEPTED, ids[place][0]) for place in accepted}
 
 
-def seen(lead: NewLead) -> Seen:
-    """What of a lead is put to the test."""
-    return Seen(lead.source, lead.medium, lead.campaign, lead.attributes)
+def _grades(told: Mapping[int, NewLead], rubric: Rubric) -> dict[int, Graded]:
+    return {
+        place: grade(rubric, Seen(lead.source, lead.medium, lead.campaign, lead.attributes))
+        for place, lead in told.items()
+    }
 
 
 def _values(lead: NewLead, occurred_at: datetime, graded: Graded, rubric: Rubric) -> list[Any]:

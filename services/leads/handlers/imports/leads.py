@@ -123,7 +123,6 @@ def shown(told: LeadRead) -> Mapping[str, object]:
         "owner": f"user_{lead.owner_id.hex}" if lead.owner_id else None,
         "team": f"team_{lead.team_id.hex}" if lead.team_id else None,
         "note": lead.note,
-        "attributes": dict(lead.attributes) or None,
     }
 
 
