@@ -1,6 +1,7 @@
 """One OpenAPI document from those of the services."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -40,6 +41,14 @@ def merged(own: Document, services: Mapping[str, Document]) -> Document:
         "components": {"schemas": dict(sorted(components.items())), "securitySchemes": SECURITY},
         "security": [{"apiKey": []}],
     }
+
+
+def methods(document: Document, path: str) -> list[str]:
+    """The methods that a document has for a path; none where it has no such path."""
+    for template, operations in document["paths"].items():
+        if re.fullmatch(re.sub(r"\\{[^}]*\\}", "[^/]+", re.escape(template)), path):
+            return sorted(method.upper() for method in operations)
+    return []
 
 
 def _each(joined: Callable[[Document, Document], Document], one: Document, other: Document) -> Document:

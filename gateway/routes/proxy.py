@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from chassis.auth import HEADER
 from chassis.limits import DISCARD_S
 from contracts.problems import Problem
+from gateway.domain.openapi import methods
 from gateway.domain.rights import PATIENT, scopes
 from gateway.queries.services import Services
 from gateway.routes.door import Asking, PathNotFound, area
@@ -43,10 +44,12 @@ THEIRS = frozenset({"date", "server", "x-request-id", "traceparent"})
 """Headers that the gateway's own server sets on every answer."""
 
 
-@router.api_route("/v1/{path:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+@router.api_route("/v1/{path:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
 async def forward(request: Request, asking: Asking) -> Response:
     """Pass a request on to the service of its area."""
     service = area(request).service
+    if known := methods(request.app.openapi(), request.url.path):
+        raise HTTPException(405, headers={"Allow": ", ".join(known)})
     if service is None:
         raise PathNotFound("Nothing answers under this path.")
     services: Services = request.app.state.services

@@ -13,6 +13,7 @@ interactions R--        -P-         RPC         RPC
 problems    R--         -P-         RPC         RPC
 duplicates  R--         ---         RPC         RPC
 identifiers R--         ---         RPC         RPC
+owners      R--         ---         RPC         RPC
 leads       R--         -P-         RPC         RPC
 members     R--         -P-         RPC         RPC
 posts       R--         -P-         RPC         RPC
