@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Self
 from uuid import UUID
 
+from msgspec import Meta
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -36,6 +37,8 @@ SourceId = Annotated[
 Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Instant = Annotated[AwareDatetime, Field(ge=datetime(1900, 1, 1, tzinfo=UTC), le=datetime(9000, 1, 1, tzinfo=UTC))]
 Day = Annotated[date, Field(ge=date(1900, 1, 1), le=date(8999, 12, 31))]
+Whole = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+"""A number in a cursor, which is decoded without pydantic."""
 
 
 class Body(BaseModel):

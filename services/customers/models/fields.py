@@ -3,7 +3,6 @@
 from typing import Annotated
 from uuid import UUID
 
-from msgspec import Meta
 from pydantic import Field
 
 from chassis.ids import prefixed
@@ -20,5 +19,3 @@ PlainText = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 LONGEST_TEXT = 20_000
 LongText = Annotated[PlainText, Field(max_length=LONGEST_TEXT)]
 Product = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Whole = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-"""A number in a cursor, which is decoded without pydantic."""

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response, status
 
 from chassis import bulk
 from chassis.clock import now
-from chassis.fields import Instant, PartyId
+from chassis.fields import Instant, PartyId, Whole
 from chassis.http import (
     Cursor,
     IfMatch,
@@ -27,7 +27,7 @@ from contracts.identity import Installation, check_not_ahead
 from services.customers.domain.facts import check_version
 from services.customers.domain.interactions import NewInteraction
 from services.customers.models.facts import Withdrawal
-from services.customers.models.fields import InteractionId, ProblemId, Whole
+from services.customers.models.fields import InteractionId, ProblemId
 from services.customers.models.interactions import (
     Interaction,
     InteractionCorrection,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from chassis.fields import PartyId
+from chassis.fields import PartyId, Whole
 from chassis.http import (
     Cursor,
     IfMatch,
@@ -18,7 +18,6 @@ from chassis.http import (
     same_version,
 )
 from services.customers.domain.owners import HandOverToItself
-from services.customers.models.fields import Whole
 from services.customers.models.owners import HandedOver, HandOver, NewOwner, Ownership, PartyOwner
 from services.customers.queries import owners as known
 from services.customers.queries.assignments import parties_to_change

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response, status
 
 from chassis.clock import now
-from chassis.fields import PartyId, TeamId, UserId
+from chassis.fields import PartyId, TeamId, UserId, Whole
 from chassis.http import (
     Cursor,
     IfMatch,
@@ -27,7 +27,7 @@ from contracts.identity import Installation, check_not_ahead
 from services.customers.domain.facts import check_version
 from services.customers.domain.problems import ProblemStatus, StepKind
 from services.customers.models.facts import Withdrawal
-from services.customers.models.fields import ProblemId, Whole
+from services.customers.models.fields import ProblemId
 from services.customers.models.problems import PartyProblem, ProblemIn, ProblemStep, StepIn
 from services.customers.queries import problems as known
 from services.customers.queries.histories import LATEST, present

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response, status
 
 from chassis import bulk
 from chassis.clock import now
-from chassis.fields import PartyId
+from chassis.fields import PartyId, Whole
 from chassis.http import (
     Cursor,
     IfMatch,
@@ -25,7 +25,7 @@ from contracts.identity import Identity, Installation, check_not_ahead
 from services.customers.domain.facts import AlreadyWithdrawn, check_version
 from services.customers.domain.purchases import NewPurchase, NewReturn
 from services.customers.models.facts import Withdrawal
-from services.customers.models.fields import PurchaseId, Whole
+from services.customers.models.fields import PurchaseId
 from services.customers.models.purchases import (
     FactOutcome,
     Purchase,

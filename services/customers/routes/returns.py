@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response, status
 
 from chassis import bulk
 from chassis.clock import now
-from chassis.fields import PartyId
+from chassis.fields import PartyId, Whole
 from chassis.http import (
     Cursor,
     IfMatch,
@@ -25,7 +25,7 @@ from contracts.identity import Installation, check_not_ahead
 from services.customers.domain.facts import check_version
 from services.customers.domain.purchases import NewReturn
 from services.customers.models.facts import Withdrawal
-from services.customers.models.fields import ReturnId, Whole
+from services.customers.models.fields import ReturnId
 from services.customers.models.purchases import Correction, FactOutcome, Return, ReturnIn, ReturnVersion
 from services.customers.queries import corrections
 from services.customers.queries import returns as known

@@ -4,7 +4,6 @@ import unicodedata
 from typing import Annotated
 from uuid import UUID
 
-from msgspec import Meta
 from pydantic import AfterValidator, Field
 
 from chassis.ids import prefixed
@@ -37,6 +36,3 @@ Note = Annotated[
 
 RubricHash = Digest
 """Names a rubric by its content."""
-
-Whole = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-"""A number in a cursor that the database can hold."""

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response, status
 
 from chassis import bulk
 from chassis.clock import now
-from chassis.fields import PartyId, TeamId, UserId
+from chassis.fields import PartyId, TeamId, UserId, Whole
 from chassis.http import (
     Cursor,
     IfMatch,
@@ -28,7 +28,7 @@ from contracts.leads import Grade
 from contracts.telling import check_version
 from services.leads.domain.leads import NewLead
 from services.leads.domain.moves import MOVES, OPERATIONS, LeadStatus, NewMove
-from services.leads.models.fields import LeadId, Whole
+from services.leads.models.fields import LeadId
 from services.leads.models.leads import (
     Assigned,
     Disqualified,

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Response
 
 from chassis.clock import now
+from chassis.fields import Whole
 from chassis.http import (
     Cursor,
     IfMatch,
@@ -16,7 +17,7 @@ from chassis.http import (
     same_version,
 )
 from services.leads.domain.rubrics import Rubric
-from services.leads.models.fields import RubricHash, Whole
+from services.leads.models.fields import RubricHash
 from services.leads.models.rubrics import ActivatedRubric
 from services.leads.queries import rubrics as known
 
