@@ -14,5 +14,5 @@ def test_a_page_goes_on_below_the_last_entry_in_the_order_of_outer_ids():
 
 
 def test_without_an_id_only_what_is_before_the_instant_follows():
-    assert id_before("purchase", None) == FIRST
+    assert id_before("purchase", "") == FIRST
     assert id_before("purchase", f"return_{0:032x}") == LAST

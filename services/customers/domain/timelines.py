@@ -1,5 +1,6 @@
 """What a timeline shows, and where a page of it begins."""
 
+import re
 from enum import StrEnum
 from uuid import UUID
 
@@ -22,14 +23,11 @@ class EntryKind(StrEnum):
     OWNER_CHANGED = "owner_changed"
 
 
-def id_before(prefix: str, before: str | None) -> UUID:
+def id_before(prefix: str, before: str) -> UUID:
     """Ids with a prefix that stand before an outer id, which may have another prefix, are those below this one.
 
     Entries of one instant are in the order of their outer ids, whichever service has them.
     """
-    if before is None:
-        return FIRST
-    name, _, digits = before.rpartition("_")
-    if name != prefix:
-        return LAST if f"{prefix}_" < before else FIRST
-    return UUID(hex=digits)
+    if own := re.fullmatch(f"{prefix}_([0-9a-f]{{32}})", before):
+        return UUID(hex=own[1])
+    return LAST if f"{prefix}_" < before else FIRST

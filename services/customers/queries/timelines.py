@@ -19,7 +19,7 @@ class Asked(NamedTuple):
     """Which entries of a timeline are wanted: behind a place, of some kinds or of all."""
 
     before_at: datetime
-    before_id: str | None = None
+    before_id: str = ""
     kinds: Collection[EntryKind] = ()
     departments: Collection[Department] = ()
     """Only interactions with those, since nothing else is with one."""

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from chassis.fields import Instant, PartyId
-from chassis.http import BadCursor, Limit, Session, TransactionalRoute
+from chassis.http import Limit, Session, TransactionalRoute
 from chassis.installation import Here
 from contracts.customers import Department
 from services.customers.domain.timelines import EntryKind
@@ -25,15 +25,13 @@ async def read_timeline(
     kinds: Annotated[list[EntryKind], Query(default_factory=list)],
     departments: Annotated[list[Department], Query(default_factory=list)],
     before_at: Instant | None = None,
-    before_id: Annotated[str | None, Query(pattern="^[a-z]+_[0-9a-f]{32}$")] = None,
+    before_id: Annotated[str, Query(max_length=100, pattern=r"^[\x20-\x7e]*$")] = "",
     limit: Limit = 50,
 ) -> Timeline:
-    """Entries of a party, the latest first, behind an instant or behind the entry with this instant and id.
+    """Entries of a party, the latest first, behind an entry of any service, or what is before an instant.
 
     With `departments`, only interactions with those.
     """
-    if before_id is not None and before_at is None:
-        raise BadCursor("before_id goes with the before_at of the same entry.")
     await party(session, party_id)
     asked = Asked(before_at or LATEST[0], before_id, kinds, departments)
     found = await timeline(session, party_id, here, asked, limit + 1)
