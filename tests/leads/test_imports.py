@@ -221,6 +221,19 @@ async def test_outcomes_told_again_are_duplicates_and_others_conflicts(api, brin
     assert [kind for kind, _, _ in await published()] == ["lead_lost"]
 
 
+async def test_an_outcome_that_says_less_than_is_known_contradicts_nothing(api, bring, published):
+    await bring("lead_id,date\nl1,2026-01-05\nl2,2026-01-05\n")
+    leads = await found(api)
+    await api.post(f"/v1/leads/{leads['l1']['id']}/lose", json={"reason": "price"})
+    order = {"amount_minor": 500, "currency": "EUR"}
+    await api.post(f"/v1/leads/{leads['l2']['id']}/win", json={"order": order})
+    await published()
+    assert counts(await bring("lead_id,converted\nl1,0\nl2,1\n", "lead-outcomes")) == ("done", 0, 2, 0, 0)
+    more = "lead_id,converted,reason,amount,currency\nl1,0,quality,,\nl2,1,,6,EUR\n"
+    assert counts(await bring(more, "lead-outcomes")) == ("done", 0, 0, 2, 0)
+    assert await published() == []
+
+
 async def test_undone_outcomes_leave_leads_where_they_stood_and_those_that_moved_on_where_they_are(
     api, bring, undo, published
 ):

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import driver
 from contracts.identity import Installation
+from contracts.loss import LossReason
 from contracts.problems import Problem
 from contracts.telling import Outcome, Status
 from services.leads.domain.leads import LeadNotFound
@@ -57,11 +58,12 @@ def _moved(session: AsyncSession, row: LeadRow, moves: list[VersionRow], told: N
 
 
 def _same(made: VersionRow, told: NewMove, *, any_time: bool) -> bool:
-    return (any_time or made.occurred_at == told.occurred_at) and (
-        made.reason,
-        made.amount_minor,
-        made.currency,
-    ) == (told.reason, told.amount_minor, told.currency)
+    """Whether nothing that is told contradicts the move that was made; what is not said contradicts nothing."""
+    return (
+        (any_time or made.occurred_at == told.occurred_at)
+        and told.reason in (None, LossReason.UNKNOWN, made.reason)
+        and (told.amount_minor is None or (told.amount_minor, told.currency) == (made.amount_minor, made.currency))
+    )
 
 
 _NAMED = "SELECT id FROM lead WHERE system = $1 AND source_id = ANY($2) AND withdrawn_at IS NULL ORDER BY id"
