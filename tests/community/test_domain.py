@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.community.domain.groups import spelled
+from services.community.domain.groups import folded, spelled
 from services.community.domain.members import MemberLeft, check_not_left
 from services.community.domain.referrals import (
     ALPHABET,
@@ -30,8 +30,9 @@ def test_a_member_does_nothing_from_the_moment_it_left():
             check_not_left(NOON, late)
 
 
-def test_a_name_has_one_spelling_but_keeps_its_capitals():
+def test_a_name_has_one_spelling_and_capitals_tell_no_groups_apart():
     assert spelled("  Cafe\u0301   Society ") == "Caf\u00e9 Society"
+    assert len({folded(name) for name in ("\u0391\u03a3", "\u03b1\u03c2", "\u03b1\u03c3")}) == 1
 
 
 def test_a_referral_is_open_until_it_is_sold_or_ends():

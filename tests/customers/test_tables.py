@@ -4,13 +4,14 @@ from sqlmodel import SQLModel
 
 from chassis.db import driver
 from chassis.imports.table import create_tables
-from services.customers.models import duplicates, facts, interactions, owners, parties, problems, purchases  # noqa: F401
+from services.customers.models import duplicates, facts, interactions, links, owners, parties, problems, purchases  # noqa: F401
 
 OWN = {
     "party",
     "identity",
     "holding",
     "merge",
+    "member_link",
     "purchase",
     "purchase_return",
     "interaction",

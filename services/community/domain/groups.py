@@ -45,5 +45,10 @@ GroupRef: TypeAlias = GroupKey | UUID
 
 
 def spelled(name: str) -> str:
-    """The one spelling of a name: NFC, single spaces. Case is kept and tells no groups apart."""
+    """The one spelling of a name: NFC, single spaces."""
     return " ".join(unicodedata.normalize("NFC", name).split())
+
+
+def folded(name: str) -> str:
+    """What tells groups of a community apart: the name without its capitals."""
+    return unicodedata.normalize("NFC", name.casefold())

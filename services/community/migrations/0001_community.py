@@ -37,11 +37,12 @@ CREATE TABLE community_group (
     id uuid PRIMARY KEY,
     community text NOT NULL,
     name text NOT NULL,
+    folded text NOT NULL,
     access text NOT NULL CHECK (access IN ('open', 'closed')),
     version int NOT NULL DEFAULT 1,
     recorded_at timestamptz NOT NULL
 );
-CREATE UNIQUE INDEX group_in_community ON community_group (community, lower(name));
+CREATE UNIQUE INDEX group_in_community ON community_group (community, folded);
 
 CREATE TABLE group_member (
     id uuid PRIMARY KEY,

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, Field
+from pydantic import BeforeValidator, Field
 
 from chassis.ids import prefixed
 from services.community.domain.groups import spelled
@@ -17,7 +17,9 @@ ReactionId = Annotated[UUID, prefixed("reaction")]
 ReferralId = Annotated[UUID, prefixed("referral")]
 
 GroupName = Annotated[
-    str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$"), AfterValidator(spelled)
+    str,
+    Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$"),
+    BeforeValidator(lambda name: spelled(name) if isinstance(name, str) else name),
 ]
 DisplayName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Bio = Annotated[str, Field(min_length=1, max_length=2_000, pattern=r"^[^\x00]*$")]

@@ -23,6 +23,8 @@ class GroupRow(SQLModel, table=True):
     id: UUID = Column(primary_key=True)
     community: str = Column(sa_type=Text)
     name: str = Column(sa_type=Text)
+    folded: str = Column(sa_type=Text)
+    """What tells it apart from the other groups: the name without its capitals."""
     access: str = Column(sa_type=Text)
     version: int = Column(sa_type=Integer)
     recorded_at: datetime

@@ -12,7 +12,7 @@ from chassis.clock import now
 from chassis.db import driver
 from chassis.ids import uuid7
 from contracts.identity import Installation
-from services.community.domain.groups import Access, GroupKey, GroupNotFound, GroupRef, GroupTaken, NotInGroup
+from services.community.domain.groups import Access, GroupKey, GroupNotFound, GroupRef, GroupTaken, NotInGroup, folded
 from services.community.domain.members import OtherCommunity, WrongOrder
 from services.community.models.groups import Group, GroupMember, GroupRow
 from services.community.queries.lists import Conditions, Place
@@ -20,43 +20,48 @@ from services.community.queries.lists import Conditions, Place
 
 async def record_group(session: AsyncSession, key: GroupKey, access: Access) -> tuple[UUID, bool]:
     """The group, and whether it was made now. Raises `GroupTaken` where it is there with another access."""
-    for row in await _insert(session, [key], access):
-        return row["id"], True
-    [row] = await _named(session, [key], [])
-    if row["access"] != access:
-        raise _taken(row["id"])
-    return row["id"], False
+    while True:
+        for row in await _insert(session, [key], access):
+            return row["id"], True
+        # Not there any more: it was renamed between both statements, so it is tried again.
+        for row in await _named(session, [key], []):
+            if row["access"] != access:
+                raise _taken(row["id"])
+            return row["id"], False
 
 
 async def groups_named(session: AsyncSession, refs: Iterable[GroupRef]) -> dict[GroupRef, Record]:
     """Groups by what names them; those of names that are not known are made, open to all."""
-    refs = set(refs)
-    keys = [ref for ref in refs if isinstance(ref, GroupKey)]
-    if not refs:
+    asked = set(refs)
+    keys = [ref for ref in asked if isinstance(ref, GroupKey)]
+    if not asked:
         return {}
-    await _insert(session, keys, Access.OPEN)
-    rows = await _named(session, keys, [ref for ref in refs if isinstance(ref, UUID)])
-    by_id: dict[GroupRef, Record] = {row["id"]: row for row in rows}
-    by_name = {(row["community"], row["name"].lower()): row for row in rows}
-    return by_id | {key: by_name[key.community, key.name.lower()] for key in keys}
+    while True:
+        rows = await _named(session, keys, [ref for ref in asked if isinstance(ref, UUID)])
+        found: dict[GroupRef, Record] = {row["id"]: row for row in rows}
+        by_name = {(row["community"], row["folded"]): row for row in rows}
+        found |= {key: row for key in keys if (row := by_name.get((key.community, folded(key.name))))}
+        if not (missing := [key for key in keys if key not in found]):
+            return found
+        await _insert(session, missing, Access.OPEN)
 
 
 async def _insert(session: AsyncSession, keys: Iterable[GroupKey], access: Access) -> list[Record]:
-    rows = [(uuid7(), *key) for key in sorted(keys)]
+    rows = [(uuid7(), *key, folded(key.name)) for key in sorted(keys)]
     if not rows:
         return []
     return await (await driver(session)).fetch(_INSERT, *map(list, zip(*rows, strict=True)), access, now())
 
 
 async def _named(session: AsyncSession, keys: Iterable[GroupKey], ids: Iterable[UUID]) -> list[Record]:
-    communities, names = zip(*keys, strict=True) if (keys := list(keys)) else ((), ())
-    return await (await driver(session)).fetch(_NAMED, list(communities), list(names), list(ids))
+    asked = list(keys)
+    columns = [key.community for key in asked], [folded(key.name) for key in asked]
+    return await (await driver(session)).fetch(_NAMED, *columns, list(ids))
 
 
-def _taken(group_id: UUID) -> GroupTaken:
-    outer = f"group_{group_id.hex}"
-    detail = "The community has another group of this name."
-    return GroupTaken(detail, existing_id=outer, change=f"/v1/groups/{outer}")
+def _taken(*group_id: UUID) -> GroupTaken:
+    way_out = [{"existing_id": f"group_{id.hex}", "change": f"/v1/groups/group_{id.hex}"} for id in group_id]
+    return GroupTaken("The community has another group of this name.", **(way_out[0] if way_out else {}))
 
 
 async def group_to_change(session: AsyncSession, group_id: UUID) -> GroupRow:
@@ -77,10 +82,10 @@ async def change_group(session: AsyncSession, row: GroupRow, *, name: str | None
     try:
         async with session.begin_nested():
             row.name, row.access = right
+            row.folded = folded(row.name)
             row.version += 1
     except IntegrityError:
-        [other] = await _named(session, [key], [])
-        raise _taken(other["id"]) from None
+        raise _taken(*[other["id"] for other in await _named(session, [key], [])]) from None
 
 
 async def join_group(session: AsyncSession, row: GroupRow, member: Record, joined_at: datetime) -> bool:
@@ -164,16 +169,16 @@ async def group_member(session: AsyncSession, group_id: UUID, member_id: UUID) -
 
 
 _INSERT = """
-INSERT INTO community_group (id, community, name, access, recorded_at)
-SELECT id, community, name, $4, $5 FROM unnest($1::uuid[], $2::text[], $3::text[]) AS new(id, community, name)
-ORDER BY community, lower(name)
-ON CONFLICT (community, lower(name)) DO NOTHING RETURNING *
+INSERT INTO community_group (id, community, name, folded, access, recorded_at)
+SELECT new.*, $5, $6 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS new(id, community, name, folded)
+ORDER BY community, folded
+ON CONFLICT (community, folded) DO NOTHING RETURNING *
 """
 
 _NAMED = """
 SELECT * FROM community_group WHERE id = ANY($3 || ARRAY(
-    SELECT known.id FROM unnest($1::text[], $2::text[]) AS asked(community, name)
-    JOIN community_group AS known ON known.community = asked.community AND lower(known.name) = lower(asked.name)
+    SELECT known.id FROM unnest($1::text[], $2::text[]) AS asked(community, folded)
+    JOIN community_group AS known USING (community, folded)
 ))
 """
 

@@ -35,9 +35,9 @@ class Conditions:
         """Only what the party's identities did on the days on which they were the party's."""
         if party_id is not None:
             held = await identities_of(session, party_id)
-            columns = zip(*held, strict=True) if held else ((), (), ())
+            identities, *days = zip(*held, strict=True) if held else ((), (), ())
             condition = within.format(_HELD.format(identity=identity, day=day))
-            self.add(condition, *(list(column) for column in columns))
+            self.add(condition, *map(list, (identities, identities, *days)))
 
     async def fetch(self, session: AsyncSession, statement: str, order: str, limit: int) -> list[Record]:
         """The rows of a statement that ends before its WHERE."""
@@ -56,7 +56,8 @@ def party_then(identity: str, instant: str) -> str:
     return HOLDER.format(identity=identity, day=day_of(instant))
 
 
-_HELD = """EXISTS (
+# The identities twice: by the first condition the index is found, by the second the days are held.
+_HELD = """{identity} = ANY({{}}::uuid[]) AND EXISTS (
     SELECT FROM unnest({{}}::uuid[], {{}}::date[], {{}}::date[]) AS held(identity_id, from_day, until_day)
     WHERE held.identity_id = {identity} AND (from_day IS NULL OR from_day <= {day})
       AND (until_day IS NULL OR {day} < until_day)
