@@ -147,15 +147,17 @@ class Product:
         outcome: dict[str, Any] = self.post(f"/v1/{kind}/bulk", content="\n".join(map(json.dumps, rows)).encode())
         return outcome
 
-    def send(self, content: bytes, kind: str = "purchases", **mapping: str) -> str:
+    def send(self, content: bytes, kind: str = "purchases", form: Mapping[str, str] = {}, /, **mapping: str) -> str:
         """Begin to import a file; the id of the import."""
-        form = {"kind": kind, "source": SYSTEM, "currency": CURRENCY, "mapping": json.dumps(mapping)}
+        form = {"kind": kind, "source": SYSTEM, "currency": CURRENCY, "mapping": json.dumps(mapping), **form}
         started: str = self.post("/v1/imports", data=form, files={"file": ("rows.csv", content)})["id"]
         return started
 
-    def bring(self, content: bytes, kind: str = "purchases", **mapping: str) -> dict[str, Any]:
-        """Import a file and wait until every row is recorded."""
-        return self.finished(self.send(content, kind, **mapping))
+    def bring(
+        self, content: bytes, kind: str = "purchases", form: Mapping[str, str] = {}, /, **mapping: str
+    ) -> dict[str, Any]:
+        """Import a file and wait until every row is recorded; `form` says what else it needs to know."""
+        return self.finished(self.send(content, kind, form, **mapping))
 
     def undo(self, import_id: str) -> dict[str, Any]:
         self.post(f"/v1/imports/{import_id}/undo")
