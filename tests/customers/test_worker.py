@@ -206,8 +206,9 @@ async def test_over_the_bus_what_names_nobody_is_set_aside_with_its_reason_and_t
     source = await make_database(None)
     await declare_topics(source, [MEMBERS])
     known = await party("c1")
+    astray = linked("ann", party_id=uuid7())
     async with source.transaction() as session:
-        outbox.append(session, linked("ann", party_id=uuid7()), linked("bob", party_id=known))
+        outbox.append(session, astray, linked("bob", party_id=known))
     transport = connect_bus("log://", database, {"community": source.url})
     running = [
         asyncio.create_task(sequencer.run(source)),
@@ -227,4 +228,8 @@ async def test_over_the_bus_what_names_nobody_is_set_aside_with_its_reason_and_t
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-    assert [tuple(row) for row in await letters()] == [("PartyNotFound", "There is no such party.")]
+    [(error_class, reason)] = await letters()
+    assert error_class == "PartyNotFound"
+    assert astray.member_id.hex in reason
+    assert astray.party_id.hex in reason
+    assert "Link it by an identifier" in reason

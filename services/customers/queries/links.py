@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.consumer import StartOver
 from chassis.db import driver
 from contracts.community import MemberLinked
-from contracts.identity import Identity
+from contracts.identity import Identity, PartyNotFound
 from services.customers.domain.assignments import edge
 from services.customers.queries.assignments import parties_to_change
 from services.customers.queries.identities import have_identities
@@ -33,6 +33,7 @@ async def link_members(session: AsyncSession, told: Sequence[MemberLinked]) -> N
     ]
     if not links:
         return
+    await _check_known(session, links)
     identities = {identity for link in links for identity in (link.subject, link.identity_id) if identity}
     holders = await _holders(session, identities)
     merged = [before[link.member_id] for link in links if link.member_id in before]
@@ -54,6 +55,14 @@ async def link_members(session: AsyncSession, told: Sequence[MemberLinked]) -> N
     for link in links:
         merge_id = await _moved(session, link, before.get(link.member_id), holders)
         await connection.execute(_KEEP, link.member_id, link.version, merge_id)
+
+
+async def _check_known(session: AsyncSession, links: Sequence[MemberLinked]) -> None:
+    named = {link.party_id: link for link in links if link.party_id}
+    for row in await (await driver(session)).fetch(_UNKNOWN, list(named)):
+        member = named[row["id"]].member_id.hex
+        detail = f"member_{member} is linked to party_{row['id'].hex}, which customers does not know."
+        raise PartyNotFound(f"{detail} Link it by an identifier instead.")
 
 
 async def _moved(
@@ -88,6 +97,10 @@ SELECT member_id, version, merge_id, party_id, other_id
 FROM member_link LEFT JOIN merge ON merge.id = merge_id
 WHERE member_id = ANY($1) ORDER BY member_id FOR UPDATE OF member_link
 """
+
+_UNKNOWN = (
+    "SELECT id FROM unnest($1::uuid[]) AS named(id) WHERE NOT EXISTS (SELECT FROM party WHERE party.id = named.id)"
+)
 
 _HOLDERS = "SELECT identity_id, party_id FROM holding WHERE identity_id = ANY($1) AND until_day IS NULL"
 
