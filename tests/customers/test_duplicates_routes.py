@@ -8,6 +8,7 @@ import pytest
 
 from chassis.consumer import Delivery
 from chassis.db import driver
+from chassis.http import encode_cursor
 from chassis.ids import uuid7
 from contracts.identity import Scheme, given
 from contracts.leads import LeadCaptured, LeadFactWithdrawn
@@ -293,6 +294,26 @@ async def test_the_queue_has_the_likeliest_first_in_pages_and_by_party(api, hear
     assert [found["score"] for found in await queue(api, min_score=61)] == [70]
     [party] = await one_of(api, email("bob@x.example"))
     assert len(await queue(api, party_id=party)) == 2
+
+
+@pytest.mark.parametrize("path", ["/v1/duplicates", "/v1/identifiers/shared"])
+async def test_a_cursor_of_another_list_is_refused(api, path):
+    for wrong in ("x", encode_cursor(2**40, uuid7()), encode_cursor(-1, uuid7()), encode_cursor(uuid7())):
+        refused = await api.get(path, params={"cursor": wrong})
+        assert (refused.status_code, refused.json()["code"]) == (400, "bad_cursor")
+
+
+async def test_shared_identifiers_come_in_pages_the_most_claimed_first(api, heard, lead, decided):
+    for number in range(3):
+        for person in range(4 + number):
+            await heard(lead(email(f"p{number}-{person}@x.example"), phone(f"+4930111{number:03}")))
+    await decided()
+    first = (await api.get("/v1/identifiers/shared", params={"limit": 2})).json()
+    rest = (await api.get("/v1/identifiers/shared", params={"cursor": first["next_cursor"]})).json()
+    assert [shared["claims"] for shared in first["data"] + rest["data"]] == [6, 5, 4]
+    assert rest["has_more"] is False
+    # Only its id was ever told here.
+    assert first["data"][0].get("value") is None
 
 
 async def test_long_ids_that_two_systems_have_alike_are_possible_duplicates(api, decided):

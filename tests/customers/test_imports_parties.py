@@ -64,16 +64,29 @@ def row(*identities):
     return NewRegistration(identities=identities)
 
 
-def test_a_row_goes_to_who_holds_its_first_known_identifier_and_brings_what_nobody_holds():
+def test_a_row_goes_to_who_holds_its_number_and_brings_what_nobody_holds():
     one, two, new = (identity(Scheme.EXTERNAL, id) for id in ("1", "2", "new"))
     holders = {one.id: Holder(one.id, one.id), two.id: Holder(two.id, two.id)}
 
-    found = registered([row(new, two, one), row(new), row(one)], holders)
+    found = registered([row(two, new, one), row(new), row(one)], holders)
 
     assert found == [
         Registered(two.id, given=(new.id,), others=(one.id,)),
         Registered(two.id),
         Registered(one.id),
+    ]
+
+
+def test_a_new_number_is_a_party_of_its_own_whoever_holds_what_stands_beside_it():
+    office, mine = (identity(Scheme.EMAIL, address) for address in ("office@example.org", "mine@example.org"))
+    one, two = (identity(Scheme.EXTERNAL, id) for id in ("1", "2"))
+
+    found = registered([row(one, office), row(two, office), row(office, mine)], {})
+
+    assert found == [
+        Registered(one.id, made=True, given=(one.id, office.id)),
+        Registered(two.id, made=True, given=(two.id,), others=(one.id,)),
+        Registered(mine.id, made=True, given=(mine.id,), others=(one.id,)),
     ]
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from contracts.customers import PartyKind
-from contracts.identity import Identity
+from contracts.identity import Identity, Scheme
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Registered:
 
     party_id: UUID
     made: bool = False
-    """Nobody held any of the identities: this is a party that did not exist."""
+    """This is a party that did not exist."""
     again: bool = False
     """It was made known before, and that was taken back."""
     given: tuple[UUID, ...] = ()
@@ -55,19 +55,21 @@ def registered(
 ) -> list[Registered]:
     """What rows come to, one after the other; what has no holder is free, what made the `lapsed` known was taken back.
 
-    A row is about the party that holds the first of its identities that anybody holds. That party gets those that
-    nobody holds; what somebody else holds stays where it is.
+    A row that begins with an id of the source is about the party that holds it, which gets what nobody holds. Any other
+    row that has something new makes a party of it: an address or a number that somebody holds may be shared by many,
+    so whether both are one is decided by the pairs that were seen together. What somebody holds stays where it is.
     """
     now, known_again = dict(holders), set[UUID]()
     found = []
     for row in rows:
         ids = tuple(dict.fromkeys(identity.id for identity in row.identities))
         held = [now[id] for id in ids if id in now]
-        holder = held[0] if held else Holder(ids[0], ids[0])
         given = tuple(id for id in ids if id not in now)
+        known = ids[0] in now and (not given or row.identities[0].scheme is Scheme.EXTERNAL)
+        holder = held[0] if known or not given else Holder(given[0], given[0])
         others = tuple(sorted({other.top for other in held} - {holder.top}))
         now |= dict.fromkeys(given, holder)
         again = holder.party_id in lapsed - known_again
         known_again.add(holder.party_id)
-        found.append(Registered(holder.party_id, not held, again, given, others))
+        found.append(Registered(holder.party_id, holder.party_id in given, again, given, others))
     return found

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response
 
 from chassis.auth import Actor
 from chassis.clock import now
-from chassis.fields import IdentityId, PartyId
+from chassis.fields import IdentityId, PartyId, Whole
 from chassis.http import (
     Cursor,
     IfMatch,
@@ -57,7 +57,7 @@ async def list_duplicates(
     cursor: Cursor = None,
 ) -> Page[Candidate]:
     """Parties that may be one and that nothing merges by itself, the likeliest first: the queue to be reviewed."""
-    after = decode_cursor(cursor, tuple[int, UUID]) if cursor else queue.BEFORE_ALL
+    after = decode_cursor(cursor, tuple[Whole, UUID]) if cursor else queue.BEFORE_ALL
     found = await queue.candidates(
         session, status=status, min_score=min_score, party_id=party_id, after=after, limit=limit + 1
     )
@@ -116,7 +116,7 @@ async def dismiss_duplicate(candidate_id: CandidateId, body: Dismissal, session:
 @router.get("/identifiers/shared")
 async def list_shared_identifiers(session: Session, limit: Limit = 50, cursor: Cursor = None) -> Page[SharedIdentifier]:
     """Identifiers that several people use, such as `info@` or a family's phone: they merge nobody."""
-    after = decode_cursor(cursor, tuple[int, UUID]) if cursor else queue.MOST
+    after = decode_cursor(cursor, tuple[Whole, UUID]) if cursor else queue.MOST
     found = await queue.shared_identifiers(session, after=after, limit=limit + 1)
     return page(found, limit=limit, key=lambda shared: (shared.claims, shared.identity_id))
 
