@@ -27,7 +27,8 @@ async def interactions(database, content, **wanted):
 
 def test_every_kind_has_something_usual():
     assert set(USUAL) == set(InteractionKind)
-    assert by_kind("direction").startswith("inbound for visit, view")
+    seen = [InteractionKind.VIEW, InteractionKind.OFFER, InteractionKind.CART]
+    assert by_kind("direction", seen) == "inbound for view, cart; outbound for offer"
 
 
 async def test_a_whole_row_is_taken_as_it_stands(database):
@@ -65,7 +66,7 @@ async def test_what_a_row_does_not_say_goes_by_its_kind_and_is_noted(database):
     assert (view["department"], view["channel"], view["direction"]) == ("ecommerce", "web", "inbound")
     assert (declined["department"], declined["channel"], declined["loss_reason"]) == ("sales", "unknown", "unknown")
     notes = " ".join(job.notes)
-    assert "ecommerce for view, cart" in notes
+    assert "ecommerce for view; sales for declined." in notes
     assert "reason unknown" in notes
 
 

@@ -1,6 +1,6 @@
 """Files of what passed with parties: views, calls, campaign touches, complaints."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple, TypeVar
@@ -172,25 +172,37 @@ def shown(told: InteractionRead) -> Mapping[str, object]:
 
 def notes(plan: Plan, survey: Survey, first: Sequence[Row]) -> Mapping[str, bool]:
     """What was decided about a file of interactions and might surprise."""
+    kinds = _kinds(plan, first)
     return {
         "No column is the id of the interaction: a row is known by the content of its file and its number. The same "
         "file again changes nothing, but the same rows in another file count again.": (
             INTERACTION_ID.name not in plan.positions
         ),
         **{
-            f"Where no {name} is said, it goes by the kind: {by_kind(name)}.": not plan.says(name)
+            f"No column is the {name}: it goes by the kind, {by_kind(name, kinds)}.": bool(kinds)
+            and not plan.says(name)
             for name in Usual._fields
         },
-        "What is declined without a reason has the reason unknown.": not plan.says("loss_reason"),
+        "What is declined without a reason has the reason unknown.": (
+            InteractionKind.DECLINED in kinds and not plan.says("loss_reason")
+        ),
     }
 
 
-def by_kind(name: str) -> str:
-    """What is usual for each kind."""
+def _kinds(plan: Plan, first: Sequence[Row]) -> list[InteractionKind]:
+    """The kinds that the first rows name."""
+    at = plan.positions.get(KIND.name, len(plan.columns))
+    unsaid = plan.constants.get(KIND.name, "")
+    named = {_word((cells[at].strip() if at < len(cells) else "") or unsaid) for _, cells in first}
+    return [kind for kind in InteractionKind if kind in named]
+
+
+def by_kind(name: str, kinds: Iterable[InteractionKind]) -> str:
+    """What is usual for each of the kinds."""
     usual: dict[str, list[str]] = {}
-    for kind, values in USUAL.items():
-        usual.setdefault(str(getattr(values, name)), []).append(str(kind))
-    return "; ".join(f"{value} for {', '.join(kinds)}" for value, kinds in usual.items())
+    for kind in kinds:
+        usual.setdefault(str(getattr(USUAL[kind], name)), []).append(str(kind))
+    return "; ".join(f"{value} for {', '.join(those)}" for value, those in usual.items())
 
 
 async def _record(session: AsyncSession, origin: Origin, told: Sequence[InteractionRead]) -> list[Outcome]:
