@@ -8,9 +8,12 @@ import time
 
 from chassis.clock import now
 from chassis.db import driver
+from contracts.identity import Scheme
+from services.leads.domain.leads import NewLead
 from services.leads.domain.rubrics import FIRST, Rubric
 from services.leads.handlers.grading import move_on
-from services.leads.queries.rubrics import activate, last_activation
+from services.leads.queries.capture import capture_leads
+from services.leads.queries.rubrics import BARRIER, activate, last_activation
 
 CUTS = {"a": 30, "b": 20, "c": 10}
 
@@ -133,6 +136,27 @@ async def test_captures_and_edits_beside_an_activation_all_end_under_it(api, dat
     async with database.transaction() as session:
         grades = await (await driver(session)).fetch("SELECT grade, points, count(*) FROM lead GROUP BY 1, 2")
     assert [tuple(row) for row in grades] == [("B", 23, 75)]
+
+
+async def test_a_rubric_waits_for_captures_under_the_one_before_and_then_grades_them(api, database, here):
+    told = NewLead(identities=(here.identity(Scheme.EMAIL, "a@example.org"),), system="crm", source="website")
+    async with database.transaction() as session:
+        await capture_leads(session, [told])
+        activating = asyncio.create_task(api.put("/v1/leads/rubrics", json=rubric()))
+        async with asyncio.timeout(30):
+            while not activating.done() and not await waiting_for_the_barrier(database):
+                await asyncio.sleep(0.01)
+        assert not activating.done()
+    assert (await activating).json()["leads"] == 1
+    await graded(database)
+    [lead] = (await api.get("/v1/leads")).json()["data"]
+    assert (lead["grade"], lead["met"]) == ("A", ["from-there"])
+
+
+async def waiting_for_the_barrier(database):
+    query = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = $1 AND NOT granted)"
+    async with database.transaction() as session:
+        return await (await driver(session)).fetchval(query, BARRIER)
 
 
 GRADER = """
