@@ -367,7 +367,7 @@ async def test_other_rules_decide_everything_anew_and_say_how_far_they_are(api, 
     assert same.json()["version"] == 1
     await decided()
     done = (await api.get("/v1/duplicates/rules")).json()
-    assert (done["pairs_done"], bool(done["finished_at"])) == (4, True)
+    assert (done["pairs_done"], bool(done["finished_at"]), done["pairs_waiting"]) == (4, True, 0)
     assert len(set(await one_of(api, mail, call))) == 2
     assert {found["score"] for found in await queue(api)} == {50}
     await api.put("/v1/duplicates/rules", json=RULES)
@@ -411,6 +411,26 @@ async def test_a_merge_preview_says_what_would_move_and_changes_nothing(api, pub
     assert itself.json()["code"] == "merge_with_itself"
     unknown = await api.post(f"/v1/parties/{ids[0]}/merge-preview", json={"party_id": f"party_{uuid7().hex}"})
     assert unknown.json()["code"] == "party_not_found"
+
+
+async def test_a_merge_preview_counts_what_passed_and_names_owners_that_differ(api):
+    parties = [await registered(api, email(f"p{number}@x.example")) for number in range(2)]
+    ids = sorted(party["id"] for party in parties)
+    owners = [{"owner_id": f"user_{uuid7().hex}", "team_id": f"team_{uuid7().hex}"} for _ in ids]
+    for party, owner in zip(ids, owners, strict=True):
+        assert (await api.put(f"/v1/parties/{party}/owner", json=owner)).status_code == 200
+    about = {"party_id": ids[1], "occurred_at": "2026-01-05T10:00:00Z"}
+    opened = [(await api.post("/v1/problems", json=about | {"category": "delivery"})).json() for _ in range(2)]
+    solved = await api.post(f"/v1/problems/{opened[0]['id']}/solve", json={"version": 1})
+    assert solved.status_code == 200
+    asked = {"department": "sales", "channel": "phone", "kind": "inquiry", "direction": "inbound"}
+    assert (await api.post("/v1/interactions", json=about | asked)).status_code == 201
+    shown = (await api.post(f"/v1/parties/{ids[0]}/merge-preview", json={"party_id": ids[1]})).json()
+    assert (shown["moves"]["interactions"], shown["moves"]["open_problems"]) == (1, 1)
+    assert shown["contradictions"] == [
+        {"what": "owner", "values": sorted(owner["owner_id"] for owner in owners)},
+        {"what": "team", "values": sorted(owner["team_id"] for owner in owners)},
+    ]
 
 
 async def test_a_merge_preview_is_what_the_merge_then_does(api):

@@ -61,14 +61,16 @@ class RulesNow(Shown):
     """How many of them are decided by these rules."""
     finished_at: datetime | None = None
     """When all of them were."""
+    pairs_waiting: int
+    """Pairs that were told, withdrawn or touched and are not decided yet: mostly none."""
 
     @classmethod
-    def shown(cls, rules: Rules, row: RulesRow | None) -> Self:
+    def shown(cls, rules: Rules, row: RulesRow | None, waiting: int) -> Self:
         """Rules, and the version they are, if anybody ever changed them."""
         if row is None:
-            return cls(version=0, content_hash=rules.content_hash, rules=rules)
+            return cls(version=0, content_hash=rules.content_hash, rules=rules, pairs_waiting=waiting)
         done = row.pairs if row.finished_at else min(row.pairs_done, row.pairs)
-        return cls.model_validate({**row.model_dump(), "rules": rules, "pairs_done": done})
+        return cls.model_validate({**row.model_dump(), "rules": rules, "pairs_done": done, "pairs_waiting": waiting})
 
 
 class NamedIdentifier(Shown):

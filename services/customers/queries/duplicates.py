@@ -57,6 +57,12 @@ async def activate(session: AsyncSession, rules: Rules, version: int, actor: str
     return row
 
 
+async def pairs_waiting(session: AsyncSession) -> int:
+    """How many pairs are to be decided."""
+    count: int = await (await driver(session)).fetchval("SELECT count(*) FROM pair_to_decide")
+    return count
+
+
 async def candidates(
     session: AsyncSession,
     *,

@@ -69,7 +69,7 @@ async def read_duplicate_rules(session: Session, response: Response) -> RulesNow
     """What makes two parties one without a person, and how far that is applied to what was there before."""
     rules, row = await queue.present_rules(session)
     response.headers["ETag"] = etag(row.version if row else 0)
-    return RulesNow.shown(rules, row)
+    return RulesNow.shown(rules, row, await queue.pairs_waiting(session))
 
 
 @router.put("/duplicates/rules")
@@ -86,7 +86,7 @@ async def change_duplicate_rules(
     if body.content_hash != present.content_hash:
         row = await queue.activate(session, body, version + 1, actor.key_id)
     response.headers["ETag"] = etag(row.version if row else 0)
-    return RulesNow.shown(body, row)
+    return RulesNow.shown(body, row, await queue.pairs_waiting(session))
 
 
 @router.get("/duplicates/{candidate_id}")
