@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 from itertools import count
+from uuid import UUID
 
 import pytest
 
@@ -17,6 +18,7 @@ from services.customers.domain.duplicates import Rules
 from services.customers.handlers.duplicates import decide_pairs
 from services.customers.handlers.hearing import hear
 from services.customers.queries.deciding import decide
+from services.customers.queries.merges import merge, unmerge
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RULES = Rules().model_dump(mode="json")
@@ -374,6 +376,31 @@ async def test_other_rules_decide_everything_anew_and_say_how_far_they_are(api, 
     await decided()
     assert len(set(await one_of(api, mail, call))) == 1
     assert await queue(api) == []
+
+
+async def test_of_two_who_change_the_same_rules_one_is_told_to_read_again(api):
+    wanted = [RULES | {"most_claims": number} for number in range(4, 10)]
+    answers = await asyncio.gather(
+        *(api.put("/v1/duplicates/rules", json=each, headers={"If-Match": '"0"'}) for each in wanted)
+    )
+    assert sorted(answer.status_code for answer in answers) == [200] + [412] * 5
+    assert (await api.get("/v1/duplicates/rules")).json()["version"] == 1
+
+
+async def test_a_merge_that_nobody_decided_on_leaves_the_question_open_when_it_goes(
+    database, api, heard, lead, decided
+):
+    mail, other = await weakly_tied(api, heard, lead, decided)
+    [found] = await queue(api)
+    pair = [UUID(found[name].removeprefix("party_")) for name in ("party_id", "other_id")]
+    async with database.transaction() as session:
+        made, _ = await merge(session, *pair)
+    assert [await queue(api), len(set(await one_of(api, mail, other)))] == [[], 1]
+    async with database.transaction() as session:
+        await unmerge(session, pair[0], made.id)
+    await decided()
+    assert [each["id"] for each in await queue(api)] == [found["id"]]
+    assert len(set(await one_of(api, mail, other))) == 2
 
 
 async def test_rules_that_make_no_sense_are_refused(api):
