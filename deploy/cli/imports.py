@@ -225,7 +225,8 @@ def show_understanding(job: dict[str, Any]) -> None:
     money = f" in {job['currency']} where they name nothing else" if job["currency"] else ""
     console.print(f"[bold]{job['rows']:,} rows[/bold]{money}. {mapping}")
     unused = [column for column in job["columns"] if column not in job["mapping"].values()]
-    if unused:
+    # A lead keeps every column, and a note says so.
+    if unused and job["kind"] != "leads":
         console.print(f"Not used: {', '.join(unused)}.", markup=False)
     for note in job["notes"]:
         console.print(f"• {note}", markup=False)
