@@ -1,5 +1,12 @@
 import asyncio
+from contextlib import asynccontextmanager
 from itertools import pairwise
+from uuid import UUID
+
+from chassis.db import driver
+from services.customers.models.owners import NewOwner
+from services.customers.queries import owners as known
+from services.customers.queries.assignments import parties_to_change
 
 ANN, BEA, CEM = (f"user_{number:032x}" for number in (21, 22, 23))
 SALES, DESK = (f"team_{number:032x}" for number in (31, 32))
@@ -139,6 +146,45 @@ async def test_an_unmerge_after_a_hand_over_does_not_bring_the_old_owner_back(ap
     await api.post("/v1/owners/hand-over", json={"from_owner_id": ANN, "to_owner_id": CEM})
     await api.post(f"/v1/parties/{one}/unmerge", json={"merge_id": merge["id"]})
     assert (await owner(api, one))[0] == (await owner(api, other))[0] == CEM
+
+
+WAITING = (
+    "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()"
+    " AND cardinality(pg_blocking_pids(pid)) > 0)"
+)
+
+
+async def waits(database):
+    """Until somebody waits for a lock."""
+    while True:
+        async with database.transaction() as session:
+            if await (await driver(session)).fetchval(WAITING):
+                return
+        await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def given_meanwhile(database, party_id, user):
+    """A party is given away by a transaction that ends once somebody waits for it."""
+    id = UUID(hex=party_id.removeprefix("party_"))
+    async with database.transaction() as session:
+        await parties_to_change(session, id)
+        wanted = NewOwner(owner_id=UUID(hex=user.removeprefix("user_")), team_id=None)
+        await known.give(session, await known.owner(session, id), wanted)
+        yield
+        await asyncio.wait_for(waits(database), 20)
+
+
+async def test_who_waits_for_a_party_sees_what_became_of_it(api, database):
+    one = await party(api, "c1")
+    async with given_meanwhile(database, one, ANN):
+        late = asyncio.create_task(give(api, one, BEA, **{"If-Match": '"0"'}))
+    assert (await late).status_code == 412
+    async with given_meanwhile(database, one, BEA):
+        body = {"from_owner_id": ANN, "to_owner_id": CEM}
+        late = asyncio.create_task(api.post("/v1/owners/hand-over", json=body))
+    assert (await late).json() == {"handed_over": 0, "remaining": 0}
+    assert await owner(api, one) == (BEA, None, 2)
 
 
 async def test_of_many_who_saw_the_same_version_one_gives_the_party_away(api, published):
