@@ -16,6 +16,7 @@ from chassis.ids import uuid7
 from contracts.community import MemberLinked
 from contracts.customers import PartyKind
 from contracts.identity import PartyNotFound, Scheme
+from contracts.leads import LeadCaptured
 from contracts.topics import MEMBERS
 from services.customers.handlers.hearing import hear
 from services.customers.queries.merges import merge, unmerge
@@ -233,3 +234,24 @@ async def test_over_the_bus_what_names_nobody_is_set_aside_with_its_reason_and_t
     assert astray.member_id.hex in reason
     assert astray.party_id.hex in reason
     assert "Link it by an identifier" in reason
+
+
+async def test_whoever_another_service_told_of_is_the_party_that_a_purchase_names_later(api, identity, heard):
+    ada = identity("ada")
+    lead = LeadCaptured(subject=ada.id, occurred_at=NOON, lead_id=uuid7(), source="website")
+
+    await heard(lead)
+    known = (await api.get(f"/v1/parties/party_{ada.id.hex}")).json()
+    body = {
+        "identifier": {"scheme": "external", "system": "shop", "value": "ada"},
+        "source": "shop",
+        "occurred_at": NOON.isoformat(),
+        "amount_minor": 100,
+        "currency": "EUR",
+    }
+    bought = await api.post("/v1/purchases", json=body)
+    now = (await api.get(f"/v1/parties/party_{ada.id.hex}")).json()
+
+    assert (known["id"], known["identifiers"]) == (f"party_{ada.id.hex}", [])
+    assert bought.status_code == 201
+    assert [held["value"] for held in now["identifiers"]] == ["ada"]

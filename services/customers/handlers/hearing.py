@@ -14,17 +14,15 @@ from services.customers.queries.pairs import Evidence, Together, see, unsee
 
 
 async def hear(session: AsyncSession, batch: Sequence[Delivery]) -> None:
-    """Take a batch of events in. The parties that they concern are locked all at once, in the one order."""
+    """Take a batch of events in. The parties that they concern are locked all at once, in the one order.
+
+    Whoever they are about is a party from now on, under the id that a first purchase would give it.
+    """
     await link_members(session, [each.event for each in batch if isinstance(each.event, MemberLinked)])
-    await _see_leads(session, batch)
-
-
-async def _see_leads(session: AsyncSession, batch: Sequence[Delivery]) -> None:
-    """Keep which identifiers came together in a lead, until it is taken back."""
-    told = [_together(each, each.event) for each in batch if isinstance(each.event, LeadCaptured)]
-    together = [each for each in told if len(each.identities) > 1]
-    await have_identities(session, map(Identity, {identity for each in together for identity in each.identities}))
-    await see(session, together)
+    leads = [_together(each, each.event) for each in batch if isinstance(each.event, LeadCaptured)]
+    named = {identity for lead in leads for identity in lead.identities} | {each.event.subject for each in batch}
+    await have_identities(session, map(Identity, named))
+    await see(session, [lead for lead in leads if len(lead.identities) > 1])
     await unsee(session, [each.event.fact_id for each in batch if isinstance(each.event, LeadFactWithdrawn)])
 
 

@@ -28,7 +28,10 @@ async def introduce(session: AsyncSession, identities: Iterable[Identity]) -> se
 
 
 async def have_identities(session: AsyncSession, identities: Iterable[Identity]) -> set[UUID]:
-    """Have the identities; return those that are new, each its own party."""
+    """Have the identities; return those that are new, each its own party.
+
+    One that an event made known without its identifier has it from now on.
+    """
     ordered = sorted(set(identities), key=lambda identity: identity.id)
     if not ordered:
         return set()
@@ -135,17 +138,19 @@ ON CONFLICT (id) DO NOTHING
 RETURNING id
 """
 
-_INTRODUCE_NAMED = f"""
-WITH named AS (
+_NAMED = """
+named AS (
     UPDATE identity SET scheme = said.scheme, system = said.system, value = said.value
     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS said(id, scheme, system, value)
     WHERE identity.id = said.id AND said.scheme IS NOT NULL AND identity.scheme IS NULL
 )
-{_INTRODUCE}
 """
 
+_INTRODUCE_NAMED = f"WITH {_NAMED} {_INTRODUCE}"
+
 _INTRODUCE_OWN = f"""
-WITH fresh AS ({_INTRODUCE}),
+WITH {_NAMED},
+fresh AS ({_INTRODUCE}),
 own AS (INSERT INTO party (id, resolves_to, created_at) SELECT id, id, $5 FROM fresh),
 held AS (INSERT INTO holding (identity_id, nth, party_id, assigned_at) SELECT id, 0, id, $5 FROM fresh)
 SELECT id FROM fresh
