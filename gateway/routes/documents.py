@@ -28,6 +28,15 @@ async def read_openapi(request: Request) -> dict[str, Any]:
     return merged(request.app.openapi(), known)
 
 
+async def document_of(request: Request, service: str) -> dict[str, Any]:
+    """The document of one service. Raises `ServiceUnavailable` and what else asking may raise."""
+    known: dict[str, dict[str, Any]] = request.app.state.documents
+    if service not in known:
+        services: Services = request.app.state.services
+        known[service] = await services.json(service, "GET", "/openapi.json")
+    return known[service]
+
+
 @router.get("/docs")
 async def read_docs() -> HTMLResponse:
     """The document as a page."""

@@ -14,9 +14,10 @@ from starlette.requests import ClientDisconnect
 from chassis.auth import HEADER
 from chassis.limits import DISCARD_S
 from contracts.problems import Problem
-from gateway.domain.openapi import methods
+from gateway.domain.openapi import Document, methods
 from gateway.domain.rights import PATIENT, scopes
-from gateway.queries.services import Services
+from gateway.queries.services import ServiceFailed, Services, ServiceTimeout, ServiceUnavailable
+from gateway.routes.documents import document_of
 from gateway.routes.door import Asking, PathNotFound, area
 
 router = APIRouter(include_in_schema=False)
@@ -43,17 +44,31 @@ OURS = frozenset({"host", "authorization", "cookie", "expect", "x-request-id", "
 THEIRS = frozenset({"date", "server", "x-request-id", "traceparent"})
 """Headers that the gateway's own server sets on every answer."""
 
+DOUBTFUL = frozenset({404, 405, 422})
+"""Answers of a service that may only mean that the path does not know the method: it takes a name for an id, and of two
+routes with one path it tells the methods of the first."""
+
 
 @router.api_route("/v1/{path:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
 async def forward(request: Request, asking: Asking) -> Response:
     """Pass a request on to the service of its area."""
     service = area(request).service
-    if known := methods(request.app.openapi(), request.url.path):
-        raise HTTPException(405, headers={"Allow": ", ".join(known)})
+    refuse_unknown_method(request, request.app.openapi())
     if service is None:
         raise PathNotFound("Nothing answers under this path.")
     services: Services = request.app.state.services
-    return await passed_on(request, services, service, (asking.key_id, scopes(asking.scopes)))
+    answer = await passed_on(request, services, service, (asking.key_id, scopes(asking.scopes)))
+    if answer.status_code in DOUBTFUL:
+        with contextlib.suppress(ServiceUnavailable, ServiceFailed, ServiceTimeout):
+            refuse_unknown_method(request, await document_of(request, service))
+    return answer
+
+
+def refuse_unknown_method(request: Request, document: Document) -> None:
+    """Answer 405 with all methods of the path, if it has some and this one is not among them."""
+    known = methods(document, request.url.path)
+    if known and request.method not in known:
+        raise HTTPException(405, headers={"Allow": ", ".join(known)})
 
 
 async def passed_on(request: Request, services: Services, service: str, caller: tuple[str, frozenset[str]]) -> Response:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from gateway.queries import services
 
@@ -120,6 +121,43 @@ async def test_a_service_that_is_away_is_a_503_and_found_again(door: Door, monke
     assert answer.headers["retry-after"] == "1"
     ready = await door.client.get("/readyz")
     assert (ready.status_code, ready.json()["services"]) == (503, ["customers"])
+
+
+async def test_a_method_that_a_path_of_a_service_does_not_know_is_told_all_that_it_does(door: Door) -> None:
+    service = FastAPI(redirect_slashes=False)
+
+    @service.post("/v1/parties")
+    async def make() -> None: ...
+
+    @service.get("/v1/parties")
+    async def listed() -> None: ...
+
+    @service.post("/v1/parties/bulk")
+    async def bulk() -> None: ...
+
+    @service.get("/v1/parties/{id}")
+    async def read(id: int) -> None: ...
+
+    async with serving(service) as url:
+        door.app.state.services.addresses["customers"] = url
+        answers = {
+            (method, path): await door.client.request(method, path)
+            for method, path in (
+                ("DELETE", "/v1/parties"),
+                ("GET", "/v1/parties/bulk"),
+                ("OPTIONS", "/v1/parties/1"),
+                ("GET", "/v1/parties/x"),
+                ("GET", "/v1/parties/x/y"),
+            )
+        }
+    told = {asked: (answer.status_code, answer.headers.get("allow")) for asked, answer in answers.items()}
+    assert told == {
+        ("DELETE", "/v1/parties"): (405, "GET, POST"),
+        ("GET", "/v1/parties/bulk"): (405, "POST"),
+        ("OPTIONS", "/v1/parties/1"): (405, "GET"),
+        ("GET", "/v1/parties/x"): (422, None),
+        ("GET", "/v1/parties/x/y"): (404, None),
+    }
 
 
 async def test_a_service_that_is_not_configured_is_a_503(door: Door) -> None:
