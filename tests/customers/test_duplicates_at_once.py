@@ -17,10 +17,11 @@ from services.customers.domain.assignments import edge
 from services.customers.queries.assignments import assignments_of
 from services.customers.queries.deciding import decide
 from services.customers.queries.duplicates import accept, candidates, dismiss
+from services.customers.queries.handovers import hand_over_identifier, holders_to_change
 from services.customers.queries.identities import have_identities
 from services.customers.queries.merges import merge, unmerge
 from services.customers.queries.pairs import Evidence, Together, see, unsee
-from services.customers.queries.parties import hand_over_identifier, holders_to_change, register
+from services.customers.queries.parties import register
 
 DAYS = [date(2026, 1, day) for day in range(2, 30)]
 BEFORE_ALL = 101, UUID(int=2**128 - 1)

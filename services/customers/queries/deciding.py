@@ -1,7 +1,7 @@
 """What was told about pairs becomes merges and candidates: decided by one at a time, in steps, in any order."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -10,23 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.clock import now
 from chassis.db import driver
-from chassis.ids import uuid7
 from contracts.customers import Holding
 from contracts.identity import Given, Scheme
-from services.customers.domain.duplicates import (
-    CandidateStatus,
-    Edge,
-    Known,
-    Pair,
-    Rules,
-    Told,
-    likeness,
-    score,
-    ties,
-)
+from services.customers.domain.duplicates import Known, Pair, Rules, Told, likeness, ties
 from services.customers.models.duplicates import RulesRow
-from services.customers.queries.assignments import parties_to_change, reassign
 from services.customers.queries.duplicates import present_rules
+from services.customers.queries.settling import queue, settle
 
 STEP = 200
 """Pairs decided in one transaction: what they merge is announced in one event, and its parties are locked."""
@@ -108,8 +97,8 @@ async def _decide_pairs(session: AsyncSession, pairs: set[Pair], rules: Rules, z
     await connection.executemany(_UNTIE, [row[:5] for row in sorted(present - wanted, key=str)])
     await connection.executemany(_TIE, sorted(wanted - present, key=str))
     edges = {(row[0], row[1]) for row in present | wanted}
-    await _settle(session, edges)
-    await _queue(session, edges)
+    await settle(session, edges)
+    await queue(session, edges)
 
 
 def _pair(one: UUID, two: UUID) -> Pair:
@@ -153,38 +142,6 @@ async def _holdings(session: AsyncSession, identities: Sequence[UUID]) -> dict[U
     for row in await (await driver(session)).fetch(_HOLDINGS, identities):
         held[row["identity_id"]].append(Holding(party_id=row["party_id"], from_day=row["from_day"]))
     return dict(held)
-
-
-async def _settle(session: AsyncSession, edges: Iterable[Edge]) -> None:
-    """Make and take back automatic merges, as the ties of these parties and what people decided say."""
-    connection = await driver(session)
-    asked = [[one for one, _ in sorted(edges)], [other for _, other in sorted(edges)]]
-    due = await connection.fetch(_DUE, *asked)
-    if not due:
-        return
-    connected = await parties_to_change(session, *{party for row in due for party in row[:2]})
-    # Behind the locks a person may have decided otherwise.
-    due = await connection.fetch(_DUE, [row[0] for row in due], [row[1] for row in due])
-    made = [(uuid7(), row[0], row[1]) for row in due if row["merge_id"] is None]
-    await connection.executemany(_MERGE, [(*row, now()) for row in made])
-    await connection.execute(_UNMERGE, [row["merge_id"] for row in due if row["merge_id"]], now())
-    await reassign(session, connected)
-
-
-async def _queue(session: AsyncSession, edges: Iterable[Edge]) -> None:
-    """Have a candidate for parties that something speaks for, and that no automatic merge makes one."""
-    connection = await driver(session)
-    asked = [[one for one, _ in sorted(edges)], [other for _, other in sorted(edges)]]
-    idle, rows = [], []
-    for row in await connection.fetch(_SPEAKS, *asked):
-        pair = row["party_id"], row["other_id"]
-        if not row["kinds"] or row["merged"]:
-            idle.append(pair)
-        else:
-            status = CandidateStatus.DISMISSED if row["apart"] else CandidateStatus.OPEN
-            rows.append((uuid7(), *pair, status, score(row["scores"]), row["kinds"], now(), row["told_by"]))
-    await connection.executemany(_FORGET_CANDIDATE, idle)
-    await connection.executemany(_CANDIDATE, rows)
 
 
 _ALONE = "SELECT pg_try_advisory_xact_lock(hashtextextended('customers.duplicates', 0))"
@@ -291,59 +248,4 @@ DELETE FROM tie WHERE party_id = $1 AND other_id = $2 AND one_id = $3 AND two_id
 
 _TIE = """
 INSERT INTO tie (party_id, other_id, one_id, two_id, kind, obstacle, score) VALUES ($1, $2, $3, $4, $5, $6, $7)
-"""
-
-_DUE = """
-SELECT party_id, other_id, merge_id FROM (
-    SELECT asked.party_id, asked.other_id, merge.id AS merge_id,
-        EXISTS (
-            SELECT FROM tie WHERE tie.party_id = asked.party_id AND tie.other_id = asked.other_id
-                AND kind = 'seen_together' AND obstacle IS NULL
-        ) AND NOT EXISTS (
-            SELECT FROM told_apart WHERE told_apart.party_id = asked.party_id AND told_apart.other_id = asked.other_id
-        ) AS wanted
-    FROM unnest($1::uuid[], $2::uuid[]) AS asked(party_id, other_id)
-    LEFT JOIN merge ON merge.party_id = asked.party_id AND merge.other_id = asked.other_id
-        AND merge.kind = 'automatic' AND unmerged_at IS NULL
-) AS edge WHERE wanted <> (merge_id IS NOT NULL)
-"""
-
-_MERGE = "INSERT INTO merge (id, party_id, other_id, kind, merged_at) VALUES ($1, $2, $3, 'automatic', $4)"
-
-_UNMERGE = "UPDATE merge SET unmerged_at = $2 WHERE id = ANY($1)"
-
-_SPEAKS = """
-SELECT asked.party_id, asked.other_id, kinds, scores, told_at IS NOT NULL AS apart, told_by,
-    EXISTS (
-        SELECT FROM merge WHERE merge.party_id = asked.party_id AND merge.other_id = asked.other_id
-            AND kind = 'automatic' AND unmerged_at IS NULL
-    ) AS merged
-FROM unnest($1::uuid[], $2::uuid[]) AS asked(party_id, other_id)
-CROSS JOIN LATERAL (
-    SELECT array_agg(DISTINCT kind ORDER BY kind) AS kinds, array_agg(score) AS scores FROM tie
-    WHERE tie.party_id = asked.party_id AND tie.other_id = asked.other_id
-) AS said
-LEFT JOIN told_apart ON told_apart.party_id = asked.party_id AND told_apart.other_id = asked.other_id
-"""
-
-_FORGET_CANDIDATE = "DELETE FROM candidate WHERE party_id = $1 AND other_id = $2 AND status = 'open'"
-
-_CANDIDATE = """
-INSERT INTO candidate (
-    id, party_id, other_id, status, score, kinds, opened_at, decided_at, decided_by, decided_kinds
-)
-SELECT $1, $2, $3, status, $5, $6, $7,
-    CASE WHEN status = 'dismissed' THEN $7::timestamptz END, $8,
-    CASE WHEN status = 'dismissed' THEN $6::text[] ELSE '{}' END
-FROM (SELECT $4::text AS status) AS new
-ON CONFLICT (party_id, other_id) DO UPDATE SET score = excluded.score, kinds = excluded.kinds,
-    status = CASE
-        WHEN candidate.status = 'dismissed' AND NOT excluded.kinds <@ candidate.decided_kinds THEN 'open'
-        WHEN candidate.status = 'open' AND candidate.decided_kinds = '{}' THEN excluded.status
-        ELSE candidate.status
-    END,
-    decided_kinds = CASE
-        WHEN candidate.status = 'open' AND candidate.decided_kinds = '{}' THEN excluded.decided_kinds
-        ELSE candidate.decided_kinds
-    END
 """

@@ -11,18 +11,11 @@ from chassis.clock import now
 from chassis.db import driver
 from chassis.ids import uuid7
 from contracts.customers import Holding, PartyKind, PartyRegistered
-from contracts.identity import Identity, PartyNotFound, PartyRef, Scheme
-from services.customers.domain.assignments import IdentifierTaken, NotTheHolder, handed_over, released
+from contracts.identity import Identity, PartyNotFound, Scheme
+from services.customers.domain.assignments import IdentifierTaken, NotTheHolder, released
 from services.customers.models.parties import ExternalId, HeldIdentifier, Party
 from services.customers.queries.assignments import Connected, parties_to_change, reassign
-from services.customers.queries.identities import (
-    hand_over,
-    have_identities,
-    have_party,
-    hold,
-    holdings_of,
-    introduce,
-)
+from services.customers.queries.identities import hand_over, have_party, hold, holdings_of, introduce
 from services.customers.queries.pairs import Evidence, Together, look_again, see
 
 
@@ -80,61 +73,6 @@ async def release(
     holdings = await _held_by(session, connected, party_id, identity_id)
     await _release(session, connected, party_id, identity_id, holdings, from_day)
     await reassign(session, connected, [identity_id])
-
-
-async def holders_to_change(
-    session: AsyncSession, party_id: UUID, identity_id: UUID, to: PartyRef
-) -> tuple[Connected, UUID]:
-    """The party, the one that an identity shall go to and all that ever held it, locked; and the second of them.
-
-    An identifier that nobody has becomes its own party.
-    """
-    if isinstance(to, Identity):
-        await have_identities(session, [to])
-        to = (await holdings_of(session, to.id))[-1].party_id
-    holders = {held.party_id for held in await holdings_of(session, identity_id)}
-    return await parties_to_change(session, party_id, to, *holders), to
-
-
-async def hand_over_identifier(
-    session: AsyncSession, connected: Connected, party_id: UUID, identity_id: UUID, *, to: UUID, from_day: date
-) -> list[Holding]:
-    """Give an identity of a locked party to another one, from a local day on; return all its holders after that.
-
-    Raises what `handed_over` raises.
-    """
-    holdings = await holdings_of(session, identity_id)
-    if not holdings or any(held.party_id not in connected.resolves_to for held in holdings):
-        raise NotTheHolder("This party does not hold the identity.")
-    by, like = connected.together(party_id), connected.together(to)
-    right = handed_over(holdings, by=by, to=to, like=like, from_day=from_day)
-    if right != holdings:
-        await _keep_holdings(session, identity_id, holdings, right)
-        await look_again(session, identity_id)
-        await reassign(session, connected, [identity_id])
-    # Not `resolved`: neighbours that are one party by now held it in turn all the same.
-    return [Holding(party_id=connected.survivor(held.party_id), from_day=held.from_day) for held in right]
-
-
-async def _keep_holdings(
-    session: AsyncSession, identity_id: UUID, before: Sequence[Holding], after: Sequence[Holding]
-) -> None:
-    connection = await driver(session)
-    kept = next(n for n, held in enumerate(after) if n >= len(before) or held != before[n])
-    since = await connection.fetch(_CUT_HOLDINGS, identity_id, kept)
-    assigned = {row["party_id"]: row["assigned_at"] for row in since}
-    until = [held.from_day for held in after[1:]] + [None]
-    await connection.execute(
-        "UPDATE holding SET until_day = $3 WHERE identity_id = $1 AND nth = $2", identity_id, kept - 1, until[kept - 1]
-    )
-    await connection.executemany(
-        _KEEP_HOLDING,
-        [
-            (identity_id, n, held.party_id, held.from_day, until[n], assigned.get(held.party_id, now()))
-            for n, held in enumerate(after)
-            if n >= kept
-        ],
-    )
 
 
 async def correct_identifier(
@@ -248,12 +186,6 @@ _HELD_BY = """
 SELECT identity_id FROM holding JOIN identity ON identity.id = identity_id
 WHERE party_id = $1 AND until_day IS NULL AND scheme IS NOT NULL
 ORDER BY assigned_at, identity_id LIMIT 50
-"""
-
-_CUT_HOLDINGS = "DELETE FROM holding WHERE identity_id = $1 AND nth >= $2 RETURNING party_id, assigned_at"
-
-_KEEP_HOLDING = """
-INSERT INTO holding (identity_id, nth, party_id, from_day, until_day, assigned_at) VALUES ($1, $2, $3, $4, $5, $6)
 """
 
 _SURVIVING = "SELECT id FROM party WHERE id > $1 AND resolves_to = id ORDER BY id LIMIT $2"

@@ -41,8 +41,8 @@ from services.customers.models.duplicates import (
     UnmergePreview,
 )
 from services.customers.queries import duplicates as queue
+from services.customers.queries import handovers, previews
 from services.customers.queries import parties as known
-from services.customers.queries import previews
 
 router = APIRouter(prefix="/v1", tags=["duplicates"], route_class=TransactionalRoute)
 
@@ -149,8 +149,10 @@ async def hand_over_identifier(
     """
     if body.from_day > here.day(now()):
         raise FutureDate("An identifier is handed over today at the latest.")
-    connected, to = await known.holders_to_change(session, party_id, identity_id, body.to.party(here))
+    connected, to = await handovers.holders_to_change(session, party_id, identity_id, body.to.party(here))
     same_version(seen, connected.version_of(party_id))
-    holders = await known.hand_over_identifier(session, connected, party_id, identity_id, to=to, from_day=body.from_day)
+    holders = await handovers.hand_over_identifier(
+        session, connected, party_id, identity_id, to=to, from_day=body.from_day
+    )
     response.headers["ETag"] = etag((await known.party(session, party_id)).version)
     return Holders(identity_id=identity_id, holders=[HoldingShown.model_validate(held) for held in holders])
