@@ -31,6 +31,7 @@ CREATE TABLE member (
 CREATE UNIQUE INDEX member_in_community ON member (community, source_id) WHERE withdrawn_at IS NULL;
 CREATE INDEX member_of_identity ON member (identity_id);
 CREATE INDEX member_joined ON member (joined_at, id) WHERE withdrawn_at IS NULL;
+CREATE INDEX member_joined_community ON member (community, joined_at, id) WHERE withdrawn_at IS NULL;
 CREATE INDEX member_of_import ON member (import_id, id) WHERE import_id IS NOT NULL AND withdrawn_at IS NULL;
 
 CREATE TABLE community_group (
@@ -77,6 +78,7 @@ CREATE TABLE post (
 );
 CREATE UNIQUE INDEX post_in_source ON post (source, source_id) WHERE withdrawn_at IS NULL;
 CREATE INDEX post_occurred ON post (occurred_at, id) WHERE withdrawn_at IS NULL;
+CREATE INDEX post_in_community ON post (community, occurred_at, id) WHERE withdrawn_at IS NULL;
 CREATE INDEX post_of_identity ON post (identity_id, occurred_at);
 CREATE INDEX post_of_member ON post (member_id, occurred_at);
 CREATE INDEX post_of_group ON post (group_id, occurred_at) WHERE group_id IS NOT NULL;
