@@ -84,6 +84,7 @@ async def test_a_link_is_told_with_a_version_that_rises_and_without_the_identifi
     both = await api.post(path, json={"party_id": known, "identifier": mail})
     assert both.status_code == 422
     assert (await api.post(path, json={}, headers={"If-Match": '"1"'})).status_code == 412
+    assert (await api.post(path, json={"version": 1})).json()["code"] == "stale_version"
 
 
 async def test_links_at_once_under_one_version_hold_once(api, published, member):

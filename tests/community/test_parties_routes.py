@@ -68,7 +68,7 @@ async def test_a_party_is_shown_with_all_that_it_does_in_communities(api, here, 
             "/v1/referrals", json={"identifier": {"scheme": "email", "value": "x@example.org"}, "referred": mail}
         )
     ).json()
-    await api.post(f"/v1/posts/{mine[0]['id']}/withdraw")
+    await api.post(f"/v1/posts/{mine[0]['id']}/withdraw", json={})
     await told(
         {uuid(ann["identity_id"]): [(PARTY, None)], here.identity(Scheme.EMAIL, mail["value"]).id: [(PARTY, None)]}
     )
@@ -152,7 +152,7 @@ async def test_a_timeline_has_everything_latest_first_and_goes_on_behind_any_ent
 
 async def test_what_was_withdrawn_is_still_in_the_timeline_and_says_so(api, post):
     begun = await post("ann")
-    await api.post(f"/v1/posts/{begun['id']}/withdraw")
+    await api.post(f"/v1/posts/{begun['id']}/withdraw", json={})
     path = f"/internal/parties/party_{uuid(begun['identity_id']).hex}/timeline"
     rows = {row["kind"]: row["detail"] for row in (await api.get(path)).json()["data"]}
     assert "withdrawn_at" in rows["post_published"]

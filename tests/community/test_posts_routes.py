@@ -89,9 +89,14 @@ async def test_an_edit_keeps_what_was_read_before(api, published):
     assert (await api.post(f"{path}/edit", json={"text": "Which green tea?"})).json()["version"] == 2
     stale = await api.post(f"{path}/edit", json={"text": "x"}, headers={"If-Match": '"1"'})
     assert (stale.status_code, stale.json()["version"]) == (412, 2)
-    await api.post(f"{path}/edit", json={"text": "Tea?"})
+    named = await api.post(f"{path}/edit", json={"text": "x", "version": 1})
+    assert (named.status_code, named.json()["code"]) == (409, "stale_version")
+    await api.post(f"{path}/edit", json={"text": "Tea?", "version": 2})
     texts = [(row["version"], row["text"]) for row in (await api.get(f"{path}/versions")).json()["data"]]
-    assert texts == [(1, "Which tea?"), (2, "Which green tea?"), (3, "Tea?")]
+    assert texts == [(3, "Tea?"), (2, "Which green tea?"), (1, "Which tea?")]
+    first = (await api.get(f"{path}/versions", params={"limit": 2})).json()
+    rest = (await api.get(f"{path}/versions", params={"cursor": first["next_cursor"]})).json()
+    assert [row["version"] for row in first["data"] + rest["data"]] == [3, 2, 1]
     assert await published() == []
     assert (await api.post("/v1/posts", json=wrote())).json()["code"] == "post_conflict"
     assert (await api.post("/v1/posts", json=wrote(text="Tea?"))).status_code == 200
@@ -101,9 +106,9 @@ async def test_a_withdrawn_post_does_not_count_and_its_id_in_the_source_is_free(
     post = (await api.post("/v1/posts", json=wrote())).json()
     told = (await published())[-1]
     path = f"/v1/posts/{post['id']}"
-    gone = await api.post(f"{path}/withdraw", headers={"If-Match": '"1"'})
+    gone = await api.post(f"{path}/withdraw", json={}, headers={"If-Match": '"1"'})
     assert (gone.json()["version"], gone.json()["withdrawn_at"] is None) == (2, False)
-    assert (await api.post(f"{path}/withdraw")).json() == gone.json()
+    assert (await api.post(f"{path}/withdraw", json={})).json() == gone.json()
     [(kind, subject, data)] = await published()
     assert (kind, subject, data["fact_id"]) == ("fact_withdrawn", told[1], told[2]["_id"])
     for answer in (
@@ -111,7 +116,7 @@ async def test_a_withdrawn_post_does_not_count_and_its_id_in_the_source_is_free(
         await api.post(f"{path}/replies", json={"member": BOB, "text": "x"}),
         await api.post(f"{path}/reactions", json={"member": BOB, "reaction": "like"}),
     ):
-        assert (answer.status_code, answer.json()["code"]) == (409, "post_withdrawn")
+        assert (answer.status_code, answer.json()["code"]) == (409, "already_withdrawn")
     assert (await api.get("/v1/posts")).json()["data"] == []
     anew = await api.post("/v1/posts", json=wrote())
     assert (anew.status_code, anew.json()["id"] != post["id"]) == (201, True)
@@ -207,8 +212,8 @@ async def test_a_reaction_changed_or_taken_back_withdraws_the_former_fact(api, p
         "dislike",
     )
     assert (await api.post(f"{path}/{like['id']}/change", json={"reaction": "dislike"})).json() == changed
-    back = (await api.post(f"{path}/{like['id']}/withdraw")).json()
-    assert (await api.post(f"{path}/{like['id']}/withdraw")).json() == back
+    back = (await api.post(f"{path}/{like['id']}/withdraw", json={})).json()
+    assert (await api.post(f"{path}/{like['id']}/withdraw", json={})).json() == back
     assert [(kind, told["fact_id"]) for kind, _, told in await published()] == [("fact_withdrawn", data["_id"])]
     assert (await api.post(f"{path}/{like['id']}/change", json={"reaction": "like"})).status_code == 404
     assert (await api.get(path)).json()["data"] == []

@@ -123,7 +123,7 @@ async def test_a_sale_is_told_of_who_referred(api, here, published):
     assert (data["amount_minor"], data["currency"]) == (9900, "EUR")
     other = await api.post(path, json=sale | {"amount_minor": 1})
     assert (other.status_code, other.json()["code"]) == (409, "already_converted")
-    ended = await api.post(f"/v1/referrals/{first['id']}/expire")
+    ended = await api.post(f"/v1/referrals/{first['id']}/expire", json={})
     assert ended.json()["code"] == "already_converted"
 
 
@@ -161,9 +161,9 @@ async def test_a_referral_expires_by_its_date_and_a_sale_before_that_still_count
 
 async def test_a_referral_is_ended_by_hand_once(api):
     first = await refer(api, expires_at=(datetime.now(UTC) + timedelta(days=9)).isoformat())
-    ended = (await api.post(f"/v1/referrals/{first['id']}/expire", headers={"If-Match": '"1"'})).json()
+    ended = (await api.post(f"/v1/referrals/{first['id']}/expire", json={}, headers={"If-Match": '"1"'})).json()
     assert (ended["outcome"], ended["version"]) == ("expired", 2)
-    assert (await api.post(f"/v1/referrals/{first['id']}/expire")).json() == ended
+    assert (await api.post(f"/v1/referrals/{first['id']}/expire", json={})).json() == ended
 
 
 async def test_a_withdrawn_referral_takes_all_its_facts_along_and_frees_its_code(api, published):
@@ -171,13 +171,13 @@ async def test_a_withdrawn_referral_takes_all_its_facts_along_and_frees_its_code
     await api.post(f"/v1/referrals/{first['id']}/convert", json={})
     facts = {(subject, data["_id"]) for _, subject, data in await published()}
     path = f"/v1/referrals/{first['id']}"
-    gone = (await api.post(f"{path}/withdraw")).json()
-    assert (await api.post(f"{path}/withdraw")).json() == gone
+    gone = (await api.post(f"{path}/withdraw", json={})).json()
+    assert (await api.post(f"{path}/withdraw", json={})).json() == gone
     events = await published()
     assert [kind for kind, _, _ in events] == ["fact_withdrawn"] * 3
     assert {(subject, data["fact_id"]) for _, subject, data in events} == facts
     for operation, body in (("name", {"identifier": CID}), ("convert", {}), ("expire", {})):
-        assert (await api.post(f"{path}/{operation}", json=body)).json()["code"] == "referral_withdrawn"
+        assert (await api.post(f"{path}/{operation}", json=body)).json()["code"] == "already_withdrawn"
     assert (await api.get("/v1/referrals", params={"code": "gone"})).json()["data"] == []
     assert (await refer(api, code="GONE", source_id="r1"))["id"] != first["id"]
 
@@ -185,7 +185,7 @@ async def test_a_withdrawn_referral_takes_all_its_facts_along_and_frees_its_code
 async def test_referrals_are_narrowed_by_what_became_of_them_and_paged(api):
     ids = [(await refer(api, occurred_at=f"2026-01-0{day}T10:00:00Z"))["id"] for day in range(1, 6)]
     await api.post(f"/v1/referrals/{ids[0]}/convert", json={})
-    await api.post(f"/v1/referrals/{ids[1]}/expire")
+    await api.post(f"/v1/referrals/{ids[1]}/expire", json={})
 
     async def found(**params):
         return [row["id"] for row in (await api.get("/v1/referrals", params=params)).json()["data"]]

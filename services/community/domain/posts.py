@@ -20,10 +20,6 @@ class PostConflict(Conflict):
     """The id in the source was recorded before with other content; `edit` changes a text."""
 
 
-class PostWithdrawn(Conflict):
-    """The post was withdrawn: nobody answers it, reacts to it or edits it."""
-
-
 class ReactionNotFound(NotFound):
     """There is no such reaction to this post."""
 

@@ -14,10 +14,6 @@ class ReferralConflict(Conflict):
     """The id in the source was recorded before with other content."""
 
 
-class ReferralWithdrawn(Conflict):
-    """The referral was withdrawn and does not count; record it anew."""
-
-
 class CodeTaken(Conflict):
     """Another referral has this code."""
 

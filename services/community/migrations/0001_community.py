@@ -89,7 +89,7 @@ CREATE TABLE post_version (
     post_id uuid NOT NULL REFERENCES post,
     version int NOT NULL,
     text text NOT NULL,
-    written_at timestamptz NOT NULL,
+    changed_at timestamptz NOT NULL,
     PRIMARY KEY (post_id, version)
 );
 

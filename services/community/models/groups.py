@@ -12,7 +12,7 @@ from chassis.fields import Body, Instant
 from contracts.event import Slug
 from services.community.domain.groups import Access
 from services.community.models.fields import GroupId, GroupName, JoiningId, MemberId
-from services.community.models.members import NamesMember
+from services.community.models.members import NamesMember, Versioned
 
 
 class GroupRow(SQLModel, table=True):
@@ -52,7 +52,7 @@ class GroupIn(Body):
     access: Access = Access.OPEN
 
 
-class GroupChange(Body):
+class GroupChange(Versioned):
     """What is different about a group; what is not named stays."""
 
     name: GroupName | None = None
@@ -63,6 +63,13 @@ class GroupJoining(NamesMember):
     """Somebody joins a group."""
 
     joined_at: Instant | None = None
+    """Now where it is not said."""
+
+
+class GroupLeaving(Body):
+    """A member leaves a group."""
+
+    left_at: Instant | None = None
     """Now where it is not said."""
 
 

@@ -11,7 +11,7 @@ from sqlmodel import Field as Column
 from sqlmodel import SQLModel
 
 from chassis.bulk import RowOutcome
-from chassis.fields import Body, Identifier, IdentityId, ImportId, Instant, PartyId, SourceId
+from chassis.fields import Body, Identifier, IdentityId, ImportId, Instant, PartyId, SourceId, Version
 from contracts.event import Slug
 from services.community.domain.members import MemberKey, MemberRef, NewMember
 from services.community.models.fields import Bio, DisplayName, MemberId
@@ -94,14 +94,24 @@ class MemberIn(Body):
         )
 
 
-class MemberChange(Body):
+class Versioned(Body):
+    """`version`, or If-Match, names the latest one."""
+
+    version: Version | None = None
+
+
+class Withdrawal(Versioned):
+    """It was entered by mistake and never happened. `version`, or If-Match, names the latest one."""
+
+
+class MemberChange(Versioned):
     """What is different about a member; null takes it away, what is not named stays."""
 
     display_name: DisplayName | None = None
     bio: Bio | None = None
 
 
-class Link(Body):
+class Link(Versioned):
     """The party that a member is; neither takes the link back."""
 
     party_id: PartyId | None = None
@@ -114,14 +124,14 @@ class Link(Body):
         return self
 
 
-class Leaving(Body):
+class Leaving(Versioned):
     """A member leaves."""
 
     left_at: Instant | None = None
     """Now where it is not said."""
 
 
-class Joining(Body):
+class Joining(Versioned):
     """A member that left is back."""
 
     joined_at: Instant | None = None

@@ -17,7 +17,7 @@ from contracts.community import Reaction
 from contracts.event import Slug
 from services.community.domain.posts import NewPost
 from services.community.models.fields import GroupId, MemberId, PostId, ReactionId, Text
-from services.community.models.members import NamesMember
+from services.community.models.members import NamesMember, Versioned
 
 
 class PostRow(SQLModel, table=True):
@@ -55,7 +55,7 @@ class PostVersionRow(SQLModel, table=True):
     post_id: UUID = Column(primary_key=True)
     version: int = Column(primary_key=True, sa_type=Integer)
     text: str = Column(sa_type=TextColumn)
-    written_at: datetime
+    changed_at: datetime
 
 
 class PostNameRow(SQLModel, table=True):
@@ -123,7 +123,7 @@ class PostIn(ReplyIn):
         return NewPost(member=self.ref(), group=self.group_id, **content)
 
 
-class Edit(Body):
+class Edit(Versioned):
     """The text as it reads from now on."""
 
     text: Text
@@ -161,14 +161,8 @@ class PostVersion(BaseModel):
 
     version: int
     text: str
-    written_at: datetime
-    """When it was recorded; the first one when the post was."""
-
-
-class PostVersions(BaseModel):
-    """Every text that a post had."""
-
-    data: list[PostVersion]
+    changed_at: datetime
+    """When this version came to be."""
 
 
 class ReactionIn(NamesMember):

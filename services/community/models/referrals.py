@@ -23,6 +23,7 @@ from chassis.fields import (
 from contracts.event import Slug
 from services.community.domain.referrals import Outcome
 from services.community.models.fields import Code, MemberId, ReferralId
+from services.community.models.members import Versioned
 
 
 class ReferralRow(SQLModel, table=True):
@@ -81,7 +82,16 @@ class ReferralIn(Body):
         return self
 
 
-class Naming(Body):
+class Redemption(Body):
+    """Somebody comes with a code."""
+
+    code: Code
+    identifier: Identifier
+    occurred_at: Instant | None = None
+    """When they did; now where it is not said."""
+
+
+class Naming(Versioned):
     """Whom we were recommended to."""
 
     identifier: Identifier
@@ -89,13 +99,7 @@ class Naming(Body):
     """When they made themselves known; now where it is not said."""
 
 
-class Redemption(Naming):
-    """Somebody comes with a code."""
-
-    code: Code
-
-
-class Conversion(Body):
+class Conversion(Versioned):
     """The referral led to a sale."""
 
     occurred_at: Instant | None = None
@@ -103,6 +107,10 @@ class Conversion(Body):
     amount_minor: AmountMinor | None = None
     """What it was worth, in minor units of `currency`."""
     currency: CurrencyCode | None = None
+
+
+class Ending(Versioned):
+    """Nothing more becomes of the referral. `version`, or If-Match, names the latest one."""
 
 
 class Referral(BaseModel):

@@ -15,7 +15,7 @@ from chassis.ids import uuid7
 from contracts.community import PostPublished, ReplyPublished
 from contracts.identity import Installation
 from contracts.problems import Problem
-from contracts.telling import Outcome, Status
+from contracts.telling import AlreadyWithdrawn, Outcome, Status
 from services.community.domain.groups import Access, GroupClosed, GroupNotFound
 from services.community.domain.members import (
     MemberKey,
@@ -25,7 +25,7 @@ from services.community.domain.members import (
     OtherCommunity,
     check_not_left,
 )
-from services.community.domain.posts import NewPost, PostConflict, PostNotFound, PostWithdrawn
+from services.community.domain.posts import NewPost, PostConflict, PostNotFound
 from services.community.models.posts import Post, PostRow, PostVersion, PostVersionRow
 from services.community.queries.groups import groups_named, in_groups
 from services.community.queries.lists import Conditions, Place, day_of, party_then
@@ -154,7 +154,7 @@ def _refused(
     except Problem as problem:
         return problem
     if post is not None and post["withdrawn_at"] is not None:
-        return PostWithdrawn("The post was withdrawn; nobody answers it.")
+        return AlreadyWithdrawn("The post was withdrawn; nobody answers it.")
     if any(place is not None and place["community"] != member["community"] for place in (group, post)):
         return OtherCommunity("Member, group and post are not of one community.", community=member["community"])
     if not in_group:
@@ -264,12 +264,12 @@ async def post_to_change(session: AsyncSession, post_id: UUID) -> PostRow:
 
 
 def edit(session: AsyncSession, row: PostRow, text: str) -> None:
-    """Give a locked post another text; what it read before stays readable. Raises `PostWithdrawn`."""
+    """Give a locked post another text; what it read before stays readable. Raises `AlreadyWithdrawn`."""
     if row.withdrawn_at is not None:
-        raise PostWithdrawn("The post was withdrawn; nobody edits it.")
+        raise AlreadyWithdrawn("The post was withdrawn; nobody edits it.")
     if text != row.text:
-        written_at = row.edited_at or row.recorded_at
-        session.add(PostVersionRow(post_id=row.id, version=row.version, text=row.text, written_at=written_at))
+        changed_at = row.edited_at or row.recorded_at
+        session.add(PostVersionRow(post_id=row.id, version=row.version, text=row.text, changed_at=changed_at))
         row.text, row.edited_at = text, now()
         row.version += 1
 
@@ -290,11 +290,9 @@ async def withdraw_posts(session: AsyncSession, import_id: UUID, limit: int) -> 
     return len(rows) or await withdraw_members(session, import_id, limit)
 
 
-async def versions(session: AsyncSession, post_id: UUID) -> list[PostVersion]:
-    """Every text that a post had, the first one first. Raises `PostNotFound`."""
-    rows = await (await driver(session)).fetch(_VERSIONS, post_id)
-    if not rows:
-        raise PostNotFound("There is no such post.")
+async def versions(session: AsyncSession, post_id: UUID, *, before: int, limit: int) -> list[PostVersion]:
+    """The texts that a post had in versions before one, the latest first."""
+    rows = await (await driver(session)).fetch(_VERSIONS, post_id, before, limit)
     return [PostVersion.model_validate(dict(row)) for row in rows]
 
 
@@ -397,10 +395,12 @@ RETURNING post.id, identity_id, fact_id
 """
 
 _VERSIONS = """
-SELECT version, text, written_at FROM post_version WHERE post_id = $1
-UNION ALL
-SELECT version - (withdrawn_at IS NOT NULL)::int, text, coalesce(edited_at, recorded_at) FROM post WHERE id = $1
-ORDER BY version
+SELECT * FROM (
+    SELECT version, text, changed_at FROM post_version WHERE post_id = $1
+    UNION ALL
+    SELECT version - (withdrawn_at IS NOT NULL)::int, text, coalesce(edited_at, recorded_at) FROM post WHERE id = $1
+) AS known
+WHERE version < $2 ORDER BY version DESC LIMIT $3
 """
 
 _SHOWN = f"""

@@ -12,8 +12,9 @@ from chassis.db import driver
 from chassis.ids import uuid7
 from contracts.community import Reaction, ReactionGiven
 from contracts.identity import Installation
+from contracts.telling import AlreadyWithdrawn
 from services.community.domain.members import OtherCommunity
-from services.community.domain.posts import PostWithdrawn, ReactionConflict, ReactionNotFound
+from services.community.domain.posts import ReactionConflict, ReactionNotFound
 from services.community.models.posts import GivenReaction, PostRow, ReactionIn, ReactionRow
 from services.community.queries.lists import Conditions, Place, party_then
 from services.community.queries.members import withdrawn
@@ -24,10 +25,10 @@ async def give(
 ) -> tuple[UUID, bool]:
     """A reaction of a member to a locked post, and whether it was given now: of each kind there is one.
 
-    Raises `PostWithdrawn`, `OtherCommunity`, and `ReactionConflict` where its id in the source is another reaction's.
+    Raises `AlreadyWithdrawn`, `OtherCommunity`, and `ReactionConflict` where its id in the source is that of another.
     """
     if post.withdrawn_at is not None:
-        raise PostWithdrawn("The post was withdrawn; nobody reacts to it.")
+        raise AlreadyWithdrawn("The post was withdrawn; nobody reacts to it.")
     if post.community != member["community"]:
         raise OtherCommunity("The post is of another community than the member.", community=post.community)
     fact_id, reaction_id = uuid7(), uuid7()
@@ -72,7 +73,7 @@ async def change_reaction(
     if row.reaction == reaction:
         return row.id
     if post.withdrawn_at is not None:
-        raise PostWithdrawn("The post was withdrawn; nobody reacts to it.")
+        raise AlreadyWithdrawn("The post was withdrawn; nobody reacts to it.")
     outbox.append(session, withdrawn(row.identity_id, row.fact_id))
     connection = await driver(session)
     other: UUID | None = await connection.fetchval(_OTHER, row.post_id, row.member_id, reaction)

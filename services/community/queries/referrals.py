@@ -16,6 +16,7 @@ from chassis.db import driver
 from chassis.ids import uuid7
 from contracts.community import PersonReferred, ReferralConverted, ReferralMade
 from contracts.identity import Installation
+from contracts.telling import AlreadyWithdrawn
 from services.community.domain.referrals import (
     AlreadyConverted,
     AlreadyReferred,
@@ -25,7 +26,6 @@ from services.community.domain.referrals import (
     Outcome,
     ReferralConflict,
     ReferralNotFound,
-    ReferralWithdrawn,
     ReferredThemselves,
     check_open,
     code_of,
@@ -196,7 +196,7 @@ def withdraw(session: AsyncSession, row: ReferralRow) -> None:
 
 def _check_counts(row: ReferralRow) -> None:
     if row.withdrawn_at is not None:
-        raise ReferralWithdrawn("The referral was withdrawn and does not count; record it anew.")
+        raise AlreadyWithdrawn("The referral was withdrawn and does not count; record it anew.")
 
 
 async def _check_others(session: AsyncSession, referrer: UUID, referred: UUID, here: Installation) -> None:

@@ -22,10 +22,10 @@ from chassis.http import (
 from chassis.installation import Here
 from contracts.event import Slug
 from contracts.identity import Installation, check_not_ahead
+from contracts.telling import check_version
 from services.community.domain.groups import GroupKey
 from services.community.models.fields import GroupId, MemberId
-from services.community.models.groups import Group, GroupChange, GroupIn, GroupJoining, GroupMember
-from services.community.models.members import Leaving
+from services.community.models.groups import Group, GroupChange, GroupIn, GroupJoining, GroupLeaving, GroupMember
 from services.community.queries import groups as known
 from services.community.queries.members import member_named
 
@@ -77,6 +77,7 @@ async def change_group(
     """Give a group another name, open or close it."""
     row = await known.group_to_change(session, group_id)
     same_version(seen, row.version)
+    check_version(body.version, row.version)
     await known.change_group(session, row, name=body.name, access=body.access)
     return await _shown(session, group_id, here, response)
 
@@ -106,7 +107,7 @@ async def list_group_members(
 
 
 @router.post("/{group_id}/members/{member_id}/leave")
-async def leave_group(group_id: GroupId, member_id: MemberId, body: Leaving, session: Session) -> GroupMember:
+async def leave_group(group_id: GroupId, member_id: MemberId, body: GroupLeaving, session: Session) -> GroupMember:
     """Have a member leave a group. Twice is once."""
     left_at = body.left_at or now()
     check_not_ahead(left_at, now())

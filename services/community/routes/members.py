@@ -23,6 +23,7 @@ from chassis.ids import uuid7
 from chassis.installation import Here
 from contracts.event import Slug
 from contracts.identity import Installation, check_not_ahead
+from contracts.telling import check_version
 from services.community.models.fields import GroupId, MemberId
 from services.community.models.members import Joining, Leaving, Link, Member, MemberChange, MemberIn
 from services.community.queries import members as known
@@ -83,7 +84,8 @@ async def change_member(
     """Change the name that a member shows, or what it says of itself. Both are kept here only."""
     row = await known.member_to_change(session, member_id)
     same_version(seen, row.version)
-    known.change_member(row, body.model_dump(exclude_unset=True))
+    check_version(body.version, row.version)
+    known.change_member(row, body.model_dump(exclude_unset=True, exclude={"version"}))
     return await _shown(session, member_id, here, response)
 
 
@@ -98,6 +100,7 @@ async def link_member(
     identity = body.identifier.identity(here) if body.identifier else None
     row = await known.member_to_change(session, member_id)
     same_version(seen, row.version)
+    check_version(body.version, row.version)
     known.link(session, row, party_id=body.party_id, identity_id=identity.id if identity else None)
     return await _shown(session, member_id, here, response)
 
@@ -111,6 +114,7 @@ async def leave_community(
     check_not_ahead(left_at, now())
     row = await known.member_to_change(session, member_id)
     same_version(seen, row.version)
+    check_version(body.version, row.version)
     await known.leave(session, row, left_at)
     return await _shown(session, member_id, here, response)
 
@@ -124,6 +128,7 @@ async def rejoin_community(
     check_not_ahead(joined_at, now())
     row = await known.member_to_change(session, member_id)
     same_version(seen, row.version)
+    check_version(body.version, row.version)
     known.join_again(session, row, joined_at)
     return await _shown(session, member_id, here, response)
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response, status
 
 from chassis import bulk
 from chassis.clock import now
-from chassis.fields import Instant, PartyId
+from chassis.fields import Instant, PartyId, Whole
 from chassis.http import (
     Cursor,
     IfMatch,
@@ -23,15 +23,17 @@ from chassis.http import (
 from chassis.installation import Here
 from contracts.event import Slug
 from contracts.identity import Installation, check_not_ahead
+from contracts.telling import check_version
 from services.community.domain.posts import NewPost
 from services.community.models.fields import GroupId, MemberId, PostId, ReactionId
+from services.community.models.members import Withdrawal
 from services.community.models.posts import (
     Edit,
     GivenReaction,
     Post,
     PostIn,
     PostOutcome,
-    PostVersions,
+    PostVersion,
     ReactionChange,
     ReactionIn,
     ReplyIn,
@@ -39,6 +41,9 @@ from services.community.models.posts import (
 from services.community.queries import posts as known
 from services.community.queries import reactions as given
 from services.community.queries.members import member_named
+
+LATEST_VERSION = 2**31 - 1
+"""Behind the latest version of any post."""
 
 router = APIRouter(prefix="/v1/posts", tags=["posts"], route_class=TransactionalRoute)
 
@@ -94,9 +99,14 @@ async def read_post(post_id: PostId, session: Session, here: Here, response: Res
 
 
 @router.get("/{post_id}/versions")
-async def list_versions(post_id: PostId, session: Session) -> PostVersions:
-    """Every text that a post had, the first one first."""
-    return PostVersions(data=await known.versions(session, post_id))
+async def list_versions_of_post(
+    post_id: PostId, session: Session, here: Here, limit: Limit = 50, cursor: Cursor = None
+) -> Page[PostVersion]:
+    """Every text that a post had, the latest first."""
+    await known.post(session, post_id, here)
+    [before] = decode_cursor(cursor, tuple[Whole]) if cursor else [LATEST_VERSION]
+    found = await known.versions(session, post_id, before=before, limit=limit + 1)
+    return page(found, limit=limit, key=lambda version: [version.version])
 
 
 @router.post("/{post_id}/edit")
@@ -106,16 +116,20 @@ async def edit_post(
     """Give a post another text. What it read before stays readable."""
     row = await known.post_to_change(session, post_id)
     same_version(seen, row.version)
+    check_version(body.version, row.version)
     known.edit(session, row, body.text)
     return await _shown(session, post_id, here, response)
 
 
 @router.post("/{post_id}/withdraw")
-async def withdraw_post(post_id: PostId, session: Session, here: Here, response: Response, seen: IfMatch) -> Post:
+async def withdraw_post(
+    post_id: PostId, body: Withdrawal, session: Session, here: Here, response: Response, seen: IfMatch
+) -> Post:
     """Take a post back; it does not count any more. Twice is once."""
     row = await known.post_to_change(session, post_id)
     if row.withdrawn_at is None:
         same_version(seen, row.version)
+        check_version(body.version, row.version)
         known.withdraw_post(session, row)
     return await _shown(session, post_id, here, response)
 

@@ -21,9 +21,19 @@ from chassis.http import (
 )
 from chassis.installation import Here
 from contracts.identity import Installation, check_not_ahead
+from contracts.telling import check_version
 from services.community.domain.referrals import Outcome
 from services.community.models.fields import Code, MemberId, ReferralId
-from services.community.models.referrals import Conversion, Naming, Redemption, Referral, ReferralIn, ReferralRow
+from services.community.models.members import Withdrawal
+from services.community.models.referrals import (
+    Conversion,
+    Ending,
+    Naming,
+    Redemption,
+    Referral,
+    ReferralIn,
+    ReferralRow,
+)
 from services.community.queries import referrals as known
 
 router = APIRouter(prefix="/v1/referrals", tags=["referrals"], route_class=TransactionalRoute)
@@ -91,6 +101,7 @@ async def name_referred(
     """Say to whom we were recommended. The same person again changes nothing."""
     row = await known.referral_to_change(session, referral_id)
     same_version(seen, row.version)
+    check_version(body.version, row.version)
     return await _named(session, row, body, here, response)
 
 
@@ -103,34 +114,39 @@ async def convert_referral(
         check_not_ahead(body.occurred_at, now())
     row = await known.referral_to_change(session, referral_id)
     same_version(seen, row.version)
+    check_version(body.version, row.version)
     known.convert(session, row, body)
     return await _shown(session, referral_id, here, response)
 
 
 @router.post("/{referral_id}/expire")
 async def expire_referral(
-    referral_id: ReferralId, session: Session, here: Here, response: Response, seen: IfMatch
+    referral_id: ReferralId, body: Ending, session: Session, here: Here, response: Response, seen: IfMatch
 ) -> Referral:
     """End a referral now; its code cannot be used any more."""
     row = await known.referral_to_change(session, referral_id)
     same_version(seen, row.version)
+    check_version(body.version, row.version)
     known.expire(row)
     return await _shown(session, referral_id, here, response)
 
 
 @router.post("/{referral_id}/withdraw")
 async def withdraw_referral(
-    referral_id: ReferralId, session: Session, here: Here, response: Response, seen: IfMatch
+    referral_id: ReferralId, body: Withdrawal, session: Session, here: Here, response: Response, seen: IfMatch
 ) -> Referral:
     """Take a referral back with all that became of it. Twice is once."""
     row = await known.referral_to_change(session, referral_id)
     if row.withdrawn_at is None:
         same_version(seen, row.version)
+        check_version(body.version, row.version)
         known.withdraw(session, row)
     return await _shown(session, referral_id, here, response)
 
 
-async def _named(session: Session, row: ReferralRow, body: Naming, here: Installation, response: Response) -> Referral:
+async def _named(
+    session: Session, row: ReferralRow, body: Naming | Redemption, here: Installation, response: Response
+) -> Referral:
     occurred_at = body.occurred_at or now()
     check_not_ahead(occurred_at, now())
     await known.name(session, row, body.identifier.identity(here).id, occurred_at, here)
