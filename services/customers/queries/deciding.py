@@ -46,6 +46,8 @@ async def _compare(session: AsyncSession, rules: Rules) -> bool:
     """Look at identifiers that nobody looked at yet: what do they resemble?"""
     connection = await driver(session)
     fresh = [_known(row) for row in await connection.fetch(_TO_COMPARE, COMPARED_AT_ONCE)]
+    if not fresh:
+        return False
     keys = {known.id: key for known in fresh if (key := likeness(known))}
     await connection.execute(_KEEP_LIKENESS, list(keys), list(keys.values()))
     found: defaultdict[UUID, list[UUID]] = defaultdict(list)
@@ -55,7 +57,7 @@ async def _compare(session: AsyncSession, rules: Rules) -> bool:
     pairs = sorted(_pair(one, two) for one, all in found.items() if len(all) <= rules.most_claims for two in all)
     await connection.execute(_LOOK_AT, [one for one, _ in pairs], [two for _, two in pairs])
     await connection.execute(_LOOK_AT_SEEN, [known.id for known in fresh])
-    return bool(fresh)
+    return True
 
 
 async def _walk_on(session: AsyncSession, row: RulesRow, rules: Rules, zone: ZoneInfo) -> bool:
