@@ -31,7 +31,8 @@ def merged(own: Document, services: Mapping[str, Document]) -> Document:
         components |= {renamed.get(name, name): schema for name, schema in schemas.items()}
         for path, operations in document["paths"].items():
             if path.startswith("/v1/"):
-                paths[path] = _each(_together, paths.get(path, {}), operations)
+                told = {method: _told_again(operation) for method, operation in operations.items()}
+                paths[path] = _each(_together, paths.get(path, {}), told)
     for path, operations in own["paths"].items():
         paths[path] = _each(_ruled, paths.get(path, {}), operations)
     return {
@@ -57,6 +58,14 @@ def methods(document: Document, path: str) -> list[str]:
 def _each(joined: Callable[[Document, Document], Document], one: Document, other: Document) -> Document:
     both = {method: joined(one[method], other[method]) for method in one.keys() & other.keys()}
     return {**one, **other, **both}
+
+
+def _told_again(operation: Document) -> Document:
+    """What makes something answers 200 in the place of 201 where the same was told before: nothing was made."""
+    responses = operation["responses"]
+    if "201" not in responses or "200" in responses:
+        return operation
+    return {**operation, "responses": {**responses, "200": {**responses["201"], "description": "It was there before"}}}
 
 
 def _together(one: Document, other: Document) -> Document:

@@ -129,3 +129,11 @@ def test_a_path_that_is_named_knows_its_own_methods_only() -> None:
     assert methods({"paths": paths}, "/v1/leads/1") == ["GET", "PATCH"]
     assert methods({"paths": paths}, "/v1/other/1") == ["PUT"]
     assert methods({"paths": paths}, "/v1/leads/1/win") == []
+
+
+def test_what_is_told_again_is_answered_with_200_and_the_same_body() -> None:
+    made = {"description": "Made", "content": {"application/json": {"schema": {"$ref": "#/x"}}}}
+    service = {**document("leads", "/v1/none"), "paths": {"/v1/leads": {"post": {"responses": {"201": made}}}}}
+    responses = merged(document("gateway", "/v1/keys"), {"leads": service})["paths"]["/v1/leads"]["post"]["responses"]
+    assert responses["200"]["content"] == made["content"]
+    assert responses["201"] == made
