@@ -34,7 +34,8 @@ class Course:
 
     def phase(self, day: int, known: int) -> Phase | None:
         """The phase on a day, if nothing happened after the day `known`; None before anything happened."""
-        act, end = last(self.acts, known), last(self.ends, known)
+        act = last(self.acts, known)
+        end = last(self.ends, known) if self.ends else None
         if act is None:
             return None if end is None else Phase.LOST
         if (end is not None and end > act) or day - act >= self.lost_in:
@@ -66,7 +67,7 @@ class Course:
                 return act
             case Phase.DORMANT:
                 before = last(self.acts, day)
-                return earliest(None if before is None else before + self.lost_in, act, end)
+                return earliest(None if before is None else before + self.lost_in, earliest(act, end))
             case Phase.ACTIVE:
                 # Before the next run begins, this one has ended: by silence, or by an end on the way.
                 next_run = following(self._run_starts(), day)
@@ -99,6 +100,8 @@ def following(days: Sequence[int], after: int) -> int | None:
     return days[index] if index < len(days) else None
 
 
-def earliest(*days: int | None) -> int | None:
-    """The earliest of the days that there are."""
-    return min((day for day in days if day is not None), default=None)
+def earliest(one: int | None, other: int | None) -> int | None:
+    """The earlier of two days, either of which may be none."""
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)

@@ -137,19 +137,21 @@ class History:
     def stage(self, day: int, known: int | None = None) -> Stage | None:
         """The stage on a day, if nothing happened after the day `known`; None before anything happened."""
         known = day if known is None else known
-        if last(self.purchase_days, known) is not None:
-            phase = self._purchases.phase(day, known)
-            return None if phase is None else CUSTOMERS[phase]
-        phase = self._interest.phase(day, known)
+        course, stages = (self._purchases, CUSTOMERS) if self.has_bought(known) else (self._interest, PROSPECTS)
+        phase = course.phase(day, known)
         if phase is not None:
-            return PROSPECTS[phase]
+            return stages[phase]
         return Stage.STRANGER if self._is_known(known) else None
 
     def tier(self, day: int, known: int | None = None) -> Tier | None:
         """The tier on a day, if nothing happened after the day `known`; None before anything happened."""
-        if self.last_purchase(day if known is None else known) is not None:
+        if self.has_bought(day if known is None else known):
             return self.ruling.cuts.tier(self.value(day, known))
         return Tier.UNPROVEN if self._is_known(day if known is None else known) else None
+
+    def has_bought(self, day: int) -> bool:
+        """Whether there was a purchase up to the day."""
+        return bool(self.purchase_days) and self.purchase_days[0] <= day
 
     def _is_known(self, day: int) -> bool:
         return bool(self.days) and self.days[0] <= day
@@ -196,7 +198,7 @@ class History:
 
     def since(self, day: int) -> int | None:
         """The first day of the stage that holds on the day."""
-        if self.last_purchase(day) is not None:
+        if self.has_bought(day):
             return self._purchases.since(day)
         shown = self._interest.since(day)
         return self.days[0] if shown is None and self._is_known(day) else shown
@@ -204,15 +206,18 @@ class History:
     def next_turn(self, day: int) -> int | None:
         """The first later day on which stage or tier differs if nothing else happens; None if they stay for ever."""
         stage_turn = self.next_stage_turn(day)
-        if self.last_purchase(day) is None:
-            return stage_turn
+        return earliest(self.next_tier_turn(day, stage_turn), stage_turn)
+
+    def next_tier_turn(self, day: int, until: int | None) -> int | None:
+        """The first later day, before `until`, on which the tier of whoever bought differs if nothing else happens."""
+        if not self.has_bought(day):
+            return None
         tier = self.tier(day)
-        turned = (later for later in self._money_turns(day, stage_turn) if self.tier(later) is not tier)
-        return next(turned, stage_turn)
+        return next((later for later in self._money_turns(day, until) if self.tier(later) is not tier), None)
 
     def next_stage_turn(self, day: int) -> int | None:
         """The first later day on which the stage differs if nothing else happens."""
-        if self.last_purchase(day) is not None:
+        if self.has_bought(day):
             return self._purchases.next_turn(day)
         if not self._is_known(day):
             return self.days[0] if self.days else None
@@ -233,7 +238,9 @@ class History:
             after = self.days[0] - 1 if self.days else 0
         turning = [self._later(self.days, 0, after), self._later(self.money_days, self.policy.turnover_days, after)]
         for course in (self._interest, self._purchases):
-            turning += [self._later(course.acts, offset, after) for offset in (course.dormant_in, course.lost_in)]
+            # Of the two courses most parties have one alone.
+            if course.acts:
+                turning += [self._later(course.acts, offset, after) for offset in (course.dormant_in, course.lost_in)]
         return merge(*(days for days in turning if days))
 
     @staticmethod

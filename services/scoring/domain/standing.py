@@ -7,6 +7,7 @@ import msgspec
 from contracts.loss import LossReason
 from contracts.scoring import Stage, Tier
 from services.scoring.domain.calendar import Calendar
+from services.scoring.domain.course import earliest
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.history import LOST, History
 from services.scoring.domain.policy import Ruling
@@ -49,7 +50,8 @@ def standing(history: History, at: datetime) -> Standing:
     """`assess` of a calendar that was already read."""
     day = history.ruling.day(at)
     stage, tier = history.stage(day), history.tier(day)
-    turned, stage_turned = history.next_turn(day), history.next_stage_turn(day)
+    stage_turned = history.next_stage_turn(day)
+    turned = earliest(history.next_tier_turn(day, stage_turned), stage_turned)
     count = history.purchases(day)
     return Standing(
         stage=stage,

@@ -25,7 +25,7 @@ from services.scoring.domain.facts import Fact
 from services.scoring.domain.meaning import Meaning, meaning
 from services.scoring.queries.facts import Place, Withdrawn
 
-CORRECTED = PurchaseCompleted | PurchaseReturned | InteractionRecorded
+CORRECTED = PurchaseCompleted, PurchaseReturned, InteractionRecorded
 """Events that may take the place of an earlier one."""
 
 
@@ -101,10 +101,9 @@ class Told:
                 said = meaning(event)
                 if said is None:
                     return
-                replaces = event.replaces if isinstance(event, CORRECTED) else None
-                self._fact(delivery, said, replaces)
-                if isinstance(event, CORRECTED) and replaces is not None:
-                    self._withdraw(delivery, replaces, event.replaced_subject or event.subject)
+                self._fact(delivery, said)
+                if isinstance(event, CORRECTED) and event.replaces is not None:
+                    self._withdraw(delivery, event.replaces, event.replaced_subject or event.subject)
         whole: Assignment | None = getattr(event, "assignment", None)
         if whole is not None:
             self._assign(delivery, whole)
@@ -112,12 +111,13 @@ class Told:
     def _hear(self, delivery: Delivery, id: UUID) -> None:
         self.heard[id] = max(delivery.recorded_at, self.heard.get(id, delivery.recorded_at))
 
-    def _fact(self, delivery: Delivery, said: Meaning, replaces: UUID | None) -> None:
+    def _fact(self, delivery: Delivery, said: Meaning) -> None:
         fact_id, subject = _key(delivery.event_id), _key(delivery.event.subject)
         self.identities.add(subject)
         self._hear(delivery, subject)
         if fact_id not in self.facts:
             occurred_at, recorded_at = delivery.event.occurred_at, delivery.recorded_at
+            replaces: UUID | None = getattr(delivery.event, "replaces", None)
             self.facts[fact_id] = Fact(
                 fact_id, subject, said.kind, occurred_at, recorded_at, said.amount_minor, said.detail, replaces,
                 said.opened_at,
