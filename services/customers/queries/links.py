@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.consumer import StartOver
 from chassis.db import driver
 from contracts.community import MemberLinked
-from contracts.identity import Identity, PartyNotFound
+from contracts.identity import Identity
 from services.customers.domain.assignments import edge
 from services.customers.queries.assignments import parties_to_change
 from services.customers.queries.identities import have_identities
@@ -20,8 +20,8 @@ async def link_members(session: AsyncSession, told: Sequence[MemberLinked]) -> N
     """Make what members are linked to one party with them, and undo what they were linked to before.
 
     Of each member's links the one with the highest version holds, whenever it comes. An identity that nobody knows
-    becomes its own party. Raises `PartyNotFound` for a party id that was never given out, and `StartOver` where an
-    identity came to somebody else before its holder was locked.
+    becomes its own party; so does a party id, for it is that of an identity of which another service will tell. Raises
+    `StartOver` where an identity came to somebody else before its holder was locked.
     """
     latest = {link.member_id: link for link in sorted(told, key=lambda link: link.version)}
     connection = await driver(session)
@@ -33,13 +33,15 @@ async def link_members(session: AsyncSession, told: Sequence[MemberLinked]) -> N
     ]
     if not links:
         return
-    await _check_known(session, links)
-    identities = {identity for link in links for identity in (link.subject, link.identity_id) if identity}
+    unheard = {
+        row["id"] for row in await connection.fetch(_UNKNOWN, [link.party_id for link in links if link.party_id])
+    }
+    identities = {identity for link in links for identity in (link.subject, link.identity_id) if identity} | unheard
     holders = await _holders(session, identities)
     merged = [before[link.member_id] for link in links if link.member_id in before]
     concerned = {
         *holders.values(),
-        *(link.party_id for link in links if link.party_id),
+        *(link.party_id for link in links if link.party_id and link.party_id not in unheard),
         *(row["party_id"] for row in merged if row["party_id"]),
         *(row["other_id"] for row in merged if row["other_id"]),
     }
@@ -55,14 +57,6 @@ async def link_members(session: AsyncSession, told: Sequence[MemberLinked]) -> N
     for link in links:
         merge_id = await _moved(session, link, before.get(link.member_id), holders)
         await connection.execute(_KEEP, link.member_id, link.version, merge_id)
-
-
-async def _check_known(session: AsyncSession, links: Sequence[MemberLinked]) -> None:
-    named = {link.party_id: link for link in links if link.party_id}
-    for row in await (await driver(session)).fetch(_UNKNOWN, list(named)):
-        member = named[row["id"]].member_id.hex
-        detail = f"member_{member} is linked to party_{row['id'].hex}, which customers does not know."
-        raise PartyNotFound(f"{detail} Link it by an identifier instead.")
 
 
 async def _moved(
