@@ -101,6 +101,10 @@ class Page(BaseModel, Generic[T]):
     has_more: bool
     next_cursor: str | None = None
 
+    def shown(self, show: Callable[[T], V]) -> "Page[V]":
+        """The same part of the list, each row as it is shown."""
+        return Page(data=[show(row) for row in self.data], has_more=self.has_more, next_cursor=self.next_cursor)
+
 
 def page(rows: Sequence[T], *, limit: int, key: Callable[[T], Sequence[Any]]) -> Page[T]:
     """A page from up to `limit + 1` rows; `key` gives the keyset values of a row, which its cursor holds."""

@@ -198,6 +198,24 @@ async def test_every_implied_move_is_listed_with_its_day(api: httpx.AsyncClient,
     assert [move for page in pages for move in page.json()["data"]] == moves
 
 
+async def test_a_fact_that_comes_in_between_two_pages_shifts_no_implied_move(
+    api: httpx.AsyncClient, feed: Feeding
+) -> None:
+    party = feed.identity()
+    path = f"/v1/standings/party_{party.hex}/moves"
+    await feed.bought(party, datetime(2024, 2, 1, tzinfo=UTC), 1_000)
+    await feed.bought(party, datetime(2026, 4, 1, tzinfo=UTC), 50_000)
+
+    first = (await api.get(path, params={"limit": 2})).json()
+    await feed.registered(party, datetime(2024, 1, 1, tzinfo=UTC))
+    rest = (await api.get(path, params={"cursor": first["next_cursor"]})).json()
+
+    moves = (await api.get(path)).json()["data"]
+    assert [move["day"] for move in moves] == ["2024-01-01", "2024-02-01", "2024-05-02", "2025-02-01", "2026-04-01"]
+    assert [move["day"] for move in first["data"]] == ["2024-02-01", "2024-05-02"]
+    assert rest["data"] == moves[3:]
+
+
 async def test_cut_points_fitted_later_make_a_move_of_their_day(
     api: httpx.AsyncClient, feed: Feeding, told: list[UUID]
 ) -> None:

@@ -32,12 +32,14 @@ class Move(msgspec.Struct, frozen=True):
     """Of a move to a lost stage."""
 
 
-def ids(party_id: UUID, moves: Iterable[Move]) -> list[UUID]:
-    """A name for each move of a party: by its day, which tells those of one day apart by their order, and rising."""
+def named(party_id: UUID, moves: Iterable[Move]) -> list[tuple[UUID, Move]]:
+    """The moves of a party, each with a name: by its day, which tells those of one day apart by their order, rising."""
     whose = hashlib.sha256(party_id.bytes).digest()[:11]
     by_day = groupby(moves, key=lambda move: move.day.toordinal())
     return [
-        UUID(bytes=whose + day.to_bytes(4) + nth.to_bytes(1)) for day, of_day in by_day for nth, _ in enumerate(of_day)
+        (UUID(bytes=whose + day.to_bytes(4) + nth.to_bytes(1)), move)
+        for day, of_day in by_day
+        for nth, move in enumerate(of_day)
     ]
 
 

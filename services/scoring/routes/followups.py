@@ -46,11 +46,7 @@ async def list_parties_at_risk(
         limit=limit,
         key=lambda row: [row["next_stage_at"], row["value_minor"], row["party_id"]],
     )
-    return Page(
-        data=[FollowUp.stored(row, ruling) for row in found.data],
-        has_more=found.has_more,
-        next_cursor=found.next_cursor,
-    )
+    return found.shown(lambda row: FollowUp.stored(row, ruling))
 
 
 @router.get("/losses")
@@ -77,8 +73,4 @@ async def list_losses(
         limit=limit,
         key=lambda row: [row["since"], row["party_id"]],
     )
-    return Page(
-        data=[FollowUp.stored(row, ruling) for row in found.data],
-        has_more=found.has_more,
-        next_cursor=found.next_cursor,
-    )
+    return found.shown(lambda row: FollowUp.stored(row, ruling))

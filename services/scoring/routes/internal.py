@@ -16,7 +16,7 @@ from chassis.fields import Day, Instant, PartyId
 from chassis.http import Limit, Session, TransactionalRoute
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.standing import assess
-from services.scoring.domain.trajectory import ids
+from services.scoring.domain.trajectory import named
 from services.scoring.models.rulings import ReportingCurrency, ReportingCurrencyNow
 from services.scoring.models.standings import Entry, Standing, Timeline
 from services.scoring.queries.chain import heads, lag, progress
@@ -63,10 +63,9 @@ async def read_timeline_of_party(
     if read is None:
         return Timeline(data=[], has_more=False)
     then = await moment(snapshot, None, now())
-    moves = await implied_moves(snapshot, read, then)
     entries = [
         Entry.shown(id, start_of_day(move.day.toordinal(), then.ruling.zone), move)
-        for id, move in zip(ids(read.row["party_id"], moves), moves, strict=True)
+        for id, move in named(read.row["party_id"], await implied_moves(snapshot, read, then))
     ]
     earlier = [entry for entry in entries if before_at is None or (entry.at, entry.id) < (before_at, before_id)]
     return Timeline(data=earlier[: -limit - 1 : -1], has_more=len(earlier) > limit)

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from chassis.clock import now
 from chassis.fields import PartyId
 from chassis.http import Cursor, Limit, Page, decode_cursor, page
+from services.scoring.domain.trajectory import named
 from services.scoring.models.fields import Instant, Whole
 from services.scoring.models.standings import Move
 from services.scoring.queries.reading import implied_moves, moment, one
@@ -16,6 +17,9 @@ from services.scoring.queries.standings import NoStanding, lived_moves
 from services.scoring.routes.snapshots import Snapshot
 
 router = APIRouter(prefix="/v1/standings", tags=["standings"])
+
+FIRST = date.min, UUID(int=0)
+"""The cursor before the first page."""
 
 
 @router.get("/{party_id}/moves")
@@ -36,8 +40,8 @@ async def list_moves(
         rows = await lived_moves(snapshot, holder, after=place, limit=limit + 1)
         told = [Move(**row, day=date.fromordinal(then.ruling.day(row["occurred_at"]))) for row in rows]
         return page(told, limit=limit, key=lambda move: (move.assessed_at, move.party_id, move.revision))
-    first = max(0, decode_cursor(cursor, tuple[Whole])[0]) if cursor else 0
-    numbered = list(enumerate(await implied_moves(snapshot, read, then)))[first : first + limit + 1]
-    found = page(numbered, limit=limit, key=lambda move: (move[0] + 1,))
-    shown = [Move(party_id=holder, **msgspec.structs.asdict(move)) for _, move in found.data]
-    return Page(data=shown, has_more=found.has_more, next_cursor=found.next_cursor)
+    implied = named(holder, await implied_moves(snapshot, read, then))
+    after = decode_cursor(cursor, tuple[date, UUID]) if cursor else FIRST
+    behind = [(id, move) for id, move in implied if (move.day, id) > after]
+    found = page(behind, limit=limit, key=lambda row: (row[1].day, row[0]))
+    return found.shown(lambda row: Move(party_id=holder, **msgspec.structs.asdict(row[1])))

@@ -55,8 +55,7 @@ async def list_standings(
         limit=limit,
         key=lambda row: keyset(row, sort),
     )
-    shown = [Standing.stored(row, ruling) for row in found.data]
-    return Page(data=shown, has_more=found.has_more, next_cursor=found.next_cursor)
+    return found.shown(lambda row: Standing.stored(row, ruling))
 
 
 @router.get("/summary")
