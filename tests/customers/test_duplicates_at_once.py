@@ -14,14 +14,15 @@ from contracts.customers import PartyKind
 from contracts.identity import Scheme
 from contracts.problems import Problem
 from services.customers.domain.assignments import edge
-from services.customers.queries.assignments import assignments_of
+from services.customers.queries.assignments import Connected, assignments_of, parties_to_change
 from services.customers.queries.deciding import decide
 from services.customers.queries.duplicates import accept, candidates, dismiss
 from services.customers.queries.handovers import hand_over_identifier, holders_to_change
 from services.customers.queries.identities import have_identities
 from services.customers.queries.merges import merge, unmerge
 from services.customers.queries.pairs import Evidence, Together, see, unsee
-from services.customers.queries.parties import register
+from services.customers.queries.parties import add_identifier, register
+from tests.customers.waiting import waits
 
 DAYS = [date(2026, 1, day) for day in range(2, 30)]
 BEFORE_ALL = 101, UUID(int=2**128 - 1)
@@ -145,3 +146,47 @@ async def everything_fits(database, published):
             assert before["from_day"] is None or before["from_day"] < after["from_day"]
         else:
             assert (before["until_day"], after["nth"], after["from_day"]) == (None, 0, None)
+
+
+async def test_whoever_hands_over_waits_for_the_party_before_anybody_waits_for_the_identifier(database, here):
+    ann, call, new = (
+        here.identity(Scheme.EMAIL, "ann@x.example"),
+        here.identity(Scheme.PHONE, "+4930111222"),
+        here.identity(Scheme.PHONE, "+4930111333"),
+    )
+    async with database.transaction() as session:
+        party_id, _ = await register(session, PartyKind.PERSON, [ann, call])
+
+    async def over():
+        async with database.transaction() as session:
+            return await holders_to_change(session, party_id, call.id, new)
+
+    async with database.transaction() as session:
+        connected = await parties_to_change(session, party_id)
+        late = asyncio.create_task(over())
+        await asyncio.wait_for(waits(database), 20)
+        assert await add_identifier(session, connected, party_id, new)
+    assert await late == (Connected({party_id: party_id}, {party_id: connected.version + 1}), party_id)
+
+
+async def test_who_gets_an_identifier_meanwhile_is_locked_as_well(database, here):
+    ann, bob, call = (
+        here.identity(Scheme.EMAIL, "ann@x.example"),
+        here.identity(Scheme.EMAIL, "bob@x.example"),
+        here.identity(Scheme.PHONE, "+4930111222"),
+    )
+    async with database.transaction() as session:
+        await register(session, PartyKind.PERSON, [ann, call])
+        await register(session, PartyKind.PERSON, [bob])
+
+    async def over(to):
+        async with database.transaction() as session:
+            connected, _ = await holders_to_change(session, ann.id, call.id, to)
+            return await hand_over_identifier(session, connected, ann.id, call.id, to=bob.id, from_day=DAYS[9])
+
+    async with database.transaction() as session:
+        connected, cat = await holders_to_change(session, ann.id, call.id, here.identity(Scheme.EMAIL, "c@x.example"))
+        late = asyncio.create_task(over(bob))
+        await asyncio.wait_for(waits(database), 20)
+        await hand_over_identifier(session, connected, ann.id, call.id, to=cat, from_day=DAYS[19])
+    assert [held.party_id for held in await late] == [ann.id, bob.id, cat]

@@ -3,10 +3,10 @@ from contextlib import asynccontextmanager
 from itertools import pairwise
 from uuid import UUID
 
-from chassis.db import driver
 from services.customers.models.owners import NewOwner
 from services.customers.queries import owners as known
 from services.customers.queries.assignments import parties_to_change
+from tests.customers.waiting import waits
 
 ANN, BEA, CEM = (f"user_{number:032x}" for number in (21, 22, 23))
 SALES, DESK = (f"team_{number:032x}" for number in (31, 32))
@@ -146,21 +146,6 @@ async def test_an_unmerge_after_a_hand_over_does_not_bring_the_old_owner_back(ap
     await api.post("/v1/owners/hand-over", json={"from_owner_id": ANN, "to_owner_id": CEM})
     await api.post(f"/v1/parties/{one}/unmerge", json={"merge_id": merge["id"]})
     assert (await owner(api, one))[0] == (await owner(api, other))[0] == CEM
-
-
-WAITING = (
-    "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()"
-    " AND cardinality(pg_blocking_pids(pid)) > 0)"
-)
-
-
-async def waits(database):
-    """Until somebody waits for a lock."""
-    while True:
-        async with database.transaction() as session:
-            if await (await driver(session)).fetchval(WAITING):
-                return
-        await asyncio.sleep(0)
 
 
 @asynccontextmanager

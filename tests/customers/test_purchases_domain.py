@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from contracts.identity import BadIdentifier, FutureDate, Installation, Scheme, check_not_ahead
-from services.customers.domain.facts import StaleVersion, check_version
+from contracts.telling import StaleVersion, check_version
 from services.customers.domain.purchases import Line, NewPurchase
 
 HERE = Installation(bytes(32), ZoneInfo("Asia/Shanghai"), "CN")

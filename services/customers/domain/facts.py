@@ -1,4 +1,4 @@
-"""What is told of a party: what all tellings have alike, and what changes of them are refused."""
+"""What is told of a party: what all tellings have alike."""
 
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -6,9 +6,6 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from contracts.identity import PartyRef
-from contracts.telling import AlreadyWithdrawn as AlreadyWithdrawn
-from contracts.telling import StaleVersion as StaleVersion
-from contracts.telling import check_version as check_version
 
 _NOT_CONTENT = {"id", "party", "source", "source_id", "import_id"}
 

@@ -15,7 +15,7 @@ from chassis.ids import uuid7
 from contracts.event import Event
 from contracts.identity import Installation, PartyRef
 from contracts.problems import Problem
-from services.customers.domain.facts import AlreadyWithdrawn
+from contracts.telling import AlreadyWithdrawn
 from services.customers.domain.interactions import check_loss_reason
 from services.customers.models.facts import FactCorrection, ShownFact
 from services.customers.models.interactions import InteractionCorrection, InteractionRow
@@ -75,12 +75,18 @@ async def correct_interaction(
 
 
 async def withdraw(session: AsyncSession, row: Row) -> None:
-    """Take a locked fact back; its id in the source is free again. Twice is once."""
+    """Take a locked fact back; its id in the source is free again. Twice is once.
+
+    The returns of a purchase go with it, as far as they stand with the same customer.
+    """
     if row.withdrawn_at is None:
+        returns = await _returns_under(session, row, row.identity_id) if isinstance(row, PurchaseRow) else []
         row.withdrawn_at = now()
         row.version += 1
         assignments = await assignments_of(session, [row.identity_id])
         outbox.append(session, withdrawn(row.identity_id, row.fact_id, assignments))
+        for returned in returns:
+            await withdraw(session, returned)
 
 
 async def _put_right(
@@ -109,7 +115,7 @@ async def _put_right(
 
 
 async def _returns_under(session: AsyncSession, purchase: PurchaseRow, subject: UUID) -> list[ReturnRow]:
-    """Returns of a purchase that were recorded under its former customer, locked in id order."""
+    """Returns of a purchase that were recorded under a customer, locked in id order."""
     ids = await (await driver(session)).fetch(_RETURNS_UNDER, purchase.id, purchase.source, purchase.source_id, subject)
     statement = (
         select(ReturnRow)

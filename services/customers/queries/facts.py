@@ -1,9 +1,10 @@
 """Recording facts of any kind: one set-based way for one row, a bulk and an import."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Generic
+from typing import Any, Generic, NamedTuple
 from uuid import UUID
 
 from asyncpg import Record
@@ -73,14 +74,31 @@ class Kind(Generic[Told]):
             " WHERE withdrawn_at IS NULL"
         )
 
+    @property
+    def former(self) -> str:
+        """The rows of some ids as they were before they were put right."""
+        return (
+            f"SELECT fact.* FROM former_version CROSS JOIN LATERAL jsonb_populate_record(NULL::{self.table}, content)"
+            " AS fact WHERE of_id = ANY($1)"
+        )
+
+
+class Telling(NamedTuple):
+    """A row that is told, under which identity, and its local day."""
+
+    row: NewFact
+    subject: UUID
+    day: date
+
 
 async def record(
     session: AsyncSession, kind: Kind[Told], rows: Sequence[Told], installation: Installation
 ) -> list[Outcome]:
     """Record facts and publish them; return what became of each, in the order of the rows.
 
-    The first telling under an id in a source is accepted, every other one compared with it. Who is named only by
-    rows that were not accepted does not become known by them.
+    The first telling under an id in a source is accepted, every other one compared with what it is now, and with what
+    it was before it was put right: an old telling changes nothing. Who is named only by rows that were not accepted
+    does not become known by them.
     """
     days = [installation.day(row.occurred_at) for row in rows]
     named, strangers = await subjects(session, [(row.party, day) for row, day in zip(rows, days, strict=True)])
@@ -100,11 +118,9 @@ async def record(
         present = await _present(session, kind, [rows[place] for place in waiting if place not in outcomes])
         # Not there any more: it was withdrawn between both statements, so it is tried again.
         found = {place: row for place in waiting if place not in outcomes and (row := present.get(_key(rows[place])))}
-        told_of = {place: (row["identity_id"], told[place], days[place]) for place, row in found.items()}
-        one_party = await _of_one_party(session, told_of.values())
-        for place, row in found.items():
-            same = _same(kind, row, rows[place]) and told_of[place] in one_party
-            outcomes[place] = _compared(kind, row["id"], same)
+        again = {place: Telling(rows[place], told[place], days[place]) for place in found}
+        same = await _told_before(session, kind, found, again)
+        outcomes |= {place: _compared(kind, row["id"], place in same) for place, row in found.items()}
     accepted = {told[place] for place, outcome in outcomes.items() if outcome.status is Status.ACCEPTED}
     if idle := strangers - accepted:
         await forget_identities(session, idle)
@@ -141,6 +157,12 @@ async def _insert(
     return {place: Outcome(Status.ACCEPTED, ids[place][0]) for place in accepted}
 
 
+async def told_already(session: AsyncSession, kind: Kind[Told], rows: Sequence[Told]) -> list[bool]:
+    """Of each row, whether something is there under its id in the source."""
+    present = await _present(session, kind, rows)
+    return [_key(row) in present for row in rows]
+
+
 async def _present(session: AsyncSession, kind: Kind[Told], rows: Sequence[Told]) -> dict[Any, Record]:
     keys = sorted({key for row in rows if (key := _key(row))})
     if not keys:
@@ -158,7 +180,34 @@ def _compared(kind: Kind[Told], id: UUID, same: bool) -> Outcome:
     return Outcome(Status.CONFLICT, id, kind.conflict(detail, **way_out))
 
 
-def _same(kind: Kind[Told], row: Record, told: Told) -> bool:
+async def _told_before(
+    session: AsyncSession, kind: Kind[Told], present: Mapping[int, Record], again: Mapping[int, Telling]
+) -> set[int]:
+    """The places whose telling says what a row says, or said in a former version."""
+    same = await _saying_the_same(session, kind, present.items(), again)
+    other = {place: row["id"] for place, row in present.items() if place not in same}
+    if not other:
+        return same
+    former: defaultdict[UUID, list[Record]] = defaultdict(list)
+    for row in await (await driver(session)).fetch(kind.former, list(set(other.values()))):
+        former[row["id"]].append(row)
+    versions = [(place, row) for place, id in other.items() for row in former[id]]
+    return same | await _saying_the_same(session, kind, versions, again)
+
+
+async def _saying_the_same(
+    session: AsyncSession, kind: Kind[Told], stored: Iterable[tuple[int, Record]], again: Mapping[int, Telling]
+) -> set[int]:
+    pairs = [
+        (place, (row["identity_id"], again[place].subject, again[place].day))
+        for place, row in stored
+        if _same(kind, row, again[place].row)
+    ]
+    one_party = await _of_one_party(session, [pair for _, pair in pairs])
+    return {place for place, pair in pairs if pair in one_party}
+
+
+def _same(kind: Kind[Told], row: Record, told: NewFact) -> bool:
     stored = kind.stored(row)
     return all(stored[name] == value for name, value in told.content().items())
 

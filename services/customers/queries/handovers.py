@@ -21,13 +21,28 @@ async def holders_to_change(
 ) -> tuple[Connected, UUID]:
     """The party, the one that an identity shall go to and all that ever held it, locked; and the second of them.
 
-    An identifier that nobody has becomes its own party.
+    An identifier that nobody has becomes its own party. The parties come first, as they do for everybody who gives a
+    party an identity; where others hold them by then, all is given back and taken anew.
     """
+    while True:
+        attempt = await (await session.connection()).begin_nested()
+        connected = await parties_to_change(session, party_id, *await _concerned(session, identity_id, to))
+        if isinstance(to, Identity) and await have_identities(session, [to]):
+            # Nobody else sees its party yet, so that its lock needs no place in the order.
+            connected = await parties_to_change(session, *connected.resolves_to, to.id)
+        concerned = await _concerned(session, identity_id, to)
+        if connected.resolves_to.keys() >= set(concerned):
+            await attempt.commit()
+            return connected, concerned[-1]
+        await attempt.rollback()
+
+
+async def _concerned(session: AsyncSession, identity_id: UUID, to: PartyRef) -> list[UUID]:
+    """All who ever held an identity; last whom it shall go to, where anybody is that."""
+    holders = [held.party_id for held in await holdings_of(session, identity_id)]
     if isinstance(to, Identity):
-        await have_identities(session, [to])
-        to = (await holdings_of(session, to.id))[-1].party_id
-    holders = {held.party_id for held in await holdings_of(session, identity_id)}
-    return await parties_to_change(session, party_id, to, *holders), to
+        return holders + [held.party_id for held in (await holdings_of(session, to.id))[-1:]]
+    return [*holders, to]
 
 
 async def hand_over_identifier(

@@ -10,11 +10,12 @@ from chassis.db import driver
 from chassis.ids import uuid7
 from contracts.customers import Assignment, InteractionRecorded
 from contracts.identity import Identity, Installation
-from contracts.telling import Outcome, Status
+from contracts.problems import Problem
+from contracts.telling import AlreadyWithdrawn, Outcome, Status
 from services.customers.domain.interactions import InteractionConflict, InteractionNotFound, NewInteraction
 from services.customers.domain.problems import NewProblem, ProblemNotFound
 from services.customers.models.interactions import Interaction, InteractionRow, InteractionVersion
-from services.customers.queries.facts import Kind, record, withdraw_import
+from services.customers.queries.facts import Kind, record, told_already, withdraw_import
 from services.customers.queries.histories import HOLDER_THEN, Condition, Place, history
 from services.customers.queries.problems import record_problems
 from services.customers.queries.versions import versions
@@ -90,13 +91,11 @@ async def record_interactions(
     session: AsyncSession, rows: Sequence[NewInteraction], installation: Installation
 ) -> list[Outcome]:
     """Record interactions of any number, and open the problems of those that are new; what became of each, in order."""
-    unknown = await _unknown_problems(session, {row.problem_id for row in rows if row.problem_id})
+    refused = await _refused(session, rows)
     told = [replace(row, problem_id=uuid7()) if row.opens else row for row in rows]
-    recorded = iter(
-        await record(session, INTERACTIONS, [row for row in told if row.problem_id not in unknown], installation)
-    )
-    missing = Outcome(Status.REJECTED, problem=ProblemNotFound("There is no such problem."))
-    outcomes = [missing if row.problem_id in unknown else next(recorded) for row in told]
+    taken = [row for row, why in zip(told, refused, strict=True) if why is None]
+    recorded = iter(await record(session, INTERACTIONS, taken, installation))
+    outcomes = [Outcome(Status.REJECTED, problem=why) if why else next(recorded) for why in refused]
     opening = {
         outcome.id: row
         for row, outcome in zip(told, outcomes, strict=True)
@@ -123,16 +122,31 @@ def _opened(told: NewInteraction, subject: UUID) -> NewProblem:
 
 
 async def check_problem(session: AsyncSession, problem_id: UUID) -> None:
-    """Raise `ProblemNotFound` unless there is such a problem."""
-    if await _unknown_problems(session, {problem_id}):
-        raise ProblemNotFound("There is no such problem.")
+    """Raise `ProblemNotFound` or `AlreadyWithdrawn` where nothing can be about such a problem."""
+    if unfit := (await _unfit_problems(session, {problem_id})).get(problem_id):
+        raise unfit
 
 
-async def _unknown_problems(session: AsyncSession, named: set[UUID]) -> set[UUID]:
+async def _refused(session: AsyncSession, rows: Sequence[NewInteraction]) -> list[Problem | None]:
+    """Of each row, why its problem is none that it can be about. What is told again was about it in its time."""
+    unfit = await _unfit_problems(session, {row.problem_id for row in rows if row.problem_id})
+    if not any(isinstance(why, AlreadyWithdrawn) for why in unfit.values()):
+        return [unfit.get(row.problem_id) for row in rows]
+    again = await told_already(session, INTERACTIONS, rows)
+    return [
+        None if old and isinstance(why, AlreadyWithdrawn) else why
+        for old, why in zip(again, (unfit.get(row.problem_id) for row in rows), strict=True)
+    ]
+
+
+async def _unfit_problems(session: AsyncSession, named: set[UUID]) -> dict[UUID | None, Problem]:
+    """What is wrong with problems; those that stand do so until the transaction ends."""
     if not named:
-        return set()
-    rows = await (await driver(session)).fetch("SELECT id FROM problem WHERE id = ANY($1)", list(named))
-    return named - {row["id"] for row in rows}
+        return {}
+    found = {row["id"]: row["withdrawn_at"] for row in await (await driver(session)).fetch(_NAMED, sorted(named))}
+    gone = AlreadyWithdrawn("The problem was withdrawn; nothing new is about it.")
+    unfit: dict[UUID | None, Problem] = {id: gone for id, withdrawn_at in found.items() if withdrawn_at}
+    return unfit | {id: ProblemNotFound("There is no such problem.") for id in named - found.keys()}
 
 
 async def withdraw_interactions(session: AsyncSession, import_id: UUID, limit: int) -> int:
@@ -183,6 +197,8 @@ async def versions_of_interaction(
 
 
 _SHOWN = f"SELECT fact.*, {HOLDER_THEN} AS party_id FROM interaction AS fact"
+
+_NAMED = "SELECT id, withdrawn_at FROM problem WHERE id = ANY($1) ORDER BY id FOR SHARE"
 
 _SUBJECTS = "SELECT id, identity_id FROM interaction WHERE id = ANY($1) ORDER BY id"
 """Of accepted rows, which this transaction has inserted."""

@@ -11,8 +11,7 @@ from chassis.db import driver
 from chassis.ids import uuid7
 from contracts.customers import Assignment, ProblemOpened, ProblemSolved, Severity
 from contracts.identity import Installation
-from contracts.telling import Outcome, Status
-from services.customers.domain.facts import AlreadyWithdrawn
+from contracts.telling import AlreadyWithdrawn, Outcome, Status
 from services.customers.domain.problems import (
     NewProblem,
     ProblemConflict,

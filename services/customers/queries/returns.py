@@ -7,10 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import driver
 from contracts.customers import Assignment, PurchaseReturned
-from contracts.identity import Installation
-from contracts.telling import Outcome
+from contracts.identity import Identity, Installation
+from contracts.telling import AlreadyWithdrawn, Outcome, Status
 from services.customers.domain.purchases import NewReturn, ReturnConflict, ReturnNotFound
-from services.customers.models.purchases import Return, ReturnRow, ReturnVersion
+from services.customers.models.purchases import PurchaseRow, Return, ReturnOfPurchase, ReturnRow, ReturnVersion
 from services.customers.queries.facts import Kind, record, withdraw_import
 from services.customers.queries.histories import HOLDER_THEN, Place, history
 from services.customers.queries.purchases import MONEY, money
@@ -67,6 +67,22 @@ async def record_returns(session: AsyncSession, rows: Sequence[NewReturn], insta
     found = await (await driver(session)).fetch(_ORIGINALS, *zip(*named, strict=True)) if named else []
     originals = {(row["source"], row["source_id"]): row["id"] for row in found}
     return await record(session, _returns(originals), rows, installation)
+
+
+async def record_return_of(
+    session: AsyncSession, purchase: PurchaseRow, given: ReturnOfPurchase, installation: Installation
+) -> Outcome:
+    """Record a return of a locked purchase. Raises `AlreadyWithdrawn` for one that is new."""
+    told = NewReturn(
+        party=Identity(purchase.identity_id),
+        purchase_id=purchase.id,
+        currency=purchase.currency,
+        **given.model_dump(),
+    )
+    [outcome] = await record_returns(session, [told], installation)
+    if outcome.status is Status.ACCEPTED and purchase.withdrawn_at is not None:
+        raise AlreadyWithdrawn("The purchase was withdrawn; nothing of it can come back.")
+    return outcome
 
 
 async def withdraw_returns(session: AsyncSession, import_id: UUID, limit: int) -> int:

@@ -24,7 +24,7 @@ from chassis.installation import Here
 from contracts.customers import Department, Direction, InteractionKind
 from contracts.event import Slug
 from contracts.identity import Installation, check_not_ahead
-from services.customers.domain.facts import check_version
+from contracts.telling import check_version
 from services.customers.domain.interactions import NewInteraction
 from services.customers.models.facts import Withdrawal
 from services.customers.models.fields import InteractionId, ProblemId
@@ -131,9 +131,9 @@ async def correct_interaction(
     """Put an interaction right: what is named changes, and the former telling does not count any more."""
     if body.occurred_at is not None:
         check_not_ahead(body.occurred_at, now())
-    if body.problem_id is not None:
-        await known.check_problem(session, body.problem_id)
     told = await known.interaction(session, interaction_id, here)
+    if body.problem_id is not None and body.problem_id != told.problem_id:
+        await known.check_problem(session, body.problem_id)
     subject = await corrections.right_subject(session, told, body, here)
     row = await known.interaction_to_change(session, interaction_id)
     same_version(seen, row.version)

@@ -24,7 +24,7 @@ from chassis.installation import Here
 from contracts.customers import Severity
 from contracts.event import Slug
 from contracts.identity import Installation, check_not_ahead
-from services.customers.domain.facts import check_version
+from contracts.telling import check_version
 from services.customers.domain.problems import ProblemStatus, StepKind
 from services.customers.models.facts import Withdrawal
 from services.customers.models.fields import ProblemId

@@ -21,9 +21,9 @@ from chassis.http import (
     same_version,
 )
 from chassis.installation import Here
-from contracts.identity import Identity, Installation, check_not_ahead
-from services.customers.domain.facts import AlreadyWithdrawn, check_version
-from services.customers.domain.purchases import NewPurchase, NewReturn
+from contracts.identity import Installation, check_not_ahead
+from contracts.telling import check_version
+from services.customers.domain.purchases import NewPurchase
 from services.customers.models.facts import Withdrawal
 from services.customers.models.fields import PurchaseId
 from services.customers.models.purchases import (
@@ -39,7 +39,7 @@ from services.customers.queries import corrections
 from services.customers.queries import purchases as known
 from services.customers.queries.histories import LATEST
 from services.customers.queries.parties import party
-from services.customers.queries.returns import record_returns, returned
+from services.customers.queries.returns import record_return_of, returned
 from services.customers.queries.versions import LATEST as LATEST_VERSION
 
 router = APIRouter(prefix="/v1/purchases", tags=["purchases"], route_class=TransactionalRoute)
@@ -88,19 +88,12 @@ async def record_return_of_purchase(
     """Record that goods of a purchase came back. The same again, by `source` and `source_id`, changes nothing (200)."""
     check_not_ahead(body.occurred_at, now())
     purchase = await known.purchase_to_change(session, purchase_id)
-    if purchase.withdrawn_at is not None:
-        raise AlreadyWithdrawn("The purchase was withdrawn; nothing of it can come back.")
-    told = NewReturn(
-        party=Identity(purchase.identity_id),
-        purchase_id=purchase_id,
-        currency=purchase.currency,
-        **body.model_dump(),
-    )
-    [outcome] = await record_returns(session, [told], here)
-    return_id, made = outcome.accepted()
+    return_id, made = (await record_return_of(session, purchase, body, here)).accepted()
     response.status_code = status.HTTP_201_CREATED if made else status.HTTP_200_OK
     response.headers["Location"] = f"/v1/returns/return_{return_id.hex}"
-    return await returned(session, return_id, here)
+    shown = await returned(session, return_id, here)
+    response.headers["ETag"] = etag(shown.version)
+    return shown
 
 
 @router.get("/{purchase_id}/versions")
@@ -137,7 +130,7 @@ async def correct_purchase(
 async def withdraw_purchase(
     purchase_id: PurchaseId, body: Withdrawal, session: Session, here: Here, response: Response, seen: IfMatch
 ) -> Purchase:
-    """Take a purchase back that never happened. Twice is once."""
+    """Take a purchase back that never happened, with the returns of it that the same customer made. Twice is once."""
     row = await known.purchase_to_change(session, purchase_id)
     if row.withdrawn_at is None:
         same_version(seen, row.version)

@@ -22,7 +22,7 @@ from chassis.http import (
 )
 from chassis.installation import Here
 from contracts.identity import Installation, check_not_ahead
-from services.customers.domain.facts import check_version
+from contracts.telling import check_version
 from services.customers.domain.purchases import NewReturn
 from services.customers.models.facts import Withdrawal
 from services.customers.models.fields import ReturnId
