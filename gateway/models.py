@@ -12,6 +12,7 @@ from sqlmodel import SQLModel
 
 from chassis.fields import Body, Instant, PartyId
 from chassis.ids import prefixed
+from chassis.timelines import Entry
 from gateway.domain.keys import GRACE_MOST, Life
 from gateway.domain.parts import Status
 from gateway.domain.rates import Rate
@@ -194,21 +195,10 @@ class PartyView(BaseModel):
     """From customers: the last ones, as `GET /v1/interactions` answers."""
 
 
-class TimelineRow(BaseModel):
-    """Something that happened with a party."""
+class TimelineRow(Entry):
+    """Something that happened with a party; a service may say more of it."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True, extra="allow")
-
-    at: datetime
-    """When it happened."""
-    id: str
-    kind: str
-    service: str
-    """The service that knows of it."""
-    recorded_at: datetime
-    """When we learned of it."""
-    detail: dict[str, Any]
-    """What there is to say about something of this kind."""
+    model_config = ConfigDict(extra="allow")
 
 
 class TimelinePage(BaseModel):

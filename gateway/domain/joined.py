@@ -31,9 +31,8 @@ def joined(
     *,
     limit: int,
     key: Callable[[Row], K],
-    wanted: Callable[[Row], bool] = lambda row: True,
 ) -> Joined[K]:
-    """The next rows, at most `limit`, highest `key` first; those that are not wanted are passed over.
+    """The next rows, at most `limit`, highest `key` first.
 
     A part is None where the service did not answer. Its position stays where it was, so that its rows come later, out
     of order, and none is lost.
@@ -49,9 +48,7 @@ def joined(
             break
         service = max(heads, key=heads.__getitem__)
         moved[service] = heads[service]
-        row = queues[service].popleft()
-        if wanted(row):
-            rows.append(row)
+        rows.append(queues[service].popleft())
     for service, queue in queues.items():
         if not queue and service not in more:
             del moved[service]

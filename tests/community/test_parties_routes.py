@@ -145,6 +145,10 @@ async def test_a_timeline_has_everything_latest_first_and_goes_on_behind_any_ent
             break
         behind = {"before_at": seen[-1]["at"], "before_id": seen[-1]["id"]}
     assert seen == whole
+    narrowed = (await api.get(path, params={"kinds": ["reply_published", "group_left", "purchase"]})).json()["data"]
+    assert {row["kind"] for row in narrowed} == {"reply_published", "group_left"}
+    for nothing in ({"kinds": "purchase"}, {"departments": "sales"}):
+        assert (await api.get(path, params=nothing)).json() == {"data": [], "has_more": False}
     other = (await api.get(path, params={"before_at": at, "before_id": "purchase_" + "f" * 32})).json()["data"]
     assert [row["id"] for row in other] == [id for place, id in places if place == at and id < "purchase_g"]
     assert (await api.get(path, params={"before_at": at})).json()["data"] == []

@@ -10,12 +10,13 @@ import pytest
 
 from chassis.db import driver
 from chassis.ids import uuid7
+from chassis.timelines import Asked
 from contracts.customers import Department, Direction, InteractionKind, Severity
 from contracts.identity import Scheme
 from contracts.telling import Status
 from services.customers.domain.interactions import NewInteraction, Opens
+from services.customers.queries import timelines
 from services.customers.queries.interactions import record_interactions, withdraw_interactions
-from services.customers.queries.timelines import Asked, timeline
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 
@@ -138,7 +139,7 @@ async def test_a_timeline_read_in_pages_is_what_lists_and_days_say(database, her
         entries, asked = [], Asked(datetime(9999, 1, 1, tzinfo=UTC))
         while True:
             async with database.transaction() as session:
-                found = await timeline(session, UUID(hex=one.removeprefix("party_")), here, asked, 7)
+                found = await timelines.entries(session, UUID(hex=one.removeprefix("party_")), here, asked, 7)
             entries += found
             if len(found) < 7:
                 break

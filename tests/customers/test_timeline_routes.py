@@ -5,8 +5,9 @@ from uuid import UUID
 import pytest
 
 from chassis.db import driver
+from chassis.timelines import Asked
 from contracts.customers import Department
-from services.customers.queries.timelines import Asked, statement
+from services.customers.queries.timelines import statement
 
 ANN = f"user_{21:032x}"
 
@@ -140,6 +141,9 @@ async def test_a_timeline_is_narrowed_to_kinds_and_departments(api):
     assert [entry["detail"]["department"] for entry in departments] == ["service"]
     both = await pages(api, party_id, kinds=["purchase"], departments=["service"])
     assert both == []
+    of_others = {"kinds": ["moved", "purchase"], "departments": ["elsewhere"]}
+    assert [entry["kind"] for entry in await pages(api, party_id, kinds=of_others["kinds"])] == ["purchase"]
+    assert await pages(api, party_id, kinds=["moved"]) == await pages(api, party_id, **of_others) == []
 
 
 async def test_days_before_a_number_changed_hands_stay_with_the_first(api):

@@ -146,6 +146,9 @@ async def test_the_life_of_a_party_is_told_latest_first_and_page_by_page(api, id
     }
     events = {f"event_{UUID(data['_id']).hex}" for _, _, data in await published()}
     assert {row["id"] for row in rows} <= events
+    kinds = ["moved", "lead_won", "lead_captured"]
+    assert await timeline(api, ada, kinds=kinds) == [rows[1], rows[3]]
+    assert await timeline(api, ada, kinds=["moved"]) == await timeline(api, ada, departments="sales") == []
     seen, place = [], {}
     while page := await timeline(api, ada, limit=1, **place):
         seen += page

@@ -210,6 +210,9 @@ async def test_the_moves_of_a_party_are_part_of_its_timeline(api: httpx.AsyncCli
     whole = (await api.get(path)).json()
 
     assert whole["has_more"] is False
+    assert (await api.get(path, params={"kinds": ["moved", "purchase"]})).json() == whole
+    for asked in ({"kinds": "purchase"}, {"departments": "sales"}):
+        assert (await api.get(path, params=asked)).json() == {"data": [], "has_more": False}
     assert [(row["at"], row["detail"]["kind"], row["detail"]["to_stage"]) for row in whole["data"]] == [
         ("2026-05-07T00:00:00Z", "faded", "dormant_customer"),
         ("2026-02-05T00:00:00Z", "advanced", "customer"),

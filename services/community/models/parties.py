@@ -1,9 +1,6 @@
 """What community knows of a party, for the gateway."""
 
-from datetime import datetime
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from contracts.community import Reaction
 from services.community.models.groups import Group
@@ -37,25 +34,3 @@ class PartyInCommunity(BaseModel):
     """The latest that it made."""
     referred_by: list[Referral]
     """The latest that named it."""
-
-
-class Entry(BaseModel):
-    """Something that happened to a party."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-    at: datetime
-    """When it happened."""
-    id: str
-    kind: str
-    service: Literal["community"] = "community"
-    recorded_at: datetime
-    detail: dict[str, Any]
-    """What there is to say of this kind."""
-
-
-class Timeline(BaseModel):
-    """Entries, the latest first."""
-
-    data: list[Entry]
-    has_more: bool

@@ -1,15 +1,15 @@
 """What a party did, by the identities that were its own on the days on which they did it."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.assignments import identities_of
 from chassis.db import driver
+from chassis.timelines import Asked, Entry
 from contracts.identity import Installation
-from services.community.models.parties import Counts, Entry, PartyInCommunity
+from services.community.models.parties import Counts, PartyInCommunity
 from services.community.queries.groups import groups
 from services.community.queries.lists import day_of
 from services.community.queries.members import members
@@ -38,13 +38,13 @@ async def _counts(session: AsyncSession, party_id: UUID, here: Installation) -> 
     )
 
 
-async def timeline(
-    session: AsyncSession, party_id: UUID, here: Installation, *, before: tuple[datetime, str], limit: int
-) -> list[Entry]:
-    """What a party did, the latest first, behind an entry of any service (its time and id)."""
-    held = await _held(session, party_id)
-    rows = await (await driver(session)).fetch(_TIMELINE, here.zone.key, *held, *before, limit)
-    return [Entry.model_validate(dict(row)) for row in rows]
+async def entries(session: AsyncSession, party_id: UUID, here: Installation, asked: Asked, limit: int) -> list[Entry]:
+    """What a party did, the latest first, behind an entry of any service. Nothing of it is with a department."""
+    if asked.departments:
+        return []
+    held, kinds = await _held(session, party_id), list(asked.kinds) or None
+    rows = await (await driver(session)).fetch(_TIMELINE, here.zone.key, *held, *asked.place, kinds, limit)
+    return [Entry(service="community", **row) for row in rows]
 
 
 async def _held(session: AsyncSession, party_id: UUID) -> list[list[object]]:
@@ -207,6 +207,6 @@ _TIMELINE = f"""
 WITH {_HELD}
 SELECT at, id, kind, recorded_at, jsonb_strip_nulls(detail) AS detail
 FROM ({" UNION ALL ".join(_BRANCHES)}) AS entry
-WHERE (at, id COLLATE "C") < ($5, $6)
-ORDER BY at DESC, id COLLATE "C" DESC LIMIT $7
+WHERE (at, id COLLATE "C") < ($5, $6) AND ($7::text[] IS NULL OR kind = ANY($7))
+ORDER BY at DESC, id COLLATE "C" DESC LIMIT $8
 """

@@ -1,38 +1,26 @@
 """All that passed with a party, in one statement that reads no more of each kind and identity than it shows."""
 
-from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import driver
-from contracts.customers import Department
+from chassis.timelines import Asked, Entry
 from contracts.identity import Installation
 from services.customers.domain.timelines import EntryKind, id_before
-from services.customers.models.timelines import Entry
 from services.customers.queries.histories import HELD, IN_ITS_TIME, MEMBERS
 
 
-class Asked(NamedTuple):
-    """Which entries of a timeline are wanted: behind a place, of some kinds or of all."""
-
-    before_at: datetime
-    before_id: str = ""
-    kinds: Collection[EntryKind] = ()
-    departments: Collection[Department] = ()
-    """Only interactions with those, since nothing else is with one."""
-
-
-async def timeline(
+async def entries(
     session: AsyncSession, party_id: UUID, installation: Installation, asked: Asked, limit: int
 ) -> list[Entry]:
     """Entries of the party that an id leads to, the latest first."""
-    if asked.departments and asked.kinds and EntryKind.INTERACTION not in asked.kinds:
+    if not _branches(asked):
         return []
     query, arguments = statement(party_id, installation, asked, limit)
-    return [Entry.model_validate(dict(row)) for row in await (await driver(session)).fetch(query, *arguments)]
+    rows = await (await driver(session)).fetch(query, *arguments)
+    return [Entry(service="customers", **row) for row in rows]
 
 
 def statement(party_id: UUID, installation: Installation, asked: Asked, limit: int) -> tuple[str, list[object]]:
@@ -44,12 +32,9 @@ def statement(party_id: UUID, installation: Installation, asked: Asked, limit: i
         return f"${len(arguments)}"
 
     branches = []
-    for prefix, (of_kinds, branch) in _BRANCHES.items():
-        wanted = [kind for kind in of_kinds if not asked.kinds or kind in asked.kinds]
-        if not wanted or (asked.departments and prefix != "interaction"):
-            continue
+    for prefix, branch, wanted in _branches(asked):
         behind = place(id_before(prefix, asked.before_id))
-        kinds = place(wanted) if len(of_kinds) > 1 else ""
+        kinds = place(wanted) if "{kinds}" in branch else ""
         more = f"AND fact.department = ANY({place(list(asked.departments))})" if asked.departments else ""
         branches.append(branch.format(behind=behind, limit=int(limit), kinds=kinds, more=more))
     parts = "\nUNION ALL\n".join(f"SELECT * FROM ({branch}) AS branch" for branch in branches)
@@ -59,6 +44,15 @@ def statement(party_id: UUID, installation: Installation, asked: Asked, limit: i
         ORDER BY at DESC, id COLLATE "C" DESC LIMIT {int(limit)}
     """
     return query, arguments
+
+
+def _branches(asked: Asked) -> list[tuple[str, str, Sequence[str]]]:
+    """What has entries that are wanted: the prefix of its ids, its part of the statement, which kinds of it."""
+    return [
+        (prefix, branch, wanted)
+        for prefix, (kinds, branch) in _BRANCHES.items()
+        if (wanted := asked.among(kinds)) and (prefix == "interaction" or not asked.departments)
+    ]
 
 
 def _outer(prefix: str, id: str) -> str:

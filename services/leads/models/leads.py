@@ -347,20 +347,3 @@ class LeadSummary(BaseModel):
     count: int
     data: list[LeadCount]
     conversion: list[Conversion]
-
-
-class TimelineRow(BaseModel):
-    """Something in the life of a party."""
-
-    at: datetime
-    id: str
-    kind: str
-    service: str = "leads"
-    recorded_at: datetime
-    detail: dict[str, Any]
-
-
-class Timeline(BaseModel):
-    """What leads know of a party's life, the latest first."""
-
-    data: list[TimelineRow]

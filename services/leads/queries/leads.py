@@ -11,11 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.assignments import HOLDER, Held, identities_of
 from chassis.db import driver
+from chassis.timelines import Asked, Entry
 from contracts.identity import Installation
 from contracts.leads import Grade
 from services.leads.domain.leads import Change, LeadNotFound
 from services.leads.domain.moves import FACTS, LeadStatus
-from services.leads.models.leads import Conversion, Lead, LeadCount, LeadSummary, LeadVersion, TimelineRow
+from services.leads.models.leads import Conversion, Lead, LeadCount, LeadSummary, LeadVersion
 
 CLOSED = (LeadStatus.WON, LeadStatus.LOST, LeadStatus.DISQUALIFIED)
 
@@ -123,20 +124,23 @@ def _conversion(counts: Sequence[LeadCount], grade: Grade | None) -> Conversion:
     )
 
 
-async def timeline(
-    session: AsyncSession, party_id: UUID, installation: Installation, *, before: tuple[datetime, str], limit: int
-) -> list[TimelineRow]:
-    """What happened with the leads of a party while it had them, the latest first, before a row of any service.
+async def entries(
+    session: AsyncSession, party_id: UUID, installation: Installation, asked: Asked, limit: int
+) -> list[Entry]:
+    """What happened with the leads of a party while it had them, the latest first, behind an entry of any service.
 
-    What was taken back is left out.
+    What was taken back is left out. Nothing of it is with a department.
     """
+    wanted = asked.among(list(TOLD.values()))
+    changes = [change for change, kind in TOLD.items() if kind in wanted and not asked.departments]
     held = columns(await identities_of(session, party_id))
-    rows = await (await driver(session)).fetch(_TIMELINE, installation.zone.key, *held, list(TOLD), *before, limit)
+    rows = await (await driver(session)).fetch(_TIMELINE, installation.zone.key, *held, changes, *asked.place, limit)
     return [
-        TimelineRow(
+        Entry(
             at=row["occurred_at"],
             id=row["outer_id"],
             kind=TOLD[Change(row["change"])],
+            service="leads",
             recorded_at=row["recorded_at"],
             detail={name: value for name, value in row["detail"].items() if value is not None},
         )

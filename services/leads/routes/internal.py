@@ -1,21 +1,19 @@
 """What only the gateway asks for: the leads of a party, and its life as they know it."""
 
-from datetime import UTC, datetime
-from typing import Annotated
+from datetime import datetime
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
-from chassis.fields import Instant, PartyId
+from chassis.fields import PartyId
 from chassis.http import Cursor, Limit, Page, Session, TransactionalRoute, decode_cursor, page
 from chassis.installation import Here
-from services.leads.models.leads import Lead, Timeline
+from chassis.timelines import Timeline, WhatIsAsked, timeline
+from services.leads.models.leads import Lead
 from services.leads.queries import leads as known
 from services.leads.routes.leads import LATEST
 
 router = APIRouter(prefix="/internal/parties", include_in_schema=False, route_class=TransactionalRoute)
-
-END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 @router.get("/{party_id}/leads")
@@ -30,13 +28,7 @@ async def list_leads_of_party(
 
 @router.get("/{party_id}/timeline")
 async def read_timeline_of_party(
-    party_id: PartyId,
-    session: Session,
-    here: Here,
-    before_at: Instant | None = None,
-    before_id: Annotated[str, Query(max_length=100, pattern=r"^[\x20-\x7e]*$")] = "",
-    limit: Limit = 50,
+    party_id: PartyId, session: Session, here: Here, asked: WhatIsAsked, limit: Limit = 50
 ) -> Timeline:
     """What happened with the leads of a party before a row of any service, the latest first."""
-    before = (before_at or END_OF_TIME, before_id)
-    return Timeline(data=await known.timeline(session, party_id, here, before=before, limit=limit))
+    return timeline(await known.entries(session, party_id, here, asked, limit + 1), limit=limit)

@@ -2,10 +2,11 @@
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, Literal, Self
+from typing import Any, Self
 from uuid import UUID
 
 from chassis.fields import PartyId, TeamId, UserId
+from chassis.timelines import Entry
 from contracts.loss import LossReason
 from contracts.scoring import Cause, MoveKind, Stage, Tier
 from services.scoring.domain.facts import Fact
@@ -274,6 +275,10 @@ class Verdict(Shown):
     found: list[Disagreement]
 
 
+MOVED = "moved"
+"""The kind of a move in a timeline."""
+
+
 class Moved(Shown):
     """What a move in a timeline says."""
 
@@ -287,25 +292,7 @@ class Moved(Shown):
     loss_reason: LossReason | None
 
 
-class Entry(Shown):
-    """A move in the timeline of a party."""
-
-    at: datetime
-    """The start of the local day on which it happened."""
-    id: str
-    kind: Literal["moved"] = "moved"
-    service: Literal["scoring"] = "scoring"
-    recorded_at: datetime
-    detail: Moved
-
-    @classmethod
-    def shown(cls, id: UUID, at: datetime, move: Implied) -> Self:
-        """A move that the history implies: known from the start of its day on."""
-        return cls(at=at, id=f"move_{id.hex}", recorded_at=at, detail=Moved.model_validate(move))
-
-
-class Timeline(Shown):
-    """Entries, the latest first."""
-
-    data: list[Entry]
-    has_more: bool
+def entry(id: UUID, at: datetime, move: Implied) -> Entry:
+    """A move in the timeline of a party, which the history implies: known from the start of its day on."""
+    detail = Moved.model_validate(move).model_dump()
+    return Entry(at=at, id=f"move_{id.hex}", kind=MOVED, service="scoring", recorded_at=at, detail=detail)

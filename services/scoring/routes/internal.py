@@ -3,22 +3,23 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
 
 from chassis import status
 from chassis.clock import now
 from chassis.db import Database, driver
-from chassis.fields import Day, Instant, PartyId
+from chassis.fields import Day, PartyId
 from chassis.http import Limit, Session, TransactionalRoute
+from chassis.timelines import Timeline, WhatIsAsked, timeline
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.standing import assess
 from services.scoring.domain.trajectory import named
 from services.scoring.models.rulings import ReportingCurrency, ReportingCurrencyNow
-from services.scoring.models.standings import Entry, Standing, Timeline
+from services.scoring.models.standings import MOVED, Standing, entry
 from services.scoring.queries.chain import heads, lag, progress
 from services.scoring.queries.reading import by_party, implied_moves, moment, one, snapshot
 from services.scoring.queries.rulings import CurrencyFixed, present, set_currency
@@ -52,23 +53,18 @@ async def fix_reporting_currency(body: ReportingCurrency, session: Session) -> R
 
 @streams.get("/parties/{party_id}/timeline")
 async def read_timeline_of_party(
-    party_id: PartyId,
-    snapshot: Snapshot,
-    before_at: Instant | None = None,
-    before_id: Annotated[str, Query(max_length=100, pattern=r"^[\x20-\x7e]*$")] = "",
-    limit: Limit = 50,
+    party_id: PartyId, snapshot: Snapshot, asked: WhatIsAsked, limit: Limit = 50
 ) -> Timeline:
-    """The moves of a party, as its facts imply them, before an entry of any service, the latest first."""
-    read = await one(snapshot, party_id)
+    """The moves of a party, as its facts imply them, behind an entry of any service, the latest first."""
+    read = await one(snapshot, party_id) if asked.among([MOVED]) and not asked.departments else None
     if read is None:
-        return Timeline(data=[], has_more=False)
+        return timeline([], limit=limit)
     then = await moment(snapshot, None, now())
     entries = [
-        Entry.shown(id, start_of_day(move.day.toordinal(), then.ruling.zone), move)
-        for id, move in named(read.row["party_id"], await implied_moves(snapshot, read, then))
+        entry(id, start_of_day(move.day.toordinal(), then.ruling.zone), move)
+        for id, move in reversed(named(read.row["party_id"], await implied_moves(snapshot, read, then)))
     ]
-    earlier = [entry for entry in entries if before_at is None or (entry.at, entry.id) < (before_at, before_id)]
-    return Timeline(data=earlier[: -limit - 1 : -1], has_more=len(earlier) > limit)
+    return timeline([each for each in entries if (each.at, each.id) < asked.place], limit=limit)
 
 
 @streams.get("/standings/export", response_class=StreamingResponse)
