@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
+from chassis.fields import Shown
 from contracts.problems import Invalid, Problem
 from contracts.telling import Outcome, Status
 
@@ -25,7 +26,7 @@ class InvalidRow(Invalid):
     """A line is not the JSON object that it should be."""
 
 
-class RowOutcome(BaseModel):
+class RowOutcome(Shown):
     """What became of a row of a bulk request; a service adds the id of what now stands for it."""
 
     row: int

@@ -19,6 +19,7 @@ IdentityId = Annotated[UUID, prefixed("identity")]
 UserId = Annotated[UUID, prefixed("user")]
 TeamId = Annotated[UUID, prefixed("team")]
 ImportId = Annotated[UUID, prefixed("import")]
+EventId = Annotated[UUID, prefixed("event")]
 
 
 def _known_currency(code: str) -> str:
@@ -45,6 +46,22 @@ class Body(BaseModel):
     """What a caller sends: nothing undeclared is accepted."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
+
+
+class Shown(BaseModel):
+    """What a caller is shown."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True, from_attributes=True)
+
+
+class Versioned(Body):
+    """`version`, or If-Match, names the latest one."""
+
+    version: Version | None = None
+
+
+class Withdrawal(Versioned):
+    """It was entered by mistake and never happened. `version`, or If-Match, names the latest one."""
 
 
 class Identifier(Body):

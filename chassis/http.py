@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar, cast
+from uuid import UUID
 
 import msgspec
 from fastapi import Depends, Header, Query
@@ -17,6 +18,7 @@ from starlette.responses import Response
 
 from chassis import idempotency
 from contracts.problems import Problem
+from contracts.telling import check_version
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -90,8 +92,26 @@ def same_version(seen: int | None, present: int) -> None:
         raise PreconditionFailed("It has changed since; read it again.", version=present)
 
 
+def check_seen(present: int, if_match: int | None, named: int | None) -> None:
+    """Raise `PreconditionFailed` or `StaleVersion` if the caller saw another version, by If-Match or in the body."""
+    same_version(if_match, present)
+    check_version(named, present)
+
+
+def made(response: Response, location: str, *, new: bool) -> None:
+    """Say where it is, and whether it was made (201) or was there already (200)."""
+    response.status_code = 201 if new else 200
+    response.headers["Location"] = location
+
+
 Limit = Annotated[int, Query(ge=1, le=1_000)]
 Cursor = Annotated[str | None, Query(max_length=2_000)]
+
+
+LATEST = datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1)
+"""The place before the first page of a list by time and id, the latest first."""
+LAST_VERSION = 2**31 - 1
+"""The place before the first page of a list by version, the last one first."""
 
 
 class Page(BaseModel, Generic[T]):

@@ -9,13 +9,13 @@ import structlog
 from fastapi import FastAPI
 from pydantic import Field
 
-from chassis import consumer, sequencer
+from chassis import consumer
 from chassis.app import create_app
-from chassis.bus import connect_bus, restore_gate
 from chassis.clock import now
 from chassis.db import Database, connect, declare_topics, driver
 from chassis.publisher import publish_log
 from chassis.settings import ServiceSettings
+from chassis.worker import work
 from contracts.topics import INTERACTIONS, LEADS, MEMBERS, PARTIES, PURCHASES, topics_of
 from services.scoring.handlers.batches import apply
 from services.scoring.handlers.rebuilding import carry_out_rebuilds
@@ -26,8 +26,9 @@ from services.scoring.routes import router
 
 log = structlog.get_logger()
 
-TOPICS = tuple(topic.name for topic in (PARTIES, PURCHASES, INTERACTIONS, LEADS, MEMBERS))
+HEARD = (PARTIES, PURCHASES, INTERACTIONS, LEADS, MEMBERS)
 """What it learns from."""
+TOPICS = tuple(topic.name for topic in HEARD)
 
 
 class Settings(ServiceSettings, env_prefix="SCORING_"):
@@ -54,17 +55,12 @@ async def opened(app: FastAPI) -> AsyncIterator[None]:
 async def worker() -> Never:
     """Turn events into standings; any number of these processes share the partitions."""
     settings = Settings()
-    database = connect(settings.database_url, pool_size=8, settings=consumer.SESSION_SETTINGS)
-    transport = connect_bus(settings.bus_url, database, settings.source_urls)
+    database = connect(settings.database_url, pool_size=1)
     try:
         await _open(database, settings)
-        async with asyncio.TaskGroup() as tasks:
-            # In this process, so that what a batch announces leaves at once.
-            tasks.create_task(sequencer.run(database, gate=restore_gate(settings.bus_url, "scoring")))
-            tasks.create_task(consumer.run("scoring", database, transport, TOPICS, apply, settings.source_urls))
     finally:
         await database.close()
-    raise AssertionError("unreachable")
+    await work("scoring", settings, settings.source_urls, HEARD, apply, announces=True)
 
 
 async def sweeper() -> Never:

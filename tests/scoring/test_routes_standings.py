@@ -125,9 +125,9 @@ async def test_a_party_is_read_with_its_reason_and_facts(api: httpx.AsyncClient,
     told = (await api.get(f"/v1/standings/party_{party.hex}")).json()
 
     assert (told["stage"], told["tier"], told["value_minor"]) == ("customer", "high", 35_000)
-    assert [fact["fact_id"] for fact in told["facts"]] == [str(back), str(bought)]
+    assert [fact["fact_id"] for fact in told["facts"]] == [f"event_{back.hex}", f"event_{bought.hex}"]
     assert told["facts"][0] == {
-        "fact_id": str(back),
+        "fact_id": f"event_{back.hex}",
         "kind": "return",
         "day": "2026-05-03",
         "amount_minor": 5_000,

@@ -7,6 +7,15 @@ from decimal import Decimal
 from typing import Self
 
 from contracts.money import MINOR_DIGITS
+from contracts.problems import Conflict
+
+
+class CurrencyFixed(Conflict):
+    """The reporting currency is set once."""
+
+
+class NoReportingCurrency(Conflict):
+    """There is no reporting currency yet that a rate could lead to."""
 
 
 class Rates:

@@ -5,12 +5,20 @@ from datetime import date, datetime
 import msgspec
 
 from contracts.loss import LossReason
+from contracts.problems import NotFound
 from contracts.scoring import Stage, Tier
 from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.course import earliest
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.history import LOST, History
 from services.scoring.domain.policy import Ruling
+
+
+class NoStanding(NotFound):
+    """No fact counts for the party at that time: it does not stand anywhere."""
+
+    def __init__(self, when: str = "now") -> None:
+        super().__init__(f"The party has no standing {when}: no fact counts for it.")
 
 
 class Standing(msgspec.Struct, frozen=True):

@@ -5,7 +5,6 @@ from typing import Annotated
 from uuid import UUID
 
 from msgspec import Meta
-from pydantic import BaseModel, ConfigDict
 
 from chassis.ids import prefixed
 
@@ -15,9 +14,3 @@ Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 """A number in a cursor that the database can hold."""
 Instant = Annotated[datetime, Meta(tz=True)]
 """An instant in a cursor."""
-
-
-class Shown(BaseModel):
-    """What a caller is shown."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True, from_attributes=True)

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from chassis.fields import Body, CurrencyCode, Day
-from services.scoring.models.fields import RebuildId, Shown
+from chassis.fields import Body, CurrencyCode, Day, Shown
+from services.scoring.models.fields import RebuildId
 
 
 def _positive_decimal(text: str) -> str:

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, Self
 from uuid import UUID
 
-from chassis.fields import PartyId, TeamId, UserId
+from chassis.fields import EventId, IdentityId, PartyId, Shown, TeamId, UserId
 from chassis.timelines import Entry
 from contracts.loss import LossReason
 from contracts.scoring import Cause, MoveKind, Stage, Tier
@@ -13,7 +13,6 @@ from services.scoring.domain.facts import Fact
 from services.scoring.domain.policy import Ruling
 from services.scoring.domain.standing import Standing as Decided
 from services.scoring.domain.trajectory import Move as Implied
-from services.scoring.models.fields import Shown
 
 
 class Order(StrEnum):
@@ -174,7 +173,7 @@ class Reason(Shown):
 class FactTold(Shown):
     """A fact that counts."""
 
-    fact_id: UUID
+    fact_id: EventId
     kind: str
     day: date
     amount_minor: int
@@ -241,7 +240,7 @@ class Move(Shown):
     """Only of a move that was announced, as are the ones below."""
     occurred_at: datetime | None = None
     assessed_at: datetime | None = None
-    fact_id: UUID | None = None
+    fact_id: EventId | None = None
     merged_into: PartyId | None = None
 
 
@@ -258,7 +257,7 @@ class Disagreement(Shown):
     """Something stored that the facts do not give."""
 
     party_id: PartyId
-    identity_id: UUID | None
+    identity_id: IdentityId | None
     """Where it is about one identity."""
     field: str
     stored: str | None

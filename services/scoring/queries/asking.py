@@ -5,19 +5,11 @@ from uuid import UUID
 
 import asyncpg
 
-from contracts.problems import Conflict, NotFound
+from services.scoring.domain.rebuilds import RebuildNotFound, RebuildUnderWay
 from services.scoring.queries.rulings import Connection
 
 NEWEST = UUID(int=2**128 - 1)
 """Before the first page."""
-
-
-class RebuildNotFound(NotFound):
-    """There is no such rebuild."""
-
-
-class RebuildUnderWay(Conflict):
-    """One rebuild at a time."""
 
 
 async def ask_for_rebuild(

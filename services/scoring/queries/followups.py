@@ -7,10 +7,10 @@ from uuid import UUID
 
 import asyncpg
 
+from chassis.conditions import Conditions
 from contracts.loss import LossReason
 from contracts.scoring import Stage, Tier
 from services.scoring.domain.history import LOST
-from services.scoring.queries.conditions import Conditions
 from services.scoring.queries.rulings import Connection
 from services.scoring.queries.standings import STORED, STORED_FROM
 
@@ -60,10 +60,8 @@ async def losses(
     """Parties that are lost, the last to be lost first."""
     conditions = Conditions([wanted.reason] if wanted.reason else list(LossReason))
     conditions.equal(stage=wanted.stage, owner_id=wanted.owner_id, team_id=wanted.team_id)
-    if wanted.since is not None:
-        conditions.add("since >= {}", wanted.since)
-    if wanted.until is not None:
-        conditions.add("since <= {}", wanted.until)
+    conditions.add("since >= {}", wanted.since)
+    conditions.add("since <= {}", wanted.until)
     if after is not None:
         conditions.add("(since, party_id) < ({}, {})", *after)
     query = _LOSSES.format(conditions=conditions, limit=int(limit))

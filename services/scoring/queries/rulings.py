@@ -10,8 +10,7 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from contracts.problems import Conflict
-from services.scoring.domain.money import Rates
+from services.scoring.domain.money import CurrencyFixed, NoReportingCurrency, Rates
 from services.scoring.domain.policy import DAYS_1, Policy, Ruling
 from services.scoring.domain.tiers import Cuts
 from services.scoring.domain.trajectory import Activation
@@ -21,14 +20,6 @@ RateRows = tuple[tuple[date, str, Decimal], ...]
 
 BARRIER = 7_001
 """Advisory lock: shared by whoever writes standings, exclusive for what must not happen beside them."""
-
-
-class CurrencyFixed(Conflict):
-    """The reporting currency is set once."""
-
-
-class NoReportingCurrency(Conflict):
-    """There is no reporting currency yet that a rate could lead to."""
 
 
 @dataclass(frozen=True, slots=True)

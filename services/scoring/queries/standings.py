@@ -7,11 +7,10 @@ from uuid import UUID
 
 import asyncpg
 
+from chassis.conditions import Conditions
 from contracts.loss import LossReason
-from contracts.problems import NotFound
 from contracts.scoring import Stage, Tier
 from services.scoring.models.standings import Order
-from services.scoring.queries.conditions import Conditions
 from services.scoring.queries.rulings import Connection
 
 
@@ -23,13 +22,6 @@ async def write_standings(connection: Connection, rows: Sequence[tuple[object, .
 async def append_moves(connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
     """Keep what was announced."""
     await connection.copy_records_to_table("lived_move", records=rows, columns=_MOVE)
-
-
-class NoStanding(NotFound):
-    """No fact counts for the party at that time: it does not stand anywhere."""
-
-    def __init__(self, when: str = "now") -> None:
-        super().__init__(f"The party has no standing {when}: no fact counts for it.")
 
 
 class Filter(NamedTuple):
@@ -52,10 +44,8 @@ async def standings(
         [wanted.stage] if wanted.stage else list(Stage), [wanted.tier] if wanted.tier else list(Tier)
     )
     conditions.equal(loss_reason=wanted.loss_reason, owner_id=wanted.owner_id, team_id=wanted.team_id)
-    if wanted.min_value_minor is not None:
-        conditions.add("value_minor >= {}", wanted.min_value_minor)
-    if wanted.max_value_minor is not None:
-        conditions.add("value_minor <= {}", wanted.max_value_minor)
+    conditions.add("value_minor >= {}", wanted.min_value_minor)
+    conditions.add("value_minor <= {}", wanted.max_value_minor)
     if after is not None:
         conditions.add(_BEHIND[order], *after)
     query = _LISTS[order].format(conditions=conditions, limit=int(limit))

@@ -5,16 +5,12 @@ from fastapi import APIRouter
 from chassis.bus import TopicPartition
 from chassis.http import Session, TransactionalRoute
 from chassis.marks import let_pass
-from contracts.problems import Conflict
+from services.scoring.domain.gaps import PartitionNotStopped
 from services.scoring.models.rulings import GapToPass
 
 router = APIRouter(prefix="/v1/gaps", tags=["status"], route_class=TransactionalRoute)
 
 CONSUMER = "scoring"
-
-
-class PartitionNotStopped(Conflict):
-    """The partition has not stopped; there is no gap to be passed."""
 
 
 @router.post("/pass")

@@ -16,13 +16,14 @@ from chassis.fields import Day, PartyId
 from chassis.http import Limit, Session, TransactionalRoute
 from chassis.timelines import Timeline, WhatIsAsked, timeline
 from services.scoring.domain.days import start_of_day
+from services.scoring.domain.money import CurrencyFixed
 from services.scoring.domain.standing import assess
 from services.scoring.domain.trajectory import named
 from services.scoring.models.rulings import ReportingCurrency, ReportingCurrencyNow
 from services.scoring.models.standings import MOVED, Standing, entry
 from services.scoring.queries.chain import heads, lag, progress
 from services.scoring.queries.reading import by_party, implied_moves, moment, one, snapshot
-from services.scoring.queries.rulings import CurrencyFixed, present, set_currency
+from services.scoring.queries.rulings import present, set_currency
 from services.scoring.routes.snapshots import Snapshot
 
 router = APIRouter(prefix="/internal", include_in_schema=False, route_class=TransactionalRoute)

@@ -9,11 +9,12 @@ from fastapi import APIRouter
 from chassis.clock import now
 from chassis.fields import PartyId
 from chassis.http import Cursor, Limit, Page, decode_cursor, page
+from services.scoring.domain.standing import NoStanding
 from services.scoring.domain.trajectory import named
 from services.scoring.models.fields import Instant, Whole
 from services.scoring.models.standings import Move
 from services.scoring.queries.reading import implied_moves, moment, one
-from services.scoring.queries.standings import NoStanding, lived_moves
+from services.scoring.queries.standings import lived_moves
 from services.scoring.routes.snapshots import Snapshot
 
 router = APIRouter(prefix="/v1/standings", tags=["standings"])

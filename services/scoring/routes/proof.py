@@ -12,14 +12,13 @@ from chassis.clock import now
 from chassis.db import Database
 from chassis.fields import Day, PartyId
 from services.scoring.domain.digest import Digest, line
-from services.scoring.domain.standing import assess
+from services.scoring.domain.standing import NoStanding, assess
 from services.scoring.domain.verdict import Difference, Evidence, verdict
 from services.scoring.models.standings import Digest as DigestShown
 from services.scoring.models.standings import Disagreement, Verdict
 from services.scoring.queries.proof import all_evidence, astray, count_parties, evidence, last_rebuild
 from services.scoring.queries.reading import by_identity, moment, snapshot
 from services.scoring.queries.rulings import Connection, Present, ruling_of
-from services.scoring.queries.standings import NoStanding
 from services.scoring.routes.snapshots import Snapshot
 
 router = APIRouter(prefix="/v1")

@@ -12,13 +12,13 @@ from chassis.http import Cursor, Limit, Page, decode_cursor, page
 from contracts.loss import LossReason
 from contracts.scoring import Stage, Tier
 from services.scoring.domain.reasons import reason
-from services.scoring.domain.standing import assess
+from services.scoring.domain.standing import NoStanding, assess
 from services.scoring.models.fields import Instant, Whole
 from services.scoring.models.standings import Cell, FactTold, Order, ReasonedStanding, Standing, Summary
 from services.scoring.queries.facts import latest_facts
 from services.scoring.queries.reading import by_party, moment, one
 from services.scoring.queries.rulings import Connection, present
-from services.scoring.queries.standings import Filter, NoStanding, keyset, standings, summary
+from services.scoring.queries.standings import Filter, keyset, standings, summary
 from services.scoring.routes.snapshots import Snapshot
 
 router = APIRouter(prefix="/v1/standings", tags=["standings"])
