@@ -1,0 +1,36 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.system.conftest import Start
+
+SECONDS = 120
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "unsupported_method",
+    "allow_header_conformance",
+)
+
+
+def test_nothing_that_the_document_allows_or_forbids_breaks_the_product(start: Start, tmp_path: Path) -> None:
+    with start("up", "--empty") as product:
+        [own] = [key for key in product.client.get("/v1/keys").json()["data"] if key["current"]]
+        command = [
+            *(sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"),
+            *("run", f"{product.running.url}/openapi.json", "--checks", ",".join(CHECKS)),
+            *("--phases", "coverage,fuzzing", "--max-time", str(SECONDS), "--max-examples", "20", "--seed", "1"),
+            *("--header", f"Authorization: {product.client.headers['Authorization']}"),
+            *("--no-shrink", "--continue-on-failure", "--warnings", "off", "--request-timeout", "60"),
+        ]
+        variables = {"SCHEMATHESIS_HOOKS": "tests.system.hooks", "SHUKE_OWN_KEY": own["id"]}
+        variables |= {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+        done = subprocess.run(
+            command, cwd=tmp_path, env={**os.environ, **variables}, capture_output=True, text=True, timeout=SECONDS * 4
+        )
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
+    assert "Operations:" in done.stdout
