@@ -142,6 +142,14 @@ class Product:
         purchase: dict[str, Any] = self.post("/v1/purchases", json={"identifier": identifier(customer), **body, **more})
         return purchase
 
+    def ask(self, customer: str, at: str) -> dict[str, Any]:
+        """A sign of interest."""
+        body = {"department": "sales", "channel": "phone", "kind": "inquiry", "direction": "inbound"}
+        asked: dict[str, Any] = self.post(
+            "/v1/interactions", json={"identifier": identifier(customer), "occurred_at": at, **body}
+        )
+        return asked
+
     def bulk(self, kind: str, rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         """Many purchases or returns at once."""
         outcome: dict[str, Any] = self.post(f"/v1/{kind}/bulk", content="\n".join(map(json.dumps, rows)).encode())

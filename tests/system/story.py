@@ -19,6 +19,7 @@ from services.scoring.domain.digest import Digest, line
 from services.scoring.domain.facts import Fact, Kind
 from services.scoring.domain.policy import DAYS_1
 from services.scoring.domain.standing import Standing
+from tests.system.doings import REASONS, Did, Step, Withdraw, lead, member, problem, referral
 from tests.system.oracle import Holdings, expected
 from tests.system.product import Product, identifier, party_of
 
@@ -28,37 +29,49 @@ RATES = (date(2022, 1, 1), "EUR", Decimal("1.10")), (date(2024, 3, 1), "EUR", De
 
 
 @dataclass(frozen=True)
-class Step:
-    """One command; `needs` names the steps without which it cannot be given."""
-
-    name: str
-    needs: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Register(Step):
     customer: str = ""
 
 
 @dataclass(frozen=True)
 class Tell(Step):
-    """A purchase or a return."""
+    """A purchase, a return or an interaction."""
 
     kind: str = "purchases"
     customer: str = ""
     at: datetime = datetime(2024, 1, 1, tzinfo=UTC)
     amount_minor: int = 0
     currency: str = CURRENCY
+    about: tuple[str, str] = ("inquiry", "inbound")
+    """Kind and direction of an interaction."""
+    reason: str | None = None
+    """Why they will not buy, of one that is `declined`."""
 
     def row(self) -> dict[str, Any]:
-        return {
+        told = {
             "identifier": identifier(self.customer),
             "source": "story",
             "source_id": self.name,
             "occurred_at": self.at.isoformat(),
-            "currency": self.currency,
-            "amount_minor": self.amount_minor,
         }
+        return {**told, **(self.talk() if self.kind == "interactions" else self.money())}
+
+    def money(self) -> dict[str, Any]:
+        return {"currency": self.currency, "amount_minor": self.amount_minor}
+
+    def talk(self) -> dict[str, Any]:
+        kind, direction = self.about
+        said = {"loss_reason": self.reason} if self.reason else {}
+        return {"department": "sales", "channel": "phone", "kind": kind, "direction": direction, **said}
+
+    def right(self) -> dict[str, Any]:
+        """What a correction names."""
+        row = self.row()
+        if self.kind == "interactions":
+            row["loss_reason"] = self.reason
+        else:
+            del row["currency"]
+        return {name: value for name, value in row.items() if name not in ("source", "source_id")}
 
 
 @dataclass(frozen=True)
@@ -67,12 +80,6 @@ class Correct(Step):
 
     told: Tell = field(default_factory=lambda: Tell("?"))
     version: int = 1
-
-
-@dataclass(frozen=True)
-class Withdraw(Step):
-    told: str = ""
-    kind: str = "purchases"
 
 
 @dataclass(frozen=True)
@@ -122,11 +129,13 @@ class Story:
             if isinstance(step, Correct) and step.version > versions[step.told.name]:
                 last[step.told.name], versions[step.told.name] = step.told, step.version
         gone = {step.told for step in self.steps if isinstance(step, Withdraw)}
-        return [_fact(told) for name, told in last.items() if name not in gone]
+        done = [step for step in self.steps if isinstance(step, Did) and not gone & {step.name, step.falls_with}]
+        told = [_fact(told) for name, told in last.items() if name not in gone]
+        return told + [fact for step in done for fact in step.facts()]
 
     def parties(self) -> set[UUID]:
         """Everybody who is told of."""
-        return {party_of(step.customer) for step in self.steps if isinstance(step, Register | Tell)}
+        return {party_of(step.customer) for step in self.steps if isinstance(step, Register | Tell | Did)}
 
     def holdings(self) -> Holdings:
         """Of each registered customer the party: the smallest of those that it is still merged with."""
@@ -161,12 +170,34 @@ class Story:
 
 
 def _fact(told: Tell) -> Fact:
-    kind = Kind.PURCHASE if told.kind == "purchases" else Kind.RETURN
-    return Fact(uuid4(), party_of(told.customer), kind, told.at, told.at, told.amount_minor, told.currency)
+    if told.kind == "interactions":
+        kind, amount, detail = ABOUT[told.about], 0, ""
+        if kind is Kind.DECLINED:
+            detail = told.reason or "unknown"
+    else:
+        kind = Kind.PURCHASE if told.kind == "purchases" else Kind.RETURN
+        amount, detail = told.amount_minor, told.currency
+    return Fact(uuid4(), party_of(told.customer), kind, told.at, told.at, amount, detail)
+
+
+ABOUT = {
+    ("visit", "inbound"): Kind.VISITED,
+    ("view", "inbound"): Kind.VISITED,
+    ("inquiry", "inbound"): Kind.INQUIRED,
+    ("cart", "inbound"): Kind.INQUIRED,
+    ("inquiry", "outbound"): Kind.REACHED,
+    ("support", "inbound"): Kind.CONTACTED,
+    ("campaign", "outbound"): Kind.REACHED,
+    ("complaint", "inbound"): Kind.COMPLAINED,
+    ("praise", "inbound"): Kind.PRAISED,
+    ("declined", "inbound"): Kind.DECLINED,
+    ("declined", "outbound"): Kind.DECLINED,
+}
+"""What an interaction has to count as, by its kind and who turned to whom."""
 
 
 def made_up(seed: int, customers: int, *, facts_each: int = 6, merged: bool = True) -> Story:
-    """Purchases, returns (also before their purchase), corrections, withdrawals, merges in chains, some undone."""
+    """Whatever can be told of somebody, also before what it belongs to; corrections, withdrawals, merges in chains."""
     chance = Random(seed)
     names = [f"c{seed}-{number}" for number in range(customers)]
     steps: list[Step] = [Register(f"register {name}", customer=name) for name in names[::3]] if merged else []
@@ -174,21 +205,49 @@ def made_up(seed: int, customers: int, *, facts_each: int = 6, merged: bool = Tr
     steps += told
     for one in chance.sample(told, len(told) // 10):
         steps += _afterthoughts(chance, one, names)
+    for number, name in enumerate(names):
+        steps += _doings(chance, name, names[number - 1])
     if merged:
         steps += _merges(chance, names[::3])
     return Story(tuple(steps))
 
 
-def _told(chance: Random, customer: str, number: int) -> Tell:
+def _doings(chance: Random, name: str, friend: str) -> Iterator[Step]:
+    """What somebody does besides what is told of purchases and talks."""
+    if chance.random() < 0.5:
+        yield from lead(chance, name, 0, _when(chance), CURRENCY)
+    if chance.random() < 0.4:
+        yield from member(chance, name, _when(chance))
+    if chance.random() < 0.2:
+        yield from problem(chance, name, 0, _when(chance))
+    if chance.random() < 0.2:
+        yield from referral(chance, name, friend, _when(chance))
+
+
+def _when(chance: Random) -> datetime:
+    """Evenings and nights, where a wrong zone would show."""
     day = FIRST + timedelta(days=chance.randrange((LAST - FIRST).days + 1))
+    return datetime(day.year, day.month, day.day, chance.choice((0, 12, 23)), chance.randrange(60), tzinfo=UTC)
+
+
+def _told(chance: Random, customer: str, number: int) -> Tell:
+    # Some never buy.
+    kinds = (
+        "interactions",
+        "interactions",
+        "returns",
+        *("purchases",) * (0 if int(customer.rpartition("-")[2]) % 3 == 1 else 6),
+    )
+    about = chance.choice(list(ABOUT))
     return Tell(
         f"{customer}/{number}",
-        kind="returns" if chance.random() < 0.2 else "purchases",
+        kind=chance.choice(kinds),
         customer=customer,
-        # Evenings and nights, where a wrong zone would show.
-        at=datetime(day.year, day.month, day.day, chance.choice((0, 12, 23)), chance.randrange(60), tzinfo=UTC),
+        at=_when(chance),
         amount_minor=chance.choice((0, 1, 999, 10_000, 29_999, 30_000, chance.randrange(200_000))),
         currency="EUR" if chance.random() < 0.1 else CURRENCY,
+        about=about,
+        reason=chance.choice(REASONS) if about[0] == "declined" else None,
     )
 
 
@@ -197,7 +256,9 @@ def _afterthoughts(chance: Random, told: Tell, names: Sequence[str]) -> Iterator
     for _ in range(chance.randrange(3)):
         change: dict[str, Any] = chance.choice(
             (
-                {"amount_minor": chance.randrange(300_000)},
+                {"amount_minor": chance.randrange(300_000)}
+                if told.kind != "interactions"
+                else {"about": ("declined", "inbound"), "reason": chance.choice(REASONS)},
                 {"customer": chance.choice([name for name in names if name != told.customer])},
                 {"at": told.at - timedelta(days=chance.randrange(1, 400))},
             )
@@ -261,7 +322,7 @@ class Teller:
 
     def in_bulk(self, story: Story, rows_each: int = 400) -> None:
         """Everything told first, in as few requests as it takes; then what was thought of it later."""
-        for kind in ("returns", "purchases"):
+        for kind in ("returns", "interactions", "purchases"):
             told = [step for step in story.steps if isinstance(step, Tell) and step.kind == kind]
             for start in range(0, len(told), rows_each):
                 part = told[start : start + rows_each]
@@ -280,10 +341,11 @@ class Teller:
             case Tell():
                 self.ids[step.name] = post(f"/v1/{step.kind}", json=step.row())["id"]
             case Correct(told=told):
-                wanted = told.row()
-                right = {name: wanted[name] for name in ("identifier", "occurred_at", "amount_minor")}
                 path = f"/v1/{told.kind}/{self.ids[told.name]}/correct"
-                post(path, json={**right, "version": step.version})
+                post(path, json={**told.right(), "version": step.version})
+            case Did():
+                path = step.path.format(self.ids.get(step.of, ""))
+                self.ids[step.name] = post(path, json=dict(step.body))["id"]
             case Withdraw():
                 post(f"/v1/{step.kind}/{self.ids[step.told]}/withdraw", json={})
             case Merge():
