@@ -6,7 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Any, Never
+from typing import Any, Never, cast
 
 import structlog
 import uvicorn
@@ -16,6 +16,7 @@ from starlette.middleware import Middleware
 from chassis import auth, health, retention, sequencer, status
 from chassis.bus import restore_gate
 from chassis.db import Database, connect, declare_topics
+from chassis.heads import BoundedHeads
 from chassis.limits import BodyLimit
 from chassis.problems import PROBLEM_RESPONSES, RENDERERS, unexpected
 from chassis.settings import ServiceSettings
@@ -130,6 +131,8 @@ async def serve(app: FastAPI, *, sockets: list[socket.socket] | None = None) -> 
     settings: ServiceSettings = app.state.settings
     config = uvicorn.Config(
         app,
+        # A partial is as good as a class: it is only called.
+        http=cast("type[asyncio.Protocol]", partial(BoundedHeads, stall_s=settings.stall_s)),
         host=settings.host,
         port=settings.port,
         log_config=None,

@@ -20,6 +20,10 @@ RETRY_AFTER_S = 1
 TITLES = {408: "Request timeout", 413: "Content too large"}
 """Where the names in Python's own list differ from one version to the next."""
 
+GIVEN_UP = "There was an error parsing the body"
+UNPARSED = "The body cannot be read: it nests too deep, has a number that is too long, or is no UTF-8."
+"""What the framework says of a body that it gives up on, and what is meant by that."""
+
 PROBLEM_SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["type", "code", "title", "status", "request_id"],
@@ -55,14 +59,20 @@ PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
 """For `responses=` of a router: every operation may end in a problem."""
 
 
-def problem_response(status: int, code: str, title: str, detail: str | None = None, **extensions: Any) -> Response:
-    """A problem document (RFC 9457). `retry_after_s` becomes the header Retry-After."""
+def problem_document(status: int, code: str, title: str, detail: str | None = None, **members: Any) -> bytes:
+    """A problem as JSON (RFC 9457)."""
     document = {"type": PROBLEMS_URL + code.replace("_", "-"), "code": code, "title": title, "status": status}
     if detail:
         document["detail"] = detail
-    document |= {**extensions, "request_id": request_id()}
+    return msgspec.json.encode({**document, **members}, enc_hook=str)
+
+
+def problem_response(status: int, code: str, title: str, detail: str | None = None, **extensions: Any) -> Response:
+    """A problem document (RFC 9457). `retry_after_s` becomes the header Retry-After."""
     response = Response(
-        msgspec.json.encode(document, enc_hook=str), status_code=status, media_type="application/problem+json"
+        problem_document(status, code, title, detail, **extensions, request_id=request_id()),
+        status_code=status,
+        media_type="application/problem+json",
     )
     retry_after_s = extensions.get("retry_after_s", RETRY_AFTER_S if status == 503 else None)
     if retry_after_s is not None:
@@ -80,7 +90,8 @@ async def render_problem(request: Request, problem: Problem) -> Response:
 async def render_http_exception(request: Request, error: HTTPException) -> Response:
     """What the framework found wrong: no such path, no such method, a body too large or unreadable."""
     title = TITLES.get(error.status_code) or HTTPStatus(error.status_code).phrase.capitalize()
-    detail = error.detail if error.detail.lower() != title.lower() else None
+    said = UNPARSED if error.detail == GIVEN_UP else error.detail
+    detail = said if said.lower() != title.lower() else None
     response = problem_response(error.status_code, title.lower().replace(" ", "_"), title, detail)
     response.headers.update(error.headers or {})
     if error.status_code in (408, 413):
@@ -91,8 +102,17 @@ async def render_http_exception(request: Request, error: HTTPException) -> Respo
 
 async def render_invalid_request(request: Request, error: RequestValidationError) -> Response:
     """Where the request does not match the schema, and why; never the rejected input."""
-    errors = [_invalid(found) for found in error.errors()]
+    found = error.errors()
+    said = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if said != "application/json" and any(each["loc"] == ("body",) and each["type"] in UNREAD for each in found):
+        detail = "Send the body as JSON, with Content-Type: application/json."
+        return problem_response(415, "unsupported_media_type", "Unsupported media type", detail)
+    errors = [_invalid(each) for each in found]
     return problem_response(422, "invalid_request", "Invalid request", "The request does not match.", errors=errors)
+
+
+UNREAD = frozenset({"model_attributes_type", "model_type", "dict_type", "list_type"})
+"""What is found wrong with a body as a whole, which is not read as JSON where nobody says that it is."""
 
 
 def _invalid(found: Any) -> dict[str, str]:

@@ -19,6 +19,9 @@ class ServiceSettings(BaseSettings):
     """Port to listen on; 0 takes a free one."""
     max_body_bytes: int = 10_000_000
     """Largest request body, except where a route streams."""
+    stall_s: float = 30
+    """Seconds after which a client is cut off that does not send the head of its request; at the gateway, one that
+    neither sends nor takes anything at all."""
     internal_secret: SecretStr = Field(validation_alias="SHUKE_INTERNAL_SECRET")
     """Signs who is asking between the gateway and the services; at least 32 random characters."""
     bus_url: str = Field("log://", validation_alias="SHUKE_BUS_URL")

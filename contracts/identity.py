@@ -81,10 +81,7 @@ def normalised(scheme: Scheme, value: str, *, region: str | None = None) -> str:
     text = unicodedata.normalize("NFC", value).strip()
     match scheme:
         case Scheme.EMAIL:
-            try:
-                return validate_email(text, check_deliverability=False).normalized.lower()
-            except EmailNotValidError:
-                raise BadIdentifier("This is not an e-mail address.") from None
+            return _email(value.strip())
         case Scheme.PHONE:
             try:
                 number = phonenumbers.parse(text, region)
@@ -97,6 +94,23 @@ def normalised(scheme: Scheme, value: str, *, region: str | None = None) -> str:
             if not text or len(text) > 200 or re.search(r"[\x00-\x1f\x7f]", text):
                 raise BadIdentifier("An external id has 1 to 200 characters and no control characters.")
             return text
+
+
+def _email(text: str) -> str:
+    """The address in lower case and NFC.
+
+    Signs that only look like letters are refused where reading them would make another address of it: those of a
+    domain (`ｅ`, `。`) are mapped to ASCII (UTS 46 §4), and so is the Kelvin sign by NFC.
+    """
+    try:
+        told = validate_email(unicodedata.normalize("NFC", text), check_deliverability=False)
+    except EmailNotValidError:
+        raise BadIdentifier("This is not an e-mail address.") from None
+    plain = told.normalized.lower()
+    domain = unicodedata.normalize("NFC", text).rpartition("@")[2].lower()
+    if domain not in (told.domain, told.ascii_domain) or (plain.isascii() and not text.isascii()):
+        raise BadIdentifier("It has signs that only look like letters; write the address in plain ones.")
+    return plain
 
 
 def identity_id(key: bytes, scheme: Scheme, value: str, *, system: str | None = None) -> UUID:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
 from starlette.middleware import Middleware
 
@@ -41,10 +41,8 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
 
     services: Mapping[str, str]
     """Address of each service, as JSON: `{"customers": "http://…", "scoring": "http://…"}`."""
-    max_import_bytes: int = 2_000_000_000
+    max_import_bytes: int = Field(2_000_000_000, validation_alias="SHUKE_MAX_IMPORT_BYTES")
     """Largest file that an import may bring."""
-    stall_s: float = 30
-    """Seconds after which a client that neither sends nor takes anything is cut off."""
     part_s: float = 1
     """Seconds that each service has for its part of an answer that several give together."""
     limit_admin: RateText = Rate(1_000, 2_000)

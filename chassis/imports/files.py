@@ -4,6 +4,7 @@ import codecs
 import csv
 import gzip
 import io
+import re
 import zipfile
 import zlib
 from collections import Counter
@@ -21,6 +22,11 @@ MAX_BYTES = 4 << 30
 """The most that a file may hold once it is unpacked."""
 MAX_SHEET_BYTES = 512 << 20
 """The same for a spreadsheet, which cannot be read in pieces."""
+MAX_COLUMNS = 16_384
+"""As many as a spreadsheet may have."""
+MAX_ROW_CHARACTERS = 4 << 20
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+"""What no header holds: tabulators and broken lines may stand in one."""
 HEAD_BYTES = 64 << 10
 PIECE_BYTES = 1 << 20
 
@@ -67,10 +73,30 @@ def _text(file: IO[bytes]) -> Table:
     decoder = codecs.getincrementaldecoder(encoding)("replace")
     delimiter = _delimiter(decoder.decode(head))
     text = io.TextIOWrapper(file, encoding, errors="replace", newline="")
-    # The database keeps no zero characters, and bytes of UTF-16 may spell some.
-    lines = (line.replace("\0", "") for line in text) if encoding.startswith("utf-16") else text
-    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
-    return _headed(_numbered(reader), told)
+    lines = _Lines(text, zeros=encoding.startswith("utf-16"))
+    return _headed(_numbered(csv.reader(lines, delimiter=delimiter, skipinitialspace=True), lines), told)
+
+
+class _Lines:
+    """The lines of a text. Raises `UnreadableFile` when a row of them holds more than one that is kept in memory."""
+
+    def __init__(self, text: io.TextIOBase, *, zeros: bool) -> None:
+        self._text, self._zeros = text, zeros
+        self.row_characters = 0
+        """Of the row that is being read; who has it whole sets this back."""
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        line = self._text.readline(MAX_ROW_CHARACTERS + 1)
+        if not line:
+            raise StopIteration
+        self.row_characters += len(line)
+        if self.row_characters > MAX_ROW_CHARACTERS:
+            raise UnreadableFile(f"A row holds more than {MAX_ROW_CHARACTERS} characters; a quote may not be closed.")
+        # The database keeps no zero characters, and bytes of UTF-16 may spell some.
+        return line.replace("\0", "") if self._zeros else line
 
 
 def _encoding(head: bytes, file: IO[bytes]) -> str:
@@ -109,15 +135,19 @@ def _delimiter(head: str) -> str:
     return max(",;\t|", key=agreement)
 
 
-def _numbered(reader: Iterator[list[str]]) -> Iterator[list[str]]:
+def _numbered(reader: Iterator[list[str]], lines: _Lines) -> Iterator[list[str]]:
     """The rows of a CSV, until one cannot be read."""
     count = 0
     try:
         for row in reader:
             count += 1
+            lines.row_characters = 0
             yield row
     except csv.Error as error:
-        raise UnreadableFile(f"Row {count + 1} cannot be read; a quote may not be closed.") from error
+        most = csv.field_size_limit()
+        raise UnreadableFile(
+            f"Row {count + 1} cannot be read: a quote is not closed, or a cell holds more than {most} characters."
+        ) from error
     except (EOFError, OSError, zlib.error) as error:
         raise UnreadableFile(f"The compressed file is cut short after row {count}.") from error
 
@@ -161,10 +191,16 @@ def _headed(rows: Iterator[list[str]], told: tuple[str, ...]) -> Table:
     header = next(((number, row) for number, row in numbered if any(map(str.strip, row))), None)
     if header is None:
         raise UnreadableFile("The file is empty.")
+    if len(header[1]) > MAX_COLUMNS:
+        raise UnreadableFile(f"The file has {len(header[1])} columns; an import takes at most {MAX_COLUMNS}.")
+    if any(map(CONTROL.search, header[1])):
+        raise UnreadableFile("The first row holds control characters: this is no table.")
     columns: list[str] = []
+    named: set[str] = set()
     for position, name in enumerate(header[1], 1):
         name = name.strip() or f"column {position}"
-        columns.append(name if name not in columns else f"{name} ({position})")
+        columns.append(name if name not in named else f"{name} ({position})")
+        named.add(columns[-1])
     first = next(((number, row) for number, row in numbered if any(row)), None)
     if first is None:
         raise UnreadableFile("The file has a header and no rows.")

@@ -1,10 +1,9 @@
 """A file on its way in: what was asked for, what its rows say together, and the plan that follows from both."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, tzinfo
 from hashlib import sha256
-from itertools import islice
 from typing import Any
 
 import msgspec
@@ -20,6 +19,8 @@ from contracts.identity import Installation
 
 CHUNK_ROWS = 2_000
 """Rows that are kept, and later recorded, at once."""
+CHUNK_CHARACTERS = 4 << 20
+"""A chunk of wide rows ends before that, so that memory does not feel their width."""
 SAMPLE_ROWS = 200
 PREVIEW_ROWS = 5
 
@@ -41,7 +42,7 @@ class Upload:
     """A file that is read once, chunk by chunk; afterwards its plan is known."""
 
     def __init__(self, table: Table, wish: Wish) -> None:
-        self._chunks = iter(lambda: list(islice(table.rows, CHUNK_ROWS)), [])
+        self._chunks = _chunked(table.rows)
         self._first: list[Row] = next(self._chunks, [])
         self.columns, self._wish, self._notes = table.columns, wish, table.notes
         sample = [cells for _, cells in self._first[:SAMPLE_ROWS]]
@@ -116,6 +117,19 @@ class Upload:
     def preview(self, plan: Plan) -> list[dict[str, object]]:
         """The first rows as they are understood."""
         return [shown(self._wish.kind, plan, row, cells) for row, cells in self._first[:PREVIEW_ROWS]]
+
+
+def _chunked(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    chunk: list[Row] = []
+    characters = 0
+    for row in rows:
+        chunk.append(row)
+        characters += sum(map(len, row[1]))
+        if len(chunk) == CHUNK_ROWS or characters > CHUNK_CHARACTERS:
+            yield chunk
+            chunk, characters = [], 0
+    if chunk:
+        yield chunk
 
 
 def plan_of(kind: ImportKind[Any], columns: Sequence[str], mapping: Mapping[str, str], **how: Any) -> Plan:

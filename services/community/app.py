@@ -44,7 +44,13 @@ class Settings(ImportingSettings, env_prefix="COMMUNITY_"):
 def app() -> FastAPI:
     """The API."""
     settings = Settings()
-    made = create_app("community", router=router, settings=settings, lifespan=checked)
+    made = create_app(
+        "community",
+        router=router,
+        settings=settings,
+        lifespan=checked,
+        body_limits={"/v1/imports": settings.max_import_bytes},
+    )
     made.state.installation = settings.installation()
     made.state.import_kinds = KINDS
     return made

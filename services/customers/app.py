@@ -61,7 +61,13 @@ class Settings(ImportingSettings, env_prefix="CUSTOMERS_"):
 def app() -> FastAPI:
     """The API."""
     settings = Settings()
-    made = create_app("customers", router=router, settings=settings, lifespan=checked)
+    made = create_app(
+        "customers",
+        router=router,
+        settings=settings,
+        lifespan=checked,
+        body_limits={"/v1/imports": settings.max_import_bytes},
+    )
     made.state.installation = settings.installation()
     made.state.import_kinds = KINDS
     return made

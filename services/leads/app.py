@@ -41,7 +41,13 @@ class Settings(ImportingSettings, env_prefix="LEADS_"):
 def app() -> FastAPI:
     """The API."""
     settings = Settings()
-    made = create_app("leads", router=router, settings=settings, lifespan=opened)
+    made = create_app(
+        "leads",
+        router=router,
+        settings=settings,
+        lifespan=opened,
+        body_limits={"/v1/imports": settings.max_import_bytes},
+    )
     made.state.installation = settings.installation()
     made.state.import_kinds = KINDS
     return made

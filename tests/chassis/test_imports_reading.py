@@ -243,6 +243,11 @@ def test_a_sheet_gives_what_was_entered() -> None:
         gzip.compress(PLAIN.encode() * 1000)[:60] + b"broken" * 20,
         PLAIN.encode() * 2_000 + b"\0",
         b'a,b\n1,"' + b"x," * 100_000,
+        b"a,b\n1," + b"x" * 200_000,
+        b"a,b\n" + b"," * 5_000_000,
+        b"a,b\n" + b'"\n",' * 2_000_000,
+        b"," * 20_000 + b"\n1\n",
+        b"a\x01,b\n1,2\n",
     ],
 )
 def test_what_is_no_table_is_refused(content: bytes) -> None:
