@@ -49,15 +49,15 @@ async def test_a_problem_is_opened_solved_and_opened_again_with_a_fact_each(api,
         "2026-01-09T10:00:00Z",
     ]
     assert "Ann" not in str(events)
-    history = (await api.get(f"{path}/history")).json()["data"]
-    assert [(row["version"], row["kind"]) for row in history] == [
+    steps = (await api.get(f"{path}/steps")).json()["data"]
+    assert [(row["version"], row["kind"]) for row in steps] == [
         (4, "solved"),
         (3, "reopened"),
         (2, "solved"),
         (1, "opened"),
     ]
-    assert history[2]["note"] == "Sent to Ann anew."
-    assert [row["id"].removeprefix("step_") for row in history] == [
+    assert steps[2]["note"] == "Sent to Ann anew."
+    assert [row["id"].removeprefix("step_") for row in steps] == [
         data["_id"].replace("-", "") for _, _, data in reversed(events)
     ]
 
@@ -87,7 +87,7 @@ async def test_steps_that_cannot_be_are_refused(api):
     assert (await api.post(f"{path}/solve", json={}, headers={"If-Match": '"7"'})).status_code == 412
     assert (await api.post(f"{path}/solve", json={"version": 7})).json()["code"] == "stale_version"
     assert (await api.get(f"/v1/problems/problem_{UNKNOWN}")).json()["code"] == "problem_not_found"
-    assert (await api.get(f"/v1/problems/problem_{UNKNOWN}/history")).status_code == 404
+    assert (await api.get(f"/v1/problems/problem_{UNKNOWN}/steps")).status_code == 404
 
 
 async def test_a_problem_opened_by_mistake_takes_all_its_facts_back(api, published):
@@ -142,6 +142,9 @@ async def test_a_list_of_problems_is_filtered(api):
     assert await listed(category="k3") == [3]
     assert await listed(owner_id=mine) == await listed(team_id=team, status="open") == [2]
     assert await listed(owner_id=f"user_{7:032x}") == []
+    await api.post(f"/v1/parties/{days[2]['party_id']}/merge", json={"party_id": days[1]["party_id"]})
+    assert await listed(owner_id=mine) == [1, 2]
+    assert await listed(owner_id=mine, category="k1") == [1]
     assert await listed(open_days=15) == [2]
     assert await listed(open_days=25) == []
     assert await listed(party_id=days[1]["party_id"], severity="low") == [1]

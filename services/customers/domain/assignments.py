@@ -14,7 +14,7 @@ class MergeWithItself(Invalid):
 
 
 class MergeNotFound(NotFound):
-    """The party has no such merge."""
+    """There is no such merge, or not of this party."""
 
 
 class NotTheHolder(Conflict):

@@ -1,7 +1,7 @@
 """What passed with a party, the latest first: of each identity no more is read than is shown, however much there is."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,9 +14,6 @@ from services.customers.queries.facts import HOLDER
 
 Place = tuple[datetime, UUID]
 """Of a row in a list: when it happened, and its id."""
-
-LATEST: Place = datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1)
-"""The cursor before the first page."""
 
 Condition = tuple[str, object]
 """A condition on `fact` with a place `{}` for its value."""
@@ -40,6 +37,23 @@ async def history(
 
     Of the party that an id leads to, or of all.
     """
+    query, arguments = statement(
+        table, installation, party_id=party_id, where=where, columns=columns, before=before, limit=limit
+    )
+    return await (await driver(session)).fetch(query, *arguments)
+
+
+def statement(
+    table: str,
+    installation: Installation,
+    *,
+    party_id: UUID | None,
+    where: Sequence[Condition],
+    columns: str = "fact.*",
+    before: Place,
+    limit: int,
+) -> tuple[str, list[object]]:
+    """The one statement behind a page of a list, with its arguments."""
     arguments: list[object] = [installation.zone.key]
     conditions = ["fact.withdrawn_at IS NULL"]
 
@@ -54,15 +68,14 @@ async def history(
     order = f"ORDER BY fact.occurred_at DESC, fact.id DESC LIMIT {int(limit)}"
     wanted = " AND ".join(conditions)
     if asked is None:
-        statement = f"SELECT {columns}, {HOLDER_THEN} AS party_id FROM {table} AS fact WHERE {wanted} {order}"
-    else:
-        statement = f"""
-            WITH member AS ({MEMBERS.format(asked=asked)}), held AS ({HELD})
-            SELECT {columns}, held.party_id FROM held CROSS JOIN LATERAL (
-                SELECT * FROM {table} AS fact WHERE {IN_ITS_TIME} AND {wanted} {order}
-            ) AS fact {order}
-        """
-    return await (await driver(session)).fetch(statement, *arguments)
+        return f"SELECT {columns}, {HOLDER_THEN} AS party_id FROM {table} AS fact WHERE {wanted} {order}", arguments
+    query = f"""
+        WITH member AS ({MEMBERS.format(asked=asked)}), held AS ({HELD})
+        SELECT {columns}, held.party_id FROM held CROSS JOIN LATERAL (
+            SELECT * FROM {table} AS fact WHERE {IN_ITS_TIME} AND {wanted} {order}
+        ) AS fact {order}
+    """
+    return query, arguments
 
 
 def present(conditions: dict[str, Any]) -> list[Condition]:

@@ -22,11 +22,11 @@ async def merge(session: AsyncSession, one: UUID, other: UUID, *, by: str | None
     connection = await driver(session)
     merge_id = await connection.fetchval(_MERGE, uuid7(), *pair, now(), by)
     if merge_id is None:
-        return await _shown(session, await connection.fetchval(_ACTIVE, *pair)), False
+        return await merge_named(session, await connection.fetchval(_ACTIVE, *pair)), False
     await connection.execute(_NOT_APART, *pair)
     await connection.execute(_ACCEPTED, *pair, now(), by)
     await reassign(session, connected)
-    return await _shown(session, merge_id), True
+    return await merge_named(session, merge_id), True
 
 
 async def unmerge(session: AsyncSession, party_id: UUID, merge_id: UUID, *, by: str | None = None) -> Merge:
@@ -49,7 +49,7 @@ async def unmerge(session: AsyncSession, party_id: UUID, merge_id: UUID, *, by: 
         else:
             await connection.execute(_OPEN_AGAIN, pair["party_id"], pair["other_id"])
         await reassign(session, connected)
-    return await _shown(session, merge_id)
+    return await merge_named(session, merge_id)
 
 
 async def tell_apart(session: AsyncSession, one: UUID, other: UUID, by: str) -> None:
@@ -68,16 +68,18 @@ async def _apart(session: AsyncSession, one: UUID, other: UUID, by: str | None) 
     await connection.execute(_LOOK_AGAIN, one, other)
 
 
+async def merge_named(session: AsyncSession, merge_id: UUID) -> Merge:
+    """A merge by its id. Raises `MergeNotFound`."""
+    row = await (await driver(session)).fetchrow(f"{_SHOWN} WHERE merge.id = $1", merge_id)
+    if row is None:
+        raise MergeNotFound("There is no such merge.")
+    return Merge.model_validate(dict(row))
+
+
 async def merges(session: AsyncSession, party_id: UUID, *, after: UUID, limit: int) -> list[Merge]:
     """Merges that touch what a party is merged with, those taken out too, in order of their making."""
     rows = await (await driver(session)).fetch(_MERGES, party_id, after, limit)
     return [Merge.model_validate(dict(row)) for row in rows]
-
-
-async def _shown(session: AsyncSession, merge_id: UUID) -> Merge:
-    row = await (await driver(session)).fetchrow(f"{_SHOWN} WHERE merge.id = $1", merge_id)
-    assert row is not None
-    return Merge.model_validate(dict(row))
 
 
 _MERGE = """

@@ -132,12 +132,6 @@ async def identity_named(session: AsyncSession, identity_id: UUID) -> Identity:
     return Identity(identity_id, Scheme(row["scheme"]), row["system"], row["value"])
 
 
-async def holder_now(session: AsyncSession, identity: Identity) -> UUID | None:
-    """The party that holds an identity now; none if nobody knows it."""
-    row = await (await driver(session)).fetchrow(_HOLDERS, [identity.id])
-    return row["resolves_to"] if row else None
-
-
 async def party(session: AsyncSession, party_id: UUID) -> Party:
     """The party that an id leads to. Raises `PartyNotFound`."""
     top = await (await driver(session)).fetchval("SELECT resolves_to FROM party WHERE id = $1", party_id)
@@ -147,13 +141,20 @@ async def party(session: AsyncSession, party_id: UUID) -> Party:
 
 
 async def parties(
-    session: AsyncSession, *, owner_id: UUID | None = None, team_id: UUID | None = None, after: UUID, limit: int
+    session: AsyncSession,
+    *,
+    held: Identity | None = None,
+    owner_id: UUID | None = None,
+    team_id: UUID | None = None,
+    after: UUID,
+    limit: int,
 ) -> list[Party]:
-    """Surviving parties behind an id, in id order: all, or those of an owner, of a team or of both."""
-    owned = [(column, id) for column, id in (("owner_id", owner_id), ("team_id", team_id)) if id]
-    of_whom = [f" AND {column} = ${place}" for place, (column, _) in enumerate(owned, 3)]
-    statement = _OWNED.format(of_whom="".join(of_whom)) if owned else _SURVIVING
-    rows = await (await driver(session)).fetch(statement, after, limit, *(id for _, id in owned))
+    """Surviving parties behind an id, in id order: all, or who holds an identity now, has an owner, a team, or all."""
+    wanted = {_HOLDS_NOW: held and held.id, " AND owner_id = ${}": owner_id, " AND team_id = ${}": team_id}
+    said = {text: id for text, id in wanted.items() if id}
+    conditions = "".join(text.format(place) for place, text in enumerate(said, 3))
+    statement = _OWNED if owner_id or team_id else _SURVIVING
+    rows = await (await driver(session)).fetch(statement.format(conditions=conditions), after, limit, *said.values())
     return await _shown(session, [row["id"] for row in rows])
 
 
@@ -188,11 +189,16 @@ WHERE party_id = $1 AND until_day IS NULL AND scheme IS NOT NULL
 ORDER BY assigned_at, identity_id LIMIT 50
 """
 
-_SURVIVING = "SELECT id FROM party WHERE id > $1 AND resolves_to = id ORDER BY id LIMIT $2"
+_HOLDS_NOW = """ AND party.id = (
+    SELECT holder.resolves_to FROM holding JOIN party AS holder ON holder.id = holding.party_id
+    WHERE identity_id = ${} AND until_day IS NULL
+)"""
+
+_SURVIVING = "SELECT id FROM party WHERE id > $1 AND resolves_to = id{conditions} ORDER BY id LIMIT $2"
 
 _OWNED = """
 SELECT party.id FROM party_owner JOIN party ON party.id = party_owner.party_id
-WHERE party.id > $1 AND resolves_to = party.id{of_whom} ORDER BY party.id LIMIT $2
+WHERE party.id > $1 AND resolves_to = party.id{conditions} ORDER BY party.id LIMIT $2
 """
 
 _PARTIES = "SELECT id, kind, version, created_at FROM party WHERE id = ANY($1) ORDER BY id"

@@ -162,9 +162,16 @@ async def steps(session: AsyncSession, problem_id: UUID, *, before: int, limit: 
     return [ProblemStep.model_validate(dict(row)) for row in rows]
 
 
-OWNED = (
-    f"EXISTS (SELECT FROM party_owner WHERE party_owner.party_id = {HOLDER_THEN} AND party_owner.{{column}} = {{{{}}}})"
-)
+# The identities that such parties hold, at whatever time, are found by indexes; the holder of its day decides.
+OWNED = f"""fact.identity_id IN (
+    SELECT holding.identity_id FROM party_owner JOIN holding USING (party_id) WHERE party_owner.{{column}} = {{{{0}}}}
+    UNION ALL
+    SELECT holding.identity_id FROM party_owner
+    JOIN party ON party.resolves_to = party_owner.party_id AND party.resolves_to <> party.id
+    JOIN holding ON holding.party_id = party.id WHERE party_owner.{{column}} = {{{{0}}}}
+) AND EXISTS (
+    SELECT FROM party_owner WHERE party_owner.party_id = {HOLDER_THEN} AND party_owner.{{column}} = {{{{0}}}}
+)"""
 """Condition: the party has this owner or team; for `str.format`."""
 
 OPEN_SINCE = "fact.status = 'open' AND fact.opened_at <= {}"

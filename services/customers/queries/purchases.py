@@ -22,7 +22,7 @@ from services.customers.domain.purchases import (
 )
 from services.customers.models.purchases import Purchase, PurchaseRow, PurchaseVersion
 from services.customers.queries.facts import Kind, record, withdraw_import
-from services.customers.queries.histories import HOLDER_THEN, Place, history
+from services.customers.queries.histories import HOLDER_THEN, Condition, Place, history
 from services.customers.queries.versions import versions
 
 
@@ -100,11 +100,17 @@ async def purchase(session: AsyncSession, purchase_id: UUID, installation: Insta
     return Purchase.model_validate(_shown(row))
 
 
-async def purchases_of(
-    session: AsyncSession, party_id: UUID, installation: Installation, *, before: Place, limit: int
+async def purchases(
+    session: AsyncSession,
+    installation: Installation,
+    *,
+    party_id: UUID | None,
+    where: Sequence[Condition],
+    before: Place,
+    limit: int,
 ) -> list[Purchase]:
-    """Purchases of the party that an id leads to, the latest first, without those withdrawn."""
-    rows = await history(session, "purchase", installation, party_id=party_id, before=before, limit=limit)
+    """Purchases of the party that an id leads to, or of all, the latest first, without those withdrawn."""
+    rows = await history(session, "purchase", installation, party_id=party_id, where=where, before=before, limit=limit)
     return [Purchase.model_validate(_shown(row)) for row in rows]
 
 

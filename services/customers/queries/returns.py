@@ -12,7 +12,7 @@ from contracts.telling import AlreadyWithdrawn, Outcome, Status
 from services.customers.domain.purchases import NewReturn, ReturnConflict, ReturnNotFound
 from services.customers.models.purchases import PurchaseRow, Return, ReturnOfPurchase, ReturnRow, ReturnVersion
 from services.customers.queries.facts import Kind, record, withdraw_import
-from services.customers.queries.histories import HOLDER_THEN, Place, history
+from services.customers.queries.histories import HOLDER_THEN, Condition, Place, history
 from services.customers.queries.purchases import MONEY, money
 from services.customers.queries.versions import versions
 
@@ -107,12 +107,25 @@ async def returned(session: AsyncSession, return_id: UUID, installation: Install
     return Return.model_validate(dict(row))
 
 
-async def returns_of(
-    session: AsyncSession, party_id: UUID, installation: Installation, *, before: Place, limit: int
+async def returns(
+    session: AsyncSession,
+    installation: Installation,
+    *,
+    party_id: UUID | None,
+    where: Sequence[Condition],
+    before: Place,
+    limit: int,
 ) -> list[Return]:
-    """Returns of the party that an id leads to, the latest first, without those withdrawn."""
+    """Returns of the party that an id leads to, or of all, the latest first, without those withdrawn."""
     rows = await history(
-        session, "purchase_return", installation, party_id=party_id, columns=_COLUMNS, before=before, limit=limit
+        session,
+        "purchase_return",
+        installation,
+        party_id=party_id,
+        where=where,
+        columns=_COLUMNS,
+        before=before,
+        limit=limit,
     )
     return [Return.model_validate(dict(row)) for row in rows]
 

@@ -10,9 +10,6 @@ from chassis.db import driver
 from contracts.identity import Installation
 from services.customers.queries.facts import HOLDER
 
-LATEST = 2**31 - 1
-"""The cursor before the first page."""
-
 
 async def keep(session: AsyncSession, table: str, id: UUID) -> None:
     """Keep the stored row of a locked fact as a former version, before it is changed."""

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Body, Query, Response
 
 from chassis.auth import Actor
 from chassis.clock import now
@@ -40,9 +40,12 @@ from services.customers.models.duplicates import (
     UnmergeAsked,
     UnmergePreview,
 )
+from services.customers.models.fields import MergeId
+from services.customers.models.parties import Merge
 from services.customers.queries import duplicates as queue
 from services.customers.queries import handovers, previews
 from services.customers.queries import parties as known
+from services.customers.queries.merges import merge_named
 
 router = APIRouter(prefix="/v1", tags=["duplicates"], route_class=TransactionalRoute)
 
@@ -102,7 +105,12 @@ async def read_duplicate(candidate_id: CandidateId, session: Session, here: Here
 
 
 @router.post("/duplicates/{candidate_id}/accept")
-async def accept_duplicate(candidate_id: CandidateId, body: Acceptance, session: Session, actor: Actor) -> Candidate:
+async def accept_duplicate(
+    candidate_id: CandidateId,
+    body: Annotated[Acceptance, Body(default_factory=Acceptance)],
+    session: Session,
+    actor: Actor,
+) -> Candidate:
     """Merge both parties, as a person's decision: it stays when the evidence goes. Twice is once."""
     return await queue.accept(session, candidate_id, body.note, actor.key_id)
 
@@ -131,6 +139,12 @@ async def preview_merge(party_id: PartyId, body: MergeAsked, session: Session, h
 async def preview_unmerge(party_id: PartyId, body: UnmergeAsked, session: Session, here: Here) -> UnmergePreview:
     """What taking a merge back would do: who they are then, and what each has. Nothing is changed."""
     return await previews.unmerge_preview(session, party_id, body.merge_id, here)
+
+
+@router.get("/merges/{merge_id}")
+async def read_merge(merge_id: MergeId, session: Session) -> Merge:
+    """A merge, also one that was taken back."""
+    return await merge_named(session, merge_id)
 
 
 @router.post("/parties/{party_id}/identifiers/{identity_id}/hand-over")

@@ -1,30 +1,31 @@
 """Interactions of any department over HTTP."""
 
-from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response, status
+from fastapi import APIRouter, Body, Request, Response, status
 
 from chassis import bulk
 from chassis.clock import now
-from chassis.fields import Instant, PartyId, Whole
+from chassis.fields import Whole
 from chassis.http import (
+    LAST_VERSION,
     Cursor,
     IfMatch,
     Limit,
     Page,
     Session,
     TransactionalRoute,
+    check_seen,
     decode_cursor,
     etag,
+    made,
     page,
-    same_version,
 )
 from chassis.installation import Here
 from contracts.customers import Department, Direction, InteractionKind
 from contracts.event import Slug
 from contracts.identity import Installation, check_not_ahead
-from contracts.telling import check_version
 from services.customers.domain.interactions import NewInteraction
 from services.customers.models.facts import Withdrawal
 from services.customers.models.fields import InteractionId, ProblemId
@@ -37,9 +38,8 @@ from services.customers.models.interactions import (
 )
 from services.customers.queries import corrections
 from services.customers.queries import interactions as known
-from services.customers.queries.histories import LATEST, present
-from services.customers.queries.parties import party
-from services.customers.queries.versions import LATEST as LATEST_VERSION
+from services.customers.queries.histories import present
+from services.customers.routes.lists import WhatIsAsked
 
 router = APIRouter(prefix="/v1/interactions", tags=["interactions"], route_class=TransactionalRoute)
 
@@ -48,9 +48,8 @@ router = APIRouter(prefix="/v1/interactions", tags=["interactions"], route_class
 async def record_interaction(body: InteractionIn, session: Session, here: Here, response: Response) -> Interaction:
     """Record what passed with a party. The same again, by `source` and `source_id`, changes nothing (200)."""
     [outcome] = await known.record_interactions(session, [_told(body, here)], here)
-    interaction_id, made = outcome.accepted()
-    response.status_code = status.HTTP_201_CREATED if made else status.HTTP_200_OK
-    response.headers["Location"] = f"/v1/interactions/interaction_{interaction_id.hex}"
+    interaction_id, new = outcome.accepted()
+    made(response, f"/v1/interactions/interaction_{interaction_id.hex}", new=new)
     return await _shown(session, interaction_id, here, response)
 
 
@@ -69,21 +68,15 @@ async def record_interactions_in_bulk(
 async def list_interactions(
     session: Session,
     here: Here,
-    party_id: PartyId | None = None,
+    asked: WhatIsAsked,
     department: Department | None = None,
     kind: InteractionKind | None = None,
     channel: Slug | None = None,
     direction: Direction | None = None,
     problem_id: ProblemId | None = None,
-    source: Slug | None = None,
-    since: Instant | None = None,
-    until: Instant | None = None,
     limit: Limit = 50,
-    cursor: Cursor = None,
 ) -> Page[Interaction]:
     """Interactions, the latest first, without those withdrawn. `until` itself is not in the list any more."""
-    if party_id is not None:
-        await party(session, party_id)
     wanted = present(
         {
             "fact.department = {}": department,
@@ -91,13 +84,9 @@ async def list_interactions(
             "fact.channel = {}": channel,
             "fact.direction = {}": direction,
             "fact.problem_id = {}": problem_id,
-            "fact.source = {}": source,
-            "fact.occurred_at >= {}": since,
-            "fact.occurred_at < {}": until,
         }
     )
-    before = decode_cursor(cursor, tuple[datetime, UUID]) if cursor else LATEST
-    found = await known.interactions(session, here, party_id=party_id, where=wanted, before=before, limit=limit + 1)
+    found = await known.interactions(session, here, **asked.also(wanted)._asdict(), limit=limit + 1)
     return page(found, limit=limit, key=lambda interaction: [interaction.occurred_at, interaction.id])
 
 
@@ -114,7 +103,7 @@ async def list_versions_of_interaction(
     interaction_id: InteractionId, session: Session, here: Here, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[InteractionVersion]:
     """Every version of an interaction, the latest first: nothing that was put right is lost."""
-    [before] = decode_cursor(cursor, tuple[Whole]) if cursor else [LATEST_VERSION]
+    [before] = decode_cursor(cursor, tuple[Whole]) if cursor else [LAST_VERSION]
     found = await known.versions_of_interaction(session, interaction_id, here, before=before, limit=limit + 1)
     return page(found, limit=limit, key=lambda version: [version.version])
 
@@ -136,21 +125,24 @@ async def correct_interaction(
         await known.check_problem(session, body.problem_id)
     subject = await corrections.right_subject(session, told, body, here)
     row = await known.interaction_to_change(session, interaction_id)
-    same_version(seen, row.version)
-    check_version(body.version, row.version)
+    check_seen(row.version, seen, body.version)
     await corrections.correct_interaction(session, row, body, subject)
     return await _shown(session, interaction_id, here, response)
 
 
 @router.post("/{interaction_id}/withdraw")
 async def withdraw_interaction(
-    interaction_id: InteractionId, body: Withdrawal, session: Session, here: Here, response: Response, seen: IfMatch
+    interaction_id: InteractionId,
+    body: Annotated[Withdrawal, Body(default_factory=Withdrawal)],
+    session: Session,
+    here: Here,
+    response: Response,
+    seen: IfMatch,
 ) -> Interaction:
     """Take an interaction back that never happened; a problem that it opened stays. Twice is once."""
     row = await known.interaction_to_change(session, interaction_id)
     if row.withdrawn_at is None:
-        same_version(seen, row.version)
-        check_version(body.version, row.version)
+        check_seen(row.version, seen, body.version)
         await corrections.withdraw(session, row)
     return await _shown(session, interaction_id, here, response)
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Response
 
 from chassis.fields import PartyId, Whole
 from chassis.http import (
+    LAST_VERSION,
     Cursor,
     IfMatch,
     Limit,
@@ -22,7 +23,6 @@ from services.customers.models.owners import HandedOver, HandOver, NewOwner, Own
 from services.customers.queries import owners as known
 from services.customers.queries.assignments import parties_to_change
 from services.customers.queries.parties import party
-from services.customers.queries.versions import LATEST as LATEST_VERSION
 
 router = APIRouter(tags=["owners"], route_class=TransactionalRoute)
 
@@ -51,7 +51,7 @@ async def change_owner(
 async def list_owners(party_id: PartyId, session: Session, limit: Limit = 50, cursor: Cursor = None) -> Page[Ownership]:
     """The owners that a party had, the latest first."""
     await party(session, party_id)
-    [before] = decode_cursor(cursor, tuple[Whole]) if cursor else [LATEST_VERSION]
+    [before] = decode_cursor(cursor, tuple[Whole]) if cursor else [LAST_VERSION]
     found = await known.owners(session, party_id, before=before, limit=limit + 1)
     return page(found, limit=limit, key=lambda ownership: [ownership.version])
 

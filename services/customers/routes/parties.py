@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response, status
+from fastapi import APIRouter, Body, Query, Response, status
 
 from chassis.auth import Actor
 from chassis.clock import now
@@ -18,6 +18,7 @@ from chassis.http import (
     TransactionalRoute,
     decode_cursor,
     etag,
+    made,
     page,
     same_version,
 )
@@ -39,7 +40,6 @@ from services.customers.queries import parties as known
 from services.customers.queries.assignments import Connected, parties_to_change
 
 router = APIRouter(prefix="/v1/parties", tags=["parties"], route_class=TransactionalRoute)
-
 NOBODY = UUID(int=0)
 
 
@@ -47,9 +47,8 @@ NOBODY = UUID(int=0)
 async def register_party(body: NewParty, session: Session, here: Here, response: Response) -> Party:
     """Make a person or an organisation known. The same identifiers again give the party that is there (200)."""
     identities = [identifier.identity(here) for identifier in body.identifiers]
-    party_id, made = await known.register(session, body.kind, identities)
-    response.status_code = status.HTTP_201_CREATED if made else status.HTTP_200_OK
-    response.headers["Location"] = f"/v1/parties/party_{party_id.hex}"
+    party_id, new = await known.register(session, body.kind, identities)
+    made(response, f"/v1/parties/party_{party_id.hex}", new=new)
     return await _shown(session, party_id, response)
 
 
@@ -66,14 +65,12 @@ async def list_parties(
     cursor: Cursor = None,
 ) -> Page[Party]:
     """All parties, those of an owner or a team, or the one that holds an identifier (`scheme`, `value`, and `system`
-    for an external id)."""
-    if scheme is not None and value is not None:
-        holder = await known.holder_now(session, here.identity(scheme, value, system=system))
-        return Page(data=[await known.party(session, holder)] if holder else [], has_more=False)
-    if scheme or system or value:
+    for an external id) where it is theirs."""
+    if (scheme is None) != (value is None) or (system and not scheme):
         raise BadIdentifier("To find a party by an identifier, give scheme and value.")
+    held = here.identity(scheme, value, system=system) if scheme is not None and value is not None else None
     [after] = decode_cursor(cursor, tuple[UUID]) if cursor else [NOBODY]
-    found = await known.parties(session, owner_id=owner_id, team_id=team_id, after=after, limit=limit + 1)
+    found = await known.parties(session, held=held, owner_id=owner_id, team_id=team_id, after=after, limit=limit + 1)
     return page(found, limit=limit, key=lambda party: [party.id])
 
 
@@ -87,11 +84,11 @@ async def read_party(party_id: PartyId, session: Session, response: Response) ->
 async def add_identifier(
     party_id: PartyId, body: AddedIdentifier, session: Session, here: Here, response: Response, seen: IfMatch
 ) -> Party:
-    """Add something that the party is known by. What it has already changes nothing (200)."""
+    """Add something that the party, which is where `Location` leads, is known by. What it has changes nothing (200)."""
     identity = body.identifier.identity(here)
     connected = await _to_change(session, party_id, seen)
     added = await known.add_identifier(session, connected, party_id, identity)
-    response.status_code = status.HTTP_201_CREATED if added else status.HTTP_200_OK
+    made(response, f"/v1/parties/party_{party_id.hex}", new=added)
     return await _shown(session, party_id, response)
 
 
@@ -119,7 +116,7 @@ async def correct_identifier(
 async def release_identifier(
     party_id: PartyId,
     identity_id: IdentityId,
-    body: Release,
+    body: Annotated[Release, Body(default_factory=Release)],
     session: Session,
     here: Here,
     response: Response,
@@ -139,8 +136,8 @@ async def merge_parties(
     party_id: PartyId, body: MergeInto, session: Session, actor: Actor, response: Response
 ) -> Merge:
     """Say that two parties are one. The smallest id of all that is connected survives; the others lead to it."""
-    merge, made = await edges.merge(session, party_id, body.party_id, by=actor.key_id)
-    response.status_code = status.HTTP_201_CREATED if made else status.HTTP_200_OK
+    merge, new = await edges.merge(session, party_id, body.party_id, by=actor.key_id)
+    made(response, f"/v1/merges/merge_{merge.id.hex}", new=new)
     return merge
 
 

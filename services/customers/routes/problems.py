@@ -1,38 +1,38 @@
 """Problems that parties have with us, over HTTP."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response, status
+from fastapi import APIRouter, Body, Query, Response, status
 
 from chassis.clock import now
-from chassis.fields import PartyId, TeamId, UserId, Whole
+from chassis.fields import TeamId, UserId, Whole
 from chassis.http import (
+    LAST_VERSION,
     Cursor,
     IfMatch,
     Limit,
     Page,
     Session,
     TransactionalRoute,
+    check_seen,
     decode_cursor,
     etag,
+    made,
     page,
-    same_version,
 )
 from chassis.installation import Here
 from contracts.customers import Severity
 from contracts.event import Slug
 from contracts.identity import Installation, check_not_ahead
-from contracts.telling import check_version
 from services.customers.domain.problems import ProblemStatus, StepKind
 from services.customers.models.facts import Withdrawal
 from services.customers.models.fields import ProblemId
 from services.customers.models.problems import PartyProblem, ProblemIn, ProblemStep, StepIn
 from services.customers.queries import problems as known
-from services.customers.queries.histories import LATEST, present
-from services.customers.queries.parties import party
-from services.customers.queries.versions import LATEST as LATEST_VERSION
+from services.customers.queries.histories import present
+from services.customers.routes.lists import WhatIsAsked
 
 router = APIRouter(prefix="/v1/problems", tags=["problems"], route_class=TransactionalRoute)
 
@@ -42,9 +42,8 @@ async def open_problem(body: ProblemIn, session: Session, here: Here, response: 
     """Open a problem of a party. The same again, by `source` and `source_id`, changes nothing (200)."""
     check_not_ahead(body.occurred_at, now())
     [outcome] = await known.record_problems(session, [body.problem(here)], here)
-    problem_id, made = outcome.accepted()
-    response.status_code = status.HTTP_201_CREATED if made else status.HTTP_200_OK
-    response.headers["Location"] = f"/v1/problems/problem_{problem_id.hex}"
+    problem_id, new = outcome.accepted()
+    made(response, f"/v1/problems/problem_{problem_id.hex}", new=new)
     return await _shown(session, problem_id, here, response)
 
 
@@ -52,7 +51,7 @@ async def open_problem(body: ProblemIn, session: Session, here: Here, response: 
 async def list_problems(
     session: Session,
     here: Here,
-    party_id: PartyId | None = None,
+    asked: WhatIsAsked,
     status: ProblemStatus | None = None,
     category: Slug | None = None,
     severity: Severity | None = None,
@@ -60,12 +59,10 @@ async def list_problems(
     team_id: TeamId | None = None,
     open_days: Annotated[int | None, Query(ge=0, le=36_500)] = None,
     limit: Limit = 50,
-    cursor: Cursor = None,
 ) -> Page[PartyProblem]:
-    """Problems, the latest first, without those withdrawn. `owner_id` and `team_id` are those of the party, `open_days`
-    asks for what has been open for at least so many days."""
-    if party_id is not None:
-        await party(session, party_id)
+    """Problems, the latest first, without those withdrawn. `since` and `until`, which is not in the list any more, are
+    about when they were opened first, `open_days` about how long they have been open at least; `owner_id` and `team_id`
+    are those of the party."""
     wanted = present(
         {
             "fact.status = {}": status,
@@ -76,8 +73,7 @@ async def list_problems(
             known.OPEN_SINCE: None if open_days is None else now() - timedelta(days=open_days),
         }
     )
-    before = decode_cursor(cursor, tuple[datetime, UUID]) if cursor else LATEST
-    found = await known.problems(session, here, party_id=party_id, where=wanted, before=before, limit=limit + 1)
+    found = await known.problems(session, here, **asked.also(wanted)._asdict(), limit=limit + 1)
     return page(found, limit=limit, key=lambda problem: [problem.occurred_at, problem.id])
 
 
@@ -87,20 +83,25 @@ async def read_problem(problem_id: ProblemId, session: Session, here: Here, resp
     return await _shown(session, problem_id, here, response)
 
 
-@router.get("/{problem_id}/history")
+@router.get("/{problem_id}/steps")
 async def list_steps_of_problem(
     problem_id: ProblemId, session: Session, here: Here, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[ProblemStep]:
     """What happened to a problem, the latest first: opened, solved, opened again."""
     await known.problem(session, problem_id, here)
-    [before] = decode_cursor(cursor, tuple[Whole]) if cursor else [LATEST_VERSION]
+    [before] = decode_cursor(cursor, tuple[Whole]) if cursor else [LAST_VERSION]
     found = await known.steps(session, problem_id, before=before, limit=limit + 1)
     return page(found, limit=limit, key=lambda step: [step.version])
 
 
 @router.post("/{problem_id}/solve")
 async def solve_problem(
-    problem_id: ProblemId, body: StepIn, session: Session, here: Here, response: Response, seen: IfMatch
+    problem_id: ProblemId,
+    body: Annotated[StepIn, Body(default_factory=StepIn)],
+    session: Session,
+    here: Here,
+    response: Response,
+    seen: IfMatch,
 ) -> PartyProblem:
     """Say that a problem is solved."""
     return await _stepped(session, problem_id, StepKind.SOLVED, body, here, response, seen)
@@ -108,7 +109,12 @@ async def solve_problem(
 
 @router.post("/{problem_id}/reopen")
 async def reopen_problem(
-    problem_id: ProblemId, body: StepIn, session: Session, here: Here, response: Response, seen: IfMatch
+    problem_id: ProblemId,
+    body: Annotated[StepIn, Body(default_factory=StepIn)],
+    session: Session,
+    here: Here,
+    response: Response,
+    seen: IfMatch,
 ) -> PartyProblem:
     """Open a solved problem again: it is there still, or again."""
     return await _stepped(session, problem_id, StepKind.REOPENED, body, here, response, seen)
@@ -116,13 +122,17 @@ async def reopen_problem(
 
 @router.post("/{problem_id}/withdraw")
 async def withdraw_problem(
-    problem_id: ProblemId, body: Withdrawal, session: Session, here: Here, response: Response, seen: IfMatch
+    problem_id: ProblemId,
+    body: Annotated[Withdrawal, Body(default_factory=Withdrawal)],
+    session: Session,
+    here: Here,
+    response: Response,
+    seen: IfMatch,
 ) -> PartyProblem:
-    """Take a problem back that was opened by mistake, with all its history. Twice is once."""
+    """Take a problem back that was opened by mistake, with all its steps. Twice is once."""
     row = await known.problem_to_change(session, problem_id)
     if row.withdrawn_at is None:
-        same_version(seen, row.version)
-        check_version(body.version, row.version)
+        check_seen(row.version, seen, body.version)
         await known.withdraw_problem(session, row)
     return await _shown(session, problem_id, here, response)
 
@@ -139,8 +149,7 @@ async def _stepped(
     if body.occurred_at is not None:
         check_not_ahead(body.occurred_at, now())
     row = await known.problem_to_change(session, problem_id)
-    same_version(seen, row.version)
-    check_version(body.version, row.version)
+    check_seen(row.version, seen, body.version)
     await known.take_step(session, row, kind, body)
     return await _shown(session, problem_id, here, response)
 

@@ -1,28 +1,29 @@
 """Purchases over HTTP."""
 
-from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response, status
+from fastapi import APIRouter, Body, Request, Response, status
 
 from chassis import bulk
 from chassis.clock import now
-from chassis.fields import PartyId, Whole
+from chassis.fields import Whole
 from chassis.http import (
+    LAST_VERSION,
     Cursor,
     IfMatch,
     Limit,
     Page,
     Session,
     TransactionalRoute,
+    check_seen,
     decode_cursor,
     etag,
+    made,
     page,
-    same_version,
 )
 from chassis.installation import Here
 from contracts.identity import Installation, check_not_ahead
-from contracts.telling import check_version
 from services.customers.domain.purchases import NewPurchase
 from services.customers.models.facts import Withdrawal
 from services.customers.models.fields import PurchaseId
@@ -37,10 +38,8 @@ from services.customers.models.purchases import (
 )
 from services.customers.queries import corrections
 from services.customers.queries import purchases as known
-from services.customers.queries.histories import LATEST
-from services.customers.queries.parties import party
 from services.customers.queries.returns import record_return_of, returned
-from services.customers.queries.versions import LATEST as LATEST_VERSION
+from services.customers.routes.lists import WhatIsAsked
 
 router = APIRouter(prefix="/v1/purchases", tags=["purchases"], route_class=TransactionalRoute)
 
@@ -49,9 +48,8 @@ router = APIRouter(prefix="/v1/purchases", tags=["purchases"], route_class=Trans
 async def record_purchase(body: PurchaseIn, session: Session, here: Here, response: Response) -> Purchase:
     """Record a purchase. The same again, by `source` and `source_id`, changes nothing (200)."""
     [outcome] = await known.record_purchases(session, [_told(body, here)], here)
-    purchase_id, made = outcome.accepted()
-    response.status_code = status.HTTP_201_CREATED if made else status.HTTP_200_OK
-    response.headers["Location"] = f"/v1/purchases/purchase_{purchase_id.hex}"
+    purchase_id, new = outcome.accepted()
+    made(response, f"/v1/purchases/purchase_{purchase_id.hex}", new=new)
     return await _shown(session, purchase_id, here, response)
 
 
@@ -65,13 +63,9 @@ async def record_purchases_in_bulk(request: Request, session: Session, here: Her
 
 
 @router.get("")
-async def list_purchases(
-    party_id: PartyId, session: Session, here: Here, limit: Limit = 50, cursor: Cursor = None
-) -> Page[Purchase]:
-    """Purchases of a party, the latest first, without those withdrawn."""
-    await party(session, party_id)
-    before = decode_cursor(cursor, tuple[datetime, UUID]) if cursor else LATEST
-    found = await known.purchases_of(session, party_id, here, before=before, limit=limit + 1)
+async def list_purchases(session: Session, here: Here, asked: WhatIsAsked, limit: Limit = 50) -> Page[Purchase]:
+    """Purchases, the latest first, without those withdrawn. `until` itself is not in the list any more."""
+    found = await known.purchases(session, here, **asked._asdict(), limit=limit + 1)
     return page(found, limit=limit, key=lambda purchase: [purchase.occurred_at, purchase.id])
 
 
@@ -88,9 +82,8 @@ async def record_return_of_purchase(
     """Record that goods of a purchase came back. The same again, by `source` and `source_id`, changes nothing (200)."""
     check_not_ahead(body.occurred_at, now())
     purchase = await known.purchase_to_change(session, purchase_id)
-    return_id, made = (await record_return_of(session, purchase, body, here)).accepted()
-    response.status_code = status.HTTP_201_CREATED if made else status.HTTP_200_OK
-    response.headers["Location"] = f"/v1/returns/return_{return_id.hex}"
+    return_id, new = (await record_return_of(session, purchase, body, here)).accepted()
+    made(response, f"/v1/returns/return_{return_id.hex}", new=new)
     shown = await returned(session, return_id, here)
     response.headers["ETag"] = etag(shown.version)
     return shown
@@ -101,7 +94,7 @@ async def list_versions_of_purchase(
     purchase_id: PurchaseId, session: Session, here: Here, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[PurchaseVersion]:
     """Every version of a purchase, the latest first: nothing that was put right is lost."""
-    [before] = decode_cursor(cursor, tuple[Whole]) if cursor else [LATEST_VERSION]
+    [before] = decode_cursor(cursor, tuple[Whole]) if cursor else [LAST_VERSION]
     found = await known.versions_of_purchase(session, purchase_id, here, before=before, limit=limit + 1)
     return page(found, limit=limit, key=lambda version: [version.version])
 
@@ -120,21 +113,24 @@ async def correct_purchase(
         check_not_ahead(body.occurred_at, now())
     subject = await corrections.right_subject(session, await known.purchase(session, purchase_id, here), body, here)
     row = await known.purchase_to_change(session, purchase_id)
-    same_version(seen, row.version)
-    check_version(body.version, row.version)
+    check_seen(row.version, seen, body.version)
     await corrections.correct_purchase(session, row, body, subject)
     return await _shown(session, purchase_id, here, response)
 
 
 @router.post("/{purchase_id}/withdraw")
 async def withdraw_purchase(
-    purchase_id: PurchaseId, body: Withdrawal, session: Session, here: Here, response: Response, seen: IfMatch
+    purchase_id: PurchaseId,
+    body: Annotated[Withdrawal, Body(default_factory=Withdrawal)],
+    session: Session,
+    here: Here,
+    response: Response,
+    seen: IfMatch,
 ) -> Purchase:
     """Take a purchase back that never happened, with the returns of it that the same customer made. Twice is once."""
     row = await known.purchase_to_change(session, purchase_id)
     if row.withdrawn_at is None:
-        same_version(seen, row.version)
-        check_version(body.version, row.version)
+        check_seen(row.version, seen, body.version)
         await corrections.withdraw(session, row)
     return await _shown(session, purchase_id, here, response)
 

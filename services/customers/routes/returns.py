@@ -1,37 +1,36 @@
 """Returns over HTTP, also of purchases that are not known here."""
 
-from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response, status
+from fastapi import APIRouter, Body, Request, Response, status
 
 from chassis import bulk
 from chassis.clock import now
-from chassis.fields import PartyId, Whole
+from chassis.fields import Whole
 from chassis.http import (
+    LAST_VERSION,
     Cursor,
     IfMatch,
     Limit,
     Page,
     Session,
     TransactionalRoute,
+    check_seen,
     decode_cursor,
     etag,
+    made,
     page,
-    same_version,
 )
 from chassis.installation import Here
 from contracts.identity import Installation, check_not_ahead
-from contracts.telling import check_version
 from services.customers.domain.purchases import NewReturn
 from services.customers.models.facts import Withdrawal
 from services.customers.models.fields import ReturnId
 from services.customers.models.purchases import Correction, FactOutcome, Return, ReturnIn, ReturnVersion
 from services.customers.queries import corrections
 from services.customers.queries import returns as known
-from services.customers.queries.histories import LATEST
-from services.customers.queries.parties import party
-from services.customers.queries.versions import LATEST as LATEST_VERSION
+from services.customers.routes.lists import WhatIsAsked
 
 router = APIRouter(prefix="/v1/returns", tags=["returns"], route_class=TransactionalRoute)
 
@@ -40,9 +39,8 @@ router = APIRouter(prefix="/v1/returns", tags=["returns"], route_class=Transacti
 async def record_return(body: ReturnIn, session: Session, here: Here, response: Response) -> Return:
     """Record a return whose purchase may come later or never. The same again changes nothing (200)."""
     [outcome] = await known.record_returns(session, [_told(body, here)], here)
-    return_id, made = outcome.accepted()
-    response.status_code = status.HTTP_201_CREATED if made else status.HTTP_200_OK
-    response.headers["Location"] = f"/v1/returns/return_{return_id.hex}"
+    return_id, new = outcome.accepted()
+    made(response, f"/v1/returns/return_{return_id.hex}", new=new)
     return await _shown(session, return_id, here, response)
 
 
@@ -56,13 +54,9 @@ async def record_returns_in_bulk(request: Request, session: Session, here: Here)
 
 
 @router.get("")
-async def list_returns(
-    party_id: PartyId, session: Session, here: Here, limit: Limit = 50, cursor: Cursor = None
-) -> Page[Return]:
-    """Returns of a party, the latest first, without those withdrawn."""
-    await party(session, party_id)
-    before = decode_cursor(cursor, tuple[datetime, UUID]) if cursor else LATEST
-    found = await known.returns_of(session, party_id, here, before=before, limit=limit + 1)
+async def list_returns(session: Session, here: Here, asked: WhatIsAsked, limit: Limit = 50) -> Page[Return]:
+    """Returns, the latest first, without those withdrawn. `until` itself is not in the list any more."""
+    found = await known.returns(session, here, **asked._asdict(), limit=limit + 1)
     return page(found, limit=limit, key=lambda returned: [returned.occurred_at, returned.id])
 
 
@@ -77,7 +71,7 @@ async def list_versions_of_return(
     return_id: ReturnId, session: Session, here: Here, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[ReturnVersion]:
     """Every version of a return, the latest first: nothing that was put right is lost."""
-    [before] = decode_cursor(cursor, tuple[Whole]) if cursor else [LATEST_VERSION]
+    [before] = decode_cursor(cursor, tuple[Whole]) if cursor else [LAST_VERSION]
     found = await known.versions_of_return(session, return_id, here, before=before, limit=limit + 1)
     return page(found, limit=limit, key=lambda version: [version.version])
 
@@ -91,21 +85,24 @@ async def correct_return(
         check_not_ahead(body.occurred_at, now())
     subject = await corrections.right_subject(session, await known.returned(session, return_id, here), body, here)
     row = await known.return_to_change(session, return_id)
-    same_version(seen, row.version)
-    check_version(body.version, row.version)
+    check_seen(row.version, seen, body.version)
     await corrections.correct_return(session, row, body, subject)
     return await _shown(session, return_id, here, response)
 
 
 @router.post("/{return_id}/withdraw")
 async def withdraw_return(
-    return_id: ReturnId, body: Withdrawal, session: Session, here: Here, response: Response, seen: IfMatch
+    return_id: ReturnId,
+    body: Annotated[Withdrawal, Body(default_factory=Withdrawal)],
+    session: Session,
+    here: Here,
+    response: Response,
+    seen: IfMatch,
 ) -> Return:
     """Take a return back that never happened. Twice is once."""
     row = await known.return_to_change(session, return_id)
     if row.withdrawn_at is None:
-        same_version(seen, row.version)
-        check_version(body.version, row.version)
+        check_seen(row.version, seen, body.version)
         await corrections.withdraw(session, row)
     return await _shown(session, return_id, here, response)
 
