@@ -62,6 +62,8 @@ def test_stages_change_by_time_alone_on_the_computed_day_and_never_before_all_is
     with start("up", ahead_s=ahead.total_seconds()) as product:
         for customer, days_ago in (("turns dormant", 90), ("turns lost", 365), ("buys unread", 90), ("stays", 89)):
             product.buy(customer, bought(days_ago)[1], 5_000, id=customer)
+        for customer, days_ago in (("asked a month ago", 30), ("asked half a year ago", 180)):
+            product.ask(customer, bought(days_ago)[1])
         product.settle()
         with nothing_read(product):
             product.buy("buys unread", (midnight - timedelta(minutes=5)).isoformat(), 5_000)
@@ -72,6 +74,13 @@ def test_stages_change_by_time_alone_on_the_computed_day_and_never_before_all_is
                 assert lived(product, customer)[-1][1] < midnight.date()
         wait_until_lived(product, "turns dormant", "dormant_customer")
         wait_until_lived(product, "turns lost", "lost_customer")
+        wait_until_lived(product, "asked a month ago", "dormant_prospect")
+        wait_until_lived(product, "asked half a year ago", "lost_prospect")
+        for customer in ("asked a month ago", "asked half a year ago"):
+            assert lived(product, customer)[-1][1:] == (midnight.date(), "clock")
+        assert [
+            row["party_id"] for row in product.get("/v1/losses", reason="unknown", stage="lost_prospect")["data"]
+        ] == [f"party_{party_of('asked half a year ago').hex}"]
         assert lived(product, "turns dormant")[1:] == [("dormant_customer", midnight.date(), "clock")]
         assert [stage for stage, _, _ in lived(product, "buys unread")] == ["customer"]
         assert [stage for stage, _, _ in lived(product, "stays")] == ["customer"]
@@ -81,6 +90,7 @@ def test_stages_change_by_time_alone_on_the_computed_day_and_never_before_all_is
         product.up(ahead_s=(ahead + timedelta(days=400)).total_seconds())
         for customer in ("turns dormant", "turns lost", "buys unread", "stays"):
             wait_until_lived(product, customer, "lost_customer")
+        wait_until_lived(product, "asked a month ago", "lost_prospect")
         days = {"turns dormant": 90, "buys unread": 0, "stays": 89}
         for customer, ago in days.items():
             last = today - timedelta(days=ago)

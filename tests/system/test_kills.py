@@ -13,10 +13,10 @@ from tests.system.test_any_order import ends_right
 ROUNDS = int(os.environ.get("SHUKE_TEST_KILLS", "1"))
 """How often each process is killed."""
 
-EMBEDDED = ("scoring-worker", "customers", "postgres", "gateway", "scoring")
+EMBEDDED = ("scoring-worker", "customers", "leads", "postgres", "community", "gateway", "scoring")
 CLUSTER = (
-    "scoring-worker-1", "customers-publisher", "kafka-1", "customers", "scoring-sweeper", "postgres",
-    "scoring-publisher", "gateway", "scoring", "scoring-worker-2",
+    "scoring-worker-1", "customers-publisher", "leads-publisher", "kafka-1", "customers", "scoring-sweeper", "leads",
+    "postgres", "community-publisher", "scoring-publisher", "gateway", "community", "scoring", "scoring-worker-2",
 )  # fmt: skip
 
 
