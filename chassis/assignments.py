@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.conditions import Conditions
 from chassis.consumer import Delivery
 from chassis.db import driver
 from contracts.customers import Assignment, IdentitiesAssigned, Resolution
@@ -63,11 +64,6 @@ def _row(assignment: Assignment) -> tuple[UUID, int, list[UUID], list[date | Non
     return assignment.identity_id, assignment.version, holders, [held.from_day for held in assignment.holdings]
 
 
-async def party_of(session: AsyncSession, identity_id: UUID, day: date) -> UUID:
-    """The party that holds an identity on a local day; itself, where nobody told otherwise."""
-    return (await parties_of(session, [(identity_id, day)]))[identity_id, day]
-
-
 async def parties_of(session: AsyncSession, asked: Iterable[tuple[UUID, date]]) -> dict[tuple[UUID, date], UUID]:
     """The party that holds each identity on its local day."""
     pairs = sorted(set(asked))
@@ -102,6 +98,22 @@ async def identities_of(session: AsyncSession, party_id: UUID) -> list[Held]:
     return held
 
 
+def columns(held: Iterable[Held]) -> list[list[Any]]:
+    """Identities, and the days on which they are held, as arrays."""
+    return [list(column) for column in zip(*held, strict=True)] or [[], [], []]
+
+
+async def narrow(
+    conditions: Conditions, session: AsyncSession, party_id: UUID, *, identity: str, day: str, within: str = "{}"
+) -> None:
+    """Only rows of identities of the party that an id leads to, on the days on which it holds them.
+
+    `identity` and `day` are SQL over a row; `within` is SQL around the condition.
+    """
+    identities, *days = columns(await identities_of(session, party_id))
+    conditions.add(within.format(_HELD.format(identity=identity, day=day)), identities, identities, *days)
+
+
 async def _is_assigned(session: AsyncSession, identity_id: UUID) -> bool:
     known = "SELECT EXISTS (SELECT FROM known_assignment WHERE identity_id = $1)"
     return bool(await (await driver(session)).fetchval(known, identity_id))
@@ -120,6 +132,13 @@ HOLDER = """coalesce((
     ORDER BY nth DESC LIMIT 1
 ), {identity})"""
 """The party that holds an identity on a local day, in SQL; for `str.format`."""
+
+# The identities twice: by the first condition the index is found, by the second the days are held.
+_HELD = """{identity} = ANY({{}}::uuid[]) AND EXISTS (
+    SELECT FROM unnest({{}}::uuid[], {{}}::date[], {{}}::date[]) AS held(identity_id, from_day, until_day)
+    WHERE held.identity_id = {identity} AND (from_day IS NULL OR from_day <= {day})
+      AND (until_day IS NULL OR {day} < until_day)
+)"""
 
 _TABLES = """
 CREATE TABLE known_assignment (

@@ -4,9 +4,10 @@ from itertools import permutations
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import assignments
-from chassis.assignments import Held, identities_of, learn, parties_of, party_of, surviving
+from chassis.assignments import Held, identities_of, learn, parties_of, surviving
 from chassis.consumer import Delivery
 from chassis.db import Database, driver
 from contracts.customers import Assignment, Holding, IdentitiesAssigned, PartyKind, PartyRegistered, Resolution
@@ -31,6 +32,11 @@ async def known(make_database: MakeDatabase) -> Database:
     async with made.transaction() as session:
         await (await driver(session)).execute(";".join(statements))
     return made
+
+
+async def holder(session: AsyncSession, identity_id: UUID) -> UUID:
+    """The party that holds an identity on the day of these tests."""
+    return (await parties_of(session, [(identity_id, DAY)]))[identity_id, DAY]
 
 
 def assigned(identity_id: UUID, version: int, *holdings: tuple[UUID, date | None]) -> Assignment:
@@ -66,7 +72,7 @@ async def everything(database: Database) -> list[object]:
 async def test_an_identity_that_nobody_assigned_is_its_own_party(known: Database) -> None:
     stranger = uuid4()
     async with known.transaction() as session:
-        assert await party_of(session, stranger, DAY) == stranger
+        assert await holder(session, stranger) == stranger
         assert await surviving(session, stranger) == stranger
         assert await identities_of(session, stranger) == [Held(stranger)]
         assert await parties_of(session, []) == {}
@@ -89,7 +95,7 @@ async def test_who_gave_its_own_identity_away_holds_it_until_then(known: Databas
     async with known.transaction() as session:
         assert await identities_of(session, A) == [Held(A, None, APRIL)]
         assert await identities_of(session, C) == []
-        assert await party_of(session, C, DAY) == B
+        assert await holder(session, C) == B
 
 
 async def test_a_merged_id_leads_to_all_that_the_survivor_holds(known: Database) -> None:
@@ -122,7 +128,7 @@ async def test_the_highest_version_stays_in_whatever_order_and_however_often_it_
     assert all(each == found[0] for each in found)
     assert len(found[0]) == 2
     async with known.transaction() as session:
-        assert (await party_of(session, C, DAY), await surviving(session, B)) == (B, B)
+        assert (await holder(session, C), await surviving(session, B)) == (B, B)
 
 
 async def test_what_another_event_carries_of_its_subject_counts_too(known: Database) -> None:
@@ -131,8 +137,8 @@ async def test_what_another_event_carries_of_its_subject_counts_too(known: Datab
     await tell(known, PartyRegistered(subject=B, occurred_at=AT, kind=PartyKind.PERSON))
 
     async with known.transaction() as session:
-        assert await party_of(session, C, DAY) == A
-        assert await party_of(session, B, DAY) == B
+        assert await holder(session, C) == A
+        assert await holder(session, B) == B
 
 
 async def test_sql_asks_for_the_holder_of_a_row(known: Database) -> None:

@@ -39,7 +39,7 @@ async def test_a_list_answers_any_query(api, params):
 
 
 @pytest.mark.parametrize("values", [(-1,), (2**31,), (10**30,), (1.5,), ("x",), (None,)])
-@pytest.mark.parametrize("path", ["/v1/leads/rubrics", "/v1/leads/{id}/history"])
+@pytest.mark.parametrize("path", ["/v1/leads/rubrics", "/v1/leads/{id}/versions"])
 async def test_a_list_of_versions_answers_any_cursor(api, path, values):
     lead = (await api.post("/v1/leads", json={"email": "a@example.org"})).json()
     answer = await api.get(path.format(id=lead["id"]), params={"cursor": cursor(*values)})
@@ -79,7 +79,7 @@ async def test_a_rubric_refuses_a_value_that_is_none(api, op, value):
     when = f'{{"field": "attributes.x", "op": "{op}", "value": {value}}}'
     criterion = f'{{"name": "c", "points": 1, "when": {when}}}'
     body = f'{{"name": "r", "criteria": [{criterion}], "cuts": {{"a": 3, "b": 2, "c": 1}}}}'
-    answer = await api.put("/v1/leads/rubrics", content=body, headers={"Content-Type": "application/json"})
+    answer = await api.put("/v1/leads/rubric", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code in (400, 422), answer.text
 
 

@@ -207,7 +207,7 @@ async def test_an_edit_is_a_new_version_graded_anew_and_the_ones_before_stay_rea
     [(kind, _, data)] = await published()
     assert (kind, data["grade"]) == ("lead_graded", "B")
     assert (await api.patch(path, json={"note": None})).json()["note"] is None
-    history = (await api.get(f"{path}/history")).json()["data"]
+    history = (await api.get(f"{path}/versions")).json()["data"]
     assert [row["change"] for row in history] == ["edited", "graded", "edited", "captured"]
     assert [row["attributes"].get("employees") for row in history] == [None, None, None, "60"]
     assert [row["note"] for row in history] == [None, lead["note"], lead["note"], lead["note"]]
@@ -308,7 +308,41 @@ async def test_leads_are_found_by_what_is_known_of_them(api):
     assert await found(scheme="email", value="B@example.org") == [two["id"]]
     assert await found(party_id=two["party_id"], status="qualified") == [two["id"]]
     assert await found(party_id=two["party_id"], source="website") == []
-    assert (await api.get("/v1/leads", params={"scheme": "email"})).json()["code"] == "bad_identifier"
+    assert await found(system="crm", source_id="l2") == [two["id"]]
+    assert await found(system="shop", source_id="l2") == await found(system="crm", source_id="l2", grade="A") == []
+    for unclear in ({"scheme": "email"}, {"value": "x"}, {"system": "crm"}, {"source_id": "l2"}, {"value": ""}):
+        assert (await api.get("/v1/leads", params=unclear)).json()["code"] == "bad_identifier"
+    both = {"scheme": "email", "value": "b@example.org", "system": "crm", "source_id": "l2"}
+    assert (await api.get("/v1/leads", params=both)).json()["code"] == "bad_identifier"
+
+
+async def test_leads_are_listed_and_counted_between_two_instants(api):
+    days = [
+        (await capture(api, source_id=f"l{day}", occurred_at=f"2026-01-0{day}T10:00:00Z"))["id"] for day in (1, 2, 3)
+    ]
+    since, until = "2026-01-02T10:00:00Z", "2026-01-03T10:00:00Z"
+    for params, wanted in [
+        ({"since": since}, [days[2], days[1]]),
+        ({"until": until}, [days[1], days[0]]),
+        ({"since": since, "until": until}, [days[1]]),
+        ({"since": until, "until": since}, []),
+    ]:
+        assert [row["id"] for row in (await api.get("/v1/leads", params=params)).json()["data"]] == wanted
+        assert (await api.get("/v1/leads/summary", params=params)).json()["count"] == len(wanted)
+    assert (await api.get("/v1/leads", params={"since": "2026-01-02T10:00:00"})).status_code == 422
+
+
+async def test_a_change_about_which_nothing_needs_to_be_said_needs_no_body(api):
+    path = f"/v1/leads/{(await capture(api))['id']}"
+    for operation, became in [("qualify", "qualified"), ("undo", "new"), ("win", "won"), ("undo", "new")]:
+        answer = await api.post(f"{path}/{operation}")
+        assert (answer.status_code, answer.json()["status"]) == (200, became)
+    await api.post(f"{path}/lose", json={"reason": "price"})
+    assert (await api.post(f"{path}/reopen")).json()["status"] == "new"
+    assert (await api.post(f"{path}/withdraw", headers={"If-Match": '"1"'})).status_code == 412
+    assert (await api.post(f"{path}/withdraw")).json()["withdrawn_at"]
+    for operation in ("lose", "disqualify", "assign"):
+        assert (await api.post(f"{path}/{operation}")).status_code == 422
 
 
 async def test_lists_come_page_by_page_the_latest_first(api):
@@ -331,11 +365,11 @@ async def test_the_history_comes_page_by_page(api):
     lead = await capture(api)
     for note in "abc":
         await api.patch(f"/v1/leads/{lead['id']}", json={"note": note})
-    path = f"/v1/leads/{lead['id']}/history"
+    path = f"/v1/leads/{lead['id']}/versions"
     first = (await api.get(path, params={"limit": 3})).json()
     rest = (await api.get(path, params={"limit": 3, "cursor": first["next_cursor"]})).json()
     assert [row["version"] for row in first["data"] + rest["data"]] == [4, 3, 2, 1]
-    assert (await api.get(f"/v1/leads/lead_{uuid7().hex}/history")).json()["code"] == "lead_not_found"
+    assert (await api.get(f"/v1/leads/lead_{uuid7().hex}/versions")).json()["code"] == "lead_not_found"
 
 
 async def test_a_summary_counts_by_status_and_grade_and_says_what_share_was_won(api):

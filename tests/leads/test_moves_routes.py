@@ -1,4 +1,5 @@
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import pytest
 
@@ -88,7 +89,7 @@ async def test_a_loss_names_the_competitor_where_it_is_known(api, published):
     await published()
     await send(api, lead, LeadStatus.LOST, reason="competitor", competitor="northwind")
     assert [(data["reason"], data["competitor"]) for _, _, data in await published()] == [("competitor", "northwind")]
-    named = await api.get(f"/v1/leads/{lead['id']}/history")
+    named = await api.get(f"/v1/leads/{lead['id']}/versions")
     assert (named.json()["data"][0]["reason"], named.json()["data"][0]["competitor"]) == ("competitor", "northwind")
 
 
@@ -144,7 +145,7 @@ async def test_undo_takes_one_move_after_the_other_back(api, published):
     assert [data["fact_id"] for _, _, data in events] == expected
     refused = await api.post(f"{path}/undo", json={})
     assert (refused.status_code, refused.json()["code"]) == (409, "no_move_to_undo")
-    history = (await api.get(f"{path}/history")).json()["data"]
+    history = (await api.get(f"{path}/versions")).json()["data"]
     assert [(row["change"], row["undoes"]) for row in history] == [
         ("undone", 2),
         ("undone", 3),
@@ -155,7 +156,7 @@ async def test_undo_takes_one_move_after_the_other_back(api, published):
         ("qualified", None),
         ("captured", None),
     ]
-    assert [row["fact_id"] for row in history if row["change"] == "lost"] == [facts["lead_lost"]]
+    assert [row["fact_id"] for row in history if row["change"] == "lost"] == [f"event_{UUID(facts['lead_lost']).hex}"]
 
 
 async def test_after_an_undo_the_lead_moves_on_from_where_it_stood(api, published):

@@ -181,6 +181,30 @@ async def test_leads_of_a_party_come_page_by_page(api, identity):
     assert seen == [f"ada-{day}" for day in (5, 4, 3, 2, 1)]
 
 
+async def test_the_ids_in_sources_are_told_of_whoever_has_the_leads_the_oldest_first(api, identity, told):
+    ada, bob, number = identity("ada"), identity("bob"), identity("number")
+    top, gone, second = min(ada, bob), max(ada, bob), uuid7()
+    await told(2, {ada: [(top, None)], bob: [(top, None)]}, {gone: top})
+    await told(4, {number: [(number, None), (second, date(2026, 1, 10))]})
+    await capture(api, "ada", 5)
+    await capture(api, "bob", 4, system="web")
+    await capture(api, "ada", 3, source_id=None)
+    for day in (9, 10):
+        await capture(api, "number", day)
+    withdrawn = await capture(api, "bob", 1)
+    await api.post(f"/v1/leads/{withdrawn['id']}/withdraw")
+    asked = {"party_ids": [party(id) for id in (top, gone, number, second, uuid7())]}
+    answer = await api.post("/internal/external-ids", json=asked)
+    found = {}
+    for row in answer.json()["data"]:
+        found.setdefault(row["party_id"], []).append((row["system"], row["value"]))
+    assert found == {
+        party(top): [("web", "bob-4"), ("crm", "ada-5")],
+        party(number): [("crm", "number-9")],
+        party(second): [("crm", "number-10")],
+    }
+
+
 async def test_the_worker_learns_from_the_log_of_customers(api, database, make_database, identity):
     lead = await capture(api, "ada", 5)
     ada, other = identity("ada"), uuid7()

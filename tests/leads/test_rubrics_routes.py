@@ -38,9 +38,10 @@ async def graded(database):
 
 async def test_a_rubric_is_in_force_from_the_first_start(api):
     [first] = (await api.get("/v1/leads/rubrics")).json()["data"]
-    assert (first["hash"], first["state"], first["rubric"]["name"]) == (FIRST.content_hash, "done", "first-1")
-    read = await api.get(f"/v1/leads/rubrics/{first['hash']}")
+    assert (first["content_hash"], first["state"], first["rubric"]["name"]) == (FIRST.content_hash, "done", "first-1")
+    read = await api.get(f"/v1/leads/rubrics/{first['content_hash']}")
     assert read.json() == first["rubric"]
+    assert first["activated_by"] is None
     assert (await api.get(f"/v1/leads/rubrics/{'0' * 64}")).json()["code"] == "rubric_not_found"
 
 
@@ -48,30 +49,30 @@ async def test_an_activated_rubric_grades_what_comes_at_once_and_what_is_there_b
     [old] = await captured(api)
     assert (await api.get(f"/v1/leads/{old}")).json()["grade"] == "C"
     await published()
-    answer = await api.put("/v1/leads/rubrics", json=rubric())
+    answer = await api.put("/v1/leads/rubric", json=rubric())
     assert answer.status_code == 200, answer.text
     activated = answer.json()
     assert (activated["state"], activated["leads"], activated["graded"]) == ("waiting", 1, 0)
     new = (await api.post("/v1/leads", json={"email": "b@example.org", "source": "website"})).json()
-    assert (new["grade"], new["met"], new["rubric"]) == ("A", ["from-there"], activated["hash"])
+    assert (new["grade"], new["met"], new["rubric"]) == ("A", ["from-there"], activated["content_hash"])
     assert (await api.get(f"/v1/leads/{old}")).json()["grade"] == "C"
     await published()
     await graded(database)
     lead = (await api.get(f"/v1/leads/{old}")).json()
-    assert (lead["grade"], lead["points"], lead["rubric"], lead["version"]) == ("A", 30, activated["hash"], 2)
+    assert (lead["grade"], lead["points"], lead["rubric"], lead["version"]) == ("A", 30, activated["content_hash"], 2)
     [(kind, _, data)] = await published()
-    assert (kind, data["grade"], data["points"], data["rubric"]) == ("lead_graded", "A", 30, activated["hash"])
+    assert (kind, data["grade"], data["points"], data["rubric"]) == ("lead_graded", "A", 30, activated["content_hash"])
     [now_in_force, before] = (await api.get("/v1/leads/rubrics")).json()["data"]
     assert (now_in_force["state"], now_in_force["graded"], now_in_force["changed"]) == ("done", 2, 1)
-    assert before["hash"] == FIRST.content_hash
-    history = (await api.get(f"/v1/leads/{old}/history")).json()["data"]
+    assert before["content_hash"] == FIRST.content_hash
+    history = (await api.get(f"/v1/leads/{old}/versions")).json()["data"]
     assert [(row["change"], row["grade"]) for row in history] == [("graded", "A"), ("captured", "C")]
 
 
 async def test_a_grade_that_stays_is_not_told_again(api, database, published):
     [lead_id] = await captured(api)
     await published()
-    await api.put("/v1/leads/rubrics", json=rubric(points=15))
+    await api.put("/v1/leads/rubric", json=rubric(points=15))
     await graded(database)
     assert await published() == []
     lead = (await api.get(f"/v1/leads/{lead_id}")).json()
@@ -80,21 +81,24 @@ async def test_a_grade_that_stays_is_not_told_again(api, database, published):
 
 async def test_the_rubric_in_force_again_changes_nothing_and_an_older_one_can_come_back(api, database):
     first = (await api.get("/v1/leads/rubrics")).json()["data"][0]
-    same = await api.put("/v1/leads/rubrics", json=first["rubric"], headers={"If-Match": f'"{first["activation"]}"'})
+    same = await api.put("/v1/leads/rubric", json=first["rubric"], headers={"If-Match": f'"{first["activation"]}"'})
     assert (same.status_code, same.json()["activation"]) == (200, first["activation"])
-    await api.put("/v1/leads/rubrics", json=rubric())
+    await api.put("/v1/leads/rubric", json=rubric())
     await graded(database)
-    back = await api.put("/v1/leads/rubrics", json=first["rubric"])
+    back = await api.put("/v1/leads/rubric", json=first["rubric"])
     assert back.json()["activation"] == first["activation"] + 2
-    stale = await api.put("/v1/leads/rubrics", json=rubric(), headers={"If-Match": f'"{first["activation"]}"'})
+    shown = await api.get("/v1/leads/rubric")
+    assert (shown.json(), shown.headers["etag"]) == (back.json() | {"state": "done"}, back.headers["etag"])
+    assert shown.json()["activated_by"] == "tests"
+    stale = await api.put("/v1/leads/rubric", json=rubric(), headers={"If-Match": f'"{first["activation"]}"'})
     assert (stale.status_code, stale.json()["code"]) == (412, "precondition_failed")
     assert stale.json()["version"] == back.json()["activation"]
 
 
 async def test_another_rubric_supersedes_one_that_is_still_grading(api, database):
     await captured(api, 3)
-    await api.put("/v1/leads/rubrics", json=rubric())
-    await api.put("/v1/leads/rubrics", json=rubric(points=20))
+    await api.put("/v1/leads/rubric", json=rubric())
+    await api.put("/v1/leads/rubric", json=rubric(points=20))
     await graded(database)
     states = [row["state"] for row in (await api.get("/v1/leads/rubrics")).json()["data"]]
     assert states[:2] == ["done", "superseded"]
@@ -108,12 +112,12 @@ async def test_a_rubric_that_is_none_is_refused_where_it_is_wrong(api):
         (rubric(points="many"), "#/criteria/0/points"),
         (rubric() | {"surprise": 1}, "#/surprise"),
     ]:
-        answer = await api.put("/v1/leads/rubrics", json=wrong)
+        answer = await api.put("/v1/leads/rubric", json=wrong)
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
         assert answer.json()["errors"][0]["pointer"] == pointer
     deep = '{"not":' * 50_000 + "1" + "}" * 50_000
     body = f'{{"name":"r","criteria":[{{"name":"c","points":1,"when":{deep}}}],"cuts":{{"a":3,"b":2,"c":1}}}}'
-    answer = await api.put("/v1/leads/rubrics", content=body, headers={"Content-Type": "application/json"})
+    answer = await api.put("/v1/leads/rubric", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code in (400, 422)
 
 
@@ -128,7 +132,7 @@ async def test_captures_and_edits_beside_an_activation_all_end_under_it(api, dat
         return await api.patch(f"/v1/leads/{found[n]['id']}", json={"attributes": {"n": str(n)}})
 
     async def put():
-        return await api.put("/v1/leads/rubrics", json=rubric(points=23))
+        return await api.put("/v1/leads/rubric", json=rubric(points=23))
 
     answers = await asyncio.gather(*map(capture, range(15)), put(), *map(edit, range(10)), graded(database))
     assert {answer.status_code for answer in answers if answer is not None} <= {200, 201}
@@ -142,7 +146,7 @@ async def test_a_rubric_waits_for_captures_under_the_one_before_and_then_grades_
     told = NewLead(identities=(here.identity(Scheme.EMAIL, "a@example.org"),), system="crm", source="website")
     async with database.transaction() as session:
         await capture_leads(session, [told])
-        activating = asyncio.create_task(api.put("/v1/leads/rubrics", json=rubric()))
+        activating = asyncio.create_task(api.put("/v1/leads/rubric", json=rubric()))
         async with asyncio.timeout(30):
             while not activating.done() and not await waiting_for_the_barrier(database):
                 await asyncio.sleep(0.01)
@@ -179,7 +183,7 @@ async def test_graders_killed_in_the_middle_go_on_where_they_were(api, database,
     await published()
     async with database.transaction() as session:
         await last_activation(session)
-        await activate(session, Rubric.model_validate_json(json.dumps(rubric())), now())
+        await activate(session, Rubric.model_validate_json(json.dumps(rubric())), now(), by=None)
 
     async def progress():
         [row, *_] = (await api.get("/v1/leads/rubrics", params={"limit": 1})).json()["data"]

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 
 from contracts.event import Slug
 from contracts.leads import Grade
+from contracts.problems import NotFound
 from contracts.versions import Version
 
 DEEPEST = 8
@@ -18,6 +19,10 @@ DEEPEST = 8
 MOST_CONDITIONS = 500
 """Of one rubric: each lead is put to all of them."""
 ATTRIBUTE = "attributes."
+
+
+class RubricNotFound(NotFound):
+    """No rubric with this content was ever activated."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,39 +1,22 @@
-"""Leads: their tables, what a caller sends, and what is shown."""
+"""Leads: their tables, and what is shown of them."""
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
 from sqlalchemy import BigInteger, Integer, LargeBinary, Text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.dialects.postgresql import UUID as PGUUID
 from sqlmodel import Field as Column
 from sqlmodel import SQLModel
 
-from chassis.bulk import RowOutcome
-from chassis.fields import (
-    AmountMinor,
-    Body,
-    CurrencyCode,
-    Identifier,
-    IdentityId,
-    ImportId,
-    Instant,
-    PartyId,
-    SourceId,
-    TeamId,
-    UserId,
-    Version,
-)
-from contracts.event import Slug
-from contracts.identity import Installation, Scheme
+from chassis.fields import EventId, IdentityId, ImportId, PartyId, Shown, TeamId, UserId
+from contracts.identity import Scheme
 from contracts.leads import Grade
 from contracts.loss import LossReason
-from services.leads.domain.leads import Change, NewLead, subject_first
+from services.leads.domain.leads import Change
 from services.leads.domain.moves import LeadStatus
-from services.leads.models.fields import Attributes, LeadId, Note
+from services.leads.models.fields import LeadId
 
 
 class LeadRow(SQLModel, table=True):
@@ -103,125 +86,7 @@ class VersionRow(SQLModel, table=True):
     import_id: UUID | None
 
 
-class LeadIn(Body):
-    """Interest that came in: of somebody with an e-mail, a phone, another identifier, or an id in the source."""
-
-    system: Slug = "api"
-    """The system that tells of it."""
-    source_id: SourceId | None = None
-    """Its id there. Told again with the same content, it changes nothing; without an id it counts every time."""
-    email: Annotated[str, Field(max_length=400)] | None = None
-    phone: Annotated[str, Field(max_length=400)] | None = None
-    identifier: Identifier | None = None
-    """Something else that they are known by."""
-    occurred_at: Instant | None = None
-    """Now where it is not said."""
-    source: Slug = "unknown"
-    """Where it came from, such as `website` or `fair`."""
-    medium: Slug | None = None
-    """How it came, such as `organic` or `referral`."""
-    campaign: Slug | None = None
-    """What brought it about."""
-    attributes: Annotated[Attributes, Field(default_factory=dict)]
-    note: Note | None = None
-    owner_id: UserId | None = None
-    team_id: TeamId | None = None
-
-    @model_validator(mode="after")
-    def _names_somebody(self) -> Self:
-        if not (self.email or self.phone or self.identifier or self.source_id):
-            raise PydanticCustomError("nobody", "Name an email, a phone, an identifier, or at least a source_id")
-        return self
-
-    def lead(self, installation: Installation) -> NewLead:
-        """For the domain. Raises `BadIdentifier`."""
-        given = [
-            *([installation.identity(Scheme.EMAIL, self.email)] if self.email else []),
-            *([installation.identity(Scheme.PHONE, self.phone)] if self.phone else []),
-            *([self.identifier.identity(installation)] if self.identifier else []),
-        ]
-        if not given:
-            assert self.source_id is not None
-            given = [installation.identity(Scheme.EXTERNAL, self.source_id, system=self.system)]
-        return NewLead(
-            identities=subject_first(given),
-            **self.model_dump(exclude={"email", "phone", "identifier"}),
-        )
-
-
-class Named(Body):
-    """`version`, or If-Match, names the latest one."""
-
-    version: Version | None = None
-
-
-class LeadEdit(Named):
-    """What is known otherwise now; what is not named stays. `version`, or If-Match, names the latest one."""
-
-    attributes: Attributes | None = None
-    """In the place of all that were there."""
-    note: Note | None = None
-    """Null takes it away."""
-
-    @model_validator(mode="after")
-    def _attributes_stay_an_object(self) -> Self:
-        if "attributes" in self.model_fields_set and self.attributes is None:
-            raise PydanticCustomError("attributes", "Send an empty object to take all attributes away")
-        return self
-
-
-class Moved(Named):
-    """When a lead moved. `version`, or If-Match, names the latest one."""
-
-    occurred_at: Instant | None = None
-    """Now where it is not said; not before the lead was captured."""
-
-    def told(self) -> dict[str, Any]:
-        """What it says, for the domain."""
-        return self.model_dump(exclude={"version"})
-
-
-class Disqualified(Moved):
-    """Why a lead is not worth pursuing."""
-
-    reason: LossReason
-
-
-class OrderIn(Body):
-    """What was bought, where it is not told as a purchase."""
-
-    amount_minor: AmountMinor
-    """Gross amount in minor units of `currency`, tax included."""
-    currency: CurrencyCode
-
-
-class Won(Moved):
-    """A lead became a sale, or an agreement on one."""
-
-    order: OrderIn | None = None
-
-    def told(self) -> dict[str, Any]:
-        """See `Moved.told`."""
-        bought = self.order.model_dump() if self.order else {}
-        return self.model_dump(exclude={"version", "order"}) | bought
-
-
-class Lost(Moved):
-    """Why a lead was lost."""
-
-    reason: LossReason
-    competitor: Slug | None = None
-    """Who won it, where that is known: a short name of the company."""
-
-
-class Assigned(Named):
-    """Who takes care of a lead from now on; what is not named is nobody. `version`, or If-Match, names the latest."""
-
-    owner_id: UserId | None = None
-    team_id: TeamId | None = None
-
-
-class GivenIdentifier(BaseModel):
+class GivenIdentifier(Shown):
     """Something that a lead was captured with."""
 
     identity_id: IdentityId
@@ -230,10 +95,8 @@ class GivenIdentifier(BaseModel):
     value: str
 
 
-class Lead(BaseModel):
+class Lead(Shown):
     """A lead as it stands."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     id: LeadId
     party_id: PartyId
@@ -243,9 +106,12 @@ class Lead(BaseModel):
     identifiers: list[GivenIdentifier]
     """The subject first."""
     system: str
+    """The system that told of it."""
     source_id: str | None = None
+    """Its id there."""
     occurred_at: datetime
     source: str
+    """Where it came from."""
     medium: str | None = None
     campaign: str | None = None
     attributes: dict[str, str]
@@ -268,10 +134,8 @@ class Lead(BaseModel):
     withdrawn_at: datetime | None = None
 
 
-class LeadVersion(BaseModel):
+class LeadVersion(Shown):
     """A lead as it was in one of its versions, and what made it."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     version: int
     change: Change
@@ -293,17 +157,11 @@ class LeadVersion(BaseModel):
     undoes: int | None = None
     """The version whose move was taken back."""
     import_id: ImportId | None = None
-    fact_id: UUID | None = None
+    fact_id: EventId | None = None
     """The event that told of it as a fact; what is withdrawn names it."""
 
 
-class LeadOutcome(RowOutcome):
-    """What became of a lead of a bulk request."""
-
-    lead_id: LeadId | None = None
-
-
-class LegalMove(BaseModel):
+class LegalMove(Shown):
     """A status and where a lead may go from it."""
 
     status: LeadStatus
@@ -312,13 +170,13 @@ class LegalMove(BaseModel):
     """`POST /v1/leads/{lead_id}/{operation}`."""
 
 
-class LegalMoves(BaseModel):
+class LegalMoves(Shown):
     """Every legal move."""
 
     data: list[LegalMove]
 
 
-class LeadCount(BaseModel):
+class LeadCount(Shown):
     """The leads of one status and grade."""
 
     status: LeadStatus
@@ -326,10 +184,8 @@ class LeadCount(BaseModel):
     count: int
 
 
-class Conversion(BaseModel):
+class Conversion(Shown):
     """How many of some leads were won."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     grade: Grade | None = None
     """None: of all grades."""
@@ -341,7 +197,7 @@ class Conversion(BaseModel):
     won_of_closed: float | None = None
 
 
-class LeadSummary(BaseModel):
+class LeadSummary(Shown):
     """Leads by status and grade, and how many were won."""
 
     count: int

@@ -3,8 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
-
+from chassis.fields import Shown
 from services.leads.domain.rubrics import Rubric
 
 
@@ -18,17 +17,16 @@ class GradingState(StrEnum):
     """Another rubric was activated before the end."""
 
 
-class ActivatedRubric(BaseModel):
+class ActivatedRubric(Shown):
     """A rubric in force from an instant, and how far the grading of the leads that were there is."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     activation: int
     """Counts activations; also the ETag."""
-    hash: str
-    """Content hash of the rubric."""
+    content_hash: str
     rubric: Rubric
-    active_from: datetime
+    activated_at: datetime
+    activated_by: str | None = None
+    """The key that decided on it; none for the first rubric."""
     state: GradingState
     leads: int
     """Those that were there."""

@@ -9,8 +9,10 @@ from uuid import UUID
 from asyncpg import Record
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.assignments import HOLDER, Held, identities_of
+from chassis.assignments import HOLDER, columns, identities_of, narrow
+from chassis.conditions import Conditions
 from chassis.db import driver
+from chassis.external_ids import ExternalId
 from chassis.timelines import Asked, Entry
 from contracts.identity import Installation
 from contracts.leads import Grade
@@ -36,21 +38,23 @@ class Filter:
     team_id: UUID | None = None
     source: str | None = None
     campaign: str | None = None
+    system: str | None = None
+    source_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    """Up to, not including."""
     identity_id: UUID | None = None
     """Captured with this identity, as the subject or beside it."""
 
-    def conditions(self, values: list[Any]) -> list[str]:
-        """SQL over `lead`, and its values added to `values`, which hold the first parameters already."""
-        found = ["withdrawn_at IS NULL"]
-        for name in ("status", "grade", "owner_id", "team_id", "source", "campaign"):
-            if (value := getattr(self, name)) is not None:
-                values.append(value)
-                found.append(f"lead.{name} = ${len(values)}")
+    def narrow(self, conditions: Conditions) -> None:
+        """Ask for those among leads, in SQL over `lead`."""
+        for name in ("status", "grade", "owner_id", "team_id", "source", "campaign", "system", "source_id"):
+            conditions.equal(**{f"lead.{name}": getattr(self, name)})
+        conditions.add("lead.occurred_at >= {}", self.since)
+        conditions.add("lead.occurred_at < {}", self.until)
         if self.identity_id is not None:
-            values.append(self.identity_id)
-            place = len(values)
-            found.append(f"(lead.identity_id = ${place} OR lead.other_ids @> ARRAY[${place}::uuid])")
-        return found
+            place = conditions.place(self.identity_id)
+            conditions.add(f"(lead.identity_id = {place} OR lead.other_ids @> ARRAY[{place}::uuid])")
 
 
 async def lead(session: AsyncSession, lead_id: UUID, installation: Installation) -> Lead:
@@ -72,15 +76,12 @@ async def leads(
     limit: int,
 ) -> list[Lead]:
     """Leads that a filter wants, the latest first; of a party, those that it had on the day of their capture."""
-    values: list[Any] = [installation.zone.key, *before, limit]
-    conditions = ["(lead.occurred_at, lead.id) < ($2, $3)", *wanted.conditions(values)]
+    conditions = Conditions(installation.zone.key, *before, limit)
+    wanted.narrow(conditions)
     if party_id is not None:
-        held = columns(await identities_of(session, party_id))
-        conditions.append(_HELD.format(*(f"${len(values) + nth}" for nth in (1, 2, 3)), day=_DAY))
-        conditions.append(f"lead.identity_id = ANY(${len(values) + 1})")
-        values += held
-    statement = f"{_SHOWN} WHERE {' AND '.join(conditions)} ORDER BY lead.occurred_at DESC, lead.id DESC LIMIT $4"
-    return [_lead(row) for row in await (await driver(session)).fetch(statement, *values)]
+        await narrow(conditions, session, party_id, identity="lead.identity_id", day=_DAY)
+    rows = await (await driver(session)).fetch(_LEADS.format(conditions=conditions), *conditions.arguments)
+    return [_lead(row) for row in rows]
 
 
 def _lead(row: Record) -> Lead:
@@ -101,9 +102,9 @@ async def versions(session: AsyncSession, lead_id: UUID, *, before: int, limit: 
 
 async def summary(session: AsyncSession, wanted: Filter) -> LeadSummary:
     """How many leads there are of each status and grade, and how many were won."""
-    values: list[Any] = []
-    where = " AND ".join(wanted.conditions(values))
-    rows = await (await driver(session)).fetch(_SUMMARY.format(where=where), *values)
+    conditions = Conditions()
+    wanted.narrow(conditions)
+    rows = await (await driver(session)).fetch(_SUMMARY.format(conditions=conditions), *conditions.arguments)
     counts = [LeadCount.model_validate(dict(row)) for row in rows]
     conversion = [_conversion(counts, grade) for grade in (None, *Grade)]
     return LeadSummary(count=sum(each.count for each in counts), data=counts, conversion=conversion)
@@ -148,24 +149,39 @@ async def entries(
     ]
 
 
-def columns(held: Sequence[Held]) -> list[list[Any]]:
-    """Identities, and the days on which they are held, as arrays."""
-    return [
-        [each.identity_id for each in held],
-        [each.from_day for each in held],
-        [each.until_day for each in held],
-    ]
+async def external_ids(
+    session: AsyncSession, party_ids: Sequence[UUID], installation: Installation
+) -> list[ExternalId]:
+    """The ids of the leads that parties had on the day of their capture, the oldest of each first."""
+    rows = await (await driver(session)).fetch(_EXTERNAL_IDS, installation.zone.key, party_ids)
+    return [ExternalId.model_validate(row) for row in map(dict, rows)]
 
 
 _DAY = "(lead.occurred_at AT TIME ZONE $1)::date"
 
 _SHOWN = f"SELECT lead.*, {HOLDER.format(identity='lead.identity_id', day=_DAY)} AS party_id FROM lead"
 
-_HELD = """EXISTS (
-    SELECT FROM unnest({0}::uuid[], {1}::date[], {2}::date[]) AS held(identity_id, from_day, until_day)
-    WHERE held.identity_id = lead.identity_id
-      AND (from_day IS NULL OR from_day <= {day}) AND (until_day IS NULL OR {day} < until_day)
-)"""
+_LEADS = f"""
+{_SHOWN} WHERE lead.withdrawn_at IS NULL AND (lead.occurred_at, lead.id) < ($2, $3){{conditions}}
+ORDER BY lead.occurred_at DESC, lead.id DESC LIMIT $4
+"""
+
+_EXTERNAL_IDS = f"""
+WITH asked AS (SELECT unnest($2::uuid[]) AS party_id),
+held AS (
+    SELECT identity_id FROM known_assignment WHERE parties && $2::uuid[]
+    UNION
+    SELECT party_id FROM asked
+)
+SELECT shown.party_id, shown.system, shown.source_id AS value
+FROM (
+    SELECT lead.system, lead.source_id, lead.occurred_at, lead.id,
+           {HOLDER.format(identity="lead.identity_id", day=_DAY)} AS party_id
+    FROM held JOIN lead ON lead.identity_id = held.identity_id
+    WHERE lead.withdrawn_at IS NULL AND lead.source_id IS NOT NULL
+) AS shown JOIN asked ON asked.party_id = shown.party_id
+ORDER BY shown.party_id, shown.occurred_at, shown.id
+"""
 
 _VERSIONS = """
 SELECT made.version, made.change, made.occurred_at, made.recorded_at, made.status, made.grade, made.points, made.met,
@@ -182,7 +198,10 @@ WHERE made.lead_id = $1 AND made.version < $2
 ORDER BY made.version DESC LIMIT $3
 """
 
-_SUMMARY = "SELECT status, grade, count(*) AS count FROM lead WHERE {where} GROUP BY status, grade ORDER BY 1, 2"
+_SUMMARY = """
+SELECT status, grade, count(*) AS count FROM lead WHERE withdrawn_at IS NULL{conditions}
+GROUP BY status, grade ORDER BY 1, 2
+"""
 
 _TIMELINE = """
 SELECT told.change, told.occurred_at, told.recorded_at, outer_id,

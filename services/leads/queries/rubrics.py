@@ -6,8 +6,8 @@ from functools import lru_cache
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import driver
-from contracts.problems import NotFound
-from services.leads.domain.rubrics import FIRST, Rubric
+from chassis.http import LAST_VERSION
+from services.leads.domain.rubrics import FIRST, Rubric, RubricNotFound
 from services.leads.models.rubrics import ActivatedRubric
 
 BARRIER = 7_101
@@ -16,20 +16,13 @@ BARRIER = 7_101
 So a lead that is captured while another rubric comes into force is graded by that one, or is there to be graded anew.
 """
 
-NEWEST = 2**31 - 1
-"""The activation before the first page."""
-
-
-class RubricNotFound(NotFound):
-    """No rubric with this content was ever activated."""
-
 
 async def open_rubrics(session: AsyncSession, at: datetime) -> None:
     """Have a rubric in force."""
     connection = await driver(session)
     await connection.execute("SELECT pg_advisory_xact_lock($1)", BARRIER)
     if not await connection.fetchval("SELECT EXISTS (SELECT FROM activation)"):
-        await activate(session, FIRST, at)
+        await activate(session, FIRST, at, by=None)
 
 
 async def in_force(session: AsyncSession) -> Rubric:
@@ -42,8 +35,10 @@ async def in_force(session: AsyncSession) -> Rubric:
     return _rubric(document)
 
 
-async def activate(session: AsyncSession, rubric: Rubric, at: datetime) -> None:
+async def activate(session: AsyncSession, rubric: Rubric, at: datetime, *, by: str | None) -> None:
     """Have a rubric grade whatever comes in from now on, and all leads that are there, bit by bit.
+
+    `by` is the key that decided on it; none for the first one.
 
     The caller has called `last_activation`, after which nobody grades.
     """
@@ -54,14 +49,19 @@ async def activate(session: AsyncSession, rubric: Rubric, at: datetime) -> None:
         rubric.model_dump_json(),
     )
     await connection.execute(_SUPERSEDE, at)
-    await connection.execute(_ACTIVATE, rubric.content_hash, at)
+    await connection.execute(_ACTIVATE, rubric.content_hash, at, by)
 
 
 async def last_activation(session: AsyncSession) -> ActivatedRubric:
     """The rubric in force, with nobody grading or activating until the transaction ends."""
     connection = await driver(session)
     await connection.execute("SELECT pg_advisory_xact_lock($1)", BARRIER)
-    [shown] = await activations(session, before=NEWEST, limit=1)
+    return await present_activation(session)
+
+
+async def present_activation(session: AsyncSession) -> ActivatedRubric:
+    """The rubric in force."""
+    [shown] = await activations(session, before=LAST_VERSION, limit=1)
     return shown
 
 
@@ -89,8 +89,8 @@ SELECT document FROM activation JOIN rubric ON rubric.hash = activation.rubric O
 """
 
 _ACTIVATIONS = """
-SELECT activation.id AS activation, rubric.hash, document, active_from, state, leads, graded, changed, started_at,
-       finished_at
+SELECT activation.id AS activation, rubric.hash AS content_hash, document, activated_at, activated_by, state, leads,
+       graded, changed, started_at, finished_at
 FROM activation JOIN rubric ON rubric.hash = activation.rubric
 WHERE activation.id < $1
 ORDER BY activation.id DESC LIMIT $2
@@ -101,8 +101,8 @@ UPDATE activation SET state = 'superseded', finished_at = $1 WHERE state IN ('wa
 """
 
 _ACTIVATE = """
-INSERT INTO activation (rubric, active_from, state, leads, finished_at)
-SELECT $1, $2::timestamptz, CASE WHEN there.count = 0 THEN 'done' ELSE 'waiting' END, there.count,
+INSERT INTO activation (rubric, activated_at, activated_by, state, leads, finished_at)
+SELECT $1, $2::timestamptz, $3, CASE WHEN there.count = 0 THEN 'done' ELSE 'waiting' END, there.count,
        CASE WHEN there.count = 0 THEN $2::timestamptz END
 FROM (SELECT count(*) FROM lead WHERE withdrawn_at IS NULL) AS there
 """

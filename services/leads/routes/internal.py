@@ -5,18 +5,18 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
+from chassis.external_ids import AskedParties, ExternalIds
 from chassis.fields import PartyId
-from chassis.http import Cursor, Limit, Page, Session, TransactionalRoute, decode_cursor, page
+from chassis.http import LATEST, Cursor, Limit, Page, Session, TransactionalRoute, decode_cursor, page
 from chassis.installation import Here
 from chassis.timelines import Timeline, WhatIsAsked, timeline
 from services.leads.models.leads import Lead
 from services.leads.queries import leads as known
-from services.leads.routes.leads import LATEST
 
-router = APIRouter(prefix="/internal/parties", include_in_schema=False, route_class=TransactionalRoute)
+router = APIRouter(prefix="/internal", include_in_schema=False, route_class=TransactionalRoute)
 
 
-@router.get("/{party_id}/leads")
+@router.get("/parties/{party_id}/leads")
 async def list_leads_of_party(
     party_id: PartyId, session: Session, here: Here, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[Lead]:
@@ -26,7 +26,13 @@ async def list_leads_of_party(
     return page(found, limit=limit, key=lambda lead: [lead.occurred_at, lead.id])
 
 
-@router.get("/{party_id}/timeline")
+@router.post("/external-ids")
+async def read_external_ids(body: AskedParties, session: Session, here: Here) -> ExternalIds:
+    """The ids that leads of parties have in their sources."""
+    return ExternalIds(data=await known.external_ids(session, body.party_ids, here))
+
+
+@router.get("/parties/{party_id}/timeline")
 async def read_timeline_of_party(
     party_id: PartyId, session: Session, here: Here, asked: WhatIsAsked, limit: Limit = 50
 ) -> Timeline:

@@ -1,51 +1,39 @@
 """Leads over HTTP: captured, listed, edited, moved, assigned and taken back."""
 
-from datetime import UTC, datetime
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response, status
 
 from chassis import bulk
 from chassis.clock import now
-from chassis.fields import PartyId, TeamId, UserId, Whole
+from chassis.fields import Instant, PartyId, SourceId, TeamId, UserId, Versioned, Whole, Withdrawal
 from chassis.http import (
+    LAST_VERSION,
+    LATEST,
     Cursor,
     IfMatch,
     Limit,
     Page,
     Session,
     TransactionalRoute,
+    check_seen,
     decode_cursor,
     etag,
+    made,
     page,
-    same_version,
 )
 from chassis.installation import Here
 from contracts.event import Slug
 from contracts.identity import BadIdentifier, Installation, Scheme, check_not_ahead
 from contracts.leads import Grade
-from contracts.telling import check_version
 from services.leads.domain.leads import NewLead
 from services.leads.domain.moves import MOVES, OPERATIONS, LeadStatus, NewMove
+from services.leads.models.capture import LeadIn, LeadOutcome
+from services.leads.models.changes import Assigned, Disqualified, LeadEdit, Lost, Moved, Won
 from services.leads.models.fields import LeadId
-from services.leads.models.leads import (
-    Assigned,
-    Disqualified,
-    Lead,
-    LeadEdit,
-    LeadIn,
-    LeadOutcome,
-    LeadRow,
-    LeadSummary,
-    LeadVersion,
-    LegalMove,
-    LegalMoves,
-    Lost,
-    Moved,
-    Named,
-    Won,
-)
+from services.leads.models.leads import Lead, LeadRow, LeadSummary, LeadVersion, LegalMove, LegalMoves
 from services.leads.queries import changes
 from services.leads.queries import leads as known
 from services.leads.queries.capture import capture_leads
@@ -53,19 +41,13 @@ from services.leads.queries.rubrics import in_force
 
 router = APIRouter(prefix="/v1/leads", tags=["leads"], route_class=TransactionalRoute)
 
-LATEST = datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1)
-"""The cursor before the first page."""
-NEWEST = 2**31 - 1
-"""The version before the first page."""
-
 
 @router.post("", status_code=status.HTTP_201_CREATED)
 async def capture_lead(body: LeadIn, session: Session, here: Here, response: Response) -> Lead:
     """Capture a lead and grade it. The same again, by `system` and `source_id`, changes nothing (200)."""
     [outcome] = await capture_leads(session, [_told(body, here)])
-    lead_id, made = outcome.accepted()
-    response.status_code = status.HTTP_201_CREATED if made else status.HTTP_200_OK
-    response.headers["Location"] = f"/v1/leads/lead_{lead_id.hex}"
+    lead_id, new = outcome.accepted()
+    made(response, f"/v1/leads/lead_{lead_id.hex}", new=new)
     return await _shown(session, lead_id, here, response)
 
 
@@ -88,22 +70,28 @@ async def list_leads(
     team_id: TeamId | None = None,
     source: Slug | None = None,
     campaign: Slug | None = None,
+    since: Instant | None = None,
+    until: Instant | None = None,
     party_id: PartyId | None = None,
     scheme: Scheme | None = None,
     system: Slug | None = None,
     value: Annotated[str | None, Query(max_length=400)] = None,
+    source_id: SourceId | None = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[Lead]:
-    """Leads, the latest first, without those withdrawn.
+    """Leads, the latest first, without those withdrawn. `until` itself is not in the list any more.
 
-    Of a party, or with an identifier (`scheme`, `value`, and `system` for an external id).
+    Of a party; with an identifier (`scheme`, `value`, and for an external id the `system` that gave it); or the one
+    that a source told of (`system` and `source_id`, its id there). `source` is where leads came from.
     """
-    identity_id = None
-    if scheme is not None and value is not None:
-        identity_id = here.identity(scheme, value, system=system).id
-    elif scheme or system or value:
-        raise BadIdentifier("To find leads by an identifier, give scheme and value.")
+    named: dict[str, Any] = {}
+    if scheme and value is not None and source_id is None:
+        named = {"identity_id": here.identity(scheme, value, system=system).id}
+    elif system and source_id and scheme is None and value is None:
+        named = {"system": system, "source_id": source_id}
+    elif scheme or system or source_id or value is not None:
+        raise BadIdentifier("Name a lead by an identifier (scheme and value) or by its id in its source (system too).")
     wanted = known.Filter(
         status=lead_status,
         grade=grade,
@@ -111,7 +99,9 @@ async def list_leads(
         team_id=team_id,
         source=source,
         campaign=campaign,
-        identity_id=identity_id,
+        since=since,
+        until=until,
+        **named,
     )
     before = decode_cursor(cursor, tuple[datetime, UUID]) if cursor else LATEST
     found = await known.leads(session, wanted, here, party_id=party_id, before=before, limit=limit + 1)
@@ -132,15 +122,19 @@ async def list_legal_moves() -> LegalMoves:
 
 
 @router.get("/summary")
-async def read_lead_summary(
+async def summarize_leads(
     session: Session,
     owner_id: UserId | None = None,
     team_id: TeamId | None = None,
     source: Slug | None = None,
     campaign: Slug | None = None,
+    since: Instant | None = None,
+    until: Instant | None = None,
 ) -> LeadSummary:
-    """How many leads there are by status and grade, and what share of them was won."""
-    wanted = known.Filter(owner_id=owner_id, team_id=team_id, source=source, campaign=campaign)
+    """How many leads there are by status and grade, and what share of them was won. `until` itself is not counted."""
+    wanted = known.Filter(
+        owner_id=owner_id, team_id=team_id, source=source, campaign=campaign, since=since, until=until
+    )
     return await known.summary(session, wanted)
 
 
@@ -150,12 +144,12 @@ async def read_lead(lead_id: LeadId, session: Session, here: Here, response: Res
     return await _shown(session, lead_id, here, response)
 
 
-@router.get("/{lead_id}/history")
-async def list_lead_versions(
+@router.get("/{lead_id}/versions")
+async def list_versions_of_lead(
     lead_id: LeadId, session: Session, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[LeadVersion]:
     """Every version of a lead and what made it, the last one first."""
-    [before] = decode_cursor(cursor, tuple[Whole]) if cursor else [NEWEST]
+    [before] = decode_cursor(cursor, tuple[Whole]) if cursor else [LAST_VERSION]
     found = await known.versions(session, lead_id, before=before, limit=limit + 1)
     return page(found, limit=limit, key=lambda version: [version.version])
 
@@ -173,10 +167,10 @@ async def edit_lead(
 
 @router.post("/{lead_id}/qualify")
 async def qualify_lead(
-    lead_id: LeadId, body: Moved, session: Session, here: Here, response: Response, seen: IfMatch
+    lead_id: LeadId, session: Session, here: Here, response: Response, seen: IfMatch, body: Moved | None = None
 ) -> Lead:
     """Mark a new lead as worth pursuing."""
-    return await _moved(session, lead_id, LeadStatus.QUALIFIED, body, here, response, seen)
+    return await _moved(session, lead_id, LeadStatus.QUALIFIED, body or Moved(), here, response, seen)
 
 
 @router.post("/{lead_id}/disqualify")
@@ -188,9 +182,11 @@ async def disqualify_lead(
 
 
 @router.post("/{lead_id}/win")
-async def win_lead(lead_id: LeadId, body: Won, session: Session, here: Here, response: Response, seen: IfMatch) -> Lead:
+async def win_lead(
+    lead_id: LeadId, session: Session, here: Here, response: Response, seen: IfMatch, body: Won | None = None
+) -> Lead:
     """Win a lead. With an `order`, that is the purchase; without one it is told as a purchase, or only agreed on."""
-    return await _moved(session, lead_id, LeadStatus.WON, body, here, response, seen)
+    return await _moved(session, lead_id, LeadStatus.WON, body or Won(), here, response, seen)
 
 
 @router.post("/{lead_id}/lose")
@@ -203,15 +199,15 @@ async def lose_lead(
 
 @router.post("/{lead_id}/reopen")
 async def reopen_lead(
-    lead_id: LeadId, body: Moved, session: Session, here: Here, response: Response, seen: IfMatch
+    lead_id: LeadId, session: Session, here: Here, response: Response, seen: IfMatch, body: Moved | None = None
 ) -> Lead:
     """Open a lost or disqualified lead again, which showed interest once more."""
-    return await _moved(session, lead_id, LeadStatus.NEW, body, here, response, seen)
+    return await _moved(session, lead_id, LeadStatus.NEW, body or Moved(), here, response, seen)
 
 
 @router.post("/{lead_id}/undo")
 async def undo_lead_move(
-    lead_id: LeadId, body: Named, session: Session, here: Here, response: Response, seen: IfMatch
+    lead_id: LeadId, session: Session, here: Here, response: Response, seen: IfMatch, body: Versioned | None = None
 ) -> Lead:
     """Take the last move back, which was a mistake: the lead stands where it stood before."""
     row = await _to_change(session, lead_id, body, seen)
@@ -231,13 +227,12 @@ async def assign_lead(
 
 @router.post("/{lead_id}/withdraw")
 async def withdraw_lead(
-    lead_id: LeadId, body: Named, session: Session, here: Here, response: Response, seen: IfMatch
+    lead_id: LeadId, session: Session, here: Here, response: Response, seen: IfMatch, body: Withdrawal | None = None
 ) -> Lead:
     """Take a lead back that never was, with everything that became of it. Twice is once."""
     row = await changes.lead_to_change(session, lead_id)
     if row.withdrawn_at is None:
-        same_version(seen, row.version)
-        check_version(body.version, row.version)
+        check_seen(row.version, seen, body.version if body else None)
         await changes.withdraw(session, row)
     return await _shown(session, lead_id, here, response)
 
@@ -248,10 +243,9 @@ def _told(body: LeadIn, here: Installation) -> NewLead:
     return body.lead(here)
 
 
-async def _to_change(session: Session, lead_id: UUID, body: Named, seen: int | None) -> LeadRow:
+async def _to_change(session: Session, lead_id: UUID, body: Versioned | None, seen: int | None) -> LeadRow:
     row = await changes.lead_to_change(session, lead_id)
-    same_version(seen, row.version)
-    check_version(body.version, row.version)
+    check_seen(row.version, seen, body.version if body else None)
     return row
 
 
