@@ -1,4 +1,4 @@
-"""A line of the standings export: what scoring knows and the id under which customers knows the party."""
+"""A line of the standings export: what scoring knows and the id that others know the party by."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

@@ -8,9 +8,11 @@ from datetime import date
 from typing import Any
 
 import msgspec
+import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
+from contracts.problems import Problem
 from gateway.domain import export, status
 from gateway.domain.rights import scopes
 from gateway.queries.services import ServiceFailed, Services
@@ -18,6 +20,9 @@ from gateway.routes.door import Asking
 
 router = APIRouter(prefix="/v1")
 
+log = structlog.get_logger()
+
+EXTERNAL_IDS = "/internal/external-ids"
 JOINED = 2_000
 """Standings whose external ids are asked for at once."""
 
@@ -48,12 +53,20 @@ async def export_standings(request: Request, asking: Asking, as_of: date | None 
 
 
 async def _csv(services: Services, ndjson: AsyncIterable[bytes], stack: AsyncExitStack) -> AsyncIterator[str]:
+    """An id that customers knows comes before those of leads, which are told as far as leads answers."""
+    leads_answers = "leads" in services.addresses
     async with stack:
         yield _written([export.COLUMNS])
         async for standings in _pages(ndjson):
             asked = {"party_ids": [standing["party_id"] for standing in standings]}
-            found = await services.json("customers", "POST", "/internal/external-ids", asked)
-            yield _written(export.lines(standings, export.oldest(found["data"])))
+            found = (await services.json("customers", "POST", EXTERNAL_IDS, asked))["data"]
+            if leads_answers:
+                try:
+                    found += (await services.json("leads", "POST", EXTERNAL_IDS, asked))["data"]
+                except Problem as problem:
+                    leads_answers = False
+                    log.warning("export goes on without the ids of leads", reason=problem.code())
+            yield _written(export.lines(standings, export.oldest(found)))
 
 
 async def _pages(ndjson: AsyncIterable[bytes]) -> AsyncIterator[list[Mapping[str, Any]]]:

@@ -241,13 +241,6 @@ def test_nothing_overtakes_what_a_service_has_not_sent_yet() -> None:
     assert page.positions == {"a": 8, "b": None}
 
 
-def test_what_is_not_wanted_is_passed_over_for_good() -> None:
-    parts = {"a": Part(rows(9, 8, 7), has_more=True), "b": Part(rows(8, 2), has_more=False)}
-    page = joined(parts, {"a": None, "b": None}, limit=10, key=key, wanted=lambda row: row["key"] == 8)
-    assert page.rows == rows(8, 8)
-    assert page.positions == {"a": 7, "b": 8}
-
-
 def test_a_service_at_its_end_is_not_asked_again_and_one_that_is_away_is() -> None:
     parts = {"a": Part(rows(9), has_more=False), "b": None, "c": Part([], has_more=False)}
     page = joined(parts, {"a": None, "b": 4, "c": 2}, limit=10, key=key)

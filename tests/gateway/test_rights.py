@@ -16,11 +16,10 @@ identifiers R--         ---         RPC         RPC
 owners      R--         ---         RPC         RPC
 leads       R--         -P-         RPC         RPC
 members     R--         -P-         RPC         RPC
-posts       R--         -P-         RPC         RPC
+posts       R--         -PC         RPC         RPC
 groups      R--         -P-         RPC         RPC
 referrals   R--         -P-         RPC         RPC
 standings   R--         ---         RPC         RPC
-moves       R--         ---         RPC         RPC
 at-risk     R--         ---         RPC         RPC
 losses      R--         ---         RPC         RPC
 digest      R--         ---         RPC         RPC

@@ -1,12 +1,14 @@
 import csv
 import io
+from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI, Request, Response
 
 from gateway.domain.export import COLUMNS
 
-from .conftest import Door
+from .conftest import Door, serving
 
 
 async def test_without_a_valid_key_nothing_is_answered(door: Door) -> None:
@@ -99,6 +101,28 @@ async def test_standings_are_exported_with_external_ids(door: Door) -> None:
     assert (rows[1]["value"], rows[1]["spend"]) == ("123451", "5")
     assert rows[2]["x"] == ""
     assert (rows[3]["external_id"], rows[2_500]["external_id"]) == ("", "first-09c4")
+
+
+async def test_the_export_has_the_ids_that_only_leads_knows_as_long_as_leads_answers(door: Door) -> None:
+    asked: list[int] = []
+    leads = FastAPI()
+
+    @leads.post("/internal/external-ids")
+    async def external_ids(request: Request, response: Response) -> dict[str, Any]:
+        parties = (await request.json())["party_ids"]
+        asked.append(len(parties))
+        if len(asked) == 2:
+            response.status_code = 500
+        return {"data": [{"party_id": party, "system": "crm", "value": f"lead-{party[-4:]}"} for party in parties]}
+
+    async with serving(leads) as url:
+        door.app.state.services.addresses["leads"] = url
+        answer = await door.client.get("/v1/standings/export", headers=door.key("reader"))
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert len(rows) == 5_003
+    assert (rows[0]["external_id"], rows[3]["external_id"]) == ("first-0000", "lead-0003")
+    assert rows[2_003]["external_id"] == rows[4_003]["external_id"] == ""
+    assert asked == [2_000, 2_000]
 
 
 async def test_what_scoring_refuses_is_passed_on(door: Door) -> None:
