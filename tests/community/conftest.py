@@ -36,7 +36,8 @@ async def community_database(make_database) -> db.Database:
 async def database(community_database: db.Database) -> db.Database:
     async with community_database.transaction() as session:
         await (await driver(session)).execute(
-            "TRUNCATE member, community_group, group_member, post, post_version, post_name, reaction, referral,"
+            "TRUNCATE member, member_version, membership, community_group, group_version, group_member, post,"
+            " post_version, post_name, reaction, reaction_version, referral,"
             " known_assignment, known_resolution, idempotency_key, outbox,"
             " import_job, import_chunk, import_line, import_reject CASCADE"
         )

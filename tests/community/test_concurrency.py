@@ -118,8 +118,8 @@ async def test_reactions_given_changed_and_taken_back_at_once_are_told_as_they_s
             own = f"{path}/{given.json()['id']}"
             match mine.randrange(3):
                 case 0:
-                    answer = await api.post(f"{own}/change", json={"reaction": mine.choice([*Reaction])})
-                    assert answer.status_code in (200, 404), answer.text
+                    answer = await api.post(f"{own}/correct", json={"reaction": mine.choice([*Reaction])})
+                    assert answer.status_code in (200, 409), answer.text
                 case 1:
                     assert (await api.post(f"{own}/withdraw")).status_code == 200
 
@@ -135,9 +135,9 @@ async def test_reactions_given_changed_and_taken_back_at_once_are_told_as_they_s
 
 async def test_only_one_of_the_edits_of_a_version_holds(api, post):
     begun = await post("ann")
-    path = f"/v1/posts/{begun['id']}/edit"
+    path = f"/v1/posts/{begun['id']}"
     answers = await asyncio.gather(
-        *(api.post(path, json={"text": f"t{n}"}, headers={"If-Match": '"1"'}) for n in range(6))
+        *(api.patch(path, json={"text": f"t{n}"}, headers={"If-Match": '"1"'}) for n in range(6))
     )
     assert sorted(answer.status_code for answer in answers) == [200] + [412] * 5
     assert len((await api.get(f"/v1/posts/{begun['id']}/versions")).json()["data"]) == 2

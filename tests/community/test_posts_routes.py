@@ -84,22 +84,23 @@ async def test_an_edit_keeps_what_was_read_before(api, published):
     post = (await api.post("/v1/posts", json=wrote())).json()
     await published()
     path = f"/v1/posts/{post['id']}"
-    edited = await api.post(f"{path}/edit", json={"text": "Which green tea?"}, headers={"If-Match": '"1"'})
+    edited = await api.patch(path, json={"text": "Which green tea?"}, headers={"If-Match": '"1"'})
     assert (edited.json()["text"], edited.json()["version"], edited.headers["etag"]) == ("Which green tea?", 2, '"2"')
-    assert (await api.post(f"{path}/edit", json={"text": "Which green tea?"})).json()["version"] == 2
-    stale = await api.post(f"{path}/edit", json={"text": "x"}, headers={"If-Match": '"1"'})
+    assert (await api.patch(path, json={"text": "Which green tea?"})).json()["version"] == 2
+    stale = await api.patch(path, json={"text": "x"}, headers={"If-Match": '"1"'})
     assert (stale.status_code, stale.json()["version"]) == (412, 2)
-    named = await api.post(f"{path}/edit", json={"text": "x", "version": 1})
+    named = await api.patch(path, json={"text": "x", "version": 1})
     assert (named.status_code, named.json()["code"]) == (409, "stale_version")
-    await api.post(f"{path}/edit", json={"text": "Tea?", "version": 2})
+    await api.patch(path, json={"text": "Tea?", "version": 2})
     texts = [(row["version"], row["text"]) for row in (await api.get(f"{path}/versions")).json()["data"]]
     assert texts == [(3, "Tea?"), (2, "Which green tea?"), (1, "Which tea?")]
     first = (await api.get(f"{path}/versions", params={"limit": 2})).json()
     rest = (await api.get(f"{path}/versions", params={"cursor": first["next_cursor"]})).json()
     assert [row["version"] for row in first["data"] + rest["data"]] == [3, 2, 1]
     assert await published() == []
-    assert (await api.post("/v1/posts", json=wrote())).json()["code"] == "post_conflict"
-    assert (await api.post("/v1/posts", json=wrote(text="Tea?"))).status_code == 200
+    assert (await api.post("/v1/posts", json=wrote(text="x"))).json()["code"] == "post_conflict"
+    for told in ("Which tea?", "Tea?"):
+        assert (await api.post("/v1/posts", json=wrote(text=told))).status_code == 200
 
 
 async def test_a_withdrawn_post_does_not_count_and_its_id_in_the_source_is_free(api, published):
@@ -112,7 +113,7 @@ async def test_a_withdrawn_post_does_not_count_and_its_id_in_the_source_is_free(
     [(kind, subject, data)] = await published()
     assert (kind, subject, data["fact_id"]) == ("fact_withdrawn", told[1], told[2]["_id"])
     for answer in (
-        await api.post(f"{path}/edit", json={"text": "x"}),
+        await api.patch(path, json={"text": "x"}),
         await api.post(f"{path}/replies", json={"member": BOB, "text": "x"}),
         await api.post(f"{path}/reactions", json={"member": BOB, "reaction": "like"}),
     ):
@@ -127,9 +128,10 @@ async def test_a_withdrawn_post_does_not_count_and_its_id_in_the_source_is_free(
 async def test_the_same_of_who_left_since_is_still_a_duplicate(api, post):
     told = {"source_id": "p1", "occurred_at": "2026-01-05T10:00:00Z"}
     first = await post("ann", **told)
-    await api.post(f"/v1/members/{first['member_id']}/leave", json={"left_at": "2026-01-05T10:00:00Z"})
+    await api.post(f"/v1/members/{first['member_id']}/leave", json={"left_at": "2026-01-05T10:00:01Z"})
     assert await post("ann", **told) == first
-    late = await api.post("/v1/posts", json={"member": ANN, "text": "Hello", **told, "source_id": "p2"})
+    late = {"source_id": "p2", "occurred_at": "2026-01-05T10:00:01Z"}
+    late = await api.post("/v1/posts", json={"member": ANN, "text": "Hello", **late})
     assert late.json()["code"] == "member_left"
 
 
@@ -202,7 +204,7 @@ async def test_a_reaction_changed_or_taken_back_withdraws_the_former_fact(api, p
     path = f"/v1/posts/{begun['id']}/reactions"
     like = (await api.post(path, json={"member": BOB, "reaction": "like"})).json()
     given = (await published())[-1]
-    changed = (await api.post(f"{path}/{like['id']}/change", json={"reaction": "dislike"})).json()
+    changed = (await api.post(f"{path}/{like['id']}/correct", json={"reaction": "dislike"})).json()
     assert (changed["id"], changed["reaction"]) == (like["id"], "dislike")
     (kind, _, gone), (anew, _, data) = await published()
     assert (kind, gone["fact_id"], anew, data["reaction"]) == (
@@ -211,11 +213,11 @@ async def test_a_reaction_changed_or_taken_back_withdraws_the_former_fact(api, p
         "reaction_given",
         "dislike",
     )
-    assert (await api.post(f"{path}/{like['id']}/change", json={"reaction": "dislike"})).json() == changed
+    assert (await api.post(f"{path}/{like['id']}/correct", json={"reaction": "dislike"})).json() == changed
     back = (await api.post(f"{path}/{like['id']}/withdraw", json={})).json()
     assert (await api.post(f"{path}/{like['id']}/withdraw", json={})).json() == back
     assert [(kind, told["fact_id"]) for kind, _, told in await published()] == [("fact_withdrawn", data["_id"])]
-    assert (await api.post(f"{path}/{like['id']}/change", json={"reaction": "like"})).status_code == 404
+    assert (await api.post(f"{path}/{like['id']}/correct", json={"reaction": "like"})).status_code == 409
     assert (await api.get(path)).json()["data"] == []
     assert (await api.post(path, json={"member": BOB, "reaction": "dislike"})).json()["id"] != like["id"]
 
@@ -227,7 +229,7 @@ async def test_a_reaction_changed_to_one_that_is_there_leaves_that_one(api, post
         (await api.post(path, json={"member": BOB, "reaction": kind})).json() for kind in ("like", "thanks")
     ]
     await published()
-    stands = (await api.post(f"{path}/{like['id']}/change", json={"reaction": "thanks"})).json()
+    stands = (await api.post(f"{path}/{like['id']}/correct", json={"reaction": "thanks"})).json()
     assert stands["id"] == thanks["id"]
     assert [kind for kind, _, _ in await published()] == ["fact_withdrawn"]
 
@@ -240,6 +242,56 @@ async def test_an_id_in_the_source_belongs_to_one_reaction(api, post):
     assert (await api.post(path, json=body)).json() == first.json()
     other = await api.post(path, json=body | {"reaction": "thanks"})
     assert (other.json()["code"], other.json()["existing_id"]) == ("reaction_conflict", first.json()["id"])
+
+
+async def test_a_reaction_has_a_place_and_versions_and_names_the_one_that_was_seen(api, post, published):
+    begun = await post("ann")
+    path = f"/v1/posts/{begun['id']}/reactions"
+    like = {"member": BOB, "reaction": "like", "occurred_at": "2026-01-05T10:00:00Z"}
+    answer = await api.post(path, json=like)
+    place = answer.headers["location"]
+    assert (place, answer.headers["etag"]) == (f"{path}/{answer.json()['id']}", '"1"')
+    read = await api.get(place)
+    assert (read.json(), read.headers["etag"]) == (answer.json(), '"1"')
+    await published()
+    later = {"reaction": "like", "occurred_at": "2026-01-06T10:00:00Z"}
+    moved = await api.post(f"{place}/correct", json=later, headers={"If-Match": '"1"'})
+    assert (moved.json()["occurred_at"], moved.headers["etag"]) == ("2026-01-06T10:00:00Z", '"2"')
+    assert [kind for kind, _, _ in await published()] == ["fact_withdrawn", "reaction_given"]
+    assert (await api.post(f"{place}/correct", json={"reaction": "thanks", "version": 2})).json()["version"] == 3
+    assert (await api.post(path, json=like | {"source_id": "r1"})).status_code == 201
+    stale = {"If-Match": '"2"'}
+    assert (await api.post(f"{place}/correct", json={"reaction": "dislike"}, headers=stale)).status_code == 412
+    assert (await api.post(f"{place}/withdraw", headers=stale)).status_code == 412
+    assert (await api.post(f"{place}/withdraw", json={"version": 2})).json()["code"] == "stale_version"
+    versions = (await api.get(f"{place}/versions")).json()["data"]
+    assert [(row["version"], row["reaction"], row["occurred_at"][:10]) for row in versions] == [
+        (3, "thanks", "2026-01-06"),
+        (2, "like", "2026-01-06"),
+        (1, "like", "2026-01-05"),
+    ]
+    gone = await api.post(f"{place}/withdraw")
+    assert (gone.json()["version"], gone.headers["etag"]) == (4, '"4"')
+    assert (await api.post(f"{place}/withdraw", headers=stale)).json() == gone.json()
+    assert (await api.get(place)).json() == gone.json()
+    assert (await api.post(f"{place}/correct", json={"reaction": "like"})).json()["code"] == "already_withdrawn"
+    other = await post("bob")
+    for nothing in (f"{path}/reaction_{1:032x}", place.replace(begun["id"], other["id"])):
+        for part in ("", "/versions"):
+            assert (await api.get(f"{nothing}{part}")).json()["code"] == "reaction_not_found"
+
+
+async def test_what_a_source_told_of_is_found_by_its_id_there(api, post):
+    here, there = [await post("ann", source=source, source_id="p1") for source in ("forum", "board")]
+    await post("ann", source="forum", source_id="p2")
+    for params, ids in (
+        ({"source": "forum", "source_id": "p1"}, [here["id"]]),
+        ({"source_id": " p1"}, [here["id"], there["id"]]),
+        ({"source": "board"}, [there["id"]]),
+        ({"source": "board", "source_id": "p2"}, []),
+    ):
+        found = (await api.get("/v1/posts", params=params)).json()["data"]
+        assert sorted(row["id"] for row in found) == sorted(ids), params
 
 
 async def test_posts_are_narrowed_and_paged_latest_first(api, post):
@@ -304,8 +356,8 @@ async def test_what_is_not_there_is_not_found(api):
     nothing = f"/v1/posts/post_{1:032x}"
     for path in ("", "/versions", "/replies", "/reactions"):
         assert (await api.get(f"{nothing}{path}")).json()["code"] == "post_not_found", path
+    assert (await api.patch(nothing, json={"text": "x"})).json()["code"] == "post_not_found"
     for path, body in (
-        ("edit", {"text": "x"}),
         ("withdraw", {}),
         ("replies", {"member": BOB, "text": "x"}),
         ("reactions", {"member": BOB, "reaction": "like"}),

@@ -4,7 +4,20 @@ from sqlmodel import SQLModel
 
 from services.community.models import groups, members, posts, referrals  # noqa: F401
 
-OWN = {"member", "community_group", "group_member", "post", "post_version", "post_name", "reaction", "referral"}
+OWN = {
+    "member",
+    "member_version",
+    "membership",
+    "community_group",
+    "group_version",
+    "group_member",
+    "post",
+    "post_version",
+    "post_name",
+    "reaction",
+    "reaction_version",
+    "referral",
+}
 
 
 async def test_the_migrations_make_the_tables_that_the_models_describe(database):

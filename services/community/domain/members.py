@@ -14,7 +14,7 @@ class MemberNotFound(NotFound):
 
 
 class MemberConflict(Conflict):
-    """The member is known with other content; change that one."""
+    """The member is known with other content; change or correct that one."""
 
 
 class MemberLeft(Conflict):
@@ -22,7 +22,7 @@ class MemberLeft(Conflict):
 
 
 class WrongOrder(Invalid):
-    """A member leaves after it joined, and is back after it left."""
+    """A member joins, does what it does, leaves, and is back after that, in this order."""
 
 
 class OtherCommunity(Invalid):

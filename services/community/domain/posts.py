@@ -17,7 +17,7 @@ class PostNotFound(NotFound):
 
 
 class PostConflict(Conflict):
-    """The id in the source was recorded before with other content; `edit` changes a text."""
+    """The id in the source was recorded before with other content; `PATCH` changes a text."""
 
 
 class ReactionNotFound(NotFound):

@@ -3,16 +3,15 @@
 from datetime import datetime
 from uuid import UUID
 
-from pydantic import BaseModel
 from sqlalchemy import Integer, Text
 from sqlmodel import Field as Column
 from sqlmodel import SQLModel
 
-from chassis.fields import Body, Instant
+from chassis.fields import Body, Instant, Shown, Versioned
 from contracts.event import Slug
 from services.community.domain.groups import Access
 from services.community.models.fields import GroupId, GroupName, JoiningId, MemberId
-from services.community.models.members import NamesMember, Versioned
+from services.community.models.members import NamesMember
 
 
 class GroupRow(SQLModel, table=True):
@@ -28,6 +27,20 @@ class GroupRow(SQLModel, table=True):
     access: str = Column(sa_type=Text)
     version: int = Column(sa_type=Integer)
     recorded_at: datetime
+    changed_at: datetime
+    """When this version came to be."""
+
+
+class GroupVersionRow(SQLModel, table=True):
+    """A name and an access that a group had in a version that changed since."""
+
+    __tablename__ = "group_version"
+
+    group_id: UUID = Column(primary_key=True)
+    version: int = Column(primary_key=True, sa_type=Integer)
+    name: str = Column(sa_type=Text)
+    access: str = Column(sa_type=Text)
+    changed_at: datetime
 
 
 class GroupMemberRow(SQLModel, table=True):
@@ -73,7 +86,7 @@ class GroupLeaving(Body):
     """Now where it is not said."""
 
 
-class Group(BaseModel):
+class Group(Shown):
     """A group as it stands."""
 
     id: GroupId
@@ -86,7 +99,17 @@ class Group(BaseModel):
     recorded_at: datetime
 
 
-class GroupMember(BaseModel):
+class GroupVersion(Shown):
+    """A name and an access that a group had or has."""
+
+    version: int
+    name: str
+    access: Access
+    changed_at: datetime
+    """When this version came to be."""
+
+
+class GroupMember(Shown):
     """A member in a group, or one that left it."""
 
     id: JoiningId

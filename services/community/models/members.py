@@ -4,14 +4,13 @@ from datetime import datetime
 from typing import Self
 from uuid import UUID
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 from sqlalchemy import Integer, Text
 from sqlmodel import Field as Column
 from sqlmodel import SQLModel
 
-from chassis.bulk import RowOutcome
-from chassis.fields import Body, Identifier, IdentityId, ImportId, Instant, PartyId, SourceId, Version
+from chassis.fields import Body, EventId, Identifier, IdentityId, ImportId, Instant, PartyId, Shown, SourceId, Versioned
 from contracts.event import Slug
 from services.community.domain.members import MemberKey, MemberRef, NewMember
 from services.community.models.fields import Bio, DisplayName, MemberId
@@ -31,6 +30,8 @@ class MemberRow(SQLModel, table=True):
     display_name: str | None = Column(sa_type=Text)
     bio: str | None = Column(sa_type=Text)
     joined_at: datetime
+    """The latest time; `membership` has those before."""
+    joining_recorded_at: datetime
     left_at: datetime | None
     left_recorded_at: datetime | None
     linked_party_id: UUID | None
@@ -38,13 +39,47 @@ class MemberRow(SQLModel, table=True):
     linked_identity_id: UUID | None
     """an identity of that party."""
     import_id: UUID | None
-    """The import that made it known."""
+    """The import that alone made it known."""
     fact_id: UUID
     """The event of its joining."""
     version: int = Column(sa_type=Integer)
     """Rises with every change, of what it is linked to as well."""
     recorded_at: datetime
+    joining_told_at: datetime | None
+    """When its community said when it joined; until then, that is when it did the first thing known."""
+    changed_at: datetime
+    """When this version came to be."""
     withdrawn_at: datetime | None
+
+
+class MembershipRow(SQLModel, table=True):
+    """A time that a member was in its community, before it came back."""
+
+    __tablename__ = "membership"
+
+    fact_id: UUID = Column(primary_key=True)
+    """The event of this joining."""
+    member_id: UUID
+    joined_at: datetime
+    joining_recorded_at: datetime
+    left_at: datetime
+    left_recorded_at: datetime
+
+
+class MemberVersionRow(SQLModel, table=True):
+    """What a member was in a version that changed since."""
+
+    __tablename__ = "member_version"
+
+    member_id: UUID = Column(primary_key=True)
+    version: int = Column(primary_key=True, sa_type=Integer)
+    display_name: str | None = Column(sa_type=Text)
+    bio: str | None = Column(sa_type=Text)
+    joined_at: datetime
+    left_at: datetime | None
+    linked_party_id: UUID | None
+    linked_identity_id: UUID | None
+    changed_at: datetime
 
 
 class MemberKeyIn(Body):
@@ -94,21 +129,17 @@ class MemberIn(Body):
         )
 
 
-class Versioned(Body):
-    """`version`, or If-Match, names the latest one."""
-
-    version: Version | None = None
-
-
-class Withdrawal(Versioned):
-    """It was entered by mistake and never happened. `version`, or If-Match, names the latest one."""
-
-
 class MemberChange(Versioned):
     """What is different about a member; null takes it away, what is not named stays."""
 
     display_name: DisplayName | None = None
     bio: Bio | None = None
+
+
+class JoiningCorrection(Versioned):
+    """When a member joined in truth."""
+
+    joined_at: Instant
 
 
 class Link(Versioned):
@@ -138,7 +169,32 @@ class Joining(Versioned):
     """Now where it is not said."""
 
 
-class Member(BaseModel):
+class MemberVersion(Shown):
+    """What a member was or is, in one version."""
+
+    version: int
+    display_name: str | None = None
+    bio: str | None = None
+    joined_at: datetime
+    left_at: datetime | None = None
+    linked_party_id: PartyId | None = None
+    linked_identity_id: IdentityId | None = None
+    changed_at: datetime
+    """When this version came to be."""
+
+
+class Membership(Shown):
+    """From when until when a member was in its community."""
+
+    fact_id: EventId
+    """The event of its joining."""
+    joined_at: datetime
+    left_at: datetime | None = None
+    recorded_at: datetime
+    """When its joining became known as it is now."""
+
+
+class Member(Shown):
     """A member as it stands."""
 
     id: MemberId
@@ -150,6 +206,7 @@ class Member(BaseModel):
     display_name: str | None = None
     bio: str | None = None
     joined_at: datetime
+    """Where its community did not tell, when it did the first thing known."""
     left_at: datetime | None = None
     linked_party_id: PartyId | None = None
     linked_identity_id: IdentityId | None = None
@@ -157,9 +214,3 @@ class Member(BaseModel):
     version: int
     recorded_at: datetime
     withdrawn_at: datetime | None = None
-
-
-class MemberOutcome(RowOutcome):
-    """What became of a member of a bulk request."""
-
-    member_id: MemberId | None = Field(None)

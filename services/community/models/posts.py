@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Self
 from uuid import UUID
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 from sqlalchemy import Integer
 from sqlalchemy import Text as TextColumn
@@ -12,12 +12,12 @@ from sqlmodel import Field as Column
 from sqlmodel import SQLModel
 
 from chassis.bulk import RowOutcome
-from chassis.fields import Body, IdentityId, ImportId, Instant, PartyId, SourceId
+from chassis.fields import IdentityId, ImportId, Instant, PartyId, Shown, SourceId, Versioned
 from contracts.community import Reaction
 from contracts.event import Slug
 from services.community.domain.posts import NewPost
 from services.community.models.fields import GroupId, MemberId, PostId, ReactionId, Text
-from services.community.models.members import NamesMember, Versioned
+from services.community.models.members import NamesMember
 
 
 class PostRow(SQLModel, table=True):
@@ -82,8 +82,22 @@ class ReactionRow(SQLModel, table=True):
     source_id: str | None = Column(sa_type=TextColumn)
     occurred_at: datetime
     fact_id: UUID
+    version: int = Column(sa_type=Integer)
     recorded_at: datetime
+    corrected_at: datetime | None
     withdrawn_at: datetime | None
+
+
+class ReactionVersionRow(SQLModel, table=True):
+    """What a reaction said in a version that was corrected since."""
+
+    __tablename__ = "reaction_version"
+
+    reaction_id: UUID = Column(primary_key=True)
+    version: int = Column(primary_key=True, sa_type=Integer)
+    reaction: str = Column(sa_type=TextColumn)
+    occurred_at: datetime
+    changed_at: datetime
 
 
 class ReplyIn(NamesMember):
@@ -123,13 +137,13 @@ class PostIn(ReplyIn):
         return NewPost(member=self.ref(), group=self.group_id, **content)
 
 
-class Edit(Versioned):
+class PostChange(Versioned):
     """The text as it reads from now on."""
 
     text: Text
 
 
-class Post(BaseModel):
+class Post(Shown):
     """A post or a reply as it stands."""
 
     id: PostId
@@ -143,7 +157,7 @@ class Post(BaseModel):
     """What it answers."""
     in_reply_to: str | None = None
     text: str
-    reactions: dict[Reaction, int] = {}
+    reactions: dict[Reaction, int] = Field(default_factory=dict)
     """How many there are of each kind."""
     replies: int = 0
     source: str
@@ -156,7 +170,7 @@ class Post(BaseModel):
     withdrawn_at: datetime | None = None
 
 
-class PostVersion(BaseModel):
+class PostVersion(Shown):
     """A text that a post had or has."""
 
     version: int
@@ -175,15 +189,15 @@ class ReactionIn(NamesMember):
     reaction: Reaction
 
 
-class ReactionChange(Body):
+class ReactionCorrection(Versioned):
     """What the member says instead."""
 
     reaction: Reaction
     occurred_at: Instant | None = None
-    """Now where it is not said."""
+    """As it was where it is not said."""
 
 
-class GivenReaction(BaseModel):
+class GivenReaction(Shown):
     """A reaction to a post."""
 
     id: ReactionId
@@ -196,8 +210,20 @@ class GivenReaction(BaseModel):
     source: str
     source_id: str | None = None
     occurred_at: datetime
+    version: int
     recorded_at: datetime
+    corrected_at: datetime | None = None
     withdrawn_at: datetime | None = None
+
+
+class ReactionVersion(Shown):
+    """What a reaction said or says."""
+
+    version: int
+    reaction: Reaction
+    occurred_at: datetime
+    changed_at: datetime
+    """When this version came to be."""
 
 
 class PostOutcome(RowOutcome):

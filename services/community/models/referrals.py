@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Self
 from uuid import UUID
 
-from pydantic import BaseModel, model_validator
+from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 from sqlalchemy import BigInteger, Integer, Text
 from sqlmodel import Field as Column
@@ -18,12 +18,13 @@ from chassis.fields import (
     IdentityId,
     Instant,
     PartyId,
+    Shown,
     SourceId,
+    Versioned,
 )
 from contracts.event import Slug
 from services.community.domain.referrals import Outcome
 from services.community.models.fields import Code, MemberId, ReferralId
-from services.community.models.members import Versioned
 
 
 class ReferralRow(SQLModel, table=True):
@@ -43,6 +44,8 @@ class ReferralRow(SQLModel, table=True):
     source_id: str | None = Column(sa_type=Text)
     occurred_at: datetime
     expires_at: datetime | None
+    told_expires_at: datetime | None
+    """As it was told first; `expires_at` may be earlier since."""
     named_at: datetime | None
     converted_at: datetime | None = None
     amount_minor: int | None = Column(default=None, sa_type=BigInteger)
@@ -113,7 +116,7 @@ class Ending(Versioned):
     """Nothing more becomes of the referral. `version`, or If-Match, names the latest one."""
 
 
-class Referral(BaseModel):
+class Referral(Shown):
     """A referral as it stands."""
 
     id: ReferralId

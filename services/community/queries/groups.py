@@ -14,18 +14,19 @@ from chassis.ids import uuid7
 from contracts.identity import Installation
 from services.community.domain.groups import Access, GroupKey, GroupNotFound, GroupRef, GroupTaken, NotInGroup, folded
 from services.community.domain.members import OtherCommunity, WrongOrder
-from services.community.models.groups import Group, GroupMember, GroupRow
+from services.community.models.groups import Group, GroupMember, GroupRow, GroupVersion, GroupVersionRow
 from services.community.queries.lists import Conditions, Place
+from services.community.queries.members import did_something
 
 
 async def record_group(session: AsyncSession, key: GroupKey, access: Access) -> tuple[UUID, bool]:
-    """The group, and whether it was made now. Raises `GroupTaken` where it is there with another access."""
+    """The group, and whether it was made now. Raises `GroupTaken` where it never had this name and access at once."""
     while True:
         for row in await _insert(session, [key], access):
             return row["id"], True
         # Not there any more: it was renamed between both statements, so it is tried again.
         for row in await _named(session, [key], []):
-            if row["access"] != access:
+            if row["access"] != access and not await _had(session, row["id"], row["folded"], access):
                 raise _taken(row["id"])
             return row["id"], False
 
@@ -59,6 +60,11 @@ async def _named(session: AsyncSession, keys: Iterable[GroupKey], ids: Iterable[
     return await (await driver(session)).fetch(_NAMED, *columns, list(ids))
 
 
+async def _had(session: AsyncSession, group_id: UUID, name: str, access: Access) -> bool:
+    rows = await (await driver(session)).fetch(_HAD, group_id, access)
+    return any(folded(row["name"]) == name for row in rows)
+
+
 def _taken(*group_id: UUID) -> GroupTaken:
     way_out = [{"existing_id": f"group_{id.hex}", "change": f"/v1/groups/group_{id.hex}"} for id in group_id]
     return GroupTaken("The community has another group of this name.", **(way_out[0] if way_out else {}))
@@ -81,18 +87,35 @@ async def change_group(session: AsyncSession, row: GroupRow, *, name: str | None
     key = GroupKey(row.community, right[0])
     try:
         async with session.begin_nested():
+            session.add(
+                GroupVersionRow(group_id=row.id, **row.model_dump(include={"version", "name", "access", "changed_at"}))
+            )
             row.name, row.access = right
             row.folded = folded(row.name)
             row.version += 1
+            row.changed_at = now()
     except IntegrityError:
         raise _taken(*[other["id"] for other in await _named(session, [key], [])]) from None
 
 
-async def join_group(session: AsyncSession, row: GroupRow, member: Record, joined_at: datetime) -> bool:
-    """A member joins a group; false where it is in it already. Raises `OtherCommunity`."""
+async def join_group(session: AsyncSession, row: GroupRow, member: Record, joined_at: datetime | None) -> bool:
+    """A member joins a locked group, now where no time is said; false where that is known.
+
+    The same joining told again changes nothing, whether or not the member left since. Raises `OtherCommunity`,
+    `MemberLeft`, `WrongOrder`.
+    """
     if row.community != member["community"]:
         raise OtherCommunity("The group is of another community than the member.", community=row.community)
-    return bool(await (await driver(session)).fetchval(_JOIN, uuid7(), row.id, member["id"], joined_at, now()))
+    connection = await driver(session)
+    if await connection.fetchval(_JOINED_BEFORE, row.id, member["id"], joined_at):
+        return False
+    at = joined_at or now()
+    left_at = await connection.fetchval(_LEFT, row.id, member["id"])
+    if left_at is not None and at < left_at:
+        raise WrongOrder("The member left the group later than this.", left_at=left_at)
+    await did_something(session, member, at)
+    await connection.execute(_JOIN, uuid7(), row.id, member["id"], at, now())
+    return True
 
 
 async def leave_group(session: AsyncSession, group_id: UUID, member_id: UUID, left_at: datetime) -> None:
@@ -160,17 +183,24 @@ async def group_members(
 
 
 async def group_member(session: AsyncSession, group_id: UUID, member_id: UUID) -> GroupMember:
-    """The latest that is known of a member in a group that it is or was in."""
+    """The latest that is known of a member in a group. Raises `NotInGroup` where it never was in it."""
     wanted = Conditions()
     wanted.add("group_id = {}", group_id)
     wanted.add("member_id = {}", member_id)
-    [row] = await wanted.fetch(session, _IN_GROUP, "left_at IS NULL DESC, joined_at DESC, id DESC", 1)
-    return GroupMember.model_validate(dict(row))
+    for row in await wanted.fetch(session, _IN_GROUP, "left_at IS NULL DESC, joined_at DESC, id DESC", 1):
+        return GroupMember.model_validate(dict(row))
+    raise NotInGroup("The member was never in the group.")
+
+
+async def versions(session: AsyncSession, group_id: UUID, *, before: int, limit: int) -> list[GroupVersion]:
+    """Names and access that a group had in versions before one, the latest first."""
+    rows = await (await driver(session)).fetch(_VERSIONS, group_id, before, limit)
+    return [GroupVersion.model_validate(dict(row)) for row in rows]
 
 
 _INSERT = """
-INSERT INTO community_group (id, community, name, folded, access, recorded_at)
-SELECT new.*, $5, $6 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS new(id, community, name, folded)
+INSERT INTO community_group (id, community, name, folded, access, recorded_at, changed_at)
+SELECT new.*, $5, $6, $6 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS new(id, community, name, folded)
 ORDER BY community, folded
 ON CONFLICT (community, folded) DO NOTHING RETURNING *
 """
@@ -182,10 +212,26 @@ SELECT * FROM community_group WHERE id = ANY($3 || ARRAY(
 ))
 """
 
-_JOIN = """
-INSERT INTO group_member (id, group_id, member_id, joined_at, recorded_at) VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (group_id, member_id) WHERE left_at IS NULL DO NOTHING RETURNING true
+_HAD = "SELECT name FROM group_version WHERE group_id = $1 AND access = $2"
+
+_VERSIONS = """
+SELECT * FROM (
+    SELECT version, name, access, changed_at FROM group_version WHERE group_id = $1
+    UNION ALL
+    SELECT version, name, access, changed_at FROM community_group WHERE id = $1
+) AS known
+WHERE version < $2 ORDER BY version DESC LIMIT $3
 """
+
+_JOINED_BEFORE = """
+SELECT EXISTS (
+    SELECT FROM group_member WHERE group_id = $1 AND member_id = $2 AND (left_at IS NULL OR joined_at = $3)
+)
+"""
+
+_LEFT = "SELECT max(left_at) FROM group_member WHERE group_id = $1 AND member_id = $2"
+
+_JOIN = "INSERT INTO group_member (id, group_id, member_id, joined_at, recorded_at) VALUES ($1, $2, $3, $4, $5)"
 
 _JOINED = "SELECT joined_at FROM group_member WHERE group_id = $1 AND member_id = $2 AND left_at IS NULL FOR UPDATE"
 

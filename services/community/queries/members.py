@@ -1,4 +1,4 @@
-"""Members: made known in sets, linked and parted one by one under their row lock."""
+"""Members: made known in sets, changed and linked one by one under their row lock."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -6,45 +6,76 @@ from uuid import UUID
 
 from asyncpg import Record
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
 
 from chassis import outbox
 from chassis.assignments import HOLDER
 from chassis.clock import now
 from chassis.db import driver
 from chassis.ids import uuid7
-from contracts.community import CommunityFactWithdrawn, MemberJoined, MemberLinked
+from contracts.community import MemberLinked
 from contracts.identity import Installation
+from contracts.telling import AlreadyWithdrawn
 from services.community.domain.members import (
     MemberConflict,
     MemberKey,
     MemberNotFound,
     MemberRef,
     NewMember,
-    WrongOrder,
     check_not_left,
     identity_of,
 )
-from services.community.models.members import Member, MemberRow
+from services.community.models.members import Member, MemberRow, MemberVersion
+from services.community.queries.facts import withdrawn
 from services.community.queries.lists import Conditions, Place
+from services.community.queries.memberships import announce, keep_version, settle, tell_joining
 
 
 async def record_member(session: AsyncSession, told: NewMember, here: Installation) -> tuple[UUID, bool]:
-    """The member, and whether it was made known now. Raises `MemberConflict` where it is known with other content."""
+    """The member, and whether it was made known now.
+
+    What something only named before is filled in by the first telling. Raises `MemberConflict` where other content is
+    known, `WrongOrder` where the member left before it joined.
+    """
     while True:
-        for row in await _insert(session, [told], here):
-            outbox.append(session, joined(row), event_ids=[row["fact_id"]])
+        for row in await _insert(session, [told], here, joining_told_at=now() if told.joined_at else None):
+            announce(session, [row])
             return row["id"], True
         # Not there any more: it was withdrawn between both statements, so it is tried again.
-        for row in await _named(session, [told.key], []):
-            if any(said is not None and row[name] != said for name, said in _content(told).items()):
-                outer = f"member_{row['id'].hex}"
-                detail = "The community told of this member before with other content; change that one."
-                raise MemberConflict(detail, existing_id=outer, change=f"/v1/members/{outer}")
-            return row["id"], False
+        if known := await _known(session, told.key):
+            await _tell(session, known, told)
+            return known.id, False
 
 
-def _content(told: NewMember) -> dict[str, object]:
-    return {"joined_at": told.joined_at, "display_name": told.display_name, "bio": told.bio}
+async def _known(session: AsyncSession, key: MemberKey) -> MemberRow | None:
+    wanted = select(MemberRow).where(
+        col(MemberRow.community) == key.community,
+        col(MemberRow.source_id) == key.source_id,
+        col(MemberRow.withdrawn_at).is_(None),
+    )
+    return (await session.scalars(wanted.with_for_update(key_share=True))).one_or_none()
+
+
+async def _tell(session: AsyncSession, row: MemberRow, told: NewMember) -> None:
+    row.import_id = None
+    said = {"joined_at": told.joined_at, "display_name": told.display_name, "bio": told.bio}
+    said = {name: value for name, value in said.items() if value is not None}
+    if all(getattr(row, name) == value for name, value in said.items()):
+        row.joining_told_at = row.joining_told_at or (now() if told.joined_at else None)
+        return
+    profile = {name: value for name, value in said.items() if name != "joined_at"}
+    if row.joining_told_at is None and all(getattr(row, name) in (None, value) for name, value in profile.items()):
+        keep_version(session, row)
+        for name, value in profile.items():
+            setattr(row, name, value)
+        if told.joined_at is not None:
+            await tell_joining(session, row, told.joined_at)
+    elif not await (await driver(session)).fetchval(_TOLD_BEFORE, row.id, told.joined_at, told.display_name, told.bio):
+        detail = "The community told of this member before with other content; change or correct that one."
+        outer = f"member_{row.id.hex}"
+        raise MemberConflict(
+            detail, existing_id=outer, change=f"/v1/members/{outer}", correct=f"/v1/members/{outer}/correct"
+        )
 
 
 async def members_named(
@@ -52,7 +83,7 @@ async def members_named(
 ) -> tuple[dict[MemberRef, Record], dict[UUID, Record]]:
     """Members by what names them, kept from being withdrawn meanwhile; and by id those that are new.
 
-    Who is named by a key and not known is made known, and not yet announced: `announce` or `forget_members` follows.
+    Who is named by a key and not known is made known, and not yet announced: `announce` or `settle` follows.
     """
     fresh: dict[UUID, Record] = {}
     while True:
@@ -66,31 +97,24 @@ async def members_named(
 
 
 async def member_named(session: AsyncSession, ref: MemberRef, at: datetime, here: Installation) -> Record:
-    """The member that something names, made known and announced where it was not; it must not have left by then.
-
-    Raises `MemberNotFound`, `MemberLeft`.
-    """
+    """The member that something names, made known and announced where it was not. Raises `MemberNotFound`."""
     keys = {ref: NewMember(key=ref, joined_at=at)} if isinstance(ref, MemberKey) else {}
     found, fresh = await members_named(session, keys, [ref] if isinstance(ref, UUID) else [], here)
     announce(session, fresh.values())
     if ref not in found:
         raise MemberNotFound("There is no such member.")
-    check_not_left(found[ref]["left_at"], at)
     return found[ref]
 
 
-def announce(session: AsyncSession, members: Iterable[Record]) -> None:
-    """Publish that members joined."""
-    rows = sorted(members, key=lambda row: row["id"])
-    outbox.append(session, *map(joined, rows), event_ids=[row["fact_id"] for row in rows])
+async def did_something(session: AsyncSession, member: Record, at: datetime) -> None:
+    """A member did something that is new; it must not have left by then. Raises `MemberLeft`."""
+    check_not_left(member["left_at"], at)
+    await settle(session, {member["id"]: member}, {}, {member["id"]: at})
 
 
-async def forget_members(session: AsyncSession, members: Iterable[UUID]) -> None:
-    """Take back members of this transaction that nothing names after all."""
-    await (await driver(session)).execute("DELETE FROM member WHERE id = ANY($1)", sorted(members))
-
-
-async def _insert(session: AsyncSession, told: Iterable[NewMember], here: Installation) -> list[Record]:
+async def _insert(
+    session: AsyncSession, told: Iterable[NewMember], here: Installation, *, joining_told_at: datetime | None = None
+) -> list[Record]:
     at = now()
     rows = [
         (
@@ -105,7 +129,7 @@ async def _insert(session: AsyncSession, told: Iterable[NewMember], here: Instal
         )
         for one in sorted(told, key=lambda one: one.key)
     ]
-    return await (await driver(session)).fetch(_INSERT, *map(list, zip(*rows, strict=True)), at)
+    return await (await driver(session)).fetch(_INSERT, *map(list, zip(*rows, strict=True)), at, joining_told_at)
 
 
 async def _named(session: AsyncSession, keys: Iterable[MemberKey], ids: Iterable[UUID]) -> list[Record]:
@@ -113,29 +137,24 @@ async def _named(session: AsyncSession, keys: Iterable[MemberKey], ids: Iterable
     return await (await driver(session)).fetch(_NAMED, list(communities), list(source_ids), list(ids))
 
 
-def joined(row: Record | MemberRow) -> MemberJoined:
-    """The event of a member's joining."""
-    told = dict(row) if isinstance(row, Record) else row.model_dump()
-    return MemberJoined(
-        subject=told["identity_id"],
-        occurred_at=told["joined_at"],
-        member_id=told["id"],
-        community=told["community"],
-    )
+async def member_to_change(session: AsyncSession, member_id: UUID, *, parted: bool = False) -> MemberRow:
+    """The member, locked until the transaction ends, so that its events keep their order.
 
-
-async def member_to_change(session: AsyncSession, member_id: UUID) -> MemberRow:
-    """The member, locked until the transaction ends, so that its events keep their order."""
-    row = await session.get(MemberRow, member_id, with_for_update={"key_share": True}, populate_existing=True)
-    if row is None or row.withdrawn_at is not None:
+    `parted` keeps it from doing anything meanwhile. Raises `MemberNotFound`, `AlreadyWithdrawn`.
+    """
+    locked = {"key_share": not parted}
+    row = await session.get(MemberRow, member_id, with_for_update=locked, populate_existing=True)
+    if row is None:
         raise MemberNotFound("There is no such member.")
+    if row.withdrawn_at is not None:
+        raise AlreadyWithdrawn("The member was withdrawn; record it anew.")
     return row
 
 
-def change_member(row: MemberRow, right: Mapping[str, str | None]) -> None:
-    """Change what a locked member shows of itself."""
+def change_member(session: AsyncSession, row: MemberRow, right: Mapping[str, str | None]) -> None:
+    """Change what a locked member shows of itself; what it was before stays readable."""
     if any(getattr(row, name) != value for name, value in right.items()):
-        row.version += 1
+        keep_version(session, row)
         for name, value in right.items():
             setattr(row, name, value)
 
@@ -144,8 +163,8 @@ def link(session: AsyncSession, row: MemberRow, *, party_id: UUID | None, identi
     """Say which party a locked member is; neither takes that back."""
     if (row.linked_party_id, row.linked_identity_id) == (party_id, identity_id):
         return
+    keep_version(session, row)
     row.linked_party_id, row.linked_identity_id = party_id, identity_id
-    row.version += 1
     outbox.append(
         session,
         MemberLinked(
@@ -157,28 +176,6 @@ def link(session: AsyncSession, row: MemberRow, *, party_id: UUID | None, identi
             identity_id=identity_id,
         ),
     )
-
-
-async def leave(session: AsyncSession, row: MemberRow, left_at: datetime) -> None:
-    """A locked member leaves, its groups too. Twice is once."""
-    if row.left_at is not None:
-        return
-    if left_at < row.joined_at:
-        raise WrongOrder("The member joined later than this.", joined_at=row.joined_at)
-    row.left_at, row.left_recorded_at = left_at, now()
-    row.version += 1
-    await (await driver(session)).execute(_LEAVE_GROUPS, row.id, left_at, row.left_recorded_at)
-
-
-def join_again(session: AsyncSession, row: MemberRow, joined_at: datetime) -> None:
-    """A locked member that left is back. Twice is once."""
-    if row.left_at is None:
-        return
-    if joined_at < row.left_at:
-        raise WrongOrder("The member left later than this.", left_at=row.left_at)
-    row.joined_at, row.left_at, row.left_recorded_at, row.fact_id = joined_at, None, None, uuid7()
-    row.version += 1
-    outbox.append(session, joined(row), event_ids=[row.fact_id])
 
 
 async def withdraw_members(session: AsyncSession, import_id: UUID, limit: int) -> int:
@@ -194,9 +191,10 @@ async def withdraw_members(session: AsyncSession, import_id: UUID, limit: int) -
     return 0
 
 
-def withdrawn(subject: UUID, fact_id: UUID) -> CommunityFactWithdrawn:
-    """The event that takes a fact back."""
-    return CommunityFactWithdrawn(subject=subject, occurred_at=now(), fact_id=fact_id)
+async def versions(session: AsyncSession, member_id: UUID, *, before: int, limit: int) -> list[MemberVersion]:
+    """What a member was in versions before one, the latest first."""
+    rows = await (await driver(session)).fetch(_VERSIONS, member_id, before, limit)
+    return [MemberVersion.model_validate(dict(row)) for row in rows]
 
 
 async def member(session: AsyncSession, member_id: UUID, here: Installation) -> Member:
@@ -241,8 +239,9 @@ async def members(
 
 _INSERT = """
 INSERT INTO member
-    (id, identity_id, community, source_id, display_name, bio, joined_at, import_id, fact_id, recorded_at)
-SELECT id, identity_id, community, source_id, display_name, bio, joined_at, import_id, fact_id, $10
+    (id, identity_id, community, source_id, display_name, bio, joined_at, import_id, fact_id,
+    recorded_at, joining_recorded_at, changed_at, joining_told_at)
+SELECT id, identity_id, community, source_id, display_name, bio, joined_at, import_id, fact_id, $10, $10, $10, $11
 FROM unnest(
     $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::uuid[], $9::uuid[]
 ) AS new(id, identity_id, community, source_id, display_name, bio, joined_at, import_id, fact_id)
@@ -260,9 +259,28 @@ WHERE withdrawn_at IS NULL AND id = ANY($3 || ARRAY(
 ORDER BY id FOR KEY SHARE
 """
 
-_LEAVE_GROUPS = """
-UPDATE group_member SET left_at = greatest(joined_at, $2), left_recorded_at = $3
-WHERE member_id = $1 AND left_at IS NULL
+_TOLD_BEFORE = """
+SELECT EXISTS (
+    SELECT FROM (
+        SELECT joined_at, display_name, bio FROM member_version WHERE member_id = $1
+        UNION ALL SELECT joined_at, display_name, bio FROM member WHERE id = $1
+    ) AS known
+    WHERE ($3::text IS NULL OR display_name = $3) AND ($4::text IS NULL OR bio = $4) AND (
+        $2::timestamptz IS NULL OR known.joined_at = $2
+        OR EXISTS (SELECT FROM membership WHERE member_id = $1 AND joined_at = $2)
+    )
+)
+"""
+
+_VERSIONED = "display_name, bio, joined_at, left_at, linked_party_id, linked_identity_id, changed_at"
+
+_VERSIONS = f"""
+SELECT * FROM (
+    SELECT version, {_VERSIONED} FROM member_version WHERE member_id = $1
+    UNION ALL
+    SELECT version - (withdrawn_at IS NOT NULL)::int, {_VERSIONED} FROM member WHERE id = $1
+) AS known
+WHERE version < $2 ORDER BY version DESC LIMIT $3
 """
 
 _IDLE = """

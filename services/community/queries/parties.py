@@ -109,22 +109,32 @@ _OF_REFERRAL = {
 }
 
 _BRANCHES = (
-    _branch(
-        "'member_joined'",
-        "member",
-        identity="member.identity_id",
-        at="member.joined_at",
-        id=_outer("member", "member.id"),
-        said=_OF_MEMBER | {"source_id": "source_id", "withdrawn_at": "withdrawn_at"},
-    ),
-    _branch(
-        "'member_left'",
-        "member",
-        identity="member.identity_id",
-        at="member.left_at",
-        id=_outer("leaving", "member.id"),
-        said=_OF_MEMBER | {"source_id": "source_id"},
-        recorded="left_recorded_at",
+    *(
+        branch
+        for table, source in (
+            ("member", "member"),
+            ("membership", "membership JOIN member ON member.id = membership.member_id"),
+        )
+        for branch in (
+            _branch(
+                "'member_joined'",
+                source,
+                identity="member.identity_id",
+                at=f"{table}.joined_at",
+                id=_outer("membership", f"{table}.fact_id"),
+                said=_OF_MEMBER | {"source_id": "source_id", "withdrawn_at": "withdrawn_at"},
+                recorded="joining_recorded_at",
+            ),
+            _branch(
+                "'member_left'",
+                source,
+                identity="member.identity_id",
+                at=f"{table}.left_at",
+                id=_outer("leaving", f"{table}.fact_id"),
+                said=_OF_MEMBER | {"source_id": "source_id"},
+                recorded="left_recorded_at",
+            ),
+        )
     ),
     _branch(
         "'group_joined'",

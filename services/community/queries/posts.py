@@ -1,6 +1,6 @@
-"""Posts and replies: recorded in sets, edited and withdrawn one by one under their row lock."""
+"""Posts and replies: recorded in sets, changed and withdrawn one by one under their row lock."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -27,9 +27,11 @@ from services.community.domain.members import (
 )
 from services.community.domain.posts import NewPost, PostConflict, PostNotFound
 from services.community.models.posts import Post, PostRow, PostVersion, PostVersionRow
+from services.community.queries.facts import withdrawn
 from services.community.queries.groups import groups_named, in_groups
 from services.community.queries.lists import Conditions, Place, day_of, party_then
-from services.community.queries.members import announce, forget_members, members_named, withdraw_members, withdrawn
+from services.community.queries.members import members_named, withdraw_members
+from services.community.queries.memberships import settle
 
 Name = tuple[str, str]
 """A source, and an id there."""
@@ -47,8 +49,8 @@ class _Placed(NamedTuple):
 async def record_posts(session: AsyncSession, rows: Sequence[NewPost], here: Installation) -> list[Outcome]:
     """Record posts and replies and publish them; return what became of each, in the order of the rows.
 
-    The first telling under an id in a source is accepted, every other one compared with it. Who is named only by
-    rows that were not accepted does not become known by them.
+    The first telling under an id in a source is accepted, every other one compared with it in all its versions. Who is
+    named only by rows that were not accepted does not become known by them.
     """
     at = now()
     keys: dict[MemberKey, NewMember] = {}
@@ -75,18 +77,21 @@ async def record_posts(session: AsyncSession, rows: Sequence[NewPost], here: Ins
         outcomes |= await _insert(session, rows, placed, facts, fresh, at)
         left = [place for place in waiting if place not in outcomes]
         present = await _present(session, [name for place in left if (name := _name(rows[place]))])
+        otherwise = [
+            known for place in left if (known := present.get(_name(rows[place]))) if known["text"] != rows[place].text
+        ]
+        texts = await _former_texts(session, {known["id"] for known in otherwise})
         for place in left:
             if row_present := present.get(_name(rows[place])):
-                outcomes[place] = _compared(row_present, rows[place], placed[place])
+                former = texts.get(row_present["id"], set())
+                outcomes[place] = _compared(row_present, rows[place], placed[place], former)
             elif refused := placed[place].refused:
                 outcomes[place] = Outcome(Status.REJECTED, problem=refused)
         # Not there any more: it was withdrawn between both statements, so it is tried again, as another post.
         reserved |= await _reserved(session, [name for place in left if (name := _name(rows[place])) not in present])
     accepted = [place for place in placed if outcomes[place].status is Status.ACCEPTED]
-    writers = {placed[place].member["id"] for place in accepted}
-    announce(session, [row for id, row in strangers.items() if id in writers])
-    if idle := strangers.keys() - writers:
-        await forget_members(session, idle)
+    wrote = sorted(((placed[place].member["id"], rows[place].occurred_at or at) for place in accepted), reverse=True)
+    await settle(session, members, strangers, dict(wrote))
     await _publish(session, {place: outcomes[place].id for place in accepted}, placed, facts, rows, at)
     return [outcomes[place] for place in range(len(rows))]
 
@@ -209,20 +214,29 @@ async def _posts(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID | None
     return {row["id"]: row for row in rows}
 
 
-def _compared(row: Record, told: NewPost, placed: _Placed) -> Outcome:
+async def _former_texts(session: AsyncSession, ids: Set[UUID]) -> dict[UUID, set[str]]:
+    found: dict[UUID, set[str]] = {}
+    if ids:
+        statement = "SELECT post_id, text FROM post_version WHERE post_id = ANY($1)"
+        for row in await (await driver(session)).fetch(statement, sorted(ids)):
+            found.setdefault(row["post_id"], set()).add(row["text"])
+    return found
+
+
+def _compared(row: Record, told: NewPost, placed: _Placed, former: Set[str]) -> Outcome:
     answers = row["in_reply_to"] == told.in_reply_to if told.in_reply_to else row["post_id"] == placed.answered
     same = (
         answers
-        and row["text"] == told.text
+        and (row["text"] == told.text or told.text in former)
         and row["member_id"] == placed.member["id"]
         and row["group_id"] == placed.group_id
         and told.occurred_at in (None, row["occurred_at"])
     )
     if same:
         return Outcome(Status.DUPLICATE, row["id"])
-    detail = "This id of the source was recorded before with other content; edit that one."
+    detail = "This id of the source was recorded before with other content; change that one."
     outer = f"post_{row['id'].hex}"
-    return Outcome(Status.CONFLICT, row["id"], PostConflict(detail, existing_id=outer, edit=f"/v1/posts/{outer}/edit"))
+    return Outcome(Status.CONFLICT, row["id"], PostConflict(detail, existing_id=outer, change=f"/v1/posts/{outer}"))
 
 
 async def _publish(
@@ -263,10 +277,10 @@ async def post_to_change(session: AsyncSession, post_id: UUID) -> PostRow:
     return row
 
 
-def edit(session: AsyncSession, row: PostRow, text: str) -> None:
+def change_post(session: AsyncSession, row: PostRow, text: str) -> None:
     """Give a locked post another text; what it read before stays readable. Raises `AlreadyWithdrawn`."""
     if row.withdrawn_at is not None:
-        raise AlreadyWithdrawn("The post was withdrawn; nobody edits it.")
+        raise AlreadyWithdrawn("The post was withdrawn; nobody changes it.")
     if text != row.text:
         changed_at = row.edited_at or row.recorded_at
         session.add(PostVersionRow(post_id=row.id, version=row.version, text=row.text, changed_at=changed_at))
@@ -311,6 +325,8 @@ async def posts(
     *,
     id: UUID | None = None,
     community: str | None = None,
+    source: str | None = None,
+    source_id: str | None = None,
     group_id: UUID | None = None,
     member_id: UUID | None = None,
     post_id: UUID | None = None,
@@ -327,6 +343,8 @@ async def posts(
     wanted = Conditions(here.zone.key)
     wanted.add("post.id = {}", id)
     wanted.add("community = {}", community)
+    wanted.add("source = {}", source)
+    wanted.add("source_id = {}", source_id)
     wanted.add("group_id = {}", group_id)
     wanted.add("member_id = {}", member_id)
     wanted.add("post_id = {}", post_id)

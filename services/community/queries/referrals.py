@@ -32,8 +32,9 @@ from services.community.domain.referrals import (
     outcome,
 )
 from services.community.models.referrals import Conversion, Referral, ReferralIn, ReferralRow
+from services.community.queries.facts import withdrawn
 from services.community.queries.lists import Conditions, Place, day_of, party_then
-from services.community.queries.members import member_named, withdrawn
+from services.community.queries.members import did_something, member_named
 
 
 async def record_referral(session: AsyncSession, told: ReferralIn, here: Installation) -> tuple[UUID, bool]:
@@ -42,16 +43,14 @@ async def record_referral(session: AsyncSession, told: ReferralIn, here: Install
     Raises `ReferralConflict` or `CodeTaken` where its id in the source, or its code, is another referral's.
     """
     occurred_at = told.occurred_at or now()
-    if told.expires_at is not None and told.expires_at <= occurred_at:
-        raise EndsTooEarly("A referral expires after it was made.", made_at=occurred_at)
+    member: Record | None = None
     if told.member_id is not None:
-        referrer: UUID = (await member_named(session, told.member_id, occurred_at, here))["identity_id"]
+        member = await member_named(session, told.member_id, occurred_at, here)
+        referrer: UUID = member["identity_id"]
     else:
         assert told.identifier is not None
         referrer = told.identifier.identity(here).id
     referred = told.referred.identity(here).id if told.referred else None
-    if referred is not None:
-        await _check_others(session, referrer, referred, here)
     connection = await driver(session)
     while True:
         code = told.code or code_of(secrets.randbits(40))
@@ -65,6 +64,7 @@ async def record_referral(session: AsyncSession, told: ReferralIn, here: Install
             source_id=told.source_id,
             occurred_at=occurred_at,
             expires_at=told.expires_at,
+            told_expires_at=told.expires_at,
             named_at=occurred_at if referred else None,
             fact_id=uuid7(),
             named_fact_id=uuid7() if referred else None,
@@ -72,6 +72,7 @@ async def record_referral(session: AsyncSession, told: ReferralIn, here: Install
             named_recorded_at=at if referred else None,
         )
         if await connection.fetchval(_INSERT, *(getattr(row, name) for name in _INSERTED)):
+            await _check_new(session, row, member, here)
             made = ReferralMade(subject=referrer, occurred_at=occurred_at, referral_id=row.id, referred_id=referred)
             outbox.append(session, made, event_ids=[row.fact_id])
             _announce_named(session, row)
@@ -79,17 +80,26 @@ async def record_referral(session: AsyncSession, told: ReferralIn, here: Install
         # Nothing, where it is a code that was made here: then another one is.
         found = await connection.fetch(_PRESENT, told.source, told.source_id, told.code)
         for present in found:
-            said = {
-                "referrer_id": referrer,
-                "referred_id": referred,
-                "occurred_at": told.occurred_at,
-                "expires_at": told.expires_at,
-            }
-            same = all(value is None or present[name] == value for name, value in said.items())
+            same = (
+                present["referrer_id"] == referrer
+                and referred in (None, present["referred_id"])
+                and told.occurred_at in (None, present["occurred_at"])
+                and told.expires_at in (None, present["expires_at"], present["told_expires_at"])
+            )
             same_code = told.code is None or present["code"].upper() == told.code.upper()
             if same and same_code and len(found) == 1:
                 return present["id"], False
             raise _other(present, told)
+
+
+async def _check_new(session: AsyncSession, row: ReferralRow, member: Record | None, here: Installation) -> None:
+    # Asked of what is new only: what was made before may be told again, whatever became of it since.
+    if row.expires_at is not None and row.expires_at <= row.occurred_at:
+        raise EndsTooEarly("A referral expires after it was made.", made_at=row.occurred_at)
+    if row.referred_id is not None:
+        await _check_others(session, row.referrer_id, row.referred_id, here)
+    if member is not None:
+        await did_something(session, member, row.occurred_at)
 
 
 def _other(present: Record, told: ReferralIn) -> ReferralConflict | CodeTaken:
@@ -225,6 +235,8 @@ async def referrals(
     *,
     referral_id: UUID | None = None,
     code: str | None = None,
+    source: str | None = None,
+    source_id: str | None = None,
     ended: Outcome | None = None,
     member_id: UUID | None = None,
     party_id: UUID | None = None,
@@ -242,6 +254,8 @@ async def referrals(
     wanted = Conditions(here.zone.key)
     wanted.add("referral.id = {}", referral_id)
     wanted.add("upper(code) = upper({})", code)
+    wanted.add("source = {}", source)
+    wanted.add("source_id = {}", source_id)
     wanted.add("member_id = {}", member_id)
     wanted.add("occurred_at >= {}", since)
     wanted.add("occurred_at < {}", until)
@@ -271,6 +285,7 @@ _INSERTED = (
     "source_id",
     "occurred_at",
     "expires_at",
+    "told_expires_at",
     "named_at",
     "fact_id",
     "named_fact_id",

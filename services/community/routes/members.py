@@ -6,39 +6,53 @@ from uuid import UUID
 from fastapi import APIRouter, Response, status
 
 from chassis.clock import now
-from chassis.fields import Instant, PartyId, SourceId
+from chassis.fields import Instant, PartyId, SourceId, Whole
 from chassis.http import (
+    LAST_VERSION,
     Cursor,
     IfMatch,
     Limit,
     Page,
     Session,
     TransactionalRoute,
+    check_seen,
     decode_cursor,
     etag,
+    made,
     page,
-    same_version,
 )
 from chassis.ids import uuid7
 from chassis.installation import Here
 from contracts.event import Slug
 from contracts.identity import Installation, check_not_ahead
-from contracts.telling import check_version
 from services.community.models.fields import GroupId, MemberId
-from services.community.models.members import Joining, Leaving, Link, Member, MemberChange, MemberIn
+from services.community.models.members import (
+    Joining,
+    JoiningCorrection,
+    Leaving,
+    Link,
+    Member,
+    MemberChange,
+    MemberIn,
+    Membership,
+    MemberVersion,
+)
 from services.community.queries import members as known
+from services.community.queries import memberships
 
 router = APIRouter(prefix="/v1/members", tags=["members"], route_class=TransactionalRoute)
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
 async def record_member(body: MemberIn, session: Session, here: Here, response: Response) -> Member:
-    """Make a member known. The same again, by `community` and `source_id`, changes nothing (200)."""
+    """Make a member known. The same again, by `community` and `source_id`, changes nothing (200).
+
+    What a member was made known by that only named it is filled in, the time of its joining too (200).
+    """
     if body.joined_at is not None:
         check_not_ahead(body.joined_at, now())
-    member_id, made = await known.record_member(session, body.told(uuid7().hex), here)
-    response.status_code = status.HTTP_201_CREATED if made else status.HTTP_200_OK
-    response.headers["Location"] = f"/v1/members/member_{member_id.hex}"
+    member_id, new = await known.record_member(session, body.told(uuid7().hex), here)
+    made(response, f"/v1/members/member_{member_id.hex}", new=new)
     return await _shown(session, member_id, here, response)
 
 
@@ -55,7 +69,10 @@ async def list_members(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[Member]:
-    """Members, the latest to join first: of a community, of a group, or those that a party is today."""
+    """Members, the latest to join first: of a community, of a group, or those that a party is today.
+
+    Those who joined from `since` on and before `until`.
+    """
     found = await known.members(
         session,
         here,
@@ -83,9 +100,42 @@ async def change_member(
 ) -> Member:
     """Change the name that a member shows, or what it says of itself. Both are kept here only."""
     row = await known.member_to_change(session, member_id)
-    same_version(seen, row.version)
-    check_version(body.version, row.version)
-    known.change_member(row, body.model_dump(exclude_unset=True, exclude={"version"}))
+    check_seen(row.version, seen, body.version)
+    known.change_member(session, row, body.model_dump(exclude_unset=True, exclude={"version"}))
+    return await _shown(session, member_id, here, response)
+
+
+@router.get("/{member_id}/versions")
+async def list_versions_of_member(
+    member_id: MemberId, session: Session, here: Here, limit: Limit = 50, cursor: Cursor = None
+) -> Page[MemberVersion]:
+    """What a member was and is, the latest first."""
+    await known.member(session, member_id, here)
+    [before] = decode_cursor(cursor, tuple[Whole]) if cursor else [LAST_VERSION]
+    found = await known.versions(session, member_id, before=before, limit=limit + 1)
+    return page(found, limit=limit, key=lambda version: [version.version])
+
+
+@router.get("/{member_id}/memberships")
+async def list_memberships_of_member(
+    member_id: MemberId, session: Session, here: Here, limit: Limit = 50, cursor: Cursor = None
+) -> Page[Membership]:
+    """From when until when a member was and is in its community, the latest first."""
+    await known.member(session, member_id, here)
+    before = decode_cursor(cursor, tuple[datetime, UUID]) if cursor else None
+    found = await memberships.memberships(session, member_id, before=before, limit=limit + 1)
+    return page(found, limit=limit, key=lambda membership: [membership.joined_at, membership.fact_id])
+
+
+@router.post("/{member_id}/correct")
+async def correct_joining(
+    member_id: MemberId, body: JoiningCorrection, session: Session, here: Here, response: Response, seen: IfMatch
+) -> Member:
+    """Say when a member joined in truth, for the last time where it did so more than once."""
+    check_not_ahead(body.joined_at, now())
+    row = await known.member_to_change(session, member_id)
+    check_seen(row.version, seen, body.version)
+    await memberships.correct_joining(session, row, body.joined_at)
     return await _shown(session, member_id, here, response)
 
 
@@ -99,37 +149,36 @@ async def link_member(
     """
     identity = body.identifier.identity(here) if body.identifier else None
     row = await known.member_to_change(session, member_id)
-    same_version(seen, row.version)
-    check_version(body.version, row.version)
+    check_seen(row.version, seen, body.version)
     known.link(session, row, party_id=body.party_id, identity_id=identity.id if identity else None)
     return await _shown(session, member_id, here, response)
 
 
 @router.post("/{member_id}/leave")
 async def leave_community(
-    member_id: MemberId, body: Leaving, session: Session, here: Here, response: Response, seen: IfMatch
+    member_id: MemberId, session: Session, here: Here, response: Response, seen: IfMatch, body: Leaving | None = None
 ) -> Member:
-    """Have a member leave its community, and the groups in it. Twice is once."""
+    """Have a member leave its community, and the groups in it, after all that it did. Twice is once."""
+    body = body or Leaving()
     left_at = body.left_at or now()
     check_not_ahead(left_at, now())
-    row = await known.member_to_change(session, member_id)
-    same_version(seen, row.version)
-    check_version(body.version, row.version)
-    await known.leave(session, row, left_at)
+    row = await known.member_to_change(session, member_id, parted=True)
+    check_seen(row.version, seen, body.version)
+    await memberships.leave(session, row, left_at)
     return await _shown(session, member_id, here, response)
 
 
 @router.post("/{member_id}/rejoin")
 async def rejoin_community(
-    member_id: MemberId, body: Joining, session: Session, here: Here, response: Response, seen: IfMatch
+    member_id: MemberId, session: Session, here: Here, response: Response, seen: IfMatch, body: Joining | None = None
 ) -> Member:
     """Have a member that left join again. Twice is once."""
+    body = body or Joining()
     joined_at = body.joined_at or now()
     check_not_ahead(joined_at, now())
     row = await known.member_to_change(session, member_id)
-    same_version(seen, row.version)
-    check_version(body.version, row.version)
-    known.join_again(session, row, joined_at)
+    check_seen(row.version, seen, body.version)
+    memberships.join_again(session, row, joined_at)
     return await _shown(session, member_id, here, response)
 
 

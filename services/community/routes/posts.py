@@ -7,43 +7,41 @@ from fastapi import APIRouter, Request, Response, status
 
 from chassis import bulk
 from chassis.clock import now
-from chassis.fields import Instant, PartyId, Whole
+from chassis.fields import Instant, PartyId, SourceId, Whole, Withdrawal
 from chassis.http import (
+    LAST_VERSION,
     Cursor,
     IfMatch,
     Limit,
     Page,
     Session,
     TransactionalRoute,
+    check_seen,
     decode_cursor,
     etag,
+    made,
     page,
-    same_version,
 )
 from chassis.installation import Here
 from contracts.event import Slug
 from contracts.identity import Installation, check_not_ahead
-from contracts.telling import check_version
 from services.community.domain.posts import NewPost
 from services.community.models.fields import GroupId, MemberId, PostId, ReactionId
-from services.community.models.members import Withdrawal
 from services.community.models.posts import (
-    Edit,
     GivenReaction,
     Post,
+    PostChange,
     PostIn,
     PostOutcome,
     PostVersion,
-    ReactionChange,
+    ReactionCorrection,
     ReactionIn,
+    ReactionVersion,
     ReplyIn,
 )
 from services.community.queries import posts as known
 from services.community.queries import reactions as given
 from services.community.queries.members import member_named
-
-LATEST_VERSION = 2**31 - 1
-"""Behind the latest version of any post."""
 
 router = APIRouter(prefix="/v1/posts", tags=["posts"], route_class=TransactionalRoute)
 
@@ -68,6 +66,8 @@ async def list_posts(
     session: Session,
     here: Here,
     community: Slug | None = None,
+    source: Slug | None = None,
+    source_id: SourceId | None = None,
     group_id: GroupId | None = None,
     member_id: MemberId | None = None,
     party_id: PartyId | None = None,
@@ -76,11 +76,16 @@ async def list_posts(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[Post]:
-    """Posts and replies, the latest first, without those withdrawn: of a community, a group, a member or a party."""
+    """Posts and replies, the latest first, without those withdrawn: of a community, a group, a member or a party.
+
+    Those written from `since` on and before `until`. `source` with `source_id` finds what a source told of.
+    """
     found = await known.posts(
         session,
         here,
         community=community,
+        source=source,
+        source_id=source_id,
         group_id=group_id,
         member_id=member_id,
         party_id=party_id,
@@ -104,32 +109,30 @@ async def list_versions_of_post(
 ) -> Page[PostVersion]:
     """Every text that a post had, the latest first."""
     await known.post(session, post_id, here)
-    [before] = decode_cursor(cursor, tuple[Whole]) if cursor else [LATEST_VERSION]
+    [before] = decode_cursor(cursor, tuple[Whole]) if cursor else [LAST_VERSION]
     found = await known.versions(session, post_id, before=before, limit=limit + 1)
     return page(found, limit=limit, key=lambda version: [version.version])
 
 
-@router.post("/{post_id}/edit")
-async def edit_post(
-    post_id: PostId, body: Edit, session: Session, here: Here, response: Response, seen: IfMatch
+@router.patch("/{post_id}")
+async def change_post(
+    post_id: PostId, body: PostChange, session: Session, here: Here, response: Response, seen: IfMatch
 ) -> Post:
     """Give a post another text. What it read before stays readable."""
     row = await known.post_to_change(session, post_id)
-    same_version(seen, row.version)
-    check_version(body.version, row.version)
-    known.edit(session, row, body.text)
+    check_seen(row.version, seen, body.version)
+    known.change_post(session, row, body.text)
     return await _shown(session, post_id, here, response)
 
 
 @router.post("/{post_id}/withdraw")
 async def withdraw_post(
-    post_id: PostId, body: Withdrawal, session: Session, here: Here, response: Response, seen: IfMatch
+    post_id: PostId, session: Session, here: Here, response: Response, seen: IfMatch, body: Withdrawal | None = None
 ) -> Post:
     """Take a post back; it does not count any more. Twice is once."""
     row = await known.post_to_change(session, post_id)
     if row.withdrawn_at is None:
-        same_version(seen, row.version)
-        check_version(body.version, row.version)
+        check_seen(row.version, seen, body.version if body else None)
         known.withdraw_post(session, row)
     return await _shown(session, post_id, here, response)
 
@@ -162,9 +165,9 @@ async def give_reaction(
     check_not_ahead(occurred_at, now())
     member = await member_named(session, body.ref(), occurred_at, here)
     post = await known.post_to_change(session, post_id)
-    reaction_id, made = await given.give(session, post, member, body, occurred_at)
-    response.status_code = status.HTTP_201_CREATED if made else status.HTTP_200_OK
-    return await given.reaction(session, reaction_id, here)
+    reaction_id, new = await given.give(session, post, member, body, occurred_at)
+    made(response, f"/v1/posts/post_{post_id.hex}/reactions/reaction_{reaction_id.hex}", new=new)
+    return await _given(session, post_id, reaction_id, here, response)
 
 
 @router.get("/{post_id}/reactions")
@@ -178,24 +181,64 @@ async def list_reactions(
     return page(found, limit=limit, key=lambda reaction: [reaction.occurred_at, reaction.id])
 
 
-@router.post("/{post_id}/reactions/{reaction_id}/change")
-async def change_reaction(
-    post_id: PostId, reaction_id: ReactionId, body: ReactionChange, session: Session, here: Here
+@router.get("/{post_id}/reactions/{reaction_id}")
+async def read_reaction(
+    post_id: PostId, reaction_id: ReactionId, session: Session, here: Here, response: Response
 ) -> GivenReaction:
-    """Have a member say something else of a post; what it said before does not count any more."""
-    occurred_at = body.occurred_at or now()
-    check_not_ahead(occurred_at, now())
+    """A reaction as it stands, also one that was taken back."""
+    return await _given(session, post_id, reaction_id, here, response)
+
+
+@router.get("/{post_id}/reactions/{reaction_id}/versions")
+async def list_versions_of_reaction(
+    post_id: PostId, reaction_id: ReactionId, session: Session, here: Here, limit: Limit = 50, cursor: Cursor = None
+) -> Page[ReactionVersion]:
+    """Everything that a reaction said, the latest first."""
+    await given.reaction(session, post_id, reaction_id, here)
+    [before] = decode_cursor(cursor, tuple[Whole]) if cursor else [LAST_VERSION]
+    found = await given.versions(session, reaction_id, before=before, limit=limit + 1)
+    return page(found, limit=limit, key=lambda version: [version.version])
+
+
+@router.post("/{post_id}/reactions/{reaction_id}/correct")
+async def correct_reaction(
+    post_id: PostId,
+    reaction_id: ReactionId,
+    body: ReactionCorrection,
+    session: Session,
+    here: Here,
+    response: Response,
+    seen: IfMatch,
+) -> GivenReaction:
+    """Have a member say something else of a post; what it said before does not count any more.
+
+    Where the member said so already, that reaction stands and is answered with.
+    """
+    if body.occurred_at is not None:
+        check_not_ahead(body.occurred_at, now())
     post = await known.post_to_change(session, post_id)
     row = await given.reaction_to_change(session, post_id, reaction_id)
-    stands = await given.change_reaction(session, post, row, body.reaction, occurred_at)
-    return await given.reaction(session, stands, here)
+    check_seen(row.version, seen, body.version)
+    stands = await given.correct_reaction(session, post, row, body)
+    return await _given(session, post_id, stands, here, response)
 
 
 @router.post("/{post_id}/reactions/{reaction_id}/withdraw")
-async def withdraw_reaction(post_id: PostId, reaction_id: ReactionId, session: Session, here: Here) -> GivenReaction:
+async def withdraw_reaction(
+    post_id: PostId,
+    reaction_id: ReactionId,
+    session: Session,
+    here: Here,
+    response: Response,
+    seen: IfMatch,
+    body: Withdrawal | None = None,
+) -> GivenReaction:
     """Take a reaction back; it does not count any more. Twice is once."""
-    given.take_back(session, await given.reaction_to_change(session, post_id, reaction_id))
-    return await given.reaction(session, reaction_id, here)
+    row = await given.reaction_to_change(session, post_id, reaction_id)
+    if row.withdrawn_at is None:
+        check_seen(row.version, seen, body.version if body else None)
+        given.take_back(session, row)
+    return await _given(session, post_id, reaction_id, here, response)
 
 
 def _told(body: PostIn) -> NewPost:
@@ -206,9 +249,8 @@ def _told(body: PostIn) -> NewPost:
 
 async def _recorded(session: Session, told: NewPost, here: Installation, response: Response) -> Post:
     [outcome] = await known.record_posts(session, [told], here)
-    post_id, made = outcome.accepted()
-    response.status_code = status.HTTP_201_CREATED if made else status.HTTP_200_OK
-    response.headers["Location"] = f"/v1/posts/post_{post_id.hex}"
+    post_id, new = outcome.accepted()
+    made(response, f"/v1/posts/post_{post_id.hex}", new=new)
     return await _shown(session, post_id, here, response)
 
 
@@ -216,3 +258,11 @@ async def _shown(session: Session, post_id: UUID, here: Installation, response: 
     post = await known.post(session, post_id, here)
     response.headers["ETag"] = etag(post.version)
     return post
+
+
+async def _given(
+    session: Session, post_id: UUID, reaction_id: UUID, here: Installation, response: Response
+) -> GivenReaction:
+    reaction = await given.reaction(session, post_id, reaction_id, here)
+    response.headers["ETag"] = etag(reaction.version)
+    return reaction

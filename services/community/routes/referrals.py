@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response, status
 
 from chassis.clock import now
-from chassis.fields import Instant, PartyId
+from chassis.fields import Instant, PartyId, SourceId, Withdrawal
 from chassis.http import (
     Cursor,
     IfMatch,
@@ -14,17 +14,17 @@ from chassis.http import (
     Page,
     Session,
     TransactionalRoute,
+    check_seen,
     decode_cursor,
     etag,
+    made,
     page,
-    same_version,
 )
 from chassis.installation import Here
+from contracts.event import Slug
 from contracts.identity import Installation, check_not_ahead
-from contracts.telling import check_version
 from services.community.domain.referrals import Outcome
 from services.community.models.fields import Code, MemberId, ReferralId
-from services.community.models.members import Withdrawal
 from services.community.models.referrals import (
     Conversion,
     Ending,
@@ -44,9 +44,8 @@ async def record_referral(body: ReferralIn, session: Session, here: Here, respon
     """Record that somebody recommends us. The same again, by `source_id` or `code`, changes nothing (200)."""
     if body.occurred_at is not None:
         check_not_ahead(body.occurred_at, now())
-    referral_id, made = await known.record_referral(session, body, here)
-    response.status_code = status.HTTP_201_CREATED if made else status.HTTP_200_OK
-    response.headers["Location"] = f"/v1/referrals/referral_{referral_id.hex}"
+    referral_id, new = await known.record_referral(session, body, here)
+    made(response, f"/v1/referrals/referral_{referral_id.hex}", new=new)
     return await _shown(session, referral_id, here, response)
 
 
@@ -55,6 +54,8 @@ async def list_referrals(
     session: Session,
     here: Here,
     code: Code | None = None,
+    source: Slug | None = None,
+    source_id: SourceId | None = None,
     outcome: Outcome | None = None,
     member_id: MemberId | None = None,
     party_id: PartyId | None = None,
@@ -64,11 +65,16 @@ async def list_referrals(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[Referral]:
-    """Referrals, the latest first, without those withdrawn: that with a code, or those that a party made."""
+    """Referrals, the latest first, without those withdrawn: that with a code, or those that a party made.
+
+    Those made from `since` on and before `until`. `source` with `source_id` finds what a source told of.
+    """
     found = await known.referrals(
         session,
         here,
         code=code,
+        source=source,
+        source_id=source_id,
         ended=outcome,
         member_id=member_id,
         party_id=party_id,
@@ -100,46 +106,58 @@ async def name_referred(
 ) -> Referral:
     """Say to whom we were recommended. The same person again changes nothing."""
     row = await known.referral_to_change(session, referral_id)
-    same_version(seen, row.version)
-    check_version(body.version, row.version)
+    check_seen(row.version, seen, body.version)
     return await _named(session, row, body, here, response)
 
 
 @router.post("/{referral_id}/convert")
 async def convert_referral(
-    referral_id: ReferralId, body: Conversion, session: Session, here: Here, response: Response, seen: IfMatch
+    referral_id: ReferralId,
+    session: Session,
+    here: Here,
+    response: Response,
+    seen: IfMatch,
+    body: Conversion | None = None,
 ) -> Referral:
     """Say that a referral led to a sale. The same again changes nothing."""
+    body = body or Conversion()
     if body.occurred_at is not None:
         check_not_ahead(body.occurred_at, now())
     row = await known.referral_to_change(session, referral_id)
-    same_version(seen, row.version)
-    check_version(body.version, row.version)
+    check_seen(row.version, seen, body.version)
     known.convert(session, row, body)
     return await _shown(session, referral_id, here, response)
 
 
 @router.post("/{referral_id}/expire")
 async def expire_referral(
-    referral_id: ReferralId, body: Ending, session: Session, here: Here, response: Response, seen: IfMatch
+    referral_id: ReferralId,
+    session: Session,
+    here: Here,
+    response: Response,
+    seen: IfMatch,
+    body: Ending | None = None,
 ) -> Referral:
     """End a referral now; its code cannot be used any more."""
     row = await known.referral_to_change(session, referral_id)
-    same_version(seen, row.version)
-    check_version(body.version, row.version)
+    check_seen(row.version, seen, body.version if body else None)
     known.expire(row)
     return await _shown(session, referral_id, here, response)
 
 
 @router.post("/{referral_id}/withdraw")
 async def withdraw_referral(
-    referral_id: ReferralId, body: Withdrawal, session: Session, here: Here, response: Response, seen: IfMatch
+    referral_id: ReferralId,
+    session: Session,
+    here: Here,
+    response: Response,
+    seen: IfMatch,
+    body: Withdrawal | None = None,
 ) -> Referral:
     """Take a referral back with all that became of it. Twice is once."""
     row = await known.referral_to_change(session, referral_id)
     if row.withdrawn_at is None:
-        same_version(seen, row.version)
-        check_version(body.version, row.version)
+        check_seen(row.version, seen, body.version if body else None)
         known.withdraw(session, row)
     return await _shown(session, referral_id, here, response)
 
