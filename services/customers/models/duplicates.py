@@ -4,13 +4,13 @@ from datetime import date, datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from sqlalchemy import Integer, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field as Column
 from sqlmodel import SQLModel
 
-from chassis.fields import Body, CurrencyCode, Day, IdentityId, NamesParty, PartyId
+from chassis.fields import Body, CurrencyCode, Day, IdentityId, NamesParty, PartyId, Shown
 from chassis.ids import prefixed
 from contracts.customers import PartyKind
 from contracts.identity import Scheme
@@ -37,12 +37,6 @@ class RulesRow(SQLModel, table=True):
     after_one: UUID = UUID(int=0)
     after_two: UUID = UUID(int=0)
     finished_at: datetime | None = None
-
-
-class Shown(BaseModel):
-    """What is shown."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True, from_attributes=True)
 
 
 class RulesNow(Shown):

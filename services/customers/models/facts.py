@@ -4,14 +4,14 @@ from datetime import datetime
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
-from pydantic import BaseModel, model_validator
+from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 from sqlalchemy import Integer
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field as Column
 from sqlmodel import SQLModel
 
-from chassis.fields import Body, Identifier, IdentityId, Instant, PartyId, Version
+from chassis.fields import Identifier, IdentityId, Instant, PartyId, Shown, Versioned
 from contracts.identity import Installation, PartyRef
 
 
@@ -27,13 +27,12 @@ class FormerVersion(SQLModel, table=True):
     replaced_at: datetime
 
 
-class FactCorrection(Body):
+class FactCorrection(Versioned):
     """What was wrong and how it should be; what is not named stays. `version`, or If-Match, names the latest one."""
 
     removable: ClassVar[frozenset[str]] = frozenset()
     """Fields that can be taken away, by null."""
 
-    version: Version | None = None
     party_id: PartyId | None = None
     identifier: Identifier | None = None
     occurred_at: Instant | None = None
@@ -54,13 +53,7 @@ class FactCorrection(Body):
         return {name: value for name, value in named.items() if value is not None or name in self.removable}
 
 
-class Withdrawal(Body):
-    """It was entered by mistake and never happened. `version`, or If-Match, names the latest one."""
-
-    version: Version | None = None
-
-
-class ShownFact(BaseModel):
+class ShownFact(Shown):
     """What facts of any kind show alike."""
 
     party_id: PartyId

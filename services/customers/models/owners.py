@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from sqlalchemy import Text
 from sqlmodel import Field as Column
 from sqlmodel import SQLModel
 
-from chassis.fields import Body, PartyId, TeamId, UserId
+from chassis.fields import Body, PartyId, Shown, TeamId, UserId
 from services.customers.domain.owners import OwnerReason
 from services.customers.models.fields import OwnershipId, PlainText
 
@@ -54,7 +54,7 @@ class NewOwner(Body):
     """Why, for those who read it later. It is kept here and never published."""
 
 
-class PartyOwner(BaseModel):
+class PartyOwner(Shown):
     """Who takes care of a party; version 0 where nobody ever did."""
 
     party_id: PartyId
@@ -65,10 +65,8 @@ class PartyOwner(BaseModel):
     changed_at: datetime | None = None
 
 
-class Ownership(BaseModel):
+class Ownership(Shown):
     """That a party got an owner."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     id: OwnershipId
     party_id: PartyId
@@ -90,10 +88,8 @@ class HandOver(Body):
     note: Note | None = None
 
 
-class HandedOver(BaseModel):
+class HandedOver(Shown):
     """How far a hand-over is."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     handed_over: int
     """Parties that this request handed over."""

@@ -5,12 +5,12 @@ from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from sqlalchemy import BigInteger, SmallInteger, Text
 from sqlmodel import Field as Column
 from sqlmodel import SQLModel
 
-from chassis.fields import Body, Day, Identifier, IdentityId, PartyId
+from chassis.fields import Body, Day, Identifier, IdentityId, PartyId, Shown
 from contracts.customers import PartyKind
 from contracts.identity import Scheme
 from services.customers.models.fields import MergeId
@@ -95,7 +95,7 @@ class NewParty(Body):
     """The first one gives the party its id. The same ones again name the party that is there."""
 
 
-class HeldIdentifier(BaseModel):
+class HeldIdentifier(Shown):
     """An identifier that a party holds now."""
 
     identity_id: IdentityId
@@ -106,7 +106,7 @@ class HeldIdentifier(BaseModel):
     """First local day, where another party held it before."""
 
 
-class Party(BaseModel):
+class Party(Shown):
     """A person or an organisation, under the id that it has for ever."""
 
     id: PartyId
@@ -149,10 +149,8 @@ class Unmerge(Body):
     merge_id: MergeId
 
 
-class Merge(BaseModel):
+class Merge(Shown):
     """Two parties, as named, that are one."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     id: MergeId
     party_id: PartyId
@@ -174,7 +172,7 @@ class AskedParties(Body):
     party_ids: Annotated[list[PartyId], Field(max_length=20_000)]
 
 
-class ExternalId(BaseModel):
+class ExternalId(Shown):
     """An id of a party in another system."""
 
     party_id: PartyId
@@ -182,7 +180,7 @@ class ExternalId(BaseModel):
     value: str
 
 
-class ExternalIds(BaseModel):
+class ExternalIds(Shown):
     """The external ids of parties, the oldest of each first."""
 
     data: list[ExternalId]

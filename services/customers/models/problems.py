@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 from sqlalchemy import Text
 from sqlmodel import Field as Column
 from sqlmodel import SQLModel
 
-from chassis.fields import Body, Instant, NamesParty, SourceId, UserId, Version
+from chassis.fields import Instant, NamesParty, Shown, SourceId, UserId, Versioned
 from contracts.customers import Severity
 from contracts.event import Slug
 from contracts.identity import Installation
@@ -90,10 +90,9 @@ class ProblemIn(NamesParty):
         return NewProblem(party=self.party(installation), **self.model_dump(exclude={"party_id", "identifier"}))
 
 
-class StepIn(Body):
+class StepIn(Versioned):
     """A step of a problem. `version`, or If-Match, names the latest one."""
 
-    version: Version | None = None
     occurred_at: Instant | None = None
     """Now, where it is not said."""
     note: LongText | None = None
@@ -116,7 +115,7 @@ class PartyProblem(ShownFact):
     author_id: UserId | None = None
 
 
-class ProblemStep(BaseModel):
+class ProblemStep(Shown):
     """What happened to a problem."""
 
     id: StepId

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Body, Request, Response, status
 
 from chassis import bulk
 from chassis.clock import now
-from chassis.fields import Whole
+from chassis.fields import Whole, Withdrawal
 from chassis.http import (
     LAST_VERSION,
     Cursor,
@@ -27,7 +27,6 @@ from contracts.customers import Department, Direction, InteractionKind
 from contracts.event import Slug
 from contracts.identity import Installation, check_not_ahead
 from services.customers.domain.interactions import NewInteraction
-from services.customers.models.facts import Withdrawal
 from services.customers.models.fields import InteractionId, ProblemId
 from services.customers.models.interactions import (
     Interaction,

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Query, Response, status
 
 from chassis.clock import now
-from chassis.fields import TeamId, UserId, Whole
+from chassis.fields import TeamId, UserId, Whole, Withdrawal
 from chassis.http import (
     LAST_VERSION,
     Cursor,
@@ -27,7 +27,6 @@ from contracts.customers import Severity
 from contracts.event import Slug
 from contracts.identity import Installation, check_not_ahead
 from services.customers.domain.problems import ProblemStatus, StepKind
-from services.customers.models.facts import Withdrawal
 from services.customers.models.fields import ProblemId
 from services.customers.models.problems import PartyProblem, ProblemIn, ProblemStep, StepIn
 from services.customers.queries import problems as known

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Body, Request, Response, status
 
 from chassis import bulk
 from chassis.clock import now
-from chassis.fields import Whole
+from chassis.fields import Whole, Withdrawal
 from chassis.http import (
     LAST_VERSION,
     Cursor,
@@ -25,7 +25,6 @@ from chassis.http import (
 from chassis.installation import Here
 from contracts.identity import Installation, check_not_ahead
 from services.customers.domain.purchases import NewReturn
-from services.customers.models.facts import Withdrawal
 from services.customers.models.fields import ReturnId
 from services.customers.models.purchases import Correction, FactOutcome, Return, ReturnIn, ReturnVersion
 from services.customers.queries import corrections
