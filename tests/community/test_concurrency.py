@@ -3,7 +3,8 @@
 import asyncio
 import random
 from collections import Counter
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -131,6 +132,53 @@ async def test_reactions_given_changed_and_taken_back_at_once_are_told_as_they_s
     gone = [data["fact_id"] for kind, _, data in events if kind == "fact_withdrawn"]
     assert len(gone) == len(set(gone))
     assert given - set(gone) == {str(row["fact_id"]) for row in rows}
+
+
+async def test_members_named_told_and_parted_at_once_joined_when_it_was_told_or_first_seen(
+    api, database, here, published, stored
+):
+    """By who writes at whatever time, by communities that tell of them, and by those who have them leave."""
+
+    async def write(seed):
+        mine = random.Random(seed)
+        for _ in range(8):
+            rows = [
+                replace(wrote(mine.randrange(10_000)), source_id=None, occurred_at=NOON + timedelta(hours=hours))
+                for hours in mine.sample(range(1, 2_000), 25)
+            ]
+            async with database.transaction() as session:
+                await record_posts(session, rows, here)
+
+    async def tell(seed):
+        mine = random.Random(seed)
+        for number in mine.sample(range(0, 20, 2), 10):
+            body = {"community": "forum", "source_id": f"m{number}", "joined_at": NOON.isoformat()}
+            answer = await api.post("/v1/members", json=body)
+            assert answer.status_code in (200, 201), answer.text
+
+    async def part(seed):
+        mine = random.Random(seed)
+        for _ in range(12):
+            found = (await api.get("/v1/members")).json()["data"]
+            if found:
+                left = {"left_at": (NOON + timedelta(hours=mine.randrange(2_000, 2_010))).isoformat()}
+                answer = await api.post(f"/v1/members/{mine.choice(found)['id']}/leave", json=left)
+                assert answer.status_code == 200, answer.text
+
+    await asyncio.gather(*map(write, range(4)), tell(5), tell(6), part(7))
+    wrong = await stored(
+        "SELECT joined_at, joining_told_at, min(occurred_at) FROM member JOIN post ON member_id = member.id"
+        " GROUP BY member.id HAVING joined_at <> CASE WHEN joining_told_at IS NULL THEN min(occurred_at)"
+        " ELSE timestamptz '2026-01-05T12:00:00Z' END"
+    )
+    assert wrong == []
+    events = await published()
+    gone = {data["fact_id"] for kind, _, data in events if kind == "fact_withdrawn"}
+    joined = {data["_id"]: data["occurred_at"] for kind, _, data in events if kind == "member_joined"}
+    counting = {id: datetime.fromisoformat(at) for id, at in joined.items() if id not in gone}
+    known = await stored("SELECT fact_id, joined_at FROM member")
+    assert counting == {str(row["fact_id"]): row["joined_at"] for row in known}
+    assert len(known) == 20
 
 
 async def test_only_one_of_the_edits_of_a_version_holds(api, post):

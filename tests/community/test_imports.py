@@ -165,6 +165,20 @@ async def test_undone_nothing_counts_and_who_only_it_made_known_is_gone(api, bri
     assert [row["source_id"] for row in (await api.get("/v1/members")).json()["data"]] == ["bob"]
 
 
+async def test_undone_files_leave_those_that_their_community_told_of(api, bring, undo):
+    first = await bring(HEADER + "p1,,ann,2026-01-05,Hello,,\np2,,bob,2026-01-05,Hello,,\n")
+    second = await bring(HEADER + "p3,,bob,2026-01-01,Hello,,\n")
+    await api.post("/v1/members", json={"community": "board", "source_id": "ann"})
+    members = {row["source_id"]: row for row in (await api.get("/v1/members")).json()["data"]}
+    assert members["bob"]["joined_at"] == "2025-12-31T23:00:00Z"
+    for job in (second, first):
+        await undo(job)
+    assert [row["source_id"] for row in (await api.get("/v1/members")).json()["data"]] == ["ann"]
+    gone = f"/v1/members/{members['bob']['id']}"
+    for answer in (await api.patch(gone, json={"bio": "x"}), await api.post(f"{gone}/leave")):
+        assert (answer.status_code, answer.json()["code"]) == (409, "already_withdrawn")
+
+
 async def test_an_undone_file_is_told_anew_with_its_answers(api, bring, undo):
     await undo(await bring(HEADER + CONVERSATION))
     job = await bring(HEADER + CONVERSATION)
