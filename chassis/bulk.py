@@ -39,7 +39,7 @@ class RowOutcome(Shown):
 Row = TypeVar("Row", bound=RowOutcome)
 
 
-class BulkOutcome(BaseModel, Generic[Row]):
+class BulkOutcome(Shown, Generic[Row]):
     """What became of each row, and how many of each."""
 
     accepted: int

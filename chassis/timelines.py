@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from chassis.fields import Instant
+from chassis.fields import Instant, Shown
 
 END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -16,10 +16,8 @@ Words = Annotated[list[Word], Query(max_length=50, default_factory=list)]
 """Words that may come several times in a query."""
 
 
-class Entry(BaseModel):
+class Entry(Shown):
     """Something that happened with a party."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     at: datetime
     """When it happened."""
@@ -33,7 +31,7 @@ class Entry(BaseModel):
     """What there is to say about something of this kind."""
 
 
-class Timeline(BaseModel):
+class Timeline(Shown):
     """Entries, the latest first."""
 
     data: list[Entry]

@@ -4,13 +4,13 @@ from datetime import datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from sqlalchemy import LargeBinary, Text
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlmodel import Field as Column
 from sqlmodel import SQLModel
 
-from chassis.fields import Body, Instant, PartyId
+from chassis.fields import Body, Instant, PartyId, Shown
 from chassis.ids import prefixed
 from chassis.timelines import Entry
 from gateway.domain.keys import GRACE_MOST, Life
@@ -98,10 +98,8 @@ class Rotation(Body):
     """Seconds for which the old secret goes on beside the new one."""
 
 
-class Key(BaseModel):
+class Key(Shown):
     """A key without its secret."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     id: KeyId
     name: str
@@ -137,8 +135,6 @@ class Key(BaseModel):
 class MadeKey(Key):
     """A key with the secret just made for it: the only time that it is shown."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
     secret: str
     """To be sent as `Authorization: Bearer …`."""
 
@@ -148,10 +144,8 @@ def key_text(key_id: UUID) -> str:
     return f"key_{key_id.hex}"
 
 
-class ImportList(BaseModel):
+class ImportList(Shown):
     """A part of the list of all imports; `next_cursor` asks for the part after it."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     data: list[dict[str, Any]]
     """Each as `GET /v1/imports/{import_id}` answers."""
@@ -162,20 +156,16 @@ class ImportList(BaseModel):
     """Services that did not answer."""
 
 
-class ViewPart(BaseModel):
+class ViewPart(Shown):
     """What one service knows of a party."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     status: Status
     data: dict[str, Any] | None = None
     """As the service answers; null unless the status is `ok`."""
 
 
-class PartyView(BaseModel):
+class PartyView(Shown):
     """What every service knows of a party."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     party_id: PartyId
     """As it was asked for."""
@@ -201,10 +191,8 @@ class TimelineRow(Entry):
     model_config = ConfigDict(extra="allow")
 
 
-class TimelinePage(BaseModel):
+class TimelinePage(Shown):
     """A part of a timeline; `next_cursor` asks for the part after it."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     data: list[TimelineRow]
     has_more: bool

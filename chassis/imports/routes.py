@@ -18,6 +18,7 @@ from chassis.imports.jobs import State, undo
 from chassis.imports.keeping import keep_upload
 from chassis.imports.kinds import ImportKind
 from chassis.imports.lookup import import_job, imports_after, rejects
+from chassis.imports.settings import DEFAULT_CURRENCY
 from chassis.imports.table import Import, ImportIn
 from chassis.installation import Here
 from contracts.problems import Invalid
@@ -104,7 +105,3 @@ def _lines(rows: list[list[str]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
-
-
-DEFAULT_CURRENCY = "EUR"
-"""Where neither the rows, the request nor the installation name one; the answer shows it."""

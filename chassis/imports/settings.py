@@ -4,6 +4,9 @@ from pydantic import Field
 
 from chassis.installation import IdentifyingSettings
 
+DEFAULT_CURRENCY = "EUR"
+"""Where neither the rows, the request nor the installation name one; the answer shows it."""
+
 
 class ImportingSettings(IdentifyingSettings):
     """Settings of a service that imports files."""

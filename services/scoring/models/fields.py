@@ -10,7 +10,7 @@ from chassis.ids import prefixed
 
 RebuildId = Annotated[UUID, prefixed("rebuild")]
 
-Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+AnyWhole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 """A number in a cursor that the database can hold."""
-Instant = Annotated[datetime, Meta(tz=True)]
+AnyInstant = Annotated[datetime, Meta(tz=True)]
 """An instant in a cursor."""

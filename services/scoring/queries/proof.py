@@ -1,5 +1,6 @@
 """What verification compares, read as it lies there, by other ways than those that the worker and the reads go."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from datetime import date
@@ -9,12 +10,34 @@ import asyncpg
 
 from services.scoring.domain.facts import Fact
 from services.scoring.domain.plain import counting
-from services.scoring.domain.verdict import Difference, Evidence
+from services.scoring.domain.verdict import Difference, Evidence, verdict
 from services.scoring.queries.facts import facts_of
-from services.scoring.queries.rulings import Connection
+from services.scoring.queries.rulings import Connection, Present, ruling_of
 
 PAGE = 100
 """Parties; comparing so many plainly takes about half a second."""
+
+
+class Judge:
+    """Compares, each party under the ruling that it stands under."""
+
+    def __init__(self, connection: Connection, last_rebuild: int) -> None:
+        self._connection = connection
+        self._last_rebuild = last_rebuild
+        self._rulings: dict[int, Present] = {}
+        self.waiting = 0
+
+    async def judge(self, stored: Evidence) -> tuple[int, list[Difference]]:
+        """See `verdict`."""
+        number: int | None = stored.row["ruling"]
+        if number is None:
+            return verdict(stored, None, ())
+        if number not in self._rulings:
+            self._rulings[number] = await ruling_of(self._connection, number)
+        here, waiting = self._rulings[number], number < self._last_rebuild
+        self.waiting += waiting
+        # In a thread: the plain computation is slow, and others want answers meanwhile.
+        return await asyncio.to_thread(verdict, stored, here.ruling, here.rate_rows, waiting=waiting)
 
 
 async def all_evidence(connection: Connection) -> AsyncIterator[list[Evidence]]:

@@ -3,14 +3,18 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
 from chassis.db import Database, driver
+from contracts.scoring import Stage, Tier
 from services.scoring.domain.calendar import Calendar, Share
+from services.scoring.domain.digest import Digest, line
+from services.scoring.domain.history import History
 from services.scoring.domain.moment import Moment
+from services.scoring.domain.standing import assess
 from services.scoring.domain.trajectory import Move, trajectory
 from services.scoring.queries.parties import NOBODY, calendars, members_now, opened, party_calendar
 from services.scoring.queries.rulings import Connection, activations, present
@@ -71,6 +75,51 @@ async def implied_moves(connection: Connection, read: Read, then: Moment) -> lis
         return []
     beginning, *later = await activations(connection)
     return trajectory(*seen, beginning.ruling, later)
+
+
+async def values_now(connection: Connection, now: datetime) -> list[int]:
+    """What every party with a purchase is worth."""
+    then = await moment(connection, None, now)
+    values = []
+    async for reads in by_party(connection):
+        for read in reads:
+            seen = then.seen(read.calendar, read.row["assessed_at"])
+            if seen:
+                history, day = History(seen[0], then.ruling), then.ruling.day(seen[1])
+                if history.purchases(day):
+                    values.append(history.value(day))
+    return values
+
+
+async def summary_after(
+    connection: Connection, as_of: date, now: datetime
+) -> dict[tuple[Stage, Tier], tuple[int, int]]:
+    """How many parties of each stage and tier there were after a whole local day, and what they were worth."""
+    then = await moment(connection, as_of, now)
+    cells: dict[tuple[Stage, Tier], tuple[int, int]] = {}
+    async for reads in by_party(connection):
+        for read in reads:
+            seen = then.seen(read.calendar, read.row["assessed_at"])
+            decided = seen and assess(*seen, then.ruling)
+            if decided and decided.stage and decided.tier:
+                count, value = cells.get((decided.stage, decided.tier), (0, 0))
+                cells[decided.stage, decided.tier] = count + 1, value + decided.value_minor
+    return cells
+
+
+async def digest_of(connection: Connection, as_of: date | None, now: datetime) -> tuple[date, Digest]:
+    """One hash over how every party stands after a whole local day, today where none is given; and the day."""
+    day = as_of or date.fromordinal((await moment(connection, None, now)).ruling.day(now))
+    then = await moment(connection, day, now)
+    ruling, whole = then.ruling, Digest()
+    under: dict[str, Any] = {"currency": ruling.rates.currency, "policy": ruling.policy, "zone": ruling.zone}
+    async for reads in by_identity(connection):
+        for read in reads:
+            seen = then.seen(read.calendar, read.row["assessed_at"])
+            standing = seen and assess(*seen, ruling)
+            if standing and standing.stage is not None:
+                whole.take(line(standing, as_of=day.toordinal(), **under))
+    return day, whole
 
 
 async def _pages(connection: Connection, query: str, *arguments: object) -> AsyncIterator[list[Read]]:

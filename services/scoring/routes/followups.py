@@ -12,7 +12,7 @@ from chassis.http import Cursor, Limit, Page, decode_cursor, page
 from contracts.loss import LossReason
 from contracts.scoring import Stage, Tier
 from services.scoring.domain.days import start_of_day
-from services.scoring.models.fields import Instant, Whole
+from services.scoring.models.fields import AnyInstant, AnyWhole
 from services.scoring.models.standings import FollowUp
 from services.scoring.queries.followups import AtRisk, Lost, at_risk, losses
 from services.scoring.queries.rulings import present
@@ -40,7 +40,7 @@ async def list_parties_at_risk(
     """
     ruling = (await present(snapshot)).ruling
     until = start_of_day(ruling.day(now()) + within_days, ruling.zone)
-    after = decode_cursor(cursor, tuple[Instant, Whole, UUID]) if cursor else None
+    after = decode_cursor(cursor, tuple[AnyInstant, AnyWhole, UUID]) if cursor else None
     found = page(
         await at_risk(snapshot, AtRisk(stage, tier, owner_id, team_id), until, after=after, limit=limit + 1),
         limit=limit,

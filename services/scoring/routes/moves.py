@@ -11,7 +11,7 @@ from chassis.fields import PartyId
 from chassis.http import Cursor, Limit, Page, decode_cursor, page
 from services.scoring.domain.standing import NoStanding
 from services.scoring.domain.trajectory import named
-from services.scoring.models.fields import Instant, Whole
+from services.scoring.models.fields import AnyInstant, AnyWhole
 from services.scoring.models.standings import Move
 from services.scoring.queries.reading import implied_moves, moment, one
 from services.scoring.queries.standings import lived_moves
@@ -37,7 +37,7 @@ async def list_moves(
     holder: UUID = read.row["party_id"]
     then = await moment(snapshot, None, now())
     if lived:
-        place = decode_cursor(cursor, tuple[Instant, UUID, Whole]) if cursor else None
+        place = decode_cursor(cursor, tuple[AnyInstant, UUID, AnyWhole]) if cursor else None
         rows = await lived_moves(snapshot, holder, after=place, limit=limit + 1)
         told = [Move(**row, day=date.fromordinal(then.ruling.day(row["occurred_at"]))) for row in rows]
         return page(told, limit=limit, key=lambda move: (move.assessed_at, move.party_id, move.revision))

@@ -1,8 +1,6 @@
 """The proof: one hash over all standings, and the comparison with what the facts give by a second computation."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from datetime import date
 
 import msgspec
 from fastapi import APIRouter, Request
@@ -11,14 +9,12 @@ from fastapi.responses import StreamingResponse
 from chassis.clock import now
 from chassis.db import Database
 from chassis.fields import Day, PartyId
-from services.scoring.domain.digest import Digest, line
-from services.scoring.domain.standing import NoStanding, assess
-from services.scoring.domain.verdict import Difference, Evidence, verdict
+from services.scoring.domain.standing import NoStanding
+from services.scoring.domain.verdict import Difference
 from services.scoring.models.standings import Digest as DigestShown
 from services.scoring.models.standings import Disagreement, Verdict
-from services.scoring.queries.proof import all_evidence, astray, count_parties, evidence, last_rebuild
-from services.scoring.queries.reading import by_identity, moment, snapshot
-from services.scoring.queries.rulings import Connection, Present, ruling_of
+from services.scoring.queries.proof import Judge, all_evidence, astray, count_parties, evidence, last_rebuild
+from services.scoring.queries.reading import digest_of, snapshot
 from services.scoring.routes.snapshots import Snapshot
 
 router = APIRouter(prefix="/v1")
@@ -30,24 +26,7 @@ async def read_digest(snapshot: Snapshot, as_of: Day | None = None) -> DigestSho
 
     Two installations with the same facts, assignments, rates, policy and cut points have the same digest.
     """
-    today = (await moment(snapshot, None, now())).ruling.day(now())
-    day = as_of or date.fromordinal(today)
-    then = await moment(snapshot, day, now())
-    ruling, whole = then.ruling, Digest()
-    async for reads in by_identity(snapshot):
-        for read in reads:
-            seen = then.seen(read.calendar, read.row["assessed_at"])
-            standing = seen and assess(*seen, ruling)
-            if standing and standing.stage is not None:
-                whole.take(
-                    line(
-                        standing,
-                        as_of=day.toordinal(),
-                        currency=ruling.rates.currency,
-                        policy=ruling.policy,
-                        zone=ruling.zone,
-                    )
-                )
+    day, whole = await digest_of(snapshot, as_of, now())
     return DigestShown(as_of=day, parties=whole.parties, digest=whole.hex)
 
 
@@ -88,28 +67,6 @@ async def _verified(database: Database) -> AsyncIterator[bytes]:
         disagreements += len(found)
     counts = {"facts": facts, "waiting": judge.waiting, "disagreements": disagreements}
     yield _line(done=True, checked=checked, parties=parties, **counts, found=_told(found))
-
-
-class Judge:
-    """Compares, each party under the ruling that it stands under."""
-
-    def __init__(self, connection: Connection, last_rebuild: int) -> None:
-        self._connection = connection
-        self._last_rebuild = last_rebuild
-        self._rulings: dict[int, Present] = {}
-        self.waiting = 0
-
-    async def judge(self, stored: Evidence) -> tuple[int, list[Difference]]:
-        """See `verdict`."""
-        number: int | None = stored.row["ruling"]
-        if number is None:
-            return verdict(stored, None, ())
-        if number not in self._rulings:
-            self._rulings[number] = await ruling_of(self._connection, number)
-        here, waiting = self._rulings[number], number < self._last_rebuild
-        self.waiting += waiting
-        # In a thread: the plain computation is slow, and others want answers meanwhile.
-        return await asyncio.to_thread(verdict, stored, here.ruling, here.rate_rows, waiting=waiting)
 
 
 def _shown(found: Iterable[Difference]) -> list[Disagreement]:

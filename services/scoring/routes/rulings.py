@@ -6,13 +6,12 @@ from chassis.clock import now
 from chassis.db import driver
 from chassis.fields import CurrencyCode
 from chassis.http import Cursor, Limit, Page, Session, TransactionalRoute, decode_cursor, page
-from services.scoring.domain.history import History
 from services.scoring.domain.tiers import fit
-from services.scoring.models.fields import Whole
+from services.scoring.models.fields import AnyWhole
 from services.scoring.models.rulings import NewRates, Rate, RatesAdded, Tiers
 from services.scoring.queries.deciding import rates_before, tiers_now
-from services.scoring.queries.reading import by_party, moment, snapshot
-from services.scoring.queries.rulings import Connection, add_cut_points, add_rates, present
+from services.scoring.queries.reading import snapshot, values_now
+from services.scoring.queries.rulings import add_cut_points, add_rates, present
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute)
 
@@ -34,7 +33,7 @@ async def fit_tiers(request: Request, session: Session) -> Tiers:
     """
     # Given back before the barrier is waited for: a rebuild holds it and waits until nobody reads calendars.
     async with snapshot(request.app.state.database) as reading:
-        values = await _values(reading)
+        values = await values_now(reading, now())
     connection = await driver(session)
     await add_cut_points(connection, fit(values), len(values), now())
     return Tiers.model_validate(dict(await tiers_now(connection)))
@@ -57,20 +56,6 @@ async def list_rates(
     session: Session, currency: CurrencyCode | None = None, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[Rate]:
     """Rates as they were told, the last one first."""
-    before = decode_cursor(cursor, tuple[Whole])[0] if cursor else NEWEST
+    before = decode_cursor(cursor, tuple[AnyWhole])[0] if cursor else NEWEST
     rows = await rates_before(await driver(session), currency, before, limit=limit + 1)
     return page([Rate(**row) for row in rows], limit=limit, key=lambda rate: (rate.id,))
-
-
-async def _values(connection: Connection) -> list[int]:
-    """What every party with a purchase is worth now."""
-    then = await moment(connection, None, now())
-    values = []
-    async for reads in by_party(connection):
-        for read in reads:
-            seen = then.seen(read.calendar, read.row["assessed_at"])
-            if seen:
-                history, day = History(seen[0], then.ruling), then.ruling.day(seen[1])
-                if history.purchases(day):
-                    values.append(history.value(day))
-    return values

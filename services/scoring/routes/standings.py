@@ -13,11 +13,11 @@ from contracts.loss import LossReason
 from contracts.scoring import Stage, Tier
 from services.scoring.domain.reasons import reason
 from services.scoring.domain.standing import NoStanding, assess
-from services.scoring.models.fields import Instant, Whole
+from services.scoring.models.fields import AnyInstant, AnyWhole
 from services.scoring.models.standings import Cell, FactTold, Order, ReasonedStanding, Standing, Summary
 from services.scoring.queries.facts import latest_facts
-from services.scoring.queries.reading import by_party, moment, one
-from services.scoring.queries.rulings import Connection, present
+from services.scoring.queries.reading import moment, one, summary_after
+from services.scoring.queries.rulings import present
 from services.scoring.queries.standings import Filter, keyset, standings, summary
 from services.scoring.routes.snapshots import Snapshot
 
@@ -25,8 +25,8 @@ router = APIRouter(prefix="/v1/standings", tags=["standings"])
 
 Minor = Annotated[int | None, Query(ge=-(2**63), lt=2**63)]
 PLACES: Mapping[Order, type[tuple[Any, ...]]] = {
-    Order.VALUE: tuple[Whole, UUID],
-    Order.NEXT_CHANGE_AT: tuple[Instant, UUID],
+    Order.VALUE: tuple[AnyWhole, UUID],
+    Order.NEXT_CHANGE_AT: tuple[AnyInstant, UUID],
     Order.PARTY: tuple[UUID],
 }
 """What the cursor of an order holds."""
@@ -62,7 +62,7 @@ async def list_standings(
 async def summarize_standings(snapshot: Snapshot, as_of: Day | None = None) -> Summary:
     """How many parties stand where and what they are worth: as stored, or after that whole local day, as known now."""
     currency = (await present(snapshot)).currency
-    cells = await summary(snapshot) if as_of is None else await _cells(snapshot, as_of)
+    cells = await summary(snapshot) if as_of is None else await summary_after(snapshot, as_of, now())
     shown = [
         Cell(stage=stage, tier=tier, count=count, value_minor=value)
         for (stage, tier), (count, value) in sorted(cells.items())
@@ -102,16 +102,3 @@ async def read_standing(party_id: PartyId, snapshot: Snapshot, as_of: Day | None
         facts=[FactTold.shown(fact, then.ruling) for fact in facts],
         facts_total=total,
     )
-
-
-async def _cells(connection: Connection, as_of: Day) -> dict[tuple[Stage, Tier], tuple[int, int]]:
-    then = await moment(connection, as_of, now())
-    cells: dict[tuple[Stage, Tier], tuple[int, int]] = {}
-    async for reads in by_party(connection):
-        for read in reads:
-            seen = then.seen(read.calendar, read.row["assessed_at"])
-            decided = seen and assess(*seen, then.ruling)
-            if decided and decided.stage and decided.tier:
-                count, value = cells.get((decided.stage, decided.tier), (0, 0))
-                cells[decided.stage, decided.tier] = count + 1, value + decided.value_minor
-    return cells
