@@ -1,8 +1,17 @@
 """What is told again: it changes nothing, whatever was put right or taken back since."""
 
+import asyncio
 import json
+from uuid import UUID
 
 import pytest
+
+from services.customers.models.interactions import InteractionIn
+from services.customers.models.purchases import ReturnOfPurchase
+from services.customers.queries.interactions import record_interactions
+from services.customers.queries.purchases import purchase_to_change
+from services.customers.queries.returns import record_return_of
+from tests.customers.waiting import waits
 
 PARTY = {"scheme": "external", "system": "shop", "value": "c1"}
 OTHER = {"scheme": "external", "system": "shop", "value": "c2"}
@@ -145,3 +154,26 @@ async def test_an_interaction_about_a_withdrawn_problem_is_refused_unless_it_is_
     kept = await api.post(f"/v1/interactions/{about['id']}/correct", json={"problem_id": problem, "text": "late"})
     assert (kept.status_code, kept.json()["version"]) == (200, 2)
     assert [kind for kind, _, _ in await published()] == ["interaction_recorded"]
+
+
+async def test_a_return_told_while_its_purchase_is_withdrawn_goes_with_it(api, database, here):
+    purchase = (await made(api, "/v1/purchases", bought()))["id"]
+    async with database.transaction() as session:
+        row = await purchase_to_change(session, UUID(hex=purchase.removeprefix("purchase_")))
+        return_id, _ = (await record_return_of(session, row, ReturnOfPurchase(**back()), here)).accepted()
+        late = asyncio.create_task(api.post(f"/v1/purchases/{purchase}/withdraw"))
+        await asyncio.wait_for(waits(database), 20)
+    assert (await late).status_code == 200
+    assert (await api.get(f"/v1/returns/return_{return_id.hex}")).json()["withdrawn_at"]
+
+
+async def test_a_problem_is_not_withdrawn_while_something_about_it_is_told(api, database, here):
+    problem = (await made(api, "/v1/interactions", called(problem={"category": "delivery"})))["problem_id"]
+    path = f"/v1/problems/{problem}"
+    async with database.transaction() as session:
+        told = InteractionIn(**called(source_id="i2", problem_id=problem)).interaction(here)
+        [outcome] = await record_interactions(session, [told], here)
+        outcome.accepted()
+        late = asyncio.create_task(api.post(f"{path}/withdraw"))
+        await asyncio.wait_for(waits(database), 20)
+    assert (await late).json()["withdrawn_at"]
