@@ -11,12 +11,12 @@ from uuid import UUID
 import msgspec
 from fastapi import Depends, Header, Query
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 from starlette.responses import Response
 
 from chassis import idempotency
+from chassis.fields import Shown
 from contracts.problems import Problem
 from contracts.telling import check_version
 
@@ -114,7 +114,7 @@ LAST_VERSION = 2**31 - 1
 """The place before the first page of a list by version, the last one first."""
 
 
-class Page(BaseModel, Generic[T]):
+class Page(Shown, Generic[T]):
     """A part of a list; `next_cursor` asks for the part after it."""
 
     data: list[T]

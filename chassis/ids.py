@@ -29,6 +29,11 @@ def uuid7() -> UUID:
     )
 
 
+def outer(prefix: str, id: str) -> str:
+    """The outer spelling of an id in SQL; `id` is SQL too."""
+    return f"'{prefix}_' || replace({id}::text, '-', '')"
+
+
 class prefixed:
     """Shows a UUID outside as `{prefix}_<32 hex>`; inside, and where a `UUID` is given, it is one."""
 

@@ -310,8 +310,10 @@ async def test_leads_are_found_by_what_is_known_of_them(api):
     assert await found(party_id=two["party_id"], source="website") == []
     assert await found(system="crm", source_id="l2") == [two["id"]]
     assert await found(system="shop", source_id="l2") == await found(system="crm", source_id="l2", grade="A") == []
-    for unclear in ({"scheme": "email"}, {"value": "x"}, {"system": "crm"}, {"source_id": "l2"}, {"value": ""}):
+    for unclear in ({"scheme": "email"}, {"value": "x"}, {"system": "crm"}, {"value": ""}):
         assert (await api.get("/v1/leads", params=unclear)).json()["code"] == "bad_identifier"
+    alone = await api.get("/v1/leads", params={"source_id": "l2"})
+    assert (alone.status_code, alone.json()["code"]) == (422, "source_not_named")
     both = {"scheme": "email", "value": "b@example.org", "system": "crm", "source_id": "l2"}
     assert (await api.get("/v1/leads", params=both)).json()["code"] == "bad_identifier"
 

@@ -5,8 +5,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.assignments import identities_of
+from chassis.assignments import columns, identities_of
 from chassis.db import driver
+from chassis.ids import outer
 from chassis.timelines import Asked, Entry
 from contracts.identity import Installation
 from services.community.models.parties import Counts, PartyInCommunity
@@ -30,7 +31,7 @@ async def in_community(session: AsyncSession, party_id: UUID, here: Installation
 
 
 async def _counts(session: AsyncSession, party_id: UUID, here: Installation) -> Counts:
-    rows = await (await driver(session)).fetch(_COUNTS, here.zone.key, *await _held(session, party_id))
+    rows = await (await driver(session)).fetch(_COUNTS, here.zone.key, *columns(await identities_of(session, party_id)))
     counted = {(row["what"], row["kind"]): row["counted"] for row in rows}
     return Counts(
         reactions={kind: count for (what, kind), count in counted.items() if what == "reaction"},
@@ -42,14 +43,9 @@ async def entries(session: AsyncSession, party_id: UUID, here: Installation, ask
     """What a party did, the latest first, behind an entry of any service. Nothing of it is with a department."""
     if asked.departments:
         return []
-    held, kinds = await _held(session, party_id), list(asked.kinds) or None
+    held, kinds = columns(await identities_of(session, party_id)), list(asked.kinds) or None
     rows = await (await driver(session)).fetch(_TIMELINE, here.zone.key, *held, *asked.place, kinds, limit)
     return [Entry(service="community", **row) for row in rows]
-
-
-async def _held(session: AsyncSession, party_id: UUID) -> list[list[object]]:
-    held = await identities_of(session, party_id)
-    return [list(column) for column in zip(*held, strict=True)] if held else [[], [], []]
 
 
 _HELD = """held AS (
@@ -80,10 +76,6 @@ FROM held JOIN referral ON {_in_its_time("referrer_id", "occurred_at")} WHERE wi
 """
 
 
-def _outer(prefix: str, id: str) -> str:
-    return f"'{prefix}_' || replace({id}::text, '-', '')"
-
-
 def _branch(
     kind: str, source: str, *, identity: str, at: str, id: str, said: Mapping[str, str], recorded: str = "recorded_at"
 ) -> str:
@@ -98,13 +90,13 @@ def _branch(
 
 
 _IN_GROUP = "group_member JOIN member ON member.id = group_member.member_id"
-_OF_MEMBER = {"member_id": _outer("member", "member.id"), "community": "member.community"}
-_OF_GROUP = _OF_MEMBER | {"group_id": _outer("group", "group_member.group_id")}
+_OF_MEMBER = {"member_id": outer("member", "member.id"), "community": "member.community"}
+_OF_GROUP = _OF_MEMBER | {"group_id": outer("group", "group_member.group_id")}
 _OF_REFERRAL = {
-    "referral_id": _outer("referral", "referral.id"),
+    "referral_id": outer("referral", "referral.id"),
     "code": "code",
-    "referrer_id": _outer("identity", "referrer_id"),
-    "referred_id": _outer("identity", "referred_id"),
+    "referrer_id": outer("identity", "referrer_id"),
+    "referred_id": outer("identity", "referred_id"),
     "withdrawn_at": "withdrawn_at",
 }
 
@@ -121,7 +113,7 @@ _BRANCHES = (
                 source,
                 identity="member.identity_id",
                 at=f"{table}.joined_at",
-                id=_outer("membership", f"{table}.fact_id"),
+                id=outer("membership", f"{table}.fact_id"),
                 said=_OF_MEMBER | {"source_id": "source_id", "withdrawn_at": "withdrawn_at"},
                 recorded="joining_recorded_at",
             ),
@@ -130,7 +122,7 @@ _BRANCHES = (
                 source,
                 identity="member.identity_id",
                 at=f"{table}.left_at",
-                id=_outer("leaving", f"{table}.fact_id"),
+                id=outer("leaving", f"{table}.fact_id"),
                 said=_OF_MEMBER | {"source_id": "source_id"},
                 recorded="left_recorded_at",
             ),
@@ -141,7 +133,7 @@ _BRANCHES = (
         _IN_GROUP,
         identity="member.identity_id",
         at="group_member.joined_at",
-        id=_outer("joining", "group_member.id"),
+        id=outer("joining", "group_member.id"),
         said=_OF_GROUP,
     ),
     _branch(
@@ -149,7 +141,7 @@ _BRANCHES = (
         _IN_GROUP,
         identity="member.identity_id",
         at="group_member.left_at",
-        id=_outer("leaving", "group_member.id"),
+        id=outer("leaving", "group_member.id"),
         said=_OF_GROUP,
         recorded="left_recorded_at",
     ),
@@ -158,17 +150,17 @@ _BRANCHES = (
         "post",
         identity="post.identity_id",
         at="post.occurred_at",
-        id=_outer("post", "post.id"),
+        id=outer("post", "post.id"),
         said={
-            "member_id": _outer("member", "member_id"),
+            "member_id": outer("member", "member_id"),
             "community": "community",
-            "group_id": _outer("group", "group_id"),
-            "post_id": _outer("post", "post_id"),
+            "group_id": outer("group", "group_id"),
+            "post_id": outer("post", "post_id"),
             "excerpt": "left(text, 280)",
             "source": "source",
             "source_id": "source_id",
             "version": "version",
-            "versions": f"'/v1/posts/' || {_outer('post', 'post.id')} || '/versions'",
+            "versions": f"'/v1/posts/' || {outer('post', 'post.id')} || '/versions'",
             "withdrawn_at": "withdrawn_at",
         },
     ),
@@ -177,10 +169,10 @@ _BRANCHES = (
         "reaction",
         identity="reaction.identity_id",
         at="reaction.occurred_at",
-        id=_outer("reaction", "reaction.id"),
+        id=outer("reaction", "reaction.id"),
         said={
-            "member_id": _outer("member", "member_id"),
-            "post_id": _outer("post", "post_id"),
+            "member_id": outer("member", "member_id"),
+            "post_id": outer("post", "post_id"),
             "reaction": "reaction",
             "withdrawn_at": "withdrawn_at",
         },
@@ -190,7 +182,7 @@ _BRANCHES = (
         "referral",
         identity="referrer_id",
         at="referral.occurred_at",
-        id=_outer("referral", "referral.id"),
+        id=outer("referral", "referral.id"),
         said=_OF_REFERRAL,
     ),
     _branch(
@@ -198,7 +190,7 @@ _BRANCHES = (
         "referral",
         identity="referred_id",
         at="referral.named_at",
-        id=_outer("naming", "referral.id"),
+        id=outer("naming", "referral.id"),
         said=_OF_REFERRAL,
         recorded="named_recorded_at",
     ),
@@ -207,7 +199,7 @@ _BRANCHES = (
         "referral",
         identity="referrer_id",
         at="referral.converted_at",
-        id=_outer("conversion", "referral.id"),
+        id=outer("conversion", "referral.id"),
         said=_OF_REFERRAL | {"amount_minor": "amount_minor", "currency": "currency"},
         recorded="converted_recorded_at",
     ),

@@ -6,12 +6,6 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from contracts.identity import PartyRef
-from contracts.problems import Invalid
-
-
-class SourceNotNamed(Invalid):
-    """An id in a source is looked for without its source."""
-
 
 _NOT_CONTENT = {"id", "party", "source", "source_id", "import_id"}
 

@@ -164,23 +164,3 @@ class Merge(Shown):
     """The key that decided on taking it back."""
     resolves_to: PartyId
     """Where `party_id` leads now."""
-
-
-class AskedParties(Body):
-    """Parties whose external ids are wanted."""
-
-    party_ids: Annotated[list[PartyId], Field(max_length=20_000)]
-
-
-class ExternalId(Shown):
-    """An id of a party in another system."""
-
-    party_id: PartyId
-    system: str
-    value: str
-
-
-class ExternalIds(Shown):
-    """The external ids of parties, the oldest of each first."""
-
-    data: list[ExternalId]

@@ -9,11 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis import outbox
 from chassis.clock import now
 from chassis.db import driver
+from chassis.external_ids import ExternalId
 from chassis.ids import uuid7
 from contracts.customers import Holding, PartyKind, PartyRegistered
 from contracts.identity import Identity, PartyNotFound, Scheme
 from services.customers.domain.assignments import IdentifierTaken, NotTheHolder, released
-from services.customers.models.parties import ExternalId, HeldIdentifier, Party
+from services.customers.models.parties import HeldIdentifier, Party
 from services.customers.queries.assignments import Connected, parties_to_change, reassign
 from services.customers.queries.identities import hand_over, have_party, hold, holdings_of, introduce
 from services.customers.queries.pairs import Evidence, Together, look_again, see

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import driver
+from chassis.ids import outer
 from chassis.timelines import Asked, Entry
 from contracts.identity import Installation
 from services.customers.domain.timelines import EntryKind, id_before
@@ -55,19 +56,15 @@ def _branches(asked: Asked) -> list[tuple[str, str, Sequence[str]]]:
     ]
 
 
-def _outer(prefix: str, id: str) -> str:
-    return f"'{prefix}_' || replace({id}::text, '-', '')"
-
-
 def _detail(said: Mapping[str, str]) -> str:
     members = ", ".join(f"'{name}', {value}" for name, value in said.items())
     return f"jsonb_build_object({members})"
 
 
 def _fact(prefix: str, table: str, said: Mapping[str, str]) -> str:
-    id = _outer(prefix, "fact.id")
+    id = outer(prefix, "fact.id")
     common = {
-        "identity_id": _outer("identity", "fact.identity_id"),
+        "identity_id": outer("identity", "fact.identity_id"),
         "source": "fact.source",
         "source_id": "fact.source_id",
         "version": "fact.version",
@@ -89,16 +86,16 @@ def _fact(prefix: str, table: str, said: Mapping[str, str]) -> str:
 _MONEY = {"amount_minor": "fact.amount_minor", "currency": "fact.currency", "channel": "fact.channel"}
 
 _STEPS = f"""
-    SELECT step.at, {_outer("step", "step.id")} AS id, 'problem_' || step.step AS kind, step.recorded_at, {
+    SELECT step.at, {outer("step", "step.id")} AS id, 'problem_' || step.step AS kind, step.recorded_at, {
     _detail(
         {
-            "problem_id": _outer("problem", "step.problem_id"),
-            "identity_id": _outer("identity", "step.identity_id"),
+            "problem_id": outer("problem", "step.problem_id"),
+            "identity_id": outer("identity", "step.identity_id"),
             "category": "step.category",
             "severity": "step.severity",
             "title": "step.title",
             "note": "step.note",
-            "author_id": _outer("user", "step.author_id"),
+            "author_id": outer("user", "step.author_id"),
             "withdrawn_at": "step.withdrawn_at",
         }
     )
@@ -117,7 +114,7 @@ _STEPS = f"""
 
 # Between two members of one party an identity did not change hands.
 _IDENTIFIERS = f"""
-    SELECT at, {_outer("identity", "change.identity_id")} AS id, kind, recorded_at, {
+    SELECT at, {outer("identity", "change.identity_id")} AS id, kind, recorded_at, {
     _detail({"scheme": "scheme", "system": "system", "value": "value", "from_day": "day"})
 } AS detail
     FROM (
@@ -140,8 +137,8 @@ _IDENTIFIERS = f"""
 """
 
 _MERGES = f"""
-    SELECT at, {_outer("merge", "touching.id")} AS id, kind, at AS recorded_at, {
-    _detail({"party_id": _outer("party", "touching.party_id"), "other_id": _outer("party", "touching.other_id")})
+    SELECT at, {outer("merge", "touching.id")} AS id, kind, at AS recorded_at, {
+    _detail({"party_id": outer("party", "touching.party_id"), "other_id": outer("party", "touching.other_id")})
 } AS detail
     FROM (
         SELECT id, party_id, other_id, merged_at, unmerged_at FROM merge
@@ -156,13 +153,13 @@ _MERGES = f"""
 """
 
 _OWNERS = f"""
-    SELECT changed_at AS at, {_outer("ownership", "change.id")} AS id, 'owner_changed' AS kind,
+    SELECT changed_at AS at, {outer("ownership", "change.id")} AS id, 'owner_changed' AS kind,
         changed_at AS recorded_at, {
     _detail(
         {
-            "party_id": _outer("party", "change.party_id"),
-            "owner_id": _outer("user", "owner_id"),
-            "team_id": _outer("team", "team_id"),
+            "party_id": outer("party", "change.party_id"),
+            "owner_id": outer("user", "owner_id"),
+            "team_id": outer("team", "team_id"),
             "note": "note",
             "reason": "reason",
             "version": "version",
@@ -202,8 +199,8 @@ _BRANCHES: Mapping[str, tuple[Sequence[EntryKind], str]] = {
                 "loss_reason": "fact.loss_reason",
                 "competitor": "fact.competitor",
                 "excerpt": "left(fact.text, 280)",
-                "problem_id": _outer("problem", "fact.problem_id"),
-                "author_id": _outer("user", "fact.author_id"),
+                "problem_id": outer("problem", "fact.problem_id"),
+                "author_id": outer("user", "fact.author_id"),
             },
         ),
     ),

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
+from chassis.external_ids import AskedParties, ExternalIds
 from chassis.http import Session, TransactionalRoute
-from services.customers.models.parties import AskedParties, ExternalIds
 from services.customers.queries.parties import external_ids
 
 router = APIRouter(prefix="/internal", include_in_schema=False, route_class=TransactionalRoute)

@@ -9,7 +9,7 @@ from fastapi import Depends
 from chassis.fields import Instant, PartyId, SourceId
 from chassis.http import LATEST, Cursor, Session, decode_cursor
 from contracts.event import Slug
-from services.customers.domain.facts import SourceNotNamed
+from contracts.sources import SourceNotNamed
 from services.customers.queries.histories import Condition, Place, present
 from services.customers.queries.parties import party
 

@@ -13,6 +13,7 @@ from chassis.assignments import HOLDER, columns, identities_of, narrow
 from chassis.conditions import Conditions
 from chassis.db import driver
 from chassis.external_ids import ExternalId
+from chassis.ids import outer
 from chassis.timelines import Asked, Entry
 from contracts.identity import Installation
 from contracts.leads import Grade
@@ -203,18 +204,18 @@ SELECT status, grade, count(*) AS count FROM lead WHERE withdrawn_at IS NULL{con
 GROUP BY status, grade ORDER BY 1, 2
 """
 
-_TIMELINE = """
+_TIMELINE = f"""
 SELECT told.change, told.occurred_at, told.recorded_at, outer_id,
        jsonb_build_object(
-           'lead_id', 'lead_' || replace(lead.id::text, '-', ''),
+           'lead_id', {outer("lead", "lead.id")},
            'grade', CASE WHEN told.change = 'captured' THEN told.grade END,
            'source', CASE WHEN told.change = 'captured' THEN lead.source END,
            'medium', CASE WHEN told.change = 'captured' THEN lead.medium END,
            'campaign', CASE WHEN told.change = 'captured' THEN lead.campaign END,
            'owner_id', CASE WHEN told.change IN ('captured', 'assigned')
-                       THEN 'user_' || replace(told.owner_id::text, '-', '') END,
+                       THEN {outer("user", "told.owner_id")} END,
            'team_id', CASE WHEN told.change IN ('captured', 'assigned')
-                      THEN 'team_' || replace(told.team_id::text, '-', '') END,
+                      THEN {outer("team", "told.team_id")} END,
            'reason', told.reason, 'competitor', told.competitor,
            'amount_minor', told.amount_minor, 'currency', told.currency
        ) AS detail
@@ -222,7 +223,7 @@ FROM unnest($2::uuid[], $3::date[], $4::date[]) AS held(identity_id, from_day, u
 JOIN lead ON lead.identity_id = held.identity_id AND lead.withdrawn_at IS NULL
 JOIN lead_version AS told ON told.lead_id = lead.id AND told.change = ANY($5)
 CROSS JOIN LATERAL (
-    SELECT 'event_' || replace(told.event_id::text, '-', '') COLLATE "C" AS outer_id,
+    SELECT {outer("event", "told.event_id")} COLLATE "C" AS outer_id,
            (told.occurred_at AT TIME ZONE $1)::date AS day
 ) AS shown
 WHERE (held.from_day IS NULL OR held.from_day <= day) AND (held.until_day IS NULL OR day < held.until_day)

@@ -28,6 +28,7 @@ from chassis.installation import Here
 from contracts.event import Slug
 from contracts.identity import BadIdentifier, Installation, Scheme, check_not_ahead
 from contracts.leads import Grade
+from contracts.sources import SourceNotNamed
 from services.leads.domain.leads import NewLead
 from services.leads.domain.moves import MOVES, OPERATIONS, LeadStatus, NewMove
 from services.leads.models.capture import LeadIn, LeadOutcome
@@ -88,10 +89,12 @@ async def list_leads(
     named: dict[str, Any] = {}
     if scheme and value is not None and source_id is None:
         named = {"identity_id": here.identity(scheme, value, system=system).id}
-    elif system and source_id and scheme is None and value is None:
+    elif scheme or value is not None or (system and source_id is None):
+        raise BadIdentifier("Name leads by an identifier (scheme and value), or by their id in their source.")
+    elif source_id and system is None:
+        raise SourceNotNamed("An id in a source is found in its source; name system, too.")
+    elif source_id:
         named = {"system": system, "source_id": source_id}
-    elif scheme or system or source_id or value is not None:
-        raise BadIdentifier("Name a lead by an identifier (scheme and value) or by its id in its source (system too).")
     wanted = known.Filter(
         status=lead_status,
         grade=grade,
