@@ -167,21 +167,25 @@ _LEADS = f"""
 ORDER BY lead.occurred_at DESC, lead.id DESC LIMIT $4
 """
 
+# One look into the index for each party and identity: for many at once whole tables would be read.
 _EXTERNAL_IDS = f"""
-WITH asked AS (SELECT unnest($2::uuid[]) AS party_id),
+WITH asked AS (SELECT DISTINCT unnest($2::uuid[]) AS party_id),
 held AS (
-    SELECT identity_id FROM known_assignment WHERE parties && $2::uuid[]
+    SELECT assigned.identity_id FROM asked CROSS JOIN LATERAL (
+        SELECT identity_id FROM known_assignment WHERE parties @> ARRAY[asked.party_id] OFFSET 0
+    ) AS assigned
     UNION
     SELECT party_id FROM asked
-)
-SELECT shown.party_id, shown.system, shown.source_id AS value
-FROM (
+),
+told AS MATERIALIZED (
     SELECT lead.system, lead.source_id, lead.occurred_at, lead.id,
            {HOLDER.format(identity="lead.identity_id", day=_DAY)} AS party_id
-    FROM held JOIN lead ON lead.identity_id = held.identity_id
-    WHERE lead.withdrawn_at IS NULL AND lead.source_id IS NOT NULL
-) AS shown JOIN asked ON asked.party_id = shown.party_id
-ORDER BY shown.party_id, shown.occurred_at, shown.id
+    FROM held CROSS JOIN LATERAL (
+        SELECT * FROM lead
+        WHERE lead.identity_id = held.identity_id AND withdrawn_at IS NULL AND source_id IS NOT NULL OFFSET 0
+    ) AS lead
+)
+SELECT party_id, system, source_id AS value FROM told JOIN asked USING (party_id) ORDER BY party_id, occurred_at, id
 """
 
 _VERSIONS = """
