@@ -174,7 +174,7 @@ def _identity(key: bytes, scheme: Scheme, value: str, system: str | None, region
     return Identity(identity_id(key, scheme, plain, system=system), scheme, system, plain)
 
 
-def check_not_ahead(occurred_at: datetime, now: datetime) -> None:
-    """Raise `FutureDate` for more than 24 hours after `now`."""
-    if occurred_at > now + FURTHEST_AHEAD:
+def check_not_ahead(occurred_at: datetime | None, now: datetime) -> None:
+    """Raise `FutureDate` for more than 24 hours after `now`; None is no time that was said."""
+    if occurred_at is not None and occurred_at > now + FURTHEST_AHEAD:
         raise FutureDate("This lies more than 24 hours ahead.")

@@ -49,8 +49,7 @@ async def record_member(body: MemberIn, session: Session, here: Here, response: 
 
     What a member was made known by that only named it is filled in, the time of its joining too (200).
     """
-    if body.joined_at is not None:
-        check_not_ahead(body.joined_at, now())
+    check_not_ahead(body.joined_at, now())
     member_id, new = await known.record_member(session, body.told(uuid7().hex), here)
     made(response, f"/v1/members/member_{member_id.hex}", new=new)
     return await _shown(session, member_id, here, response)

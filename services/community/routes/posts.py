@@ -140,8 +140,7 @@ async def withdraw_post(
 @router.post("/{post_id}/replies", status_code=status.HTTP_201_CREATED)
 async def record_reply(post_id: PostId, body: ReplyIn, session: Session, here: Here, response: Response) -> Post:
     """Record a reply to a post, in its group. The same again changes nothing (200)."""
-    if body.occurred_at is not None:
-        check_not_ahead(body.occurred_at, now())
+    check_not_ahead(body.occurred_at, now())
     return await _recorded(session, body.reply(post_id), here, response)
 
 
@@ -214,8 +213,7 @@ async def correct_reaction(
 
     Where the member said so already, that reaction stands and is answered with.
     """
-    if body.occurred_at is not None:
-        check_not_ahead(body.occurred_at, now())
+    check_not_ahead(body.occurred_at, now())
     post = await known.post_to_change(session, post_id)
     row = await given.reaction_to_change(session, post_id, reaction_id)
     check_seen(row.version, seen, body.version)
@@ -242,8 +240,7 @@ async def withdraw_reaction(
 
 
 def _told(body: PostIn) -> NewPost:
-    if body.occurred_at is not None:
-        check_not_ahead(body.occurred_at, now())
+    check_not_ahead(body.occurred_at, now())
     return body.post()
 
 

@@ -42,8 +42,7 @@ router = APIRouter(prefix="/v1/referrals", tags=["referrals"], route_class=Trans
 @router.post("", status_code=status.HTTP_201_CREATED)
 async def record_referral(body: ReferralIn, session: Session, here: Here, response: Response) -> Referral:
     """Record that somebody recommends us. The same again, by `source_id` or `code`, changes nothing (200)."""
-    if body.occurred_at is not None:
-        check_not_ahead(body.occurred_at, now())
+    check_not_ahead(body.occurred_at, now())
     referral_id, new = await known.record_referral(session, body, here)
     made(response, f"/v1/referrals/referral_{referral_id.hex}", new=new)
     return await _shown(session, referral_id, here, response)
@@ -121,8 +120,7 @@ async def convert_referral(
 ) -> Referral:
     """Say that a referral led to a sale. The same again changes nothing."""
     body = body or Conversion()
-    if body.occurred_at is not None:
-        check_not_ahead(body.occurred_at, now())
+    check_not_ahead(body.occurred_at, now())
     row = await known.referral_to_change(session, referral_id)
     check_seen(row.version, seen, body.version)
     known.convert(session, row, body)

@@ -117,8 +117,7 @@ async def correct_interaction(
     seen: IfMatch,
 ) -> Interaction:
     """Put an interaction right: what is named changes, and the former telling does not count any more."""
-    if body.occurred_at is not None:
-        check_not_ahead(body.occurred_at, now())
+    check_not_ahead(body.occurred_at, now())
     told = await known.interaction(session, interaction_id, here)
     if body.problem_id is not None and body.problem_id != told.problem_id:
         await known.check_problem(session, body.problem_id)

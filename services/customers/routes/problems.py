@@ -145,8 +145,7 @@ async def _stepped(
     response: Response,
     seen: int | None,
 ) -> PartyProblem:
-    if body.occurred_at is not None:
-        check_not_ahead(body.occurred_at, now())
+    check_not_ahead(body.occurred_at, now())
     row = await known.problem_to_change(session, problem_id)
     check_seen(row.version, seen, body.version)
     await known.take_step(session, row, kind, body)

@@ -108,8 +108,7 @@ async def correct_purchase(
     seen: IfMatch,
 ) -> Purchase:
     """Put a purchase right: what is named changes, and the former telling does not count any more."""
-    if body.occurred_at is not None:
-        check_not_ahead(body.occurred_at, now())
+    check_not_ahead(body.occurred_at, now())
     subject = await corrections.right_subject(session, await known.purchase(session, purchase_id, here), body, here)
     row = await known.purchase_to_change(session, purchase_id)
     check_seen(row.version, seen, body.version)

@@ -80,8 +80,7 @@ async def correct_return(
     return_id: ReturnId, body: Correction, session: Session, here: Here, response: Response, seen: IfMatch
 ) -> Return:
     """Put a return right: what is named changes, and the former telling does not count any more."""
-    if body.occurred_at is not None:
-        check_not_ahead(body.occurred_at, now())
+    check_not_ahead(body.occurred_at, now())
     subject = await corrections.right_subject(session, await known.returned(session, return_id, here), body, here)
     row = await known.return_to_change(session, return_id)
     check_seen(row.version, seen, body.version)

@@ -241,8 +241,7 @@ async def withdraw_lead(
 
 
 def _told(body: LeadIn, here: Installation) -> NewLead:
-    if body.occurred_at is not None:
-        check_not_ahead(body.occurred_at, now())
+    check_not_ahead(body.occurred_at, now())
     return body.lead(here)
 
 
@@ -261,8 +260,7 @@ async def _moved(
     response: Response,
     seen: int | None,
 ) -> Lead:
-    if body.occurred_at is not None:
-        check_not_ahead(body.occurred_at, now())
+    check_not_ahead(body.occurred_at, now())
     row = await _to_change(session, lead_id, body, seen)
     changes.make_move(session, row, NewMove(to=to, **body.told()))
     return await _shown(session, lead_id, here, response)
