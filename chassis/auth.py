@@ -106,6 +106,6 @@ def require(scope: str) -> Callable[[Caller], Awaitable[None]]:
 
     async def allowed(actor: Actor) -> None:
         if scope not in actor.scopes:
-            raise Forbidden(f"This needs the scope {scope}.", scope=scope)
+            raise Forbidden(f"This needs the scope {scope}.", scopes=sorted(actor.scopes), needed=[scope])
 
     return allowed

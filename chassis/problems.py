@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chassis.db import database_is_away
+from chassis.paths import methods
 from chassis.telemetry import request_id
 from contracts.problems import Problem, Unavailable
 
@@ -94,6 +95,9 @@ async def render_http_exception(request: Request, error: HTTPException) -> Respo
     detail = said if said.lower() != title.lower() else None
     response = problem_response(error.status_code, title.lower().replace(" ", "_"), title, detail)
     response.headers.update(error.headers or {})
+    if error.status_code == 405 and (known := methods(request.app.openapi(), request.scope["path"])):
+        # Of several routes with one path, the framework tells the methods of the first.
+        response.headers["Allow"] = ", ".join(known)
     if error.status_code in (408, 413):
         # The rest of the body was not read: nothing more can be understood on this connection.
         response.headers["Connection"] = "close"

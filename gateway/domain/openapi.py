@@ -43,18 +43,6 @@ def merged(own: Document, services: Mapping[str, Document]) -> Document:
     }
 
 
-def methods(document: Document, path: str) -> list[str]:
-    """The methods that a document has for a path, named before templated (OpenAPI 3.1 §4.8.8.2); none without it."""
-    parts = path.split("/")
-    found = [
-        (template.count("{"), operations)
-        for template, operations in document["paths"].items()
-        if len(template.split("/")) == len(parts)
-        and all(said == part or said.startswith("{") for said, part in zip(template.split("/"), parts, strict=True))
-    ]
-    return sorted(method.upper() for method in min(found, key=lambda each: each[0])[1]) if found else []
-
-
 def _each(joined: Callable[[Document, Document], Document], one: Document, other: Document) -> Document:
     both = {method: joined(one[method], other[method]) for method in one.keys() & other.keys()}
     return {**one, **other, **both}

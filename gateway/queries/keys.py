@@ -66,11 +66,11 @@ def rotate(row: ApiKey, grace: timedelta) -> str:
     return secret
 
 
-async def keys_after(session: AsyncSession, after: UUID | None, limit: int) -> list[ApiKey]:
-    """Up to `limit` + 1 keys, in the order in which they were made."""
-    statement = select(ApiKey).order_by(col(ApiKey.id)).limit(limit + 1)
-    if after is not None:
-        statement = statement.where(col(ApiKey.id) > after)
+async def keys_before(session: AsyncSession, before: UUID | None, *, limit: int) -> list[ApiKey]:
+    """Up to `limit` keys, the latest first; `before` is the key that the last page ended with."""
+    statement = select(ApiKey).order_by(col(ApiKey.id).desc()).limit(limit)
+    if before is not None:
+        statement = statement.where(col(ApiKey.id) < before)
     return list((await session.execute(statement)).scalars())
 
 

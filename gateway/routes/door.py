@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chassis.auth import Caller, Forbidden, Unauthorized
 from contracts.problems import NotFound, Problem
 from gateway.domain.rates import Level, Rate, RateLimited, fields, neighbourhood, of_roles
-from gateway.domain.rights import Area, allowed, area_of
+from gateway.domain.rights import Area, area_of, rights
 from gateway.queries.keyring import Holder, Keyring
 from gateway.queries.meter import Meter
 
@@ -35,8 +35,9 @@ async def caller(request: Request) -> Caller:
     state = request.app.state
     rate = holder.rate or of_roles(holder.caller.scopes, state.settings.rates())
     refuse_too_many(request, KEY, rate, state.meter.take(holder.caller.key_id, rate))
-    if not allowed(holder.caller.scopes, request.method, area(request)):
-        raise Forbidden("This key may not do this.", scopes=sorted(holder.caller.scopes))
+    needed = rights(request.method, request.scope["path"], area(request))
+    if needed.isdisjoint(holder.caller.scopes):
+        raise Forbidden("This key may not do this.", scopes=sorted(holder.caller.scopes), needed=sorted(needed))
     return holder.caller
 
 
@@ -89,7 +90,7 @@ def refuse_unreadable(request: Request) -> None:
 
 def area(request: Request) -> Area:
     """The area of the request's path. Raises `PathNotFound`."""
-    found = area_of(request.url.path)
+    found = area_of(request.scope["path"])
     if found is None:
         raise PathNotFound("Nothing answers under this path.")
     return found

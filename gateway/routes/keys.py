@@ -3,14 +3,14 @@
 from datetime import timedelta
 from uuid import UUID
 
-from fastapi import APIRouter, Request, status
+from fastapi import APIRouter, Request, Response, status
 
 from chassis.clock import now
-from chassis.http import Cursor, Limit, Page, Session, TransactionalRoute, decode_cursor, page
+from chassis.http import Cursor, Limit, Page, Session, TransactionalRoute, decode_cursor, made, page
 from gateway.domain.keys import check_expiry
 from gateway.domain.rates import Rate, of_roles
-from gateway.models import ApiKey, Key, KeyChange, KeyId, KeyLimit, MadeKey, NewKey, Rotation
-from gateway.queries.keys import key_to_change, key_to_end, key_with, keys_after, make_key, rotate
+from gateway.models import ApiKey, Key, KeyChange, KeyId, KeyLimit, MadeKey, NewKey, Rotation, key_text
+from gateway.queries.keys import key_to_change, key_to_end, key_with, keys_before, make_key, rotate
 from gateway.routes.door import Asking
 
 
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1/keys", tags=["keys"], route_class=SecretRoute)
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
-async def create_key(wanted: NewKey, session: Session, request: Request, asking: Asking) -> MadeKey:
+async def create_key(wanted: NewKey, session: Session, request: Request, response: Response, asking: Asking) -> MadeKey:
     """Make an API key. Its secret is shown now and never again.
 
     Asked twice, two keys are made, whatever the `Idempotency-Key`: no secret is kept to be shown again. Revoke the one
@@ -34,18 +34,18 @@ async def create_key(wanted: NewKey, session: Session, request: Request, asking:
     row, secret = make_key(
         session, wanted.name, wanted.scopes, expires_at=wanted.expires_at, rate=_columns(wanted.limit)
     )
-    return _made(request, row, asking.key_id, secret)
+    made(response, f"/v1/keys/{key_text(row.id)}", new=True)
+    return _with_secret(request, row, asking.key_id, secret)
 
 
 @router.get("")
 async def list_keys(
-    session: Session, request: Request, asking: Asking, limit: Limit = 100, cursor: Cursor = None
+    session: Session, request: Request, asking: Asking, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[Key]:
-    """All keys, also those that have ended, without their secrets."""
-    after = decode_cursor(cursor, tuple[UUID])[0] if cursor else None
-    rows = await keys_after(session, after, limit)
-    shown = [Key.shown(row, _rate(request, row), asking=asking.key_id) for row in rows]
-    return page(shown, limit=limit, key=lambda key: (key.id,))
+    """All keys, also those that have ended, without their secrets, the latest first."""
+    [before] = decode_cursor(cursor, tuple[UUID]) if cursor else [None]
+    found = page(await keys_before(session, before, limit=limit + 1), limit=limit, key=lambda row: (row.id,))
+    return found.shown(lambda row: Key.shown(row, _rate(request, row), asking=asking.key_id))
 
 
 @router.get("/{key_id}")
@@ -81,7 +81,7 @@ async def rotate_key(
     """
     row = await key_to_change(session, key_id)
     secret = rotate(row, timedelta(seconds=(how or Rotation()).grace_s))
-    return _made(request, row, asking.key_id, secret)
+    return _with_secret(request, row, asking.key_id, secret)
 
 
 @router.post("/{key_id}/revoke")
@@ -100,6 +100,6 @@ def _rate(request: Request, row: ApiKey) -> Rate:
     return row.rate() or of_roles(row.scopes, request.app.state.settings.rates())
 
 
-def _made(request: Request, row: ApiKey, asking: str, secret: str) -> MadeKey:
+def _with_secret(request: Request, row: ApiKey, asking: str, secret: str) -> MadeKey:
     shown = Key.shown(row, _rate(request, row), asking=asking)
     return MadeKey.model_validate({**shown.model_dump(), "secret": secret})

@@ -13,8 +13,9 @@ from starlette.requests import ClientDisconnect
 
 from chassis.auth import HEADER
 from chassis.limits import DISCARD_S
+from chassis.paths import methods
 from contracts.problems import Problem
-from gateway.domain.openapi import Document, methods
+from gateway.domain.openapi import Document
 from gateway.domain.rights import PATIENT, scopes
 from gateway.queries.services import ServiceFailed, Services, ServiceTimeout, ServiceUnavailable
 from gateway.routes.documents import document_of
@@ -44,9 +45,8 @@ OURS = frozenset({"host", "authorization", "cookie", "expect", "x-request-id", "
 THEIRS = frozenset({"date", "server", "x-request-id", "traceparent"})
 """Headers that the gateway's own server sets on every answer."""
 
-DOUBTFUL = frozenset({404, 405, 422})
-"""Answers of a service that may only mean that the path does not know the method: it takes a name for an id, and of two
-routes with one path it tells the methods of the first."""
+DOUBTFUL = frozenset({404, 422})
+"""Answers of a service that may only mean that the path does not know the method: it takes a name for an id."""
 
 
 @router.api_route("/v1/{path:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
@@ -66,7 +66,7 @@ async def forward(request: Request, asking: Asking) -> Response:
 
 def refuse_unknown_method(request: Request, document: Document) -> None:
     """Answer 405 with all methods of the path, if it has some and this one is not among them."""
-    known = methods(document, request.url.path)
+    known = methods(document, request.scope["path"])
     if known and request.method not in known:
         raise HTTPException(405, headers={"Allow": ", ".join(known)})
 
@@ -84,7 +84,7 @@ async def passed_on(request: Request, services: Services, service: str, caller: 
         caller=caller,
         headers=to_pass(request.headers.items(), OURS),
         body=await body.to_send(),
-        patient=PATIENT.match(request.url.path) is not None,
+        patient=PATIENT.match(request.scope["path"]) is not None,
     )
     async with AsyncExitStack() as stack:
         try:

@@ -69,6 +69,11 @@ async def note(note_id: NoteId, session: Session, seen: IfMatch) -> Note:
     return Note(id=found)
 
 
+@router.delete("/notes/{note_id}")
+async def forget(note_id: NoteId) -> None:
+    """Forget a note."""
+
+
 @router.get("/count")
 async def how_many(session: Session, limit: Annotated[int, Field(ge=1)] = 1) -> int:
     """Count the notes."""
@@ -209,6 +214,11 @@ async def test_whatever_goes_wrong_is_a_problem(
     assert "secret" not in answer.text
     assert ("retry-after" in answer.headers) is (status == 503)
     assert ("allow" in answer.headers) is (status == 405)
+
+
+async def test_a_method_that_no_route_of_a_path_has_is_told_those_of_all_its_routes(client: httpx.AsyncClient) -> None:
+    answer = await client.put("/v1/notes/note_1")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET")
 
 
 @pytest.mark.parametrize("declared", [True, False])

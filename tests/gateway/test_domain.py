@@ -1,6 +1,6 @@
 from gateway.domain.export import COLUMNS, lines, oldest
 from gateway.domain.keys import PREFIX, looks_like_key, secret_hash
-from gateway.domain.openapi import Document, merged, methods
+from gateway.domain.openapi import merged
 from gateway.domain.status import composed
 
 
@@ -117,18 +117,6 @@ def test_what_several_services_take_is_described_together_under_the_rule_of_the_
     assert answer["content"]["application/json"]["schema"] == {"anyOf": [{"$ref": "#/x"}, {"$ref": "#/y"}]}
     assert "application/problem+json" in post["responses"]["default"]["content"]
     assert everything["paths"]["/v1/imports"]["get"] == {"responses": {}}
-
-
-def test_a_path_that_is_named_knows_its_own_methods_only() -> None:
-    paths: Document = {
-        "/v1/leads/{id}": {"get": {}, "patch": {}},
-        "/v1/leads/bulk": {"post": {}},
-        "/v1/{a}/{b}": {"put": {}},
-    }
-    assert methods({"paths": paths}, "/v1/leads/bulk") == ["POST"]
-    assert methods({"paths": paths}, "/v1/leads/1") == ["GET", "PATCH"]
-    assert methods({"paths": paths}, "/v1/other/1") == ["PUT"]
-    assert methods({"paths": paths}, "/v1/leads/1/win") == []
 
 
 def test_what_is_told_again_is_answered_with_200_and_the_same_body() -> None:

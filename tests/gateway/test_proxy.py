@@ -9,6 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from chassis.problems import RENDERERS
 from gateway.queries import services
 
 from .conftest import SECRET, Door, a_service, a_socket, serving
@@ -124,7 +125,7 @@ async def test_a_service_that_is_away_is_a_503_and_found_again(door: Door, monke
 
 
 async def test_a_method_that_a_path_of_a_service_does_not_know_is_told_all_that_it_does(door: Door) -> None:
-    service = FastAPI(redirect_slashes=False)
+    service = FastAPI(redirect_slashes=False, exception_handlers=RENDERERS)
 
     @service.post("/v1/parties")
     async def make() -> None: ...
@@ -145,6 +146,7 @@ async def test_a_method_that_a_path_of_a_service_does_not_know_is_told_all_that_
             for method, path in (
                 ("DELETE", "/v1/parties"),
                 ("GET", "/v1/parties/bulk"),
+                ("DELETE", "/v1/parties/bulk"),
                 ("OPTIONS", "/v1/parties/1"),
                 ("GET", "/v1/parties/x"),
                 ("GET", "/v1/parties/x/y"),
@@ -154,6 +156,7 @@ async def test_a_method_that_a_path_of_a_service_does_not_know_is_told_all_that_
     assert told == {
         ("DELETE", "/v1/parties"): (405, "GET, POST"),
         ("GET", "/v1/parties/bulk"): (405, "POST"),
+        ("DELETE", "/v1/parties/bulk"): (405, "POST"),
         ("OPTIONS", "/v1/parties/1"): (405, "GET"),
         ("GET", "/v1/parties/x"): (422, None),
         ("GET", "/v1/parties/x/y"): (404, None),

@@ -39,6 +39,8 @@ async def test_a_key_is_made_shown_once_and_revoked(door: Door) -> None:
     )
     assert made.status_code == 201
     key = made.json()
+    assert made.headers["location"] == f"/v1/keys/{key['id']}"
+    assert (await door.client.get(made.headers["location"])).json()["id"] == key["id"]
     theirs = {"Authorization": f"Bearer {key.pop('secret')}"}
     assert (await door.client.get("/v1/parties", headers=theirs)).status_code == 200
     listed = (await door.client.get("/v1/keys")).json()["data"]
@@ -50,7 +52,7 @@ async def test_a_key_is_made_shown_once_and_revoked(door: Door) -> None:
     assert (await door.client.get("/v1/parties", headers=theirs)).status_code == 401
 
 
-async def test_keys_come_in_pages(door: Door) -> None:
+async def test_keys_come_in_pages_the_latest_first(door: Door) -> None:
     names, cursor = [], None
     while True:
         answer = (
@@ -60,6 +62,10 @@ async def test_keys_come_in_pages(door: Door) -> None:
         cursor = answer["next_cursor"]
         if not answer["has_more"]:
             break
+    assert names == [key["name"] for key in (await door.client.get("/v1/keys")).json()["data"]]
+    await door.client.post("/v1/keys", json={"name": "Later", "scopes": ["reader"]})
+    first = (await door.client.get("/v1/keys", params={"limit": 1})).json()["data"]
+    assert [key["name"] for key in first] == ["Later"]
     assert sorted(names) == ["admin", "ingest", "operator", "reader"]
 
 
