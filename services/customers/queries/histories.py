@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from asyncpg import Record
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.conditions import Conditions
 from chassis.db import driver
 from contracts.identity import Installation
 from services.customers.queries.facts import HOLDER
@@ -16,7 +16,7 @@ Place = tuple[datetime, UUID]
 """Of a row in a list: when it happened, and its id."""
 
 Condition = tuple[str, object]
-"""A condition on `fact` with a place `{}` for its value."""
+"""A condition on `fact` with a place `{}` for its value; it asks for nothing where that is None."""
 
 HOLDER_THEN = HOLDER.format(identity="fact.identity_id", day="(fact.occurred_at AT TIME ZONE $1)::date")
 """Whom a row is about, on its local day; $1 is the zone."""
@@ -54,33 +54,22 @@ def statement(
     limit: int,
 ) -> tuple[str, list[object]]:
     """The one statement behind a page of a list, with its arguments."""
-    arguments: list[object] = [installation.zone.key]
-    conditions = ["fact.withdrawn_at IS NULL"]
-
-    def condition(text: str, *values: object) -> str:
-        places = [f"${len(arguments) + nth}" for nth in range(1, len(values) + 1)]
-        arguments.extend(values)
-        return text.format(*places)
-
-    asked = condition("{}", party_id) if party_id else None
-    conditions += [condition(text, value) for text, value in where]
-    conditions.append(condition("(fact.occurred_at, fact.id) < ({}, {})", *before))
+    conditions = Conditions(installation.zone.key)
+    asked = conditions.place(party_id) if party_id else None
+    for text, value in where:
+        conditions.add(text, value)
+    conditions.add("(fact.occurred_at, fact.id) < ({}, {})", *before)
+    wanted = f"fact.withdrawn_at IS NULL{conditions}"
     order = f"ORDER BY fact.occurred_at DESC, fact.id DESC LIMIT {int(limit)}"
-    wanted = " AND ".join(conditions)
-    if asked is None:
-        return f"SELECT {columns}, {HOLDER_THEN} AS party_id FROM {table} AS fact WHERE {wanted} {order}", arguments
-    query = f"""
-        WITH member AS ({MEMBERS.format(asked=asked)}), held AS ({HELD})
-        SELECT {columns}, held.party_id FROM held CROSS JOIN LATERAL (
-            SELECT * FROM {table} AS fact WHERE {IN_ITS_TIME} AND {wanted} {order}
-        ) AS fact {order}
-    """
-    return query, arguments
-
-
-def present(conditions: dict[str, Any]) -> list[Condition]:
-    """The conditions whose value is there."""
-    return [(text, value) for text, value in conditions.items() if value is not None]
+    query = f"SELECT {columns}, {HOLDER_THEN} AS party_id FROM {table} AS fact WHERE {wanted} {order}"
+    if asked is not None:
+        query = f"""
+            WITH member AS ({MEMBERS.format(asked=asked)}), held AS ({HELD})
+            SELECT {columns}, held.party_id FROM held CROSS JOIN LATERAL (
+                SELECT * FROM {table} AS fact WHERE {IN_ITS_TIME} AND {wanted} {order}
+            ) AS fact {order}
+        """
+    return query, conditions.arguments
 
 
 MEMBERS = """

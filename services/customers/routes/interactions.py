@@ -37,7 +37,7 @@ from services.customers.models.interactions import (
 )
 from services.customers.queries import corrections
 from services.customers.queries import interactions as known
-from services.customers.queries.histories import present
+from services.customers.queries.histories import Condition
 from services.customers.routes.lists import WhatIsAsked
 
 router = APIRouter(prefix="/v1/interactions", tags=["interactions"], route_class=TransactionalRoute)
@@ -76,15 +76,13 @@ async def list_interactions(
     limit: Limit = 50,
 ) -> Page[Interaction]:
     """Interactions, the latest first, without those withdrawn. `until` itself is not in the list any more."""
-    wanted = present(
-        {
-            "fact.department = {}": department,
-            "fact.kind = {}": kind,
-            "fact.channel = {}": channel,
-            "fact.direction = {}": direction,
-            "fact.problem_id = {}": problem_id,
-        }
-    )
+    wanted: list[Condition] = [
+        ("fact.department = {}", department),
+        ("fact.kind = {}", kind),
+        ("fact.channel = {}", channel),
+        ("fact.direction = {}", direction),
+        ("fact.problem_id = {}", problem_id),
+    ]
     found = await known.interactions(session, here, **asked.also(wanted)._asdict(), limit=limit + 1)
     return page(found, limit=limit, key=lambda interaction: [interaction.occurred_at, interaction.id])
 

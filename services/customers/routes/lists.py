@@ -10,7 +10,7 @@ from chassis.fields import Instant, PartyId, SourceId
 from chassis.http import LATEST, Cursor, Session, decode_cursor
 from contracts.event import Slug
 from contracts.sources import SourceNotNamed
-from services.customers.queries.histories import Condition, Place, present
+from services.customers.queries.histories import Condition, Place
 from services.customers.queries.parties import party
 
 
@@ -39,14 +39,12 @@ async def _asked(
         raise SourceNotNamed("An id in a source is found in its source; name source, too.")
     if party_id is not None:
         await party(session, party_id)
-    wanted = present(
-        {
-            "fact.source = {}": source,
-            "fact.source_id = {}": source_id,
-            "fact.occurred_at >= {}": since,
-            "fact.occurred_at < {}": until,
-        }
-    )
+    wanted: list[Condition] = [
+        ("fact.source = {}", source),
+        ("fact.source_id = {}", source_id),
+        ("fact.occurred_at >= {}", since),
+        ("fact.occurred_at < {}", until),
+    ]
     return Asked(party_id, wanted, decode_cursor(cursor, tuple[datetime, UUID]) if cursor else LATEST)
 
 

@@ -30,7 +30,7 @@ from services.customers.domain.problems import ProblemStatus, StepKind
 from services.customers.models.fields import ProblemId
 from services.customers.models.problems import PartyProblem, ProblemIn, ProblemStep, StepIn
 from services.customers.queries import problems as known
-from services.customers.queries.histories import present
+from services.customers.queries.histories import Condition
 from services.customers.routes.lists import WhatIsAsked
 
 router = APIRouter(prefix="/v1/problems", tags=["problems"], route_class=TransactionalRoute)
@@ -62,16 +62,14 @@ async def list_problems(
     """Problems, the latest first, without those withdrawn. `since` and `until`, which is not in the list any more, are
     about when they were opened first, `open_days` about how long they have been open at least; `owner_id` and `team_id`
     are those of the party."""
-    wanted = present(
-        {
-            "fact.status = {}": status,
-            "fact.category = {}": category,
-            "fact.severity = {}": severity,
-            known.OWNED.format(column="owner_id"): owner_id,
-            known.OWNED.format(column="team_id"): team_id,
-            known.OPEN_SINCE: None if open_days is None else now() - timedelta(days=open_days),
-        }
-    )
+    wanted: list[Condition] = [
+        ("fact.status = {}", status),
+        ("fact.category = {}", category),
+        ("fact.severity = {}", severity),
+        (known.OWNED.format(column="owner_id"), owner_id),
+        (known.OWNED.format(column="team_id"), team_id),
+        (known.OPEN_SINCE, None if open_days is None else now() - timedelta(days=open_days)),
+    ]
     found = await known.problems(session, here, **asked.also(wanted)._asdict(), limit=limit + 1)
     return page(found, limit=limit, key=lambda problem: [problem.occurred_at, problem.id])
 
