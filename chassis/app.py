@@ -138,6 +138,9 @@ async def serve(app: FastAPI, *, sockets: list[socket.socket] | None = None) -> 
         log_config=None,
         access_log=False,
         server_header=False,
+        # Left alone, it takes the word of every client on this machine.
+        proxy_headers=settings.trusted_proxies is not None,
+        forwarded_allow_ips=settings.trusted_proxies,
         # Longer than the gateway keeps idle connections: it must be the one that closes them.
         timeout_keep_alive=75,
         timeout_graceful_shutdown=5,

@@ -1,7 +1,21 @@
 """Settings that every service has. Each reads its own under a prefix, and the common ones under `SHUKE_`."""
 
-from pydantic import Field, SecretStr
+from ipaddress import ip_network
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _networks(text: str) -> str:
+    for each in text.split(","):
+        ip_network(each.strip())
+    return text
+
+
+Networks = Annotated[str, AfterValidator(_networks)]
+"""IP addresses and networks, separated by commas. There is no word for all of them: whoever may name the client may be
+anybody."""
 
 
 class ServiceSettings(BaseSettings):
@@ -19,6 +33,9 @@ class ServiceSettings(BaseSettings):
     """Port to listen on; 0 takes a free one."""
     max_body_bytes: int = 10_000_000
     """Largest request body, except where a route streams."""
+    trusted_proxies: Networks | None = None
+    """Proxies whose word counts on where a request comes from (`X-Forwarded-For`): addresses or networks, separated by
+    commas. What any other client says there is ignored."""
     stall_s: float = 30
     """Seconds after which a client is cut off that does not send the head of its request; at the gateway, one that
     neither sends nor takes anything at all."""

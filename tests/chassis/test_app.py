@@ -5,7 +5,8 @@ from typing import Never
 
 import httpx
 import pytest
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
+from pydantic import ValidationError
 from sqlalchemy import text
 
 from chassis.app import BackgroundTaskDied, create_app, serve
@@ -61,6 +62,47 @@ async def test_an_app_whose_background_task_has_died_is_not_ready(database: Data
         await app.state.failed.wait()
         answer = await client.get("/readyz")
         assert (answer.status_code, answer.json()["status"]) == (503, "a background task died")
+
+
+@pytest.mark.parametrize(
+    ("trusted", "forwarded", "seen"),
+    [
+        (None, "203.0.113.7", "127.0.0.1"),
+        ("10.0.0.0/8", "203.0.113.7", "127.0.0.1"),
+        ("127.0.0.1", "203.0.113.7", "203.0.113.7"),
+        ("10.0.0.0/8, 127.0.0.0/8", "198.51.100.1, 203.0.113.7, 10.0.0.9", "203.0.113.7"),
+    ],
+    ids=["nobody", "somebody else", "the proxy", "two proxies"],
+)
+async def test_only_a_trusted_proxy_tells_where_a_request_comes_from(
+    database: Database, trusted: str | None, forwarded: str, seen: str
+) -> None:
+    router = APIRouter()
+
+    @router.get("/v1/address")
+    async def address(request: Request) -> str | None:
+        return request.client.host if request.client else None
+
+    async def anybody() -> None: ...
+
+    settings = ServiceSettings(database_url=database.url, internal_secret=SECRET, trusted_proxies=trusted)
+    bound = free_socket()
+    bound.listen()
+    app = create_app("notes", router=router, settings=settings, guard=anybody)
+    serving = asyncio.create_task(serve(app, sockets=[bound]))
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{bound.getsockname()[1]}", timeout=20) as client:
+        answer = await client.get("/v1/address", headers={"X-Forwarded-For": forwarded})
+    serving.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+
+    assert answer.json() == seen
+
+
+@pytest.mark.parametrize("named", ["*", "", "proxy.example.org", "10.0.0.1/8", "10.0.0.1,*"])
+def test_what_names_no_network_is_no_trusted_proxy(named: str) -> None:
+    with pytest.raises(ValidationError, match="trusted_proxies"):
+        ServiceSettings(database_url="", internal_secret=SECRET, trusted_proxies=named)
 
 
 async def test_serving_ends_in_order_when_it_is_cancelled(database: Database) -> None:
