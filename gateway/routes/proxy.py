@@ -16,10 +16,11 @@ from chassis.limits import DISCARD_S
 from chassis.paths import methods
 from contracts.problems import Problem
 from gateway.domain.openapi import Document
-from gateway.domain.rights import PATIENT, scopes
-from gateway.queries.services import ServiceFailed, Services, ServiceTimeout, ServiceUnavailable
+from gateway.domain.rights import PATIENT, PathNotFound, scopes
+from gateway.domain.services import ServiceFailed, ServiceTimeout, ServiceUnavailable
+from gateway.queries.services import Services
 from gateway.routes.documents import document_of
-from gateway.routes.door import Asking, PathNotFound, area
+from gateway.routes.door import Asking, area
 
 router = APIRouter(include_in_schema=False)
 
