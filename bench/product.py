@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from deploy import postgres, supervisor
-from deploy.process import die_with_supervisor, marked
+from deploy.process import die_with_me, marked
 
 ROOT = Path(__file__).resolve().parents[1]
 CURRENCY = "USD"
@@ -82,7 +82,7 @@ def start(folder: Path, *words: str, variables: Mapping[str, str] | None = None,
     command = (sys.executable, "-P", "-m", "deploy.cli", *words, "--data", str(folder), "--empty")
     with said.open("wb") as out:
         process = subprocess.Popen(
-            command, env=own | dict(variables or {}), stdout=out, stderr=out, preexec_fn=die_with_supervisor
+            command, env=own | dict(variables or {}), stdout=out, stderr=out, preexec_fn=die_with_me()
         )
     running = Running(folder, process)
     until = time.monotonic() + seconds

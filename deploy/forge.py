@@ -9,12 +9,14 @@ import select
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Never
 
-from deploy.process import MARK, alive, called, die_with_supervisor
+from deploy.process import MARK, Process, alive, called, die_with, die_with_me
 from deploy.roles import ROLES, serve
 
 LARGEST = 65_536
@@ -33,7 +35,8 @@ class Forked:
 
     def send_signal(self, sent: signal.Signals) -> None:
         if self.returncode is None:
-            os.kill(self.pid, sent)
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, sent)
 
     async def wait(self) -> int:
         await self._over.wait()
@@ -43,6 +46,15 @@ class Forked:
     def ended(self, code: int) -> None:
         self.returncode = code
         self._over.set()
+
+    async def orphaned(self) -> None:
+        """The kernel told it that its parent died: it is killed unless it ends as soon as one that is stopped."""
+        until = time.monotonic() + Process.stop_s
+        while alive(self.pid):
+            if time.monotonic() > until:
+                self.send_signal(signal.SIGKILL)
+            await asyncio.sleep(0.05)
+        self.ended(UNKNOWN)
 
 
 class Forge:
@@ -70,7 +82,7 @@ class Forge:
                         stdout=log,
                         stderr=log,
                         start_new_session=True,
-                        preexec_fn=die_with_supervisor,
+                        preexec_fn=die_with_me(),
                     )
             except BaseException:
                 ours.close()
@@ -106,12 +118,13 @@ class Forge:
         try:
             while message := await loop.sock_recv(line, LARGEST):
                 told: dict[str, int] = json.loads(message)
+                pid = told["pid"]
+                if pid not in self._living:
+                    self._living[pid] = Forked(pid)
+                    if not self._answer.done():
+                        self._answer.set_result(self._living[pid])
                 if "code" in told:
-                    self._living.pop(told["pid"]).ended(told["code"])
-                    continue
-                forked = self._living[told["pid"]] = Forked(told["pid"])
-                if not self._answer.done():
-                    self._answer.set_result(forked)
+                    self._living.pop(pid).ended(told["code"])
         except ConnectionError:
             pass
         line.close()
@@ -121,15 +134,13 @@ class Forge:
         if self._turn.locked() and not self._answer.done():
             self._answer.set_exception(ConnectionError("the forge was killed"))
         left, self._living = self._living, {}
-        for pid, forked in left.items():
-            # The kernel tells them that their parent died.
-            while alive(pid):
-                await asyncio.sleep(0.05)
-            forked.ended(UNKNOWN)
+        await asyncio.gather(*(forked.orphaned() for forked in left.values()))
 
 
 def main() -> None:
     """Fork a process for each message on the socket that standard input is, and tell how each ends, until it closes.
+
+    A process tells of itself before it plays anything, so that none lives of which nobody knows.
 
     Nothing here may be open or running that a child would share: no thread, no event loop, no connection.
     """
@@ -139,6 +150,7 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     line = socket.socket(fileno=0)
+    forge = os.getpid()
     living: dict[int, int] = {}
     while True:
         for ready in select.select([line.fileno(), *living], [], [])[0]:
@@ -148,20 +160,21 @@ def main() -> None:
                 line.send(json.dumps({"pid": pid, "code": os.waitstatus_to_exitcode(status)}).encode())
             elif message := line.recv(LARGEST):
                 if (pid := os.fork()) == 0:
-                    play(json.loads(message), [line.detach(), *living])
+                    play(json.loads(message), forge, line, living)
                 living[os.pidfd_open(pid)] = pid
-                line.send(json.dumps({"pid": pid}).encode())
             else:
                 return
 
 
-def play(asked: Mapping[str, Any], inherited: Iterable[int]) -> Never:
+def play(asked: Mapping[str, Any], forge: int, line: socket.socket, inherited: Iterable[int]) -> Never:
     """Be the process that was asked for."""
     code = 1
     try:
+        die_with(forge)
         os.setsid()
-        die_with_supervisor()
         called(asked["name"])
+        line.send(json.dumps({"pid": os.getpid()}).encode())
+        line.close()
         for descriptor in inherited:
             os.close(descriptor)
         os.open(os.devnull, os.O_RDONLY)

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 MARK = "SHUKE_RUN"
@@ -38,9 +39,16 @@ class Process:
     """Called before each start, for example to clear what a killed predecessor left."""
 
 
-def die_with_supervisor() -> None:
-    """Have the kernel end this process when its parent dies. Runs between fork and exec."""
+def die_with(parent: int) -> None:
+    """Have the kernel end this process when its parent dies; one that is dead by now has left it to another."""
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def die_with_me() -> Callable[[], None]:
+    """What a child of this process calls between fork and exec."""
+    return partial(die_with, os.getpid())
 
 
 def called(name: str) -> None:

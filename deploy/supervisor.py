@@ -14,7 +14,7 @@ from typing import Any
 
 from deploy import readiness
 from deploy.forge import Forge, Forked
-from deploy.process import Process, die_with_supervisor, end, environment, marked
+from deploy.process import Process, die_with_me, end, environment, marked
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
@@ -149,7 +149,7 @@ class Supervisor:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                preexec_fn=None if process.outlives else die_with_supervisor,
+                preexec_fn=None if process.outlives else die_with_me(),
             )
 
     def note(self, process: Process, text: str) -> None:

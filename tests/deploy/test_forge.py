@@ -1,8 +1,11 @@
 """Processes that are forked from one that has imported everything: real roles, on a real database."""
 
 import asyncio
+import json
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -116,6 +119,56 @@ async def test_a_killed_forge_takes_its_children_along_and_all_come_back(
     assert not alive(before["one"])
     assert alive(pid)
     assert supervisor.pids(tmp_path)["forge"] != before["forge"]
+
+
+async def test_one_that_does_not_end_with_its_forge_is_killed_and_holds_up_no_other(
+    keeper: Supervisor, gateway: Callable[[str], Process], tmp_path: Path
+) -> None:
+    stopped, other = gateway("stopped"), gateway("other")
+    await keeper.start(stopped, other)
+    before = supervisor.pids(tmp_path)
+
+    os.kill(before["stopped"], signal.SIGSTOP)
+    os.kill(before["forge"], signal.SIGKILL)
+    await restarted(keeper, other, before["other"])
+    await restarted(keeper, stopped, before["stopped"])
+
+    assert not alive(before["stopped"])
+    noted = (keeper.logs / "supervisor.log").read_text()
+    assert 0 < noted.index("other ended") < noted.index("stopped ended")
+
+
+def test_a_process_tells_of_itself_before_it_does_anything(tmp_path: Path) -> None:
+    log = tmp_path / "a pipe that nobody reads holds up who opens it"
+    os.mkfifo(log)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    ours.settimeout(30)
+    with ours, theirs:
+        forge = subprocess.Popen((sys.executable, "-P", "-m", "deploy.forge"), stdin=theirs)
+        theirs.close()
+        ours.send(json.dumps({"name": "one", "roles": [], "variables": {}, "log": str(log)}).encode())
+        message, ancillary, _, _ = ours.recvmsg(1_000, socket.CMSG_SPACE(12))
+    teller, _, _ = struct.unpack("3i", ancillary[0][2])
+    assert json.loads(message) == {"pid": teller}
+    assert teller != forge.pid
+    assert forge.wait(10) == 0
+
+
+def test_a_child_whose_parent_died_before_it_could_say_so_does_not_live_on() -> None:
+    script = (
+        "import os, signal, sys, time\n"
+        "from deploy.process import die_with\n"
+        "parent = os.getpid()\n"
+        "if os.fork():\n"
+        "    os.kill(parent, signal.SIGKILL)\n"
+        "while os.getppid() == parent:\n"
+        "    time.sleep(0.01)\n"
+        "die_with(parent)\n"
+        "print('lives on')\n"
+    )
+    ran = subprocess.run((sys.executable, "-c", script), capture_output=True, text=True, timeout=30)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (-signal.SIGKILL, "", "")
 
 
 async def test_what_is_forked_ends_with_a_supervisor_that_is_killed(
