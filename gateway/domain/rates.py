@@ -61,6 +61,14 @@ def taken(full_at: float, rate: Rate, at: float) -> tuple[float, Level]:
     return fuller, Level(True, int(left), math.ceil(fuller - at if left >= 1 else (1 - left) / rate.per_s))
 
 
+def changed(full_at: float, was: Rate, rate: Rate, at: float) -> float:
+    """When a bucket of one rate is full under another.
+
+    As many requests are taken from it as before, though never more than it holds now.
+    """
+    return at + min(max(full_at - at, 0) * was.per_s, rate.burst) / rate.per_s
+
+
 def spent(full_at: float, seconds: float, at: float) -> float:
     """When a bucket is full after requests that take so long to fill were let through elsewhere.
 

@@ -145,7 +145,7 @@ def test_a_process_tells_of_itself_before_it_does_anything(tmp_path: Path) -> No
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     ours.settimeout(30)
     with ours, theirs:
-        forge = subprocess.Popen((sys.executable, "-P", "-m", "deploy.forge"), stdin=theirs)
+        forge = subprocess.Popen((sys.executable, "-P", "-m", "deploy.forge"), stdin=theirs.fileno())
         theirs.close()
         ours.send(json.dumps({"name": "one", "roles": [], "variables": {}, "log": str(log)}).encode())
         message, ancillary, _, _ = ours.recvmsg(1_000, socket.CMSG_SPACE(12))

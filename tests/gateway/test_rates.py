@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import app as gateway_app
-from gateway.domain.rates import Level, Rate, fields, neighbourhood, of_roles, spent, taken
+from gateway.domain.rates import Level, Rate, changed, fields, neighbourhood, of_roles, spent, taken
 from gateway.domain.rights import Role
 from gateway.queries import meter as meter_module
 from gateway.queries.meter import Meter
@@ -58,6 +58,24 @@ def test_what_others_let_through_is_owed() -> None:
     assert taken(owing, TEN, 1.1)[1].allowed
 
 
+def test_a_rate_that_is_raised_counts_at_once() -> None:
+    used_up, fast = spent(0.0, 20.0, 0.0), Rate(1_000, 2_000)
+    assert taken(used_up, Rate(1, 20), 0.0)[1] == Level(False, 0, 1)
+    assert taken(changed(used_up, Rate(1, 20), fast, 0.0), fast, 0.0)[1] == Level(True, 1_979, 1)
+    wide = spent(0.0, 30.0, 0.0)
+    assert not taken(changed(wide, Rate(2, 60), Rate(5, 20), 0.0), Rate(5, 20), 0.0)[1].allowed
+    assert taken(changed(wide, Rate(2, 60), Rate(5, 20), 0.0), Rate(5, 20), 0.2)[1].allowed
+
+
+def test_a_rate_that_is_lowered_forgives_nothing_and_asks_for_no_more_than_a_burst() -> None:
+    slow = Rate(1, 20)
+    assert taken(changed(spent(0.0, 0.015, 0.0), Rate(1_000, 2_000), slow, 0.0), slow, 0.0)[1].left == 4
+    empty = changed(spent(0.0, 2.0, 0.0), Rate(1_000, 2_000), slow, 0.0)
+    assert taken(empty, slow, 0.0)[1] == Level(False, 0, 1)
+    assert taken(empty, slow, 1.0)[1].allowed
+    assert changed(-5.0, Rate(1_000, 2_000), slow, 0.0) == 0.0
+
+
 def test_the_fields_are_those_of_the_draft() -> None:
     assert fields("key", Rate(100, 250), Level(True, 249, 1)) == {
         "RateLimit-Policy": '"key";q=250;w=3',
@@ -106,6 +124,21 @@ def test_what_one_process_lets_through_counts_in_the_other() -> None:
     assert [meter.take("key_1", TEN).allowed for meter in (one, other)] == [False, False]
 
 
+def test_a_key_whose_rate_is_raised_goes_on_at_once_in_every_process() -> None:
+    clock = Clock()
+    one, other = Meter(clock), Meter(clock)
+    while one.take("key_1", Rate(1, 20)).allowed:
+        pass
+    [told] = list(one.news())
+    other.hear(told)
+    assert not other.take("key_1", Rate(1, 20)).allowed
+    fast = Rate(1_000, 2_000)
+    assert one.take("key_1", fast).left == 1_979
+    [told] = list(one.news())
+    other.hear(told)
+    assert other.take("key_1", fast).left == 1_978
+
+
 def test_all_processes_together_keep_to_the_rate_in_the_long_run() -> None:
     clock, through = Clock(), 0
     meters = [Meter(clock) for _ in range(3)]
@@ -138,7 +171,7 @@ def test_a_crowd_of_strangers_is_forgotten_before_those_who_owe(monkeypatch: pyt
         pass
     for number in range(1_000):
         meter.take(f"10.0.{number}", TEN)
-    assert len(meter._full_at) <= 100
+    assert len(meter._buckets) <= 100
     assert not meter.take("busy", TEN).allowed
 
 
@@ -225,6 +258,6 @@ async def test_two_processes_of_the_gateway_share_a_limit(door: Door) -> None:
         answers = [await door.client.get("/v1/parties", headers=theirs) for _ in range(19)]
         assert {answer.status_code for answer in answers} == {200}
         async with asyncio.timeout(10):
-            while app.state.meter._full_at[made["id"]] < clock.at + 20:
+            while app.state.meter._buckets[made["id"]][0] < clock.at + 20:
                 await asyncio.sleep(0.01)
         assert (await other.get("/v1/parties")).status_code == 429
