@@ -165,6 +165,33 @@ async def test_undone_nothing_counts_and_who_only_it_made_known_is_gone(api, bri
     assert [row["source_id"] for row in (await api.get("/v1/members")).json()["data"]] == ["bob"]
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0), (2, 0, 1)])
+async def test_in_whatever_order_files_are_undone_who_they_named_goes_with_the_last(api, bring, undo, published, order):
+    rows = "p{0},,ann,2026-0{0}-05,Hello,,\nq{0},,by{0},2026-01-05,Hello,,\n"
+    files = [await bring(HEADER + rows.format(month)) for month in (3, 1, 2)]
+    for place in order[:2]:
+        await undo(files[place])
+    members = (await api.get("/v1/members")).json()["data"]
+    assert sorted(row["source_id"] for row in members) == ["ann", f"by{(3, 1, 2)[order[2]]}"]
+    await undo(files[order[2]])
+    assert (await api.get("/v1/members")).json()["data"] == []
+    told = await published()
+    made = {data["_id"] for name, _, data in told if name != "fact_withdrawn"}
+    assert {data["fact_id"] for name, _, data in told if name == "fact_withdrawn"} == made
+
+
+async def test_a_post_taken_back_by_hand_keeps_nobody_when_the_files_are_undone(api, bring, undo):
+    for order in ((0, 1), (1, 0)):
+        files = [await bring(HEADER + f"p{n},,ann,2026-01-05,Hello,,\n") for n in (1, 2)]
+        await api.post(f"/v1/posts/{(await found(api))['p1']['id']}/withdraw")
+        mine = await api.post("/v1/posts", json={"member": {"community": "board", "source_id": "ann"}, "text": "Mine"})
+        await undo(files[order[0]])
+        await api.post(f"/v1/posts/{mine.json()['id']}/withdraw")
+        assert len((await api.get("/v1/members")).json()["data"]) == 1
+        await undo(files[order[1]])
+        assert (await api.get("/v1/members")).json()["data"] == []
+
+
 async def test_undone_files_leave_those_that_their_community_told_of(api, bring, undo):
     first = await bring(HEADER + "p1,,ann,2026-01-05,Hello,,\np2,,bob,2026-01-05,Hello,,\n")
     second = await bring(HEADER + "p3,,bob,2026-01-01,Hello,,\n")

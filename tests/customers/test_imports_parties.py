@@ -235,6 +235,21 @@ async def test_an_undone_list_comes_again_as_if_it_had_never_been_also_with_othe
     assert await value(database, "SELECT kind FROM party WHERE id = $1", party("2")) == "organisation"
 
 
+async def test_whom_an_undone_list_registered_another_list_registers_when_it_comes_again(database):
+    content = "1,a@example.org,,,\n"
+    first = await parties(database, content + "2,,,,\n")
+    await parties(database, content)
+    await undone(database, first)
+
+    again = await parties(database, content)
+
+    assert counts(again) == ("done", 1, 0, 0, 0)
+    assert await holder(database, email("a@example.org")) == party("1")
+    withdrawn = {each["data"]["fact_id"] for each in await events(database, "fact_withdrawn")}
+    standing = [each for each in await events(database, "party_registered") if each["id"] not in withdrawn]
+    assert [each["subject"] for each in standing] == [str(party("1"))]
+
+
 async def test_what_became_known_otherwise_since_an_undo_is_somebody_of_its_own(database):
     await undone(database, await parties(database, "1,a@example.org,,,\n"))
     async with database.transaction() as session:

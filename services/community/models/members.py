@@ -39,7 +39,7 @@ class MemberRow(SQLModel, table=True):
     linked_identity_id: UUID | None
     """an identity of that party."""
     import_id: UUID | None
-    """The import that alone made it known."""
+    """The import that made it known, where nothing but imports did."""
     fact_id: UUID
     """The event of its joining."""
     version: int = Column(sa_type=Integer)

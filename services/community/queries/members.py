@@ -179,7 +179,10 @@ def link(session: AsyncSession, row: MemberRow, *, party_id: UUID | None, identi
 
 
 async def withdraw_members(session: AsyncSession, import_id: UUID, limit: int) -> int:
-    """Withdraw members that an import made known and that did nothing else; return how many, 0 when none is left."""
+    """Withdraw up to `limit` members that only imports made known, that this one named and nothing names any more.
+
+    Whichever import made them known: they go with the last one that is undone. Returns how many, 0 when none is left.
+    """
     connection = await driver(session)
     while idle := [row["id"] for row in await connection.fetch(_LOCK_IDLE, import_id, limit)]:
         # Asked again: whoever held the lock before may have had the member do something.
@@ -284,7 +287,8 @@ WHERE version < $2 ORDER BY version DESC LIMIT $3
 """
 
 _IDLE = """
-import_id = $1 AND withdrawn_at IS NULL AND version = 1
+import_id IS NOT NULL AND withdrawn_at IS NULL AND version = 1
+AND EXISTS (SELECT FROM post WHERE member_id = member.id AND import_id = $1)
 AND NOT EXISTS (SELECT FROM post WHERE member_id = member.id AND withdrawn_at IS NULL)
 AND NOT EXISTS (SELECT FROM reaction WHERE member_id = member.id AND withdrawn_at IS NULL)
 AND NOT EXISTS (SELECT FROM referral WHERE member_id = member.id AND withdrawn_at IS NULL)

@@ -297,7 +297,7 @@ def withdraw_post(session: AsyncSession, row: PostRow) -> None:
 
 
 async def withdraw_posts(session: AsyncSession, import_id: UUID, limit: int) -> int:
-    """Withdraw up to `limit` posts of an import, then the members that only it made known; 0 when none is left."""
+    """Withdraw up to `limit` posts of an import, then members that nothing names any more; 0 when none is left."""
     rows = await (await driver(session)).fetch(_WITHDRAW, import_id, limit, now())
     rows.sort(key=lambda row: row["id"])
     outbox.append(session, *(withdrawn(row["identity_id"], row["fact_id"]) for row in rows))
