@@ -6,6 +6,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chassis.paths import fits
+from contracts.problems import NotFound, Problem
+
+
+class PathNotFound(NotFound):
+    """Nothing answers under this path."""
+
+
+class UnreadableAddress(Problem):
+    """Path or query are not text: they hold a NUL, or bytes that are not UTF-8."""
 
 
 class Role(StrEnum):

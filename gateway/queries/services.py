@@ -9,12 +9,13 @@ from typing import Any
 import aiohttp
 import msgspec
 import structlog
-from yarl import URL
-
 from chassis.auth import HEADER, Signer
 from chassis.telemetry import request_id, traceparent
-from contracts.problems import Problem, Unavailable
+from contracts.problems import Problem
 from gateway.domain.parts import Status, status_of
+from yarl import URL
+
+from gateway.domain.services import ServiceFailed, ServiceTimeout, ServiceUnavailable
 
 log = structlog.get_logger()
 
@@ -28,22 +29,6 @@ RETRY_PAUSES_S = (0.05, 0.2, 0.5)
 """A service that is being restarted refuses connections for a moment. Nothing was sent, so nothing is sent twice."""
 IDLE_S = 30
 """Seconds that an idle connection is kept: less than the services do, so that none is closed under a request."""
-
-
-class ServiceUnavailable(Unavailable):
-    """The service that answers here is not there just now."""
-
-
-class ServiceFailed(Problem):
-    """The service broke off its answer; whether the request was carried out is not known."""
-
-    status = 502
-
-
-class ServiceTimeout(Problem):
-    """The service did not answer in time; whether the request was carried out is not known."""
-
-    status = 504
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,14 @@ from typing import Any
 
 import msgspec
 import structlog
+from contracts.problems import Problem
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
-from contracts.problems import Problem
 from gateway.domain import export, status
 from gateway.domain.rights import scopes
-from gateway.queries.services import ServiceFailed, Services
+from gateway.domain.services import ServiceFailed
+from gateway.queries.services import Services
 from gateway.routes.door import Asking
 
 router = APIRouter(prefix="/v1")

@@ -4,28 +4,19 @@ from collections.abc import Callable
 from typing import Annotated
 from urllib.parse import unquote_to_bytes
 
+from chassis.auth import Caller, Forbidden, Unauthorized
 from fastapi import Depends, Request
+from gateway.domain.rates import Level, Rate, RateLimited, fields, neighbourhood, of_roles
+from gateway.queries.keyring import Holder, Keyring
+from gateway.queries.meter import Meter
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chassis.auth import Caller, Forbidden, Unauthorized
-from contracts.problems import NotFound, Problem
-from gateway.domain.rates import Level, Rate, RateLimited, fields, neighbourhood, of_roles
-from gateway.domain.rights import Area, area_of, rights
-from gateway.queries.keyring import Holder, Keyring
-from gateway.queries.meter import Meter
+from gateway.domain.rights import Area, PathNotFound, UnreadableAddress, area_of, rights
 
 KEY, ADDRESS = "key", "address"
 """Names of the two policies in the header fields: by key, and by address for who has none."""
 WHO = {KEY: "This key", ADDRESS: "Whoever has no valid key"}
-
-
-class PathNotFound(NotFound):
-    """Nothing answers under this path."""
-
-
-class UnreadableAddress(Problem):
-    """Path or query are not text: they hold a NUL, or bytes that are not UTF-8."""
 
 
 async def caller(request: Request) -> Caller:

@@ -6,20 +6,21 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import Response
-
 from chassis.fields import ImportId
 from chassis.http import Cursor, Limit, decode_cursor, encode_cursor
 from contracts.problems import Problem
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
 from gateway.domain.imports import IMPORTING, SPENT_IN, TAKEN_BY, FormFields, Kind, kind_of
 from gateway.domain.joined import Part, Row, joined
 from gateway.domain.parts import Status
-from gateway.domain.rights import scopes
 from gateway.models import ImportList
-from gateway.queries.services import Services, ServiceUnavailable
-from gateway.routes.door import Asking
 from gateway.routes.proxy import OURS, Body, passed_on, to_pass
+
+from gateway.domain.rights import scopes
+from gateway.domain.services import ServiceUnavailable
+from gateway.queries.services import Services
+from gateway.routes.door import Asking
 
 router = APIRouter(prefix="/v1/imports", tags=["imports"])
 
@@ -48,38 +49,12 @@ async def start_import(
     because the file passes through without being kept. The first real file of purchases or returns that is taken fixes
     the currency in which standings are told, if nothing has fixed it yet.
     """
-    services: Services = request.app.state.services
     caller = asking.key_id, scopes(asking.scopes)
     form = FormFields(request.headers.get("content-type", ""))
-    body = Body(request, form.feed)
-    async with aclosing(body.pieces()) as pieces:
-        headers = to_pass(request.headers.items(), OURS)
-        if kind is None:
-            begun, kind = await _until_known(body, form, pieces)
-        else:
-            # The service reads the form alone: what the query says is put in front of it.
-            begun = [form.field("kind", kind)]
-            headers = [(name, value) for name, value in headers if name != "content-length"]
-        asked = services.ask(
-            TAKEN_BY[kind],
-            "POST",
-            "/v1/imports",
-            caller=caller,
-            headers=headers,
-            body=_whole(begun, pieces),
-            patient=True,
-        )
-        try:
-            async with asked as response:
-                content = await response.read()
-                answered = {name: response.headers[name] for name in PASSED if name in response.headers}
-        except Exception:
-            if body.failure is not None:
-                raise body.failure from None
-            raise
-    if response.status == 202 and kind in SPENT_IN and _decides(started := msgspec.json.decode(content), form):
-        answered[TOLD] = await _fix(services, caller, started["currency"])
-    return Response(content, response.status, answered)
+    answer, kind = await _taken(request, caller, form, kind)
+    if answer.status_code == 202 and kind in SPENT_IN and _decides(started := msgspec.json.decode(answer.body), form):
+        answer.headers[TOLD] = await _fix(request.app.state.services, caller, started["currency"])
+    return answer
 
 
 @router.get("")
@@ -121,6 +96,39 @@ async def undo_import(import_id: ImportId, request: Request, asking: Asking) -> 
 async def read_import_rejects(import_id: ImportId, request: Request, asking: Asking) -> Response:
     """The rows that were not taken as CSV: row number, reason, detail, then the row as it came."""
     return await _passed_to_its_service(import_id, request, asking)
+
+
+async def _taken(
+    request: Request, caller: tuple[str, frozenset[str]], form: FormFields, kind: Kind | None
+) -> tuple[Response, Kind]:
+    """What the service says to which the file went, and of which kind it is. `form` reads along."""
+    services: Services = request.app.state.services
+    body = Body(request, form.feed)
+    async with aclosing(body.pieces()) as pieces:
+        headers = to_pass(request.headers.items(), OURS)
+        if kind is None:
+            begun, kind = await _until_known(body, form, pieces)
+        else:
+            # The service reads the form alone: what the query says is put in front of it.
+            begun = [form.field("kind", kind)]
+            headers = [(name, value) for name, value in headers if name != "content-length"]
+        asked = services.ask(
+            TAKEN_BY[kind],
+            "POST",
+            "/v1/imports",
+            caller=caller,
+            headers=headers,
+            body=_whole(begun, pieces),
+            patient=True,
+        )
+        try:
+            async with asked as response:
+                answered = {name: response.headers[name] for name in PASSED if name in response.headers}
+                return Response(await response.read(), response.status, answered), kind
+        except Exception:
+            if body.failure is not None:
+                raise body.failure from None
+            raise
 
 
 async def _until_known(body: Body, form: FormFields, pieces: AsyncGenerator[bytes]) -> tuple[list[bytes], Kind]:
