@@ -5,22 +5,22 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Annotated, Any
 
-from chassis.app import create_app
-from chassis.db import connect
-from chassis.limits import Patience
-from chassis.settings import ServiceSettings
 from fastapi import APIRouter, FastAPI
-from gateway.domain.rates import Rate
-from gateway.queries.keyring import Keyring
-from gateway.queries.keys import make_key
-from gateway.queries.meter import Meter
-from gateway.queries.neighbours import hear_and_tell
 from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
 from starlette.middleware import Middleware
 
+from chassis.app import create_app
+from chassis.db import connect
+from chassis.limits import Patience
+from chassis.settings import ServiceSettings
+from gateway.domain.rates import Rate
 from gateway.domain.rights import Role
 from gateway.domain.services import ServiceUnavailable
+from gateway.queries.keyring import Keyring
+from gateway.queries.keys import make_key
+from gateway.queries.meter import Meter
+from gateway.queries.neighbours import hear_and_tell
 from gateway.queries.services import Services
 from gateway.routes import composed, documents, imports, keys, parties, proxy
 from gateway.routes.door import RateFields, caller

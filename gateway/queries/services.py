@@ -9,12 +9,12 @@ from typing import Any
 import aiohttp
 import msgspec
 import structlog
+from yarl import URL
+
 from chassis.auth import HEADER, Signer
 from chassis.telemetry import request_id, traceparent
 from contracts.problems import Problem
 from gateway.domain.parts import Status, status_of
-from yarl import URL
-
 from gateway.domain.services import ServiceFailed, ServiceTimeout, ServiceUnavailable
 
 log = structlog.get_logger()

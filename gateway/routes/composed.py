@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 import structlog
-from contracts.problems import Problem
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
+from contracts.problems import Problem
 from gateway.domain import export, status
 from gateway.domain.rights import scopes
 from gateway.domain.services import ServiceFailed

@@ -6,10 +6,10 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
-from gateway.domain.openapi import merged
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
+from gateway.domain.openapi import merged
 from gateway.domain.services import ServiceUnavailable
 from gateway.queries.services import Services
 from gateway.routes.door import stranger

@@ -4,15 +4,15 @@ from collections.abc import Callable
 from typing import Annotated
 from urllib.parse import unquote_to_bytes
 
-from chassis.auth import Caller, Forbidden, Unauthorized
 from fastapi import Depends, Request
-from gateway.domain.rates import Level, Rate, RateLimited, fields, neighbourhood, of_roles
-from gateway.queries.keyring import Holder, Keyring
-from gateway.queries.meter import Meter
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chassis.auth import Caller, Forbidden, Unauthorized
+from gateway.domain.rates import Level, Rate, RateLimited, fields, neighbourhood, of_roles
 from gateway.domain.rights import Area, PathNotFound, UnreadableAddress, area_of, rights
+from gateway.queries.keyring import Holder, Keyring
+from gateway.queries.meter import Meter
 
 KEY, ADDRESS = "key", "address"
 """Names of the two policies in the header fields: by key, and by address for who has none."""

@@ -6,21 +6,21 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+
 from chassis.fields import ImportId
 from chassis.http import Cursor, Limit, decode_cursor, encode_cursor
 from contracts.problems import Problem
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import Response
 from gateway.domain.imports import IMPORTING, SPENT_IN, TAKEN_BY, FormFields, Kind, kind_of
 from gateway.domain.joined import Part, Row, joined
 from gateway.domain.parts import Status
-from gateway.models import ImportList
-from gateway.routes.proxy import OURS, Body, passed_on, to_pass
-
 from gateway.domain.rights import scopes
 from gateway.domain.services import ServiceUnavailable
+from gateway.models import ImportList
 from gateway.queries.services import Services
 from gateway.routes.door import Asking
+from gateway.routes.proxy import OURS, Body, passed_on, to_pass
 
 router = APIRouter(prefix="/v1/imports", tags=["imports"])
 
