@@ -46,7 +46,7 @@ OURS = frozenset({"host", "authorization", "cookie", "expect", "x-request-id", "
 THEIRS = frozenset({"date", "server", "x-request-id", "traceparent"})
 """Headers that the gateway's own server sets on every answer."""
 
-DOUBTFUL = frozenset({404, 422})
+DOUBTFUL = frozenset({404, 415, 422})
 """Answers of a service that may only mean that the path does not know the method: it takes a name for an id."""
 
 
