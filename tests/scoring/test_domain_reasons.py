@@ -64,6 +64,8 @@ def test_every_counterfactual_gives_what_it_says(seed: int) -> None:
             changed = with_fact(changed, RULING.day(at), Kind[other.added.upper()], currency, other.added_minor or 0)
         then = assess(changed, at, RULING)
         assert (then.stage, then.tier) == (other.stage, other.tier)
+        stands = assess(whole, at, RULING)
+        assert (then.stage, then.tier) != (stands.stage, stands.tier)
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -131,6 +133,30 @@ def test_taking_away_the_declaration_takes_the_loss() -> None:
 
 
 @pytest.mark.parametrize(
+    "facts",
+    [
+        [fact(1, "2025-08-01", Kind.INQUIRED), fact(2, "2025-08-05", Kind.LEAD_LOST)],
+        [fact(1, "2025-01-01"), fact(2, "2025-01-20", Kind.DECLINED)],
+    ],
+)
+def test_a_declaration_that_silence_has_overtaken_is_not_what_keeps_the_loss(facts: list[Fact]) -> None:
+    lost = calendar(*facts)
+
+    early, late = (reason(lost, noon(day), RULING) for day in ("2025-09-01", "2026-03-01"))
+
+    assert early.otherwise[0].without == (facts[1].occurred_at.date(),)
+    assert [other.without for other in late.otherwise] == [()] * len(late.otherwise)
+    assert "would do alone" in late.sentence
+    assert "would do alone" not in early.sentence
+
+
+def test_what_would_change_nothing_is_not_told() -> None:
+    top = calendar(fact(1, "2026-02-01", amount_minor=DAYS_1.cuts.top + 1))
+
+    assert [other.added for other in reason(top, noon("2026-02-10"), RULING).otherwise] == [None]
+
+
+@pytest.mark.parametrize(
     ("facts", "rule", "sentence"),
     [
         (
@@ -153,6 +179,12 @@ def test_taking_away_the_declaration_takes_the_loss() -> None:
             [fact(1, "2026-02-01", Kind.LEAD_DISQUALIFIED, reason="not_a_customer")],
             "declared_lost_since_last_sign",
             "Showed no interest, and was declared lost on 2026-02-01: lost prospect, reason not a customer.",
+        ),
+        (
+            [fact(1, "2025-08-01", Kind.INQUIRED), fact(2, "2025-08-03", Kind.LEAD_LOST, reason="no_budget")],
+            "declared_lost_since_last_sign",
+            "Last showed interest on 2025-08-01, and was declared lost on 2025-08-03 "
+            "(212 days of silence would do alone, lost after 180): lost prospect, reason no budget.",
         ),
         (
             [fact(1, "2025-08-01", Kind.POSTED)],

@@ -28,7 +28,12 @@ class Otherwise(msgspec.Struct, frozen=True):
 
 
 def otherwise(calendar: Calendar, history: History, day: int) -> Iterator[Otherwise]:
-    """Without the facts that keep the stage; with one that makes another stage or a higher tier."""
+    """What makes another stage or tier: going without the facts that keep the stage, or one more fact."""
+    holds = history.outcome(day)
+    return (other for other in _thought_of(calendar, history, day) if (other.stage, other.tier) != holds)
+
+
+def _thought_of(calendar: Calendar, history: History, day: int) -> Iterator[Otherwise]:
     ruling, stage = history.ruling, history.stage(day)
     for kinds, days in _keeping(calendar, history, day):
         taken = tuple(date.fromordinal(of_day) for of_day in days)
@@ -59,7 +64,7 @@ def without_facts(calendar: Calendar, kinds: Collection[Kind], days: Iterable[da
 
 
 def _keeping(calendar: Calendar, history: History, day: int) -> Iterator[tuple[frozenset[Kind], list[int]]]:
-    """The facts without which the stage would be another: all of the kinds on all of the days together."""
+    """The facts that keep the stage, all of the kinds on all of the days together; silence may keep it without them."""
     policy = history.policy
     signs = frozenset(Kind(number) for number in policy.signs)
     bought, sign = history.last_purchase(day), history.last_sign(day)

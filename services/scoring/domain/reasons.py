@@ -138,17 +138,26 @@ def _deciding(history: History, day: int) -> str:
     bought, sign = history.last_purchase(day), history.last_sign(day)
     declared, declined = history.declared.last(day), history.declined.last(day)
     if rule == "declined_after_last_purchase" and declined:
-        return f"Last bought on {_date(bought)}, and declined on {_date(declined[0])}"
+        silence = _silence_alone(day, bought, policy.lost_after_days)
+        return f"Last bought on {_date(bought)}, and declined on {_date(declined[0])}{silence}"
     if bought is not None:
         limits = f"dormant after {policy.dormant_after_days}, lost after {policy.lost_after_days}"
         return f"Last bought on {_date(bought)}, {day - bought} days ago ({limits})"
     if rule == "declared_lost_since_last_sign" and declared:
         interest = "Showed no interest" if sign is None else f"Last showed interest on {_date(sign)}"
-        return f"{interest}, and was declared lost on {_date(declared[0])}"
+        silence = _silence_alone(day, sign, policy.prospect_lost_after_days)
+        return f"{interest}, and was declared lost on {_date(declared[0])}{silence}"
     if sign is not None:
         limits = f"dormant after {policy.active_days}, lost after {policy.prospect_lost_after_days}"
         return f"Last showed interest on {_date(sign)}, {day - sign} days ago ({limits})"
     return "Known, but without a purchase or a sign of interest that counts"
+
+
+def _silence_alone(day: int, acted: int | None, lost_after_days: int) -> str:
+    """Said of a declaration that silence has overtaken: without it the stage is the same."""
+    if acted is None or day - acted <= lost_after_days:
+        return ""
+    return f" ({day - acted} days of silence would do alone, lost after {lost_after_days})"
 
 
 def _because(history: History, day: int) -> str:
