@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.middleware import Middleware
 
-from chassis import auth, health, retention, sequencer, status
+from chassis import auth, gaps, health, retention, sequencer, status
 from chassis.bus import restore_gate
 from chassis.db import Database, connect, declare_topics
 from chassis.heads import BoundedHeads
@@ -46,12 +46,12 @@ def create_app(
     middleware: Sequence[Middleware] = (),
     **options: Any,
 ) -> FastAPI:
-    """A service: `app.state` has `database`, `settings`, `signer` and `failed`.
+    """A service: `app.state` has `database`, `settings`, `signer`, `guard` and `failed`.
 
     `background` tasks run beside the sequencer until the app stops; when one dies, `app.state.failed` is set, the app
-    is not ready any more and `serve` ends. `guard` is asked before every route of `router`. `ready` adds what else
-    must be there, and raises `contracts.problems.Unavailable` if it is not. `body_limits` are bytes by the beginning of
-    the path, for routes that take larger bodies piece by piece.
+    is not ready any more and `serve` ends. `guard` is asked before every route of `router`, and tells who the caller
+    is. `ready` adds what else must be there, and raises `contracts.problems.Unavailable` if it is not. `body_limits` are
+    bytes by the beginning of the path, for routes that take larger bodies piece by piece.
     """
     topics = topics_of(name)
     tasks: dict[str, Background] = {"retention": partial(retention.run, settings=settings), **(background or {})}
@@ -88,10 +88,12 @@ def create_app(
     app.state.signer = auth.Signer(settings.internal_secret.get_secret_value())
     app.state.failed = asyncio.Event()
     app.state.name = name
+    app.state.guard = guard
     app.state.ready = ready
     app.include_router(router, dependencies=[Depends(guard)], responses=PROBLEM_RESPONSES)
     if topics:
-        app.include_router(status.router, dependencies=[Depends(guard)])
+        for room in (status.router, gaps.router):
+            app.include_router(room, dependencies=[Depends(guard)])
     app.include_router(health.router)
     return app
 

@@ -10,7 +10,6 @@ import asyncpg
 from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import auth
 from chassis.clock import now
 from chassis.db import driver
 from contracts.problems import Conflict, Invalid, Problem
@@ -38,7 +37,7 @@ async def once(
     """
     if not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
         raise BadIdempotencyKey("An Idempotency-Key has 1 to 255 visible ASCII characters.")
-    actor = (await auth.caller(request)).key_id
+    actor = (await request.app.state.guard(request)).key_id
     asked = f"{request.method} {request.url.path}?{request.url.query}"
     body = b"" if request.headers.get("content-type", "").startswith("multipart/") else await request.body()
     digest = hashlib.sha256(body).digest()

@@ -200,3 +200,25 @@ class TimelinePage(Shown):
     next_cursor: str | None = None
     unavailable: list[str]
     """Services that did not answer. Their rows come on a later page, once they answer."""
+
+
+class GapToPass(Body):
+    """A stopped partition that is to go on without what is missing."""
+
+    topic: Annotated[str, Field(max_length=200)]
+    partition: Annotated[int, Field(ge=0, le=100_000)]
+    service: Annotated[str, Field(max_length=200)] | None = None
+    """Whose consumer is to go on; needed where several services have stopped there."""
+    consumer: Annotated[str, Field(max_length=200)] | None = None
+    """Which consumer is to go on; needed where several of one service have stopped there."""
+
+
+class Gap(Shown):
+    """A consumer that had stopped at a partition."""
+
+    service: str
+    consumer: str
+    topic: str
+    partition: int
+    reason: str
+    """Why it stopped: with a gap, what is given up now."""

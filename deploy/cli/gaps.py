@@ -12,11 +12,12 @@ app = typer.Typer(help="Partitions that stopped because events are missing.", no
 
 @app.command("list")
 def list_gaps(data: options.Data = None) -> None:
-    """List partitions that have stopped, each with its reason."""
+    """List consumers that have stopped at a partition, each as `gaps pass` names it, with its reason."""
     with product(data) as client:
         gaps = answer(client.get("/v1/status"))["gaps"]
     for gap in gaps:
-        typer.echo(f"{gap['topic']} {gap['partition']}\n    {gap['reason']}")
+        whose = f"--service {gap['service']} --consumer {gap['consumer']}"
+        typer.echo(f"{gap['topic']} {gap['partition']} {whose}\n    {gap['reason']}")
     if not gaps:
         typer.echo("No partition has stopped.")
 
@@ -25,9 +26,12 @@ def list_gaps(data: options.Data = None) -> None:
 def let_pass(
     topic: Annotated[str, typer.Argument(metavar="TOPIC", help="As `shuke gaps list` shows it.")],
     partition: Annotated[int, typer.Argument(metavar="PARTITION", min=0)],
+    service: Annotated[str | None, typer.Option(help="Whose consumer; needed where several have stopped.")] = None,
+    consumer: Annotated[str | None, typer.Option(help="Which of the service; needed where several of it have.")] = None,
     data: options.Data = None,
 ) -> None:
-    """Let a stopped partition go on without the events that are missing. They are given up for good."""
+    """Let a consumer go on at a partition without the events that are missing. It gives them up for good."""
+    place = {"topic": topic, "partition": partition, "service": service, "consumer": consumer}
     with product(data) as client:
-        answer(client.post("/v1/gaps/pass", json={"topic": topic, "partition": partition}))
-    typer.echo(f"{topic} {partition} goes on.")
+        passed = answer(client.post("/v1/gaps/pass", json=place))
+    typer.echo(f"{topic} {partition} goes on for {passed['consumer']} of {passed['service']}.")

@@ -79,7 +79,7 @@ AREAS: Mapping[str, Area] = {
     "rates": Area("scoring", READER, OPERATOR),
     "verify": Area("scoring", OPERATOR, OPERATOR),
     "rebuild": Area("scoring", OPERATOR, OPERATOR),
-    "gaps": Area("scoring", OPERATOR, OPERATOR),
+    "gaps": Area(None, OPERATOR, OPERATOR),
     "status": Area(None, OPERATOR, OPERATOR),
     "keys": Area(None, ADMIN, ADMIN, ADMIN),
 }

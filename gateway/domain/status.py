@@ -16,7 +16,7 @@ def composed(reports: Mapping[str, Report | None]) -> dict[str, Any]:
     written = {
         (stream["topic"], stream["partition"]): stream for report in there.values() for stream in report["streams"]
     }
-    consumers = [consumer for report in there.values() for consumer in report["consumers"]]
+    consumers = _of_services(there, "consumers")
     return {
         "services": [
             {
@@ -33,24 +33,32 @@ def composed(reports: Mapping[str, Report | None]) -> dict[str, Any]:
             for consumer in consumers
             if consumer["stopped_reason"] is not None
         ],
-        "dead_letters": [letters for report in there.values() for letters in report["dead_letters"]],
+        "dead_letters": _of_services(there, "dead_letters"),
         "watermark": [source for report in there.values() for source in report.get("watermark", ())],
         "reassessing": sum(report.get("reassessing", 0) for report in there.values()),
         "oldest_unsequenced_s": max((report["oldest_unsequenced_s"] for report in there.values()), default=None),
     }
 
 
-def _lag(consumers: list[Report], written: Mapping[tuple[str, int], Report]) -> list[dict[str, Any]]:
-    read = {(each["consumer"], each["topic"], each["partition"]): each for each in consumers}
-    behind: dict[tuple[str, str], int] = defaultdict(int)
-    for consumer, topic in {(each["consumer"], each["topic"]) for each in consumers}:
+def _of_services(reports: Mapping[str, Report], part: str) -> list[dict[str, Any]]:
+    """The rows of a part of all reports, each with the service that it is of."""
+    return [{"service": service, **row} for service, report in reports.items() for row in report[part]]
+
+
+def _lag(consumers: list[dict[str, Any]], written: Mapping[tuple[str, int], Report]) -> list[dict[str, Any]]:
+    read = {(each["service"], each["consumer"], each["topic"], each["partition"]): each for each in consumers}
+    behind: dict[tuple[str, str, str], int] = defaultdict(int)
+    for service, consumer, topic in {(each["service"], each["consumer"], each["topic"]) for each in consumers}:
         # A partition that was never read is behind by all that was written to it.
         for (of, partition), stream in written.items():
             if of == topic:
-                mark = read.get((consumer, topic, partition))
+                mark = read.get((service, consumer, topic, partition))
                 seen = mark["seq"] if mark and mark["epoch"] == stream["epoch"] else 0
-                behind[consumer, topic] += max(0, stream["last_seq"] - seen)
-    return [{"consumer": name, "topic": topic, "events": events} for (name, topic), events in sorted(behind.items())]
+                behind[service, consumer, topic] += max(0, stream["last_seq"] - seen)
+    return [
+        {"service": service, "consumer": consumer, "topic": topic, "events": events}
+        for (service, consumer, topic), events in sorted(behind.items())
+    ]
 
 
 def _unpublished(report: Report) -> int:

@@ -20,7 +20,13 @@ WHO = {KEY: "This key", ADDRESS: "Whoever has no valid key"}
 
 
 async def caller(request: Request) -> Caller:
-    """Whose key the request carries, if it may do what it asks for and has not asked too often."""
+    """Whose key the request carries, if it may do what it asks for and has not asked too often.
+
+    Asked again within a request, it is not counted again.
+    """
+    admitted: Caller | None = getattr(request.state, "caller", None)
+    if admitted is not None:
+        return admitted
     refuse_unreadable(request)
     holder = await known(request)
     state = request.app.state
@@ -29,6 +35,7 @@ async def caller(request: Request) -> Caller:
     needed = rights(request.method, request.scope["path"], area(request))
     if needed.isdisjoint(holder.caller.scopes):
         raise Forbidden("This key may not do this.", scopes=sorted(holder.caller.scopes), needed=sorted(needed))
+    request.state.caller = holder.caller
     return holder.caller
 
 

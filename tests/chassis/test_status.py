@@ -1,24 +1,34 @@
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import httpx
 from fastapi import APIRouter
 
 from chassis.app import create_app
 from chassis.auth import HEADER, Signer
-from chassis.db import Database
+from chassis.db import Database, driver
 from chassis.settings import ServiceSettings
-from contracts.topics import topics_of
+from contracts.topics import LEADS, MEMBERS, topics_of
 
 SECRET = "a secret of at least thirty-two characters"
 
 
-async def test_a_service_tells_how_far_it_is_to_the_gateway_alone(database: Database) -> None:
+@asynccontextmanager
+async def served(database: Database) -> AsyncIterator[httpx.AsyncClient]:
+    """A service without routes of its own, as the gateway reaches it."""
     settings = ServiceSettings(database_url=database.url, internal_secret=SECRET)
     app = create_app("customers", router=APIRouter(), settings=settings)
-
+    headers = {HEADER: Signer(SECRET).sign("gateway", ())}
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://customers") as client:
-            refused = await client.get("/internal/status")
-            answered = await client.get("/internal/status", headers={HEADER: Signer(SECRET).sign("gateway", ())})
+        async with httpx.AsyncClient(transport=transport, base_url="http://customers", headers=headers) as client:
+            yield client
+
+
+async def test_a_service_tells_how_far_it_is_to_the_gateway_alone(database: Database) -> None:
+    async with served(database) as client:
+        refused = await client.get("/internal/status", headers={HEADER: ""})
+        answered = await client.get("/internal/status")
 
     assert refused.status_code == 401
     report = answered.json()
@@ -26,3 +36,43 @@ async def test_a_service_tells_how_far_it_is_to_the_gateway_alone(database: Data
     assert {stream["published_seq"] for stream in report["streams"]} == {None}
     assert (report["oldest_unsequenced_s"], report["oldest_unpublished_s"]) == (0, 0)
     assert (report["consumers"], report["dead_letters"]) == ([], [])
+
+
+async def test_any_service_tells_who_has_stopped_and_what_was_set_aside_and_lets_one_pass(database: Database) -> None:
+    async with database.transaction() as session:
+        connection = await driver(session)
+        await connection.execute(
+            "INSERT INTO consumer_offset (consumer, topic, partition, seq, stopped_reason, stopped_epoch, stopped_seq)"
+            " SELECT consumer, topic, 3, 7, 'events 8 to 11 are missing', 2, 12"
+            " FROM unnest($1::text[], $2::text[]) AS stopped(consumer, topic)",
+            ["customers", "customers", "other"],
+            [LEADS.name, MEMBERS.name, LEADS.name],
+        )
+        await connection.execute(
+            'INSERT INTO dead_letter (consumer, topic, partition, "offset", error_class, error, first_failed_at)'
+            " VALUES ('customers', $1, 3, 4, 'Unreadable', 'no JSON', '2026-01-01Z')",
+            LEADS.name,
+        )
+    place = {"consumer": "customers", "topic": LEADS.name, "partition": 3}
+
+    async with served(database) as client:
+        strange = await client.post("/internal/gaps/pass", json=place, headers={HEADER: ""})
+        before = (await client.get("/internal/status")).json()
+        passed = await client.post("/internal/gaps/pass", json=place)
+        again = await client.post("/internal/gaps/pass", json=place)
+        after = (await client.get("/internal/status")).json()
+
+    assert strange.status_code == 401
+    assert [(letters["consumer"], letters["topic"], letters["letters"]) for letters in before["dead_letters"]] == [
+        ("customers", LEADS.name, 1)
+    ]
+    assert {each["stopped_reason"] for each in before["consumers"]} == {"events 8 to 11 are missing"}
+    assert (passed.json(), again.json()) == ({"passed": True}, {"passed": False})
+    assert {
+        (each["consumer"], each["topic"]): (each["epoch"], each["seq"], each["stopped_reason"] is None)
+        for each in after["consumers"]
+    } == {
+        ("customers", LEADS.name): (2, 11, True),
+        ("customers", MEMBERS.name): (1, 7, False),
+        ("other", LEADS.name): (1, 7, False),
+    }

@@ -76,7 +76,7 @@ def test_lag_counts_partitions_that_were_never_read() -> None:
             "away": None,
         }
     )
-    assert report["lag"] == [{"consumer": "c", "topic": "t", "events": 3 + 10 + 10}]
+    assert report["lag"] == [{"service": "scoring", "consumer": "c", "topic": "t", "events": 3 + 10 + 10}]
     assert [service["answers"] for service in report["services"]] == [True, True, False]
 
 

@@ -189,9 +189,11 @@ async def test_an_import_that_was_not_taken_decides_nothing(door: Door) -> None:
 
 async def test_the_state_of_the_chain_is_put_together(door: Door) -> None:
     status = (await door.client.get("/v1/status")).json()
-    assert status["lag"] == [{"consumer": "scoring", "topic": "t", "events": 3 + 10}]
+    assert status["lag"] == [{"service": "scoring", "consumer": "scoring", "topic": "t", "events": 3 + 10}]
     assert status["oldest_unsequenced_s"] == 1.5
-    assert status["gaps"][0]["reason"] == "gap at 8"
+    assert [(gap["service"], gap["consumer"], gap["reason"]) for gap in status["gaps"]] == [
+        ("scoring", "scoring", "gap at 8")
+    ]
     assert status["watermark"] == [{"source": "customers", "held_by": "gap at 8"}]
     assert status["reassessing"] == 7
     assert status["services"][0]["unpublished"] == 12

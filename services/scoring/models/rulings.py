@@ -117,10 +117,3 @@ class Rebuild(Shown):
     reassessed: bool
     """Whether every standing was assessed again since."""
     error: str | None
-
-
-class GapToPass(Body):
-    """A stopped partition that is to go on without what is missing."""
-
-    topic: Annotated[str, Field(max_length=200)]
-    partition: Annotated[int, Field(ge=0, le=100_000)]

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from services.scoring.routes import followups, gaps, internal, moves, proof, rebuilds, rulings, standings
+from services.scoring.routes import followups, internal, moves, proof, rebuilds, rulings, standings
 
 router = APIRouter()
 for room in (
@@ -12,7 +12,6 @@ for room in (
     proof.router,
     rulings.router,
     rebuilds.router,
-    gaps.router,
     internal.router,
     internal.streams,
 ):
