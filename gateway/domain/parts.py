@@ -15,6 +15,13 @@ class Status(StrEnum):
     """The service did not answer in time."""
     UNAVAILABLE = "unavailable"
     """The service is not there, or failed."""
+    NOT_INSTALLED = "not_installed"
+    """The service is no part of this installation."""
+
+    @property
+    def has_nothing(self) -> bool:
+        """Whether nothing will come of the part, however often it is asked for."""
+        return self in (Status.NOT_FOUND, Status.NOT_INSTALLED)
 
 
 def status_of(http_status: int) -> Status:

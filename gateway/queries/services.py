@@ -143,9 +143,14 @@ class Services:
     async def side_by_side(
         self, asked: Mapping[str, tuple[str, str]], *, caller: tuple[str, Iterable[str]], within_s: float
     ) -> dict[str, Answered]:
-        """The answers to several reads, each a service and a target, as far as they come in time."""
+        """The answers to several reads, each a service and a target, as far as they come in time.
+
+        A service that is not installed is not asked.
+        """
 
         async def one(service: str, target: str) -> Answered:
+            if service not in self.addresses:
+                return Answered(Status.NOT_INSTALLED)
             try:
                 async with asyncio.timeout(within_s), self.ask(service, "GET", target, caller=caller) as response:
                     status = status_of(response.status)

@@ -18,7 +18,7 @@ from gateway.domain.parts import Status
 from gateway.domain.rights import scopes
 from gateway.domain.services import ServiceUnavailable
 from gateway.models import ImportList
-from gateway.queries.services import Services
+from gateway.queries.services import Answered, Services
 from gateway.routes.door import Asking
 from gateway.routes.proxy import OURS, Body, passed_on, to_pass
 
@@ -62,6 +62,7 @@ async def list_imports(request: Request, asking: Asking, limit: Limit = 50, curs
     """Imports of all services, the newest first.
 
     A service that does not answer is named in `unavailable`; its imports come on a later page, once it answers.
+    One that is not installed is not asked.
     """
     positions: dict[str, UUID | None] = dict.fromkeys(IMPORTING)
     if cursor:
@@ -174,10 +175,13 @@ async def _parts(request: Request, asking: Asking, targets: Mapping[str, tuple[s
     answers = await services.side_by_side(
         targets, caller=(asking.key_id, scopes(asking.scopes)), within_s=request.app.state.settings.part_s
     )
-    return {
-        name: Part(answer.data["data"], answer.data["has_more"]) if answer.status is Status.OK else None
-        for name, answer in answers.items()
-    }
+    return {name: _part(answer) for name, answer in answers.items()}
+
+
+def _part(answer: Answered) -> Part | None:
+    if answer.status.has_nothing:
+        return Part([], has_more=False)
+    return Part(answer.data["data"], answer.data["has_more"]) if answer.status is Status.OK else None
 
 
 async def _passed_to_its_service(import_id: UUID, request: Request, asking: Asking) -> Response:

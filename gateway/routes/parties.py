@@ -67,7 +67,7 @@ async def read_party_timeline(
     `kinds` and `departments` may come several times; with departments, only what has to do with one of them. While a
     service does not answer, it is named in `unavailable`, `has_more` is true, also of a page without rows, and the
     cursor waits for it: its rows come on the next page on which it answers, in their order among themselves, though
-    later than others. None is left out.
+    later than others. None is left out. A service that is not installed is not asked.
     """
     positions: dict[str, Place | None] = dict.fromkeys(SERVICES)
     if cursor:
@@ -98,7 +98,7 @@ def _target(party_id: UUID, last: Place | None, sent: Mapping[str, Any]) -> str:
 
 
 def _part(answer: Answered) -> Part | None:
-    if answer.status is Status.NOT_FOUND:
+    if answer.status.has_nothing:
         return Part([], has_more=False)
     return Part(answer.data["data"], answer.data["has_more"]) if answer.status is Status.OK else None
 

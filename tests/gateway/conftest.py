@@ -19,6 +19,8 @@ from gateway import app as gateway_app
 from gateway.queries.keys import make_key
 
 SECRET = "a secret of at least thirty-two characters"
+NOWHERE = "http://127.0.0.1:1"
+"""The address of a service that is installed and down."""
 MakeDatabase = Callable[[str | None], Awaitable[Database]]
 
 

@@ -12,7 +12,7 @@ from chassis.http import decode_cursor, encode_cursor
 from gateway.domain.imports import TAKEN_BY, FormFields, Kind, UnreadableForm
 from gateway.domain.joined import Part, joined
 
-from .conftest import Door, serving
+from .conftest import NOWHERE, Door, serving
 
 
 def import_id(number: int) -> str:
@@ -84,6 +84,7 @@ async def pages(door: Door, limit: int) -> list[dict[str, Any]]:
         cursor = found[-1]["next_cursor"]
         if not found[-1]["has_more"]:
             return found
+        assert len(found) <= 100
 
 
 @pytest.mark.parametrize("limit", [1, 3, 4, 10, 100])
@@ -97,14 +98,25 @@ async def test_imports_of_all_services_are_one_list(door: Door, importing: dict[
 async def test_imports_of_a_service_that_is_away_come_when_it_is_back(
     door: Door, importing: dict[str, Importing]
 ) -> None:
-    address = door.app.state.services.addresses.pop("leads")
+    addresses = door.app.state.services.addresses
+    back, addresses["leads"] = addresses["leads"], NOWHERE
     first = (await door.client.get("/v1/imports", params={"limit": 4})).json()
     assert [row["id"] for row in first["data"]] == [import_id(number) for number in (10, 9, 5, 4)]
     assert (first["unavailable"], first["has_more"]) == (["leads"], True)
-    door.app.state.services.addresses["leads"] = address
+    addresses["leads"] = back
     rest = (await door.client.get("/v1/imports", params={"cursor": first["next_cursor"]})).json()
     assert [row["id"] for row in rest["data"]] == [import_id(number) for number in (8, 7, 6, 3, 2, 1)]
     assert (rest["unavailable"], rest["has_more"]) == ([], False)
+
+
+async def test_the_list_ends_where_a_service_is_not_installed(door: Door, importing: dict[str, Importing]) -> None:
+    del door.app.state.services.addresses["leads"]
+    read = await pages(door, 3)
+    ids = [row["id"] for page in read for row in page["data"]]
+    assert ids == [import_id(number) for number in (10, 9, 5, 4, 3, 1)]
+    assert all(page["unavailable"] == [] for page in read)
+    missing = await door.client.get(f"/v1/imports/{import_id(2)}")
+    assert (missing.status_code, missing.json()["code"]) == (404, "import_not_found")
 
 
 async def test_a_foreign_cursor_is_refused(door: Door, importing: dict[str, Importing]) -> None:
@@ -126,7 +138,7 @@ async def test_an_import_is_found_wherever_it_is(door: Door, importing: dict[str
 async def test_an_import_that_may_be_in_a_service_that_is_away_is_a_503(
     door: Door, importing: dict[str, Importing]
 ) -> None:
-    del door.app.state.services.addresses["leads"]
+    door.app.state.services.addresses["leads"] = NOWHERE
     assert (await door.client.get(f"/v1/imports/{import_id(10)}")).status_code == 200
     away = await door.client.get(f"/v1/imports/{import_id(2)}")
     assert (away.status_code, away.json()["code"], away.json()["services"]) == (503, "service_unavailable", ["leads"])

@@ -13,7 +13,7 @@ from chassis.timelines import WhatIsAsked
 from gateway.domain.joined import Part, joined
 from gateway.domain.timeline import place
 
-from .conftest import Door, serving
+from .conftest import NOWHERE, Door, serving
 
 PARTY = f"party_{7:032x}"
 SURVIVOR = f"party_{8:032x}"
@@ -106,6 +106,7 @@ async def walked(door: Door, **query: Any) -> list[dict[str, Any]]:
     pages = [await timeline(door, **query)]
     while pages[-1]["has_more"]:
         pages.append(await timeline(door, **query, cursor=pages[-1]["next_cursor"]))
+        assert len(pages) <= 100
     return pages
 
 
@@ -152,7 +153,7 @@ async def test_a_timeline_can_be_of_some_kinds_and_departments(door: Door, knowi
 
 async def test_no_row_is_lost_while_a_service_is_away(door: Door, knowing: dict[str, Knowing]) -> None:
     addresses = door.app.state.services.addresses
-    away = addresses.pop("leads")
+    back, addresses["leads"] = addresses["leads"], NOWHERE
     first = await timeline(door, limit=20)
     others = [service for name, service in knowing.items() if name != "leads"]
     assert [each["id"] for each in first["data"]] == newest_first(others)[:20]
@@ -161,10 +162,29 @@ async def test_no_row_is_lost_while_a_service_is_away(door: Door, knowing: dict[
     assert (len(second["data"]), second["has_more"], second["unavailable"]) == (10, True, ["leads"])
     waiting = await timeline(door, limit=100, cursor=second["next_cursor"])
     assert (waiting["data"], waiting["has_more"], waiting["unavailable"]) == ([], True, ["leads"])
-    addresses["leads"] = away
+    addresses["leads"] = back
     third = await timeline(door, limit=100, cursor=waiting["next_cursor"])
     assert [each["id"] for each in third["data"]] == newest_first([knowing["leads"]])
     assert (third["has_more"], third["unavailable"]) == (False, [])
+
+
+async def test_a_timeline_ends_where_a_service_is_not_installed(door: Door, knowing: dict[str, Knowing]) -> None:
+    before = await timeline(door, limit=5)
+    del door.app.state.services.addresses["community"]
+    others = [service for name, service in knowing.items() if name != "community"]
+    pages = await walked(door, limit=7)
+    assert [each["id"] for page in pages for each in page["data"]] == newest_first(others)
+    assert all(page["unavailable"] == [] for page in pages)
+    rest = await timeline(door, limit=1_000, cursor=before["next_cursor"])
+    assert (rest["has_more"], rest["unavailable"]) == (False, [])
+
+
+async def test_a_view_says_which_service_is_not_installed(door: Door, knowing: dict[str, Knowing]) -> None:
+    all_known(knowing)
+    del door.app.state.services.addresses["community"]
+    seen = await view(door)
+    assert seen["community"] == {"status": "not_installed", "data": None}
+    assert {seen[part]["status"] for part in PARTS if part != "community"} == {"ok"}
 
 
 async def test_a_slow_service_does_not_hold_up_a_timeline(door: Door, knowing: dict[str, Knowing]) -> None:
@@ -218,7 +238,7 @@ async def test_a_view_has_what_each_service_knows(door: Door, knowing: dict[str,
 async def test_a_merged_party_leads_to_the_one_that_it_is_part_of(door: Door, knowing: dict[str, Knowing]) -> None:
     all_known(knowing, resolves_to=SURVIVOR)
     assert (await view(door))["resolves_to"] == SURVIVOR
-    del door.app.state.services.addresses["customers"]
+    door.app.state.services.addresses["customers"] = NOWHERE
     seen = await view(door)
     assert (seen["resolves_to"], seen["party"], seen["problems"]["status"]) == (
         SURVIVOR,
