@@ -131,14 +131,13 @@ async def test_the_life_of_a_party_is_told_latest_first_and_page_by_page(api, id
     order = {"amount_minor": 4_800, "currency": "EUR"}
     await api.post(f"{path}/win", json={"occurred_at": "2026-01-08T09:00:00Z", "order": order})
     await api.post(f"{path}/assign", json={"owner_id": owner})
-    gone = await capture(api, "ada", 4)
-    await api.post(f"/v1/leads/{gone['id']}/withdraw", json={})
     rows = await timeline(api, ada)
-    assert [row["kind"] for row in rows] == ["lead_assigned", "lead_won", "lead_qualified", "lead_captured"]
+    told = ["lead_assigned", "lead_won", "lead_disqualified", "lead_qualified", "lead_captured"]
+    assert [row["kind"] for row in rows] == told
     assert {row["service"] for row in rows} == {"leads"}
     assert rows[0]["detail"] == {"lead_id": lead["id"], "owner_id": owner}
     assert rows[1]["detail"] == {"lead_id": lead["id"], **order}
-    assert rows[3]["detail"] == {
+    assert rows[4]["detail"] == {
         "lead_id": lead["id"],
         "source": "website",
         "campaign": "spring",
@@ -147,13 +146,40 @@ async def test_the_life_of_a_party_is_told_latest_first_and_page_by_page(api, id
     events = {f"event_{UUID(data['_id']).hex}" for _, _, data in await published()}
     assert {row["id"] for row in rows} <= events
     kinds = ["moved", "lead_won", "lead_captured"]
-    assert await timeline(api, ada, kinds=kinds) == [rows[1], rows[3]]
+    assert await timeline(api, ada, kinds=kinds) == [rows[1], rows[4]]
     assert await timeline(api, ada, kinds=["moved"]) == await timeline(api, ada, departments="sales") == []
     seen, place = [], {}
     while page := await timeline(api, ada, limit=1, **place):
         seen += page
         place = {"before_at": page[-1]["at"], "before_id": page[-1]["id"]}
     assert seen == rows
+
+
+async def test_what_was_taken_back_is_still_in_the_life_of_a_party_and_says_so(api, identity):
+    kept, gone = await capture(api, "ada", 5), await capture(api, "ada", 4)
+    for lead in (kept, gone):
+        await api.post(f"/v1/leads/{lead['id']}/lose", json={"occurred_at": "2026-01-06T09:00:00Z", "reason": "moved"})
+    await api.post(f"/v1/leads/{kept['id']}/undo", json={})
+    await api.post(f"/v1/leads/{kept['id']}/lose", json={"occurred_at": "2026-01-07T09:00:00Z", "reason": "price"})
+    await api.post(f"/v1/leads/{gone['id']}/withdraw", json={})
+    versions = (await api.get(f"/v1/leads/{kept['id']}/versions")).json()["data"]
+    withdrawn_at = (await api.get(f"/v1/leads/{gone['id']}")).json()["withdrawn_at"]
+    undone_at = next(version["recorded_at"] for version in versions if version["change"] == "undone")
+    rows = await timeline(api, identity("ada"))
+    assert [row["kind"] for row in rows] == ["lead_lost"] * 3 + ["lead_captured"] * 2
+    marks = {
+        (row["detail"]["lead_id"], row["at"][:10]): {
+            name: datetime.fromisoformat(at) for name, at in row["detail"].items() if name.endswith("_at")
+        }
+        for row in rows
+    }
+    assert marks == {
+        (kept["id"], "2026-01-07"): {},
+        (kept["id"], "2026-01-06"): {"undone_at": datetime.fromisoformat(undone_at)},
+        (kept["id"], "2026-01-05"): {},
+        (gone["id"], "2026-01-06"): {"withdrawn_at": datetime.fromisoformat(withdrawn_at)},
+        (gone["id"], "2026-01-04"): {"withdrawn_at": datetime.fromisoformat(withdrawn_at)},
+    }
 
 
 async def test_a_page_of_the_life_begins_before_a_row_of_any_service(api, identity):

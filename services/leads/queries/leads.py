@@ -131,7 +131,8 @@ async def entries(
 ) -> list[Entry]:
     """What happened with the leads of a party while it had them, the latest first, behind an entry of any service.
 
-    What was taken back is left out. Nothing of it is with a department.
+    What was taken back says so: a move when it was undone, all of a lead when that was withdrawn. Nothing of it
+    is with a department.
     """
     wanted = asked.among(list(TOLD.values()))
     changes = [change for change, kind in TOLD.items() if kind in wanted and not asked.departments]
@@ -221,10 +222,15 @@ SELECT told.change, told.occurred_at, told.recorded_at, outer_id,
            'team_id', CASE WHEN told.change IN ('captured', 'assigned')
                       THEN {outer("team", "told.team_id")} END,
            'reason', told.reason, 'competitor', told.competitor,
-           'amount_minor', told.amount_minor, 'currency', told.currency
+           'amount_minor', told.amount_minor, 'currency', told.currency,
+           'undone_at', (
+               SELECT recorded_at FROM lead_version AS undone
+               WHERE undone.lead_id = told.lead_id AND undone.undoes = told.version
+           ),
+           'withdrawn_at', lead.withdrawn_at
        ) AS detail
 FROM unnest($2::uuid[], $3::date[], $4::date[]) AS held(identity_id, from_day, until_day)
-JOIN lead ON lead.identity_id = held.identity_id AND lead.withdrawn_at IS NULL
+JOIN lead ON lead.identity_id = held.identity_id
 JOIN lead_version AS told ON told.lead_id = lead.id AND told.change = ANY($5)
 CROSS JOIN LATERAL (
     SELECT {outer("event", "told.event_id")} COLLATE "C" AS outer_id,
@@ -232,8 +238,5 @@ CROSS JOIN LATERAL (
 ) AS shown
 WHERE (held.from_day IS NULL OR held.from_day <= day) AND (held.until_day IS NULL OR day < held.until_day)
   AND (told.occurred_at, outer_id) < ($6, $7)
-  AND NOT EXISTS (
-      SELECT FROM lead_version AS undone WHERE undone.lead_id = told.lead_id AND undone.undoes = told.version
-  )
 ORDER BY told.occurred_at DESC, outer_id DESC LIMIT $8
 """
