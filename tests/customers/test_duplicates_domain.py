@@ -43,8 +43,8 @@ def own(*identities):
     return {identity: [Holding(party_id=identity)] for identity in identities}
 
 
-def tied(one, other, told, *, claims=None, holdings=None, rules=RULES):
-    return ties(one, other, told, claims or {}, holdings or own(one.id, other.id), rules)
+def tied(one, other, told, *, claims=None, resembling=None, holdings=None, rules=RULES):
+    return ties(one, other, told, claims or {}, resembling or {}, holdings or own(one.id, other.id), rules)
 
 
 def test_two_strong_identifiers_seen_together_make_their_parties_one():
@@ -129,6 +129,12 @@ def test_addresses_that_look_alike_are_evidence(one, other, kind):
     assert alike(email(one), email(other, TWO)) is kind
     found = tied(email(one), email(other, TWO), [])
     assert [(tie.kind, tie.automatic) for tie in found] == ([(kind, False)] if kind else [])
+
+
+def test_what_more_look_like_than_one_party_has_looks_like_nothing():
+    pair = email("ann+1@x.org"), email("ann+2@x.org", TWO)
+    assert tied(*pair, [], resembling={ONE: 3, TWO: 3})
+    assert not tied(*pair, [], resembling={ONE: 4, TWO: 4})
 
 
 def test_the_same_id_in_two_systems_is_evidence_where_it_is_long_enough_to_be_no_chance():

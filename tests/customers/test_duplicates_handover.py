@@ -214,7 +214,10 @@ async def test_pairs_seen_before_and_after_merge_each_holder_alone_in_any_order(
     assert top[bob] == bob
 
 
-async def test_a_hand_over_parts_those_whom_the_number_had_made_one(database, api, here, call):
+@pytest.mark.parametrize("unmerge_first", [True, False])
+async def test_a_hand_over_and_an_unmerge_part_in_any_order_those_whom_the_number_had_made_one(
+    database, api, here, call, unmerge_first
+):
     ann, bob = (here.identity(Scheme.EMAIL, each["value"]) for each in (ANNS, BOBS))
     async with database.transaction() as session:
         await have_identities(session, [ann, bob, here.identity(Scheme.PHONE, CALL["value"])])
@@ -232,10 +235,21 @@ async def test_a_hand_over_parts_those_whom_the_number_had_made_one(database, ap
     merges = (await api.get(f"/v1/parties/{one}/merges")).json()["data"]
     [theirs] = [merge for merge in merges if f"party_{bob.id.hex}" in (merge["party_id"], merge["other_id"])]
     body = {"to": {"party_id": f"party_{bob.id.hex}"}, "from_day": "2026-02-01"}
-    assert (await api.post(path, json=body)).json()["code"] == "handed_over_to_itself"
-    assert (await api.post(f"/v1/parties/{one}/unmerge", json={"merge_id": theirs["id"]})).status_code == 200
-    assert (await api.post(path, json=body)).status_code == 200
+    steps = [(f"/v1/parties/{one}/unmerge", {"merge_id": theirs["id"]}), (path, body)]
+    for url, sent in steps if unmerge_first else steps[::-1]:
+        answer = await api.post(url, json=sent)
+        assert answer.status_code == 200, answer.text
     await decided()
     parties = [(await api.get("/v1/parties", params=by)).json()["data"][0] for by in (ANNS, BOBS)]
     assert parties[0]["id"] != parties[1]["id"]
     assert CALL["value"] in [each["value"] for each in parties[1]["identifiers"]]
+
+
+async def test_what_people_made_one_hands_nothing_over_to_itself_until_that_is_taken_back(api, call):
+    ann, bob = await party(api, ANNS, CALL), await party(api, BOBS)
+    merge = (await api.post(f"/v1/parties/{ann['id']}/merge", json={"party_id": bob["id"]})).json()
+    path = f"/v1/parties/{ann['id']}/identifiers/identity_{call.hex}/hand-over"
+    body = {"to": {"party_id": bob["id"]}, "from_day": "2026-02-01"}
+    assert (await api.post(path, json=body)).json()["code"] == "handed_over_to_itself"
+    await api.post(f"/v1/parties/{ann['id']}/unmerge", json={"merge_id": merge["id"]})
+    assert (await api.post(path, json=body)).status_code == 200

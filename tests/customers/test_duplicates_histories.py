@@ -3,8 +3,8 @@
 import os
 import random
 from collections import Counter, defaultdict
-from datetime import UTC, datetime
-from itertools import combinations
+from datetime import UTC, date, datetime, timedelta
+from itertools import combinations, groupby
 from uuid import UUID
 
 import pytest
@@ -12,11 +12,13 @@ import pytest
 from chassis.db import driver
 from chassis.ids import uuid7
 from contracts.identity import Scheme
+from contracts.problems import Problem
 from services.customers.domain.duplicates import CandidateStatus, Rules
 from services.customers.queries.deciding import decide
 from services.customers.queries.duplicates import activate, candidates, dismiss
+from services.customers.queries.handovers import hand_over_identifier, holders_to_change
 from services.customers.queries.identities import have_identities
-from services.customers.queries.merges import merge, unmerge
+from services.customers.queries.merges import merge, tell_apart, unmerge
 from services.customers.queries.pairs import Evidence, Together, see, unsee
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -39,7 +41,7 @@ class History:
         self.decided: dict[tuple[UUID, UUID], str] = {}
 
     async def step(self, session):
-        action = self.random.choice(["see"] * 6 + ["again", "unsee", "merge", "unmerge", "dismiss"])
+        action = self.random.choice(["see"] * 6 + ["again", "unsee", "early", "merge", "unmerge", "dismiss"])
         if action == "see":
             # Few partners and more seldom all of them: identifiers begin and end to be shared.
             pair = tuple(self.random.sample(self.ids, 2))
@@ -53,6 +55,10 @@ class History:
             fact = self.random.choice(list(self.facts))
             del self.facts[fact]
             await unsee(session, [fact])
+        elif action == "early":
+            fact = uuid7()
+            await unsee(session, [fact])
+            await see(session, [told(tuple(self.random.sample(self.ids, 2)), fact)])
         elif action == "merge":
             pair = tuple(sorted(self.random.sample(self.ids, 2)))
             await merge(session, *pair, by="ann")
@@ -101,8 +107,8 @@ class History:
 LAST = UUID(int=2**128 - 1)
 
 
-def told(pair, fact):
-    return Together(list(pair), Evidence(fact, "leads", "lead_captured", NOON, "website"))
+def told(pair, fact, at=NOON):
+    return Together(list(pair), Evidence(fact, "leads", "lead_captured", at, "website"))
 
 
 async def decide_all(database, here):
@@ -183,3 +189,117 @@ async def test_the_same_pairs_in_two_orders_give_the_same_parties(database, here
         ends.append(await tops(database))
     assert ends[0] == ends[1] == ends[2] == ends[3]
     assert 1 < len(set(ends[0].values())) < len(people)
+
+
+class World:
+    """Things that are told in any order: pairs and their withdrawals; and in their own order, what people say."""
+
+    def __init__(self, number, here):
+        mine = random.Random(number)
+        self.identities = [
+            *(here.identity(Scheme.EMAIL, f"p{name}@w{number}.example") for name in range(4)),
+            *(here.identity(Scheme.PHONE, f"+4930{number:05}{name}") for name in range(3)),
+            *(here.identity(Scheme.EMAIL, f"q+{name}@w{number}.example") for name in range(mine.randint(0, 6))),
+        ]
+        self.ids = {identity.id for identity in self.identities}
+        ids = [identity.id for identity in self.identities[:7]]
+        self.heard = []
+        for _ in range(mine.randint(2, 9)):
+            fact = uuid7()
+            self.heard.append(("see", told(mine.sample(ids, 2), fact, NOON + timedelta(days=mine.randrange(60)))))
+            if mine.random() < 0.25:
+                self.heard.append(("unsee", fact))
+        self.said = [("over", *mine.sample(ids, 2), mine.randrange(60)) for _ in range(mine.randrange(4))]
+        self.said += [("apart", *mine.sample(ids, 2)) for _ in range(mine.randrange(3))]
+
+    def shuffled(self, order):
+        """All of it in an order; withdrawals come before what they withdraw as well."""
+        lines = [[step] for step in [*self.heard, *(("known", each) for each in self.identities[7:])]] + [self.said]
+        tickets = [place for place, line in enumerate(lines) for _ in line]
+        order.shuffle(tickets)
+        queues = [iter(line) for line in lines]
+        return [next(queues[place]) for place in tickets]
+
+
+async def tell(session, action, *what):
+    if action == "see":
+        await see(session, what)
+    elif action == "unsee":
+        await unsee(session, what)
+    elif action == "known":
+        await have_identities(session, what)
+    elif action == "apart":
+        await tell_apart(session, *what, "ann")
+    else:
+        identity, to, days = what
+        day = date(2026, 3, 1) + timedelta(days=days)
+        held = await (await driver(session)).fetch(
+            "SELECT party_id FROM holding WHERE identity_id = $1 AND coalesce(from_day, $2) <= $2 ORDER BY nth",
+            *(identity, day),
+        )
+        try:
+            connected, named = await holders_to_change(session, held[-1]["party_id"], identity, to)
+            await hand_over_identifier(session, connected, held[-1]["party_id"], identity, to=named, from_day=day)
+        except Problem:
+            return
+
+
+async def test_hand_overs_withdrawals_and_decisions_in_any_order_end_alike(database, here):
+    worlds = [World(number, here) for number in range(HISTORIES // 2)]
+    ends = []
+    for seed in range(4):
+        order = random.Random(seed)
+        async with database.transaction() as session:
+            await (await driver(session)).execute(
+                "TRUNCATE party, identity, holding, pair_told, fact_taken_back, pair_to_decide, seen_together,"
+                " shared_identity, likeness CASCADE"
+            )
+            await have_identities(session, [each for world in worlds for each in world.identities[:7]])
+        steps = [(number, step) for world in worlds for number, step in enumerate(world.shuffled(order))]
+        for _, at_once in groupby(sorted(steps, key=lambda each: each[0]), key=lambda each: each[0]):
+            for _, step in at_once:
+                async with database.transaction() as session:
+                    await tell(session, *step)
+            if order.random() < seed / 3:
+                await decide_all(database, here)
+        await decide_all(database, here)
+        ends.append([await end(database, world) for world in worlds])
+    for number, same in enumerate(zip(*ends, strict=True)):
+        assert all(each == same[0] for each in same), number
+
+
+async def end(database, world):
+    async with database.transaction() as session:
+        connection = await driver(session)
+        return [
+            {tuple(row) for row in await connection.fetch(statement, list(world.ids))}
+            for statement in (
+                "SELECT id, resolves_to FROM party WHERE id = ANY($1)",
+                "SELECT party_id, other_id, kind FROM merge WHERE party_id = ANY($1) AND unmerged_at IS NULL",
+                "SELECT party_id, other_id, kinds::text, score FROM candidate"
+                " WHERE party_id = ANY($1) AND status = 'open'",
+                "SELECT identity_id, party_id, from_day FROM holding WHERE identity_id = ANY($1)",
+            )
+        ]
+
+
+@pytest.mark.parametrize("many", [3, 6])
+@pytest.mark.parametrize("before", [1, 4, 8])
+async def test_what_looks_alike_is_told_by_the_rules_that_hold_whenever_it_came(database, here, many, before):
+    people = [here.identity(Scheme.EMAIL, f"anna+{number}@x.example") for number in range(many)]
+    async with database.transaction() as session:
+        await activate(session, Rules(most_claims=before), 1, "ann")
+    for person in people:
+        async with database.transaction() as session:
+            await have_identities(session, [person])
+        await decide_all(database, here)
+    assert await alike(database) == (many * (many - 1) // 2 if many <= before + 1 else 0)
+    async with database.transaction() as session:
+        await activate(session, Rules(most_claims=4), 2, "ann")
+    await decide_all(database, here)
+    assert await alike(database) == {3: 3, 6: 0}[many]
+
+
+async def alike(database):
+    async with database.transaction() as session:
+        return await (await driver(session)).fetchval("SELECT count(*) FROM candidate WHERE status = 'open'")

@@ -1,4 +1,5 @@
 import json
+from datetime import datetime
 
 import pytest
 
@@ -296,3 +297,70 @@ async def test_former_versions_of_purchases_and_returns_are_readable(api):
     await api.post(f"/v1/returns/{returned['id']}/correct", json={"channel": "store"})
     versions = (await api.get(f"/v1/returns/{returned['id']}/versions")).json()["data"]
     assert [(version["version"], version["channel"]) for version in versions] == [(2, "store"), (1, None)]
+
+
+async def test_an_interaction_put_right_to_be_another_customers_takes_the_problem_that_it_opened_along(api, published):
+    first = await record(api, kind="complaint", problem={"category": "delivery"})
+    path = f"/v1/problems/{first['problem_id']}"
+    await api.post(f"{path}/solve", json={"occurred_at": "2026-02-01T10:00:00Z", "note": "Sent anew."})
+    await api.post(f"{path}/reopen", json={"occurred_at": "2026-02-03T10:00:00Z"})
+    before = [(kind, data) for kind, _, data in await published() if kind.startswith("problem")]
+    right = called("c2")["identifier"]
+    answer = await api.post(f"/v1/interactions/{first['id']}/correct", json={"version": 1, "identifier": right})
+    assert answer.status_code == 200, answer.text
+    moved = (await api.get(path)).json()
+    assert (moved["party_id"], moved["status"], moved["version"]) == (answer.json()["party_id"], "open", 4)
+    events = await published()
+    taken_back = {data["fact_id"] for kind, subject, data in events if kind == "fact_withdrawn"}
+    assert taken_back == {data["_id"] for _, data in before}
+    after = [(kind, data) for kind, _, data in events if kind.startswith("problem")]
+    subjects = {subject for kind, subject, _ in events if kind.startswith("problem")}
+    assert {subject.replace("-", "") for subject in subjects} == {moved["identity_id"].removeprefix("identity_")}
+    assert [(kind, content(data)) for kind, data in after] == [(kind, content(data)) for kind, data in before]
+    steps = (await api.get(f"{path}/steps")).json()["data"]
+    assert [(row["kind"], row["note"]) for row in steps] == [
+        ("reopened", None),
+        ("solved", "Sent anew."),
+        ("opened", None),
+    ]
+    assert [row["id"].removeprefix("step_") for row in steps[::-1]] == [
+        data["_id"].replace("-", "") for _, data in after
+    ]
+    assert (await api.post(f"{path}/solve", json={"version": 4})).json()["version"] == 5
+    await api.post(f"{path}/withdraw", json={})
+    gone = [data["fact_id"] for kind, _, data in await published() if kind == "fact_withdrawn"]
+    assert len(gone) == 4
+    assert {data["_id"] for _, data in after} < set(gone)
+
+
+def content(data):
+    told = {name: value for name, value in data.items() if name not in ("_id", "assignment")}
+    return told | {"occurred_at": datetime.fromisoformat(data["occurred_at"])}
+
+
+async def test_a_problem_stays_that_something_else_with_the_former_customer_is_about_or_that_another_opened(api):
+    first = await record(api, kind="complaint", problem={"category": "delivery"})
+    about = await record(api, source_id="i2", problem_id=first["problem_id"])
+    right = called("c2")["identifier"]
+    path = f"/v1/problems/{first['problem_id']}"
+    former = (await api.get(path)).json()["party_id"]
+    for each in (about, first):
+        answer = await api.post(f"/v1/interactions/{each['id']}/correct", json={"version": 1, "identifier": right})
+        assert answer.json()["party_id"] != former
+        assert (await api.get(path)).json()["party_id"] == former
+        back = await api.post(
+            f"/v1/interactions/{each['id']}/correct", json={"version": 2, "identifier": called()["identifier"]}
+        )
+        assert back.json()["party_id"] == former
+    elsewhere = await api.post("/v1/problems", json=PROBLEM)
+    changed = {"version": 3, "identifier": right, "problem_id": elsewhere.json()["id"]}
+    assert (await api.post(f"/v1/interactions/{first['id']}/correct", json=changed)).status_code == 200
+    assert (await api.get(path)).json()["party_id"] == former
+    assert (await api.get(f"/v1/problems/{elsewhere.json()['id']}")).json()["party_id"] == former
+
+
+PROBLEM = {
+    "identifier": {"scheme": "external", "system": "shop", "value": "c1"},
+    "occurred_at": "2026-01-05T10:00:00Z",
+    "category": "invoice",
+}

@@ -1,7 +1,7 @@
 from itertools import permutations
 from uuid import UUID
 
-from services.customers.domain.owners import NOBODY, Care, taken_over
+from services.customers.domain.owners import NOBODY, Care, followed, taken_over
 
 A, B, C, ANN, BEA = (UUID(int=number) for number in range(1, 6))
 
@@ -25,3 +25,15 @@ def test_who_stood_for_itself_comes_before_who_was_merged_already():
 def test_an_unmerge_gives_a_survivor_its_own_owner_back_and_takes_none():
     assert taken_over({B: B}, {A: A, B: A}, {A: Care(ANN), B: Care(BEA)}) == []
     assert taken_over({B: B, C: B}, {A: A, B: A, C: A}, {C: Care(BEA)}) == [(B, Care(BEA))]
+
+
+def test_what_follows_from_who_is_one_is_the_smallest_ids_and_nobodys_where_none_has_any():
+    for care in permutations([(B, Care(ANN)), (C, Care(BEA))]):
+        assert followed({A: A, B: A, C: A}, dict(care)) == {A: Care(ANN)}
+    assert followed({A: A, B: B, C: A}, {B: Care(ANN), C: Care(BEA)}) == {A: Care(BEA)}
+    assert followed({A: A, B: B}, {B: Care(ANN)}) == {A: NOBODY}
+
+
+def test_nothing_follows_where_somebody_said_who_it_is_or_that_it_is_nobody():
+    for said in (Care(BEA), NOBODY):
+        assert followed({A: A, B: A}, {A: said, B: Care(ANN)}) == {}

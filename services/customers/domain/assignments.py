@@ -88,12 +88,11 @@ def handed_over(
 ) -> tuple[Holding, ...]:
     """Holdings after the holder on a day, one of the connected parties `by`, gave the identity up for `to` on that day.
 
-    Who came after stays, and begins earlier where it is one of those connected with `to` (`like`). What was told
-    before changes nothing. Raises `HandedOverToItself`, `NotTheHolder`, or `ReleasedTooEarly` where nothing would be
-    left of the holder's time.
+    `like` is `to` and those that people made one with it: an automatic merge may rest on this very identity, and comes
+    sooner or later. Who came after stays, and begins earlier where it is one of them. What was told before changes
+    nothing. Raises `NotTheHolder`, `HandedOverToItself`, or `ReleasedTooEarly` where nothing would be left of the
+    holder's time.
     """
-    if to in by:
-        raise HandedOverToItself("Both are one party; if that is wrong, take the merge back first.")
     for before, after in pairwise(holdings):
         if before.party_id in by and after.party_id in like and after.from_day == from_day:
             return tuple(holdings)
@@ -101,6 +100,8 @@ def handed_over(
     start = holdings[place].from_day
     if holdings[place].party_id not in by:
         raise NotTheHolder("This party did not hold the identity on that day.")
+    if holdings[place].party_id in like:
+        raise HandedOverToItself("Both are one party; if that is wrong, take the merge back first.")
     if start is not None and from_day <= start:
         raise ReleasedTooEarly(f"The party holds it from {start} on.", held_from=start)
     later = holdings[place + 1 :]

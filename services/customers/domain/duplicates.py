@@ -49,7 +49,10 @@ class Rules(Version):
     )
     """Schemes whose identifiers are one party's alone; an external id is so only in what its own system tells."""
     most_claims: Annotated[int, Field(ge=1, le=100)] = 3
-    """An identifier seen together with more different identifiers of one kind than this is shared by several people."""
+    """An identifier seen together with more different identifiers of one kind than this is shared by several people.
+
+    What looks like more others than this looks like none of them.
+    """
     role_addresses: Annotated[
         tuple[Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^@\x00-\x1f\x7f]+$")], ...],
         Field(max_length=500),
@@ -183,10 +186,14 @@ def ties(
     other: Known,
     told: Iterable[Told],
     claims: Mapping[UUID, int],
+    resembling: Mapping[UUID, int],
     holdings: Mapping[UUID, Sequence[Holding]],
     rules: Rules,
 ) -> frozenset[Tie]:
     """What a pair of identities says, by what was told of it and by how both look.
+
+    `claims` says how many identifiers of one kind came with an identity, `resembling` how many look like it: what many
+    have alike says nothing about any two of them.
 
     Each telling is about the parties, as named, that held both on its day: their first holders, mostly. Neither the
     order nor the number of tellings matters.
@@ -203,7 +210,9 @@ def ties(
         Tie(between, EvidenceKind.SEEN_TOGETHER, why, SCORES[why or EvidenceKind.SEEN_TOGETHER])
         for between, why in seen.items()
     ]
-    if (kind := alike(one, other)) and len(now := {holdings[known.id][-1].party_id for known in (one, other)}) == 2:
+    crowd = max(resembling.get(known.id, 0) for known in (one, other))
+    kind = alike(one, other) if crowd <= rules.most_claims else None
+    if kind and len(now := {holdings[known.id][-1].party_id for known in (one, other)}) == 2:
         digits = kind is EvidenceKind.EXTERNAL_VALUE and (one.value or "").isdecimal()
         made.append(Tie(edge(*now), kind, score=DIGITS_ARE_WORTH if digits else SCORES[kind]))
     return frozenset(made)

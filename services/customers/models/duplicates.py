@@ -36,6 +36,7 @@ class RulesRow(SQLModel, table=True):
     pairs_done: int = Column(default=0, sa_type=Integer)
     after_one: UUID = UUID(int=0)
     after_two: UUID = UUID(int=0)
+    after_alike: UUID = UUID(int=0)
     finished_at: datetime | None = None
 
 

@@ -25,6 +25,8 @@ class PartyOwnerRow(SQLModel, table=True):
     owner_id: UUID | None
     team_id: UUID | None
     note: str | None = Column(sa_type=Text)
+    said: bool = True
+    """Whether somebody decided it; what merely follows from automatic merges goes with them."""
     version: int
     changed_at: datetime
 

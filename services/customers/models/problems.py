@@ -50,7 +50,7 @@ class ProblemRow(SQLModel, table=True):
 
 
 class StepRow(SQLModel, table=True):
-    """What happened to a problem, once; never changed."""
+    """What happened to a problem, once; it is told anew where the problem turns out to be another party's."""
 
     __tablename__ = "problem_step"
 

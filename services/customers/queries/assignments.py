@@ -13,7 +13,7 @@ from chassis.db import driver
 from contracts.customers import Assignment, Holding, IdentitiesAssigned, Resolution
 from contracts.identity import PartyNotFound
 from services.customers.domain.assignments import resolved, survivors
-from services.customers.queries.owners import take_over
+from services.customers.queries.owners import follow, take_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,12 @@ async def parties_to_change(session: AsyncSession, *named: UUID) -> Connected:
         guess = found
 
 
-async def reassign(session: AsyncSession, connected: Connected, given: Iterable[UUID] = ()) -> None:
+async def reassign(
+    session: AsyncSession, connected: Connected, given: Iterable[UUID] = (), *, by_people: bool = True
+) -> None:
     """Resolve locked parties anew after their merges changed, or the holdings of the identities `given`.
 
+    An owner that is taken over stays where people merged, and goes with the merge where it came by itself.
     Announces in one event what became of every identity and party whose resolution changed.
     """
     connection = await driver(session)
@@ -99,8 +102,10 @@ async def reassign(session: AsyncSession, connected: Connected, given: Iterable[
             ),
         ),
     )
-    if moved:
+    if moved and by_people:
         await take_over(session, moved, connected.resolves_to)
+    if moved:
+        await follow(session, resolves_to)
 
 
 async def assignments_of(session: AsyncSession, identities: Sequence[UUID]) -> dict[UUID, Assignment]:

@@ -19,11 +19,13 @@ from contracts.telling import AlreadyWithdrawn
 from services.customers.domain.interactions import check_loss_reason
 from services.customers.models.facts import FactCorrection, ShownFact
 from services.customers.models.interactions import InteractionCorrection, InteractionRow
+from services.customers.models.problems import ProblemRow
 from services.customers.models.purchases import Correction, PurchaseCorrection, PurchaseRow, ReturnRow
 from services.customers.queries.assignments import assignments_of
 from services.customers.queries.facts import holds, withdrawn
 from services.customers.queries.identities import subjects
 from services.customers.queries.interactions import passed
+from services.customers.queries.problems import move_problem, problem_to_change
 from services.customers.queries.purchases import completed
 from services.customers.queries.returns import came_back, original_of
 from services.customers.queries.versions import keep
@@ -66,12 +68,32 @@ async def correct_return(session: AsyncSession, row: ReturnRow, given: Correctio
 
 
 async def correct_interaction(
-    session: AsyncSession, row: InteractionRow, given: InteractionCorrection, right_subject: UUID | None
+    session: AsyncSession,
+    row: InteractionRow,
+    given: InteractionCorrection,
+    right_subject: UUID | None,
+    opened: ProblemRow | None = None,
 ) -> None:
-    """Give a locked interaction its right content. Raises `UnfitLossReason`."""
+    """Give a locked interaction its right content, and the problem that it `opened` to the right customer with it.
+
+    A problem that something else with the former customer is about stays. Raises `UnfitLossReason`.
+    """
+    before, problem_id = row.identity_id, row.problem_id
     changes = given.changes()
     check_loss_reason(changes.get("kind", row.kind), changes.get("loss_reason", row.loss_reason))
     await _put_right(session, row, changes, right_subject, passed)
+    if opened is None or row.identity_id == before or not row.problem_id == problem_id == opened.id:
+        return
+    await session.flush()
+    others = await (await driver(session)).fetchval(_ABOUT, opened.id, before)
+    if opened.withdrawn_at is None and opened.identity_id == before and not others:
+        await move_problem(session, opened, row.identity_id)
+
+
+async def problem_opened_by(session: AsyncSession, interaction_id: UUID) -> ProblemRow | None:
+    """The problem that an interaction opened and is still about, locked; problems come before interactions."""
+    problem_id = await (await driver(session)).fetchval(_OPENED_BY, interaction_id)
+    return await problem_to_change(session, problem_id) if problem_id else None
 
 
 async def withdraw(session: AsyncSession, row: Row) -> None:
@@ -128,6 +150,17 @@ async def _returns_under(session: AsyncSession, purchase: PurchaseRow, subject: 
         row for row in (await session.scalars(statement)) if row.withdrawn_at is None and row.identity_id == subject
     ]
 
+
+_OPENED_BY = """
+SELECT problem_id FROM interaction
+WHERE id = $1 AND problem_category IS NOT NULL AND NOT EXISTS (
+    SELECT FROM former_version WHERE of_id = $1 AND version = 1 AND content ->> 'problem_id' <> problem_id::text
+)
+"""
+
+_ABOUT = """
+SELECT EXISTS (SELECT FROM interaction WHERE problem_id = $1 AND identity_id = $2 AND withdrawn_at IS NULL)
+"""
 
 _RETURNS_UNDER = """
 SELECT id FROM purchase_return

@@ -1,7 +1,8 @@
 """What was told about pairs becomes merges and candidates: decided by one at a time, in steps, in any order."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -48,28 +49,44 @@ async def _compare(session: AsyncSession, rules: Rules) -> bool:
     fresh = [_known(row) for row in await connection.fetch(_TO_COMPARE, COMPARED_AT_ONCE)]
     if not fresh:
         return False
-    keys = {known.id: key for known in fresh if (key := likeness(known))}
-    await connection.execute(_KEEP_LIKENESS, list(keys), list(keys.values()))
-    found: defaultdict[UUID, list[UUID]] = defaultdict(list)
-    for row in await connection.fetch(_ALIKE, list(keys), list(keys.values()), rules.most_claims + 1):
-        found[row["id"]].append(row["identity_id"])
-    # What many have alike says nothing about any two of them.
-    pairs = sorted(_pair(one, two) for one, all in found.items() if len(all) <= rules.most_claims for two in all)
-    await connection.execute(_LOOK_AT, [one for one, _ in pairs], [two for _, two in pairs])
+    new: defaultdict[str, set[UUID]] = defaultdict(set)
+    for known in fresh:
+        if key := likeness(known):
+            new[key].add(known.id)
+    old: defaultdict[str, set[UUID]] = defaultdict(set)
+    most = rules.most_claims + 1
+    for row in await connection.fetch(_ALIKE, list(new), [known.id for known in fresh], most + 1):
+        old[row["key"]].add(row["identity_id"])
+    rows = [(identity, key) for key, identities in new.items() for identity in identities]
+    await connection.execute(_KEEP_LIKENESS, [identity for identity, _ in rows], [key for _, key in rows])
+    pairs: set[Pair] = set()
+    for key, identities in new.items():
+        if len(old[key] | identities) <= most:
+            pairs |= {_pair(one, two) for one in identities for two in (old[key] | identities) - {one}}
+        elif len(old[key]) <= most:
+            # They resembled each other and are too many now.
+            pairs |= set(combinations(sorted(old[key]), 2))
+    await connection.execute(_LOOK_AT, *_columns(pairs))
     await connection.execute(_LOOK_AT_SEEN, [known.id for known in fresh])
     return True
 
 
 async def _walk_on(session: AsyncSession, row: RulesRow, rules: Rules, zone: ZoneInfo) -> bool:
-    """Decide some more of the pairs that were there when the rules changed."""
+    """Decide some more of the pairs that were there when the rules changed, then of what looks alike."""
     if row.finished_at is not None:
         return False
-    rows = await (await driver(session)).fetch(_NEXT_PAIRS, row.after_one, row.after_two, STEP)
+    connection = await driver(session)
+    rows = await connection.fetch(_NEXT_PAIRS, row.after_one, row.after_two, STEP)
     pairs = [(each["one_id"], each["two_id"]) for each in rows]
     if pairs:
         row.after_one, row.after_two = pairs[-1]
         row.pairs_done += len(pairs)
         await _decide_pairs(session, set(pairs), rules, zone)
+    elif alike := await connection.fetch(_NEXT_ALIKE, row.after_alike, STEP):
+        # What they resemble goes the way of what comes meanwhile: all of it is decided before the next step.
+        identities = [each["identity_id"] for each in alike]
+        await connection.execute(_ALIKE_PAIRS, identities, rules.most_claims + 1)
+        row.after_alike = identities[-1]
     else:
         row.finished_at = now()
     return True
@@ -88,12 +105,21 @@ async def _decide_pairs(session: AsyncSession, pairs: set[Pair], rules: Rules, z
     sides = {pair: (_side(known, told[pair], 0, pair[0]), _side(known, told[pair], 1, pair[1])) for pair in pairs}
     await _keep_seen(session, {pair: sides[pair] for pair in pairs if told[pair]}, pairs)
     claims = await _claims(session, identities, rules)
+    crowds = await connection.fetch(_RESEMBLING, identities, rules.most_claims + 1)
+    resembling = {row["id"]: row["others"] for row in crowds}
     holdings = await _holdings(session, identities)
     wanted = {
         (*tie.edge, *pair, str(tie.kind), tie.obstacle, tie.score)
         for pair in pairs
         if pair[0] in holdings and pair[1] in holdings
-        for tie in ties(*sides[pair], [Told(row["source"], row["day"]) for row in told[pair]], claims, holdings, rules)
+        for tie in ties(
+            *sides[pair],
+            [Told(row["source"], row["day"]) for row in told[pair]],
+            claims,
+            resembling,
+            holdings,
+            rules,
+        )
     }
     present = {tuple(row) for row in await connection.fetch(_TIES, *asked)}
     await connection.executemany(_UNTIE, [row[:5] for row in sorted(present - wanted, key=str)])
@@ -105,6 +131,11 @@ async def _decide_pairs(session: AsyncSession, pairs: set[Pair], rules: Rules, z
 
 def _pair(one: UUID, two: UUID) -> Pair:
     return (one, two) if one < two else (two, one)
+
+
+def _columns(pairs: Iterable[Pair]) -> tuple[list[UUID], list[UUID]]:
+    ordered = sorted(pairs)
+    return [one for one, _ in ordered], [two for _, two in ordered]
 
 
 def _known(row: Record) -> Known:
@@ -120,8 +151,7 @@ def _side(known: Mapping[UUID, Known], told: Sequence[Record], place: int, ident
 
 async def _keep_seen(session: AsyncSession, seen: Mapping[Pair, tuple[Known, Known]], pairs: set[Pair]) -> None:
     connection = await driver(session)
-    gone = sorted(pairs - seen.keys())
-    await connection.execute(_UNSEEN, [one for one, _ in gone], [two for _, two in gone])
+    await connection.execute(_UNSEEN, *_columns(pairs - seen.keys()))
     rows = [(*pair, seen[pair][0].kind, seen[pair][1].kind) for pair in sorted(seen)]
     if rows:
         await connection.execute(_SEEN, *zip(*rows, strict=True))
@@ -163,11 +193,34 @@ ON CONFLICT (identity_id) DO UPDATE SET key = excluded.key
 """
 
 _ALIKE = """
-SELECT asked.id, other.identity_id FROM unnest($1::uuid[], $2::text[]) AS asked(id, key)
+SELECT key, old.identity_id FROM unnest($1::text[]) AS asked(key)
 CROSS JOIN LATERAL (
-    SELECT identity_id FROM likeness WHERE likeness.key = asked.key AND identity_id <> asked.id
+    SELECT identity_id FROM likeness WHERE likeness.key = asked.key AND identity_id <> ALL($2)
     ORDER BY identity_id LIMIT $3
-) AS other
+) AS old
+"""
+
+_NEXT_ALIKE = "SELECT identity_id FROM likeness WHERE identity_id > $1 ORDER BY identity_id LIMIT $2"
+
+_ALIKE_PAIRS = """
+INSERT INTO pair_to_decide (one_id, two_id)
+SELECT mine.identity_id, other.identity_id FROM likeness AS mine
+CROSS JOIN LATERAL (
+    SELECT array_agg(identity_id) AS identities FROM (
+        SELECT identity_id FROM likeness WHERE key = mine.key ORDER BY identity_id LIMIT $2 + 1
+    ) AS first_few
+) AS alike
+CROSS JOIN LATERAL unnest(identities) AS other(identity_id)
+WHERE mine.identity_id = ANY($1) AND cardinality(identities) <= $2 AND mine.identity_id < other.identity_id
+UNION SELECT one_id, two_id FROM tie WHERE one_id = ANY($1) AND kind <> 'seen_together'
+"""
+
+_RESEMBLING = """
+SELECT mine.identity_id AS id, (
+    SELECT count(*) FROM (
+        SELECT FROM likeness WHERE key = mine.key AND identity_id <> mine.identity_id LIMIT $2
+    ) AS other
+)::int AS others FROM likeness AS mine WHERE mine.identity_id = ANY($1)
 """
 
 _LOOK_AT = "INSERT INTO pair_to_decide (one_id, two_id) SELECT * FROM unnest($1::uuid[], $2::uuid[])"

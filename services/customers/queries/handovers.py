@@ -10,7 +10,7 @@ from chassis.clock import now
 from chassis.db import driver
 from contracts.customers import Holding
 from contracts.identity import Identity, PartyRef
-from services.customers.domain.assignments import NotTheHolder, handed_over
+from services.customers.domain.assignments import NotTheHolder, handed_over, survivors
 from services.customers.queries.assignments import Connected, parties_to_change, reassign
 from services.customers.queries.identities import have_identities, holdings_of
 from services.customers.queries.pairs import look_again
@@ -55,7 +55,7 @@ async def hand_over_identifier(
     holdings = await holdings_of(session, identity_id)
     if not holdings or any(held.party_id not in connected.resolves_to for held in holdings):
         raise NotTheHolder("This party does not hold the identity.")
-    by, like = connected.together(party_id), connected.together(to)
+    by, like = connected.together(party_id), await _made_one_by_people(session, connected, to)
     right = handed_over(holdings, by=by, to=to, like=like, from_day=from_day)
     if right != holdings:
         await _keep_holdings(session, identity_id, holdings, right)
@@ -63,6 +63,13 @@ async def hand_over_identifier(
         await reassign(session, connected, [identity_id])
     # Not `resolved`: neighbours that are one party by now held it in turn all the same.
     return [Holding(party_id=connected.survivor(held.party_id), from_day=held.from_day) for held in right]
+
+
+async def _made_one_by_people(session: AsyncSession, connected: Connected, party_id: UUID) -> frozenset[UUID]:
+    rows = await (await driver(session)).fetch(_MERGED_BY_PEOPLE, list(connected.resolves_to))
+    tops = survivors((row["party_id"], row["other_id"]) for row in rows)
+    top = tops.get(party_id, party_id)
+    return frozenset({party_id} | {party for party, leads_to in tops.items() if leads_to == top})
 
 
 async def _keep_holdings(
@@ -85,6 +92,10 @@ async def _keep_holdings(
         ],
     )
 
+
+_MERGED_BY_PEOPLE = """
+SELECT party_id, other_id FROM merge WHERE party_id = ANY($1) AND kind = 'person' AND unmerged_at IS NULL
+"""
 
 _CUT_HOLDINGS = "DELETE FROM holding WHERE identity_id = $1 AND nth >= $2 RETURNING party_id, assigned_at"
 

@@ -12,7 +12,7 @@ from chassis.db import driver
 from chassis.ids import uuid7
 from contracts.customers import PartyOwnerChanged
 from contracts.identity import PartyNotFound
-from services.customers.domain.owners import Care, OwnerReason, taken_over
+from services.customers.domain.owners import NOBODY, Care, OwnerReason, followed, taken_over
 from services.customers.models.owners import HandedOver, HandOver, NewOwner, Ownership, PartyOwner
 
 
@@ -22,6 +22,8 @@ class Given(NamedTuple):
     party_id: UUID
     care: Care
     note: str | None = None
+    said: bool = True
+    """Whether somebody decided it, or it follows from automatic merges and goes with them."""
 
 
 async def owner(session: AsyncSession, party_id: UUID) -> PartyOwner:
@@ -33,7 +35,11 @@ async def owner(session: AsyncSession, party_id: UUID) -> PartyOwner:
 
 
 async def give(session: AsyncSession, present: PartyOwner, wanted: NewOwner) -> None:
-    """Have a locked party taken care of by another owner or team; the same again changes nothing."""
+    """Have a locked party taken care of by another owner or team; the same again changes nothing.
+
+    What somebody says stays, also where it is no more than what followed from a merge.
+    """
+    await (await driver(session)).execute(_SAID, present.party_id)
     before = present.owner_id, present.team_id, present.note
     if before != (wanted.owner_id, wanted.team_id, wanted.note):
         given = Given(present.party_id, Care(wanted.owner_id, wanted.team_id), wanted.note)
@@ -48,7 +54,7 @@ async def hand_over(session: AsyncSession, wanted: HandOver, limit: int) -> Hand
     await connection.execute(_LOCK, ids)
     rows = await connection.fetch(_STILL_OWNED, ids, wanted.from_owner_id)
     given = [
-        Given(row["party_id"], Care(wanted.to_owner_id, wanted.to_team_id or row["team_id"]), wanted.note)
+        Given(row["party_id"], Care(wanted.to_owner_id, wanted.to_team_id or row["team_id"]), wanted.note, row["said"])
         for row in rows
     ]
     await _give(session, given, OwnerReason.HANDED_OVER)
@@ -56,10 +62,26 @@ async def hand_over(session: AsyncSession, wanted: HandOver, limit: int) -> Hand
 
 
 async def take_over(session: AsyncSession, moved: Mapping[UUID, UUID], stood: Mapping[UUID, UUID]) -> None:
-    """Give locked survivors without an owner that of a party that came to them; see `taken_over`."""
+    """Give locked survivors without an owner that of a party that people merged into them; see `taken_over`."""
     rows = await (await driver(session)).fetch(_CARE, sorted({*moved, *moved.values()}))
-    care = {row["party_id"]: Care(row["owner_id"], row["team_id"]) for row in rows}
+    care = {
+        row["party_id"]: Care(row["owner_id"], row["team_id"])
+        for row in rows
+        # What followed from merges is over where the party does not stand for itself.
+        if row["said"] or stood[row["party_id"]] == row["party_id"]
+    }
     given = [Given(party_id, taken) for party_id, taken in taken_over(moved, stood, care)]
+    await _give(session, given, OwnerReason.MERGED)
+
+
+async def follow(session: AsyncSession, resolves_to: Mapping[UUID, UUID]) -> None:
+    """Give the survivors of whole locked components, where nobody said anything, what follows; see `followed`."""
+    said: dict[UUID, Care] = {}
+    present: dict[UUID, Care] = {}
+    for row in await (await driver(session)).fetch(_CARE, sorted(resolves_to)):
+        (said if row["said"] else present)[row["party_id"]] = Care(row["owner_id"], row["team_id"])
+    wanted = followed(resolves_to, said).items()
+    given = [Given(party, care, said=False) for party, care in wanted if care != present.get(party, NOBODY)]
     await _give(session, given, OwnerReason.MERGED)
 
 
@@ -78,6 +100,7 @@ async def _give(session: AsyncSession, given: Sequence[Given], reason: OwnerReas
         [row.care.owner_id for row in given],
         [row.care.team_id for row in given],
         [row.note for row in given],
+        [row.said for row in given],
     ]
     rows = await (await driver(session)).fetch(_GIVE, *columns, reason, now())
     outbox.append(
@@ -106,11 +129,15 @@ _OWNED = "SELECT party_id FROM party_owner WHERE owner_id = $1 ORDER BY party_id
 
 _LOCK = "SELECT FROM party WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE"
 
-_STILL_OWNED = "SELECT party_id, team_id FROM party_owner WHERE party_id = ANY($1) AND owner_id = $2 ORDER BY party_id"
+_STILL_OWNED = """
+SELECT party_id, team_id, said FROM party_owner WHERE party_id = ANY($1) AND owner_id = $2 ORDER BY party_id
+"""
 
 _REMAINING = "SELECT count(*) FROM party_owner WHERE owner_id = $1"
 
-_CARE = "SELECT party_id, owner_id, team_id FROM party_owner WHERE party_id = ANY($1)"
+_SAID = "UPDATE party_owner SET said = true WHERE party_id = $1 AND NOT said"
+
+_CARE = "SELECT party_id, owner_id, team_id, said FROM party_owner WHERE party_id = ANY($1)"
 
 _OWNERS = """
 SELECT ownership.* FROM ownership JOIN party ON party.resolves_to = ownership.party_id
@@ -119,19 +146,19 @@ WHERE party.id = $1 AND ownership.version < $2 ORDER BY ownership.version DESC L
 
 _GIVE = """
 WITH new AS (
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[])
-        AS new(id, party_id, owner_id, team_id, note)
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::boolean[])
+        AS new(id, party_id, owner_id, team_id, note, said)
 ),
 given AS (
-    INSERT INTO party_owner (party_id, owner_id, team_id, note, version, changed_at)
-    SELECT party_id, owner_id, team_id, note, 1, $7 FROM new ORDER BY party_id
+    INSERT INTO party_owner (party_id, owner_id, team_id, note, said, version, changed_at)
+    SELECT party_id, owner_id, team_id, note, said, 1, $8 FROM new ORDER BY party_id
     ON CONFLICT (party_id) DO UPDATE SET owner_id = excluded.owner_id, team_id = excluded.team_id,
-        note = excluded.note, version = party_owner.version + 1, changed_at = excluded.changed_at
+        note = excluded.note, said = excluded.said, version = party_owner.version + 1, changed_at = excluded.changed_at
     RETURNING *
 ),
 kept AS (
     INSERT INTO ownership (id, party_id, version, owner_id, team_id, note, reason, changed_at)
-    SELECT new.id, given.party_id, given.version, given.owner_id, given.team_id, given.note, $6, given.changed_at
+    SELECT new.id, given.party_id, given.version, given.owner_id, given.team_id, given.note, $7, given.changed_at
     FROM given JOIN new USING (party_id)
     RETURNING *
 )

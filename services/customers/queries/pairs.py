@@ -42,7 +42,7 @@ class Together:
 
 
 async def see(session: AsyncSession, told: Iterable[Together]) -> None:
-    """Write down each pair of what came together. The identities are known."""
+    """Write down each pair of what came together, without facts that were taken back. The identities are known."""
     rows = {}
     for together in told:
         given = dict(zip(together.identities, together.given, strict=False))
@@ -57,7 +57,7 @@ async def see(session: AsyncSession, told: Iterable[Together]) -> None:
 
 
 async def unsee(session: AsyncSession, facts: Iterable[UUID]) -> None:
-    """Take back what facts, imports for example, said about who came together."""
+    """Take back what facts, imports for example, said about who came together, also where they say it later."""
     if taken_back := list(facts):
         await (await driver(session)).execute(_UNSEE, taken_back, now())
 
@@ -76,6 +76,7 @@ WITH told AS (
         $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
         $9::timestamptz[]
     ) AS new(one_id, two_id, fact_id, service, what, source, one_given, two_given, occurred_at)
+    WHERE NOT EXISTS (SELECT FROM fact_taken_back WHERE fact_taken_back.fact_id = new.fact_id)
     ORDER BY one_id, two_id, fact_id
     ON CONFLICT (one_id, two_id, fact_id) DO NOTHING
     RETURNING one_id, two_id
@@ -84,7 +85,11 @@ INSERT INTO pair_to_decide (one_id, two_id) SELECT DISTINCT one_id, two_id FROM 
 """
 
 _UNSEE = """
-WITH taken AS (
+WITH remembered AS (
+    INSERT INTO fact_taken_back (fact_id) SELECT DISTINCT fact_id FROM unnest($1::uuid[]) AS taken(fact_id)
+    ORDER BY fact_id ON CONFLICT DO NOTHING
+),
+taken AS (
     UPDATE pair_told SET withdrawn_at = $2 WHERE fact_id = ANY($1) AND withdrawn_at IS NULL RETURNING one_id, two_id
 )
 INSERT INTO pair_to_decide (one_id, two_id) SELECT DISTINCT one_id, two_id FROM taken

@@ -1,6 +1,7 @@
 """Problems: opened in sets, solved and opened again one by one under their row lock."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -80,26 +81,11 @@ async def take_step(session: AsyncSession, row: ProblemRow, kind: StepKind, give
     row.status = step(ProblemStatus(row.status), kind, after=row.solved_at or row.opened_at, at=at)
     row.version += 1
     assignment = (await assignments_of(session, [row.identity_id])).get(row.identity_id)
-    event: ProblemOpened | ProblemSolved
     if kind is StepKind.SOLVED:
         row.solved_at = at
-        event = ProblemSolved(
-            subject=row.identity_id,
-            occurred_at=at,
-            problem_id=row.id,
-            opened_at=row.opened_at,
-            assignment=assignment,
-        )
     else:
         row.solved_at, row.opened_at = None, at
-        event = ProblemOpened(
-            subject=row.identity_id,
-            occurred_at=at,
-            problem_id=row.id,
-            category=row.category,
-            severity=Severity(row.severity),
-            assignment=assignment,
-        )
+    event = _happened(row, kind, at, opened_at=row.opened_at, assignment=assignment)
     taken = StepRow(
         id=uuid7(),
         problem_id=row.id,
@@ -113,6 +99,33 @@ async def take_step(session: AsyncSession, row: ProblemRow, kind: StepKind, give
     )
     session.add(taken)
     outbox.append(session, event, event_ids=[taken.id])
+
+
+def _happened(
+    row: ProblemRow, kind: StepKind, at: datetime, *, opened_at: datetime, assignment: Assignment | None
+) -> ProblemOpened | ProblemSolved:
+    told = {"subject": row.identity_id, "occurred_at": at, "problem_id": row.id, "assignment": assignment}
+    if kind is StepKind.SOLVED:
+        return ProblemSolved.model_validate({**told, "opened_at": opened_at})
+    return ProblemOpened.model_validate({**told, "category": row.category, "severity": Severity(row.severity)})
+
+
+async def move_problem(session: AsyncSession, row: ProblemRow, subject: UUID) -> None:
+    """Tell a locked problem anew under another subject, step by step: it never was the former one's."""
+    connection = await driver(session)
+    taken = await connection.fetch(_TAKEN, row.id)
+    assignments = await assignments_of(session, [row.identity_id, subject])
+    outbox.append(session, *(withdrawn(row.identity_id, each["id"], assignments) for each in taken))
+    row.identity_id = subject
+    events, opened_at = [], row.occurred_at
+    for each in taken:
+        kind, at = StepKind(each["kind"]), each["occurred_at"]
+        opened_at = opened_at if kind is StepKind.SOLVED else at
+        events.append(_happened(row, kind, at, opened_at=opened_at, assignment=assignments.get(subject)))
+    facts = outbox.append(session, *events)
+    await connection.execute(_MOVE_STEPS, [each["id"] for each in taken], facts, subject)
+    row.fact_id = facts[0]
+    row.version += 1
 
 
 async def withdraw_problem(session: AsyncSession, row: ProblemRow) -> None:
@@ -186,5 +199,12 @@ FROM problem WHERE id = ANY($1)
 """
 
 _FACTS = "SELECT id FROM problem_step WHERE problem_id = $1 ORDER BY version"
+
+_TAKEN = "SELECT id, kind, occurred_at FROM problem_step WHERE problem_id = $1 ORDER BY version"
+
+_MOVE_STEPS = """
+UPDATE problem_step SET id = new.id, identity_id = $3 FROM unnest($1::uuid[], $2::uuid[]) AS new(former, id)
+WHERE problem_step.id = former
+"""
 
 _STEPS = "SELECT * FROM problem_step WHERE problem_id = $1 AND version < $2 ORDER BY version DESC LIMIT $3"

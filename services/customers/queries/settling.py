@@ -24,7 +24,7 @@ async def settle(session: AsyncSession, edges: Iterable[Edge]) -> None:
     made = [(uuid7(), row[0], row[1]) for row in due if row["merge_id"] is None]
     await connection.executemany(_MERGE, [(*row, now()) for row in made])
     await connection.execute(_UNMERGE, [row["merge_id"] for row in due if row["merge_id"]], now())
-    await reassign(session, connected)
+    await reassign(session, connected, by_people=False)
 
 
 async def queue(session: AsyncSession, edges: Iterable[Edge]) -> None:

@@ -114,15 +114,19 @@ async def correct_interaction(
     response: Response,
     seen: IfMatch,
 ) -> Interaction:
-    """Put an interaction right: what is named changes, and the former telling does not count any more."""
+    """Put an interaction right: what is named changes, and the former telling does not count any more.
+
+    A problem that it opened becomes the right party's with it, if nothing else with the former one is about it.
+    """
     check_not_ahead(body.occurred_at, now())
     told = await known.interaction(session, interaction_id, here)
     if body.problem_id is not None and body.problem_id != told.problem_id:
         await known.check_problem(session, body.problem_id)
     subject = await corrections.right_subject(session, told, body, here)
+    opened = await corrections.problem_opened_by(session, interaction_id) if subject else None
     row = await known.interaction_to_change(session, interaction_id)
     check_seen(row.version, seen, body.version)
-    await corrections.correct_interaction(session, row, body, subject)
+    await corrections.correct_interaction(session, row, body, subject, opened)
     return await _shown(session, interaction_id, here, response)
 
 
