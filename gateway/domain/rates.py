@@ -30,6 +30,11 @@ class Rate:
     def __str__(self) -> str:
         return f"{self.per_s}/{self.burst}"
 
+    @property
+    def window_s(self) -> int:
+        """Whole seconds in which an empty bucket fills, at least 1."""
+        return max(1, math.ceil(self.burst / self.per_s))
+
 
 @dataclass(frozen=True, slots=True)
 class Level:
@@ -87,9 +92,8 @@ def fields(name: str, rate: Rate, level: Level) -> dict[str, str]:
 
     The window of the policy is the time in which an empty bucket fills, so that quota over window is the rate.
     """
-    window_s = max(1, math.ceil(rate.burst / rate.per_s))
     return {
-        "RateLimit-Policy": f'"{name}";q={rate.burst};w={window_s}',
+        "RateLimit-Policy": f'"{name}";q={rate.burst};w={rate.window_s}',
         "RateLimit": f'"{name}";r={level.left};t={level.wait_s}',
     }
 

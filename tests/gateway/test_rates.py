@@ -175,6 +175,39 @@ def test_a_crowd_of_strangers_is_forgotten_before_those_who_owe(monkeypatch: pyt
     assert not meter.take("busy", TEN).allowed
 
 
+def test_what_nobody_could_be_told_is_not_owed_when_it_is_long_full_again() -> None:
+    clock = Clock()
+    one, other = Meter(clock), Meter(clock)
+    for _ in range(600):
+        one.take("busy", TEN)
+        clock.at += 0.1
+    one.take("gone", TEN)
+    clock.at += TEN.window_s + 0.1
+    assert list(one.news()) == []
+    for _ in range(600):
+        one.take("busy", TEN)
+        clock.at += 0.1
+    for told in one.news():
+        assert {who for who, *_ in json.loads(told)["spent"]} == {"busy"}
+        other.hear(told)
+    clock.at += TEN.window_s
+    assert other.take("busy", TEN).allowed
+
+
+def test_a_crowd_that_nobody_could_be_told_of_is_forgotten_before_those_who_took_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(meter_module, "KEPT", 100)
+    meter = Meter(Clock())
+    while meter.take("busy", TEN).allowed:
+        pass
+    for number in range(1_000):
+        meter.take(f"10.0.{number}", TEN)
+    told = {who for news in meter.news() for who, *_ in json.loads(news)["spent"]}
+    assert "busy" in told
+    assert len(told) <= 100
+
+
 def limited(door: Door, clock: Clock) -> None:
     door.app.state.meter._clock = clock
 
