@@ -139,11 +139,16 @@ async def test_a_method_that_a_path_of_a_service_does_not_know_is_told_all_that_
     @service.get("/v1/parties/{id}")
     async def read(id: int) -> None: ...
 
+    @service.put("/v1/parties/{id}")
+    async def change(id: int, body: dict[str, str]) -> None: ...
+
     async with serving(service) as url:
         door.app.state.services.addresses["customers"] = url
         answers = {
-            (method, path): await door.client.request(method, path)
+            (method, path): await door.client.request(method, path, content=b"x" if method == "PUT" else None)
             for method, path in (
+                ("PUT", "/v1/parties/bulk"),
+                ("PUT", "/v1/parties/1"),
                 ("DELETE", "/v1/parties"),
                 ("GET", "/v1/parties/bulk"),
                 ("DELETE", "/v1/parties/bulk"),
@@ -157,7 +162,9 @@ async def test_a_method_that_a_path_of_a_service_does_not_know_is_told_all_that_
         ("DELETE", "/v1/parties"): (405, "GET, POST"),
         ("GET", "/v1/parties/bulk"): (405, "POST"),
         ("DELETE", "/v1/parties/bulk"): (405, "POST"),
-        ("OPTIONS", "/v1/parties/1"): (405, "GET"),
+        ("PUT", "/v1/parties/bulk"): (405, "POST"),
+        ("PUT", "/v1/parties/1"): (415, None),
+        ("OPTIONS", "/v1/parties/1"): (405, "GET, PUT"),
         ("GET", "/v1/parties/x"): (422, None),
         ("GET", "/v1/parties/x/y"): (404, None),
     }
