@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.middleware import Middleware
 
-from chassis import auth, gaps, health, retention, sequencer, status
+from chassis import auth, gaps, health, marks, retention, sequencer, status
 from chassis.bus import restore_gate
 from chassis.db import Database, connect, declare_topics
 from chassis.heads import BoundedHeads
@@ -21,7 +21,7 @@ from chassis.limits import BodyLimit
 from chassis.problems import PROBLEM_RESPONSES, RENDERERS, unexpected
 from chassis.settings import ServiceSettings
 from chassis.telemetry import TASK_DEATHS, Edge
-from contracts.topics import topics_of
+from contracts.topics import Topic, topics_of
 
 log = structlog.get_logger()
 
@@ -43,6 +43,7 @@ def create_app(
     guard: Caller = auth.caller,
     ready: Callable[[FastAPI], Coroutine[Any, Any, Mapping[str, Any]]] | None = None,
     body_limits: Mapping[str, int] | None = None,
+    hears: Sequence[Topic] = (),
     middleware: Sequence[Middleware] = (),
     **options: Any,
 ) -> FastAPI:
@@ -50,8 +51,9 @@ def create_app(
 
     `background` tasks run beside the sequencer until the app stops; when one dies, `app.state.failed` is set, the app
     is not ready any more and `serve` ends. `guard` is asked before every route of `router`, and tells who the caller
-    is. `ready` adds what else must be there, and raises `contracts.problems.Unavailable` if it is not. `body_limits` are
-    bytes by the beginning of the path, for routes that take larger bodies piece by piece.
+    is. `ready` adds what else must be there, and raises `contracts.problems.Unavailable` if it is not. `body_limits`
+    are bytes by the beginning of the path, for routes that take larger bodies piece by piece. `hears` are the topics
+    that the service's consumer reads in another process: what waits there is known before that one has begun.
     """
     topics = topics_of(name)
     tasks: dict[str, Background] = {"retention": partial(retention.run, settings=settings), **(background or {})}
@@ -63,6 +65,8 @@ def create_app(
         async with AsyncExitStack() as stack:
             stack.push_async_callback(app.state.database.close)
             await declare_topics(app.state.database, topics)
+            if hears:
+                await marks.declare(app.state.database, name, hears)
             if lifespan:
                 await stack.enter_async_context(lifespan(app))
             await stack.enter_async_context(_supervised(app, tasks))

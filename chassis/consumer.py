@@ -95,12 +95,7 @@ async def run(
     source_urls: Mapping[str, str],
 ) -> Never:
     """Consume topics under a consumer name until cancelled. `source_urls` serve to fill gaps from the log."""
-    declared = [
-        TopicPartition(topic.name, n) for topic in TOPICS if topic.name in topics for n in range(topic.partitions)
-    ]
-    async with database.transaction() as session:
-        # All at once: a topic none of whose partitions is claimed yet would seem to have nothing that waits.
-        await marks.have(await driver(session), name, declared)
+    await marks.declare(database, name, [topic for topic in TOPICS if topic.name in topics])
     await transport.run(name, topics, Sink(name, database, handler, source_urls))
 
 

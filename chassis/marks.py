@@ -8,7 +8,8 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.bus import TopicPartition
-from chassis.db import driver
+from chassis.db import Database, driver
+from contracts.topics import Topic
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -35,6 +36,17 @@ class Stopped(Exception):
 async def have(connection: Connection, consumer: str, partitions: Iterable[TopicPartition]) -> None:
     """Have a mark of each partition, before its first event where there is none: all of it counts as waiting."""
     await connection.execute(_HAVE, consumer, *map(list, zip(*partitions, strict=True)))
+
+
+async def declare(database: Database, consumer: str, topics: Iterable[Topic]) -> None:
+    """Have a mark of every partition that a consumer is to read.
+
+    All at once, and before it begins: a topic none of whose partitions is claimed yet would seem to have nothing that
+    waits.
+    """
+    async with database.transaction() as session:
+        partitions = [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
+        await have(await driver(session), consumer, partitions)
 
 
 async def claim(connection: Connection, consumer: str, partition: TopicPartition) -> Mark:

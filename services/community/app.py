@@ -49,6 +49,7 @@ def app() -> FastAPI:
         router=router,
         settings=settings,
         lifespan=checked,
+        hears=HEARD,
         body_limits={"/v1/imports": settings.max_import_bytes},
     )
     made.state.installation = settings.installation()

@@ -42,7 +42,7 @@ class Settings(ServiceSettings, env_prefix="SCORING_"):
 
 def app() -> FastAPI:
     """The API."""
-    return create_app("scoring", router=router, settings=Settings(), lifespan=opened)
+    return create_app("scoring", router=router, settings=Settings(), lifespan=opened, hears=HEARD)
 
 
 @asynccontextmanager

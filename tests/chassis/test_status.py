@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import httpx
@@ -8,16 +8,16 @@ from chassis.app import create_app
 from chassis.auth import HEADER, Signer
 from chassis.db import Database, driver
 from chassis.settings import ServiceSettings
-from contracts.topics import LEADS, MEMBERS, topics_of
+from contracts.topics import LEADS, MEMBERS, Topic, topics_of
 
 SECRET = "a secret of at least thirty-two characters"
 
 
 @asynccontextmanager
-async def served(database: Database) -> AsyncIterator[httpx.AsyncClient]:
+async def served(database: Database, hears: Sequence[Topic] = ()) -> AsyncIterator[httpx.AsyncClient]:
     """A service without routes of its own, as the gateway reaches it."""
     settings = ServiceSettings(database_url=database.url, internal_secret=SECRET)
-    app = create_app("customers", router=APIRouter(), settings=settings)
+    app = create_app("customers", router=APIRouter(), settings=settings, hears=hears)
     headers = {HEADER: Signer(SECRET).sign("gateway", ())}
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
@@ -76,3 +76,12 @@ async def test_any_service_tells_who_has_stopped_and_what_was_set_aside_and_lets
         ("customers", MEMBERS.name): (1, 7, False),
         ("other", LEADS.name): (1, 7, False),
     }
+
+
+async def test_all_that_a_consumer_is_to_read_waits_before_it_has_begun(database: Database) -> None:
+    async with served(database, hears=[LEADS, MEMBERS]) as client:
+        consumers = (await client.get("/internal/status")).json()["consumers"]
+
+    assert [(each["consumer"], each["topic"], each["partition"], each["seq"]) for each in consumers] == [
+        ("customers", topic.name, partition, 0) for topic in (MEMBERS, LEADS) for partition in range(topic.partitions)
+    ]
