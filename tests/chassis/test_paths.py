@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from chassis.paths import fits, methods
@@ -19,7 +21,7 @@ def test_a_pattern_stands_for_paths_with_the_same_steps(path: str, is_one: bool)
 
 
 def test_a_path_that_is_named_knows_its_own_methods_only() -> None:
-    document = {
+    document: dict[str, Any] = {
         "paths": {
             "/v1/leads/{id}": {"get": {}, "patch": {}},
             "/v1/leads/bulk": {"post": {}},

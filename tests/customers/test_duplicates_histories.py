@@ -229,7 +229,8 @@ async def tell(session, action, *what):
     elif action == "known":
         await have_identities(session, what)
     elif action == "apart":
-        await tell_apart(session, *what, "ann")
+        one, other = what
+        await tell_apart(session, one, other, "ann")
     else:
         identity, to, days = what
         day = date(2026, 3, 1) + timedelta(days=days)

@@ -1,5 +1,6 @@
 import io
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from chassis.imports.dates import instant
 from chassis.imports.files import table_of
 from chassis.imports.mapping import ColumnMissing, UnknownColumn, UnknownField, mapping_of
-from chassis.imports.plans import Plan, Refusal
+from chassis.imports.plans import Plan
 from chassis.imports.reasons import Reason
 from chassis.imports.understanding import read
 from chassis.imports.uploads import plan_of
@@ -123,7 +124,7 @@ def plan(kind=PURCHASES) -> Plan:
     )
 
 
-def taken(text: str, kind=PURCHASES) -> Entry | Refusal:
+def taken(text: str, kind=PURCHASES) -> Any:
     told = read(kind, plan(kind), 7, text.split(","))
     return told.lines[0] if isinstance(told, Order) else told
 

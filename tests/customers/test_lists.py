@@ -102,8 +102,10 @@ async def test_a_list_by_a_value_that_few_have_reads_few_rows(database, here):
     async with database.transaction() as session:
         connection = await driver(session)
         await connection.execute(FILLED)
-        for table, *condition in asked:
-            query, arguments = statement(table, here, party_id=None, where=[condition], before=LATEST, limit=51)
+        for table, condition, value in asked:
+            query, arguments = statement(
+                table, here, party_id=None, where=[(condition, value)], before=LATEST, limit=51
+            )
             plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN (ANALYZE) {query}", *arguments))
             read = [int(rows) for rows in re.findall(r"actual time=\S+ rows=(\d+)", plan)]
             passed_over = [int(rows) for rows in re.findall(r"Rows Removed by Filter: (\d+)", plan)]
