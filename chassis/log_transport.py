@@ -137,8 +137,14 @@ class _Reader:
             behind = await self._behind()
             if behind:
                 async with asyncio.TaskGroup() as tasks:
-                    for group in together(behind, BATCH):
-                        tasks.create_task(self._advance({partition: behind[partition] for partition in group}))
+                    # Waited for inside: a group that fails at its end leaves this task as if it were cancelled
+                    # (CPython before 3.13), and the reader would end in silence instead of beginning anew.
+                    await asyncio.wait(
+                        [
+                            tasks.create_task(self._advance({partition: behind[partition] for partition in group}))
+                            for group in together(behind, BATCH)
+                        ]
+                    )
                 continue
             try:
                 async with asyncio.timeout(POLL_S):

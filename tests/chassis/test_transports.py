@@ -13,10 +13,15 @@ from chassis.db import Database, declare_topics, plain_url
 from chassis.gate import gate
 from contracts.customers import PurchaseCompleted
 from contracts.topics import LEADS, PURCHASES, topics_of
-from tests.chassis.chain import Bus, end
+from tests.chassis.chain import ENOUGH_S, Bus, end, fetch
 
 Purchase = Callable[..., PurchaseCompleted]
 MakeDatabase = Callable[[str | None], Awaitable[Database]]
+
+END_A_READER_THAT_WAITS = """
+SELECT bool_or(pg_terminate_backend(pid)) AS ended FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'shuke-reader' AND wait_event_type = 'Lock'
+"""
 
 
 @pytest.fixture(params=["log", "kafka"])
@@ -97,5 +102,23 @@ async def test_a_lost_connection_of_the_reader_is_made_good(bus: Bus, purchase: 
     # The pool still holds the ended connections: fresh ones take their place.
     await bus.source.engine.dispose()
     await bus.publish(purchase, keys, 3)
+    assert await bus.arrived() == bus.sent
+    await end(reader)
+
+
+@pytest.mark.parametrize("bus", ["log"], indirect=True)
+async def test_a_connection_that_is_lost_in_the_middle_of_reading_is_made_good(bus: Bus, purchase: Purchase) -> None:
+    await bus.publish(purchase, [uuid4() for _ in range(5)], 3)
+    connection = await asyncpg.connect(plain_url(bus.source.url))
+    async with asyncio.timeout(ENOUGH_S):
+        while await connection.fetchval("SELECT count(*) FROM outbox"):
+            await asyncio.sleep(0.02)
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE event_log IN ACCESS EXCLUSIVE MODE")
+            reader = bus.start()
+            # What a transaction sees of other sessions stays as it was at first.
+            while not (await fetch(bus.source, END_A_READER_THAT_WAITS))[0]["ended"]:
+                await asyncio.sleep(0.02)
+    connection.terminate()
     assert await bus.arrived() == bus.sent
     await end(reader)
