@@ -29,6 +29,13 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
 
 
 @pytest.fixture(scope="session")
+def shared(start: Start) -> Iterator[Product]:
+    """A product that several tests use, each with people of its own; none stops a part of it."""
+    with start("up") as product:
+        yield product
+
+
+@pytest.fixture(scope="session")
 def data() -> Path:
     """The public data sets beside the checkout."""
     folder = Path(__file__).resolve().parents[3] / "shared" / "data"

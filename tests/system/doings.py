@@ -38,6 +38,8 @@ class Did(Step):
     """The step whose withdrawal takes this one back, too."""
     others: tuple[tuple[Kind, str], ...] = ()
     """What is told of somebody else by it."""
+    beside: str = ""
+    """What else the same person is known by, as this says."""
 
     def facts(self) -> Iterator[Fact]:
         """What counts of it."""
@@ -56,11 +58,24 @@ def _fact(kind: Kind, customer: str, at: datetime, amount_minor: int = 0, detail
     return Fact(uuid4(), party_of(customer), kind, at, at, amount_minor, detail)
 
 
-def lead(chance: Random, customer: str, number: int, at: datetime, currency: str) -> Iterator[Step]:
-    """A lead from its capture to an end, perhaps opened again, perhaps one that never was."""
+def lead(
+    chance: Random,
+    customer: str,
+    number: int,
+    at: datetime,
+    currency: str,
+    *,
+    phone: str = "",
+    needs: tuple[str, ...] = (),
+) -> Iterator[Step]:
+    """A lead from its capture to an end, perhaps opened again, perhaps one that never was.
+
+    With a phone the customer is an e-mail address.
+    """
     name = f"{customer}/lead {number}"
-    body = {"system": "story", "source_id": name, "identifier": identifier(customer), "occurred_at": at.isoformat()}
-    yield Did(name, (), Kind.LEAD_CAPTURED, customer, at, "/v1/leads", body=body)
+    who = {"email": customer, "phone": phone} if phone else {"identifier": identifier(customer)}
+    body: dict[str, Any] = {"system": SYSTEM, "source_id": name, **who, "occurred_at": at.isoformat()}
+    yield Did(name, needs, Kind.LEAD_CAPTURED, customer, at, "/v1/leads", body=body, beside=phone)
     before = name
     for verb in chance.choice(_LIVES):
         at += timedelta(days=chance.choice((0, 1, 20, 100)), minutes=1)
@@ -110,14 +125,14 @@ _LIVES = (
 
 def member(chance: Random, customer: str, at: datetime) -> Iterator[Step]:
     """Somebody joins, writes, answers and thanks; a post may have been a mistake."""
-    key = {"community": SYSTEM, "source_id": customer}
+    key = {"community": identifier(customer)["system"], "source_id": identifier(customer)["value"]}
     joined = Did(
         f"{customer} joins", (), Kind.JOINED, customer, at, "/v1/members", body={**key, "joined_at": at.isoformat()}
     )
     yield joined
     for number in range(chance.randrange(3)):
         at += timedelta(days=chance.choice((0, 1, 31, 181)), minutes=1)
-        said = {"member": key, "source": "story", "occurred_at": at.isoformat()}
+        said = {"member": key, "source": SYSTEM, "occurred_at": at.isoformat()}
         name = f"{customer}/post {number}"
         text = {"source_id": name, "text": "Does it come in blue?"}
         yield Did(name, (joined.name,), Kind.POSTED, customer, at, "/v1/posts", body={**said, **text})
@@ -140,7 +155,7 @@ def problem(chance: Random, customer: str, number: int, at: datetime) -> Iterato
     """A problem is opened and perhaps solved."""
     name = f"{customer}/problem {number}"
     body = {
-        "source": "story",
+        "source": SYSTEM,
         "source_id": name,
         "identifier": identifier(customer),
         "occurred_at": at.isoformat(),
@@ -157,7 +172,7 @@ def referral(chance: Random, customer: str, friend: str, at: datetime) -> Iterat
     """Somebody recommends us to a friend, who perhaps buys."""
     name = f"{customer} refers {friend}"
     body = {
-        "source": "story",
+        "source": SYSTEM,
         "source_id": name,
         "identifier": identifier(customer),
         "referred": identifier(friend),

@@ -32,12 +32,17 @@ PATIENCE_S = 90.0
 
 
 def party_of(customer: str, system: str = SYSTEM) -> UUID:
-    """The id of the identity, and as long as nothing was merged of the party, of a customer of a shop."""
-    return identity_id(bytes.fromhex(KEY), Scheme.EXTERNAL, customer, system=system)
+    """The id of the identity, and as long as nothing was merged of the party, of somebody."""
+    named = identifier(customer, system)
+    return identity_id(bytes.fromhex(KEY), Scheme(named["scheme"]), named["value"], system=named.get("system"))
 
 
 def identifier(customer: str, system: str = SYSTEM) -> dict[str, str]:
-    return {"scheme": "external", "system": system, "value": customer}
+    """By e-mail address, by phone (`+49…`), else a customer of a shop or of what stands before the colon."""
+    if "@" in customer or customer.startswith("+"):
+        return {"scheme": "email" if "@" in customer else "phone", "value": customer}
+    named, _, value = customer.rpartition(":")
+    return {"scheme": "external", "system": named or system, "value": value}
 
 
 class Product:
@@ -112,6 +117,9 @@ class Product:
         """Send once, however often it takes: while something is being restarted it is sent again under one key."""
         return self._told("POST", path, headers={"Idempotency-Key": uuid4().hex}, **sent)
 
+    def put(self, path: str, **sent: Any) -> Any:
+        return self._told("PUT", path, **sent)
+
     def _told(self, method: str, path: str, **sent: Any) -> Any:
         until = time.monotonic() + PATIENCE_S
         while True:
@@ -182,17 +190,21 @@ class Product:
             time.sleep(0.1)
 
     def settle(self, seconds: float = PATIENCE_S) -> Self:
-        """Wait until every event has its number and scoring has read all of them."""
+        """Wait until every event is read, and who is one party is decided of all that was seen together."""
         until = time.monotonic() + seconds
         while True:
             status = self.get("/v1/status")
-            if all(each["answers"] for each in status["services"]):
-                behind = sum(each["events"] for each in status["lag"])
-                if status["oldest_unsequenced_s"] == 0 and status["lag"] and not behind:
-                    assert status["dead_letters"] == []
-                    return self
+            # What was decided is told by events, which are then read; so it is nothing before and all read after it.
+            if _read(status) and not self._undecided() and _read(status := self.get("/v1/status")):
+                assert status["dead_letters"] == []
+                return self
             assert time.monotonic() < until, status
             time.sleep(0.1)
+
+    def _undecided(self) -> int:
+        """Pairs that wait, and identifiers that nobody has compared with others."""
+        [(waiting,)] = self.sql("customers", _WAITING)
+        return int(waiting)
 
     def rebuild(self, seconds: float = 120) -> None:
         """Compute everything anew from the facts, and wait until every standing was assessed by it."""
@@ -234,3 +246,15 @@ class Product:
 
 PASSING = {"request_in_progress", "too_many_requests"}
 """Codes of problems that the same request does not meet again."""
+
+
+def _read(status: Mapping[str, Any]) -> bool:
+    answer = all(each["answers"] for each in status["services"])
+    behind = sum(each["events"] for each in status["lag"])
+    return bool(answer and status["oldest_unsequenced_s"] == 0 and status["lag"] and not behind)
+
+
+_WAITING = """
+SELECT (SELECT count(*) FROM pair_to_decide)
+    + (SELECT count(*) FROM identity WHERE scheme IS NOT NULL AND NOT compared)
+"""

@@ -1,14 +1,10 @@
 """A story: what happened to some customers, told in many ways that all have to end the same."""
 
-import csv
-import io
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from itertools import pairwise
 from random import Random
 from typing import Any
 from uuid import UUID, uuid4
@@ -20,17 +16,13 @@ from services.scoring.domain.facts import Fact, Kind
 from services.scoring.domain.policy import DAYS_1
 from services.scoring.domain.standing import Standing
 from tests.system.doings import REASONS, Did, Step, Withdraw, lead, member, problem, referral
-from tests.system.oracle import Holdings, expected
-from tests.system.product import Product, identifier, party_of
+from tests.system.oracle import expected
+from tests.system.product import SYSTEM, identifier, party_of
+from tests.system.whose import Register, Whose, chains, handed_over, household, linked, owned, whose
 
 FIRST, LAST = date(2023, 1, 1), date(2025, 6, 30)
 ZONE = ZoneInfo("UTC")
 RATES = (date(2022, 1, 1), "EUR", Decimal("1.10")), (date(2024, 3, 1), "EUR", Decimal("1.0833"))
-
-
-@dataclass(frozen=True)
-class Register(Step):
-    customer: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,14 +39,18 @@ class Tell(Step):
     reason: str | None = None
     """Why they will not buy, of one that is `declined`."""
 
+    @property
+    def talks(self) -> bool:
+        return self.kind == "interactions"
+
     def row(self) -> dict[str, Any]:
         told = {
             "identifier": identifier(self.customer),
-            "source": "story",
+            "source": SYSTEM,
             "source_id": self.name,
             "occurred_at": self.at.isoformat(),
         }
-        return {**told, **(self.talk() if self.kind == "interactions" else self.money())}
+        return {**told, **(self.talk() if self.talks else self.money())}
 
     def money(self) -> dict[str, Any]:
         return {"currency": self.currency, "amount_minor": self.amount_minor}
@@ -67,7 +63,7 @@ class Tell(Step):
     def right(self) -> dict[str, Any]:
         """What a correction names."""
         row = self.row()
-        if self.kind == "interactions":
+        if self.talks:
             row["loss_reason"] = self.reason
         else:
             del row["currency"]
@@ -80,18 +76,6 @@ class Correct(Step):
 
     told: Tell = field(default_factory=lambda: Tell("?"))
     version: int = 1
-
-
-@dataclass(frozen=True)
-class Merge(Step):
-    one: str = ""
-    other: str = ""
-
-
-@dataclass(frozen=True)
-class Unmerge(Step):
-    merge: str = ""
-    one: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,38 +119,38 @@ class Story:
 
     def parties(self) -> set[UUID]:
         """Everybody who is told of."""
-        return {party_of(step.customer) for step in self.steps if isinstance(step, Register | Tell | Did)}
+        named = {getattr(step, name, None) for step in self.steps for name in ("customer", "beside", "member", "to")}
+        return {party_of(name) for name in named if name}
 
-    def holdings(self) -> Holdings:
-        """Of each registered customer the party: the smallest of those that it is still merged with."""
-        edges = {
-            step.name: (party_of(step.one), party_of(step.other)) for step in self.steps if isinstance(step, Merge)
-        }
-        for step in self.steps:
-            if isinstance(step, Unmerge):
-                del edges[step.merge]
-        survivor = {
-            party_of(step.customer): party_of(step.customer) for step in self.steps if isinstance(step, Register)
-        }
-        for one, other in edges.values():
-            kept, gone = sorted((survivor[one], survivor[other]))
-            survivor = {party: kept if root == gone else root for party, root in survivor.items()}
-        return {identity: [(root, None)] for identity, root in survivor.items()}
+    def whose(self) -> Whose:
+        """Whose everything is in the end."""
+        return whose(self.steps)
 
     def standings(self, as_of: date = LAST) -> dict[UUID, Standing]:
         """How everybody has to stand after a day."""
         told = [fact for fact in self.facts() if fact.occurred_at.date() <= as_of]
         return expected(
-            told, (), self.holdings(), datetime(as_of.year, as_of.month, as_of.day, 23, 59, tzinfo=UTC),
+            told, (), self.whose().holdings, datetime(as_of.year, as_of.month, as_of.day, 23, 59, tzinfo=UTC),
             DAYS_1, DAYS_1.cuts, currency=CURRENCY, rates=RATES, zone=ZONE,
         )  # fmt: skip
 
     def digest(self, as_of: date = LAST) -> str:
         """The digest that the product has to give, made here."""
-        digest = Digest()
-        for _, standing in sorted(self.standings(as_of).items()):
+        digest, places = Digest(), self._places()
+        for _, standing in sorted(self.standings(as_of).items(), key=lambda each: places[each[0]]):
             digest.take(line(standing, as_of=as_of.toordinal(), currency=CURRENCY, policy=DAYS_1, zone=ZONE))
         return digest.hex
+
+    def _places(self) -> dict[UUID, tuple[UUID, int]]:
+        """Of each party the smallest identity that anything was told of on its days, and how many had it before."""
+        told = [(fact.identity_id, fact.occurred_at.date()) for fact in self.facts()]
+        holdings, places = self.whose().holdings, dict[UUID, tuple[UUID, int]]()
+        for identity, day in told:
+            held = holdings.get(identity, [(identity, None)])
+            before = sum(since is not None and since <= day for _, since in held)
+            party = held[before][0]
+            places[party] = min((identity, before), places.get(party, (identity, before)))
+        return places
 
 
 def _fact(told: Tell) -> Fact:
@@ -196,19 +180,40 @@ ABOUT = {
 """What an interaction has to count as, by its kind and who turned to whom."""
 
 
-def made_up(seed: int, customers: int, *, facts_each: int = 6, merged: bool = True) -> Story:
-    """Whatever can be told of somebody, also before what it belongs to; corrections, withdrawals, merges in chains."""
+def made_up(seed: int, customers: int, *, facts_each: int = 6) -> Story:
+    """Whatever can be told of somebody, also before what it belongs to; corrections, withdrawals; and who is who."""
     chance = Random(seed)
     names = [f"c{seed}-{number}" for number in range(customers)]
-    steps: list[Step] = [Register(f"register {name}", customer=name) for name in names[::3]] if merged else []
-    told = [_told(chance, name, number) for name in names for number in range(chance.randint(1, facts_each * 2 - 1))]
+    steps: list[Step] = [Register(f"register {name}", customer=name) for name in names[::3]]
+    told = [
+        _told(chance, name, each, buys=number % 3 != 1)
+        for number, name in enumerate(names)
+        for each in range(chance.randint(1, facts_each * 2 - 1))
+    ]
+    homes = [
+        household(chance, f"h{seed}-{number}", f"{seed:04}{number:04}", _when, CURRENCY)
+        for number in range(customers // 6)
+    ]
+    told += [
+        _told(chance, name, each, buys=True) for home in homes for name in home.names for each in range(facts_each // 3)
+    ]
+    steps += [step for home in homes for step in home.steps]
+    for before, after in zip(homes[::2], homes[1::2], strict=False):
+        steps += handed_over(chance, before, after, _when, CURRENCY)
+        if not after.parted:
+            # Whether both are known to be one by then or not.
+            steps += handed_over(chance, after, after, _when, CURRENCY)
     steps += told
-    for one in chance.sample(told, len(told) // 10):
+    # Somebody of whom nothing is left was registered, or was not, by whether that came first.
+    for one in chance.sample([one for one in told if not one.name.endswith("/0")], len(told) // 10):
         steps += _afterthoughts(chance, one, names)
     for number, name in enumerate(names):
         steps += _doings(chance, name, names[number - 1])
-    if merged:
-        steps += _merges(chance, names[::3])
+    steps += chains(chance, names[::3])
+    for name in names[1::3]:
+        steps += [Register(f"register {name}", customer=name), *owned(chance, name)]
+    for number in range(customers // 6):
+        steps += linked(chance, f"forum:m{seed}-{number}", names[2::3], _when)
     return Story(tuple(steps))
 
 
@@ -230,14 +235,8 @@ def _when(chance: Random) -> datetime:
     return datetime(day.year, day.month, day.day, chance.choice((0, 12, 23)), chance.randrange(60), tzinfo=UTC)
 
 
-def _told(chance: Random, customer: str, number: int) -> Tell:
-    # Some never buy.
-    kinds = (
-        "interactions",
-        "interactions",
-        "returns",
-        *("purchases",) * (0 if int(customer.rpartition("-")[2]) % 3 == 1 else 6),
-    )
+def _told(chance: Random, customer: str, number: int, *, buys: bool) -> Tell:
+    kinds = "interactions", "interactions", "returns", *("purchases",) * (6 if buys else 0)
     about = chance.choice(list(ABOUT))
     return Tell(
         f"{customer}/{number}",
@@ -269,95 +268,3 @@ def _afterthoughts(chance: Random, told: Tell, names: Sequence[str]) -> Iterator
         behind, version = step.name, version + 1
     if version == 1 or chance.random() < 0.3:
         yield Withdraw(f"withdraw {told.name}", (behind,), told.name, told.kind)
-
-
-def _merges(chance: Random, names: Sequence[str]) -> Iterator[Step]:
-    """Chains of up to five, the links made and some undone in any order."""
-    for start in range(0, len(names) - 4, 5):
-        chain = names[start : start + 5]
-        for one, other in pairwise(chain):
-            merge = Merge(f"merge {one} {other}", (f"register {one}", f"register {other}"), one, other)
-            yield merge
-            if chance.random() < 0.5:
-                yield Unmerge(f"unmerge {one} {other}", (merge.name,), merge.name, one)
-
-
-@dataclass
-class Teller:
-    """Tells steps to a product, keeping the ids that it gave."""
-
-    product: Product
-    ids: dict[str, str] = field(default_factory=dict)
-    given: int = 0
-    """Commands begun so far."""
-
-    def rates(self) -> None:
-        rows = [{"day": day.isoformat(), "currency": currency, "rate": str(rate)} for day, currency, rate in RATES]
-        self.product.post("/v1/rates", json={"rates": rows})
-
-    def one_by_one(self, steps: Iterable[Step], *, at_once: int = 1) -> None:
-        """Each step in a request of its own, several at the same time, none before those that it needs."""
-        told: dict[str, Future[None]] = {}
-
-        def when_free(step: Step) -> None:
-            for needed in step.needs:
-                if needed in told:
-                    told[needed].result()
-            self.tell(step)
-
-        with ThreadPoolExecutor(at_once) as threads:
-            for step in steps:
-                told[step.name] = threads.submit(when_free, step)
-        for each in told.values():
-            each.result()
-
-    def by_file(self, told: Sequence[Tell]) -> str:
-        """Purchases as a file; the id of the import."""
-        rows = [[step.customer, step.name, step.at.isoformat(), _major(step), step.currency] for step in told]
-        text = io.StringIO()
-        csv.writer(text).writerows([["who", "order", "when", "paid", "in"], *rows])
-        columns = {"party": "who", "order_id": "order", "occurred_at": "when", "amount": "paid", "currency": "in"}
-        started: str = self.product.send(text.getvalue().encode(), **columns)
-        return started
-
-    def in_bulk(self, story: Story, rows_each: int = 400) -> None:
-        """Everything told first, in as few requests as it takes; then what was thought of it later."""
-        for kind in ("returns", "interactions", "purchases"):
-            told = [step for step in story.steps if isinstance(step, Tell) and step.kind == kind]
-            for start in range(0, len(told), rows_each):
-                part = told[start : start + rows_each]
-                outcome = self.product.bulk(kind, [step.row() for step in part])
-                assert outcome["rejected"] == outcome["conflict"] == 0, outcome
-                name = f"{kind[:-1]}_id"
-                self.ids |= {step.name: row[name] for step, row in zip(part, outcome["data"], strict=True)}
-        self.one_by_one(step for step in story.steps if not isinstance(step, Tell))
-
-    def tell(self, step: Step) -> None:
-        self.given += 1
-        post = self.product.post
-        match step:
-            case Register():
-                self.product.register(step.customer)
-            case Tell():
-                self.ids[step.name] = post(f"/v1/{step.kind}", json=step.row())["id"]
-            case Correct(told=told):
-                path = f"/v1/{told.kind}/{self.ids[told.name]}/correct"
-                post(path, json={**told.right(), "version": step.version})
-            case Did():
-                path = step.path.format(self.ids.get(step.of, ""))
-                self.ids[step.name] = post(path, json=dict(step.body))["id"]
-            case Withdraw():
-                post(f"/v1/{step.kind}/{self.ids[step.told]}/withdraw", json={})
-            case Merge():
-                merged = post(f"/v1/parties/{_party(step.one)}/merge", json={"party_id": _party(step.other)})
-                self.ids[step.name] = merged["id"]
-            case Unmerge():
-                post(f"/v1/parties/{_party(step.one)}/unmerge", json={"merge_id": self.ids[step.merge]})
-
-
-def _major(told: Tell) -> str:
-    return f"{told.amount_minor // 100}.{told.amount_minor % 100:02}"
-
-
-def _party(customer: str) -> str:
-    return f"party_{party_of(customer).hex}"

@@ -1,13 +1,11 @@
 """Who is one party is found out by the product itself, and standings follow."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from bench.product import CURRENCY
-from tests.system.conftest import Start
 from tests.system.product import PATIENCE_S, Product
 
 ANN = {"scheme": "email", "value": "ann@x.example"}
@@ -15,10 +13,9 @@ BOB = {"scheme": "email", "value": "bob@x.example"}
 CALL = {"scheme": "phone", "value": "+4930111222"}
 
 
-@pytest.fixture(scope="module")
-def product(start: Start) -> Iterator[Product]:
-    with start("up") as product:
-        yield product
+@pytest.fixture
+def product(shared: Product) -> Product:
+    return shared
 
 
 def party(product: Product, identifier: dict[str, str]) -> Any:

@@ -11,7 +11,6 @@ import pyarrow.parquet
 import pytest
 
 from tests.system import pencil
-from tests.system.conftest import Start
 from tests.system.pencil import Person, Row, people
 from tests.system.product import Product, party_of
 
@@ -19,10 +18,9 @@ DAY = date(2026, 1, 5)
 """The day that leads without a date are given."""
 
 
-@pytest.fixture(scope="module")
-def product(start: Start, data: Path) -> Iterator[Product]:
-    with start("up") as product:
-        yield product
+@pytest.fixture
+def product(shared: Product) -> Product:
+    return shared
 
 
 def table(file: Path) -> list[dict[str, str]]:
