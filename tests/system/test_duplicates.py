@@ -55,8 +55,8 @@ def test_a_lead_makes_its_e_mail_and_its_phone_one_party_until_it_is_withdrawn(p
 
 
 def test_what_a_number_did_before_it_changed_hands_stays_with_the_first(product: Product) -> None:
-    fair = {"source": "fair", "occurred_at": "2026-02-01T10:00:00Z"}
-    product.post("/v1/leads", json={"email": ANN["value"], "phone": CALL["value"], **fair})
+    lead = {"email": ANN["value"], "phone": CALL["value"], "source": "fair", "occurred_at": "2026-02-01T10:00:00Z"}
+    product.post("/v1/leads", json=lead)
     until(product, one=True)
     row = {"occurred_at": "2026-03-15T10:00:00Z", "currency": CURRENCY, "amount_minor": 30, "identifier": CALL}
     product.post("/v1/purchases", json=row)
