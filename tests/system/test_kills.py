@@ -52,7 +52,7 @@ def test_every_process_may_be_killed_in_the_middle(
 
 
 def test_imports_of_every_service_go_on_where_they_were_killed(start: Start) -> None:
-    story = made_up(4, 200, facts_each=8)
+    story = made_up(4, 90)
     with start("up") as product:
         teller = Teller(product)
         teller.rates()
