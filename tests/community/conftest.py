@@ -4,13 +4,11 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 
-from chassis import auth, db
-from chassis.app import create_app
+from chassis import db
 from chassis.assignments import learn
 from chassis.consumer import Delivery
 from chassis.db import driver
@@ -22,9 +20,7 @@ from contracts.identity import Installation
 from contracts.topics import PARTIES
 from services.community.app import Settings, router
 from services.community.handlers.imports.kinds import KINDS
-
-SECRET = "community-tests-have-a-secret-of-their-own"
-HERE = Installation(bytes(range(32)), ZoneInfo("Europe/Berlin"))
+from tests.serving import HERE, serving
 
 
 @pytest.fixture(scope="session")
@@ -46,24 +42,9 @@ async def database(community_database: db.Database) -> db.Database:
 
 @pytest.fixture(scope="session")
 async def served(community_database: db.Database, tmp_path_factory) -> AsyncIterator[httpx.AsyncClient]:
-    """The API in this process, with its outbox left alone so that tests can read it."""
-    key_file = tmp_path_factory.mktemp("key") / "identity.key"
-    key_file.write_text(HERE.key.hex())
-    settings = Settings(
-        database_url=community_database.url,
-        internal_secret=SECRET,
-        time_zone="Europe/Berlin",
-        identity_key_file=key_file,
-    )
-    app = create_app("community", router=router, settings=settings)
-    app.state.installation = settings.installation()
-    app.state.import_kinds = KINDS
-    async with checked(app):
-        headers = {auth.HEADER: app.state.signer.sign("tests", ["admin"])}
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://community", headers=headers) as client:
-            yield client
-    await app.state.database.close()
+    folder = tmp_path_factory.mktemp("key")
+    async with serving("community", Settings, router, KINDS, checked, community_database, folder) as client:
+        yield client
 
 
 @pytest.fixture

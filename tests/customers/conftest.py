@@ -1,21 +1,17 @@
 import json
 from collections.abc import AsyncIterator
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 
-from chassis import auth, db
-from chassis.app import create_app
+from chassis import db
 from chassis.db import driver
 from chassis.installation import checked
 from contracts.identity import Installation
 from services.customers.app import Settings, router
 from services.customers.handlers.imports.kinds import KINDS
-
-SECRET = "customers-tests-have-a-secret-of-their-own"
-HERE = Installation(bytes(range(32)), ZoneInfo("Europe/Berlin"))
+from tests.serving import HERE, serving
 
 
 @pytest.fixture(scope="session")
@@ -37,24 +33,9 @@ async def database(customers_database: db.Database) -> db.Database:
 
 @pytest.fixture(scope="session")
 async def served(customers_database: db.Database, tmp_path_factory) -> AsyncIterator[httpx.AsyncClient]:
-    """The API in this process, with its outbox left alone so that tests can read it."""
-    key_file = tmp_path_factory.mktemp("key") / "identity.key"
-    key_file.write_text(HERE.key.hex())
-    settings = Settings(
-        database_url=customers_database.url,
-        internal_secret=SECRET,
-        time_zone="Europe/Berlin",
-        identity_key_file=key_file,
-    )
-    app = create_app("customers", router=router, settings=settings)
-    app.state.installation = settings.installation()
-    app.state.import_kinds = KINDS
-    async with checked(app):
-        headers = {auth.HEADER: app.state.signer.sign("tests", ["admin"])}
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://customers", headers=headers) as client:
-            yield client
-    await app.state.database.close()
+    folder = tmp_path_factory.mktemp("key")
+    async with serving("customers", Settings, router, KINDS, checked, customers_database, folder) as client:
+        yield client
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
 import json
 from collections.abc import AsyncIterator
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 
-from chassis import auth, db
-from chassis.app import create_app
+from chassis import db
 from chassis.clock import now
 from chassis.db import driver
 from contracts.event import event_class
@@ -15,9 +13,7 @@ from contracts.identity import Installation
 from services.leads.app import Settings, opened, router
 from services.leads.handlers.imports.kinds import KINDS
 from services.leads.queries.rubrics import open_rubrics
-
-SECRET = "leads-tests-have-a-secret-of-their-own-too"
-HERE = Installation(bytes(range(32)), ZoneInfo("Europe/Berlin"))
+from tests.serving import HERE, serving
 
 
 @pytest.fixture(scope="session")
@@ -38,24 +34,9 @@ async def database(leads_database: db.Database) -> db.Database:
 
 @pytest.fixture(scope="session")
 async def served(leads_database: db.Database, tmp_path_factory) -> AsyncIterator[httpx.AsyncClient]:
-    """The API in this process, with its outbox left alone so that tests can read it."""
-    key_file = tmp_path_factory.mktemp("key") / "identity.key"
-    key_file.write_text(HERE.key.hex())
-    settings = Settings(
-        database_url=leads_database.url,
-        internal_secret=SECRET,
-        time_zone="Europe/Berlin",
-        identity_key_file=key_file,
-    )
-    app = create_app("leads", router=router, settings=settings)
-    app.state.installation = settings.installation()
-    app.state.import_kinds = KINDS
-    async with opened(app):
-        headers = {auth.HEADER: app.state.signer.sign("tests", ["admin"])}
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://leads", headers=headers) as client:
-            yield client
-    await app.state.database.close()
+    folder = tmp_path_factory.mktemp("key")
+    async with serving("leads", Settings, router, KINDS, opened, leads_database, folder) as client:
+        yield client
 
 
 @pytest.fixture
