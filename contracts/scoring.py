@@ -35,6 +35,24 @@ class Tier(StrEnum):
     """No purchase counts yet."""
 
 
+class Band(StrEnum):
+    """Where an index from 0 to 100 lies."""
+
+    LOW = "low"
+    MIDDLE = "middle"
+    HIGH = "high"
+    UNKNOWN = "unknown"
+    """Too little evidence to say."""
+
+
+class Posture(StrEnum):
+    """Which way a relationship goes."""
+
+    DEVELOPING = "developing"
+    STEADY = "steady"
+    CONSERVATIVE = "conservative"
+
+
 class Cause(StrEnum):
     """What made a standing change."""
 
@@ -68,6 +86,8 @@ class MoveKind(StrEnum):
     """A lost prospect showed interest."""
     RETIERED = "retiered"
     """The same stage in another tier."""
+    REGRADED = "regraded"
+    """The same stage and tier, with another band, treatment, posture or flag."""
     REVISED = "revised"
     """Corrected by a late fact, an assignment or another policy, not by behaviour."""
     VANISHED = "vanished"

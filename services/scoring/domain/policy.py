@@ -1,21 +1,23 @@
-"""Policy: every threshold that decides, as data with a content hash; and the ruling, all that decides together."""
+"""Policy: every threshold that decides, as data with a content hash."""
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Annotated, Self
-from zoneinfo import ZoneInfo
+from typing import Annotated, Literal, Self
 
-import msgspec
 from pydantic import AfterValidator, Field, model_validator
 
+from contracts.customers import PartyKind
+from contracts.loss import LossReason
+from contracts.scoring import Band, Tier
 from contracts.versions import Version
-from services.scoring.domain.days import local_day
 from services.scoring.domain.facts import DECLARATIONS, MONEY, Kind
-from services.scoring.domain.money import Rates
+from services.scoring.domain.indexes import Evidence
+from services.scoring.domain.rules import Rule, comparisons
 from services.scoring.domain.tiers import Cuts
 
 Days = Annotated[int, Field(ge=0, le=36_500)]
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 def _in_one_spelling(kinds: Iterable[str]) -> tuple[str, ...]:
@@ -47,37 +49,62 @@ INTEREST = _in_one_spelling(
 """Whatever a party itself does toward us beyond visiting, joining or reacting."""
 
 
-class Policy(Version):
-    """How stage and tier are decided."""
+class ByDays(Version):
+    """The stage of whoever bought, by the days since the last purchase day."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
-    dormant_after_days: Days
-    """A customer is dormant when strictly more days than these have passed since the last purchase day."""
-    lost_after_days: Days
-    """A customer is lost when strictly more days than these have passed since the last purchase day."""
-    active_days: Days = 30
-    """A prospect is dormant when strictly more days than these have passed since the last sign of interest."""
-    prospect_lost_after_days: Days = 180
-    """A prospect is lost when strictly more days than these have passed since the last sign of interest."""
-    interest: Signs = INTEREST
-    """The kinds of facts that are a sign of interest."""
-    turnover_days: Annotated[int, Field(ge=1, le=36_500)] = 365
-    """Value is the net turnover of the local day itself and of the days before it, so many in all."""
-    cuts: Cuts
-    """Tier amounts before the first fit."""
+    by: Literal["days"] = "days"
+    dormant_after_days: Days = 90
+    """Dormant when strictly more days than these have passed."""
+    lost_after_days: Days = 365
+    """Lost when strictly more days than these have passed."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.lost_after_days <= self.dormant_after_days:
             raise ValueError("a party is lost later than it is dormant")
-        if self.prospect_lost_after_days <= self.active_days:
+        return self
+
+
+class ByProbability(Version):
+    """The stage of whoever bought, by the probability that they buy within the horizon."""
+
+    by: Literal["probability"] = "probability"
+    fresh_days: Days = 30
+    """A customer in any case for so many days after the last purchase day."""
+    dormant_below: Share = 0.5
+    """Dormant when the probability is below this."""
+    lost_below: Share = 0.2
+    """Lost when the probability is below this."""
+    without_model: ByDays = ByDays()
+    """What decides as long as no model is active."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.lost_below > self.dormant_below:
+            raise ValueError("a party is lost at a lower probability than it is dormant")
+        return self
+
+
+class Interest(Version):
+    """The stage of whoever never bought, by the days since the last sign of interest."""
+
+    active_days: Days = 30
+    """Dormant when strictly more days than these have passed."""
+    lost_after_days: Days = 180
+    """Lost when strictly more days than these have passed."""
+    signs: Signs = INTEREST
+    """The kinds of facts that are a sign of interest."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.lost_after_days <= self.active_days:
             raise ValueError("a prospect is lost later than it is dormant")
         return self
 
     @property
-    def signs(self) -> frozenset[int]:
+    def sign_numbers(self) -> frozenset[int]:
         """The numbers of the kinds that are a sign of interest."""
-        return _numbers(self.interest)
+        return _numbers(self.signs)
 
 
 @lru_cache(maxsize=64)
@@ -85,23 +112,181 @@ def _numbers(kinds: tuple[str, ...]) -> frozenset[int]:
     return frozenset(int(Kind[code.upper()]) for code in kinds)
 
 
-DAYS_1 = Policy(
-    name="days-1", dormant_after_days=90, lost_after_days=365, cuts=Cuts(top=100_000, high=30_000, mid=10_000)
+class Stages(Version):
+    """When a party of one kind is in which stage."""
+
+    customers: Annotated[ByProbability | ByDays, Field(discriminator="by")] = ByProbability()
+    prospects: Interest = Interest()
+
+
+class Level(Version):
+    """A band of the turnover of the last 365 days."""
+
+    name: Slug
+    from_minor: int
+    """The smallest turnover of the band, in minor units of the reporting currency."""
+
+
+class Index(Version):
+    """How an index from 0 to 100 is made of evidence: 100 * sigmoid(sum of weight * count * 2^(-age / half-life))."""
+
+    weights: Mapping[Evidence, Annotated[float, Field(ge=-10, le=10)]]
+    """What one piece of evidence of a kind adds to the log-odds on its day; kinds that are not named add nothing."""
+    half_life_days: Annotated[int, Field(ge=1, le=36_500)] = 180
+    """After so many days a piece of evidence counts half."""
+    min_evidence: Annotated[float, Field(ge=0, le=1_000)] = 1.0
+    """The band is `unknown` where the aged count of all evidence is below this."""
+    low_below: Annotated[float, Field(gt=0, lt=100)] = 40.0
+    """The band is `low` where the index is below this."""
+    high_from: Annotated[float, Field(gt=0, lt=100)] = 60.0
+    """The band is `high` where the index is at least this."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.high_from <= self.low_below:
+            raise ValueError("the high band begins above the low one")
+        return self
+
+
+SATISFACTION = Index(
+    weights={
+        Evidence.COMPLAINT: -0.8,
+        Evidence.PRAISE: 0.5,
+        Evidence.PROBLEM_OPENED: -0.4,
+        Evidence.PROBLEM_SOLVED: 0.3,
+        Evidence.PROBLEM_OVERDUE: -0.8,
+        Evidence.RETURN: -0.5,
+        Evidence.LATE_ANSWER: -0.3,
+        Evidence.RATED_WELL: 0.3,
+        Evidence.RATED_POORLY: -0.5,
+        Evidence.REPEAT_PURCHASE: 0.4,
+        Evidence.REFERRAL: 0.8,
+    }
 )
-"""Fixed days; stands in wherever there is no model."""
+LOYALTY = Index(
+    weights={
+        Evidence.REPEAT_PURCHASE: 0.5,
+        Evidence.REFERRAL: 0.6,
+        Evidence.REFERRAL_CONVERTED: 0.6,
+        Evidence.PARTICIPATION: 0.2,
+        Evidence.UPGRADE: 0.4,
+        Evidence.ANNIVERSARY: 0.3,
+    },
+    half_life_days=365,
+)
 
 
-class Ruling(msgspec.Struct, frozen=True):
-    """All that decides besides the facts."""
+class Trend(Version):
+    """Which way a relationship goes: how much passed in one window, against the window before it."""
 
-    policy: Policy
-    cuts: Cuts
-    """The fitted ones, or those of the policy."""
-    rates: Rates
-    """With them the reporting currency."""
-    zone: ZoneInfo
-    """What a local day is."""
+    window_days: Annotated[int, Field(ge=1, le=3_650)] = 90
+    """Length of each of the two windows; the later one ends with the day itself."""
+    developing_from: Annotated[float, Field(ge=1)] = 1.25
+    """Developing where the later window has at least so many times the days with contact or purchase of the earlier."""
+    conservative_below: Share = 0.75
+    """Conservative where it has less than so many times."""
 
-    def day(self, at: datetime) -> int:
-        """The local day of an instant, as an ordinal."""
-        return local_day(at, self.zone)
+
+class Profit(Version):
+    """When a party is held to make profit: the margin of the turnover of 365 days, less what it cost meanwhile."""
+
+    margin: Share = 0.3
+    """The part of net turnover that is left after the cost of goods."""
+    cost_minor: Mapping[Slug, Annotated[int, Field(ge=0)]] = {}
+    """What one fact of a kind costs us, in minor units of the reporting currency; kinds not named cost nothing."""
+
+    @model_validator(mode="after")
+    def _known_kinds(self) -> Self:
+        possible = {kind.code for kind in Kind}
+        if not possible.issuperset(self.cost_minor):
+            raise ValueError(f"a cost is of one of {', '.join(sorted(possible))}")
+        return self
+
+
+class Treatment(Version):
+    """How parties are treated: the first row of the table whose parts all fit. An empty part fits everybody."""
+
+    tier: tuple[Tier, ...] = ()
+    satisfaction: tuple[Band, ...] = ()
+    loyalty: tuple[Band, ...] = ()
+    treatment: Slug
+    """What is done, as front ends know it."""
+
+
+class Policy(Version):
+    """How a party stands: all that decides besides the facts, the model, rates, currency and time zone."""
+
+    name: Slug
+    horizon_days: Annotated[int, Field(ge=1, le=3_650)] = 180
+    """H: the probability is that of a purchase within so many days."""
+    persons: Stages = Stages()
+    """The stages of persons, and of whoever is not known to be an organisation."""
+    organisations: Stages | None = None
+    """The stages of organisations, where these are other ones."""
+    turnover_days: Annotated[int, Field(ge=1, le=3_650)] = 365
+    """Turnover is that of the local day itself and of the days before it, so many in all. Value, with a model, is what
+    is expected in as many days to come; without one it is the turnover."""
+    cuts: Cuts = Cuts(top=100_000, high=30_000, mid=10_000)
+    """Tier amounts before the first fit."""
+    levels: Annotated[tuple[Level, ...], Field(min_length=1, max_length=10)] = (
+        Level(name="large", from_minor=100_000),
+        Level(name="medium", from_minor=20_000),
+        Level(name="small", from_minor=1),
+    )
+    """Bands of the turnover, the highest first; below the last one a party has none."""
+    satisfaction: Index = SATISFACTION
+    """From what people do, never from what they say."""
+    loyalty: Index = LOYALTY
+    problem_limit_days: Days = 7
+    """A problem that is open for more days than these is evidence of its own."""
+    answer_within_days: Days = 2
+    """Who turned to us and was not reached within so many days had a late answer."""
+    posture: Trend = Trend()
+    profit: Profit = Profit()
+    vip: Rule | None = None
+    """Who is a VIP; nobody where there is no rule."""
+    treatments: Annotated[tuple[Treatment, ...], Field(min_length=1, max_length=100)] = (
+        Treatment(satisfaction=(Band.LOW,), tier=(Tier.TOP, Tier.HIGH), treatment="recover"),
+        Treatment(tier=(Tier.TOP,), treatment="care"),
+        Treatment(tier=(Tier.HIGH,), loyalty=(Band.HIGH,), treatment="care"),
+        Treatment(tier=(Tier.HIGH, Tier.MID), treatment="develop"),
+        Treatment(tier=(Tier.UNPROVEN,), treatment="win"),
+        Treatment(treatment="serve"),
+    )
+    """The last row fits everybody."""
+    follow_up_reasons: tuple[LossReason, ...] = (LossReason.UNKNOWN,)
+    """Lost parties with one of these reasons stand on the follow-up list."""
+    refresh_days: Annotated[int, Field(ge=1, le=366)] = 7
+    """Stored values that move from day to day are looked at again at least so often."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        amounts = [level.from_minor for level in self.levels]
+        if any(lower >= higher for higher, lower in zip(amounts, amounts[1:], strict=False)):
+            raise ValueError("levels fall from the highest amount to the lowest")
+        if len({level.name for level in self.levels}) < len(self.levels):
+            raise ValueError("each level has a name of its own")
+        last = self.treatments[-1]
+        if last.tier or last.satisfaction or last.loyalty:
+            raise ValueError("the last treatment fits everybody: it names no tier, satisfaction or loyalty")
+        if self.vip is not None:
+            comparisons(self.vip)
+        return self
+
+    def stages(self, kind: PartyKind) -> Stages:
+        """The stages of a kind of party."""
+        return self.organisations or self.persons if kind is PartyKind.ORGANISATION else self.persons
+
+    def treatment(self, tier: Tier, satisfaction: Band, loyalty: Band) -> str:
+        """How whoever stands so is treated."""
+        return next(
+            row.treatment
+            for row in self.treatments
+            if (not row.tier or tier in row.tier)
+            and (not row.satisfaction or satisfaction in row.satisfaction)
+            and (not row.loyalty or loyalty in row.loyalty)
+        )
+
+    def level(self, turnover_minor: int) -> str | None:
+        """The band of a turnover; None below the last."""
+        return next((level.name for level in self.levels if turnover_minor >= level.from_minor), None)
