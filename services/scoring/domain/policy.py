@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -262,7 +263,7 @@ class Policy(Version):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         amounts = [level.from_minor for level in self.levels]
-        if any(lower >= higher for higher, lower in zip(amounts, amounts[1:], strict=False)):
+        if any(lower >= higher for higher, lower in pairwise(amounts)):
             raise ValueError("levels fall from the highest amount to the lowest")
         if len({level.name for level in self.levels}) < len(self.levels):
             raise ValueError("each level has a name of its own")

@@ -46,7 +46,7 @@ ACQUISITION_FIRST = Policy(
         Treatment(treatment="serve"),
     ),
 )
-"""For a company that has to win customers first: interest is followed up within two weeks, and not given up for a year."""
+"""For a company that has to win customers first: interest fades after two weeks, and is not given up for a year."""
 
 PRESETS: Mapping[str, Policy] = {
     policy.name: policy for policy in (DEFAULT_1, DAYS_1, RETENTION_FIRST, ACQUISITION_FIRST)
