@@ -1,0 +1,92 @@
+"""Activations of a policy or a model that are planned for an instant to come."""
+
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from services.scoring.domain.lives import ActivationClosed, ActivationNotFound
+from services.scoring.queries.rulings import Connection
+
+NEWEST = UUID(int=2**128 - 1)
+"""Before the first page."""
+
+
+async def plan(
+    connection: Connection,
+    activation_id: UUID,
+    active_from: datetime,
+    *,
+    policy: str | None = None,
+    model: str | None = None,
+    at: datetime,
+    by: str | None,
+) -> asyncpg.Record:
+    """Have a policy or a model, each by its hash, become active at an instant."""
+    await connection.execute(_PLAN, activation_id, policy, model, active_from, at, by)
+    return await planned(connection, activation_id)
+
+
+async def planned(connection: Connection, activation_id: UUID) -> asyncpg.Record:
+    """A planned activation, whatever became of it. Raises `ActivationNotFound`."""
+    row = await connection.fetchrow(f"{_PLANNED} WHERE id = $1", activation_id)
+    if row is None:
+        raise ActivationNotFound("There is no such planned activation. `GET /v1/activations` lists them.")
+    return row
+
+
+async def planned_before(connection: Connection, before: UUID, *, open: bool, limit: int) -> list[asyncpg.Record]:
+    """Planned activations before one, the newest first; with `open`, those that are still to come."""
+    condition = f"AND {_OPEN}" if open else ""
+    return await connection.fetch(f"{_PLANNED} WHERE id < $1 {condition} ORDER BY id DESC LIMIT $2", before, limit)
+
+
+async def planned_for(
+    connection: Connection, *, policy: str | None = None, model: str | None = None
+) -> list[asyncpg.Record]:
+    """The activations to come of a policy or of a model, the next one first."""
+    return await connection.fetch(
+        f"{_PLANNED} WHERE {_OPEN} AND (policy = $1 OR model = $2) ORDER BY active_from, id", policy, model
+    )
+
+
+async def cancel(connection: Connection, activation_id: UUID, at: datetime) -> asyncpg.Record:
+    """Have a planned activation not take place. Raises `ActivationNotFound` or `ActivationClosed`."""
+    if await connection.fetchval(_CANCEL, activation_id, at) is None:
+        row = await planned(connection, activation_id)
+        became = "took place" if row["done_at"] else "was cancelled before"
+        raise ActivationClosed(f"This activation {became}.", done_at=row["done_at"], cancelled_at=row["cancelled_at"])
+    return await planned(connection, activation_id)
+
+
+async def is_due(connection: Connection, at: datetime) -> bool:
+    """Whether an activation should have taken place by an instant."""
+    found: bool = await connection.fetchval(
+        f"SELECT EXISTS (SELECT FROM planned_activation WHERE {_OPEN} AND active_from <= $1)", at
+    )
+    return found
+
+
+async def next_due(connection: Connection, at: datetime) -> asyncpg.Record | None:
+    """The first activation that should have taken place by an instant, locked. The caller holds the barrier."""
+    return await connection.fetchrow(
+        f"{_PLANNED} WHERE {_OPEN} AND active_from <= $1 ORDER BY active_from, id LIMIT 1 FOR UPDATE", at
+    )
+
+
+async def took_place(connection: Connection, activation_id: UUID, at: datetime) -> None:
+    """A planned activation was carried out."""
+    await connection.execute("UPDATE planned_activation SET done_at = $2 WHERE id = $1", activation_id, at)
+
+
+_OPEN = "done_at IS NULL AND cancelled_at IS NULL"
+
+_PLANNED = """
+SELECT id, policy, model, active_from, planned_at, planned_by, done_at, cancelled_at FROM planned_activation
+"""
+
+_PLAN = """
+INSERT INTO planned_activation (id, policy, model, active_from, planned_at, planned_by) VALUES ($1, $2, $3, $4, $5, $6)
+"""
+
+_CANCEL = f"UPDATE planned_activation SET cancelled_at = $2 WHERE id = $1 AND {_OPEN} RETURNING id"
