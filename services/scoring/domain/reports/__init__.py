@@ -1,0 +1,1 @@
+"""What managers ask of many standings at once: pure arithmetic over what the facts say."""

@@ -1,0 +1,123 @@
+"""Whether an index goes with what parties buy later: a rank correlation that knows how little it may prove."""
+
+from enum import StrEnum
+from math import atanh, sqrt, tanh
+from typing import TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtr
+
+from services.scoring.domain.reports.proportions import Z
+
+Floats: TypeAlias = NDArray[np.float64]
+Places: TypeAlias = NDArray[np.int64]
+
+LEVEL = 0.05
+"""So often chance alone is taken for a proof."""
+LEAST_EFFECT = 0.1
+"""A smaller correlation is negligible (Cohen 1988), and nothing to act upon however sure it is."""
+LEAST_PARTIES = 30
+"""With fewer the test says nothing."""
+
+
+class Verdict(StrEnum):
+    """What is shown."""
+
+    GOES_WITH = "goes_with"
+    """Who has more of the index buys more later."""
+    GOES_AGAINST = "goes_against"
+    """Who has more of it buys less later."""
+    NOT_PROVEN = "not_proven"
+    """Neither is."""
+
+
+class Effect(StrEnum):
+    """How large a correlation is, without its sign (Cohen 1988)."""
+
+    NEGLIGIBLE = "negligible"
+    SMALL = "small"
+    """From 0.1."""
+    MEDIUM = "medium"
+    """From 0.3."""
+    LARGE = "large"
+    """From 0.5."""
+
+
+class Association(msgspec.Struct, frozen=True):
+    """A rank correlation within each starting day, over all of them."""
+
+    pairs: int
+    """An index at a start and what was bought after it."""
+    parties: int
+    rho: float | None
+    """Spearman's, between -1 and 1, rounded to 4 decimals as the interval is; None where nothing differs."""
+    low: float | None
+    high: float | None
+    p_value: float | None
+    """How often chance alone makes a correlation as far from 0."""
+    effect: Effect
+    verdict: Verdict
+
+
+def association(index: Floats, bought: Floats, start: Places, party: Places) -> Association:
+    """Spearman's rank correlation of an index with what was bought later.
+
+    All four are of one length: the index of a pair, what was bought, the number of its starting day, the number of
+    its party. Ranks (ties share the middle one) are taken within each starting day, so that no season counts. The
+    pairs of one party are not independent of each other: test and interval take each party as one observation
+    (Liang and Zeger 1986), t distributed with one degree of freedom less than there are parties.
+    """
+    parties, whose = np.unique(party, return_inverse=True)
+    nothing = Association(len(index), len(parties), None, None, None, None, Effect.NEGLIGIBLE, Verdict.NOT_PROVEN)
+    first, second = _within(index, start), _within(bought, start)
+    spread, other = float(first @ first), float(second @ second)
+    if len(parties) < 3 or min(spread, other) == 0:
+        return nothing
+    scale = sqrt(spread * other)
+    rho = float(first @ second) / scale
+    each = np.bincount(whose, first * second) / scale
+    p_value = float(2 * stdtr(len(parties) - 1, -abs(rho) / max(sqrt(float(each @ each)), 1e-12)))
+    # The influence of a party on the correlation, which is a ratio (delta method).
+    influence = each - rho / 2 * np.bincount(whose, first**2 / spread + second**2 / other)
+    low, high = _interval(rho, sqrt(float(influence @ influence)))
+    effect = effect_of(rho)
+    proven = len(parties) >= LEAST_PARTIES and p_value < LEVEL and effect is not Effect.NEGLIGIBLE
+    shown = Verdict.GOES_WITH if rho > 0 else Verdict.GOES_AGAINST
+    return Association(
+        pairs=len(index),
+        parties=len(parties),
+        rho=round(rho, 4),
+        low=round(low, 4),
+        high=round(high, 4),
+        p_value=round(p_value, 6),
+        effect=effect,
+        verdict=shown if proven else Verdict.NOT_PROVEN,
+    )
+
+
+def effect_of(rho: float) -> Effect:
+    """How large a correlation is."""
+    size = abs(rho)
+    if size < LEAST_EFFECT:
+        return Effect.NEGLIGIBLE
+    return Effect.SMALL if size < 0.3 else Effect.MEDIUM if size < 0.5 else Effect.LARGE
+
+
+def _within(values: Floats, start: Places) -> Floats:
+    """Ranks within each start, from -0.5 to 0.5."""
+    ranks = np.empty(len(values))
+    for day in np.unique(start):
+        here = start == day
+        _, place, counts = np.unique(values[here], return_inverse=True, return_counts=True)
+        middle = np.cumsum(counts) - (counts - 1) / 2
+        ranks[here] = (middle[place] - (len(place) + 1) / 2) / len(place)
+    return ranks
+
+
+def _interval(rho: float, error: float) -> tuple[float, float]:
+    """On the scale on which a correlation spreads evenly (Fisher 1915)."""
+    inside = max(min(rho, 1 - 1e-9), -1 + 1e-9)
+    middle, half = atanh(inside), Z * error / (1 - inside * inside)
+    return tanh(middle - half), tanh(middle + half)

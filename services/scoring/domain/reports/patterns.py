@@ -1,0 +1,281 @@
+"""Habits of one party, each told only where a test finds it.
+
+A test asks how often a party without the habit would look like this by chance; below `LEVEL` the habit is found. With
+five habits looked for, one of 20 parties without any is told to have one.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date, timedelta
+from enum import StrEnum
+from itertools import pairwise
+from math import atan2, cos, exp, hypot, log, pi, sin, sqrt
+from statistics import median, quantiles
+
+import msgspec
+from scipy.special import chdtr
+
+from contracts.loss import LossReason
+from services.scoring.domain.reports.proportions import at_least
+
+LEVEL = 0.01
+LEAST = 6
+"""Purchase days, amounts or months with a purchase below which a pattern is not looked for."""
+SPREAD = 0.5
+"""Of the logarithm of amounts: with less they are much the same, two of three within a factor of 1.65 of the middle."""
+USUAL = 0.5
+"""A main channel has more than this share."""
+GOLDEN = 0.6180339887498949
+PRICE_SHARE = 0.25
+"""Price is one reason of many: whoever names it no more often than this is not sensitive to it."""
+
+
+class Bought(msgspec.Struct, frozen=True):
+    """One purchase."""
+
+    day: int
+    amount_minor: int | None
+    """In the reporting currency; None where there is no rate."""
+    channel: str | None
+
+
+class Asked(StrEnum):
+    """What was asked of chance."""
+
+    MORAN = "moran"
+    """Are gaps more even than those of purchases at random times (Moran 1951)?"""
+    CHI_SQUARE = "chi_square"
+    """Is the variance of the logarithm of amounts below that of `SPREAD`?"""
+    RAYLEIGH = "rayleigh"
+    """Do the months with a purchase gather at one time of the year (Rayleigh; approximation of Wilkie 1983)?"""
+    BINOMIAL = "binomial"
+    """Is a share above one that is stated?"""
+
+
+class Pattern(msgspec.Struct, frozen=True, kw_only=True):
+    """What every pattern says."""
+
+    found: bool
+    observations: int
+    """What the test looked at."""
+    test: Asked
+    p_value: float | None
+    """How often chance alone looks like this; None where there is too little to look at."""
+
+
+class Interval(Pattern, frozen=True, kw_only=True):
+    """Buys in a rhythm. Observed are the gaps between purchase days."""
+
+    median_days: float | None
+    quartile_days: tuple[float, float] | None
+    """Half of the gaps lie between these."""
+
+
+class Basket(Pattern, frozen=True, kw_only=True):
+    """Buys for much the same amount. Observed are purchase days with an amount above zero."""
+
+    median_minor: float | None
+    spread: float | None
+    """Standard deviation of the logarithm of the amount, rounded to 3 decimals."""
+
+
+class Season(Pattern, frozen=True, kw_only=True):
+    """Buys at one time of the year. Observed are months with a purchase, in whole years up to the day of the report."""
+
+    years: int
+    """How many whole years were looked at."""
+    by_month: tuple[int, ...]
+    """In how many of them each month, from January on, had a purchase."""
+    concentration: float | None
+    """0 where months are spread over the year evenly, 1 where it is always the same; rounded to 3 decimals."""
+    middle_month: int | None
+    """The month around which they gather, from 1."""
+
+
+class Channel(Pattern, frozen=True, kw_only=True):
+    """Buys by one way. Observed are purchases whose channel is known."""
+
+    main: str | None
+    share: float | None
+    """Of the main one, rounded to 4 decimals."""
+    unknown: int
+    """Purchases without a channel."""
+
+
+class PriceSensitivity(Pattern, frozen=True, kw_only=True):
+    """Leaves for the price. Observed are the times that a reason was told why the party did not buy.
+
+    Amounts say nothing of it: they are price times quantity, and no fact has the price that was asked.
+    """
+
+    share: float | None
+    """Of these, the times that it was the price; rounded to 4 decimals, None (unknown) where no reason was told."""
+
+
+class Patterns(msgspec.Struct, frozen=True):
+    """The habits of one party as of a day."""
+
+    interval: Interval
+    basket: Basket
+    season: Season
+    channel: Channel
+    price_sensitivity: PriceSensitivity
+
+
+def patterns(purchases: Sequence[Bought], reasons: Sequence[LossReason], day: date) -> Patterns:
+    """What a party's purchases up to a day, and the reasons told for not buying, say of its habits."""
+    days = sorted({bought.day for bought in purchases})
+    return Patterns(
+        interval=interval(days),
+        basket=basket(_amounts(purchases)),
+        season=season(days, day),
+        channel=channel([bought.channel for bought in purchases]),
+        price_sensitivity=price_sensitivity(reasons),
+    )
+
+
+def interval(days: Sequence[int]) -> Interval:
+    """Regular where the gaps between purchase days (ordinals, rising) are more even than chance makes them.
+
+    Moran's statistic 2n(log of the mean - mean of the logs) / (1 + (n + 1) / 6n) of n gaps is chi-square distributed
+    with n - 1 degrees of freedom where purchases come at random times.
+    """
+    gaps = [after - before for before, after in pairwise(days)]
+    n, p_value = len(gaps), None
+    if n >= LEAST - 1:
+        exact = _within_days(gaps)
+        uneven = log(sum(exact) / n) - sum(map(log, exact)) / n
+        p_value = _rounded(chdtr(n - 1, 2 * n * uneven / (1 + (n + 1) / (6 * n))))
+    low, _, high = quantiles(gaps, n=4, method="inclusive") if n > 1 else (None, None, None)
+    return Interval(
+        found=_found(p_value),
+        observations=n,
+        test=Asked.MORAN,
+        p_value=p_value,
+        median_days=median(gaps) if gaps else None,
+        quartile_days=None if low is None or high is None else (low, high),
+    )
+
+
+def basket(amounts: Sequence[int]) -> Basket:
+    """Steady where the logarithm of the amounts, all above zero, spreads less than `SPREAD`.
+
+    n - 1 times its variance, divided by that of `SPREAD`, is chi-square distributed where they spread just so
+    (amounts are taken to be log-normal).
+    """
+    n, spread, p_value = len(amounts), None, None
+    if n > 1:
+        logs = [log(amount) for amount in amounts]
+        mean = sum(logs) / n
+        squares = sum((each - mean) ** 2 for each in logs)
+        spread = round(sqrt(squares / (n - 1)), 3)
+        if n >= LEAST:
+            p_value = _rounded(chdtr(n - 1, squares / SPREAD**2))
+    return Basket(
+        found=_found(p_value),
+        observations=n,
+        test=Asked.CHI_SQUARE,
+        p_value=p_value,
+        median_minor=median(amounts) if amounts else None,
+        spread=spread,
+    )
+
+
+def season(days: Sequence[int], day: date) -> Season:
+    """Seasonal where months with a purchase gather at one time of the year, in whole years that end with a whole month.
+
+    A month counts once a year, so that one spell of buying is not taken for a habit; it takes two years at least, and
+    more than one of them with a purchase. Months are angles of a circle: of n of them with the mean length R,
+    p = exp(sqrt(1 + 4n + 4n^2(1 - R^2)) - (1 + 2n)).
+    """
+    months = sorted({_month(date.fromordinal(each)) for each in days})
+    end = _month(day + timedelta(days=1)) - 1
+    years = max(0, end - months[0] + 1) // 12 if months else 0
+    seen = [month for month in months if end - 12 * years < month <= end]
+    n, length, p_value = len(seen), 0.0, None
+    middle = 0
+    if n:
+        east = sum(cos(pi * month / 6) for month in seen) / n
+        north = sum(sin(pi * month / 6) for month in seen) / n
+        length, middle = hypot(east, north), round(atan2(north, east) * 6 / pi) % 12 + 1
+        if n >= LEAST and years >= 2 and len({(end - month) // 12 for month in seen}) > 1:
+            p_value = _rounded(exp(sqrt(1 + 4 * n + 4 * n * n * (1 - length * length)) - (1 + 2 * n)))
+    by_month = Counter(month % 12 for month in seen)
+    return Season(
+        found=_found(p_value),
+        observations=n,
+        test=Asked.RAYLEIGH,
+        p_value=p_value,
+        years=years,
+        by_month=tuple(by_month[month] for month in range(12)),
+        concentration=round(length, 3) if n else None,
+        middle_month=middle if _found(p_value) else None,
+    )
+
+
+def channel(channels: Sequence[str | None]) -> Channel:
+    """One way where more than half of the purchases, beyond chance, came by it."""
+    known = Counter(each for each in channels if each is not None)
+    n, main, p_value = known.total(), None, None
+    if known:
+        main = min(known, key=lambda name: (-known[name], name))
+        p_value = _rounded(at_least(known[main], n, USUAL)) if n >= LEAST else None
+    return Channel(
+        found=_found(p_value),
+        observations=n,
+        test=Asked.BINOMIAL,
+        p_value=p_value,
+        main=main,
+        share=round(known[main] / n, 4) if main is not None else None,
+        unknown=len(channels) - n,
+    )
+
+
+def price_sensitivity(reasons: Sequence[LossReason]) -> PriceSensitivity:
+    """Sensitive where price is told as the reason more often than `PRICE_SHARE`, beyond chance."""
+    told = [reason for reason in reasons if reason is not LossReason.UNKNOWN]
+    n, price = len(told), told.count(LossReason.PRICE)
+    p_value = _rounded(at_least(price, n, PRICE_SHARE)) if n else None
+    return PriceSensitivity(
+        found=_found(p_value),
+        observations=n,
+        test=Asked.BINOMIAL,
+        p_value=p_value,
+        share=round(price / n, 4) if n else None,
+    )
+
+
+def _within_days(gaps: Sequence[int]) -> list[float]:
+    """Gaps as if purchases had a time of the day.
+
+    Whole days are too even for the test where purchases are close together. Each gap is put within its last day, at
+    places that the golden ratio spreads evenly and that random times of the same rate would take.
+    """
+    mean = sum(gaps) / len(gaps)
+    if mean == 1:
+        return [1.0] * len(gaps)
+    pace = -log(1 - 1 / mean)
+    places = ((place * GOLDEN + 0.5) % 1 for place in range(len(gaps)))
+    return [gap - 1 - log(1 - place * (1 - exp(-pace))) / pace for gap, place in zip(gaps, places, strict=True)]
+
+
+def _amounts(purchases: Sequence[Bought]) -> list[int]:
+    """What was bought on each day, where that is known and above zero."""
+    sums: Counter[int] = Counter()
+    for bought in purchases:
+        sums[bought.day] += bought.amount_minor or 0
+    in_part = {bought.day for bought in purchases if bought.amount_minor is None}
+    return [amount for day, amount in sorted(sums.items()) if amount and day not in in_part]
+
+
+def _month(day: date) -> int:
+    """Months since the beginning; January is divisible by 12."""
+    return day.year * 12 + day.month - 1
+
+
+def _found(p_value: float | None) -> bool:
+    return p_value is not None and p_value < LEVEL
+
+
+def _rounded(p_value: float) -> float:
+    return round(min(float(p_value), 1.0), 6)

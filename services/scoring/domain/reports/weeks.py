@@ -1,0 +1,139 @@
+"""How many prospects there are, how much they want to buy and how fast they do, week by week."""
+
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+
+import msgspec
+
+from contracts.scoring import Stage
+from services.scoring.domain.facts import Kind
+from services.scoring.domain.reports.proportions import median
+
+Sign = tuple[int, int, int]
+"""Day (ordinal), kind, how many of it."""
+Turn = tuple[int, Stage | None]
+"""A day (ordinal) and the stage from that day on."""
+
+POINTS: Mapping[int, int] = {Kind.INQUIRED: 2, Kind.LEAD_QUALIFIED: 2, Kind.LEAD_WON: 3}
+"""What a sign of interest says of the wish to buy; any other one says 1."""
+DESIRE_DAYS = 28
+"""Older signs say nothing."""
+HALF_LIFE_DAYS = 14
+"""After so many days a sign says half."""
+
+
+def desire(signs: Iterable[Sign], day: int) -> float:
+    """How much a party wants to buy at the end of a day, from 0 to 100, rounded to 3 decimals.
+
+    100 * (1 - 2^(-points / 2)) over the signs of the last 28 days, each fading by half in 14 days: 50 for one inquiry
+    of the day itself, 75 for two.
+    """
+    points: float = sum(
+        POINTS.get(kind, 1) * count * 0.5 ** ((day - on) / HALF_LIFE_DAYS)
+        for on, kind, count in signs
+        if day - DESIRE_DAYS < on <= day
+    )
+    wish: float = 100 * (1 - 0.5 ** (points / 2))
+    return round(wish, 3)
+
+
+class Week(msgspec.Struct):
+    """One week of seven local days, of which `first` (ordinal) is the Monday."""
+
+    first: int
+    became: int = 0
+    """Parties that became prospects and never were before."""
+    again: int = 0
+    """Parties that became prospects again."""
+    active: int = 0
+    """Prospects at the end of the week."""
+    desire_thousandths: int = 0
+    """The sum over these, so that weeks and parts of the population add up exactly."""
+    bought: int = 0
+    """Parties that bought for the first time."""
+    unannounced: int = 0
+    """Those of them who had shown no sign of interest before."""
+    deal_days: Counter[int] = msgspec.field(default_factory=Counter)
+    """Of the others, how many took how many days from the first sign to the first purchase."""
+    stay_days: dict[Stage, Counter[int]] = msgspec.field(default_factory=dict)
+    """Of stays in a stage that ended in this week, how many took how many days."""
+
+    @property
+    def last(self) -> int:
+        """The Sunday."""
+        return self.first + 6
+
+    @property
+    def desire(self) -> float | None:
+        """Of a prospect at the end of the week, on average, rounded to 1 decimal; None where there is none."""
+        return round(self.desire_thousandths / self.active / 1_000, 1) if self.active else None
+
+    @property
+    def median_deal_days(self) -> float | None:
+        """From the first sign to the first purchase."""
+        return median(self.deal_days)
+
+    @property
+    def median_stay_days(self) -> dict[Stage, float]:
+        """In each stage that somebody left in this week."""
+        return {stage: found for stage, days in self.stay_days.items() if (found := median(days)) is not None}
+
+
+class Weeks:
+    """Consecutive weeks, each from what its parties did up to its end: no later fact says anything of it."""
+
+    def __init__(self, monday: int, count: int) -> None:
+        self.weeks = [Week(monday + 7 * place) for place in range(count)]
+
+    def take(self, turns: Sequence[Turn], signs: Sequence[Sign], purchase_days: Sequence[int]) -> None:
+        """One party more: its stages from its first day on, its signs of interest and its purchase days, all rising."""
+        self._became(turns)
+        self._stayed(turns)
+        self._wanted(turns, signs)
+        if purchase_days and (week := self._of(purchase_days[0])):
+            week.bought += 1
+            if signs and signs[0][0] <= purchase_days[0]:
+                week.deal_days[purchase_days[0] - signs[0][0]] += 1
+            else:
+                week.unannounced += 1
+
+    def _of(self, day: int) -> Week | None:
+        place = (day - self.weeks[0].first) // 7
+        return self.weeks[place] if 0 <= place < len(self.weeks) else None
+
+    def _became(self, turns: Sequence[Turn]) -> None:
+        first = True
+        for day, stage in turns:
+            if stage is Stage.PROSPECT:
+                week = self._of(day)
+                if week and first:
+                    week.became += 1
+                elif week:
+                    week.again += 1
+                first = False
+
+    def _stayed(self, turns: Sequence[Turn]) -> None:
+        for (begun, stage), (ended, _) in pairwise(turns):
+            week = self._of(ended)
+            if week and stage is not None:
+                week.stay_days.setdefault(stage, Counter())[ended - begun] += 1
+
+    def _wanted(self, turns: Sequence[Turn], signs: Sequence[Sign]) -> None:
+        for place, (begun, stage) in enumerate(turns):
+            if stage is not Stage.PROSPECT:
+                continue
+            ended = turns[place + 1][0] if place + 1 < len(turns) else self.weeks[-1].last + 1
+            # A week counts whose Sunday lies in the stay.
+            low = max(0, -(-(begun - self.weeks[0].last) // 7))
+            for week in self.weeks[low : max(low, -(-(ended - self.weeks[0].last) // 7))]:
+                low_sign = bisect_left(signs, (week.last - DESIRE_DAYS + 1,))
+                near = signs[low_sign : bisect_right(signs, (week.last + 1,))]
+                week.active += 1
+                week.desire_thousandths += round(desire(near, week.last) * 1_000)
+
+
+def monday(day: int) -> int:
+    """The first day of the week of a day (ordinals)."""
+    return day - (day - 1) % 7
