@@ -24,7 +24,8 @@ from services.scoring.domain.facts import Fact
 from services.scoring.handlers.changes import Assessed
 from services.scoring.handlers.standings import record
 from services.scoring.handlers.told import Told, Withdrawal
-from services.scoring.queries.facts import append_facts, append_withdrawals, known
+from services.scoring.queries.facts import append_facts, append_withdrawals, keep_earliest, known
+from services.scoring.queries.known import append_assignments
 from services.scoring.queries.parties import (
     EMPTY,
     Members,
@@ -144,6 +145,8 @@ class News:
     counting: list[Fact] = field(default_factory=list)
     """Those of them that count."""
     withdrawals: list[Withdrawal] = field(default_factory=list)
+    repeated: list[Withdrawal] = field(default_factory=list)
+    """Withdrawals of what was withdrawn before; this one may have been recorded earlier."""
     undone: list[Fact] = field(default_factory=list)
     """Stored facts that counted until now."""
 
@@ -172,7 +175,9 @@ async def _news(connection: Connection, told: Told) -> News:
     facts, gone = await known(connection, {*told.facts, *(fact_id for fact_id, _ in told.withdrawals)})
     news = News()
     for withdrawn, withdrawal in told.withdrawals.items():
-        if withdrawn not in gone:
+        if withdrawn in gone:
+            news.repeated.append(withdrawal)
+        else:
             news.withdrawals.append(withdrawal)
             fact = facts.get(withdrawal.fact_id)
             if fact is not None and fact.identity_id == withdrawal.identity_id:
@@ -226,6 +231,10 @@ async def _remember(connection: Connection, told: Told, news: News) -> None:
         await append_facts(connection, news.fresh, told.places)
     if news.withdrawals:
         await append_withdrawals(connection, news.withdrawals)
+    if news.repeated:
+        await keep_earliest(connection, news.repeated)
+    if told.every_assignment:
+        await append_assignments(connection, told.every_assignment.values())
 
 
 def _behaviour(

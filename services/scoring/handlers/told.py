@@ -52,6 +52,8 @@ class Told:
     places: dict[UUID, Place] = field(default_factory=dict)
     withdrawals: dict[Withdrawn, Withdrawal] = field(default_factory=dict)
     assignments: dict[UUID, Assignment] = field(default_factory=dict)
+    every_assignment: dict[tuple[UUID, int], tuple[Assignment, datetime]] = field(default_factory=dict)
+    """Each version of them, also an older one, with the first time at which it was recorded."""
     resolutions: dict[UUID, Resolution] = field(default_factory=dict)
     owners: dict[UUID, PartyOwnerChanged] = field(default_factory=dict)
     """Who takes care of a party."""
@@ -73,7 +75,7 @@ class Told:
     def parties(self) -> Iterator[UUID]:
         """Parties that it names."""
         yield from self.owners
-        for assignment in self.assignments.values():
+        for assignment, _ in self.every_assignment.values():
             for holding in assignment.holdings:
                 yield holding.party_id
         for resolution in self.resolutions.values():
@@ -129,10 +131,16 @@ class Told:
         self.identities.add(identity_id)
         self._hear(delivery, identity_id)
         withdrawal = Withdrawal(fact_id, identity_id, delivery.event_id, delivery.recorded_at)
-        self.withdrawals.setdefault((fact_id, identity_id), withdrawal)
+        known = self.withdrawals.get((fact_id, identity_id))
+        if known is None or withdrawal.recorded_at < known.recorded_at:
+            self.withdrawals[fact_id, identity_id] = withdrawal
 
     def _assign(self, delivery: Delivery, assignment: Assignment) -> None:
         self._hear(delivery, assignment.identity_id)
+        version = assignment.identity_id, assignment.version
+        told = self.every_assignment.get(version)
+        if told is None or delivery.recorded_at < told[1]:
+            self.every_assignment[version] = assignment, delivery.recorded_at
         known = self.assignments.get(assignment.identity_id)
         if known is None or known.version < assignment.version:
             self.assignments[assignment.identity_id] = assignment

@@ -1,6 +1,6 @@
 """Facts and withdrawals: the memory, append-only."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -47,6 +47,11 @@ async def append_withdrawals(connection: Connection, withdrawals: Iterable[tuple
     )
 
 
+async def keep_earliest(connection: Connection, withdrawals: Iterable[tuple[UUID, UUID, UUID, datetime]]) -> None:
+    """Of several withdrawals of one fact the one that was recorded first is remembered, in whatever order they came."""
+    await connection.execute(_KEEP_EARLIEST, *map(list, zip(*withdrawals, strict=True)))
+
+
 async def facts_of(connection: Connection, identities: Collection[UUID]) -> tuple[list[Fact], set[Withdrawn]]:
     """All facts of identities, also those that do not count, and which these are."""
     ids = list(identities)
@@ -55,18 +60,38 @@ async def facts_of(connection: Connection, identities: Collection[UUID]) -> tupl
     return facts, {(row["fact_id"], row["identity_id"]) for row in gone}
 
 
+async def facts_known(
+    connection: Connection, identities: Collection[UUID], known_at: datetime
+) -> AsyncIterator[list[Fact]]:
+    """The facts of identities that counted by what was recorded up to an instant, page by page."""
+    cursor = await connection.cursor(_KNOWN, list(identities), known_at)
+    while rows := await cursor.fetch(PAGE):
+        yield [fact_of(row) for row in rows]
+
+
 async def latest_facts(
-    connection: Connection, members: Sequence[tuple[UUID, Share]], zone: ZoneInfo, *, until: date | None
+    connection: Connection,
+    members: Sequence[tuple[UUID, Share]],
+    zone: ZoneInfo,
+    *,
+    until: date | None,
+    known_at: datetime | None = None,
 ) -> tuple[list[Fact], int]:
-    """The latest facts that count for a party up to a whole local day, at most `LATEST`, and how many there are."""
+    """The latest facts that count for a party up to a whole local day, at most `LATEST`, and how many there are.
+
+    With `known_at` those that counted by what was recorded up to that instant.
+    """
     begins = [share.start and start_of_day(share.start.toordinal(), zone) for _, share in members]
     ends = [share.until and start_of_day(share.until.toordinal(), zone) for _, share in members]
     end = start_of_day(until.toordinal() + 1, zone) if until else None
-    rows = await connection.fetch(_LATEST, [identity for identity, _ in members], begins, ends, end, LATEST)
+    identities = [identity for identity, _ in members]
+    rows = await connection.fetch(_LATEST, identities, begins, ends, end, LATEST, known_at)
     return [fact_of(row) for row in rows], rows[0]["total"] if rows else 0
 
 
 LATEST = 100
+PAGE = 2_000
+"""Facts that are held at once, of however many a page of parties has."""
 
 
 def fact_of(row: asyncpg.Record) -> Fact:
@@ -92,15 +117,35 @@ _WITHDRAWN_OF = """
 SELECT fact_id, withdrawal.identity_id FROM fact JOIN withdrawal USING (fact_id) WHERE fact.identity_id = ANY($1)
 """
 
+_KEEP_EARLIEST = """
+UPDATE withdrawal SET by_event = again.by_event, recorded_at = again.recorded_at
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[]) AS again(fact_id, identity_id, by_event, recorded_at)
+WHERE withdrawal.fact_id = again.fact_id AND withdrawal.identity_id = again.identity_id
+  AND withdrawal.recorded_at > again.recorded_at
+"""
+
+_KNOWN = f"""
+{_SELECT}
+WHERE identity_id = ANY($1) AND recorded_at <= $2
+  AND NOT EXISTS (
+      SELECT FROM withdrawal
+      WHERE withdrawal.fact_id = fact.fact_id AND withdrawal.identity_id = fact.identity_id
+        AND withdrawal.recorded_at <= $2
+  )
+ORDER BY identity_id
+"""
+
 _LATEST = f"""
 SELECT {", ".join(_FACT)}, count(*) OVER () AS total
 FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS held(identity_id, begin, until)
 JOIN fact USING (identity_id)
 WHERE (begin IS NULL OR occurred_at >= begin) AND (until IS NULL OR occurred_at < until)
   AND ($4::timestamptz IS NULL OR occurred_at < $4)
+  AND ($6::timestamptz IS NULL OR recorded_at <= $6)
   AND NOT EXISTS (
       SELECT FROM withdrawal
       WHERE withdrawal.fact_id = fact.fact_id AND withdrawal.identity_id = fact.identity_id
+        AND ($6::timestamptz IS NULL OR withdrawal.recorded_at <= $6)
   )
 ORDER BY occurred_at DESC, fact_id DESC LIMIT $5
 """

@@ -1,0 +1,10 @@
+"""Whom the identities of a party were ever assigned to."""
+
+from alembic import op
+
+revision = "0008"
+down_revision = "0007"
+
+
+def upgrade() -> None:
+    op.execute("CREATE INDEX assignment_told_of_party ON assignment_told USING gin (parties)")
