@@ -17,7 +17,7 @@ from deploy.cli.contracts import examples
 from services.scoring.domain.facts import Fact, Kind
 from services.scoring.domain.meaning import meaning
 from services.scoring.domain.plain import plain_standing
-from services.scoring.domain.policy import DAYS_1
+from services.scoring.domain.presets import DAYS_1
 from services.scoring.handlers.told import Told
 from tests.docs.pages import ROOT, code, page, rows, section
 
@@ -96,7 +96,7 @@ def test_the_facts_that_scoring_makes_of_an_event_are_those_that_it_makes(event:
 
 @pytest.mark.parametrize("event", published(), ids=lambda event: event.wire_type)
 def test_an_event_is_called_a_sign_of_interest_where_policy_counts_it_as_one(event: type[Event]) -> None:
-    shows = any(fact.kind.code in DAYS_1.interest for fact in facts(event))
+    shows = any(fact.kind.code in DAYS_1.persons.prospects.signs for fact in facts(event))
 
     assert ("sign of interest" in told(event, "Scoring")) is shows
 

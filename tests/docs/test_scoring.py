@@ -10,7 +10,8 @@ from contracts.scoring import Stage, Tier
 from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.facts import DECLARATIONS, MONEY, Kind
 from services.scoring.domain.money import Rates
-from services.scoring.domain.policy import DAYS_1, Ruling
+from services.scoring.domain.presets import DAYS_1
+from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.standing import assess
 from tests.docs.pages import code, page, rows, section
 
@@ -24,7 +25,7 @@ def meaning(kind: Kind) -> str:
         return "bought"
     if kind in DECLARATIONS:
         return "declared lost"
-    return "interest" if kind in DAYS_1.signs else "known"
+    return "interest" if kind in DAYS_1.persons.prospects.sign_numbers else "known"
 
 
 def history(told: str) -> Calendar:
@@ -44,7 +45,12 @@ def test_every_stage_is_told_with_the_days_of_the_policy() -> None:
     told = {code(row[0]): row[2] for row in rows(section(PAGE, "Stages"))[: len(Stage)]}
 
     assert list(told) == list(Stage)
-    days = (DAYS_1.active_days, DAYS_1.prospect_lost_after_days, DAYS_1.dormant_after_days, DAYS_1.lost_after_days)
+    days = (
+        DAYS_1.persons.prospects.active_days,
+        DAYS_1.persons.prospects.lost_after_days,
+        DAYS_1.persons.by_days.dormant_after_days,
+        DAYS_1.persons.by_days.lost_after_days,
+    )
     active, gone, dormant, lost = map(str, days)
     assert active in told["prospect"]
     assert gone in told["lost_prospect"]

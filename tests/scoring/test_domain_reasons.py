@@ -15,15 +15,21 @@ from services.scoring.domain.facts import DECLARATIONS, MONEY, Fact, Kind
 from services.scoring.domain.money import Rates
 from services.scoring.domain.otherwise import with_fact, without_facts
 from services.scoring.domain.plain import counting, held, plain_entries
-from services.scoring.domain.policy import DAYS_1, Policy, Ruling
+from services.scoring.domain.policy import ByDays, Policy, Stages
+from services.scoring.domain.presets import DAYS_1
 from services.scoring.domain.reasons import Reason, reason
+from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.standing import assess
 from services.scoring.domain.tiers import Cuts
 from services.scoring.domain.trajectory import Activation, trajectory
 
 UTC_ZONE = ZoneInfo("UTC")
 RULING = Ruling(policy=DAYS_1, cuts=DAYS_1.cuts, rates=Rates("EUR"), zone=UTC_ZONE)
-HASTY = Policy(name="hasty", dormant_after_days=10, lost_after_days=20, cuts=Cuts(top=100_000, high=30_000, mid=10_000))
+HASTY = Policy(
+    name="hasty",
+    persons=Stages(customers=ByDays(dormant_after_days=10, lost_after_days=20)),
+    cuts=Cuts(top=100_000, high=30_000, mid=10_000),
+)
 
 
 def noon(day: str) -> datetime:

@@ -10,7 +10,8 @@ from contracts.scoring import Cause, MoveKind, Stage, Tier
 from services.scoring.domain.facts import Kind
 from services.scoring.domain.history import History
 from services.scoring.domain.money import Rates
-from services.scoring.domain.policy import DAYS_1, INTEREST, Policy, Ruling
+from services.scoring.domain.policy import INTEREST, Interest, Policy, Stages
+from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.standing import assess
 from services.scoring.domain.trajectory import KINDS, trajectory
 from tests.scoring.test_domain_standing import DEFAULT, calendar, fact, noon, stage
@@ -157,11 +158,11 @@ def test_being_known_makes_a_stranger_whatever_time_passes(kind: Kind) -> None:
 
 
 def test_which_kinds_show_interest_is_policy() -> None:
-    policy = Policy(**{**DAYS_1.model_dump(), "name": "shy", "interest": ("visited", "visited")})
+    policy = Policy(name="shy", persons=Stages(prospects=Interest(signs=("visited", "visited"))))
     shy = Ruling(policy, policy.cuts, Rates("EUR"), ZoneInfo("UTC"))
     both = calendar(fact("2026-01-01", Kind.INQUIRED), fact("2026-02-01", Kind.VISITED))
 
-    assert policy.interest == ("visited",)
+    assert policy.persons.prospects.signs == ("visited",)
     assert assess(both, noon("2026-01-10"), shy).stage is Stage.STRANGER
     assert assess(both, noon("2026-02-10"), shy).stage is Stage.PROSPECT
 
@@ -169,12 +170,12 @@ def test_which_kinds_show_interest_is_policy() -> None:
 @pytest.mark.parametrize("kinds", [["purchase"], ["declined"], ["bought"]])
 def test_what_is_no_sign_of_interest_cannot_be_made_one(kinds: list[str]) -> None:
     with pytest.raises(ValueError, match="a sign of interest is one of"):
-        Policy(**{**DAYS_1.model_dump(), "interest": kinds})
+        Interest(signs=kinds)
 
 
 def test_a_prospect_cannot_be_lost_before_it_is_dormant() -> None:
     with pytest.raises(ValueError, match="a prospect is lost later than it is dormant"):
-        Policy(**{**DAYS_1.model_dump(), "prospect_lost_after_days": 30})
+        Interest(active_days=30, lost_after_days=30)
 
 
 def test_of_one_day_a_declaration_comes_before_interest() -> None:

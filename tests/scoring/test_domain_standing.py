@@ -15,8 +15,10 @@ from services.scoring.domain.days import local_day, start_of_day
 from services.scoring.domain.facts import DECLARATIONS, MONEY, Fact, Kind
 from services.scoring.domain.money import Rates, half_even
 from services.scoring.domain.plain import counting, plain_standing
-from services.scoring.domain.policy import DAYS_1, Policy, Ruling
+from services.scoring.domain.policy import ByDays, Interest, Policy, Stages
+from services.scoring.domain.presets import DAYS_1
 from services.scoring.domain.reasons import reason
+from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.standing import assess
 from services.scoring.domain.tiers import Cuts, NoCustomers, fit
 from services.scoring.domain.trajectory import Move, trajectory
@@ -194,7 +196,7 @@ def test_nobody_to_part_is_a_problem() -> None:
 
 def test_a_version_is_named_by_what_it_says() -> None:
     assert DAYS_1.content_hash == Policy(**DAYS_1.model_dump()).content_hash
-    assert DAYS_1.content_hash != DAYS_1.model_copy(update={"lost_after_days": 366}).content_hash
+    assert DAYS_1.content_hash != DAYS_1.model_copy(update={"horizon_days": 181}).content_hash
 
 
 HISTORY = st.lists(
@@ -214,10 +216,10 @@ HISTORY = st.lists(
 UNSOLD = HISTORY.map(lambda facts: [fact for fact in facts if fact.kind is not Kind.PURCHASE])
 SHORT = Policy(
     name="short",
-    dormant_after_days=5,
-    lost_after_days=12,
-    active_days=3,
-    prospect_lost_after_days=8,
+    persons=Stages(
+        customers=ByDays(dormant_after_days=5, lost_after_days=12),
+        prospects=Interest(active_days=3, lost_after_days=8),
+    ),
     turnover_days=9,
     cuts=Cuts(top=400, high=250, mid=100),
 )

@@ -16,7 +16,7 @@ async def test_before_a_fit_the_tiers_are_those_of_the_policy(api: httpx.AsyncCl
         "currency": "EUR",
         "customers": None,
         "fitted_at": None,
-        "policy": "days-1",
+        "policy": "default-1",
         "ruling": 1,
     }
 

@@ -87,7 +87,7 @@ async def test_a_listed_standing_has_every_field(api: httpx.AsyncClient, three: 
         "next_stage": "lost_customer",
         "assessed_at": "2026-06-01T12:00:00Z",
         "revision": 1,
-        "policy": "days-1",
+        "policy": "default-1",
         "model": None,
     }
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from bench.product import CURRENCY
 from services.scoring.domain.digest import Digest, line
 from services.scoring.domain.facts import Fact, Kind
-from services.scoring.domain.policy import DAYS_1
+from services.scoring.domain.presets import DAYS_1
 from services.scoring.domain.standing import Standing
 from tests.system.doings import REASONS, Did, Step, Withdraw, lead, member, problem, referral
 from tests.system.oracle import expected

@@ -49,6 +49,12 @@ class Kind(IntEnum):
     """Was recommended to us."""
     REFERRAL_CONVERTED = 25
     """Recommended us to somebody who bought."""
+    RATED_WELL = 26
+    """Stated attitude, speed and quality of a contact are above the middle on average; of a calendar alone."""
+    RATED_POORLY = 27
+    """They are below it; of a calendar alone."""
+    OVERRIDDEN = 28
+    """A part of the standing was set by a person, whatever the facts say, or was left to the facts again."""
 
     @property
     def code(self) -> str:

@@ -10,7 +10,7 @@ from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.course import Course, Phase, earliest, last
 from services.scoring.domain.declared import Declared
 from services.scoring.domain.facts import DECLARATIONS, Kind
-from services.scoring.domain.policy import Ruling
+from services.scoring.domain.ruling import Ruling
 
 Outcome = tuple[Stage | None, Tier | None]
 """The discrete part of a standing, whose change is a move."""
@@ -41,12 +41,13 @@ class History:
 
     __slots__ = (
         "_interest", "_net", "_purchases", "_spend", "days", "declared", "declined", "money_days", "policy",
-        "purchase_days", "ruling", "sign_days", "unconverted",
+        "purchase_days", "ruling", "sign_days", "stages", "unconverted",
     )  # fmt: skip
 
     def __init__(self, calendar: Calendar, ruling: Ruling) -> None:
         self.ruling = ruling
         self.policy = ruling.policy
+        self.stages = ruling.policy.persons
         self.days: list[int] = []
         """Days on which anything happened."""
         self.purchase_days: list[int] = []
@@ -66,20 +67,20 @@ class History:
         self._interest = Course(
             self._without(self.sign_days, self.declared.days),
             self.declared.days,
-            dormant_after_days=self.policy.active_days,
-            lost_after_days=self.policy.prospect_lost_after_days,
+            dormant_after_days=self.stages.prospects.active_days,
+            lost_after_days=self.stages.prospects.lost_after_days,
         )
         self._purchases = Course(
             self.purchase_days,
             self._without(self.declined.days, self.purchase_days),
-            dormant_after_days=self.policy.dormant_after_days,
-            lost_after_days=self.policy.lost_after_days,
+            dormant_after_days=self.stages.by_days.dormant_after_days,
+            lost_after_days=self.stages.by_days.lost_after_days,
         )
 
     def _read(self, calendar: Calendar) -> None:
         # One pass with names bound once: this runs for every party that an event touches.
         rates, reporting = self.ruling.rates, self.ruling.rates.currency
-        purchase, returned, signs = int(Kind.PURCHASE), int(Kind.RETURN), self.policy.signs
+        purchase, returned, signs = int(Kind.PURCHASE), int(Kind.RETURN), self.stages.prospects.sign_numbers
         days, purchase_days, sign_days, money_days = self.days, self.purchase_days, self.sign_days, self.money_days
         nets, spends = self._net, self._spend
         net = spend = last_day = last_bought = last_sign = last_money = 0

@@ -6,7 +6,7 @@ import msgspec
 
 from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.days import end_of_day
-from services.scoring.domain.policy import Ruling
+from services.scoring.domain.ruling import Ruling
 
 ONE_DAY = timedelta(days=1)
 

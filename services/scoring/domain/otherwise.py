@@ -65,18 +65,24 @@ def without_facts(calendar: Calendar, kinds: Collection[Kind], days: Iterable[da
 
 def _keeping(calendar: Calendar, history: History, day: int) -> Iterator[tuple[frozenset[Kind], list[int]]]:
     """The facts that keep the stage, all of the kinds on all of the days together; silence may keep it without them."""
-    policy = history.policy
-    signs = frozenset(Kind(number) for number in policy.signs)
+    prospects, by_days = history.stages.prospects, history.stages.by_days
+    signs = frozenset(Kind(number) for number in prospects.sign_numbers)
     bought, sign = history.last_purchase(day), history.last_sign(day)
     match history.stage(day):
         case Stage.PROSPECT:
-            yield signs, _within(history.sign_days, day, policy.active_days)
+            yield signs, _within(history.sign_days, day, prospects.active_days)
         case Stage.DORMANT_PROSPECT:
-            yield signs, _within(history.sign_days, day, policy.prospect_lost_after_days)
+            yield signs, _within(history.sign_days, day, prospects.lost_after_days)
         case Stage.CUSTOMER:
-            yield frozenset({Kind.PURCHASE}), _within(history.purchase_days, day, policy.dormant_after_days)
+            yield (
+                frozenset({Kind.PURCHASE}),
+                _within(history.purchase_days, day, by_days.dormant_after_days),
+            )
         case Stage.DORMANT_CUSTOMER:
-            yield frozenset({Kind.PURCHASE}), _within(history.purchase_days, day, policy.lost_after_days)
+            yield (
+                frozenset({Kind.PURCHASE}),
+                _within(history.purchase_days, day, by_days.lost_after_days),
+            )
         case Stage.LOST_PROSPECT:
             days = [of_day for of_day in history.declared.days if (sign or 0) <= of_day <= day]
             if days:
@@ -93,5 +99,6 @@ def _within(days: list[int], day: int, silent_days: int) -> list[int]:
 
 def _likely_sign(policy: Policy) -> Kind | None:
     """The sign of interest to think of: an inquiry, or else the first of the policy."""
-    codes = (Kind.INQUIRED.code, *policy.interest) if Kind.INQUIRED.code in policy.interest else policy.interest
+    signs = policy.persons.prospects.signs
+    codes = (Kind.INQUIRED.code, *signs) if Kind.INQUIRED.code in signs else signs
     return Kind[codes[0].upper()] if codes else None

@@ -140,7 +140,7 @@ def _after(before: Lasts, day: date, done: set[tuple[Kind, str]], policy: Policy
     return Lasts(
         known=day,
         bought=day if Kind.PURCHASE in kinds else before.bought,
-        sign=day if any(kind.name.lower() in policy.interest for kind in kinds) else before.sign,
+        sign=day if any(kind.name.lower() in policy.persons.prospects.signs for kind in kinds) else before.sign,
         declared=day if against else before.declared,
         declared_reasons=frozenset(against) or before.declared_reasons,
         declined=day if declining else before.declined,
@@ -155,17 +155,17 @@ def _stage(day: date, lasts: Lasts, policy: Policy) -> Stage | None:
         if lasts.declined is not None and lasts.declined > lasts.bought:
             return Stage.LOST_CUSTOMER
         silent = (day - lasts.bought).days
-        if silent > policy.lost_after_days:
+        if silent > policy.persons.by_days.lost_after_days:
             return Stage.LOST_CUSTOMER
-        return Stage.DORMANT_CUSTOMER if silent > policy.dormant_after_days else Stage.CUSTOMER
+        return Stage.DORMANT_CUSTOMER if silent > policy.persons.by_days.dormant_after_days else Stage.CUSTOMER
     if lasts.declared is not None and (lasts.sign is None or lasts.declared >= lasts.sign):
         return Stage.LOST_PROSPECT
     if lasts.sign is None:
         return Stage.STRANGER
     silent = (day - lasts.sign).days
-    if silent > policy.prospect_lost_after_days:
+    if silent > policy.persons.prospects.lost_after_days:
         return Stage.LOST_PROSPECT
-    return Stage.DORMANT_PROSPECT if silent > policy.active_days else Stage.PROSPECT
+    return Stage.DORMANT_PROSPECT if silent > policy.persons.prospects.active_days else Stage.PROSPECT
 
 
 def _tier(lasts: Lasts, worth: int, cuts: Cuts) -> Tier | None:
@@ -195,7 +195,7 @@ def _loss_reason(stage: Stage | None, lasts: Lasts) -> LossReason | None:
 
 def _longest(policy: Policy) -> int:
     """Days after the last fact on which time alone can still change anything."""
-    return max(policy.lost_after_days + 1, policy.prospect_lost_after_days + 1, policy.turnover_days)
+    return max(policy.persons.by_days.lost_after_days + 1, policy.persons.prospects.lost_after_days + 1, policy.turnover_days)
 
 
 def _before(day: date) -> date:

@@ -119,6 +119,11 @@ class Stages(Version):
     customers: Annotated[ByProbability | ByDays, Field(discriminator="by")] = ByProbability()
     prospects: Interest = Interest()
 
+    @property
+    def by_days(self) -> ByDays:
+        """The fixed days that decide where no model does."""
+        return self.customers if isinstance(self.customers, ByDays) else self.customers.without_model
+
 
 class Level(Version):
     """A band of the turnover of the last 365 days."""

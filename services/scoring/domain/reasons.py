@@ -12,7 +12,7 @@ from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.facts import DECLARATIONS, Kind
 from services.scoring.domain.history import History
 from services.scoring.domain.otherwise import Otherwise, otherwise
-from services.scoring.domain.policy import Ruling
+from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.tiers import Cuts
 
 
@@ -83,11 +83,11 @@ def reason(calendar: Calendar, at: datetime, ruling: Ruling) -> Reason:
         declared=_declared(calendar, declared[0]) if declared else (),
         loss_reason=history.loss_reason(day),
         silent_days=None if acted is None else day - acted,
-        active_days=policy.active_days,
-        prospect_lost_after_days=policy.prospect_lost_after_days,
-        dormant_after_days=policy.dormant_after_days,
-        lost_after_days=policy.lost_after_days,
-        interest=policy.interest,
+        active_days=policy.persons.prospects.active_days,
+        prospect_lost_after_days=policy.persons.prospects.lost_after_days,
+        dormant_after_days=policy.persons.by_days.dormant_after_days,
+        lost_after_days=policy.persons.by_days.lost_after_days,
+        interest=policy.persons.prospects.signs,
         value_from=date.fromordinal(window.start),
         value_days=tuple(date.fromordinal(of_day) for of_day in history.money_days if of_day in window),
         value_minor=history.value(day),
@@ -138,17 +138,19 @@ def _deciding(history: History, day: int) -> str:
     bought, sign = history.last_purchase(day), history.last_sign(day)
     declared, declined = history.declared.last(day), history.declined.last(day)
     if rule == "declined_after_last_purchase" and declined:
-        silence = _silence_alone(day, bought, policy.lost_after_days)
+        silence = _silence_alone(day, bought, policy.persons.by_days.lost_after_days)
         return f"Last bought on {_date(bought)}, and declined on {_date(declined[0])}{silence}"
     if bought is not None:
-        limits = f"dormant after {policy.dormant_after_days}, lost after {policy.lost_after_days}"
+        by_days = policy.persons.by_days
+        limits = f"dormant after {by_days.dormant_after_days}, lost after {by_days.lost_after_days}"
         return f"Last bought on {_date(bought)}, {day - bought} days ago ({limits})"
     if rule == "declared_lost_since_last_sign" and declared:
         interest = "Showed no interest" if sign is None else f"Last showed interest on {_date(sign)}"
-        silence = _silence_alone(day, sign, policy.prospect_lost_after_days)
+        silence = _silence_alone(day, sign, policy.persons.prospects.lost_after_days)
         return f"{interest}, and was declared lost on {_date(declared[0])}{silence}"
     if sign is not None:
-        limits = f"dormant after {policy.active_days}, lost after {policy.prospect_lost_after_days}"
+        prospects = policy.persons.prospects
+        limits = f"dormant after {prospects.active_days}, lost after {prospects.lost_after_days}"
         return f"Last showed interest on {_date(sign)}, {day - sign} days ago ({limits})"
     return "Known, but without a purchase or a sign of interest that counts"
 

@@ -11,7 +11,7 @@ from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.course import earliest
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.history import LOST, History
-from services.scoring.domain.policy import Ruling
+from services.scoring.domain.ruling import Ruling
 
 
 class NoStanding(NotFound):

@@ -13,7 +13,7 @@ from contracts.loss import LossReason
 from contracts.scoring import Cause, MoveKind, Stage, Tier
 from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.history import NOWHERE, History, Outcome
-from services.scoring.domain.policy import Ruling
+from services.scoring.domain.ruling import Ruling
 
 
 class Move(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ import msgspec
 
 from services.scoring.domain.facts import Fact, Kind
 from services.scoring.domain.plain import Rows, held, plain_entries, plain_standing
-from services.scoring.domain.policy import Ruling
+from services.scoring.domain.ruling import Ruling
 
 Holdings = Mapping[UUID, Sequence[tuple[UUID, date | None]]]
 """Of each assigned identity its holders with their first local days, in day order."""

@@ -15,7 +15,8 @@ from services.scoring.domain.calendar import Calendar, fold
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.facts import DECLARATIONS, MONEY, Fact, Kind
 from services.scoring.domain.history import NOWHERE, History, Outcome
-from services.scoring.domain.policy import Policy, Ruling
+from services.scoring.domain.policy import Policy
+from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.standing import Standing
 from services.scoring.domain.trajectory import kind_of, moves
 from services.scoring.queries.rulings import Present
@@ -134,7 +135,7 @@ def _making(before: Outcome, after: Outcome, policy: Policy) -> Collection[int]:
         case Stage.CUSTOMER:
             return (Kind.PURCHASE,)
         case Stage.PROSPECT:
-            return policy.signs
+            return policy.persons.prospects.sign_numbers
         case Stage.LOST_PROSPECT | Stage.LOST_CUSTOMER:
             return DECLARATIONS
         case _:

@@ -10,7 +10,7 @@ from chassis.timelines import Entry
 from contracts.loss import LossReason
 from contracts.scoring import Cause, MoveKind, Stage, Tier
 from services.scoring.domain.facts import Fact
-from services.scoring.domain.policy import Ruling
+from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.standing import Standing as Decided
 from services.scoring.domain.trajectory import Move as Implied
 

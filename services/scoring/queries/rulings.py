@@ -5,15 +5,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from zoneinfo import ZoneInfo
 
 import asyncpg
+import msgspec
 
 from services.scoring.domain.money import CurrencyFixed, NoReportingCurrency, Rates
-from services.scoring.domain.policy import DAYS_1, Policy, Ruling
+from services.scoring.domain.policy import Policy
+from services.scoring.domain.presets import DEFAULT_1
+from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.tiers import Cuts
 from services.scoring.domain.trajectory import Activation
+
+if TYPE_CHECKING:
+    from services.scoring.domain.model import Model
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 RateRows = tuple[tuple[date, str, Decimal], ...]
@@ -54,15 +60,15 @@ async def open_installation(connection: Connection, time_zone: str, currency: st
     )
     if not await connection.fetchval("SELECT EXISTS (SELECT FROM ruling)"):
         await connection.execute(
-            "INSERT INTO policy (hash, document) VALUES ($1, $2::text::jsonb) ON CONFLICT DO NOTHING",
-            DAYS_1.content_hash,
-            DAYS_1.model_dump_json(),
+            "INSERT INTO policy (hash, document, state) VALUES ($1, $2::text::jsonb, 'active') ON CONFLICT DO NOTHING",
+            DEFAULT_1.content_hash,
+            DEFAULT_1.model_dump_json(),
         )
         # The first ruling counts from the beginning, and has nobody to be applied to.
         await connection.execute(
             "INSERT INTO ruling (active_from, reason, policy, last_rate, applied_at) VALUES ($1, 'first', $2, 0, $1)",
             at,
-            DAYS_1.content_hash,
+            DEFAULT_1.content_hash,
         )
     if currency is not None:
         await set_currency(connection, currency, provisional=False, at=at)
@@ -90,11 +96,13 @@ async def _ready(connection: Connection, row: asyncpg.Record | Mapping[str, Any]
         policy = Policy.model_validate_json(row["document"])
         found = await connection.fetch(_RATES, row["currency"], row["last_rate"])
         rates = tuple((rate["day"], rate["currency"], Decimal(rate["rate"])) for rate in found)
+        model = _model(row)
         ruling = Ruling(
             policy=policy,
-            cuts=_cuts(row) or policy.cuts,
+            cuts=_cuts(row, policy, model),
             rates=Rates(row["currency"], rates),
             zone=ZoneInfo(row["time_zone"]),
+            model=model,
         )
         _known[key] = ruling, rates
         if len(_known) > 16:
@@ -112,22 +120,34 @@ async def ruling_of(connection: Connection, ruling_id: int) -> Present:
 
 
 async def activations(connection: Connection) -> list[Activation]:
-    """Every policy and every cut points that were in force, from when, with the rates of the present.
+    """Every policy, model and cut points that were in force, from when, with the rates of the present.
 
-    Cut points in another currency than the present one mean nothing any more.
+    Cut points and models in another currency than the present one mean nothing any more.
     """
     here = (await present(connection)).ruling
     found: list[Activation] = []
     for row in await connection.fetch(_ACTIVATED, here.rates.currency):
         policy = Policy.model_validate_json(row["document"])
-        cuts = _cuts(row) or policy.cuts
-        if not found or (found[-1].ruling.policy, found[-1].ruling.cuts) != (policy, cuts):
-            found.append(Activation(row["active_from"], Ruling(policy, cuts, here.rates, here.zone)))
+        model = _model(row)
+        ruling = Ruling(policy, _cuts(row, policy, model), here.rates, here.zone, model)
+        if not found or found[-1].ruling != ruling:
+            found.append(Activation(row["active_from"], ruling))
     return found
 
 
-def _cuts(row: asyncpg.Record | Mapping[str, Any]) -> Cuts | None:
-    return Cuts(top=row["top_minor"], high=row["high_minor"], mid=row["mid_minor"]) if row["cut_points"] else None
+def _model(row: asyncpg.Record | Mapping[str, Any]) -> "Model | None":
+    if row["model"] is None:
+        return None
+    from services.scoring.domain.model import Model
+
+    return Model.model_validate_json(row["model"])
+
+
+def _cuts(row: asyncpg.Record | Mapping[str, Any], policy: Policy, model: "Model | None") -> Cuts:
+    """Those that were fitted by themselves, or with the model, or those of the policy."""
+    if row["cut_points"]:
+        return Cuts(top=row["top_minor"], high=row["high_minor"], mid=row["mid_minor"])
+    return (model and model.cuts) or policy.cuts
 
 
 async def take_currency(connection: Connection, here: Present, currency: str) -> Present:
@@ -139,7 +159,7 @@ async def take_currency(connection: Connection, here: Present, currency: str) ->
         "UPDATE ruling SET currency = $2 WHERE id = $1 AND currency IS NULL", here.ruling_id, currency
     )
     taken = await connection.fetchval("SELECT currency FROM ruling WHERE id = $1", here.ruling_id)
-    return replace(here, ruling=Ruling(here.ruling.policy, here.ruling.cuts, Rates(taken), here.ruling.zone))
+    return replace(here, ruling=msgspec.structs.replace(here.ruling, rates=Rates(taken)))
 
 
 async def set_currency(connection: Connection, currency: str, *, provisional: bool, at: datetime) -> None:
@@ -189,31 +209,36 @@ async def add_cut_points(connection: Connection, cuts: Cuts, customers: int, at:
 
 
 async def new_ruling(connection: Connection, reason: str, at: datetime, **changed: Any) -> int:
-    """The ruling in force with something changed. The caller holds the barrier; the sweeper applies it to everybody."""
+    """The ruling in force with something changed. The caller holds the barrier; the sweeper applies it to everybody.
+
+    `changed` are columns of the ruling; `policy` and `model` are hashes. A model brings cut points of its own.
+    """
     row = await connection.fetchrow(
-        "SELECT policy, cut_points, last_rate, currency FROM ruling ORDER BY id DESC LIMIT 1"
+        "SELECT policy, model, cut_points, last_rate, currency FROM ruling ORDER BY id DESC LIMIT 1"
     )
     assert row is not None
-    versions = {**dict(row), **changed}
+    versions = {**dict(row), **({"cut_points": None} if "model" in changed else {}), **changed}
     if "currency" in changed:
         # Amounts and rates in another currency mean nothing any more.
-        versions |= {"cut_points": None, "last_rate": 0}
+        versions |= {"model": None, "cut_points": None, "last_rate": 0}
     made: int = await connection.fetchval(
-        "INSERT INTO ruling (active_from, reason, policy, cut_points, last_rate, currency)"
-        " VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
-        at, reason, versions["policy"], versions["cut_points"], versions["last_rate"], versions["currency"],
+        "INSERT INTO ruling (active_from, reason, policy, model, cut_points, last_rate, currency)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
+        at, reason, versions["policy"], versions["model"], versions["cut_points"], versions["last_rate"],
+        versions["currency"],
     )  # fmt: skip
     return made
 
 
 _OF_RULING = """
 SELECT ruling.id, ruling.cut_points, ruling.last_rate, ruling.currency, ruling.applied_at IS NOT NULL AS applied,
-       policy.document::text AS document,
+       policy.document::text AS document, model.document::text AS model,
        cut_points.top_minor, cut_points.high_minor, cut_points.mid_minor,
        installation.id AS installation, installation.time_zone, installation.currency_fixed, installation.rebuilding
 FROM installation
 CROSS JOIN ruling
 JOIN policy ON policy.hash = ruling.policy
+LEFT JOIN model ON model.hash = ruling.model
 LEFT JOIN cut_points ON cut_points.id = ruling.cut_points
 """
 
@@ -225,10 +250,13 @@ FROM installation
 _PRESENT = f"{_OF_RULING} ORDER BY ruling.id DESC LIMIT 1"
 
 _ACTIVATED = """
-SELECT ruling.active_from, policy.document::text AS document, cut_points.id AS cut_points,
+SELECT ruling.active_from, policy.document::text AS document, model.document::text AS model,
+       cut_points.id AS cut_points,
        cut_points.top_minor, cut_points.high_minor, cut_points.mid_minor
 FROM ruling
 JOIN policy ON policy.hash = ruling.policy
+LEFT JOIN model ON model.hash = ruling.model
+     AND coalesce(model.document ->> 'currency', $1::text) IS NOT DISTINCT FROM $1::text
 LEFT JOIN cut_points ON cut_points.id = ruling.cut_points AND cut_points.currency IS NOT DISTINCT FROM $1
 ORDER BY ruling.id
 """

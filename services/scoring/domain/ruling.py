@@ -1,0 +1,35 @@
+"""The ruling: all that decides besides the facts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from services.scoring.domain.days import local_day
+from services.scoring.domain.money import Rates
+from services.scoring.domain.policy import Policy
+from services.scoring.domain.tiers import Cuts
+
+if TYPE_CHECKING:
+    from services.scoring.domain.model import Model
+
+
+class Ruling(msgspec.Struct, frozen=True):
+    """All that decides besides the facts."""
+
+    policy: Policy
+    cuts: Cuts
+    """The fitted ones, or those of the model, or those of the policy."""
+    rates: Rates
+    """With them the reporting currency."""
+    zone: ZoneInfo
+    """What a local day is."""
+    model: Model | None = None
+    """None as long as none is active: then fixed days decide, and value is turnover."""
+
+    def day(self, at: datetime) -> int:
+        """The local day of an instant, as an ordinal."""
+        return local_day(at, self.zone)
