@@ -7,6 +7,7 @@ from typing import Never
 
 import structlog
 from fastapi import FastAPI
+from prometheus_client import Gauge
 from pydantic import Field
 
 from chassis import consumer
@@ -20,6 +21,8 @@ from contracts.topics import INTERACTIONS, LEADS, MEMBERS, PARTIES, PURCHASES, t
 from services.scoring.handlers.batches import apply
 from services.scoring.handlers.rebuilding import carry_out_rebuilds
 from services.scoring.handlers.sweeping import sweep
+from services.scoring.handlers.verifying import keep_verifying
+from services.scoring.queries.proof import verified
 from services.scoring.queries.rulings import decided_for_good, open_installation
 from services.scoring.queries.watermark import wait_for
 from services.scoring.routes import router
@@ -30,6 +33,9 @@ HEARD = (PARTIES, PURCHASES, INTERACTIONS, LEADS, MEMBERS)
 """What it learns from."""
 TOPICS = tuple(topic.name for topic in HEARD)
 
+VERIFIED = Gauge("shuke_verified_parties", "Parties that were compared with what their facts give, again and again.")
+DISAGREEMENTS = Gauge("shuke_verify_disagreements", "Stored fields that were found not to be what the facts give.")
+
 
 class Settings(ServiceSettings, env_prefix="SCORING_"):
     """The scoring service: its database, and whose events it reads."""
@@ -38,11 +44,13 @@ class Settings(ServiceSettings, env_prefix="SCORING_"):
     """Database of each service whose log is read, as JSON, with a role that may only read it: time waits for all."""
     currency: str | None = Field(None, pattern=r"^[A-Z]{3}$", validation_alias="SHUKE_CURRENCY")
     """Reporting currency; where it is not set, that of the first import, and before one of the first money."""
+    verify_every_s: float = Field(60, ge=0)
+    """Seconds between two looks of the sweeper at a few parties, whether they stand as their facts say; 0 is never."""
 
 
 def app() -> FastAPI:
     """The API."""
-    return create_app("scoring", router=router, settings=Settings(), lifespan=opened, hears=HEARD)
+    return create_app("scoring", router=router, settings=Settings(), lifespan=opened, ready=how_verified, hears=HEARD)
 
 
 @asynccontextmanager
@@ -50,6 +58,15 @@ async def opened(app: FastAPI) -> AsyncIterator[None]:
     """Start only with the reporting currency that was set."""
     await _open(app.state.database, app.state.settings)
     yield
+
+
+async def how_verified(app: FastAPI) -> Mapping[str, int]:
+    """What the standing check of the sweeper has found so far."""
+    async with app.state.database.transaction() as session:
+        so_far = await verified(await driver(session))
+    VERIFIED.set(so_far.parties)
+    DISAGREEMENTS.set(so_far.disagreements)
+    return {"verified_parties": so_far.parties, "verify_disagreements": so_far.disagreements}
 
 
 async def worker() -> Never:
@@ -64,9 +81,9 @@ async def worker() -> Never:
 
 
 async def sweeper() -> Never:
-    """Move standings as time passes and under new rulings, and rebuild; any number of these processes may run."""
+    """Move standings as time passes and under new rulings, rebuild, and verify; any number of these may run."""
     settings = Settings()
-    database = connect(settings.database_url, pool_size=3, settings=consumer.SESSION_SETTINGS)
+    database = connect(settings.database_url, pool_size=4, settings=consumer.SESSION_SETTINGS)
     try:
         await _open(database, settings)
         async with database.transaction() as session:
@@ -74,6 +91,8 @@ async def sweeper() -> Never:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(sweep(database, settings.source_urls, TOPICS))
             tasks.create_task(carry_out_rebuilds(database))
+            if settings.verify_every_s:
+                tasks.create_task(keep_verifying(database, settings.verify_every_s))
     finally:
         await database.close()
     raise AssertionError("unreachable")

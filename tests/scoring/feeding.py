@@ -33,7 +33,7 @@ from contracts.customers import (
 )
 from contracts.event import Event
 from contracts.loss import LossReason
-from services.scoring.app import Settings
+from services.scoring.app import Settings, how_verified
 from services.scoring.handlers import batches
 from services.scoring.routes import router
 
@@ -155,7 +155,10 @@ async def served(database: Database, **settings: Any) -> AsyncIterator[httpx.Asy
     """The API over a database, without anything that runs beside it."""
     secret = "scoring-tests-have-a-secret-of-their-own"
     app = create_app(
-        "scoring", router=router, settings=Settings(database_url=database.url, internal_secret=secret, **settings)
+        "scoring",
+        router=router,
+        settings=Settings(database_url=database.url, internal_secret=secret, **settings),
+        ready=how_verified,
     )
     headers = {auth.HEADER: app.state.signer.sign("tests", ["admin"])}
     transport = httpx.ASGITransport(app)

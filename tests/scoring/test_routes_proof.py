@@ -5,9 +5,13 @@ from uuid import UUID
 
 import httpx
 import pytest
+import structlog
 
 from chassis.db import Database, driver
+from services.scoring.handlers import verifying
+from services.scoring.handlers.verifying import verify_some
 from services.scoring.queries.proof import all_evidence
+from services.scoring.queries.proof import verified as so_far_verified
 from services.scoring.queries.reading import snapshot
 from services.scoring.queries.rulings import new_ruling
 from tests.scoring.conftest import MakeScoring
@@ -29,6 +33,11 @@ async def told(feed: Feeding) -> list[UUID]:
     await feed.assigned({second: [(first, None)]}, resolutions={second: first})
     await feed.assigned({third: [(third, None), (first, date(2026, 5, 1))]})
     return [first, second, third]
+
+
+async def corrupt(database: Database, statement: str, party: UUID) -> None:
+    async with database.transaction() as session:
+        await (await driver(session)).execute(statement, party)
 
 
 async def verified(api: httpx.AsyncClient) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -53,6 +62,14 @@ async def test_nothing_disagrees_with_the_facts(api: httpx.AsyncClient, told: li
         ("UPDATE party SET stage = NULL, tier = NULL, since = NULL WHERE party_id = $1", "stage"),
         ("UPDATE party SET value_minor = value_minor + 1 WHERE party_id = $1", "value_minor"),
         ("UPDATE party SET next_change_at = next_change_at + interval '1 day' WHERE party_id = $1", "next_change_at"),
+        ("UPDATE party SET spend_minor = spend_minor - 1 WHERE party_id = $1", "spend_minor"),
+        ("UPDATE party SET purchase_days = 9 WHERE party_id = $1", "purchase_days"),
+        ("UPDATE party SET since = since - 1 WHERE party_id = $1", "since"),
+        ("UPDATE party SET last_day = last_day + 1 WHERE party_id = $1", "last_day"),
+        ("UPDATE party SET last_sign_day = '2026-01-01' WHERE party_id = $1", "last_sign_day"),
+        ("UPDATE party SET loss_reason = 'price' WHERE party_id = $1", "loss_reason"),
+        ("UPDATE party SET next_stage_at = NULL WHERE party_id = $1", "next_stage_at"),
+        ("UPDATE party SET next_stage = 'customer' WHERE party_id = $1", "next_stage"),
         ("UPDATE party SET first_day = '2020-01-01' WHERE party_id = $1", "first_day"),
         ("UPDATE party SET first_identity = NULL WHERE party_id = $1", "first_identity"),
         ("UPDATE party SET assessed_at = NULL WHERE party_id = $1", "assessed_at"),
@@ -68,13 +85,63 @@ async def test_nothing_disagrees_with_the_facts(api: httpx.AsyncClient, told: li
 async def test_whatever_is_corrupted_is_found(
     api: httpx.AsyncClient, scoring: Database, told: list[UUID], corruption: str, field: str
 ) -> None:
-    async with scoring.transaction() as session:
-        await (await driver(session)).execute(corruption, told[0])
+    await corrupt(scoring, corruption, told[0])
 
     found, last = await verified(api)
 
     assert field in [each["field"] for each in found]
     assert last["disagreements"] == len(found) > 0
+
+
+async def test_a_sample_is_of_so_many_parties(api: httpx.AsyncClient, told: list[UUID]) -> None:
+    some = (await api.post("/v1/verify", params={"sample": 2})).text.splitlines()
+    more = (await api.post("/v1/verify", params={"sample": 1_000})).text.splitlines()
+
+    assert (json.loads(some[-1])["checked"], json.loads(some[-1])["parties"]) == (2, 2)
+    assert (json.loads(more[-1])["checked"], json.loads(more[-1])["parties"]) == (3, 3)
+    assert (await api.post("/v1/verify", params={"sample": 0})).status_code == 422
+
+
+async def test_a_sample_finds_what_is_corrupted(api: httpx.AsyncClient, scoring: Database, told: list[UUID]) -> None:
+    await corrupt(scoring, "UPDATE party SET spend_minor = 5 WHERE party_id = $1", told[0])
+
+    last = json.loads((await api.post("/v1/verify", params={"sample": 3})).text.splitlines()[-1])
+
+    assert last["disagreements"] == 1
+
+
+async def test_the_standing_check_goes_round_and_tells_without_repairing(
+    scoring: Database, told: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verifying, "BATCH", 2)
+    await corrupt(scoring, "UPDATE party SET spend_minor = 5 WHERE party_id = $1", told[0])
+
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(4):
+            await verify_some(scoring)
+
+    alarms = [line for line in lines if line["event"] == "standing disagrees with its facts"]
+    assert [(line["log_level"], line["field"], line["stored"], line["computed"]) for line in alarms] == [
+        ("error", "spend_minor", "5", "84000")
+    ] * 2
+    assert {line["party_id"] for line in alarms} == {f"party_{told[0].hex}"}
+    async with scoring.transaction() as session:
+        so_far = await so_far_verified(await driver(session))
+    assert (so_far.parties, so_far.disagreements) == (6, 2)
+
+
+async def test_what_the_standing_check_found_is_told_to_whoever_watches(
+    scoring: Database, api: httpx.AsyncClient, told: list[UUID]
+) -> None:
+    await corrupt(scoring, "UPDATE party SET tier = 'top', spend_minor = 5 WHERE party_id = $1", told[0])
+    await verify_some(scoring)
+
+    ready = (await api.get("/readyz")).json()
+    metrics = (await api.get("/metrics")).text
+
+    assert (ready["verified_parties"], ready["verify_disagreements"]) == (3, 2)
+    assert "shuke_verified_parties 3.0" in metrics
+    assert "shuke_verify_disagreements 2.0" in metrics
 
 
 async def test_what_is_compared_is_one_state_of_the_database(

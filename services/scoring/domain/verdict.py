@@ -16,6 +16,10 @@ Holdings = Mapping[UUID, Sequence[tuple[UUID, date | None]]]
 """Of each assigned identity its holders with their first local days, in day order."""
 
 
+COMPUTED_ON_READ = frozenset({"satisfaction_evidence", "loyalty_evidence", "derived"})
+"""Parts of a standing that are not stored."""
+
+
 class Difference(msgspec.Struct, frozen=True):
     """Something stored that the facts do not give."""
 
@@ -66,8 +70,12 @@ def _standings(row: Mapping[str, Any], mine: Sequence[Fact], ruling: Ruling, rat
     computed = plain_standing(mine, row["assessed_at"], policy, cuts, currency=currency, rates=rates, zone=ruling.zone)
     first_identity = min((fact.identity_id for fact in mine), default=None)
     for field, value in {**msgspec.structs.asdict(computed), "first_identity": first_identity}.items():
-        if row[field] != value:
-            yield Difference(row["party_id"], None, field, _text(row[field]), _text(value))
+        if field in COMPUTED_ON_READ:
+            continue
+        # What is rounded to a quantum is stored to the digit; of an array the driver makes a list.
+        stored = tuple(row[field]) if isinstance(row[field], list) else row[field]
+        if stored != value:
+            yield Difference(row["party_id"], None, field, _text(stored), _text(value))
 
 
 def _calendars(
@@ -99,4 +107,6 @@ def _entry(entry: tuple[int, int] | None) -> str | None:
 def _text(value: object) -> str | None:
     if value is None:
         return None
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
     return value.isoformat() if isinstance(value, date | datetime) else str(value)

@@ -3,7 +3,8 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
-from datetime import date
+from datetime import date, datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -12,6 +13,7 @@ from services.scoring.domain.facts import Fact
 from services.scoring.domain.plain import counting
 from services.scoring.domain.verdict import Difference, Evidence, verdict
 from services.scoring.queries.facts import facts_of
+from services.scoring.queries.parties import NOBODY
 from services.scoring.queries.rulings import Connection, Present, ruling_of
 
 PAGE = 100
@@ -45,6 +47,47 @@ async def all_evidence(connection: Connection) -> AsyncIterator[list[Evidence]]:
     cursor = await connection.cursor(f"{_ROWS} ORDER BY party_id")
     while rows := await cursor.fetch(PAGE):
         yield await _evidence(connection, rows)
+
+
+async def evidence_of_some(connection: Connection, number: int) -> AsyncIterator[list[Evidence]]:
+    """The same about so many parties as they happen to be drawn, of all where there are no more; page by page."""
+    everybody = await count_parties(connection)
+    # More are drawn than are needed, for the share of rows is that of each row and not of their number.
+    percent = min(100.0, 100 * (1.5 * number + 50) / max(1, everybody))
+    drawn = [row["party_id"] for row in await connection.fetch(_DRAWN, percent, number)]
+    for start in range(0, len(drawn), PAGE):
+        rows = await connection.fetch(f"{_ROWS} WHERE party_id = ANY($1)", drawn[start : start + PAGE])
+        yield await _evidence(connection, rows)
+
+
+async def evidence_behind(connection: Connection, after: UUID, limit: int) -> list[Evidence]:
+    """The same about the parties behind one, in the order of their ids."""
+    rows = await connection.fetch(f"{_ROWS} WHERE party_id > $1 ORDER BY party_id LIMIT $2", after, limit)
+    return await _evidence(connection, rows)
+
+
+class Verified(NamedTuple):
+    """How far the standing check has come."""
+
+    behind: UUID
+    """The last party that it looked at in this round."""
+    parties: int
+    """So many it looked at since the beginning, most of them often."""
+    disagreements: int
+    """So many stored fields were not what the facts give."""
+    at: datetime | None
+    """When it looked last."""
+
+
+async def verified(connection: Connection) -> Verified:
+    """How far the standing check has come."""
+    row = await connection.fetchrow("SELECT behind, parties, disagreements, at FROM verification")
+    return Verified(NOBODY, 0, 0, None) if row is None else Verified(*row)
+
+
+async def note_verified(connection: Connection, behind: UUID, parties: int, disagreements: int, at: datetime) -> None:
+    """Add so many parties, up to one, and what was found about them."""
+    await connection.execute(_NOTE_VERIFIED, behind, parties, disagreements, at)
 
 
 async def evidence(connection: Connection, party_id: UUID) -> Evidence | None:
@@ -101,10 +144,20 @@ async def _evidence(connection: Connection, rows: Sequence[asyncpg.Record]) -> l
 
 
 _ROWS = """
-SELECT party_id, first_identity, stage, tier, since, value_minor, spend_minor, purchase_days, first_day, last_day,
-       last_sign_day, loss_reason, next_change_at, next_stage_at, next_stage, assessed_at, ruling
+SELECT party_id, first_identity, stage, tier, since, p, value_minor, turnover_minor, level, spend_minor, purchase_days,
+       first_day, last_day, last_sign_day, loss_reason, satisfaction, satisfaction_band, loyalty, loyalty_band, posture,
+       treatment, flags, vip, next_change_at, next_stage_at, next_stage, assessed_at, ruling
 FROM party
 """
+
+_NOTE_VERIFIED = """
+INSERT INTO verification (behind, parties, disagreements, at) VALUES ($1, $2, $3, $4)
+ON CONFLICT (sole) DO UPDATE SET
+    behind = $1, parties = verification.parties + $2, disagreements = verification.disagreements + $3, at = $4
+"""
+
+# Not ORDER BY random() over everybody: of a million parties few are wanted.
+_DRAWN = "SELECT party_id FROM party TABLESAMPLE BERNOULLI ($1) ORDER BY random() LIMIT $2"
 
 _IDENTITIES = """
 SELECT holder.party_id, identity_id, parties, from_days
