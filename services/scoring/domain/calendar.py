@@ -5,7 +5,7 @@ and an entry that comes back to zero is gone.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import groupby
 from typing import Self
@@ -15,10 +15,13 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from services.scoring.domain.days import local_day
-from services.scoring.domain.facts import Fact
+from services.scoring.domain.facts import Fact, Kind
 
 Entry = tuple[int, int, str, int, int]
-"""Day (ordinal), kind, detail (as in the fact), count of facts, sum of their amounts in minor units."""
+"""Day (ordinal), kind, detail, count of facts, sum of their amounts in minor units.
+
+The detail is that of the fact; of a problem that was solved it is the local day on which it was opened (ISO).
+"""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[Entry, ...]).decode
@@ -76,9 +79,17 @@ class Calendar(msgspec.Struct, frozen=True, gc=False):
 
 def fold(facts: Iterable[Fact], zone: ZoneInfo) -> Calendar:
     """The calendar of facts, each given once. Withdrawing facts is `calendar - fold(withdrawn, zone)`."""
-    return Calendar.of(
-        (local_day(fact.occurred_at, zone), int(fact.kind), fact.detail, 1, fact.amount_minor) for fact in facts
-    )
+    return Calendar.of(entry for fact in facts for entry in postings(fact, zone))
+
+
+def postings(fact: Fact, zone: ZoneInfo, sign: int = 1) -> Iterator[Entry]:
+    """The entries of one fact; with the sign -1 those that take it back."""
+    day, detail = local_day(fact.occurred_at, zone), fact.detail
+    if fact.opened_at is not None:
+        detail = fact.opened_at.astimezone(zone).date().isoformat()
+    yield day, int(fact.kind), detail, sign, sign * fact.amount_minor
+    if fact.rating:
+        yield day, int(Kind.RATED_WELL if fact.rating > 0 else Kind.RATED_POORLY), "", sign, 0
 
 
 def total(calendars: Iterable[Calendar]) -> Calendar:

@@ -64,6 +64,8 @@ class Kind(IntEnum):
 
 MONEY = frozenset({Kind.PURCHASE, Kind.RETURN})
 """Kinds with an amount; their detail is its currency."""
+DERIVED = frozenset({Kind.RATED_WELL, Kind.RATED_POORLY})
+"""Kinds of entries that a fact of another kind posts besides its own."""
 DECLARATIONS = frozenset({Kind.LEAD_LOST, Kind.LEAD_DISQUALIFIED, Kind.DECLINED})
 """Kinds that say that somebody is lost; their detail is the reason."""
 
@@ -80,11 +82,18 @@ class Fact(msgspec.Struct, frozen=True, gc=False):
     amount_minor: int = 0
     """Minor units of the currency, never negative."""
     detail: str = ""
-    """Of money the currency (ISO 4217), of a declaration the loss reason; empty for every other kind."""
+    """Of money the currency (ISO 4217), of a declaration the loss reason, of whoever is registered the kind of party
+    (`person`, `organisation`), of an override what it says (see `overrides`); empty for every other kind."""
     replaces: UUID | None = None
     """The fact that this one corrects, which no longer counts."""
     opened_at: datetime | None = None
     """Of a problem that was solved, when it was opened."""
+    rating: int = 0
+    """Of an interaction: 1 where attitude, speed and quality were stated above the middle on average, -1 below it."""
+    channel: str | None = None
+    """By which way, where that was said."""
+    competitor: str | None = None
+    """Of a declaration whom they buy from instead, where that was said."""
 
     @property
     def currency(self) -> str | None:

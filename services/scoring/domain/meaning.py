@@ -36,23 +36,28 @@ class Meaning(NamedTuple):
     amount_minor: int = 0
     detail: str = ""
     opened_at: datetime | None = None
+    rating: int = 0
+    channel: str | None = None
+    competitor: str | None = None
 
 
 def meaning(event: Event) -> Meaning | None:
     """The fact in an event; None where it is none."""
     match event:
         case PurchaseCompleted():
-            return Meaning(Kind.PURCHASE, event.amount_minor, event.currency)
+            return Meaning(Kind.PURCHASE, event.amount_minor, event.currency, channel=event.channel)
         case PurchaseReturned():
-            return Meaning(Kind.RETURN, event.amount_minor, event.currency)
+            return Meaning(Kind.RETURN, event.amount_minor, event.currency, channel=event.channel)
         case InteractionRecorded():
             kind = _of_interaction(event)
-            said = str(event.loss_reason or LossReason.UNKNOWN)
-            return Meaning(kind, detail=said if kind is Kind.DECLINED else "")
+            said = str(event.loss_reason or LossReason.UNKNOWN) if kind is Kind.DECLINED else ""
+            return Meaning(kind, detail=said, rating=_rating(event), channel=event.channel, competitor=event.competitor)
+        case PartyRegistered():
+            return Meaning(Kind.REGISTERED, detail=str(event.kind))
         case LeadWon(order=order) if order is not None:
             return Meaning(Kind.PURCHASE, order.amount_minor, order.currency)
         case LeadLost():
-            return Meaning(Kind.LEAD_LOST, detail=str(event.reason))
+            return Meaning(Kind.LEAD_LOST, detail=str(event.reason), competitor=event.competitor)
         case LeadDisqualified():
             return Meaning(Kind.LEAD_DISQUALIFIED, detail=str(event.reason))
         case ProblemSolved():
@@ -62,7 +67,6 @@ def meaning(event: Event) -> Meaning | None:
 
 
 KINDS: Mapping[type[Event], Kind] = {
-    PartyRegistered: Kind.REGISTERED,
     ProblemOpened: Kind.PROBLEM_OPENED,
     LeadCaptured: Kind.LEAD_CAPTURED,
     LeadQualified: Kind.LEAD_QUALIFIED,
@@ -87,7 +91,15 @@ INTERACTIONS: Mapping[InteractionKind, Kind] = {
 }
 """Interactions that mean the same whoever turned to whom."""
 
+MIDDLE = 3
+"""Of the scale of what is stated."""
 INQUIRIES = frozenset({InteractionKind.INQUIRY, InteractionKind.CART})
+
+
+def _rating(event: InteractionRecorded) -> int:
+    stated = [rate for rate in (event.attitude, event.speed, event.quality) if rate is not None]
+    against_the_middle = sum(rate - MIDDLE for rate in stated)
+    return (against_the_middle > 0) - (against_the_middle < 0)
 
 
 def _of_interaction(event: InteractionRecorded) -> Kind:

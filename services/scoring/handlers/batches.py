@@ -18,7 +18,7 @@ from chassis.consumer import Delivery, StartOver
 from chassis.db import driver
 from contracts.customers import Assignment, Resolution
 from contracts.scoring import Cause
-from services.scoring.domain.calendar import Calendar, Entry
+from services.scoring.domain.calendar import Calendar, Entry, postings
 from services.scoring.domain.days import local_day
 from services.scoring.domain.facts import Fact
 from services.scoring.handlers.changes import Assessed
@@ -157,18 +157,11 @@ class News:
 
     def postings(self, zone: ZoneInfo) -> dict[UUID, list[Entry]]:
         """What to add to the calendar of each identity."""
-        postings: defaultdict[UUID, list[Entry]] = defaultdict(list)
+        posted: defaultdict[UUID, list[Entry]] = defaultdict(list)
         for sign, facts in ((1, self.counting), (-1, self.undone)):
             for fact in facts:
-                entry = (
-                    local_day(fact.occurred_at, zone),
-                    int(fact.kind),
-                    fact.detail,
-                    sign,
-                    sign * fact.amount_minor,
-                )
-                postings[fact.identity_id].append(entry)
-        return postings
+                posted[fact.identity_id] += postings(fact, zone, sign)
+        return posted
 
 
 async def _news(connection: Connection, told: Told) -> News:

@@ -122,7 +122,7 @@ class Told:
             replaces: UUID | None = getattr(delivery.event, "replaces", None)
             self.facts[fact_id] = Fact(
                 fact_id, subject, said.kind, occurred_at, recorded_at, said.amount_minor, said.detail, replaces,
-                said.opened_at,
+                said.opened_at, said.rating, said.channel, said.competitor,
             )  # fmt: skip
             self.places[fact_id] = delivery.topic, delivery.partition, delivery.epoch, delivery.seq
 

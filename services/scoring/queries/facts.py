@@ -34,7 +34,8 @@ async def append_facts(connection: Connection, facts: Sequence[Fact], places: Ma
         columns=_COLUMNS,
         records=[
             (fact.fact_id, fact.identity_id, fact.kind, fact.occurred_at, fact.recorded_at, fact.amount_minor,
-             fact.detail, fact.replaces, fact.opened_at, *places[fact.fact_id])
+             fact.detail, fact.replaces, fact.opened_at, fact.rating, fact.channel, fact.competitor,
+             *places[fact.fact_id])
             for fact in facts
         ],
     )  # fmt: skip
@@ -98,12 +99,14 @@ def fact_of(row: asyncpg.Record) -> Fact:
     """The fact in a row."""
     return Fact(
         row["fact_id"], row["identity_id"], Kind(row["kind"]), row["occurred_at"], row["recorded_at"],
-        row["amount_minor"], row["detail"], row["replaces"], row["opened_at"],
+        row["amount_minor"], row["detail"], row["replaces"], row["opened_at"], row["rating"], row["channel"],
+        row["competitor"],
     )  # fmt: skip
 
 
 _FACT = [
     "fact_id", "identity_id", "kind", "occurred_at", "recorded_at", "amount_minor", "detail", "replaces", "opened_at",
+    "rating", "channel", "competitor",
 ]  # fmt: skip
 _COLUMNS = [*_FACT, "topic", "partition", "epoch", "seq"]
 
