@@ -4,11 +4,28 @@ from datetime import date, datetime, timedelta
 
 import msgspec
 
+from contracts.problems import Conflict, Invalid
 from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.days import end_of_day
 from services.scoring.domain.ruling import Ruling
 
 ONE_DAY = timedelta(days=1)
+
+
+class NotReadYet(Conflict):
+    """Not everything that was recorded by that time has been read."""
+
+    def __init__(self, watermark: datetime | None) -> None:
+        until = None if watermark is None else watermark.isoformat()
+        way = f"Ask for a time up to {until}, the `watermark`." if until else "Nothing was read whole yet: ask later."
+        super().__init__(f"Not everything that was recorded by then has been read. {way}", watermark=until)
+
+
+class OnlyByParty(Invalid):
+    """Standings that are computed for a list come in the order of party ids."""
+
+    def __init__(self) -> None:
+        super().__init__("These standings are computed, not stored: sort by `party`.", sort=["party"])
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -19,6 +36,8 @@ class Moment(msgspec.Struct, frozen=True):
     """The day; None is now."""
     reached: datetime | None
     """Until when every event was read; None where that is not known."""
+    known_at: datetime | None = None
+    """Only what was recorded up to then counts; None is all that is known."""
 
     def seen(self, calendar: Calendar, assessed_at: datetime | None) -> tuple[Calendar, datetime] | None:
         """What counts of a party's calendar, and when; None for a party that was never assessed."""

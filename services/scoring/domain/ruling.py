@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from contracts.problems import NotFound
 from services.scoring.domain.days import local_day
 from services.scoring.domain.money import Rates
 from services.scoring.domain.policy import Policy
@@ -15,6 +16,13 @@ from services.scoring.domain.tiers import Cuts
 
 if TYPE_CHECKING:
     from services.scoring.domain.model import Model
+
+
+class ModelNotFound(NotFound):
+    """There is no model with this content hash."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no model with this content hash. `GET /v1/models` lists them.")
 
 
 class Ruling(msgspec.Struct, frozen=True):

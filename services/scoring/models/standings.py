@@ -216,6 +216,7 @@ class Summary(Shown):
     """Stage by tier."""
 
     as_of: date | None
+    known_at: datetime | None
     currency: str | None
     count: int
     value_minor: int
@@ -248,6 +249,7 @@ class Digest(Shown):
     """One hash over all standings."""
 
     as_of: date
+    known_at: datetime | None
     parties: int
     digest: str
     """SHA-256 in hex."""

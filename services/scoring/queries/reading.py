@@ -33,6 +33,10 @@ class Read(NamedTuple):
     """Its identities, each with the days that are its own."""
 
 
+Pages = AsyncIterator[list[Read]]
+"""Parties, page by page."""
+
+
 @asynccontextmanager
 async def snapshot(database: Database) -> AsyncIterator[Connection]:
     """A connection that sees one state of the database until it is given back."""
@@ -91,35 +95,34 @@ async def values_now(connection: Connection, now: datetime) -> list[int]:
     return values
 
 
-async def summary_after(
-    connection: Connection, as_of: date, now: datetime
-) -> dict[tuple[Stage, Tier], tuple[int, int]]:
-    """How many parties of each stage and tier there were after a whole local day, and what they were worth."""
-    then = await moment(connection, as_of, now)
-    cells: dict[tuple[Stage, Tier], tuple[int, int]] = {}
-    async for reads in by_party(connection):
+Cells = dict[tuple[Stage, Tier], tuple[int, int]]
+"""How many parties stand where, and what they are worth."""
+
+
+async def cells(pages: Pages, then: Moment) -> Cells:
+    """How many parties of each stage and tier there are at a moment, and what they are worth."""
+    found: Cells = {}
+    async for reads in pages:
         for read in reads:
             seen = then.seen(read.calendar, read.row["assessed_at"])
             decided = seen and assess(*seen, then.ruling)
             if decided and decided.stage and decided.tier:
-                count, value = cells.get((decided.stage, decided.tier), (0, 0))
-                cells[decided.stage, decided.tier] = count + 1, value + decided.value_minor
-    return cells
+                count, value = found.get((decided.stage, decided.tier), (0, 0))
+                found[decided.stage, decided.tier] = count + 1, value + decided.value_minor
+    return found
 
 
-async def digest_of(connection: Connection, as_of: date | None, now: datetime) -> tuple[date, Digest]:
-    """One hash over how every party stands after a whole local day, today where none is given; and the day."""
-    day = as_of or date.fromordinal((await moment(connection, None, now)).ruling.day(now))
-    then = await moment(connection, day, now)
+async def digest_of(pages: Pages, then: Moment, day: date) -> Digest:
+    """One hash over how every party stands after a whole local day, of pages in the order of identities."""
     ruling, whole = then.ruling, Digest()
     under: dict[str, Any] = {"currency": ruling.rates.currency, "policy": ruling.policy, "zone": ruling.zone}
-    async for reads in by_identity(connection):
+    async for reads in pages:
         for read in reads:
             seen = then.seen(read.calendar, read.row["assessed_at"])
             standing = seen and assess(*seen, ruling)
             if standing and standing.stage is not None:
                 whole.take(line(standing, as_of=day.toordinal(), **under))
-    return day, whole
+    return whole
 
 
 async def _pages(connection: Connection, query: str, *arguments: object) -> AsyncIterator[list[Read]]:
@@ -139,7 +142,7 @@ async def _with_calendars(connection: Connection, rows: list[asyncpg.Record]) ->
 _COLUMNS = """
 SELECT party.party_id, resolves_to, revision, first_identity, stage, tier, since, value_minor, spend_minor,
        purchase_days, first_day, last_day, last_sign_day, loss_reason, next_change_at, next_stage_at, next_stage,
-       assessed_at, ruling
+       assessed_at, ruling, owner_id, team_id
 FROM party
 """
 

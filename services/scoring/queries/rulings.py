@@ -11,10 +11,11 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import msgspec
 
+from services.scoring.domain.lives import PolicyNotFound
 from services.scoring.domain.money import CurrencyFixed, NoReportingCurrency, Rates
 from services.scoring.domain.policy import Policy
 from services.scoring.domain.presets import DEFAULT_1
-from services.scoring.domain.ruling import Ruling
+from services.scoring.domain.ruling import ModelNotFound, Ruling
 from services.scoring.domain.tiers import Cuts
 from services.scoring.domain.trajectory import Activation
 
@@ -117,6 +118,33 @@ async def ruling_of(connection: Connection, ruling_id: int) -> Present:
     if row is None:
         raise LookupError(f"there is no ruling {ruling_id}")
     return await _ready(connection, row)
+
+
+async def ruling_asked(
+    connection: Connection, known_at: datetime | None, *, policy: str | None, model: str | None
+) -> Ruling:
+    """The ruling in force now or at an instant, with the policy or the model of a hash in the place of its own.
+
+    A model brings cut points of its own. The first ruling counts from the beginning. Raises `PolicyNotFound`,
+    `ModelNotFound`.
+    """
+    row = await connection.fetchrow(_IN_FORCE, known_at)
+    if row is None:
+        raise LookupError("the installation was never opened")
+    versions = dict(row)
+    if policy is not None:
+        versions["document"] = await connection.fetchval("SELECT document::text FROM policy WHERE hash = $1", policy)
+        if versions["document"] is None:
+            raise PolicyNotFound
+    if model is not None:
+        versions |= {"cut_points": None, "model": await connection.fetchval(_MODEL, model)}
+        if versions["model"] is None:
+            raise ModelNotFound
+    here = (await _ready(connection, row)).ruling
+    if policy is None and model is None:
+        return here
+    asked, fitted = Policy.model_validate_json(versions["document"]), _model(versions)
+    return msgspec.structs.replace(here, policy=asked, model=fitted, cuts=_cuts(versions, asked, fitted))
 
 
 async def activations(connection: Connection) -> list[Activation]:
@@ -248,6 +276,14 @@ FROM installation
 """
 
 _PRESENT = f"{_OF_RULING} ORDER BY ruling.id DESC LIMIT 1"
+
+_IN_FORCE = f"""
+{_OF_RULING}
+WHERE $1::timestamptz IS NULL OR active_from <= $1 OR ruling.id = (SELECT min(id) FROM ruling)
+ORDER BY ruling.id DESC LIMIT 1
+"""
+
+_MODEL = "SELECT document::text FROM model WHERE hash = $1"
 
 _ACTIVATED = """
 SELECT ruling.active_from, policy.document::text AS document, model.document::text AS model,

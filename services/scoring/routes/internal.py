@@ -12,18 +12,21 @@ from fastapi.routing import APIRoute
 from chassis import status
 from chassis.clock import now
 from chassis.db import Database, driver
-from chassis.fields import Day, PartyId
+from chassis.fields import PartyId
 from chassis.http import Limit, Session, TransactionalRoute
 from chassis.timelines import Timeline, WhatIsAsked, timeline
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.money import CurrencyFixed
 from services.scoring.domain.standing import assess
 from services.scoring.domain.trajectory import named
+from services.scoring.models.clocks import Question
 from services.scoring.models.rulings import ReportingCurrency, ReportingCurrencyNow
 from services.scoring.models.standings import MOVED, Standing, entry
 from services.scoring.queries.chain import heads, lag, progress
-from services.scoring.queries.reading import by_party, implied_moves, moment, one, snapshot
+from services.scoring.queries.clocks import moment_asked, parties
+from services.scoring.queries.reading import implied_moves, moment, one, snapshot
 from services.scoring.queries.rulings import present, set_currency
+from services.scoring.routes.clocks import Asked
 from services.scoring.routes.snapshots import Snapshot
 
 router = APIRouter(prefix="/internal", include_in_schema=False, route_class=TransactionalRoute)
@@ -69,15 +72,19 @@ async def read_timeline_of_party(
 
 
 @streams.get("/standings/export", response_class=StreamingResponse)
-async def export_standings(request: Request, as_of: Day | None = None) -> StreamingResponse:
-    """Every standing as a line of JSON, in the order of party ids: as of now, or after a whole local day."""
-    return StreamingResponse(_exported(request.app.state.database, as_of), media_type="application/x-ndjson")
-
-
-async def _exported(database: Database, as_of: Day | None) -> AsyncIterator[bytes]:
+async def export_standings(request: Request, asked: Asked) -> StreamingResponse:
+    """Every standing as a line of JSON, in the order of party ids."""
+    database: Database = request.app.state.database
+    # What cannot be answered is said before the first line: a stream that has begun can only break off.
     async with snapshot(database) as connection:
-        then = await moment(connection, as_of, now())
-        async for reads in by_party(connection):
+        await moment_asked(connection, asked, now())
+    return StreamingResponse(_exported(database, asked), media_type="application/x-ndjson")
+
+
+async def _exported(database: Database, asked: Question) -> AsyncIterator[bytes]:
+    async with snapshot(database) as connection:
+        then = await moment_asked(connection, asked, now())
+        async for reads in parties(connection, then):
             lines = []
             for read in reads:
                 seen = then.seen(read.calendar, read.row["assessed_at"])

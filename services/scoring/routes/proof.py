@@ -9,11 +9,12 @@ from fastapi.responses import StreamingResponse
 
 from chassis.clock import now
 from chassis.db import Database
-from chassis.fields import Day, PartyId
+from chassis.fields import PartyId
 from services.scoring.domain.standing import NoStanding
 from services.scoring.domain.verdict import Difference
 from services.scoring.models.standings import Digest as DigestShown
 from services.scoring.models.standings import Disagreement, Verdict
+from services.scoring.queries.clocks import day_asked, identities
 from services.scoring.queries.proof import (
     Judge,
     all_evidence,
@@ -24,6 +25,7 @@ from services.scoring.queries.proof import (
     last_rebuild,
 )
 from services.scoring.queries.reading import digest_of, snapshot
+from services.scoring.routes.clocks import Asked
 from services.scoring.routes.snapshots import Snapshot
 
 router = APIRouter(prefix="/v1")
@@ -32,13 +34,14 @@ Sample = Annotated[int | None, Query(ge=1, le=1_000_000, description="So many pa
 
 
 @router.get("/digest", tags=["proof"])
-async def read_digest(snapshot: Snapshot, as_of: Day | None = None) -> DigestShown:
-    """One hash over how every party stands after a whole local day (today where none is given), as known now.
+async def read_digest(snapshot: Snapshot, asked: Asked) -> DigestShown:
+    """One hash over how every party stands after a whole local day: that of `known_at`, or today, where none is given.
 
     Two installations with the same facts, assignments, rates, policy and cut points have the same digest.
     """
-    day, whole = await digest_of(snapshot, as_of, now())
-    return DigestShown(as_of=day, parties=whole.parties, digest=whole.hex)
+    day, then = await day_asked(snapshot, asked, now())
+    whole = await digest_of(identities(snapshot, then), then, day)
+    return DigestShown(as_of=day, known_at=asked.known_at, parties=whole.parties, digest=whole.hex)
 
 
 @router.post("/standings/{party_id}/verify", tags=["standings"])

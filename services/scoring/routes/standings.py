@@ -7,18 +7,22 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 
 from chassis.clock import now
-from chassis.fields import Day, PartyId, TeamId, UserId
-from chassis.http import Cursor, Limit, Page, decode_cursor, page
+from chassis.fields import PartyId, TeamId, UserId
+from chassis.http import Cursor, Limit, Page, decode_cursor, encode_cursor, page
 from contracts.loss import LossReason
 from contracts.scoring import Stage, Tier
+from services.scoring.domain.moment import OnlyByParty
 from services.scoring.domain.reasons import reason
 from services.scoring.domain.standing import NoStanding, assess
+from services.scoring.models.clocks import Question
 from services.scoring.models.fields import AnyInstant, AnyWhole
 from services.scoring.models.standings import Cell, FactTold, Order, ReasonedStanding, Standing, Summary
+from services.scoring.queries.clocks import moment_asked, parties, party, standings_then
 from services.scoring.queries.facts import latest_facts
-from services.scoring.queries.reading import moment, one, summary_after
+from services.scoring.queries.reading import cells
 from services.scoring.queries.rulings import present
 from services.scoring.queries.standings import Filter, keyset, standings, summary
+from services.scoring.routes.clocks import Asked
 from services.scoring.routes.snapshots import Snapshot
 
 router = APIRouter(prefix="/v1/standings", tags=["standings"])
@@ -30,11 +34,14 @@ PLACES: Mapping[Order, type[tuple[Any, ...]]] = {
     Order.PARTY: tuple[UUID],
 }
 """What the cursor of an order holds."""
+NOTHING_ASKED = Question()
+"""Now, as stored."""
 
 
 @router.get("")
 async def list_standings(
     snapshot: Snapshot,
+    asked: Asked,
     stage: Stage | None = None,
     tier: Tier | None = None,
     min_value: Minor = None,
@@ -42,33 +49,57 @@ async def list_standings(
     loss_reason: LossReason | None = None,
     owner_id: UserId | None = None,
     team_id: TeamId | None = None,
-    sort: Order = Order.VALUE,
+    sort: Order | None = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[Standing]:
-    """Standings as they are stored, each as of its `assessed_at`; values are minor units of the reporting currency."""
-    ruling = (await present(snapshot)).ruling
-    after = decode_cursor(cursor, PLACES[sort]) if cursor else None
+    """Standings as they are stored, each as of its `assessed_at`; values are minor units of the reporting currency.
+
+    They come by value, the highest first, where no other order is asked for. With `as_of`, `known_at`, `policy`,
+    `model` or `horizon_days` they are computed instead, and come by party alone; a page may then be short, also empty,
+    though there are more. Owner and team are always those of today.
+    """
     wanted = Filter(stage, tier, min_value, max_value, loss_reason, owner_id, team_id)
+    if asked != NOTHING_ASKED:
+        if sort not in (None, Order.PARTY):
+            raise OnlyByParty
+        then = await moment_asked(snapshot, asked, now())
+        behind = decode_cursor(cursor, PLACES[Order.PARTY])[0] if cursor else None
+        some, on_from = await standings_then(snapshot, then, wanted, after=behind, limit=limit)
+        return Page(
+            data=[
+                Standing.shown(each.party_id, each.read.row["revision"], each.standing, each.at, then.ruling)
+                for each in some
+            ],
+            has_more=on_from is not None,
+            next_cursor=encode_cursor(on_from) if on_from else None,
+        )
+    order = sort or Order.VALUE
+    ruling = (await present(snapshot)).ruling
+    after = decode_cursor(cursor, PLACES[order]) if cursor else None
     found = page(
-        await standings(snapshot, wanted, sort, after=after, limit=limit + 1),
+        await standings(snapshot, wanted, order, after=after, limit=limit + 1),
         limit=limit,
-        key=lambda row: keyset(row, sort),
+        key=lambda row: keyset(row, order),
     )
     return found.shown(lambda row: Standing.stored(row, ruling))
 
 
 @router.get("/summary")
-async def summarize_standings(snapshot: Snapshot, as_of: Day | None = None) -> Summary:
-    """How many parties stand where and what they are worth: as stored, or after that whole local day, as known now."""
-    currency = (await present(snapshot)).currency
-    cells = await summary(snapshot) if as_of is None else await summary_after(snapshot, as_of, now())
+async def summarize_standings(snapshot: Snapshot, asked: Asked) -> Summary:
+    """How many parties stand where and what they are worth: as stored or, where anything else is asked, computed."""
+    if asked == NOTHING_ASKED:
+        currency, where = (await present(snapshot)).currency, await summary(snapshot)
+    else:
+        then = await moment_asked(snapshot, asked, now())
+        currency, where = then.ruling.rates.currency, await cells(parties(snapshot, then), then)
     shown = [
         Cell(stage=stage, tier=tier, count=count, value_minor=value)
-        for (stage, tier), (count, value) in sorted(cells.items())
+        for (stage, tier), (count, value) in sorted(where.items())
     ]
     return Summary(
-        as_of=as_of,
+        as_of=asked.as_of,
+        known_at=asked.known_at,
         currency=currency,
         count=sum(cell.count for cell in shown),
         value_minor=sum(cell.value_minor for cell in shown),
@@ -77,21 +108,21 @@ async def summarize_standings(snapshot: Snapshot, as_of: Day | None = None) -> S
 
 
 @router.get("/{party_id}")
-async def read_standing(party_id: PartyId, snapshot: Snapshot, as_of: Day | None = None) -> ReasonedStanding:
-    """How a party stands now, or stood after that whole local day as known now, and why.
+async def read_standing(party_id: PartyId, snapshot: Snapshot, asked: Asked) -> ReasonedStanding:
+    """How a party stands now, or stood after a local day or by what was known at an instant, and why.
 
-    Ids of parties merged since lead to the party that they are now.
+    Ids of parties merged since lead to the party that they are now; with `known_at`, only those that held nothing then.
     """
-    then = await moment(snapshot, as_of, now())
-    read = await one(snapshot, party_id)
+    then = await moment_asked(snapshot, asked, now())
+    read = await party(snapshot, then, party_id)
     seen = read and then.seen(read.calendar, read.row["assessed_at"])
-    if not read or not seen:
-        raise NoStanding
+    decided = seen and assess(*seen, then.ruling)
+    if not read or not seen or not decided or decided.stage is None:
+        raise NoStanding(_when(asked))
     calendar, at = seen
-    decided = assess(calendar, at, then.ruling)
-    if decided.stage is None:
-        raise NoStanding("now" if as_of is None else f"as of {as_of}")
-    facts, total = await latest_facts(snapshot, read.members, then.ruling.zone, until=as_of)
+    facts, total = await latest_facts(
+        snapshot, read.members, then.ruling.zone, until=asked.as_of, known_at=asked.known_at
+    )
     return ReasonedStanding.shown(
         read.row["party_id"],
         read.row["revision"],
@@ -102,3 +133,9 @@ async def read_standing(party_id: PartyId, snapshot: Snapshot, as_of: Day | None
         facts=[FactTold.shown(fact, then.ruling) for fact in facts],
         facts_total=total,
     )
+
+
+def _when(asked: Question) -> str:
+    day = f"as of {asked.as_of}" if asked.as_of else None
+    known = f"as known at {asked.known_at.isoformat()}" if asked.known_at else None
+    return ", ".join(filter(None, (day, known))) or "now"

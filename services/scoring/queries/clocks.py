@@ -1,0 +1,118 @@
+"""Standings by both clocks: after a day, by what was recorded up to an instant, and under the versions asked for."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import date, datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from services.scoring.domain.moment import Moment, NotReadYet
+from services.scoring.domain.standing import Standing, assess
+from services.scoring.models.clocks import Question
+from services.scoring.queries.known import known_by_identity, known_by_party, known_one
+from services.scoring.queries.reading import Pages, Read, by_identity, by_party, one
+from services.scoring.queries.rulings import Connection, ruling_asked
+from services.scoring.queries.standings import Filter
+from services.scoring.queries.watermark import watermark
+
+MOST = 10_000
+"""Parties that one page of a list is looked for among; that takes about half a second."""
+
+
+async def moment_asked(connection: Connection, asked: Question, now: datetime) -> Moment:
+    """The end of a local day, or the instant of what is known, or as late as everything was read.
+
+    Raises `NotReadYet`, `PolicyNotFound`, `ModelNotFound`.
+    """
+    reached = await watermark(connection)
+    if asked.known_at is not None and (reached is None or asked.known_at > reached):
+        raise NotReadYet(reached)
+    ruling = await ruling_asked(connection, asked.known_at, policy=asked.policy, model=asked.model)
+    if asked.horizon_days is not None:
+        policy = ruling.policy.model_copy(update={"horizon_days": asked.horizon_days})
+        ruling = msgspec.structs.replace(ruling, policy=policy)
+    if asked.known_at is not None:
+        return Moment(ruling, asked.as_of, asked.known_at, asked.known_at)
+    return Moment(ruling, asked.as_of, min(now, reached) if reached else None)
+
+
+async def day_asked(connection: Connection, asked: Question, now: datetime) -> tuple[date, Moment]:
+    """A whole local day, where none is given that of the instant of what is known, or of now; and its end."""
+    then = await moment_asked(connection, asked, now)
+    day = asked.as_of or date.fromordinal(then.ruling.day(asked.known_at or now))
+    return day, msgspec.structs.replace(then, as_of=day)
+
+
+async def parties(connection: Connection, then: Moment, after: UUID | None = None) -> AsyncGenerator[list[Read]]:
+    """Parties that may stand somewhere at a moment, in id order, behind an id."""
+    pages: Pages = by_party(connection, after)
+    if then.known_at is not None:
+        pages = known_by_party(connection, then.known_at, then.ruling.zone, after)
+    async for page in pages:
+        yield page
+
+
+def identities(connection: Connection, then: Moment) -> Pages:
+    """Parties that may stand somewhere at a moment, in the order that a digest takes them in."""
+    if then.known_at is None:
+        return by_identity(connection)
+    return known_by_identity(connection, then.known_at, then.ruling.zone)
+
+
+async def party(connection: Connection, then: Moment, party_id: UUID) -> Read | None:
+    """The party that an id leads to at a moment."""
+    if then.known_at is None:
+        return await one(connection, party_id)
+    return await known_one(connection, then.known_at, then.ruling.zone, party_id)
+
+
+class Found(NamedTuple):
+    """A party with how it stands at an instant."""
+
+    read: Read
+    at: datetime
+    standing: Standing
+
+    @property
+    def party_id(self) -> UUID:
+        """Whose standing it is."""
+        party_id: UUID = self.read.row["party_id"]
+        return party_id
+
+
+async def standings_then(
+    connection: Connection, then: Moment, wanted: Filter, *, after: UUID | None, limit: int
+) -> tuple[list[Found], UUID | None]:
+    """Up to so many standings at a moment, computed, behind a party; and the party to go on behind, if any is left.
+
+    They are looked for among so many parties only, and may be fewer though there are more.
+    """
+    found: list[Found] = []
+    looked = 0
+    async with aclosing(parties(connection, then, after)) as pages:
+        async for reads in pages:
+            for read in reads:
+                if len(found) == limit or looked == MOST:
+                    return found, after
+                looked += 1
+                after = read.row["party_id"]
+                seen = then.seen(read.calendar, read.row["assessed_at"])
+                if seen and fits(wanted, read, standing := assess(*seen, then.ruling)):
+                    found.append(Found(read, seen[1], standing))
+    return found, None
+
+
+def fits(wanted: Filter, read: Read, standing: Standing) -> bool:
+    """Whether a list with this filter has a standing. Who takes care of the party is what is so today."""
+    return (
+        standing.stage is not None
+        and wanted.stage in (None, standing.stage)
+        and wanted.tier in (None, standing.tier)
+        and (wanted.min_value_minor is None or standing.value_minor >= wanted.min_value_minor)
+        and (wanted.max_value_minor is None or standing.value_minor <= wanted.max_value_minor)
+        and wanted.loss_reason in (None, standing.loss_reason)
+        and wanted.owner_id in (None, read.row["owner_id"])
+        and wanted.team_id in (None, read.row["team_id"])
+    )
