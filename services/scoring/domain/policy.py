@@ -54,6 +54,7 @@ class ByDays(Version):
     """The stage of whoever bought, by the days since the last purchase day."""
 
     by: Literal["days"] = "days"
+    """What decides."""
     dormant_after_days: Days = 90
     """Dormant when strictly more days than these have passed."""
     lost_after_days: Days = 365
@@ -70,6 +71,7 @@ class ByProbability(Version):
     """The stage of whoever bought, by the probability that they buy within the horizon."""
 
     by: Literal["probability"] = "probability"
+    """What decides."""
     fresh_days: Days = 30
     """A customer in any case for so many days after the last purchase day."""
     dormant_below: Share = 0.5
@@ -117,7 +119,9 @@ class Stages(Version):
     """When a party of one kind is in which stage."""
 
     customers: Annotated[ByProbability | ByDays, Field(discriminator="by")] = ByProbability()
+    """Of whoever bought."""
     prospects: Interest = Interest()
+    """Of whoever never bought."""
 
     @property
     def by_days(self) -> ByDays:
@@ -129,6 +133,7 @@ class Level(Version):
     """A band of the turnover of the last 365 days."""
 
     name: Slug
+    """What the band is called."""
     from_minor: int
     """The smallest turnover of the band, in minor units of the reporting currency."""
 
@@ -213,8 +218,11 @@ class Treatment(Version):
     """How parties are treated: the first row of the table whose parts all fit. An empty part fits everybody."""
 
     tier: tuple[Tier, ...] = ()
+    """Fits these tiers."""
     satisfaction: tuple[Band, ...] = ()
+    """Fits these bands of satisfaction."""
     loyalty: tuple[Band, ...] = ()
+    """Fits these bands of loyalty."""
     treatment: Slug
     """What is done, as front ends know it."""
 
@@ -223,6 +231,7 @@ class Policy(Version):
     """How a party stands: all that decides besides the facts, the model, rates, currency and time zone."""
 
     name: Slug
+    """What it is called; versions of one policy may share a name."""
     horizon_days: Annotated[int, Field(ge=1, le=3_650)] = 180
     """H: the probability is that of a purchase within so many days."""
     persons: Stages = Stages()
@@ -243,12 +252,15 @@ class Policy(Version):
     satisfaction: Index = SATISFACTION
     """From what people do, never from what they say."""
     loyalty: Index = LOYALTY
+    """From what people do, likewise."""
     problem_limit_days: Days = 7
     """A problem that is open for more days than these is evidence of its own."""
     answer_within_days: Days = 2
     """Who turned to us and was not reached within so many days had a late answer."""
     posture: Trend = Trend()
+    """Which way a relationship goes."""
     profit: Profit = Profit()
+    """Who makes profit."""
     vip: Rule | None = None
     """Who is a VIP; nobody where there is no rule."""
     treatments: Annotated[tuple[Treatment, ...], Field(min_length=1, max_length=100)] = (

@@ -70,6 +70,7 @@ class All(Version):
     """Every one of its parts holds."""
 
     all: Annotated[tuple["Rule", ...], Field(min_length=1, max_length=LEAVES)]
+    """Its parts."""
 
     def holds(self, facts: Mapping[str, Any]) -> bool:
         """Whether it is so."""
@@ -80,6 +81,7 @@ class AnyOf(Version):
     """At least one of its parts holds."""
 
     any: Annotated[tuple["Rule", ...], Field(min_length=1, max_length=LEAVES)]
+    """Its parts."""
 
     def holds(self, facts: Mapping[str, Any]) -> bool:
         """Whether it is so."""
@@ -90,6 +92,7 @@ class Not(Version):
     """Its part does not hold."""
 
     not_: Annotated["Rule", Field(alias="not", serialization_alias="not")]
+    """Its part."""
 
     def holds(self, facts: Mapping[str, Any]) -> bool:
         """Whether it is so."""

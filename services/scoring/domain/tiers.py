@@ -21,8 +21,11 @@ class Cuts(Version):
     """The smallest value of each tier, in minor units of the reporting currency. Ties go up."""
 
     top: int
+    """From here on a party is `top`, in minor units, as the two below."""
     high: int
+    """From here on it is `high`."""
     mid: int
+    """From here on it is `mid`; below, `low`."""
 
     @model_validator(mode="after")
     def _descend(self) -> Self:

@@ -7,8 +7,16 @@ from uuid import UUID
 from msgspec import Meta
 
 from chassis.ids import prefixed
+from contracts.event import Digest
 
 RebuildId = Annotated[UUID, prefixed("rebuild")]
+TrialId = Annotated[UUID, prefixed("trial")]
+ActivationId = Annotated[UUID, prefixed("activation")]
+
+PolicyHash = Digest
+"""Names a policy by its content."""
+ModelHash = Digest
+"""Names a model by its content."""
 
 AnyWhole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 """A number in a cursor that the database can hold."""

@@ -2,7 +2,17 @@
 
 from fastapi import APIRouter
 
-from services.scoring.routes import followups, internal, moves, proof, rebuilds, rulings, standings
+from services.scoring.routes import (
+    activations,
+    followups,
+    internal,
+    moves,
+    policies,
+    proof,
+    rebuilds,
+    rulings,
+    standings,
+)
 
 router = APIRouter()
 for room in (
@@ -11,6 +21,8 @@ for room in (
     followups.router,
     proof.router,
     rulings.router,
+    policies.router,
+    activations.router,
     rebuilds.router,
     internal.router,
     internal.streams,

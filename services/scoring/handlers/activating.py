@@ -1,0 +1,37 @@
+"""Planned activations take place when their instant comes."""
+
+from datetime import datetime
+
+import structlog
+
+from chassis.db import Database, driver
+from contracts.problems import Problem
+from services.scoring.queries.activations import cancel, is_due, next_due, took_place
+from services.scoring.queries.policies import activate
+from services.scoring.queries.rulings import BARRIER
+
+log = structlog.get_logger()
+
+
+async def activate_next(database: Database, at: datetime) -> bool:
+    """Have the first activation take place that is due by an instant; whether there was one.
+
+    It counts from the instant that was planned. One that what happened since forbids is cancelled.
+    """
+    async with database.transaction() as session:
+        if not await is_due(await driver(session), at):
+            return False
+    async with database.transaction() as session:
+        connection = await driver(session)
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", BARRIER)
+        plan = await next_due(connection, at)
+        if plan is None:
+            return False
+        try:
+            await activate(connection, plan["policy"], plan["active_from"], plan["planned_by"])
+        except Problem as problem:
+            log.warning("planned activation cancelled", policy=plan["policy"], reason=problem.detail)
+            await cancel(connection, plan["id"], at)
+        else:
+            await took_place(connection, plan["id"], at)
+    return True
