@@ -75,8 +75,11 @@ AREAS: Mapping[str, Area] = {
     "at-risk": Area("scoring", READER, OPERATOR),
     "losses": Area("scoring", READER, OPERATOR),
     "digest": Area("scoring", READER, OPERATOR),
+    "reports": Area("scoring", READER, READER),
     "tiers": Area("scoring", READER, OPERATOR),
     "rates": Area("scoring", READER, OPERATOR),
+    "policies": Area("scoring", READER, OPERATOR),
+    "activations": Area("scoring", READER, OPERATOR),
     "verify": Area("scoring", OPERATOR, OPERATOR),
     "rebuild": Area("scoring", OPERATOR, OPERATOR),
     "gaps": Area(None, OPERATOR, OPERATOR),
@@ -98,6 +101,7 @@ OPERATIONS: Mapping[tuple[str, str], frozenset[Role]] = {
     ("PATCH", "/v1/groups/{group_id}"): INGEST,
     ("PATCH", "/v1/posts/{post_id}"): INGEST,
     ("POST", "/v1/standings/{party_id}/verify"): READER,
+    ("POST", "/v1/policies/{policy_hash}/approve"): ADMIN,
 }
 """Operations whose right is not that of their area, by method and path.
 
@@ -105,7 +109,9 @@ Who tells something may correct and withdraw it, whatever the method. Who is who
 operator to decide, whatever the service. What changes nothing is a reading.
 """
 
-PATIENT = re.compile(r"/v1/(?:imports(?:/|$)|digest|verify|rebuild|tiers|standings/export)|.*/(?:verify|rejects|bulk)$")
+PATIENT = re.compile(
+    r"/v1/(?:imports(?:/|$)|reports/|digest|verify|rebuild|tiers|standings/export)|.*/(?:verify|rejects|bulk)$"
+)
 """Paths whose work grows with the data: they get the long timeout."""
 
 

@@ -294,6 +294,26 @@ async def test_a_plan_that_was_overtaken_is_cancelled(api: httpx.AsyncClient, sc
     assert (await api.get(f"/v1/policies/{FIRST}")).json()["state"] == "active"
 
 
+async def test_what_time_brought_before_a_planned_activation_is_decided_by_what_was_active_then(
+    api: httpx.AsyncClient, scoring: Database, feed: Feeding
+) -> None:
+    somebody, at = feed.identity(), now() + timedelta(days=100)
+    await feed.bought(somebody, now(), 1_000)
+    hash = await approved(api, scoring, document={"persons": {"customers": {"by": "days", "dormant_after_days": 20}}})
+    await api.post(f"/v1/policies/{hash}/activate", json={"active_from": at.isoformat()})
+    await read_until(scoring, at - timedelta(days=1))
+    await sweep_once(scoring)
+    assert (await api.get("/v1/policies", params={"state": "active"})).json()["data"][0]["hash"] == FIRST
+
+    await read_until(scoring, at + timedelta(days=300))
+    await sweep_once(scoring)
+
+    assert (await api.get("/v1/policies", params={"state": "active"})).json()["data"][0]["hash"] == hash
+    told = await moves(scoring, somebody)
+    assert [move[:2] for move in told] == [("appeared", "fact"), ("faded", "clock"), ("lost", "clock")]
+    assert told[1][2].date() == (now() + timedelta(days=91)).date()
+
+
 async def test_an_activation_moves_everybody_once_by_policy(
     api: httpx.AsyncClient, scoring: Database, feed: Feeding
 ) -> None:

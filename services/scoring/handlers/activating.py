@@ -6,11 +6,17 @@ import structlog
 
 from chassis.db import Database, driver
 from contracts.problems import Problem
-from services.scoring.queries.activations import cancel, is_due, next_due, took_place
+from services.scoring.queries.activations import cancel, due_from, next_due, took_place
 from services.scoring.queries.policies import activate
 from services.scoring.queries.rulings import BARRIER
 
 log = structlog.get_logger()
+
+
+async def next_activation(database: Database, at: datetime) -> datetime | None:
+    """From when the first activation is to count that is due by an instant; None where none is."""
+    async with database.transaction() as session:
+        return await due_from(await driver(session), at)
 
 
 async def activate_next(database: Database, at: datetime) -> bool:
@@ -18,9 +24,6 @@ async def activate_next(database: Database, at: datetime) -> bool:
 
     It counts from the instant that was planned. One that what happened since forbids is cancelled.
     """
-    async with database.transaction() as session:
-        if not await is_due(await driver(session), at):
-            return False
     async with database.transaction() as session:
         connection = await driver(session)
         await connection.execute("SELECT pg_advisory_xact_lock($1)", BARRIER)

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.clock import now
 from chassis.db import Database, database_is_away, driver
 from chassis.rest import rest
+from services.scoring.handlers.activating import activate_next, next_activation
 from services.scoring.handlers.changes import Assessed
 from services.scoring.handlers.standings import record
 from services.scoring.queries.parties import (
@@ -101,6 +102,11 @@ async def sweep_once(database: Database) -> None:
     """Whoever is due, then whoever stands under an older ruling, then values that were not looked at for days."""
     async with database.transaction() as session:
         until = await watermark(await driver(session))
+    # What time brought before an activation is decided by what was active then.
+    while until and (active_from := await next_activation(database, until)):
+        while await _step_due(database, active_from):
+            pass
+        await activate_next(database, until)
     while until and await _step_due(database, until):
         pass
     after: UUID | None = NOBODY

@@ -59,10 +59,10 @@ async def cancel(connection: Connection, activation_id: UUID, at: datetime) -> a
     return await planned(connection, activation_id)
 
 
-async def is_due(connection: Connection, at: datetime) -> bool:
-    """Whether an activation should have taken place by an instant."""
-    found: bool = await connection.fetchval(
-        f"SELECT EXISTS (SELECT FROM planned_activation WHERE {_OPEN} AND active_from <= $1)", at
+async def due_from(connection: Connection, at: datetime) -> datetime | None:
+    """From when the first activation is to count that is due by an instant; None where none is."""
+    found: datetime | None = await connection.fetchval(
+        f"SELECT min(active_from) FROM planned_activation WHERE {_OPEN} AND active_from <= $1", at
     )
     return found
 
