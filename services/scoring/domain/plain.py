@@ -52,9 +52,15 @@ def plain_entries(facts: Iterable[Fact], zone: ZoneInfo) -> dict[tuple[date, Kin
     """Count and sum of the facts that count, by local day, kind and detail: what their calendar has to hold."""
     entries: dict[tuple[date, Kind, str], tuple[int, int]] = {}
     for fact in facts:
-        key = fact.occurred_at.astimezone(zone).date(), fact.kind, fact.detail
-        count, amount = entries.get(key, (0, 0))
-        entries[key] = count + 1, amount + fact.amount_minor
+        day, detail = fact.occurred_at.astimezone(zone).date(), fact.detail
+        if fact.kind is Kind.PROBLEM_SOLVED and fact.opened_at is not None:
+            detail = fact.opened_at.astimezone(zone).date().isoformat()
+        said = [(day, fact.kind, detail)]
+        if fact.rating:
+            said.append((day, Kind.RATED_WELL if fact.rating > 0 else Kind.RATED_POORLY, ""))
+        for place, key in enumerate(said):
+            count, amount = entries.get(key, (0, 0))
+            entries[key] = count + 1, amount + (0 if place else fact.amount_minor)
     return entries
 
 
@@ -195,7 +201,9 @@ def _loss_reason(stage: Stage | None, lasts: Lasts) -> LossReason | None:
 
 def _longest(policy: Policy) -> int:
     """Days after the last fact on which time alone can still change anything."""
-    return max(policy.persons.by_days.lost_after_days + 1, policy.persons.prospects.lost_after_days + 1, policy.turnover_days)
+    return max(
+        policy.persons.by_days.lost_after_days + 1, policy.persons.prospects.lost_after_days + 1, policy.turnover_days
+    )
 
 
 def _before(day: date) -> date:
