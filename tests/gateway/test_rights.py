@@ -26,6 +26,7 @@ standings   R--         ---         RPC         RPC
 at-risk     R--         ---         RPC         RPC
 losses      R--         ---         RPC         RPC
 digest      R--         ---         RPC         RPC
+reports     RP-         ---         RPC         RPC
 tiers       R--         ---         RPC         RPC
 rates       R--         ---         RPC         RPC
 verify      ---         ---         RPC         RPC

@@ -10,6 +10,7 @@ from services.scoring.routes import (
     policies,
     proof,
     rebuilds,
+    reports,
     rulings,
     standings,
 )
@@ -23,6 +24,7 @@ for room in (
     rulings.router,
     policies.router,
     activations.router,
+    reports.router,
     rebuilds.router,
     internal.router,
     internal.streams,

@@ -54,8 +54,8 @@ class Defections:
                 continue
             named = max((day for day in competitors if day <= move.day.toordinal()), default=None)
             to = UNNAMED if named is None else competitors[named]
-            before: Stage | Tier | None = move.from_tier if self.by is SegmentBy.TIER else move.from_stage
-            key = month(move.day.toordinal()), to, str(before or Stage.STRANGER)
+            before = move.from_tier or Tier.UNPROVEN if self.by is SegmentBy.TIER else move.from_stage or Stage.STRANGER
+            key = month(move.day.toordinal()), to, str(before)
             self.count[key] += 1
             self.value_minor[key] += move.value_minor
 

@@ -1,0 +1,1 @@
+"""Reads behind the reports, each within one snapshot and in flat memory."""

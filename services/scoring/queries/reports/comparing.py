@@ -1,0 +1,191 @@
+"""Where a manager's list differs from what stands, the habits of one party, and who left for whom."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from chassis.conditions import Conditions
+from contracts.loss import LossReason
+from contracts.scoring import Stage, Tier
+from services.scoring.domain.calendar import Share
+from services.scoring.domain.days import start_of_day
+from services.scoring.domain.facts import DECLARATIONS, Kind
+from services.scoring.domain.reports.doings import party_kind
+from services.scoring.domain.reports.losses import Defections, SegmentBy
+from services.scoring.domain.reports.patterns import Bought, Patterns, patterns
+from services.scoring.domain.reports.surprises import HeldAs, Stands
+from services.scoring.domain.rules import comparisons
+from services.scoring.domain.ruling import Ruling
+from services.scoring.queries.followups import FALLEN
+from services.scoring.queries.reports.seeing import Seen, those
+from services.scoring.queries.rulings import Connection
+
+COMPETITOR = LossReason.COMPETITOR
+
+
+class Named(NamedTuple):
+    """A party of a list."""
+
+    party_id: UUID
+    stands: Stands | None
+    facts: dict[str, Any]
+    """What a rule of VIPs looks at."""
+
+
+async def named(connection: Connection, party_ids: Sequence[UUID], ruling: Ruling, now: datetime) -> list[Named]:
+    """How the parties of a list stand, those merged since as the party that they are now, each once."""
+    rows = await connection.fetch(_NAMED, list(party_ids))
+    asks_kind = ruling.policy.vip is not None and any(leaf.field == "kind" for leaf in comparisons(ruling.policy.vip))
+    kinds = (
+        {seen.party_id: party_kind(seen.calendar) async for seen in those(connection, party_ids, None, now)}
+        if asks_kind
+        else {}
+    )
+    return [Named(row["party_id"], _stands(row), {**_facts(row), "kind": kinds.get(row["party_id"])}) for row in rows]
+
+
+class Missed(NamedTuple):
+    """Who is derived to be something without being named."""
+
+    total: int
+    value_minor: int
+    first: list[tuple[UUID, Stands]]
+    """Those worth most."""
+
+
+async def missed(
+    connection: Connection,
+    held: HeldAs,
+    listed: Sequence[UUID],
+    *,
+    owner_id: UUID | None,
+    team_id: UUID | None,
+    limit: int,
+) -> Missed:
+    """Parties that are what a list holds its own to be, and are not on it."""
+    conditions = Conditions(list(listed))
+    conditions.equal(owner_id=owner_id, team_id=team_id)
+    if held is HeldAs.VIP:
+        conditions.add("vip")
+    else:
+        conditions.add("tier = ANY({})", list(held.tiers))
+    there = f"FROM party WHERE stage IS NOT NULL AND party_id <> ALL($1){conditions}"
+    of = await connection.fetchrow(
+        f"SELECT count(*) AS total, coalesce(sum(value_minor), 0)::bigint AS worth {there}", *conditions.arguments
+    )
+    assert of is not None
+    rows = await connection.fetch(
+        f"SELECT {_STANDS} {there} ORDER BY value_minor DESC, party_id DESC LIMIT {int(limit)}", *conditions.arguments
+    )
+    first = [(row["party_id"], stands) for row in rows if (stands := _stands(row)) is not None]
+    return Missed(of["total"], of["worth"], first)
+
+
+async def patterns_of(connection: Connection, seen: Seen, until: date) -> Patterns:
+    """The habits of a party by its facts up to a whole local day."""
+    ruling = seen.history.ruling
+    rates, end = ruling.rates, start_of_day(until.toordinal() + 1, ruling.zone)
+    bought: list[Bought] = []
+    reasons: list[LossReason] = []
+    for day, row in await _facts_of(connection, seen, [Kind.PURCHASE, *DECLARATIONS], end):
+        if row["kind"] == Kind.PURCHASE:
+            bought.append(Bought(day, rates.converted(row["amount_minor"], row["detail"], day), row["channel"]))
+        else:
+            reasons.append(LossReason(row["detail"]))
+    return patterns(bought, reasons, until)
+
+
+async def defections(connection: Connection, found: Defections, now: datetime) -> Defections:
+    """Who left for a competitor. It reads those parties alone of which somebody said so at any time."""
+    rows = await connection.fetch(_TOLD_OF_COMPETITORS)
+    async for seen in those(connection, [row["party_id"] for row in rows], found.until, now):
+        end = start_of_day(found.until.toordinal() + 1, seen.history.ruling.zone)
+        told = await _facts_of(connection, seen, list(DECLARATIONS), end)
+        names = {day: row["competitor"] for day, row in told if row["detail"] == COMPETITOR and row["competitor"]}
+        found.take(seen.moves(), names)
+    return found
+
+
+async def at_risk(connection: Connection, by: SegmentBy, until: datetime) -> dict[str, tuple[int, int]]:
+    """How many stored standings fall up to an instant if nothing happens, and what they are worth, by where they stand.
+
+    It reads the index of those who fall.
+    """
+    rows = await connection.fetch(_AT_RISK[by], FALLEN, until)
+    return {row["segment"]: (row["count"], row["value_minor"]) for row in rows}
+
+
+async def _facts_of(
+    connection: Connection, seen: Seen, kinds: Sequence[int], end: datetime
+) -> list[tuple[int, asyncpg.Record]]:
+    """Facts of some kinds that count for a party before an instant, by time, each with its local day."""
+    held: defaultdict[UUID, list[Share]] = defaultdict(list)
+    for identity, share in seen.members:
+        held[identity].append(share)
+    rows = await connection.fetch(_FACTS, list(held), list(map(int, kinds)), end)
+    days = [(seen.history.ruling.day(row["occurred_at"]), row) for row in rows]
+    return [(day, row) for day, row in days if any(_holds(share, day) for share in held[row["identity_id"]])]
+
+
+def _holds(share: Share, day: int) -> bool:
+    begun = share.start is None or share.start.toordinal() <= day
+    return begun and (share.until is None or day < share.until.toordinal())
+
+
+def _stands(row: asyncpg.Record) -> Stands | None:
+    if row["stage"] is None:
+        return None
+    return Stands(
+        stage=Stage(row["stage"]),
+        tier=Tier(row["tier"]),
+        since=row["since"],
+        value_minor=row["value_minor"],
+        purchase_days=row["purchase_days"],
+        last_day=row["last_day"],
+        vip=row["vip"],
+    )
+
+
+def _facts(row: asyncpg.Record) -> dict[str, Any]:
+    as_stored = ("stage", "tier", "posture", "turnover_minor", "value_minor", "spend_minor", "purchase_days")
+    bands = {"satisfaction": row["satisfaction_band"], "loyalty": row["loyalty_band"]}
+    return {field: row[field] for field in as_stored} | bands
+
+
+_STANDS = """party_id, stage, tier, since, value_minor, purchase_days, last_day, vip, posture, turnover_minor,
+    spend_minor, satisfaction_band, loyalty_band"""
+
+_NAMED = f"""
+SELECT {_STANDS} FROM party
+WHERE party_id IN (SELECT resolves_to FROM party WHERE party_id = ANY($1)) ORDER BY value_minor DESC, party_id DESC
+"""
+
+_FACTS = """
+SELECT identity_id, kind, occurred_at, amount_minor, detail, channel, competitor
+FROM fact
+WHERE identity_id = ANY($1) AND kind = ANY($2) AND occurred_at < $3
+  AND NOT EXISTS (
+      SELECT FROM withdrawal
+      WHERE withdrawal.fact_id = fact.fact_id AND withdrawal.identity_id = fact.identity_id
+  )
+ORDER BY occurred_at, fact_id
+"""
+
+# The reason stands in the statement itself, as the index holds it: a parameter would not fit the index.
+_TOLD_OF_COMPETITORS = f"""
+SELECT DISTINCT coalesce(holder.party_id, fact.identity_id) AS party_id
+FROM fact LEFT JOIN holder USING (identity_id)
+WHERE detail = '{COMPETITOR}'
+"""
+
+_AT_RISK = {
+    by: f"""
+    SELECT {by} AS segment, count(*) AS count, sum(value_minor)::bigint AS value_minor FROM party
+    WHERE next_stage = ANY($1) AND next_stage_at <= $2 GROUP BY 1
+    """
+    for by in SegmentBy
+}

@@ -1,0 +1,154 @@
+"""Reports that read every party: some seconds for a hundred thousand, which is why each looks at a bounded range."""
+
+from collections.abc import Collection
+from datetime import date, datetime
+from uuid import UUID
+
+import msgspec
+import numpy as np
+
+from contracts.scoring import Band, Stage
+from services.scoring.domain.calendar import Calendar
+from services.scoring.domain.days import end_of_day
+from services.scoring.domain.facts import Kind
+from services.scoring.domain.indexes import Evidence
+from services.scoring.domain.policy import Index
+from services.scoring.domain.reports.association import Association, association
+from services.scoring.domain.reports.doings import days_with, gross, purchase_days, signs
+from services.scoring.domain.reports.losses import Losses
+from services.scoring.domain.reports.purchases import KindsByMonth, SecondPurchases
+from services.scoring.domain.reports.weeks import Weeks
+from services.scoring.domain.reports.winback import WinBack
+from services.scoring.domain.ruling import Ruling
+from services.scoring.domain.standing import assess
+from services.scoring.queries.reports.seeing import everybody, survivors, those
+from services.scoring.queries.rulings import Connection, present
+
+SAMPLE = 20_000
+"""Customers that an association looks at, drawn by a hash of their id: more would make it no surer."""
+
+
+async def sales_weeks(connection: Connection, monday: int, count: int, as_of: date, now: datetime) -> Weeks:
+    """So many weeks from a Monday on."""
+    weeks = Weeks(monday, count)
+    async for seen in everybody(connection, as_of, now):
+        shown = signs(seen.calendar, seen.history.stages.prospects.sign_numbers)
+        weeks.take(seen.turns(), shown, purchase_days(seen.calendar))
+    return weeks
+
+
+async def kinds_by_month(connection: Connection, kinds: KindsByMonth, as_of: date, now: datetime) -> KindsByMonth:
+    """What kinds purchase days were."""
+    async for seen in everybody(connection, as_of, now):
+        days = purchase_days(seen.calendar)
+        if days:
+            kinds.take(
+                days, gross(seen.calendar, seen.history.ruling.rates), days_with(seen.calendar, Kind.WAS_REFERRED)
+            )
+    return kinds
+
+
+async def second_purchases(
+    connection: Connection, second: SecondPurchases, as_of: date, now: datetime
+) -> SecondPurchases:
+    """Who bought again."""
+    async for seen in everybody(connection, as_of, now):
+        second.take(purchase_days(seen.calendar))
+    return second
+
+
+async def losses_by_month(connection: Connection, losses: Losses, as_of: date, now: datetime) -> Losses:
+    """Who was lost, and why."""
+    async for seen in everybody(connection, as_of, now):
+        losses.take(seen.moves())
+    return losses
+
+
+async def win_back(
+    connection: Connection, programme: WinBack, listed: Collection[UUID] | None, as_of: date, now: datetime
+) -> int:
+    """Who of those that stood lost came back. Return how many of a list did not stand lost on that day."""
+    on_list = None if listed is None else set((await survivors(connection, listed)).values())
+    found = 0
+    async for seen in everybody(connection, as_of, now):
+        if seen.history.stage(programme.lost_on) is not Stage.LOST_CUSTOMER:
+            continue
+        is_on_list = None if on_list is None else seen.party_id in on_list
+        found += bool(is_on_list)
+        programme.take(
+            purchase_days(seen.calendar),
+            gross(seen.calendar, seen.history.ruling.rates),
+            days_with(seen.calendar, Kind.REACHED),
+            on_list=is_on_list,
+        )
+    return 0 if on_list is None else len(on_list) - found
+
+
+class Associated(msgspec.Struct, frozen=True):
+    """Whether satisfaction goes with later purchases."""
+
+    whole: Association
+    """The index as it is."""
+    without_purchases: Association
+    """The index without what purchases themselves say of it: who bought often goes on buying, satisfied or not."""
+    sampled: bool
+    """Whether there are more customers than were looked at."""
+
+
+async def satisfaction_and_sales(
+    connection: Connection, starts: Collection[int], lag_days: int, as_of: date, now: datetime
+) -> Associated:
+    """The index at the end of each starting day (ordinals) against the purchase days of so many days after it.
+
+    Customers alone, and at each start those alone of which there is evidence enough.
+    """
+    ruling = (await present(connection)).ruling
+    rows = await connection.fetch(_CUSTOMERS, SAMPLE + 1)
+    whole, without = Pairs(ruling), Pairs(_without_purchases(ruling))
+    async for seen in those(connection, [row["party_id"] for row in rows[:SAMPLE]], as_of, now):
+        days = purchase_days(seen.calendar)
+        for start in starts:
+            if days and days[0] <= start:
+                after = sum(start < day <= start + lag_days for day in days)
+                known = seen.calendar.between(None, date.fromordinal(start + 1))
+                whole.add(known, start, after, seen.party_id)
+                without.add(known, start, after, seen.party_id)
+    return Associated(whole.association(), without.association(), len(rows) > SAMPLE)
+
+
+class Pairs:
+    """An index at a start and what was bought after it, of many parties."""
+
+    def __init__(self, ruling: Ruling) -> None:
+        self.ruling = ruling
+        self._pairs: list[tuple[float, int, int, int]] = []
+        self._parties: dict[UUID, int] = {}
+
+    def add(self, known: Calendar, start: int, after: int, party_id: UUID) -> None:
+        """One more, where there is evidence enough."""
+        standing = assess(known, end_of_day(start, self.ruling.zone), self.ruling)
+        if standing.satisfaction is not None and standing.satisfaction_band is not Band.UNKNOWN:
+            number = self._parties.setdefault(party_id, len(self._parties))
+            self._pairs.append((standing.satisfaction, after, start, number))
+
+    def association(self) -> Association:
+        """What all of them say."""
+        pairs = np.array(self._pairs, dtype=np.float64).reshape(-1, 4)
+        start, party = pairs[:, 2].astype(np.int64), pairs[:, 3].astype(np.int64)
+        return association(pairs[:, 0], pairs[:, 1], start, party)
+
+
+OF_PURCHASES = frozenset({Evidence.REPEAT_PURCHASE, Evidence.UPGRADE})
+
+
+def _without_purchases(ruling: Ruling) -> Ruling:
+    index: Index = ruling.policy.satisfaction
+    weights = {kind: weight for kind, weight in index.weights.items() if kind not in OF_PURCHASES}
+    policy = ruling.policy.model_copy(update={"satisfaction": index.model_copy(update={"weights": weights})})
+    return msgspec.structs.replace(ruling, policy=policy)
+
+
+_CUSTOMERS = """
+SELECT party_id FROM party WHERE purchase_days > 0 AND resolves_to = party_id
+ORDER BY md5(party_id::text), party_id LIMIT $1
+"""

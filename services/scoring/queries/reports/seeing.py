@@ -1,0 +1,102 @@
+"""Parties as a report sees them: what is known up to the day of the report, read under the present ruling."""
+
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+from datetime import date, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from services.scoring.domain.calendar import Calendar, Share
+from services.scoring.domain.history import History
+from services.scoring.domain.moment import Moment
+from services.scoring.domain.reports.weeks import Turn
+from services.scoring.domain.trajectory import Move, moves
+from services.scoring.queries.parties import calendars, members_now, opened, party_calendar
+from services.scoring.queries.reading import PAGE, Read, by_party, moment
+from services.scoring.queries.rulings import Connection
+
+
+class Seen(NamedTuple):
+    """A party up to the day of a report."""
+
+    row: asyncpg.Record
+    calendar: Calendar
+    members: Sequence[tuple[UUID, Share]]
+    history: History
+    at: datetime
+
+    @property
+    def party_id(self) -> UUID:
+        """Whom it is about."""
+        party_id: UUID = self.row["party_id"]
+        return party_id
+
+    @property
+    def day(self) -> int:
+        """The last local day (ordinal) that is known."""
+        return self.history.ruling.day(self.at)
+
+    def moves(self) -> list[Move]:
+        """Every move that its facts imply, as if the present ruling had always held."""
+        return moves(self.history, None, self.day)
+
+    def turns(self) -> list[Turn]:
+        """Its stages, each from its first day on."""
+        return [(move.day.toordinal(), move.to_stage) for move in self.moves() if move.from_stage is not move.to_stage]
+
+
+async def everybody(
+    connection: Connection, as_of: date | None, now: datetime, *, after: UUID | None = None
+) -> AsyncIterator[Seen]:
+    """All parties that have a calendar, in id order, behind an id."""
+    then = await moment(connection, as_of, now)
+    async for reads in by_party(connection, after):
+        for seen in _seen(reads, then):
+            yield seen
+
+
+async def those(
+    connection: Connection, party_ids: Iterable[UUID], as_of: date | None, now: datetime
+) -> AsyncIterator[Seen]:
+    """Some parties, in id order; ids that lead elsewhere are left out."""
+    then, ids = await moment(connection, as_of, now), sorted(set(party_ids))
+    for place in range(0, len(ids), PAGE):
+        rows = await connection.fetch(_THOSE, ids[place : place + PAGE])
+        for seen in _seen(await _with_calendars(connection, rows), then):
+            yield seen
+
+
+async def survivors(connection: Connection, party_ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """To which party each id leads; without ids that nothing was told of."""
+    rows = await connection.fetch("SELECT party_id, resolves_to FROM party WHERE party_id = ANY($1)", list(party_ids))
+    return {row["party_id"]: row["resolves_to"] for row in rows}
+
+
+async def last_day(connection: Connection, as_of: date | None, now: datetime) -> date:
+    """The last local day that a report sees: the one asked for, or today as far as everything was read."""
+    if as_of is not None:
+        return as_of
+    then = await moment(connection, None, now)
+    return date.fromordinal(then.ruling.day(then.reached or now))
+
+
+def _seen(reads: Iterable[Read], then: Moment) -> Iterator[Seen]:
+    for read in reads:
+        found = then.seen(read.calendar, read.row["assessed_at"])
+        if found and found[0]:
+            calendar, at = found
+            yield Seen(read.row, calendar, read.members, History(calendar, then.ruling), at)
+
+
+async def _with_calendars(connection: Connection, rows: Sequence[Any]) -> list[Read]:
+    ids = [row["party_id"] for row in rows]
+    members = (await members_now(connection, (), ids)).of(ids)
+    stored = opened(await calendars(connection, {identity for held in ids for identity, _ in members[held]}))
+    return [Read(row, party_calendar(members[row["party_id"]], stored)[0], members[row["party_id"]]) for row in rows]
+
+
+_THOSE = """
+SELECT party_id, assessed_at FROM party
+WHERE party_id = ANY($1) AND resolves_to = party_id AND first_identity IS NOT NULL ORDER BY party_id
+"""

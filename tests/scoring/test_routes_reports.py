@@ -1,0 +1,458 @@
+"""Reports over HTTP, from facts that a worker took."""
+
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from chassis.clock import now
+from chassis.db import Database
+from chassis.ids import uuid7
+from contracts.community import PersonReferred
+from contracts.customers import Department, Direction, InteractionKind, InteractionRecorded, PartyKind, PartyRegistered
+from contracts.leads import LeadLost
+from contracts.loss import LossReason
+from services.scoring.domain.reports.zoom import ZoomBy
+from tests.scoring.feeding import JUNE, Feeding, served
+
+Json = dict[str, Any]
+WHOLE = ("count", "customers", "value_minor", "turnover_minor", "p_known", "satisfaction_known", "at_risk",
+         "at_risk_value_minor")  # fmt: skip
+
+
+def outer(party: UUID) -> str:
+    return f"party_{party.hex}"
+
+
+def noon(day: str) -> datetime:
+    return datetime.fromisoformat(f"{day}T12:00:00+00:00")
+
+
+async def asked(api: httpx.AsyncClient, report: str, **query: Any) -> Json:
+    answer = await api.get(f"/v1/reports/{report}", params=query)
+    assert answer.status_code == 200, answer.text
+    found: Json = answer.json()
+    return found
+
+
+async def posted(api: httpx.AsyncClient, report: str, **body: Any) -> Json:
+    answer = await api.post(f"/v1/reports/{report}", json=body)
+    assert answer.status_code == 200, answer.text
+    found: Json = answer.json()
+    return found
+
+
+def reached(identity: UUID, at: datetime) -> InteractionRecorded:
+    return InteractionRecorded(
+        subject=identity,
+        occurred_at=at,
+        interaction_id=uuid7(),
+        department=Department.SALES,
+        channel="phone",
+        kind=InteractionKind.INQUIRY,
+        direction=Direction.OUTBOUND,
+        source="tests",
+    )
+
+
+async def test_a_list_of_tops_is_parted_into_agreements_missed_and_over_rated(
+    api: httpx.AsyncClient, feed: Feeding
+) -> None:
+    parties = [feed.identity() for _ in range(12)]
+    for party in parties[:11]:
+        await feed.bought(party, JUNE - timedelta(days=5), 500_000 if party in parties[2:9] else 1_000)
+    unheard = feed.identity()
+
+    found = await posted(
+        api, "surprises", held_as="top", party_ids=[outer(party) for party in [*parties[:8], parties[0], unheard]]
+    )
+
+    assert {each["party_id"] for each in found["agreements"]} == {outer(party) for party in parties[2:8]}
+    assert [each["party_id"] for each in found["missed"]] == [outer(parties[8])]
+    assert {each["party_id"] for each in found["over_rated"]} == {outer(party) for party in parties[:2]}
+    assert (found["named"], found["missed_total"], found["missed_value_minor"]) == (8, 1, 500_000)
+    assert found["unknown"] == [outer(unheard)]
+    assert found["over_rated"][0]["reason"] == (
+        "Named, though the facts do not say tier top: tier low with a value of 10.00 EUR, customer since 2026-05-27,"
+        " 1 purchase day, the last on 2026-05-27."
+    )
+    assert found["missed"][0]["reason"].startswith("Not named, though the facts say tier top: tier top with a value")
+
+
+async def test_missed_ones_are_looked_for_among_the_parties_of_an_owner(api: httpx.AsyncClient, feed: Feeding) -> None:
+    mine, other, named = (feed.identity() for _ in range(3))
+    for party in (mine, other, named):
+        await feed.bought(party, JUNE, 500_000)
+    owner = feed.identity()
+    await feed.owned(mine, 1, owner)
+    of_owner = {"held_as": "top", "party_ids": [outer(named)], "owner_id": f"user_{owner.hex}"}
+
+    assert [each["party_id"] for each in (await posted(api, "surprises", **of_owner))["missed"]] == [outer(mine)]
+
+
+async def test_a_merged_party_is_named_once_as_the_party_that_it_is_now(api: httpx.AsyncClient, feed: Feeding) -> None:
+    one, other = feed.identity(), feed.identity()
+    await feed.bought(one, JUNE, 500_000)
+    await feed.bought(other, JUNE, 500_000)
+    await feed.assigned({one: [(one, None)], other: [(one, None)]}, {other: one})
+
+    found = await posted(api, "surprises", held_as="top", party_ids=[outer(one), outer(other)])
+
+    assert (found["named"], len(found["agreements"]), found["missed_total"]) == (1, 1, 0)
+
+
+async def test_who_is_vip_by_the_rule_and_not_on_the_list_is_missed(api: httpx.AsyncClient, feed: Feeding) -> None:
+    good, once = feed.identity(), feed.identity()
+    recent = now() - timedelta(days=2)
+    for back in (0, 1):
+        await feed.bought(good, recent - timedelta(days=back), 500_000)
+    await feed.bought(once, recent, 500_000)
+
+    found = await posted(api, "surprises", held_as="vip", party_ids=[outer(once)])
+
+    assert [each["party_id"] for each in found["missed"]] == [outer(good)]
+    assert found["over_rated"][0]["reason"].endswith("; the rule asks for purchase_days >= 2.")
+
+
+async def test_purchases_of_a_fixed_history_are_classified_by_month(api: httpx.AsyncClient, feed: Feeding) -> None:
+    old, friend = feed.identity(), feed.identity()
+    await feed.tell(PersonReferred(subject=friend, occurred_at=noon("2026-01-02"), referral_id=uuid7(), referrer_id=uuid7()))
+    for day, amount in [("2026-01-05", 1_000), ("2026-01-20", 500), ("2026-03-20", 900), ("2026-03-30", 2_000)]:
+        await feed.bought(old, noon(day), amount)
+    await feed.bought(friend, noon("2026-01-10"), 700)
+
+    found = await asked(api, "purchase-kinds", since="2026-01-01", until="2026-03-31")
+
+    kinds = {
+        month["month"]: {each["kind"]: each["purchase_days"] for each in month["data"] if each["purchase_days"]}
+        for month in found["data"]
+    }
+    assert kinds == {
+        "2026-01-01": {"referred": 1, "first": 1, "add_on": 1},
+        "2026-03-01": {"upgrade": 1, "repeat": 1},
+    }
+    january = {each["kind"]: each for each in found["data"][0]["data"]}
+    assert january["first"]["amount_minor"] == 1_000
+    assert (january["first"]["rate"]["hits"], january["first"]["rate"]["of"]) == (1, 3)
+
+
+async def test_who_bought_again_in_time_is_counted_by_the_month_of_the_first_purchase(
+    api: httpx.AsyncClient, feed: Feeding
+) -> None:
+    soon, late, young = (feed.identity() for _ in range(3))
+    for party, days in [
+        (soon, ["2025-01-05", "2025-01-25"]),
+        (late, ["2025-01-05", "2025-06-05"]),
+        (young, ["2025-05-20"]),
+    ]:
+        for day in days:
+            await feed.bought(party, noon(day), 100)
+
+    asked_for = {"since": "2025-01-01", "until": "2025-12-31", "within_days": 30}
+    found = await asked(api, "second-purchases", as_of="2025-06-01", **asked_for)
+    later = await asked(api, "second-purchases", as_of="2025-12-31", **asked_for)
+
+    assert [(row["month"], row["first_buyers"], row["young"], row["rate"]["of"]) for row in found["data"]] == [
+        ("2025-01-01", 2, 0, 2),
+        ("2025-05-01", 1, 1, 0),
+    ]
+    assert (found["rate"]["share"], later["rate"]["share"]) == (0.5, 0.3333)
+
+
+async def test_who_was_called_after_the_loss_is_held_against_who_was_not(api: httpx.AsyncClient, feed: Feeding) -> None:
+    called, calm, never, young = (feed.identity() for _ in range(4))
+    for party in (called, calm, never):
+        await feed.bought(party, noon("2023-01-05"), 1_000)
+    await feed.bought(young, noon("2024-12-05"), 1_000)
+    await feed.tell(reached(called, noon("2025-01-10")), reached(young, noon("2025-01-10")))
+    await feed.bought(called, noon("2025-02-10"), 700)
+    await feed.bought(calm, noon("2025-09-10"), 700)
+
+    found = await posted(api, "win-back", lost_on="2025-01-01", contact_days=30, within_days=60)
+    listed = await posted(api, "win-back", lost_on="2025-01-01", within_days=60, party_ids=[outer(never), outer(young)])
+
+    assert (found["contacted"]["rate"]["hits"], found["contacted"]["rate"]["of"]) == (1, 1)
+    assert (found["others"]["rate"]["hits"], found["others"]["rate"]["of"]) == (0, 2)
+    assert (found["contacted"]["bought_minor"], found["complete"]) == (700, True)
+    assert (found["counted_from"], found["counted_until"]) == ("2025-02-01", "2025-04-01")
+    assert found["sentence"].startswith("Not proven")
+    assert (listed["not_lost"], listed["contacted"]["rate"]["of"], listed["others"]["rate"]["hits"]) == (1, 1, 1)
+
+
+async def test_losses_are_told_by_month_stage_and_reason(api: httpx.AsyncClient, feed: Feeding) -> None:
+    customer, prospect, silent = (feed.identity() for _ in range(3))
+    await feed.bought(customer, noon("2026-01-05"), 1_000)
+    await feed.declined(customer, noon("2026-02-05"), LossReason.PRICE)
+    await feed.inquired(prospect, noon("2026-02-01"))
+    await feed.declined(prospect, noon("2026-02-07"), LossReason.TIMING)
+    await feed.inquired(silent, noon("2025-09-01"))
+
+    found = await asked(api, "losses", since="2026-02-01", until="2026-03-31")
+
+    assert [(row["month"], row["stage"], row["reason"], row["count"]) for row in found["data"]] == [
+        ("2026-02-01", "lost_customer", "price", 1),
+        ("2026-02-01", "lost_prospect", "timing", 1),
+        ("2026-03-01", "lost_prospect", "unknown", 1),
+    ]
+    assert found["count"] == 3
+
+
+async def test_losses_to_competitors_are_told_by_name_and_segment(api: httpx.AsyncClient, feed: Feeding) -> None:
+    rich, poor, unnamed, price, lead = (feed.identity() for _ in range(5))
+    for party, amount in [(rich, 500_000), (poor, 1_000), (unnamed, 1_000), (price, 1_000)]:
+        await feed.bought(party, noon("2026-01-05"), amount)
+    for party, name, day in [(rich, "acme", "2026-02-05"), (poor, "acme", "2026-03-05"), (unnamed, None, "2026-03-06")]:
+        await feed.interacted(
+            party, noon(day), InteractionKind.DECLINED, loss_reason=LossReason.COMPETITOR, competitor=name
+        )
+    await feed.declined(price, noon("2026-03-05"), LossReason.PRICE)
+    lead_id = uuid7()
+    await feed.tell(
+        LeadLost(
+            subject=lead, occurred_at=noon("2026-03-09"), lead_id=lead_id, reason=LossReason.COMPETITOR,
+            competitor="globex",
+        )
+    )  # fmt: skip
+
+    period = {"since": "2026-01-01", "until": "2026-03-31"}
+    by_tier = await asked(api, "defections", **period)
+    by_stage = await asked(api, "defections", by="stage", **period)
+
+    def rows(found: Json) -> list[tuple[Any, ...]]:
+        return [(row["month"], row["competitor"], row["segment"], row["count"]) for row in found["lost_to_competitors"]]
+
+    assert rows(by_tier) == [
+        ("2026-02-01", "acme", "top", 1),
+        ("2026-03-01", "acme", "low", 1),
+        ("2026-03-01", "globex", "unproven", 1),
+        ("2026-03-01", "unknown", "low", 1),
+    ]
+    assert ("2026-03-01", "acme", "customer", 1) in rows(by_stage)
+    assert by_tier["lost_to_competitors"][0]["value_minor"] == 500_000
+
+
+async def test_a_withdrawn_word_of_a_competitor_is_not_told(api: httpx.AsyncClient, feed: Feeding) -> None:
+    party = feed.identity()
+    await feed.bought(party, noon("2026-01-05"), 1_000)
+    said = await feed.interacted(
+        party, noon("2026-02-05"), InteractionKind.DECLINED, loss_reason=LossReason.COMPETITOR, competitor="acme"
+    )
+    await feed.withdrawn(party, said)
+
+    assert (await asked(api, "defections", since="2026-01-01", until="2026-03-31"))["lost_to_competitors"] == []
+
+
+async def test_who_falls_soon_is_at_risk_with_what_they_are_worth(api: httpx.AsyncClient, feed: Feeding) -> None:
+    today = now().replace(hour=12)
+    feed.at = today
+    await feed.bought(feed.identity(), today - timedelta(days=85), 500_000)
+    await feed.bought(feed.identity(), today - timedelta(days=1), 500_000)
+
+    assert (await asked(api, "defections"))["at_risk"] == [{"segment": "top", "count": 1, "value_minor": 500_000}]
+    assert (await asked(api, "defections", within_days=0))["at_risk"] == []
+
+
+async def test_habits_of_a_party_are_told_with_their_evidence(api: httpx.AsyncClient, feed: Feeding) -> None:
+    regular, chance, random = feed.identity(), feed.identity(), Random(4)
+    first = noon("2023-01-10")
+    even = [
+        feed.purchase(regular, first + timedelta(days=30 * place + random.randint(-2, 2)), random.randint(900, 1_100))
+        for place in range(36)
+    ]
+    await feed.tell(*(each.model_copy(update={"channel": "web"}) for each in even))
+    await feed.declined(regular, noon("2025-12-24"), LossReason.UNKNOWN)
+    for day in (0, 3, 90, 91, 400, 700, 701, 1_000):
+        await feed.bought(chance, first + timedelta(days=day), random.choice([100, 1_000, 20_000]))
+
+    found = await asked(api, f"patterns/{outer(regular)}", as_of="2026-01-31")
+    none = await asked(api, f"patterns/{outer(chance)}", as_of="2026-01-31")
+    early = await asked(api, f"patterns/{outer(regular)}", as_of="2023-03-01")
+
+    names = ("interval", "basket", "season", "channel", "price_sensitivity")
+    assert [name for name in names if found[name]["found"]] == ["interval", "basket", "channel"]
+    assert 29 <= found["interval"]["median_days"] <= 31
+    assert 900 <= found["basket"]["median_minor"] <= 1_100
+    assert (found["channel"]["main"], found["channel"]["share"]) == ("web", 1.0)
+    assert found["price_sensitivity"]["share"] is None
+    assert [name for name in names if none[name]["found"]] == []
+    assert none["channel"]["unknown"] == 8
+    assert (early["interval"]["observations"], early["interval"]["p_value"]) == (1, None)
+
+
+async def test_habits_of_nobody_are_not_told(api: httpx.AsyncClient, feed: Feeding) -> None:
+    party = feed.identity()
+    await feed.bought(party, noon("2026-01-05"), 100)
+
+    unheard = await api.get(f"/v1/reports/patterns/{outer(feed.identity())}")
+    before = await api.get(f"/v1/reports/patterns/{outer(party)}", params={"as_of": "2025-12-31"})
+
+    assert [(each.status_code, each.json()["code"]) for each in (unheard, before)] == [(404, "no_standing")] * 2
+
+
+async def test_a_past_week_is_what_its_facts_were_whatever_happens_later(api: httpx.AsyncClient, feed: Feeding) -> None:
+    quick, slow, gone, later = (feed.identity() for _ in range(4))
+    await feed.inquired(quick, noon("2026-03-02"))
+    await feed.bought(quick, noon("2026-03-05"), 1_000)
+    await feed.inquired(slow, noon("2026-02-23"))
+    await feed.bought(slow, noon("2026-03-06"), 1_000)
+    await feed.inquired(gone, noon("2026-03-03"))
+    await feed.bought(feed.identity(), noon("2026-03-07"), 1_000)
+    before = await asked(api, "sales-weeks", until="2026-03-08", weeks=2)
+
+    await feed.inquired(later, noon("2026-03-09"))
+    await feed.bought(gone, noon("2026-03-10"), 1_000)
+    after = await asked(api, "sales-weeks", until="2026-03-08", weeks=2)
+    since = await asked(api, "sales-weeks", until="2026-03-22", weeks=4)
+
+    week = before["data"][1]
+    assert (week["week"], week["first_day"], week["last_day"]) == ("2026-W10", "2026-03-02", "2026-03-08")
+    assert (week["new_prospects"], week["active_prospects"], week["prospects_again"]) == (2, 1, 0)
+    assert (week["first_purchases"], week["unannounced"], week["median_deal_days"]) == (3, 1, 7)
+    assert week["median_stage_days"] == {"prospect": 7}
+    assert week["desire"] == round(100 * (1 - 0.5 ** (0.5 ** (5 / 14))), 1)
+    assert before == after
+    assert since["data"][:2] == before["data"]
+    assert since["data"][2]["new_prospects"] == 1
+
+
+@pytest.fixture
+async def various(make_scoring: Any) -> Database:
+    """Fifty parties with all kinds of histories, on days long before today and a few near it."""
+    database: Database = await make_scoring()
+    random, feed = Random(11), Feeding(database, now())
+    team = feed.identity()
+    for _ in range(50):
+        party = feed.identity()
+        kind = random.choice(list(PartyKind))
+        begun = now() - timedelta(days=random.randint(200, 900))
+        await feed.tell(PartyRegistered(subject=party, occurred_at=begun, kind=kind))
+        for _ in range(random.randint(0, 4)):
+            await feed.bought(party, begun + timedelta(days=random.randint(0, 195)), random.randint(100, 300_000))
+        for said in random.sample(list(InteractionKind), random.randint(0, 3)):
+            if said is not InteractionKind.DECLINED:
+                await feed.interacted(party, begun + timedelta(days=random.randint(0, 195)), said)
+        if random.random() < 0.3:
+            await feed.owned(party, 1, team if random.random() < 0.5 else feed.identity(), team)
+    await feed.bought(feed.identity(), now() - timedelta(days=80), 1_000)
+    return database
+
+
+@pytest.mark.parametrize("by", list(ZoomBy))
+@pytest.mark.parametrize("back", [None, 100, 400])
+async def test_totals_are_the_sums_of_their_parts_at_every_level(
+    various: Database, by: ZoomBy, back: int | None
+) -> None:
+    when = {} if back is None else {"as_of": str((now() - timedelta(days=back)).date())}
+    async with served(various) as api:
+        [whole] = (await asked(api, "zoom", by=by, **when))["data"]
+        groups = (await asked(api, "zoom", level="segment", by=by, **when))["data"]
+        parties: list[Json] = []
+        cursor: Json = {}
+        while True:
+            part = await asked(api, "zoom", level="party", by=by, limit=20, **when, **cursor)
+            parties += part["data"]
+            if not part["has_more"]:
+                break
+            cursor = {"cursor": part["next_cursor"]}
+        one = groups[0]["segment"]
+        members = (await asked(api, "zoom", level="party", by=by, segment=one, limit=200, **when))["data"]
+
+    for name in WHOLE:
+        assert sum(group["measures"][name] for group in groups) == whole["measures"][name]
+        assert sum(party["measures"][name] for party in parties) == whole["measures"][name]
+        assert sum(party["measures"][name] for party in members) == groups[0]["measures"][name]
+    assert whole["measures"]["count"] > 10
+    assert Counter(party["segment"] for party in parties) == {
+        group["segment"]: group["measures"]["count"] for group in groups
+    }
+    assert {party["party_id"] for party in members} == {
+        party["party_id"] for party in parties if party["segment"] == one
+    }
+    known = whole["measures"]["satisfaction_known"]
+    if known:
+        weighed = sum(
+            group["measures"]["mean_satisfaction"] * group["measures"]["satisfaction_known"]
+            for group in groups
+            if group["measures"]["satisfaction_known"]
+        )
+        assert whole["measures"]["mean_satisfaction"] == pytest.approx(weighed / known, abs=0.11)
+
+
+async def test_a_look_at_a_past_day_sees_nothing_of_later_days(api: httpx.AsyncClient, feed: Feeding) -> None:
+    party = feed.identity()
+    await feed.bought(party, noon("2026-01-05"), 1_000)
+    before = await asked(api, "zoom", as_of="2026-02-01")
+    await feed.bought(party, noon("2026-02-02"), 500_000)
+    await feed.bought(feed.identity(), noon("2026-02-02"), 500_000)
+
+    assert await asked(api, "zoom", as_of="2026-02-01") == before
+    assert before["data"][0]["measures"]["value_minor"] == 1_000
+    assert (await asked(api, "zoom"))["data"][0]["measures"]["count"] == 2
+
+
+async def test_satisfied_customers_who_buy_more_are_seen_and_others_prove_nothing(
+    make_scoring: Any,
+) -> None:
+    until = date(2026, 3, 31)
+    told = {}
+    for bound in (True, False):
+        database = await make_scoring()
+        random, feed = Random(7), Feeding(database)
+        for _ in range(60):
+            party, content = feed.identity(), random.random() < 0.5
+            begun = datetime(2025, 6, 1, 12, tzinfo=UTC) + timedelta(days=random.randint(0, 60))
+            events: list[Any] = [feed.purchase(party, begun, 1_000)]
+            said = InteractionKind.PRAISE if content else InteractionKind.COMPLAINT
+            events += [
+                reached(party, begun + timedelta(days=day)).model_copy(
+                    update={"kind": said, "direction": Direction.INBOUND}
+                )
+                for day in (70, 100, 130, 200)
+            ]
+            eager = content if bound else random.random() < 0.5
+            events += [
+                feed.purchase(party, datetime(2025, 10, 5, 12, tzinfo=UTC) + timedelta(days=place * 10), 1_000)
+                for place in range(16)
+                if random.random() < (0.6 if eager else 0.1)
+            ]
+            await feed.tell(*events)
+        async with served(database) as api:
+            told[bound] = await asked(api, "satisfaction-and-sales", as_of=str(until), starts=2, lag_days=80)
+
+    assert told[True]["whole"]["verdict"] == told[True]["without_purchases"]["verdict"] == "goes_with"
+    assert told[True]["sentence"].startswith("Customers with a higher index bought more in the 80 days after: a ")
+    assert told[True]["whole"]["p_value"] < 0.001
+    assert told[False]["without_purchases"]["verdict"] == "not_proven"
+    assert told[True]["starts"] == ["2025-10-22", "2026-01-10"]
+    assert told[True]["whole"]["parties"] == 60
+
+
+@pytest.mark.parametrize(
+    ("report", "query"),
+    [
+        ("losses", {"since": "2026-02-01", "until": "2026-01-01"}),
+        ("purchase-kinds", {"since": "1990-01-01", "until": "2026-01-01"}),
+        ("sales-weeks", {"weeks": 54}),
+        ("satisfaction-and-sales", {"lag_days": 0}),
+        ("zoom", {"by": "weather"}),
+        ("zoom", {"level": "party", "cursor": "WzFd"}),
+    ],
+)
+async def test_what_cannot_be_reported_is_refused(api: httpx.AsyncClient, report: str, query: Json) -> None:
+    answer = await api.get(f"/v1/reports/{report}", params=query)
+
+    assert answer.status_code in (400, 422), answer.text
+
+
+async def test_every_report_of_an_empty_installation_is_empty(api: httpx.AsyncClient) -> None:
+    for report in ("losses", "purchase-kinds", "second-purchases"):
+        assert (await asked(api, report))["data"] == []
+    assert (await asked(api, "defections"))["lost_to_competitors"] == []
+    assert {week["active_prospects"] for week in (await asked(api, "sales-weeks"))["data"]} == {0}
+    assert (await asked(api, "zoom"))["data"][0]["measures"]["count"] == 0
+    assert (await asked(api, "satisfaction-and-sales"))["sentence"].startswith("Not proven: 0 customers")
+    assert (await posted(api, "win-back", lost_on="2025-01-01"))["comparison"] is None
