@@ -118,13 +118,29 @@ class StandingChanged(Event, type="scoring.standing_changed.v1", topic=STANDING_
     fact_id: UUID | None = None
     """The fact that brought the change about, where it was one."""
     next_change_at: AwareDatetime | None = None
-    """When stage or tier change next if nothing happens; none where they never would."""
+    """When anything that is graded changes next if nothing happens; none where nothing ever would."""
     loss_reason: LossReason | None = None
     """Why the party is lost, where `to_stage` is a lost one; `unknown` is to be followed up."""
     merged_into: UUID | None = None
     """The party that this one was merged into just now."""
     policy: Digest
     """Content hash of the policy that decided."""
+    model: Digest | None = None
+    """Content hash of the model that decided with it; none where none is active."""
+    treatment: str | None = None
+    """How the party is treated. This and what follows is as it is now, and left out of steps on the way to it."""
+    level: str | None = None
+    """The band of the turnover; none below the last one."""
+    satisfaction_band: Band | None = None
+    """Where the satisfaction lies."""
+    loyalty_band: Band | None = None
+    """Where the loyalty lies."""
+    posture: Posture | None = None
+    """Which way the relationship goes."""
+    flags: tuple[str, ...] | None = None
+    """Sorted codes of `high_value`, `profit_making`, `returning`, `satisfied`."""
+    vip: bool | None = None
+    """Whether the rule of the policy or a person makes the party a VIP."""
 
 
 class StandingRecorded(Event, type="scoring.standing.v1", topic=STANDINGS):
@@ -147,6 +163,22 @@ class StandingRecorded(Event, type="scoring.standing.v1", topic=STANDINGS):
     loss_reason: LossReason | None = None
     """Why the party is lost, where `stage` is a lost one, as it was known with the change that led here."""
     next_change_at: AwareDatetime | None = None
-    """When stage or tier change next if nothing happens; none where they never would."""
+    """When anything that is graded changes next if nothing happens; none where nothing ever would."""
     policy: Digest
     """Content hash of the policy that decided."""
+    model: Digest | None = None
+    """Content hash of the model that decided with it; none where none is active."""
+    treatment: str | None = None
+    """How the party is treated."""
+    level: str | None = None
+    """The band of the turnover; none below the last one."""
+    satisfaction_band: Band | None = None
+    """Where the satisfaction lies."""
+    loyalty_band: Band | None = None
+    """Where the loyalty lies."""
+    posture: Posture | None = None
+    """Which way the relationship goes."""
+    flags: tuple[str, ...] = ()
+    """Sorted codes of `high_value`, `profit_making`, `returning`, `satisfied`."""
+    vip: bool = False
+    """Whether the rule of the policy or a person makes the party a VIP."""

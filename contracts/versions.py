@@ -15,9 +15,10 @@ class Version(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, serialize_by_alias=True)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy that says something else has another hash."""
+        """A copy; what was worked out from the content, as its hash, is not taken over."""
         copied = super().model_copy(update=update, deep=deep)
-        copied.__dict__.pop("content_hash", None)
+        for name in copied.__dict__.keys() - type(self).model_fields.keys():
+            del copied.__dict__[name]
         return copied
 
     @cached_property

@@ -263,7 +263,7 @@ def test_a_day_is_read_in_the_same_time_however_long_the_history_is() -> None:
 
     history = History(long, DEFAULT)
     asked = _Counting(history.sign_days)
-    history._interest.acts = asked
+    history._person.interest.acts = asked
     history.since(start + 11_000)
     asked.looks = 0
 

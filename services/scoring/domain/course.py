@@ -1,9 +1,10 @@
 """How long what somebody does keeps them: the same course for interest as for purchases."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from itertools import pairwise
+from typing import Protocol
 
 
 class Phase(Enum):
@@ -14,48 +15,79 @@ class Phase(Enum):
     LOST = 3
 
 
+class Spans(Protocol):
+    """How many days after an act silence makes dormant, and how many make lost. Acts are named by their place."""
+
+    least: int
+    """Nobody is dormant earlier than this."""
+
+    def dormant_in(self, place: int) -> int | None:
+        """Days from an act to the first dormant one; None where silence never makes dormant."""
+
+    def lost_in(self, place: int) -> int | None:
+        """Days from an act to the first lost one, no fewer; None where silence never loses."""
+
+
+class Fixed:
+    """The same days after every act."""
+
+    __slots__ = ("_dormant_in", "_lost_in", "least")
+
+    def __init__(self, *, dormant_after_days: int, lost_after_days: int) -> None:
+        self.least = self._dormant_in = dormant_after_days + 1
+        self._lost_in = lost_after_days + 1
+
+    def dormant_in(self, place: int) -> int | None:
+        """See `Spans`."""
+        return self._dormant_in
+
+    def lost_in(self, place: int) -> int | None:
+        """See `Spans`."""
+        return self._lost_in
+
+
 class Course:
     """Days (ordinals) of acts, each of which makes active, and of ends, each of which loses; none is both.
 
     In between silence alone decides. An act after an end begins anew.
     """
 
-    __slots__ = ("_runs", "acts", "dormant_in", "ends", "lost_in")
+    __slots__ = ("_runs", "acts", "ends", "spans")
 
-    def __init__(
-        self, acts: Sequence[int], ends: Sequence[int], *, dormant_after_days: int, lost_after_days: int
-    ) -> None:
+    def __init__(self, acts: Sequence[int], ends: Sequence[int], spans: Spans) -> None:
         self.acts = acts
         self.ends = ends
-        self.dormant_in = dormant_after_days + 1
-        """Days from an act to the first dormant one."""
-        self.lost_in = lost_after_days + 1
+        self.spans = spans
         self._runs: list[int] | None = None
 
     def phase(self, day: int, known: int) -> Phase | None:
         """The phase on a day, if nothing happened after the day `known`; None before anything happened."""
-        act = last(self.acts, known)
+        place = bisect_right(self.acts, known) - 1
         end = last(self.ends, known) if self.ends else None
-        if act is None:
+        if place < 0:
             return None if end is None else Phase.LOST
-        if (end is not None and end > act) or day - act >= self.lost_in:
+        act = self.acts[place]
+        if end is not None and end > act:
             return Phase.LOST
-        return Phase.DORMANT if day - act >= self.dormant_in else Phase.ACTIVE
+        silent = day - act
+        if silent < self.spans.least or not _over(silent, self.spans.dormant_in(place)):
+            return Phase.ACTIVE
+        return Phase.LOST if _over(silent, self.spans.lost_in(place)) else Phase.DORMANT
 
     def since(self, day: int) -> int | None:
         """The first day of the phase that holds on the day."""
-        act = last(self.acts, day)
+        place = bisect_right(self.acts, day) - 1
         match self.phase(day, day):
             case None:
                 return None
             case Phase.ACTIVE:
                 return last(self._run_starts(), day)
             case Phase.DORMANT:
-                return None if act is None else act + self.dormant_in
+                return self._after(place, self.spans.dormant_in(place))
             case Phase.LOST:
-                end = following(self.ends, 0 if act is None else act)
-                silent = None if act is None else act + self.lost_in
-                return earliest(end, silent)
+                if place < 0:
+                    return following(self.ends, 0)
+                return earliest(following(self.ends, self.acts[place]), self._after(place, self.spans.lost_in(place)))
 
     def next_turn(self, day: int) -> int | None:
         """The first later day with another phase, as far as it is known; None if it stays for ever."""
@@ -66,26 +98,48 @@ class Course:
             case Phase.LOST:
                 return act
             case Phase.DORMANT:
-                before = last(self.acts, day)
-                return earliest(None if before is None else before + self.lost_in, earliest(act, end))
+                place = bisect_right(self.acts, day) - 1
+                return earliest(self._after(place, self.spans.lost_in(place)), earliest(act, end))
             case Phase.ACTIVE:
                 # Before the next run begins, this one has ended: by silence, or by an end on the way.
                 next_run = following(self._run_starts(), day)
-                final = self.acts[-1] if next_run is None else self.acts[bisect_left(self.acts, next_run) - 1]
-                return earliest(final + self.dormant_in, end)
+                place = (len(self.acts) if next_run is None else bisect_left(self.acts, next_run)) - 1
+                return earliest(self._after(place, self.spans.dormant_in(place)), end)
+
+    def silences(self, after: int) -> Iterator[int]:
+        """The days behind one on which silence makes dormant or lost, in order."""
+        acts, spans = self.acts, self.spans
+        for place in range(max(bisect_right(acts, after) - 1, 0), len(acts)):
+            act, until = acts[place], acts[place + 1] if place + 1 < len(acts) else None
+            if until is not None and until - act <= spans.least:
+                continue
+            for day in dict.fromkeys(
+                (self._after(place, spans.dormant_in(place)), self._after(place, spans.lost_in(place)))
+            ):
+                if day is not None and day > after and (until is None or day < until):
+                    yield day
+
+    def _after(self, place: int, days: int | None) -> int | None:
+        return None if days is None else self.acts[place] + days
 
     def _run_starts(self) -> list[int]:
         """The acts that made active who was not; who acts on the very day of turning dormant never was."""
         if self._runs is None:
             self._runs = list(self.acts[:1])
-            for before, after in pairwise(self.acts):
-                if after - before > self.dormant_in or self._ended_between(before, after):
+            least = self.spans.least
+            for place, (before, after) in enumerate(pairwise(self.acts)):
+                silent = after - before > least and _over(after - before - 1, self.spans.dormant_in(place))
+                if silent or (self.ends and self._ended_between(before, after)):
                     self._runs.append(after)
         return self._runs
 
     def _ended_between(self, before: int, after: int) -> bool:
-        end = following(self.ends, before) if self.ends else None
+        end = following(self.ends, before)
         return end is not None and end < after
+
+
+def _over(silent: int, days: int | None) -> bool:
+    return days is not None and silent >= days
 
 
 def last(days: Sequence[int], until: int) -> int | None:

@@ -1,19 +1,29 @@
 """A calendar read under a ruling: what it says of any day."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from functools import lru_cache
 from heapq import merge
+from itertools import accumulate
+from typing import NamedTuple
 
+from contracts.customers import PartyKind
 from contracts.loss import LossReason
-from contracts.scoring import Stage, Tier
+from contracts.scoring import Band, Posture, Stage, Tier
 from services.scoring.domain.calendar import Calendar
-from services.scoring.domain.course import Course, Phase, earliest, last
+from services.scoring.domain.course import Course, Fixed, Phase, Spans, earliest, following, last
 from services.scoring.domain.declared import Declared
+from services.scoring.domain.evidence import Fading, evidence
 from services.scoring.domain.facts import DECLARATIONS, Kind
+from services.scoring.domain.model import Model
+from services.scoring.domain.money import half_even
+from services.scoring.domain.overrides import Field, Overrides
+from services.scoring.domain.policy import ByProbability, Stages
 from services.scoring.domain.ruling import Ruling
 
 Outcome = tuple[Stage | None, Tier | None]
-"""The discrete part of a standing, whose change is a move."""
+"""The part of a standing whose change is a move."""
 NOWHERE: Outcome = (None, None)
 """No standing."""
 
@@ -32,6 +42,76 @@ CUSTOMERS: Mapping[Phase, Stage] = {
 LOST = frozenset({Stage.LOST_PROSPECT, Stage.LOST_CUSTOMER})
 """Stages that have a loss reason."""
 
+TOUCHING = frozenset(
+    {
+        Kind.PURCHASE,
+        Kind.INQUIRED,
+        Kind.CONTACTED,
+        Kind.REACHED,
+        Kind.COMPLAINED,
+        Kind.PRAISED,
+        Kind.POSTED,
+        Kind.REPLIED,
+        Kind.REACTED,
+        Kind.LEAD_CAPTURED,
+    }
+)
+"""Contact or purchase: days with one of these say which way a relationship goes."""
+ALONE = frozenset({Kind.RATED_WELL, Kind.RATED_POORLY, Kind.OVERRIDDEN})
+"""Entries that do not make a party known."""
+
+FARTHEST = 36_500
+"""So many days ahead it is looked for what fades."""
+
+
+class Grades(NamedTuple):
+    """The discrete part of a standing."""
+
+    stage: Stage | None
+    tier: Tier | None
+    satisfaction: Band | None = None
+    loyalty: Band | None = None
+    level: str | None = None
+    posture: Posture | None = None
+    treatment: str | None = None
+    flags: tuple[str, ...] = ()
+    """Sorted codes of `high_value`, `profit_making`, `returning`, `satisfied`."""
+    vip: bool = False
+
+
+class ByModel:
+    """After a purchase: how long the probability of another one stays at or above the thresholds of a policy."""
+
+    __slots__ = ("_customers", "_days", "_horizon_days", "_model", "least")
+
+    def __init__(self, model: Model, customers: ByProbability, horizon_days: int, purchase_days: Sequence[int]) -> None:
+        self._model, self._customers = model, customers
+        self._horizon_days, self._days = horizon_days, purchase_days
+        self.least = customers.fresh_days + 1
+
+    def dormant_in(self, place: int) -> int | None:
+        """See `Spans`."""
+        return self._first_below(place, self._customers.dormant_below)
+
+    def lost_in(self, place: int) -> int | None:
+        """See `Spans`."""
+        return self._first_below(place, self._customers.lost_below)
+
+    def _first_below(self, place: int, threshold: float) -> int | None:
+        tx = self._days[place] - self._days[0]
+        below = self._model.first_below(place, tx, threshold, self._horizon_days)
+        return None if below is None else max(below, self.least)
+
+
+class Courses(NamedTuple):
+    """What a party's history is to the stages of one kind of party."""
+
+    stages: Stages
+    sign_days: list[int]
+    """Days with a sign of interest."""
+    interest: Course
+    purchases: Course
+
 
 class History:
     """Days are ordinals. What happens on a day holds on that whole day; days after the one asked for do not count.
@@ -40,19 +120,18 @@ class History:
     """
 
     __slots__ = (
-        "_interest", "_net", "_purchases", "_spend", "days", "declared", "declined", "money_days", "policy",
+        "_calendar", "_costs", "_gross", "_indexes", "_net", "_organisation", "_paid", "_person", "_spend",
+        "_touching", "days", "declared", "declined", "money_days", "organised", "overrides", "policy",
         "purchase_days", "ruling", "sign_days", "stages", "unconverted",
     )  # fmt: skip
 
     def __init__(self, calendar: Calendar, ruling: Ruling) -> None:
         self.ruling = ruling
         self.policy = ruling.policy
-        self.stages = ruling.policy.persons
+        self._calendar = calendar
         self.days: list[int] = []
         """Days on which anything happened."""
         self.purchase_days: list[int] = []
-        self.sign_days: list[int] = []
-        """Days with a sign of interest."""
         self.declared = Declared()
         """By anybody, also by us about a lead."""
         self.declined = Declared()
@@ -61,36 +140,44 @@ class History:
         """Net amounts by day and currency for which there is no rate: they are left out."""
         self.money_days: list[int] = []
         """Days with money that counts."""
+        self.organised: int | None = None
+        """The day from which the party is known to be an organisation."""
+        self.overrides: Overrides | None = None
         self._net = [0]
         self._spend = [0]
-        self._read(calendar)
-        self._interest = Course(
-            self._without(self.sign_days, self.declared.days),
-            self.declared.days,
-            dormant_after_days=self.stages.prospects.active_days,
-            lost_after_days=self.stages.prospects.lost_after_days,
-        )
-        self._purchases = Course(
-            self.purchase_days,
-            self._without(self.declined.days, self.purchase_days),
-            dormant_after_days=self.stages.by_days.dormant_after_days,
-            lost_after_days=self.stages.by_days.lost_after_days,
-        )
+        self._gross: list[int] = []
+        self._paid: list[tuple[int, int]] | None = None
+        self._touching: list[int] | None = None
+        self._costs: tuple[list[int], list[int]] | None = None
+        self._indexes: tuple[Fading, Fading] | None = None
+        sign_days = self._read()
+        self._person = self._courses(self.policy.persons, sign_days)
+        self._organisation: Courses | None = None
+        if self.organised is not None and self.policy.organisations is not None:
+            stages = self.policy.organisations
+            self._organisation = self._courses(stages, self._sign_days(stages.prospects.sign_numbers))
+        latest = self._organisation or self._person
+        self.stages = latest.stages
+        """Those of the kind of party that it is known to be at last."""
+        self.sign_days = latest.sign_days
+        """Days with a sign of interest, as these stages have it."""
 
-    def _read(self, calendar: Calendar) -> None:
+    def _read(self) -> list[int]:
         # One pass with names bound once: this runs for every party that an event touches.
         rates, reporting = self.ruling.rates, self.ruling.rates.currency
-        purchase, returned, signs = int(Kind.PURCHASE), int(Kind.RETURN), self.stages.prospects.sign_numbers
-        days, purchase_days, sign_days, money_days = self.days, self.purchase_days, self.sign_days, self.money_days
-        nets, spends = self._net, self._spend
+        purchase, returned, signs = int(Kind.PURCHASE), int(Kind.RETURN), self.policy.persons.prospects.sign_numbers
+        days, purchase_days, money_days, sign_days = self.days, self.purchase_days, self.money_days, list[int]()
+        nets, spends, gross = self._net, self._spend, self._gross
+        overridden: list[tuple[int, str]] = []
         net = spend = last_day = last_bought = last_sign = last_money = 0
-        for day, kind, detail, _, amount in calendar.entries:
-            if day != last_day:
+        for day, kind, detail, _, amount in self._calendar.entries:
+            if day != last_day and kind not in ALONE:
                 days.append(day)
                 last_day = day
             if kind == purchase:
                 if day != last_bought:
                     purchase_days.append(day)
+                    gross.append(0)
                     last_bought = day
                 sign = 1
             elif kind == returned:
@@ -102,6 +189,11 @@ class History:
                         last_sign = day
                 elif kind in DECLARATIONS:
                     self._declare(day, kind, detail)
+                elif kind == Kind.REGISTERED:
+                    if self.organised is None and detail == PartyKind.ORGANISATION:
+                        self.organised = day
+                elif kind == Kind.OVERRIDDEN:
+                    overridden.append((day, detail))
                 continue
             worth = amount if detail == reporting else rates.converted(amount, detail, day)
             if worth is None:
@@ -110,6 +202,7 @@ class History:
             net += sign * worth
             if sign > 0:
                 spend += worth
+                gross[-1] += worth
             if day == last_money:
                 nets[-1], spends[-1] = net, spend
             else:
@@ -117,12 +210,33 @@ class History:
                 nets.append(net)
                 spends.append(spend)
                 last_money = day
+        if overridden:
+            self.overrides = Overrides(overridden)
+        return sign_days
 
     def _declare(self, day: int, kind: int, detail: str) -> None:
         reason = LossReason(detail)
         self.declared.add(day, reason)
         if kind == Kind.DECLINED:
             self.declined.add(day, reason)
+
+    def _sign_days(self, signs: frozenset[int]) -> list[int]:
+        return list(dict.fromkeys(day for day, kind, *_ in self._calendar.entries if kind in signs))
+
+    def _courses(self, stages: Stages, sign_days: list[int]) -> Courses:
+        prospects, customers, by_days, model = stages.prospects, stages.customers, stages.by_days, self.ruling.model
+        spans: Spans
+        if model is not None and isinstance(customers, ByProbability):
+            spans = ByModel(model, customers, self.policy.horizon_days, self.purchase_days)
+        else:
+            spans = Fixed(dormant_after_days=by_days.dormant_after_days, lost_after_days=by_days.lost_after_days)
+        interest = Fixed(dormant_after_days=prospects.active_days, lost_after_days=prospects.lost_after_days)
+        return Courses(
+            stages,
+            sign_days,
+            Course(self._without(sign_days, self.declared.days), self.declared.days, interest),
+            Course(self.purchase_days, self._without(self.declined.days, self.purchase_days), spans),
+        )
 
     @staticmethod
     def _without(days: list[int], gone: list[int]) -> list[int]:
@@ -131,37 +245,134 @@ class History:
         out = set(gone)
         return [day for day in days if day not in out]
 
-    def outcome(self, day: int, known: int | None = None) -> Outcome:
-        """Stage and tier on a day, if nothing happened after the day `known`."""
-        return self.stage(day, known), self.tier(day, known)
+    def _of(self, day: int) -> Courses:
+        if self._organisation is not None and self.kind(day) is PartyKind.ORGANISATION:
+            return self._organisation
+        return self._person
 
-    def stage(self, day: int, known: int | None = None) -> Stage | None:
-        """The stage on a day, if nothing happened after the day `known`; None before anything happened."""
+    def kind(self, day: int) -> PartyKind:
+        """What the party is known to be on a day."""
+        organised = self.organised is not None and self.organised <= day
+        return PartyKind.ORGANISATION if organised else PartyKind.PERSON
+
+    def stages_on(self, day: int) -> Stages:
+        """The stages of the kind of party that it is known to be on a day."""
+        return self._of(day).stages
+
+    def grades(self, day: int) -> Grades:
+        """The discrete part of the standing on a day, with what was set in the place of what follows."""
+        return self._graded(day, self.set_on(day))
+
+    def derived(self, day: int) -> Mapping[str, str]:
+        """What follows of each field that is set otherwise; of treatment and vip what follows from the rest as set."""
+        held = self.set_on(day)
+        if not held or not self.is_known(day):
+            return {}
+        shown, bare = self._graded(day, held), self._graded(day, {})
+        follows = self._graded(day, {field: value for field, value in held.items() if field not in FOLLOWING})
+        found = {}
+        for field in held:
+            now, then = getattr(shown, field), getattr(follows if field in FOLLOWING else bare, field)
+            if now != then:
+                found[field] = str(then).lower() if field == Field.VIP else str(then)
+        return found
+
+    def set_on(self, day: int) -> Mapping[str, str]:
+        """The value of each field that is overridden on a day."""
+        return self.overrides.on(day) if self.overrides else _NOTHING
+
+    def _graded(self, day: int, held: Mapping[str, str]) -> Grades:
+        if not self.is_known(day):
+            return _UNGRADED
+        policy = self.policy
+        satisfied, loyal = self.indexes
+        value = turnover = self.turnover(day)
+        if self.expects:
+            value = self.value(day)
+        stage, posture = self._stage(day, day), self._posture(day)
+        tier = self.ruling.cuts.tier(value) if self.has_bought(day) else Tier.UNPROVEN
+        satisfaction, loyalty = satisfied.band(day), loyal.band(day)
+        if held:
+            stage, tier = Stage(held.get("stage", stage)), Tier(held.get("tier", tier))
+            satisfaction = Band(held.get("satisfaction", satisfaction))
+            loyalty, posture = Band(held.get("loyalty", loyalty)), Posture(held.get("posture", posture))
+        flags = []
+        if tier in (Tier.TOP, Tier.HIGH):
+            flags.append("high_value")
+        if self.makes_profit(day):
+            flags.append("profit_making")
+        if self.purchases(day) > 1:
+            flags.append("returning")
+        if satisfaction is Band.HIGH:
+            flags.append("satisfied")
+        if "vip" in held:
+            vip = held["vip"] == "true"
+        else:
+            vip = policy.vip is not None and policy.vip.holds(
+                {
+                    "kind": self.kind(day),
+                    "stage": stage,
+                    "tier": tier,
+                    "satisfaction": satisfaction,
+                    "loyalty": loyalty,
+                    "posture": posture,
+                    "turnover_minor": turnover,
+                    "value_minor": value,
+                    "spend_minor": self.spend(day),
+                    "purchase_days": self.purchases(day),
+                }
+            )
+        treatment = held.get("treatment") or policy.treatment(tier, satisfaction, loyalty)
+        return Grades(stage, tier, satisfaction, loyalty, policy.level(turnover), posture, treatment, tuple(flags), vip)
+
+    def outcome(self, day: int, known: int | None = None, set_on: int | None = None) -> Outcome:
+        """Stage and tier on a day, if nothing happened after the day `known` and what is set is what was on `set_on`.
+
+        `set_on` is `known` where it is not given, and `known` the day itself.
+        """
+        return self.stage(day, known, set_on), self.tier(day, known, set_on)
+
+    def stage(self, day: int, known: int | None = None, set_on: int | None = None) -> Stage | None:
+        """The stage, see `outcome`; None before anything happened."""
         known = day if known is None else known
-        course, stages = (self._purchases, CUSTOMERS) if self.has_bought(known) else (self._interest, PROSPECTS)
-        phase = course.phase(day, known)
-        if phase is not None:
-            return stages[phase]
-        return Stage.STRANGER if self._is_known(known) else None
+        if not self.is_known(known):
+            return None
+        if self.overrides:
+            held = self.overrides.on(known if set_on is None else set_on).get("stage")
+            if held:
+                return Stage(held)
+        return self._stage(day, known)
 
-    def tier(self, day: int, known: int | None = None) -> Tier | None:
-        """The tier on a day, if nothing happened after the day `known`; None before anything happened."""
-        if self.has_bought(day if known is None else known):
-            return self.ruling.cuts.tier(self.value(day, known))
-        return Tier.UNPROVEN if self._is_known(day if known is None else known) else None
+    def tier(self, day: int, known: int | None = None, set_on: int | None = None) -> Tier | None:
+        """The tier, see `outcome`; None before anything happened."""
+        known = day if known is None else known
+        if not self.is_known(known):
+            return None
+        if self.overrides:
+            held = self.overrides.on(known if set_on is None else set_on).get("tier")
+            if held:
+                return Tier(held)
+        return self.ruling.cuts.tier(self.value(day, known)) if self.has_bought(known) else Tier.UNPROVEN
+
+    def _stage(self, day: int, known: int) -> Stage:
+        of = self._of(known)
+        course, stages = (of.purchases, CUSTOMERS) if self.has_bought(known) else (of.interest, PROSPECTS)
+        phase = course.phase(day, known)
+        return Stage.STRANGER if phase is None else stages[phase]
 
     def has_bought(self, day: int) -> bool:
         """Whether there was a purchase up to the day."""
         return bool(self.purchase_days) and self.purchase_days[0] <= day
 
-    def _is_known(self, day: int) -> bool:
+    def is_known(self, day: int) -> bool:
+        """Whether anything happened up to the day."""
         return bool(self.days) and self.days[0] <= day
 
-    def loss_reason(self, day: int, known: int | None = None) -> LossReason | None:
+    def loss_reason(self, day: int, known: int | None = None, set_on: int | None = None) -> LossReason | None:
         """Why a lost party is lost: the declaration that decides or, after mere silence, one since the last act."""
         known = day if known is None else known
         told: tuple[tuple[Declared, int], ...]
-        match self.stage(day, known):
+        match self.stage(day, known, set_on):
             case Stage.LOST_PROSPECT:
                 told = ((self.declared, self.last_sign(known) or 0),)
             case Stage.LOST_CUSTOMER:
@@ -175,7 +386,36 @@ class History:
                 return found[1]
         return LossReason.UNKNOWN
 
+    @property
+    def expects(self) -> bool:
+        """Whether value is what a model expects."""
+        return self.ruling.model is not None and self.ruling.model.p is not None
+
+    def p(self, day: int) -> float | None:
+        """The probability of a purchase within the horizon of the policy; None without a model or a purchase."""
+        model, bought = self.ruling.model, self.purchases(day)
+        if model is None or not bought:
+            return None
+        first, then = self.purchase_days[0], self.purchase_days[bought - 1]
+        return model.p_buys(bought - 1, then - first, day - first, self.policy.horizon_days)
+
     def value(self, day: int, known: int | None = None) -> int:
+        """What a model expects of whoever bought up to the day `known`; without one it is the turnover."""
+        model = self.ruling.model
+        if model is None or not self.expects:
+            return self.turnover(day, known)
+        bought = self.purchases(day if known is None else known)
+        if not bought:
+            return 0
+        first, then = self.purchase_days[0], self.purchase_days[bought - 1]
+        if self._paid is None:
+            counts, sums = accumulate(worth > 0 for worth in self._gross), accumulate(self._gross)
+            self._paid = list(zip(counts, sums, strict=True))
+        return model.value_minor(
+            bought - 1, then - first, day - first, *self._paid[bought - 1], self.policy.turnover_days
+        )
+
+    def turnover(self, day: int, known: int | None = None) -> int:
         """Net turnover of the window that ends with the day, of which only days up to `known` count."""
         days = self.money_days
         low = bisect_right(days, day - self.policy.turnover_days)
@@ -191,59 +431,194 @@ class History:
 
     def last_sign(self, day: int) -> int | None:
         """The last day up to the day with a sign of interest."""
-        return last(self.sign_days, day)
+        return last(self._of(day).sign_days, day)
 
     def purchases(self, day: int) -> int:
         """How many days up to the day had a purchase."""
         return bisect_right(self.purchase_days, day)
 
+    @property
+    def indexes(self) -> tuple[Fading, Fading]:
+        """Satisfaction and loyalty."""
+        if self._indexes is None:
+            policy = self.policy
+            pieces = evidence(self._calendar.entries, self.purchase_days, self._gross, policy)
+            self._indexes = Fading(pieces, policy.satisfaction), Fading(pieces, policy.loyalty)
+        return self._indexes
+
+    def _posture(self, day: int) -> Posture:
+        """Which way the relationship goes: days with contact or purchase in one window against those of that before."""
+        trend, days = self.policy.posture, self.touching_days
+        begin = bisect_right(days, day - trend.window_days)
+        later = bisect_right(days, day) - begin
+        earlier = begin - bisect_right(days, day - 2 * trend.window_days)
+        if not earlier:
+            return Posture.DEVELOPING if later else Posture.CONSERVATIVE
+        ratio = later / earlier
+        if ratio >= trend.developing_from:
+            return Posture.DEVELOPING
+        return Posture.CONSERVATIVE if ratio < trend.conservative_below else Posture.STEADY
+
+    @property
+    def touching_days(self) -> list[int]:
+        """Days with contact or purchase."""
+        if self._touching is None:
+            self._touching = list(dict.fromkeys(entry[0] for entry in self._calendar.entries if entry[1] in TOUCHING))
+        return self._touching
+
+    def makes_profit(self, day: int) -> bool:
+        """Whether the margin of the turnover of the window is more than what its facts cost."""
+        margin = _exact(self.policy.profit.margin)
+        return half_even(margin.numerator * self.turnover(day), margin.denominator) > self._cost(day)
+
+    @property
+    def _costs_by_day(self) -> tuple[list[int], list[int]]:
+        """The days of facts that cost something, and what they cost up to each, begun with nothing."""
+        if self._costs is None:
+            by_kind = {int(Kind[code.upper()]): price for code, price in self.policy.profit.cost_minor.items()}
+            days, sums = list[int](), [0]
+            for on_day, kind, _, count, _ in self._calendar.entries if by_kind else ():
+                if kind in by_kind:
+                    days.append(on_day)
+                    sums.append(sums[-1] + by_kind[kind] * count)
+            self._costs = days, sums
+        return self._costs
+
+    def _cost(self, day: int) -> int:
+        days, sums = self._costs_by_day
+        return sums[bisect_right(days, day)] - sums[bisect_right(days, day - self.policy.turnover_days)]
+
     def since(self, day: int) -> int | None:
         """The first day of the stage that holds on the day."""
-        if self.has_bought(day):
-            return self._purchases.since(day)
-        shown = self._interest.since(day)
-        return self.days[0] if shown is None and self._is_known(day) else shown
-
-    def next_turn(self, day: int) -> int | None:
-        """The first later day on which stage or tier differs if nothing else happens; None if they stay for ever."""
-        stage_turn = self.next_stage_turn(day)
-        return earliest(self.next_tier_turn(day, stage_turn), stage_turn)
-
-    def next_tier_turn(self, day: int, until: int | None) -> int | None:
-        """The first later day, before `until`, on which the tier of whoever bought differs if nothing else happens."""
-        if not self.has_bought(day):
+        stage = self.stage(day)
+        if stage is None:
             return None
-        tier = self.tier(day)
-        return next((later for later in self._money_turns(day, until) if self.tier(later) is not tier), None)
+        while True:
+            begun = self._since(day)
+            if not self._boundaries() or self.stage(begun - 1) is not stage:
+                return begun
+            day = begun - 1
+
+    def _since(self, day: int) -> int:
+        """A day up to this one since which the stage is what it is; before it the stage may be the same."""
+        begun = last(self._boundaries(), day) or 0
+        if "stage" not in self.set_on(day):
+            of = self._of(day)
+            course = of.purchases if self.has_bought(day) else of.interest
+            begun = max(begun, course.since(day) or 0)
+        return max(begun, self.days[0])
+
+    def _boundaries(self) -> Sequence[int]:
+        """Days from which on the stage may follow from something else than before."""
+        boundaries = list(self.overrides.boundaries) if self.overrides else []
+        if self._organisation is not None and self.organised is not None:
+            boundaries = sorted({*boundaries, self.organised})
+        return boundaries
 
     def next_stage_turn(self, day: int) -> int | None:
         """The first later day on which the stage differs if nothing else happens."""
+        stage, turn, boundaries = self.stage(day), self._next_stage_turn(day), self._boundaries()
+        if not boundaries:
+            return turn
+        while (turn := earliest(self._next_stage_turn(day), following(boundaries, day))) is not None:
+            if self.stage(turn) is not stage:
+                return turn
+            day = turn
+        return None
+
+    def _next_stage_turn(self, day: int) -> int | None:
+        of = self._of(day)
         if self.has_bought(day):
-            return self._purchases.next_turn(day)
-        if not self._is_known(day):
+            return of.purchases.next_turn(day)
+        if not self.is_known(day):
             return self.days[0] if self.days else None
-        return earliest(self._interest.next_turn(day), self.purchase_days[0] if self.purchase_days else None)
+        return earliest(of.interest.next_turn(day), self.purchase_days[0] if self.purchase_days else None)
 
-    def _money_turns(self, day: int, until: int | None) -> list[int]:
-        """The days after `day` and before `until` on which money enters the window or leaves it, in order."""
-        days, window = self.money_days, self.policy.turnover_days
-        end = len(days) if until is None else bisect_left(days, until)
-        last_leaving = len(days) if until is None else bisect_left(days, until - window)
-        leaving = [money_day + window for money_day in days[bisect_right(days, day - window) : last_leaving]]
-        entering = days[bisect_right(days, day) : end]
-        return sorted(leaving + entering) if entering else leaving
+    def next_turn(self, day: int, now: Grades | None = None) -> int | None:
+        """The first later day on which any of the grades differs if nothing else happens; None if they stay for ever.
 
-    def turning_days(self, after: int | None = None) -> Iterator[int]:
-        """The days on which stage or tier may change, in order: what happens, what falls silent, what falls out."""
+        What fades is looked for in the next `FARTHEST` days.
+        """
+        now, before = now or self.grades(day), day
+        for turn in self.turns(day):
+            for faded in self._fades(before, turn, self._fading):
+                if self.grades(faded) != now:
+                    return faded
+            if self.grades(turn) != now:
+                return turn
+            before = turn
+        return next(
+            (day for day in self._fades(before, day + FARTHEST + 1, self._fading) if self.grades(day) != now), None
+        )
+
+    def turning_days(self, after: int | None, until: int) -> Iterator[int]:
+        """The days behind one (None: from the beginning) up to another on which stage or tier may change, in order."""
         if after is None:
             after = self.days[0] - 1 if self.days else 0
-        turning = [self._later(self.days, 0, after), self._later(self.money_days, self.policy.turnover_days, after)]
-        for course in (self._interest, self._purchases):
-            # Of the two courses most parties have one alone.
-            if course.acts:
-                turning += [self._later(course.acts, offset, after) for offset in (course.dormant_in, course.lost_in)]
-        return merge(*(days for days in turning if days))
+        fading = self._expected if self.expects else None
+        before = after
+        for day in merge(*self._turning(after)):
+            if day > until:
+                break
+            if fading:
+                yield from self._fades(before, day, fading)
+                before = day
+            yield day
+        if fading:
+            yield from self._fades(before, until + 1, fading)
 
-    @staticmethod
-    def _later(days: Sequence[int], offset: int, after: int) -> list[int]:
-        return [day + offset for day in days[bisect_left(days, after + 1 - offset) :]]
+    def _turning(self, after: int) -> Iterator[Iterable[int]]:
+        yield _later(self.days, 0, after)
+        if self.money_days:
+            yield _later(self.money_days, self.policy.turnover_days, after)
+        for of in (self._person, self._organisation):
+            if of is not None:
+                # Of the two courses most parties have one alone.
+                yield from (course.silences(after) for course in (of.interest, of.purchases) if course.acts)
+        if self.overrides:
+            yield _later(self.overrides.boundaries, 0, after)
+
+    def turns(self, after: int) -> Iterator[int]:
+        """The days behind one on which any of the grades may change by more than fading, in order."""
+        window = self.policy.posture.window_days
+        posture = (_later(self.touching_days, offset, after) for offset in (window, 2 * window))
+        entering = (_later(index.days, 0, after) for index in self.indexes)
+        costs = _later(self._costs_by_day[0], self.policy.turnover_days, after)
+        return merge(*(days for days in (*self._turning(after), *posture, *entering, costs) if days))
+
+    def _fades(self, before: int, turn: int, fading: Callable[[int], object]) -> Iterator[int]:
+        """The days between two on which something is another than the day before, as one fading thing after another.
+
+        In between nothing happens, so that whatever fades goes one way and no outcome of it comes back.
+        """
+        while turn - before > 1:
+            begun = fading(before)
+            if fading(turn - 1) == begun:
+                return
+            before = bisect_left(range(turn), True, before + 1, turn - 1, key=lambda day: fading(day) != begun)
+            yield before
+
+    def _fading(self, day: int) -> object:
+        satisfied, loyal = self.indexes
+        return satisfied.band(day), loyal.band(day), self._expected(day) if self.expects else None
+
+    def _expected(self, day: int) -> object:
+        if not self.has_bought(day):
+            return None
+        value = self.value(day)
+        return self.ruling.cuts.tier(value), bisect_right(self.policy.value_steps, value)
+
+
+def _later(days: Sequence[int], offset: int, after: int) -> list[int]:
+    return [day + offset for day in days[bisect_right(days, after - offset) :]]
+
+
+@lru_cache(maxsize=256)
+def _exact(share: float) -> Fraction:
+    return Fraction(str(share))
+
+
+FOLLOWING = frozenset({Field.TREATMENT, Field.VIP})
+"""What follows from the other grades as they are set."""
+_NOTHING: Mapping[str, str] = {}
+_UNGRADED = Grades(None, None)

@@ -1,7 +1,7 @@
 """Policy: every threshold that decides, as data with a content hash."""
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
@@ -290,6 +290,15 @@ class Policy(Version):
         if self.vip is not None:
             comparisons(self.vip)
         return self
+
+    @cached_property
+    def value_steps(self) -> tuple[int, ...]:
+        """The amounts at which the rule for VIPs may decide otherwise as value falls, rising."""
+        steps = set()
+        for leaf in comparisons(self.vip) if self.vip is not None else ():
+            if leaf.field == "value_minor" and isinstance(leaf.value, int):
+                steps |= {leaf.value, leaf.value + 1} if leaf.op == "eq" else {leaf.value}
+        return tuple(sorted(steps))
 
     def stages(self, kind: PartyKind) -> Stages:
         """The stages of a kind of party."""

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from contracts.problems import NotFound
+from contracts.scoring import Cause
 from services.scoring.domain.days import local_day
 from services.scoring.domain.money import Rates
 from services.scoring.domain.policy import Policy
@@ -37,6 +38,11 @@ class Ruling(msgspec.Struct, frozen=True):
     """What a local day is."""
     model: Model | None = None
     """None as long as none is active: then fixed days decide, and value is turnover."""
+
+    def cause_after(self, before: Ruling) -> Cause:
+        """What made things different where this ruling took the place of another: the policy, or the model alone."""
+        replaced = self.policy == before.policy and self.model != before.model
+        return Cause.MODEL if replaced else Cause.POLICY
 
     def day(self, at: datetime) -> int:
         """The local day of an instant, as an ordinal."""

@@ -1,14 +1,14 @@
 """How a party stands at an instant."""
 
+from collections.abc import Mapping
 from datetime import date, datetime
 
 import msgspec
 
 from contracts.loss import LossReason
 from contracts.problems import NotFound
-from contracts.scoring import Stage, Tier
+from contracts.scoring import Band, Posture, Stage, Tier
 from services.scoring.domain.calendar import Calendar
-from services.scoring.domain.course import earliest
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.history import LOST, History
 from services.scoring.domain.ruling import Ruling
@@ -22,14 +22,15 @@ class NoStanding(NotFound):
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """Exact in every field. Stage, tier and since are None where no fact counts yet."""
+    """Exact in every field. Stage, tier, since and all that is graded are None where no fact counts yet."""
 
     stage: Stage | None
     tier: Tier | None
     since: date | None
     """First local day of the stage."""
     value_minor: int
-    """Net turnover of the policy's window, in the reporting currency."""
+    """What the model expects of as many days as the policy's window has, in the reporting currency; without a model the
+    turnover."""
     spend_minor: int
     """Gross purchases of all time, in the reporting currency."""
     purchase_days: int
@@ -42,11 +43,34 @@ class Standing(msgspec.Struct, frozen=True):
     loss_reason: LossReason | None
     """Why a lost party is lost; None in every other stage."""
     next_change_at: datetime | None
-    """Start of the first local day on which stage or tier would differ if nothing happened."""
+    """Start of the first local day on which any code below or above, or `vip`, would differ if nothing happened."""
     next_stage_at: datetime | None
     """Likewise of the stage alone."""
     next_stage: Stage | None
     """The stage from that day on."""
+    p: float | None = None
+    """Probability of a purchase within the horizon of the policy, to six decimals; None without a model or a purchase.
+    """
+    turnover_minor: int = 0
+    """Net turnover of the policy's window, in the reporting currency."""
+    level: str | None = None
+    """The band of the turnover."""
+    satisfaction: float | None = None
+    """From 0 to 100, to one decimal; 50 without evidence."""
+    satisfaction_band: Band | None = None
+    satisfaction_evidence: float = 0.0
+    """How much evidence is left, to three decimals."""
+    loyalty: float | None = None
+    """Likewise."""
+    loyalty_band: Band | None = None
+    loyalty_evidence: float = 0.0
+    posture: Posture | None = None
+    treatment: str | None = None
+    flags: tuple[str, ...] = ()
+    """Sorted codes of `high_value`, `profit_making`, `returning`, `satisfied`."""
+    vip: bool = False
+    derived: Mapping[str, str] = {}
+    """Of each field that was set by a person to something else, what follows from the facts."""
 
 
 def assess(calendar: Calendar, at: datetime, ruling: Ruling) -> Standing:
@@ -56,14 +80,12 @@ def assess(calendar: Calendar, at: datetime, ruling: Ruling) -> Standing:
 
 def standing(history: History, at: datetime) -> Standing:
     """`assess` of a calendar that was already read."""
-    day = history.ruling.day(at)
-    stage, tier = history.stage(day), history.tier(day)
+    day, (satisfied, loyal) = history.ruling.day(at), history.indexes
+    grades, count, known = history.grades(day), history.purchases(day), history.is_known(day)
     stage_turned = history.next_stage_turn(day)
-    turned = earliest(history.next_tier_turn(day, stage_turned), stage_turned)
-    count = history.purchases(day)
     return Standing(
-        stage=stage,
-        tier=tier,
+        stage=grades.stage,
+        tier=grades.tier,
         since=_date(history.since(day)),
         value_minor=history.value(day),
         spend_minor=history.spend(day),
@@ -71,10 +93,24 @@ def standing(history: History, at: datetime) -> Standing:
         first_day=_date(history.purchase_days[0]) if count else None,
         last_day=_date(history.last_purchase(day)),
         last_sign_day=_date(history.last_sign(day)),
-        loss_reason=history.loss_reason(day) if stage in LOST else None,
-        next_change_at=_start(turned, history.ruling),
+        loss_reason=history.loss_reason(day) if grades.stage in LOST else None,
+        next_change_at=_start(history.next_turn(day, grades), history.ruling),
         next_stage_at=_start(stage_turned, history.ruling),
         next_stage=None if stage_turned is None else history.stage(stage_turned),
+        p=history.p(day),
+        turnover_minor=history.turnover(day),
+        level=grades.level,
+        satisfaction=satisfied.value(day) if known else None,
+        satisfaction_band=grades.satisfaction,
+        satisfaction_evidence=satisfied.amount(day),
+        loyalty=loyal.value(day) if known else None,
+        loyalty_band=grades.loyalty,
+        loyalty_evidence=loyal.amount(day),
+        posture=grades.posture,
+        treatment=grades.treatment,
+        flags=grades.flags,
+        vip=grades.vip,
+        derived=history.derived(day),
     )
 
 

@@ -21,7 +21,7 @@ class Move(msgspec.Struct, frozen=True):
 
     day: date
     cause: Cause
-    """A fact of that day, the clock, or the activation of another policy."""
+    """A fact of that day, the clock, the activation of another policy or model, or what a person set."""
     kind: MoveKind
     from_stage: Stage | None
     to_stage: Stage | None
@@ -90,7 +90,7 @@ def trajectory(
     `ruling` counts from the beginning, each later one from its instant on; `activations` are in the order of time.
     What a day brings counts before what is activated during it.
     """
-    history, after = History(calendar, ruling), None
+    history, after, before = History(calendar, ruling), None, ruling
     found: list[Move] = []
     for at, activated in activations:
         if at > until:
@@ -100,7 +100,8 @@ def trajectory(
         outcome = history.outcome(day)
         history, after = History(calendar, activated), day
         if history.outcome(day) != outcome:
-            found.append(_move(history, day, outcome, Cause.POLICY))
+            found.append(_move(history, day, outcome, activated.cause_after(before)))
+        before = activated
     return found + moves(history, after, ruling.day(until))
 
 
@@ -108,24 +109,30 @@ def moves(history: History, after: int | None, until: int) -> list[Move]:
     """The moves on the days after one day (None: from the beginning) up to and including another."""
     found = []
     outcome = NOWHERE if after is None else history.outcome(after)
-    for day in history.turning_days(after):
-        if day > until:
-            break
+    for day in history.turning_days(after, until):
         then = history.outcome(day)
         if then == outcome:
             continue
-        # What would be so without the facts of the day is the clock's doing, even on a day with facts.
-        silent = history.outcome(day, known=day - 1)
-        if then[0] == silent[0] != outcome[0] and then != silent:
-            found.append(_move(history, day, outcome, Cause.CLOCK, known=day - 1))
-            outcome = silent
-        found.append(_move(history, day, outcome, Cause.CLOCK if then == silent else Cause.FACT))
+        # What is set for the day counts last: what would be so without it is the doing of facts and of the clock.
+        unset = history.outcome(day, set_on=day - 1) if history.overrides else then
+        if unset != outcome:
+            # What would be so without the facts of the day is the clock's doing, even on a day with facts.
+            silent = history.outcome(day, known=day - 1)
+            if unset[0] == silent[0] != outcome[0] and unset != silent:
+                found.append(_move(history, day, outcome, Cause.CLOCK, known=day - 1))
+                outcome = silent
+            found.append(_move(history, day, outcome, Cause.CLOCK if unset == silent else Cause.FACT, set_on=day - 1))
+            outcome = unset
+        if then != outcome:
+            found.append(_move(history, day, outcome, Cause.OVERRIDE))
         outcome = then
     return found
 
 
-def _move(history: History, day: int, before: Outcome, cause: Cause, known: int | None = None) -> Move:
-    stage, tier = history.outcome(day, known)
+def _move(
+    history: History, day: int, before: Outcome, cause: Cause, known: int | None = None, set_on: int | None = None
+) -> Move:
+    stage, tier = history.outcome(day, known, set_on)
     return Move(
         day=date.fromordinal(day),
         cause=cause,
@@ -135,5 +142,5 @@ def _move(history: History, day: int, before: Outcome, cause: Cause, known: int 
         from_tier=before[1],
         to_tier=tier,
         value_minor=history.value(day, known),
-        loss_reason=history.loss_reason(day, known),
+        loss_reason=history.loss_reason(day, known, set_on),
     )

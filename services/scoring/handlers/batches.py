@@ -20,7 +20,7 @@ from contracts.customers import Assignment, Resolution
 from contracts.scoring import Cause
 from services.scoring.domain.calendar import Calendar, Entry, postings
 from services.scoring.domain.days import local_day
-from services.scoring.domain.facts import Fact
+from services.scoring.domain.facts import Fact, Kind
 from services.scoring.handlers.changes import Assessed
 from services.scoring.handlers.standings import record
 from services.scoring.handlers.told import Told, Withdrawal
@@ -84,7 +84,7 @@ async def apply(session: AsyncSession, batch: Sequence[Delivery]) -> None:
     assessed = []
     for party_id, at in changed.items():
         row = rows[party_id]
-        corrected = Cause.ASSIGNMENT if party_id in moved else Cause.LATE_FACT if party_id in late else None
+        corrected = Cause.ASSIGNMENT if party_id in moved else _correction(late, party_id)
         assessed.append(
             Assessed(
                 row,
@@ -98,6 +98,13 @@ async def apply(session: AsyncSession, batch: Sequence[Delivery]) -> None:
             )
         )
     await record(session, connection, here, assessed)
+
+
+def _correction(late: Mapping[UUID, Fact | None], party_id: UUID) -> Cause | None:
+    if party_id not in late:
+        return None
+    fact = late[party_id]
+    return Cause.OVERRIDE if fact and fact.kind is Kind.OVERRIDDEN else Cause.LATE_FACT
 
 
 def _changed(

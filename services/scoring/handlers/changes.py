@@ -15,11 +15,14 @@ from services.scoring.domain.calendar import Calendar, fold
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.facts import DECLARATIONS, MONEY, Fact, Kind
 from services.scoring.domain.history import NOWHERE, History, Outcome
-from services.scoring.domain.policy import Policy
+from services.scoring.domain.policy import Stages
 from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.standing import Standing
 from services.scoring.domain.trajectory import kind_of, moves
 from services.scoring.queries.rulings import Present
+
+NAMING = frozenset({Cause.FACT, Cause.LATE_FACT, Cause.OVERRIDE})
+"""Causes that are a fact, which is named."""
 
 
 class Change(NamedTuple):
@@ -70,15 +73,61 @@ class Assessed:
         return self.redirect.resolves_to
 
 
-def steps(party: Assessed, history: History, now: Standing, here: Present) -> Iterator[Change]:
-    """What became different: what was thought of the past, then what each day brought, on its own."""
+def steps(
+    party: Assessed, history: History, now: Standing, here: Present, reruled: Cause | None = None
+) -> Iterator[Change]:
+    """What became different: what was thought of the past, then what each day brought, on its own.
+
+    `reruled` is what the ruling changed since the last assessment. Where neither stage nor tier became another but
+    anything else that is graded did, that is one step of its own.
+    """
+    moved = False
+    for change in _moved(party, history, now, here, reruled):
+        moved = True
+        yield change
+    # Who was stored before anything but stage and tier was graded has no treatment, and nothing to compare.
+    if not moved and now.stage and party.row["treatment"] and _graded(now) != _graded_before(party.row):
+        yield _regraded(party, now, here, party.corrected or reruled)
+
+
+def _graded(now: Standing) -> tuple[object, ...]:
+    return (
+        now.satisfaction_band, now.loyalty_band, now.level, now.posture, now.treatment, list(now.flags), now.vip,
+    )  # fmt: skip
+
+
+def _graded_before(row: asyncpg.Record) -> tuple[object, ...]:
+    return tuple(
+        row[name] for name in ("satisfaction_band", "loyalty_band", "level", "posture", "treatment", "flags", "vip")
+    )
+
+
+def _regraded(party: Assessed, now: Standing, here: Present, corrected: Cause | None) -> Change:
+    """The same stage and tier with another grade: by the clock where that was due before anything was done."""
+    due: datetime | None = party.row["next_change_at"]
+    fact = max(party.facts, key=lambda fact: fact.occurred_at, default=None)
+    first = min((here.ruling.day(fact.occurred_at) for fact in party.facts), default=None)
+    if corrected:
+        cause, at, fact = corrected, party.at, party.late
+    elif due is not None and due <= party.at and (first is None or here.ruling.day(due) < first):
+        cause, at, fact = Cause.CLOCK, due, None
+    elif fact is not None:
+        cause, at = Cause.OVERRIDE if fact.kind is Kind.OVERRIDDEN else Cause.FACT, fact.occurred_at
+    else:
+        cause, at = Cause.CLOCK, party.at
+    named = fact.fact_id if fact and cause in NAMING else None
+    stays = now.stage, now.stage, now.tier, now.tier
+    return Change(cause, MoveKind.REGRADED, *stays, now.value_minor, now.loss_reason, at, named)
+
+
+def _moved(party: Assessed, history: History, now: Standing, here: Present, reruled: Cause | None) -> Iterator[Change]:
     row, ruling = party.row, here.ruling
     before: Outcome = row["stage"] and Stage(row["stage"]), row["tier"] and Tier(row["tier"])
     if row["assessed_at"] is None:
         if now.stage is not None:
             yield _appearance(party, history, now, ruling)
         return
-    corrected = party.corrected or (None if row["ruling"] == here.ruling_id else Cause.POLICY)
+    corrected = party.corrected or reruled
     day, until = ruling.day(row["assessed_at"]), ruling.day(party.at)
     facts = _by_day(party.facts, ruling)
     known, past = history.outcome(day), history
@@ -89,14 +138,19 @@ def steps(party: Assessed, history: History, now: Standing, here: Present) -> It
             known = past.outcome(day)
     if known != before:
         yield _step(corrected or Cause.LATE_FACT, before, past, day, party.late, party.at)
-    if history.outcome(day) != known:
-        fact = _deciding(facts[day], known, history.outcome(day), ruling.policy)
-        yield _step(Cause.FACT, known, history, day, fact, fact.occurred_at)
+    set_now = [fact for fact in facts.get(day, ()) if fact.kind is Kind.OVERRIDDEN]
+    unset = History(party.calendar - fold(set_now, ruling.zone), ruling) if set_now else history
+    if unset.outcome(day) != known:
+        fact = _deciding(facts[day], known, unset.outcome(day), unset.stages_on(day))
+        yield _step(Cause.FACT, known, unset, day, fact, fact.occurred_at)
+    if set_now and history.outcome(day) != unset.outcome(day):
+        fact = max(set_now, key=lambda fact: fact.occurred_at)
+        yield _step(Cause.OVERRIDE, unset.outcome(day), history, day, fact, fact.occurred_at)
     for move in moves(history, day, until) if until > day else ():
         turned, by = move.day.toordinal(), None
-        if move.cause is Cause.FACT and turned in facts:
+        if move.cause in NAMING and turned in facts:
             outcomes = (move.from_stage, move.from_tier), (move.to_stage, move.to_tier)
-            by = _deciding(facts[turned], *outcomes, ruling.policy)
+            by = _deciding(facts[turned], *outcomes, history.stages_on(turned), override=move.cause is Cause.OVERRIDE)
         yield Change(
             move.cause, move.kind, move.from_stage, move.to_stage, move.from_tier, move.to_tier, move.value_minor,
             move.loss_reason, by.occurred_at if by else start_of_day(turned, ruling.zone), by.fact_id if by else None,
@@ -108,10 +162,10 @@ def _appearance(party: Assessed, history: History, now: Standing, ruling: Ruling
     facts, first, day = _by_day(party.facts, ruling), history.days[0], ruling.day(party.at)
     outcome = now.stage, now.tier
     if party.corrected is None and first in facts and history.outcome(first) == outcome:
-        fact = _deciding(facts[first], NOWHERE, outcome, ruling.policy)
+        fact = _deciding(facts[first], NOWHERE, outcome, history.stages_on(first))
         return _step(Cause.FACT, NOWHERE, history, day, fact, fact.occurred_at)
     past = [fact for fact in party.facts if ruling.day(fact.occurred_at) <= day]
-    latest = _deciding(past, NOWHERE, outcome, ruling.policy) if past else None
+    latest = _deciding(past, NOWHERE, outcome, history.stages_on(day)) if past else None
     return _step(party.corrected or Cause.LATE_FACT, NOWHERE, history, day, latest, party.at)
 
 
@@ -122,20 +176,22 @@ def _by_day(facts: Sequence[Fact], ruling: Ruling) -> dict[int, list[Fact]]:
     return days
 
 
-def _deciding(facts: Sequence[Fact], before: Outcome, after: Outcome, policy: Policy) -> Fact:
+def _deciding(
+    facts: Sequence[Fact], before: Outcome, after: Outcome, stages: Stages, *, override: bool = False
+) -> Fact:
     """The one to be named of several: the last of a kind that can make the change, or the last of all."""
-    kinds = _making(before, after, policy)
-    return max(facts, key=lambda fact: (fact.kind in kinds, fact.occurred_at))
+    kinds = (Kind.OVERRIDDEN,) if override else _making(before, after, stages)
+    return max(facts, key=lambda fact: (fact.kind in kinds, fact.kind is not Kind.OVERRIDDEN, fact.occurred_at))
 
 
-def _making(before: Outcome, after: Outcome, policy: Policy) -> Collection[int]:
+def _making(before: Outcome, after: Outcome, stages: Stages) -> Collection[int]:
     if before[0] == after[0]:
         return MONEY
     match after[0]:
         case Stage.CUSTOMER:
             return (Kind.PURCHASE,)
         case Stage.PROSPECT:
-            return policy.persons.prospects.sign_numbers
+            return stages.prospects.sign_numbers
         case Stage.LOST_PROSPECT | Stage.LOST_CUSTOMER:
             return DECLARATIONS
         case _:
@@ -144,7 +200,7 @@ def _making(before: Outcome, after: Outcome, policy: Policy) -> Collection[int]:
 
 def _step(cause: Cause, before: Outcome, history: History, day: int, fact: Fact | None, at: datetime) -> Change:
     """The change to what a history says of a day."""
-    named = fact.fact_id if fact and cause in (Cause.FACT, Cause.LATE_FACT) else None
+    named = fact.fact_id if fact and cause in NAMING else None
     stage, tier = history.outcome(day)
     kind = kind_of(before[0], stage, cause)
     value_minor, loss_reason = history.value(day), history.loss_reason(day)

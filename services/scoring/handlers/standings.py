@@ -14,7 +14,7 @@ from contracts.topics import STANDINGS
 from services.scoring.domain.history import History
 from services.scoring.domain.standing import Standing, standing
 from services.scoring.handlers.changes import Assessed, Change, steps
-from services.scoring.queries.rulings import Connection, Present
+from services.scoring.queries.rulings import Connection, Present, ruling_of
 from services.scoring.queries.standings import append_moves, write_standings
 
 
@@ -23,14 +23,14 @@ async def record(session: AsyncSession, connection: Connection, here: Present, p
 
     The last change of a party merged into another comes before that of the other, whose revision is above both.
     """
-    revisions = _revisions(parties)
+    revisions, reruled = _revisions(parties), await _reruled(connection, here, parties)
     rows: list[tuple[object, ...]] = []
     lived: list[tuple[object, ...]] = []
     events: list[Event | UUID] = []
     for party in sorted(parties, key=lambda party: party.merged_into is None):
         history = History(party.calendar, here.ruling)
         now = standing(history, party.at)
-        changes = list(steps(party, history, now, here))
+        changes = list(steps(party, history, now, here, reruled.get(party.row["ruling"])))
         if not changes and _must_be_told(party, now):
             kind = MoveKind.VANISHED if now.stage is None else MoveKind.REVISED
             stays = now.stage, now.stage, now.tier, now.tier
@@ -52,13 +52,21 @@ async def record(session: AsyncSession, connection: Connection, here: Present, p
                 revision, party.first_identity,
                 now.stage, now.tier, now.since, now.value_minor, now.spend_minor, now.purchase_days, now.first_day,
                 now.last_day, now.last_sign_day, now.loss_reason, now.next_change_at, now.next_stage_at,
-                now.next_stage, party.at, here.ruling_id,
+                now.next_stage, now.p, now.turnover_minor, now.level, now.satisfaction, now.satisfaction_band,
+                now.loyalty, now.loyalty_band, now.posture, now.treatment, " ".join(now.flags), now.vip,
+                party.at, here.ruling_id,
             )
         )  # fmt: skip
     _tell(session, events)
     await write_standings(connection, rows)
     if lived:
         await append_moves(connection, lived)
+
+
+async def _reruled(connection: Connection, here: Present, parties: Sequence[Assessed]) -> dict[int, Cause]:
+    """Of each older ruling that a party stood under, what the present one changed."""
+    older = {party.row["ruling"] for party in parties} - {here.ruling_id, None}
+    return {number: here.ruling.cause_after((await ruling_of(connection, number)).ruling) for number in older}
 
 
 def _revisions(parties: Sequence[Assessed]) -> dict[UUID, int]:
@@ -80,6 +88,7 @@ def _must_be_told(party: Assessed, now: Standing) -> bool:
 def _changed(
     party: Assessed, change: Change, revision: int, now: Standing | None, merged_into: UUID | None, here: Present
 ) -> StandingChanged:
+    stands = now if now and now.stage is not None else None
     # Not validated: every value comes from our own arithmetic, and this runs for every move.
     return StandingChanged.model_construct(
         _CHANGE_FIELDS,
@@ -99,6 +108,14 @@ def _changed(
         loss_reason=change.loss_reason,
         merged_into=merged_into,
         policy=here.ruling.policy.content_hash,
+        model=here.ruling.model.content_hash if here.ruling.model else None,
+        treatment=stands.treatment if stands else None,
+        level=stands.level if stands else None,
+        satisfaction_band=stands.satisfaction_band if stands else None,
+        loyalty_band=stands.loyalty_band if stands else None,
+        posture=stands.posture if stands else None,
+        flags=stands.flags if stands else None,
+        vip=stands.vip if stands else None,
     )
 
 
@@ -121,6 +138,14 @@ def _state(party: Assessed, revision: int, change: Change, now: Standing, here: 
         loss_reason=now.loss_reason,
         next_change_at=now.next_change_at,
         policy=here.ruling.policy.content_hash,
+        model=here.ruling.model.content_hash if here.ruling.model else None,
+        treatment=now.treatment,
+        level=now.level,
+        satisfaction_band=now.satisfaction_band,
+        loyalty_band=now.loyalty_band,
+        posture=now.posture,
+        flags=now.flags,
+        vip=now.vip,
     )
 
 

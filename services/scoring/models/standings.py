@@ -8,7 +8,7 @@ from uuid import UUID
 from chassis.fields import EventId, IdentityId, PartyId, Shown, TeamId, UserId
 from chassis.timelines import Entry
 from contracts.loss import LossReason
-from contracts.scoring import Cause, MoveKind, Stage, Tier
+from contracts.scoring import Band, Cause, MoveKind, Posture, Stage, Tier
 from services.scoring.domain.facts import Fact
 from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.standing import Standing as Decided
@@ -25,6 +25,10 @@ class Order(StrEnum):
     PARTY = "party"
 
 
+UNSTORED = frozenset({"satisfaction_evidence", "loyalty_evidence", "derived"})
+"""Parts of what was decided that are computed when one party is read."""
+
+
 class Standing(Shown):
     """How a party stands at an instant."""
 
@@ -34,7 +38,10 @@ class Standing(Shown):
     since: date
     """First local day of the stage."""
     value_minor: int
-    """Net turnover of the policy's window, in minor units of the reporting currency."""
+    """What the model expects of as many days as the policy's window has, in minor units of the reporting currency;
+    without a model the turnover."""
+    turnover_minor: int
+    """Net turnover of the policy's window, likewise."""
     spend_minor: int
     """Gross purchases of all time, likewise."""
     currency: str | None
@@ -45,21 +52,41 @@ class Standing(Shown):
     """Days from the first purchase day to the last."""
     T_days: int | None
     """Days from the first purchase day to the day of the assessment."""
+    p: float | None
+    """Probability of a purchase within the horizon of the policy; none without a model or a purchase."""
+    level: str | None
+    """The band of the turnover; none below the last one."""
+    satisfaction: float
+    """From what the party does: 0 to 100, 50 without evidence."""
+    satisfaction_band: Band
+    """`unknown` where too little evidence is left."""
+    loyalty: float
+    """Likewise."""
+    loyalty_band: Band
+    posture: Posture
+    """Which way the relationship goes."""
+    treatment: str
+    """How the party is treated, by the table of the policy."""
+    flags: list[str]
+    """Sorted codes of `high_value`, `profit_making`, `returning`, `satisfied`."""
+    vip: bool
     last_sign_day: date | None
     """Last day with a sign of interest."""
     loss_reason: LossReason | None
     """Why a lost party is lost: `unknown` where nobody said it yet. None in every other stage."""
     next_change_at: datetime | None
-    """When stage or tier will be another if nothing happens."""
+    """When anything that is graded will be another if nothing happens: stage, tier, a band, level, posture, treatment,
+    a flag or `vip`."""
     next_stage_at: datetime | None
     """When the stage will be."""
     next_stage: Stage | None
     """Which stage it will be."""
     assessed_at: datetime
     revision: int
-    """Rises with every change of stage or tier that was told to others."""
+    """Rises with every change that was told to others."""
     policy: str
-    model: str | None = None
+    model: str | None
+    """Content hash of the model; none where none is active."""
 
     @classmethod
     def shown(cls, party_id: UUID, revision: int, decided: Decided, at: datetime, ruling: Ruling, **more: Any) -> Self:
@@ -71,7 +98,18 @@ class Standing(Shown):
             tier=decided.tier,
             since=decided.since,
             value_minor=decided.value_minor,
+            turnover_minor=decided.turnover_minor,
             spend_minor=decided.spend_minor,
+            p=decided.p,
+            level=decided.level,
+            satisfaction=decided.satisfaction,
+            satisfaction_band=decided.satisfaction_band,
+            loyalty=decided.loyalty,
+            loyalty_band=decided.loyalty_band,
+            posture=decided.posture,
+            treatment=decided.treatment,
+            flags=list(decided.flags),
+            vip=decided.vip,
             currency=ruling.rates.currency,
             x=decided.purchase_days - 1 if first else None,
             tx_days=(last - first).days if first and last else None,
@@ -84,16 +122,17 @@ class Standing(Shown):
             assessed_at=at,
             revision=revision,
             policy=ruling.policy.name,
+            model=ruling.model.content_hash if ruling.model else None,
             **more,
         )
 
     @classmethod
     def stored(cls, row: Any, ruling: Ruling) -> Self:
         """A standing as it is stored, under what it was assessed under; `ruling` is the present one."""
-        decided = Decided(*(row[field] for field in Decided.__struct_fields__))
+        decided = Decided(**{field: row[field] for field in Decided.__struct_fields__ if field not in UNSTORED})
         more = {name: row[name] for name in cls.model_fields.keys() - Standing.model_fields.keys()}
         shown = cls.shown(row["party_id"], row["revision"], decided, row["assessed_at"], ruling, **more)
-        return shown.model_copy(update={"currency": row["currency"], "policy": row["policy"]})
+        return shown.model_copy(update={"currency": row["currency"], "policy": row["policy"], "model": row["model"]})
 
 
 class FollowUp(Standing):
@@ -197,6 +236,11 @@ class FactTold(Shown):
 class ReasonedStanding(Standing):
     """A standing with its reason and the facts behind it."""
 
+    satisfaction_evidence: float
+    """How much evidence of satisfaction is left: each fact counts one on its day and half after a half-life."""
+    loyalty_evidence: float
+    derived: dict[str, str]
+    """Of each part that a person set to something else, what follows from the facts."""
     reasons: Reason
     facts: list[FactTold]
     """The latest ones that count, latest first, at most a hundred."""

@@ -178,7 +178,8 @@ ON CONFLICT DO NOTHING
 """
 
 _LOCK = """
-SELECT party_id, resolves_to, resolution_version, revision, stage, tier, since, next_change_at, assessed_at, ruling
+SELECT party_id, resolves_to, resolution_version, revision, stage, tier, since, satisfaction_band, loyalty_band, level,
+       posture, treatment, flags, vip, next_change_at, assessed_at, ruling
 FROM party WHERE party_id = ANY($1) ORDER BY party_id FOR NO KEY UPDATE
 """
 

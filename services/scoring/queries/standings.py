@@ -88,8 +88,9 @@ _KEYS = {
 }
 
 STORED = """party_id, revision, stage, tier, since, value_minor, spend_minor, purchase_days, first_day, last_day,
-    last_sign_day, loss_reason, next_change_at, next_stage_at, next_stage, assessed_at, ruling.currency,
-    policy.document ->> 'name' AS policy"""
+    last_sign_day, loss_reason, next_change_at, next_stage_at, next_stage, p, turnover_minor, level, satisfaction,
+    satisfaction_band, loyalty, loyalty_band, posture, treatment, flags, vip, assessed_at, ruling.currency,
+    policy.document ->> 'name' AS policy, ruling.model"""
 """A standing as it is stored, with what it was assessed under."""
 
 STORED_FROM = "party JOIN ruling ON ruling.id = party.ruling JOIN policy ON policy.hash = ruling.policy"
@@ -141,16 +142,20 @@ UPDATE party SET
     value_minor = new.value_minor, spend_minor = new.spend_minor, purchase_days = new.purchase_days,
     first_day = new.first_day, last_day = new.last_day, last_sign_day = new.last_sign_day,
     loss_reason = new.loss_reason, next_change_at = new.next_change_at,
-    next_stage_at = new.next_stage_at, next_stage = new.next_stage,
-    assessed_at = new.assessed_at, ruling = new.ruling
+    next_stage_at = new.next_stage_at, next_stage = new.next_stage, p = new.p, turnover_minor = new.turnover_minor,
+    level = new.level, satisfaction = new.satisfaction, satisfaction_band = new.satisfaction_band,
+    loyalty = new.loyalty, loyalty_band = new.loyalty_band, posture = new.posture, treatment = new.treatment,
+    flags = string_to_array(new.flags, ' '), vip = new.vip, assessed_at = new.assessed_at, ruling = new.ruling
 FROM unnest(
     $1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::uuid[], $6::text[], $7::text[], $8::date[], $9::bigint[],
     $10::bigint[], $11::int[], $12::date[], $13::date[], $14::date[], $15::text[], $16::timestamptz[],
-    $17::timestamptz[], $18::text[], $19::timestamptz[], $20::int[]
+    $17::timestamptz[], $18::text[], $19::float8[], $20::bigint[], $21::text[], $22::float8[], $23::text[],
+    $24::float8[], $25::text[], $26::text[], $27::text[], $28::text[], $29::boolean[], $30::timestamptz[], $31::int[]
 ) AS new(
     party_id, resolves_to, resolution_version, revision, first_identity, stage, tier, since, value_minor,
     spend_minor, purchase_days, first_day, last_day, last_sign_day, loss_reason, next_change_at, next_stage_at,
-    next_stage, assessed_at, ruling
+    next_stage, p, turnover_minor, level, satisfaction, satisfaction_band, loyalty, loyalty_band, posture, treatment,
+    flags, vip, assessed_at, ruling
 )
 WHERE party.party_id = new.party_id
 """

@@ -1,0 +1,67 @@
+"""What a person set in the place of what the facts say.
+
+An override is a fact of the kind `overridden`. Its detail is `{set_at}|{field}|{value}|{until}`: the instant at which
+it was set (ISO, UTC, with microseconds), the part of the standing, its value there, and the last local day on which it
+holds (ISO; empty where none was said). An empty value leaves the field to the facts again from its day on.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from enum import StrEnum
+
+
+class Field(StrEnum):
+    """The parts of a standing that may be overridden."""
+
+    STAGE = "stage"
+    TIER = "tier"
+    SATISFACTION = "satisfaction"
+    """The band."""
+    LOYALTY = "loyalty"
+    """The band."""
+    POSTURE = "posture"
+    TREATMENT = "treatment"
+    VIP = "vip"
+    """`true` or `false`."""
+
+
+def detail(set_at: datetime, field: Field, value: str, until: date | None) -> str:
+    """What the fact of an override says; an empty value ends all that were set before."""
+    at = set_at.astimezone(UTC).isoformat(timespec="microseconds")
+    return f"{at}|{field}|{value}|{until.isoformat() if until else ''}"
+
+
+class Overrides:
+    """All that were ever set for a party. Of two for one field the one set last holds, as long as it lasts."""
+
+    __slots__ = ("_by_field", "_known", "boundaries")
+
+    def __init__(self, entries: Iterable[tuple[int, str]]) -> None:
+        """`entries` are the local day (ordinal) and the detail of each fact."""
+        by_field: dict[str, list[tuple[str, int, int | None, str]]] = {}
+        boundaries = set()
+        for day, said in entries:
+            _, field, value, until = said.split("|")
+            last = date.fromisoformat(until).toordinal() if until else None
+            by_field.setdefault(field, []).append((said, day, last, value))
+            boundaries.add(day)
+            if last is not None:
+                boundaries.add(last + 1)
+        self._by_field = {field: sorted(rows, reverse=True) for field, rows in by_field.items()}
+        self._known: dict[int, Mapping[str, str]] = {}
+        self.boundaries = sorted(boundaries)
+        """The days on which another value may begin to hold."""
+
+    def on(self, day: int) -> Mapping[str, str]:
+        """The value of each field that is overridden on a day."""
+        place = bisect_right(self.boundaries, day)
+        if place not in self._known:
+            self._known[place] = {
+                field: value for field, rows in self._by_field.items() if (value := self._holding(rows, day))
+            }
+        return self._known[place]
+
+    @staticmethod
+    def _holding(rows: Iterable[tuple[str, int, int | None, str]], day: int) -> str:
+        return next((value for _, begun, last, value in rows if begun <= day and (last is None or day <= last)), "")
