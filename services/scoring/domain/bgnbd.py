@@ -9,14 +9,13 @@ from the first purchase day to the day asked, `t` and `h` are times from that da
 parameters are in weeks, as they are published. Arrays are of one shape.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Numbers: TypeAlias = npt.NDArray[np.float64]
-Whole: TypeAlias = npt.NDArray[np.int64]
+from services.scoring.domain.likelihood import Numbers, Observed, Whole, maximum
 
 DAYS_PER_WEEK = 7
 NODES = ((1.0, 16), (4.0, 32), (float("inf"), 64))
@@ -44,7 +43,7 @@ def p_alive(of: Parameters, x: Whole, tx: Whole, T: Whole) -> Numbers:
     r, alpha, a, b = of
     silent = np.log1p((T - tx) / (DAYS_PER_WEEK * alpha + tx))
     odds = np.log(a / (b + np.maximum(x, 1) - 1)) + (r + x) * silent
-    return np.where(x > 0, np.exp(-np.logaddexp(0, odds)), 1.0)
+    return np.asarray(np.where(x > 0, np.exp(-np.logaddexp(0, odds)), 1.0))
 
 
 def p_buys(of: Parameters, x: Whole, tx: Whole, T: Whole, h: int) -> Numbers:
@@ -115,3 +114,127 @@ def _distinct(keys: Whole) -> tuple[Whole, Whole]:
     there = np.zeros(keys.max() + 1, dtype=bool)
     there[keys] = True
     return np.flatnonzero(there), (np.cumsum(there) - 1)[keys]
+
+
+class Rows(NamedTuple):
+    """A population with identical rows merged."""
+
+    x: Whole
+    tx: Whole
+    T: Whole
+    number: Whole
+
+
+class Fit(NamedTuple):
+    """The parameters under which the population is likeliest."""
+
+    parameters: Parameters
+    log_likelihood: float
+    """With times in weeks."""
+    flags: tuple[str, ...]
+    """`nobody_leaves` (a -> 0, the limit of the NBD), or `r_at_bound` and the like: no maximum inside the bounds."""
+
+
+class NotEnough(NamedTuple):
+    """Too few bought again to tell one kind of silence from the other: the days of the policy decide."""
+
+    parties: int
+    repeaters: int
+    needed: int
+
+
+def merged(x: Whole, tx: Whole, T: Whole) -> Rows:
+    """Each different row once, with how many there are of it."""
+    days = int(T.max(initial=0)) + 1
+    keys, number = np.unique((x * days + tx) * days + T, return_counts=True)
+    rest, age = np.divmod(keys, days)
+    return Rows(*np.divmod(rest, days), age, number)
+
+
+def sample(of: Rows, size: int) -> Rows:
+    """So many parties at even distances in the order of the rows; all of them where there are no more."""
+    upto = np.cumsum(of.number)
+    if not len(upto) or upto[-1] <= size:
+        return of
+    places, number = np.unique(np.searchsorted(upto, np.arange(size) * upto[-1] // size, "right"), return_counts=True)
+    return Rows(of.x[places], of.tx[places], of.T[places], number)
+
+
+def log_likelihood(of: Rows) -> Callable[[Numbers], tuple[float, Numbers]]:
+    """The function from (r, alpha, a, b) to the log-likelihood of a population and its gradient by these.
+
+    The logarithm of eq. (6) of the paper, with the part that whoever bought again may have left taken together with
+    that they did not (log(1 + e^odds)), so that nothing overflows. x, tx and T are looked up in tables by whole days
+    and purchases: one logarithm and one exponential are taken per row.
+    """
+    from scipy.special import digamma, gammaln
+
+    x, tx, T, number = of
+    times, purchases = np.arange(int(T.max()) + 1) / DAYS_PER_WEEK, np.arange(int(x.max()) + 1)
+    by_x = np.bincount(x, weights=number)
+    by_x_and_T = np.bincount(T, weights=number), np.bincount(T, weights=number * x)
+    again = x > 0
+    x, tx, T, weight = x[again], tx[again], T[again], number[again].astype(np.float64)
+    parties = by_x.sum()
+
+    def at(parameters: Numbers) -> tuple[float, Numbers]:
+        r, alpha, a, b = parameters
+        log_time, inverse = np.log(alpha + times), 1 / (alpha + times)
+        silent = log_time[T] - log_time[tx]
+        left = np.log(a) - np.log(b + purchases - 1, where=purchases > 0, out=np.zeros(len(purchases)))
+        odds = left[x] + (r + x) * silent
+        small = np.exp(-np.abs(odds))
+        gone = weight * np.where(odds > 0, 1, small) / (1 + small)
+        rx, bx, abx = r + purchases, b + purchases, a + b + purchases
+        value = (
+            by_x @ (gammaln(rx) + gammaln(bx) - gammaln(abx))
+            + parties * (r * np.log(alpha) - gammaln(r) + gammaln(a + b) - gammaln(b))
+            - (r * by_x_and_T[0] + by_x_and_T[1]) @ log_time
+            + weight @ (np.maximum(odds, 0) + np.log1p(small))
+        )
+        gone_by_x = np.bincount(x, weights=gone, minlength=len(purchases))
+        gradient = (
+            by_x @ digamma(rx) + parties * (np.log(alpha) - digamma(r)) - by_x_and_T[0] @ log_time + gone @ silent,
+            parties * r / alpha
+            - (r * by_x_and_T[0] + by_x_and_T[1]) @ inverse
+            + (gone * (r + x)) @ (inverse[T] - inverse[tx]),
+            parties * digamma(a + b) - by_x @ digamma(abx) + gone_by_x.sum() / a,
+            by_x @ (digamma(bx) - digamma(abx))
+            + parties * (digamma(a + b) - digamma(b))
+            - gone_by_x[1:] @ (1 / (b + purchases[1:] - 1)),
+        )
+        return float(value), np.array(gradient)
+
+    return at
+
+
+FEWEST = 30
+"""Repeat buyers that a fit takes."""
+SAMPLE = 10_000
+"""Parties on which the search begins, before it goes on with all."""
+NOBODY = 1e-4
+"""Below so small a mean probability of leaving the likelihood is flat in a, and a search ends anywhere."""
+BOUNDS = np.array([(1e-3, 1e3), (1e-2, 1e5), (1e-6, 1e3), (1e-3, 1e5)])
+"""Of r, alpha (weeks), a and b."""
+
+
+def fit(x: Whole, tx: Whole, T: Whole) -> Fit | NotEnough:
+    """The likeliest parameters for a population: one row for each who bought. Always finite numbers."""
+    parties, repeaters = len(x), int(np.count_nonzero(x))
+    if repeaters < FEWEST:
+        return NotEnough(parties, repeaters, FEWEST)
+    rows = merged(x, tx, T)
+    some = sample(rows, SAMPLE)
+    typical = max(float(np.median(T)) / DAYS_PER_WEEK, 1)
+    starts = ((1, typical / 4, 1, 1), (0.25, typical / 8, 0.5, 2.5))
+    best = maximum(
+        Observed(log_likelihood(rows), parties),
+        Observed(log_likelihood(some), float(some.number.sum())),
+        starts,
+        BOUNDS,
+    )
+    found = Parameters(*best.parameters)
+    flags = best.at_bounds(Parameters._fields)
+    if found.a / (found.a + found.b) < NOBODY:
+        flags = ["nobody_leaves", *(flag for flag in flags if flag != "a_at_bound")]
+    return Fit(found, best.log_likelihood, tuple(flags))
