@@ -4,9 +4,10 @@ import csv
 import gzip
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -111,11 +112,13 @@ def written(rows: Iterable[dict[str, str]], columns: list[str]) -> str:
     return text.getvalue()
 
 
-def show_summary(client: "httpx.Client", console: "Console") -> None:
+def show_summary(
+    client: "httpx.Client", console: "Console", asked: Mapping[str, str | int] = MappingProxyType({})
+) -> None:
     """Print how many parties stand where: a row per stage, a column per tier."""
     from rich.table import Table
 
-    cells = answer(client.get("/v1/standings/summary"))["data"]
+    cells = answer(client.get("/v1/standings/summary", params=asked, timeout=None))["data"]
     counts = {(cell["stage"], cell["tier"]): cell["count"] for cell in cells}
     tiers = [tier for tier in TIERS if any(column == tier for _, column in counts)]
     table = Table("stage", *tiers)

@@ -24,6 +24,26 @@ def zone_name(text: str | None) -> str | None:
     return text
 
 
+def instant(text: str | None) -> str | None:
+    """A time with an offset, or misuse."""
+    from datetime import datetime
+
+    try:
+        told = datetime.fromisoformat(text) if text else None
+    except ValueError:
+        raise typer.BadParameter("write a time such as 2026-06-30T18:00:00+02:00.") from None
+    if told and told.tzinfo is None:
+        raise typer.BadParameter("say the offset too, as in 2026-06-30T18:00:00+02:00 or 2026-06-30T16:00:00Z.")
+    return text
+
+
+def content_hash(text: str | None) -> str | None:
+    """What names a policy or a model, or misuse."""
+    if text and not re.fullmatch("[0-9a-f]{64}", text):
+        raise typer.BadParameter("write its content hash of 64 digits, as the list of them shows.")
+    return text
+
+
 def writable(path: Path | None) -> Path | None:
     """A file that can be made in its folder, or misuse."""
     if path and not os.access(path.parent, os.W_OK):
@@ -59,6 +79,35 @@ IdentityKey = Annotated[
         dir_okay=False,
         help="Identity key of a restored installation, copied at the first start.",
         show_default="made at the first start",
+    ),
+]
+KnownAt = Annotated[
+    str | None,
+    typer.Option(
+        "--known-at",
+        metavar="TIME",
+        callback=instant,
+        help="By what was recorded up to this time, with its offset.",
+        show_default="all that is known",
+    ),
+]
+Policy = Annotated[
+    str | None,
+    typer.Option(metavar="ID", callback=content_hash, help="Under this policy.", show_default="the active one"),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(metavar="ID", callback=content_hash, help="Under this model.", show_default="the active one"),
+]
+HorizonDays = Annotated[
+    int | None,
+    typer.Option(
+        "--horizon-days",
+        metavar="N",
+        min=1,
+        max=3_650,
+        help="H: buys within so many days.",
+        show_default="the policy's",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

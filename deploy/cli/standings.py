@@ -27,17 +27,28 @@ tiers = typer.Typer(help="The amounts that divide the tiers.", no_args_is_help=T
 
 
 @standings.command()
-def summary(data: options.Data = None) -> None:
+def summary(
+    as_of: AsOf = None,
+    known_at: options.KnownAt = None,
+    policy: options.Policy = None,
+    model: options.Model = None,
+    horizon_days: options.HorizonDays = None,
+    data: options.Data = None,
+) -> None:
     """Show how many parties are in each stage and tier."""
     from rich.console import Console
 
     with product(data) as client:
-        example.show_summary(client, Console())
+        example.show_summary(client, Console(), asked(as_of, known_at, policy, model, horizon_days))
 
 
 @export.command("standings")
 def export_standings(
     as_of: AsOf = None,
+    known_at: options.KnownAt = None,
+    policy: options.Policy = None,
+    model: options.Model = None,
+    horizon_days: options.HorizonDays = None,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="FILE", callback=options.writable, show_default="stdout"),
@@ -47,7 +58,8 @@ def export_standings(
     """Write every standing as CSV; money in major units."""
     import sys
 
-    with product(data) as client, client.stream("GET", "/v1/standings/export", params=day(as_of)) as response:
+    query = asked(as_of, known_at, policy, model, horizon_days)
+    with product(data) as client, client.stream("GET", "/v1/standings/export", params=query) as response:
         if not response.is_success:
             answer(response)
         file = output.open("wb") if output else sys.stdout.buffer
@@ -65,10 +77,18 @@ def fit(data: options.Data = None) -> None:
         typer.echo(json.dumps(answer(client.post("/v1/tiers/fit")), indent=2))
 
 
-def digest(as_of: AsOf = None, data: options.Data = None) -> None:
+def digest(
+    as_of: AsOf = None,
+    known_at: options.KnownAt = None,
+    policy: options.Policy = None,
+    model: options.Model = None,
+    horizon_days: options.HorizonDays = None,
+    data: options.Data = None,
+) -> None:
     """Print the SHA-256 over all standings: equal where two installations hold the same."""
+    query = asked(as_of, known_at, policy, model, horizon_days)
     with product(data) as client:
-        typer.echo(answer(client.get("/v1/digest", params=day(as_of), timeout=None))["digest"])
+        typer.echo(answer(client.get("/v1/digest", params=query, timeout=None))["digest"])
 
 
 def verify(
@@ -153,6 +173,15 @@ def rebuilt(client: "httpx.Client", rebuild_id: str) -> dict[str, Any]:
             time.sleep(0.2)
 
 
-def day(as_of: datetime | None) -> dict[str, str]:
-    """The query of a day."""
-    return {"as_of": as_of.date().isoformat()} if as_of else {}
+def asked(
+    as_of: datetime | None, known_at: str | None, policy: str | None, model: str | None, horizon_days: int | None
+) -> dict[str, str | int]:
+    """The query of what is asked for; nothing of what is not."""
+    query = {
+        "as_of": as_of.date().isoformat() if as_of else None,
+        "known_at": known_at,
+        "policy": policy,
+        "model": model,
+        "horizon_days": horizon_days,
+    }
+    return {name: value for name, value in query.items() if value is not None}

@@ -20,12 +20,23 @@ COLUMNS = (
     "next_change_at",
     "policy",
     "model",
+    "p",
+    "turnover",
+    "level",
+    "satisfaction",
+    "satisfaction_band",
+    "loyalty",
+    "loyalty_band",
+    "posture",
+    "treatment",
+    "flags",
+    "vip",
 )
 """New columns are added behind; these keep their places."""
 
 
 def lines(standings: Iterable[Mapping[str, Any]], external_ids: Mapping[str, str]) -> list[Sequence[Any]]:
-    """One line per standing, money in decimal major units; what is not known is empty."""
+    """One line per standing: money in decimal major units, flags with blanks between; what is not known is empty."""
     return [
         [
             _written(
@@ -34,6 +45,8 @@ def lines(standings: Iterable[Mapping[str, Any]], external_ids: Mapping[str, str
                     "external_id": external_ids.get(standing["party_id"]),
                     "value": _money(standing, "value_minor"),
                     "spend": _money(standing, "spend_minor"),
+                    "turnover": _money(standing, "turnover_minor"),
+                    "flags": " ".join(standing.get("flags") or ()),
                 }.get(column)
             )
             for column in COLUMNS
@@ -57,4 +70,6 @@ def _money(standing: Mapping[str, Any], member: str) -> str | None:
 
 
 def _written(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
     return "" if value is None else value

@@ -6,12 +6,15 @@ from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from datetime import date
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
+from pydantic import AwareDatetime
 
+from contracts.event import Digest
 from contracts.problems import Problem
 from gateway.domain import export, status
 from gateway.domain.rights import scopes
@@ -37,10 +40,30 @@ async def read_status(request: Request) -> dict[str, Any]:
 
 
 @router.get("/standings/export", tags=["standings"], response_class=StreamingResponse)
-async def export_standings(request: Request, asking: Asking, as_of: date | None = None) -> Response:
-    """All standings as CSV, streamed; with `as_of`, as they were after that whole local day, as known now."""
+async def export_standings(
+    request: Request,
+    asking: Asking,
+    as_of: date | None = None,
+    known_at: AwareDatetime | None = None,
+    policy: Digest | None = None,
+    model: Digest | None = None,
+    horizon_days: int | None = None,
+) -> Response:
+    """All standings as CSV, streamed; with `as_of`, as they were after that whole local day.
+
+    With `known_at`, by what was recorded up to that instant; with `policy` or `model`, under the one with that content
+    hash; with `horizon_days`, H in the place of the policy's.
+    """
     services: Services = request.app.state.services
-    target = "/internal/standings/export" + (f"?as_of={as_of}" if as_of else "")
+    asked = {
+        "as_of": as_of,
+        "known_at": known_at and known_at.isoformat(),
+        "policy": policy,
+        "model": model,
+        "horizon_days": horizon_days,
+    }
+    query = urlencode({name: value for name, value in asked.items() if value is not None})
+    target = "/internal/standings/export" + (f"?{query}" if query else "")
     async with AsyncExitStack() as stack:
         caller = asking.key_id, scopes(asking.scopes)
         answer = await stack.enter_async_context(services.ask("scoring", "GET", target, caller=caller, patient=True))

@@ -32,6 +32,7 @@ class Seen:
     headers: dict[str, str] = field(default_factory=dict)
     caller: Caller | None = None
     body: bytes = b""
+    query: dict[str, str] = field(default_factory=dict)
 
 
 def a_service(name: str, seen: Seen) -> FastAPI:
@@ -81,7 +82,8 @@ def a_service(name: str, seen: Seen) -> FastAPI:
         return {"currency": (await request.json())["currency"], "fixed": True}
 
     @app.get("/internal/standings/export", include_in_schema=False)
-    async def export(as_of: str | None = None, rows: int = 5_003) -> StreamingResponse:
+    async def export(request: Request, as_of: str | None = None, rows: int = 5_003) -> StreamingResponse:
+        seen.query = dict(request.query_params)
         if as_of == "2999-01-01":
             return Response(b'{"code": "future_day"}', 422, media_type="application/problem+json")  # type: ignore[return-value]
 
@@ -101,10 +103,31 @@ def a_service(name: str, seen: Seen) -> FastAPI:
                     "next_change_at": None,
                     "policy": "days-1",
                     "model": None,
+                    "p": 0.25,
+                    "turnover_minor": 7,
+                    "level": "small",
+                    "satisfaction": 50.0,
+                    "satisfaction_band": "unknown",
+                    "loyalty": 61.5,
+                    "loyalty_band": "high",
+                    "posture": "steady",
+                    "treatment": "care",
+                    "flags": ["high_value", "returning"],
+                    "vip": number == 0,
                 }
                 yield json.dumps(standing) + "\n"
 
         return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+    @app.get("/v1/digest", include_in_schema=False)
+    async def digest(request: Request) -> dict[str, Any]:
+        seen.query = dict(request.query_params)
+        return {"as_of": "2026-01-31", "parties": 1, "digest": "d" * 64}
+
+    @app.get("/v1/standings/summary", include_in_schema=False)
+    async def summary(request: Request) -> dict[str, Any]:
+        seen.query = dict(request.query_params)
+        return {"data": [{"stage": "customer", "tier": "top", "count": 1_234, "value_minor": 5}]}
 
     @app.post("/v1/imports", status_code=202)
     async def start_import(request: Request, response: Response) -> dict[str, Any]:

@@ -103,10 +103,44 @@ async def test_standings_are_exported_with_external_ids(door: Door) -> None:
         "next_change_at": "",
         "policy": "days-1",
         "model": "",
+        "p": "0.25",
+        "turnover": "0.07",
+        "level": "small",
+        "satisfaction": "50.0",
+        "satisfaction_band": "unknown",
+        "loyalty": "61.5",
+        "loyalty_band": "high",
+        "posture": "steady",
+        "treatment": "care",
+        "flags": "high_value returning",
+        "vip": "true",
     }
+    assert rows[1]["vip"] == "false"
     assert (rows[1]["value"], rows[1]["spend"]) == ("123451", "5")
     assert rows[2]["x"] == ""
     assert (rows[3]["external_id"], rows[2_500]["external_id"]) == ("", "first-09c4")
+
+
+async def test_the_export_is_asked_for_by_both_clocks_and_under_other_versions(door: Door) -> None:
+    asked = {
+        "as_of": "2026-01-31",
+        "known_at": "2026-02-01T12:00:00+02:00",
+        "policy": "a" * 64,
+        "model": "b" * 64,
+        "horizon_days": "90",
+    }
+
+    answer = await door.client.get("/v1/standings/export", params=asked)
+
+    assert (answer.status_code, door.scoring.query) == (200, asked)
+    for name, wrong in (
+        ("known_at", "2026-02-01T12:00:00"),
+        ("policy", "days-1"),
+        ("model", "x"),
+        ("horizon_days", "x"),
+    ):
+        refused = await door.client.get("/v1/standings/export", params={name: wrong})
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, f"#/query/{name}")
 
 
 async def test_the_export_has_the_ids_that_only_leads_knows_as_long_as_leads_answers(door: Door) -> None:

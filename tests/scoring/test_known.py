@@ -157,15 +157,20 @@ async def test_what_was_withdrawn_later_still_counted(api: httpx.AsyncClient, fe
     assert (then["facts_total"], then["spend_minor"]) == (2, 3_000)
 
 
+@pytest.mark.parametrize("together", [True, False])
 async def test_a_withdrawal_told_again_was_known_since_the_first_time(
-    scoring: Database, api: httpx.AsyncClient, feed: Feeding
+    scoring: Database, api: httpx.AsyncClient, feed: Feeding, together: bool
 ) -> None:
     party = feed.identity()
     fact_id = await feed.bought(party, FIRST, 1_000)
     withdrawn = FactWithdrawn(subject=party, occurred_at=FIRST, fact_id=fact_id)
+    told = []
     for recorded_at in (LATER, THEN):
         feed.at = recorded_at
-        await give(scoring, [feed.delivered(withdrawn)])
+        told.append(feed.delivered(withdrawn))
+
+    for batch in [told] if together else [[delivery] for delivery in told]:
+        await give(scoring, batch)
 
     assert (await api.get(f"/v1/standings/party_{party.hex}", params=KNOWN)).status_code == 404
 
@@ -247,15 +252,20 @@ async def test_an_assignment_that_was_overtaken_was_known_all_the_same(
     assert await spent(api, number, first, second, as_of="2026-05-22") == [None, None, 1_000]
 
 
+@pytest.mark.parametrize("together", [True, False])
 async def test_an_assignment_that_every_fact_repeats_was_known_since_the_first_of_them(
-    scoring: Database, api: httpx.AsyncClient, feed: Feeding
+    scoring: Database, api: httpx.AsyncClient, feed: Feeding, together: bool
 ) -> None:
     number, holder = feed.identity(), feed.identity()
     assignment = Assignment(identity_id=number, version=1, holdings=[Holding(party_id=holder)])
+    told = []
     for recorded_at in (LATER, FIRST, THEN):
         feed.at = recorded_at
         bought = feed.purchase(number, FIRST, 1_000).model_copy(update={"assignment": assignment})
-        await give(scoring, [feed.delivered(bought)])
+        told.append(feed.delivered(bought))
+
+    for batch in [told] if together else [[delivery] for delivery in told]:
+        await give(scoring, batch)
 
     assert await spent(api, number, holder, known_at=FIRST.isoformat()) == [None, 1_000]
     assert await spent(api, number, holder, **KNOWN) == [None, 2_000]

@@ -1,0 +1,68 @@
+import asyncio
+import os
+import sys
+
+import pytest
+
+from .conftest import Door
+
+ASKED = {
+    "as_of": "2026-01-31",
+    "known_at": "2026-02-01T12:00:00+02:00",
+    "policy": "a" * 64,
+    "model": "b" * 64,
+    "horizon_days": "90",
+}
+OPTIONS = [word for name, value in ASKED.items() for word in (f"--{name.replace('_', '-')}", value)]
+
+
+async def shuke(*words: str, **variables: str) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "deploy.cli",
+        *words,
+        env={**os.environ, "COLUMNS": "200", **variables},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode or 0, out.decode().strip(), err.decode().strip()
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (("digest",), "d" * 64),
+        (("standings", "summary"), "1,234"),
+        (("export", "standings"), f"party_{0:032x},first-0000,customer,top,1234.50"),
+    ],
+)
+async def test_standings_are_asked_for_by_both_clocks_and_under_other_versions(
+    door: Door, words: tuple[str, ...], shown: str
+) -> None:
+    product = {"SHUKE_URL": door.url, "SHUKE_KEY": door.keys["admin"]}
+
+    code, out, told = await shuke(*words, *OPTIONS, **product)
+    asked, plain = door.scoring.query, (await shuke(*words, **product))[0]
+
+    assert (code, plain) == (0, 0), told
+    assert shown in out
+    assert (asked, door.scoring.query) == (ASKED, {})
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "way"),
+    [
+        ("--known-at", "2026-02-01T12:00:00", "say the offset too"),
+        ("--known-at", "yesterday", "write a time such as"),
+        ("--policy", "days-1", "content hash"),
+        ("--model", "3", "content hash"),
+        ("--horizon-days", "0", "--horizon-days"),
+    ],
+)
+async def test_what_is_no_time_no_version_and_no_horizon_is_misuse(option: str, value: str, way: str) -> None:
+    code, _, told = await shuke("digest", option, value)
+
+    assert code == 2
+    assert way in told
