@@ -22,11 +22,11 @@ from gateway.queries.keys import make_key
 from gateway.queries.meter import Meter
 from gateway.queries.neighbours import hear_and_tell
 from gateway.queries.services import Services
-from gateway.routes import composed, documents, gaps, imports, keys, parties, proxy
+from gateway.routes import composed, documents, gaps, imports, keys, parties, proxy, trials
 from gateway.routes.door import RateFields, caller
 
 router = APIRouter()
-for room in (keys.router, composed.router, gaps.router, imports.router, parties.router, proxy.router):
+for room in (keys.router, composed.router, gaps.router, imports.router, parties.router, trials.router, proxy.router):
     router.include_router(room)
 
 

@@ -21,6 +21,7 @@ from contracts.topics import INTERACTIONS, LEADS, MEMBERS, PARTIES, PURCHASES, t
 from services.scoring.handlers.batches import apply
 from services.scoring.handlers.rebuilding import carry_out_rebuilds
 from services.scoring.handlers.sweeping import sweep
+from services.scoring.handlers.trying import carry_out_trials
 from services.scoring.handlers.verifying import keep_verifying
 from services.scoring.queries.proof import verified
 from services.scoring.queries.rulings import decided_for_good, open_installation
@@ -81,9 +82,11 @@ async def worker() -> Never:
 
 
 async def sweeper() -> Never:
-    """Move standings as time passes and under new rulings, rebuild, and verify; any number of these may run."""
+    """Move standings as time passes and under new rulings, rebuild, verify, try policies; any number may run."""
     settings = Settings()
     database = connect(settings.database_url, pool_size=4, settings=consumer.SESSION_SETTINGS)
+    # A trial reads one state of the database for longer than a transaction may take that others wait for.
+    patient = connect(settings.database_url, pool_size=2)
     try:
         await _open(database, settings)
         async with database.transaction() as session:
@@ -91,10 +94,12 @@ async def sweeper() -> Never:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(sweep(database, settings.source_urls, TOPICS))
             tasks.create_task(carry_out_rebuilds(database))
+            tasks.create_task(carry_out_trials(patient))
             if settings.verify_every_s:
                 tasks.create_task(keep_verifying(database, settings.verify_every_s))
     finally:
         await database.close()
+        await patient.close()
     raise AssertionError("unreachable")
 
 

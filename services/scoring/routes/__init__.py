@@ -13,6 +13,7 @@ from services.scoring.routes import (
     reports,
     rulings,
     standings,
+    trials,
 )
 
 router = APIRouter()
@@ -24,6 +25,8 @@ for room in (
     rulings.router,
     policies.router,
     activations.router,
+    trials.router,
+    trials.streams,
     reports.router,
     rebuilds.router,
     internal.router,

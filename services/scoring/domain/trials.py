@@ -1,0 +1,239 @@
+"""Trials: what would have been if a policy had decided from the beginning, counted beside the one that does."""
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime
+from enum import StrEnum
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+
+from contracts.problems import Conflict, Invalid, NotFound
+from contracts.scoring import Cause, Stage, Tier
+from services.scoring.domain.calendar import Calendar
+from services.scoring.domain.history import LOST, History
+from services.scoring.domain.ruling import Ruling
+from services.scoring.domain.trajectory import Move, moves
+
+THERE_AND_BACK_DAYS = 30
+"""Who leaves a stage and is back after at most so many days was moved for nothing."""
+DORMANT = frozenset({Stage.DORMANT_PROSPECT, Stage.DORMANT_CUSTOMER})
+"""Stages in which somebody is at risk."""
+JUDGED = (Stage.CUSTOMER, Stage.LOST_CUSTOMER, Stage.LOST_PROSPECT)
+"""Stages that say whether somebody will buy, which time shows to be right or wrong."""
+
+
+class TrialNotFound(NotFound):
+    """There is no such trial."""
+
+
+class TrialAhead(Invalid):
+    """A trial reaches to a day that has been: what comes is not known."""
+
+
+class MovesNotKept(Conflict):
+    """The trial counted its moves and did not keep them."""
+
+
+class TrialNotDone(Conflict):
+    """The trial has not come to its end."""
+
+
+class State(StrEnum):
+    """How far a trial is."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+class Side(StrEnum):
+    """Whose policy decides."""
+
+    DRAFT = "draft"
+    ACTIVE = "active"
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """What is counted."""
+
+    first: int | None
+    """The first day (ordinal) whose moves count; None is from the beginning."""
+    horizon_days: int
+    """A stage was right or wrong by what happened within so many days after the move to it."""
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """The two policies, and what is counted of them."""
+
+    draft: Ruling
+    active: Ruling
+    scope: Scope
+
+
+Tally = Counter[tuple[str, ...]]
+"""Counts by what they are of; the tallies of several parts are added up."""
+
+
+def tried(trial: Trial, calendar: Calendar, at: datetime) -> tuple[Tally, list[tuple[Move, str]]]:
+    """What a party adds to a trial, and its moves under the draft, each with why.
+
+    `at` is when it stands where it stands; the calendar holds nothing behind it.
+    """
+    tally: Tally = Counter()
+    stands = {}
+    kept: list[tuple[Move, str]] = []
+    for side, ruling in ((Side.DRAFT, trial.draft), (Side.ACTIVE, trial.active)):
+        day, history = ruling.day(at), History(calendar, ruling)
+        found = moves(history, None, day)
+        stands[side] = _stand(tally, side, history, day)
+        counted = [move for move in found if trial.scope.first is None or move.day.toordinal() >= trial.scope.first]
+        _count(tally, side, history, found, counted)
+        _judge(tally, side, history, counted, day, trial.scope.horizon_days)
+        if side is Side.DRAFT:
+            kept = [(move, because(history, move)) for move in counted]
+    if any(stage for stage, _ in stands.values()):
+        tally["parties",] += 1
+    if stands[Side.DRAFT] != stands[Side.ACTIVE]:
+        tally["differs", *map(str, stands[Side.ACTIVE]), *map(str, stands[Side.DRAFT])] += 1
+    return tally, kept
+
+
+def because(history: History, move: Move) -> str:
+    """Why a move was made, in words that can be checked against the facts."""
+    day = move.day.toordinal()
+    if move.cause is Cause.OVERRIDE:
+        return "set by hand, or the end of that"
+    if move.from_stage == move.to_stage:
+        return f"{move.to_tier} instead of {move.from_tier}: value {move.value_minor}"
+    if move.cause is Cause.CLOCK:
+        bought = history.last_purchase(day)
+        act, last = ("purchase", bought) if bought else ("sign of interest", history.last_sign(day))
+        return "time alone" if last is None else f"no {act} for {day - last} days"
+    if move.to_stage in LOST:
+        return f"declared lost: {move.loss_reason}"
+    if move.to_stage is Stage.CUSTOMER:
+        return "a purchase"
+    return "a sign of interest" if move.to_stage is Stage.PROSPECT else "a fact"
+
+
+def _stand(tally: Tally, side: Side, history: History, day: int) -> tuple[Stage | None, Tier | None]:
+    grades = history.grades(day)
+    if grades.stage is not None:
+        tally["stands", side, grades.stage, str(grades.tier)] += 1
+        tally["treated", side, str(grades.treatment)] += 1
+    return grades.stage, grades.tier
+
+
+def _count(tally: Tally, side: Side, history: History, found: Sequence[Move], counted: Sequence[Move]) -> None:
+    follow_ups = history.ruling.policy.follow_up_reasons
+    for move in counted:
+        month = f"{move.day:%Y-%m}"
+        tally["month", side, month, move.kind] += 1
+        if move.from_stage == move.to_stage:
+            continue
+        if move.to_stage in DORMANT:
+            tally["work", side, month, "at_risk"] += 1
+        elif move.to_stage in LOST:
+            tally["work", side, month, "lost"] += 1
+            if move.loss_reason in follow_ups:
+                tally["work", side, month, "follow_ups"] += 1
+    for kind in {move.kind for move in counted}:
+        tally["moved", side, kind] += 1
+    back = _there_and_back(found, set(map(id, counted)))
+    if back:
+        tally["flapped", side, "moves"] += back
+        tally["flapped", side, "parties"] += 1
+
+
+def _there_and_back(found: Sequence[Move], counted: set[int]) -> int:
+    changes = [move for move in found if move.from_stage != move.to_stage]
+    return sum(
+        id(back) in counted and there.from_stage == back.to_stage and (back.day - there.day).days <= THERE_AND_BACK_DAYS
+        for there, back in pairwise(changes)
+    )
+
+
+def _judge(tally: Tally, side: Side, history: History, counted: Sequence[Move], until: int, horizon_days: int) -> None:
+    days = history.purchase_days
+    for move in counted:
+        day = move.day.toordinal()
+        if move.to_stage not in JUDGED or move.from_stage == move.to_stage:
+            continue
+        tally["judged", side, move.to_stage, "moves"] += 1
+        if day + horizon_days > until:
+            continue
+        tally["judged", side, move.to_stage, "decided"] += 1
+        place = bisect_right(days, day)
+        bought = place < len(days) and days[place] <= day + horizon_days
+        if bought == (move.to_stage in LOST):
+            tally["judged", side, move.to_stage, "wrong"] += 1
+
+
+def outcome(tally: Tally, trial: Trial, until: date) -> dict[str, Any]:
+    """What came out, as it is stored and shown; `until` is the day at whose end everybody stands."""
+    first = trial.scope.first
+    differs = [(*key[1:], count) for key, count in sorted(tally.items()) if key[0] == "differs"]
+    names = ("stage_active", "tier_active", "stage_draft", "tier_draft", "parties")
+    return {
+        "from": None if first is None else date.fromordinal(first).isoformat(),
+        "until": until.isoformat(),
+        "horizon_days": trial.scope.horizon_days,
+        "currency": trial.draft.rates.currency,
+        "parties": tally["parties",],
+        "differ": {
+            "parties": sum(count for *_, count in differs),
+            "cells": [
+                {name: None if value == "None" else value for name, value in zip(names, row, strict=True)}
+                for row in differs
+            ],
+        },
+        "draft": _side(tally, Side.DRAFT, trial.draft),
+        "active": _side(tally, Side.ACTIVE, trial.active),
+    }
+
+
+def _side(tally: Tally, side: Side, ruling: Ruling) -> dict[str, Any]:
+    moved = {kind: count for (kind,), count in _of(tally, "moved", side)}
+    months = _table(_of(tally, "month", side))
+    total: Counter[str] = Counter()
+    for kinds in months.values():
+        total.update(kinds)
+    judged = _table(_of(tally, "judged", side))
+    work = _table(_of(tally, "work", side))
+    flapped = {what: count for (what,), count in _of(tally, "flapped", side)}
+    return {
+        "policy": ruling.policy.content_hash,
+        "name": ruling.policy.name,
+        "model": None if ruling.model is None else ruling.model.content_hash,
+        "stands": [
+            {"stage": stage, "tier": tier, "parties": count} for (stage, tier), count in _of(tally, "stands", side)
+        ],
+        "treatments": {treatment: count for (treatment,), count in _of(tally, "treated", side)},
+        "moves": {kind: {"moves": total[kind], "parties": moved[kind]} for kind in sorted(total)},
+        "months": [{"month": month, "moves": kinds} for month, kinds in months.items()],
+        "flapping": {"moves": flapped.get("moves", 0), "parties": flapped.get("parties", 0)},
+        "judged": {stage: {**_ZERO, **judged.get(stage, {})} for stage in JUDGED},
+        "workload": [{"month": month, **_IDLE, **kinds} for month, kinds in work.items()],
+    }
+
+
+_ZERO: Mapping[str, int] = {"moves": 0, "decided": 0, "wrong": 0}
+_IDLE: Mapping[str, int] = {"at_risk": 0, "lost": 0, "follow_ups": 0}
+
+
+def _of(tally: Tally, what: str, side: Side) -> Iterator[tuple[tuple[str, ...], int]]:
+    for key, count in sorted(tally.items()):
+        if key[:2] == (what, side):
+            yield key[2:], count
+
+
+def _table(counts: Iterable[tuple[tuple[str, ...], int]]) -> dict[str, dict[str, int]]:
+    table: dict[str, dict[str, int]] = {}
+    for (row, column), count in counts:
+        table.setdefault(row, {})[column] = count
+    return table

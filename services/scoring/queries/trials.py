@@ -1,0 +1,161 @@
+"""Trials as they are asked for, carried out and shown."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from services.scoring.domain.trials import MovesNotKept, TrialNotDone, TrialNotFound
+from services.scoring.queries.rulings import Connection
+
+NEWEST = UUID(int=2**128 - 1)
+"""Before the first page."""
+TRYING = 7_002
+"""Advisory lock: held by the one process that carries a trial out."""
+
+
+async def ask_for_trial(
+    connection: Connection,
+    trial_id: UUID,
+    policy: str,
+    *,
+    model: str | None,
+    span: tuple[date | None, date | None],
+    keep_moves: bool,
+    at: datetime,
+    by: str | None,
+) -> asyncpg.Record:
+    """A trial that waits to be carried out, after those before it."""
+    await connection.execute(_ASK, trial_id, policy, model, *span, keep_moves, at, by)
+    return await trial(connection, trial_id)
+
+
+async def trial(connection: Connection, trial_id: UUID) -> asyncpg.Record:
+    """A trial and how far it is. Raises `TrialNotFound`."""
+    row = await connection.fetchrow(f"{_TRIALS} WHERE id = $1", trial_id)
+    if row is None:
+        raise TrialNotFound("There is no such trial. `GET /v1/trials` lists them.")
+    return row
+
+
+async def trials_before(
+    connection: Connection, before: UUID, *, policy: str | None, limit: int
+) -> list[asyncpg.Record]:
+    """Trials before one, the newest first."""
+    return await connection.fetch(_LISTED, before, policy, limit)
+
+
+async def end(connection: Connection, trial_id: UUID, at: datetime) -> None:
+    """Cancel a trial that has not come to its end, and forget its moves. Raises `TrialNotFound`."""
+    if await connection.fetchval(_END, trial_id, at) is None:
+        raise TrialNotFound("There is no such trial. `GET /v1/trials` lists them.")
+    await connection.execute("DELETE FROM trial_move WHERE trial_id = $1", trial_id)
+
+
+async def check_moves(connection: Connection, trial_id: UUID) -> None:
+    """Raise what keeps the moves of a trial from being read: `TrialNotFound`, `TrialNotDone` or `MovesNotKept`."""
+    row = await trial(connection, trial_id)
+    if row["state"] != "done":
+        raise TrialNotDone("The trial has not come to its end.", state=row["state"])
+    if not row["keep_moves"]:
+        raise MovesNotKept("This trial kept no moves. Have another one with `keep_moves`.")
+
+
+async def moves_of(connection: Connection, trial_id: UUID, limit: int) -> AsyncIterator[list[asyncpg.Record]]:
+    """The moves that a trial kept, party by party, each party's in order, page by page in flat memory."""
+    cursor = await connection.cursor(_MOVES, trial_id)
+    while rows := await cursor.fetch(limit):
+        yield rows
+
+
+async def open_trial(connection: Connection) -> UUID | None:
+    """The trial to be carried out next, also one whose process was killed."""
+    found: UUID | None = await connection.fetchval(_OPEN)
+    return found
+
+
+async def alone(connection: Connection) -> bool:
+    """Whether no other process carries a trial out; none does until the transaction ends."""
+    free: bool = await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", TRYING)
+    return free
+
+
+async def begin(connection: Connection, trial_id: UUID, at: datetime) -> asyncpg.Record | None:
+    """Begin a trial, from the beginning also where a killed process had begun it; None where it has ended since."""
+    await connection.execute("DELETE FROM trial_move WHERE trial_id = $1", trial_id)
+    if await connection.fetchval(_BEGIN, trial_id, at) is None:
+        return None
+    return await trial(connection, trial_id)
+
+
+Row = tuple[UUID, datetime, Any, Any, Any, Any, str, str]
+"""Party, instant, stages and tiers from and to, kind, why."""
+
+
+async def go_on(connection: Connection, trial_id: UUID, done: int, kept: int, moves: Sequence[Row]) -> bool:
+    """Write down how far a trial is, with moves behind so many kept before; whether it is to go on."""
+    if await connection.fetchval(_GO_ON, trial_id, done) is None:
+        return False
+    records = [(trial_id, place, *row) for place, row in enumerate(moves, kept)]
+    await connection.copy_records_to_table("trial_move", records=records, columns=_MOVE)
+    return True
+
+
+async def finish(connection: Connection, trial_id: UUID, result: dict[str, Any], at: datetime) -> None:
+    """The trial has come to its end."""
+    await connection.execute(_FINISH, trial_id, msgspec.json.encode(result).decode(), at)
+
+
+async def fail(connection: Connection, trial_id: UUID, at: datetime, error: str) -> None:
+    """End a trial without a result, and say why."""
+    await connection.execute(_FAIL, trial_id, at, error)
+    await connection.execute("DELETE FROM trial_move WHERE trial_id = $1", trial_id)
+
+
+_ASK = """
+INSERT INTO trial (id, policy, model, from_day, until_day, keep_moves, state, asked_at, asked_by)
+VALUES ($1, $2, $3, $4, $5, $6, 'waiting', $7, $8)
+"""
+
+_TRIALS = """
+SELECT id, policy, model, from_day, until_day, keep_moves, state, parties, done, result::text AS result, asked_at,
+       asked_by, started_at, finished_at, error
+FROM trial
+"""
+
+_LISTED = f"{_TRIALS} WHERE id < $1 AND ($2::text IS NULL OR policy = $2) ORDER BY id DESC LIMIT $3"
+
+_END = """
+UPDATE trial
+SET state = CASE WHEN state IN ('waiting', 'running') THEN 'cancelled' ELSE state END,
+    finished_at = coalesce(finished_at, $2), keep_moves = false
+WHERE id = $1 RETURNING id
+"""
+
+_OPEN = "SELECT id FROM trial WHERE state IN ('waiting', 'running') ORDER BY id LIMIT 1"
+
+_BEGIN = """
+UPDATE trial
+SET state = 'running', started_at = $2, done = 0,
+    parties = (SELECT count(*) FROM party WHERE first_identity IS NOT NULL OR stage IS NOT NULL)
+WHERE id = $1 AND state IN ('waiting', 'running') RETURNING id
+"""
+
+_GO_ON = "UPDATE trial SET done = $2 WHERE id = $1 AND state = 'running' RETURNING id"
+
+_FINISH = "UPDATE trial SET state = 'done', result = $2::text::jsonb, finished_at = $3 WHERE id = $1"
+
+_FAIL = """
+UPDATE trial SET state = 'failed', finished_at = $2, error = $3
+WHERE id = $1 AND state IN ('waiting', 'running')
+"""
+
+_MOVE = ["trial_id", "place", "party_id", "at", "from_stage", "to_stage", "from_tier", "to_tier", "kind", "reason"]
+
+_MOVES = """
+SELECT party_id, at, from_stage, to_stage, from_tier, to_tier, kind, reason
+FROM trial_move WHERE trial_id = $1 ORDER BY place
+"""
