@@ -13,7 +13,16 @@ from chassis.clock import now
 from chassis.db import Database
 from chassis.ids import uuid7
 from contracts.community import PersonReferred
-from contracts.customers import Department, Direction, InteractionKind, InteractionRecorded, PartyKind, PartyRegistered
+from contracts.customers import (
+    Department,
+    Direction,
+    InteractionKind,
+    InteractionRecorded,
+    PartyKind,
+    PartyOwnerChanged,
+    PartyRegistered,
+)
+from contracts.event import Event
 from contracts.leads import LeadLost
 from contracts.loss import LossReason
 from services.scoring.domain.reports.zoom import ZoomBy
@@ -46,17 +55,23 @@ async def posted(api: httpx.AsyncClient, report: str, **body: Any) -> Json:
     return found
 
 
-def reached(identity: UUID, at: datetime) -> InteractionRecorded:
+def said(
+    identity: UUID, at: datetime, kind: InteractionKind, direction: Direction = Direction.INBOUND
+) -> InteractionRecorded:
     return InteractionRecorded(
         subject=identity,
         occurred_at=at,
         interaction_id=uuid7(),
         department=Department.SALES,
         channel="phone",
-        kind=InteractionKind.INQUIRY,
-        direction=Direction.OUTBOUND,
+        kind=kind,
+        direction=direction,
         source="tests",
     )
+
+
+def reached(identity: UUID, at: datetime) -> InteractionRecorded:
+    return said(identity, at, InteractionKind.INQUIRY, Direction.OUTBOUND)
 
 
 async def test_a_list_of_tops_is_parted_into_agreements_missed_and_over_rated(
@@ -106,6 +121,7 @@ async def test_a_merged_party_is_named_once_as_the_party_that_it_is_now(api: htt
 
 
 async def test_who_is_vip_by_the_rule_and_not_on_the_list_is_missed(api: httpx.AsyncClient, feed: Feeding) -> None:
+    feed.at = now()
     good, once = feed.identity(), feed.identity()
     recent = now() - timedelta(days=2)
     for back in (0, 1):
@@ -120,7 +136,8 @@ async def test_who_is_vip_by_the_rule_and_not_on_the_list_is_missed(api: httpx.A
 
 async def test_purchases_of_a_fixed_history_are_classified_by_month(api: httpx.AsyncClient, feed: Feeding) -> None:
     old, friend = feed.identity(), feed.identity()
-    await feed.tell(PersonReferred(subject=friend, occurred_at=noon("2026-01-02"), referral_id=uuid7(), referrer_id=uuid7()))
+    named = {"referral_id": uuid7(), "referrer_id": uuid7()}
+    await feed.tell(PersonReferred(subject=friend, occurred_at=noon("2026-01-02"), **named))
     for day, amount in [("2026-01-05", 1_000), ("2026-01-20", 500), ("2026-03-20", 900), ("2026-03-30", 2_000)]:
         await feed.bought(old, noon(day), amount)
     await feed.bought(friend, noon("2026-01-10"), 700)
@@ -320,66 +337,76 @@ async def test_a_past_week_is_what_its_facts_were_whatever_happens_later(api: ht
 
 
 @pytest.fixture
-async def various(make_scoring: Any) -> Database:
-    """Fifty parties with all kinds of histories, on days long before today and a few near it."""
-    database: Database = await make_scoring()
-    random, feed = Random(11), Feeding(database, now())
-    team = feed.identity()
+async def various(scoring: Database) -> Database:
+    """Fifty parties with all kinds of histories, most of them long before today."""
+    random, feed, today = Random(11), Feeding(scoring, now()), now().replace(hour=12)
+    team, events = feed.identity(), list[Event]()
     for _ in range(50):
-        party = feed.identity()
-        kind = random.choice(list(PartyKind))
-        begun = now() - timedelta(days=random.randint(200, 900))
-        await feed.tell(PartyRegistered(subject=party, occurred_at=begun, kind=kind))
+        party, begun = feed.identity(), today - timedelta(days=random.randint(200, 900))
+        events.append(PartyRegistered(subject=party, occurred_at=begun, kind=random.choice(list(PartyKind))))
         for _ in range(random.randint(0, 4)):
-            await feed.bought(party, begun + timedelta(days=random.randint(0, 195)), random.randint(100, 300_000))
-        for said in random.sample(list(InteractionKind), random.randint(0, 3)):
-            if said is not InteractionKind.DECLINED:
-                await feed.interacted(party, begun + timedelta(days=random.randint(0, 195)), said)
+            day = begun + timedelta(days=random.randint(0, 195))
+            events.append(feed.purchase(party, day, random.randint(100, 300_000)))
+        for kind in random.sample([InteractionKind.COMPLAINT, InteractionKind.PRAISE, InteractionKind.INQUIRY], 2):
+            events.append(said(party, begun + timedelta(days=random.randint(0, 195)), kind))
         if random.random() < 0.3:
-            await feed.owned(party, 1, team if random.random() < 0.5 else feed.identity(), team)
-    await feed.bought(feed.identity(), now() - timedelta(days=80), 1_000)
-    return database
+            owner = team if random.random() < 0.5 else feed.identity()
+            events.append(PartyOwnerChanged(subject=party, occurred_at=begun, version=1, owner_id=owner, team_id=team))
+    events.append(feed.purchase(feed.identity(), today - timedelta(days=80), 1_000))
+    await feed.tell(*events)
+    return scoring
 
 
-@pytest.mark.parametrize("by", list(ZoomBy))
-@pytest.mark.parametrize("back", [None, 100, 400])
+async def pages(api: httpx.AsyncClient, **query: Any) -> list[Json]:
+    """Each party of a look, page by page."""
+    found: list[Json] = []
+    place: Json = {}
+    while True:
+        part = await asked(api, "zoom", level="party", limit=20, **query, **place)
+        found += part["data"]
+        if not part["has_more"]:
+            return found
+        place = {"cursor": part["next_cursor"]}
+
+
+@pytest.mark.parametrize("back", [None, 0, 100, 400])
 async def test_totals_are_the_sums_of_their_parts_at_every_level(
-    various: Database, by: ZoomBy, back: int | None
+    api: httpx.AsyncClient, various: Database, back: int | None
 ) -> None:
     when = {} if back is None else {"as_of": str((now() - timedelta(days=back)).date())}
-    async with served(various) as api:
+    for by in ZoomBy:
         [whole] = (await asked(api, "zoom", by=by, **when))["data"]
         groups = (await asked(api, "zoom", level="segment", by=by, **when))["data"]
-        parties: list[Json] = []
-        cursor: Json = {}
-        while True:
-            part = await asked(api, "zoom", level="party", by=by, limit=20, **when, **cursor)
-            parties += part["data"]
-            if not part["has_more"]:
-                break
-            cursor = {"cursor": part["next_cursor"]}
-        one = groups[0]["segment"]
-        members = (await asked(api, "zoom", level="party", by=by, segment=one, limit=200, **when))["data"]
+        parties = await pages(api, by=by, **when)
+        first = groups[0]["segment"]
+        members = await pages(api, by=by, segment=first, **when)
 
-    for name in WHOLE:
-        assert sum(group["measures"][name] for group in groups) == whole["measures"][name]
-        assert sum(party["measures"][name] for party in parties) == whole["measures"][name]
-        assert sum(party["measures"][name] for party in members) == groups[0]["measures"][name]
-    assert whole["measures"]["count"] > 10
-    assert Counter(party["segment"] for party in parties) == {
-        group["segment"]: group["measures"]["count"] for group in groups
-    }
-    assert {party["party_id"] for party in members} == {
-        party["party_id"] for party in parties if party["segment"] == one
-    }
-    known = whole["measures"]["satisfaction_known"]
-    if known:
-        weighed = sum(
-            group["measures"]["mean_satisfaction"] * group["measures"]["satisfaction_known"]
-            for group in groups
-            if group["measures"]["satisfaction_known"]
-        )
-        assert whole["measures"]["mean_satisfaction"] == pytest.approx(weighed / known, abs=0.11)
+        for name in WHOLE:
+            assert sum(group["measures"][name] for group in groups) == whole["measures"][name]
+            assert sum(party["measures"][name] for party in parties) == whole["measures"][name]
+            assert sum(party["measures"][name] for party in members) == groups[0]["measures"][name]
+        assert members == [party for party in parties if party["segment"] == first]
+        assert Counter(party["segment"] for party in parties) == {
+            group["segment"]: group["measures"]["count"] for group in groups
+        }
+        known = [group["measures"] for group in groups if group["measures"]["satisfaction_known"]]
+        weighed = sum(group["mean_satisfaction"] * group["satisfaction_known"] for group in known)
+        assert whole["measures"]["count"] > 10
+        if known:
+            count = whole["measures"]["satisfaction_known"]
+            assert whole["measures"]["mean_satisfaction"] == pytest.approx(weighed / count, abs=0.11)
+
+
+@pytest.mark.parametrize("by", [by for by in ZoomBy if by is not ZoomBy.KIND])
+async def test_what_is_stored_and_what_is_read_as_of_today_are_one(
+    api: httpx.AsyncClient, various: Database, by: ZoomBy
+) -> None:
+    stored = await asked(api, "zoom", level="segment", by=by)
+    read = await asked(api, "zoom", level="segment", by=by, as_of=str(now().date()))
+
+    assert stored["data"] == read["data"]
+    if by in (ZoomBy.STAGE, ZoomBy.SATISFACTION, ZoomBy.VIP):
+        assert len(stored["data"]) > 1
 
 
 async def test_a_look_at_a_past_day_sees_nothing_of_later_days(api: httpx.AsyncClient, feed: Feeding) -> None:
@@ -406,13 +433,8 @@ async def test_satisfied_customers_who_buy_more_are_seen_and_others_prove_nothin
             party, content = feed.identity(), random.random() < 0.5
             begun = datetime(2025, 6, 1, 12, tzinfo=UTC) + timedelta(days=random.randint(0, 60))
             events: list[Any] = [feed.purchase(party, begun, 1_000)]
-            said = InteractionKind.PRAISE if content else InteractionKind.COMPLAINT
-            events += [
-                reached(party, begun + timedelta(days=day)).model_copy(
-                    update={"kind": said, "direction": Direction.INBOUND}
-                )
-                for day in (70, 100, 130, 200)
-            ]
+            kind = InteractionKind.PRAISE if content else InteractionKind.COMPLAINT
+            events += [said(party, begun + timedelta(days=day), kind) for day in (70, 100, 130, 200)]
             eager = content if bound else random.random() < 0.5
             events += [
                 feed.purchase(party, datetime(2025, 10, 5, 12, tzinfo=UTC) + timedelta(days=place * 10), 1_000)

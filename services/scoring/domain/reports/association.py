@@ -1,5 +1,6 @@
 """Whether an index goes with what parties buy later: a rank correlation that knows how little it may prove."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from math import atanh, sqrt, tanh
 from typing import TypeAlias
@@ -9,6 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
+from contracts.scoring import Band
+from services.scoring.domain.evidence import Fading, Piece
+from services.scoring.domain.indexes import Evidence
+from services.scoring.domain.policy import Index
 from services.scoring.domain.reports.proportions import Z
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -20,6 +25,9 @@ LEAST_EFFECT = 0.1
 """A smaller correlation is negligible (Cohen 1988), and nothing to act upon however sure it is."""
 LEAST_PARTIES = 30
 """With fewer the test says nothing."""
+
+OF_PURCHASES = frozenset({Evidence.REPEAT_PURCHASE, Evidence.UPGRADE})
+"""What purchases themselves say of satisfaction."""
 
 
 class Verdict(StrEnum):
@@ -121,3 +129,35 @@ def _interval(rho: float, error: float) -> tuple[float, float]:
     inside = max(min(rho, 1 - 1e-9), -1 + 1e-9)
     middle, half = atanh(inside), Z * error / (1 - inside * inside)
     return tanh(middle - half), tanh(middle + half)
+
+
+class Pairs:
+    """An index at starting days and what was bought after them, party by party."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self._pairs: list[tuple[float, int, int, int]] = []
+        self._parties = 0
+
+    def take(self, pieces: Sequence[Piece], after: Sequence[tuple[int, int]]) -> None:
+        """One party more: its evidence, and for each starting day (ordinal) on how many days it bought afterwards.
+
+        A start counts where there is evidence enough at the end of that day.
+        """
+        fading = Fading(pieces, self.index)
+        self._parties += 1
+        for start, bought in after:
+            if fading.band(start) is not Band.UNKNOWN:
+                self._pairs.append((fading.value(start), bought, start, self._parties))
+
+    def association(self) -> Association:
+        """What all of them say."""
+        pairs = np.array(self._pairs, dtype=np.float64).reshape(-1, 4)
+        start, party = pairs[:, 2].astype(np.int64), pairs[:, 3].astype(np.int64)
+        return association(pairs[:, 0], pairs[:, 1], start, party)
+
+
+def without_purchases(index: Index) -> Index:
+    """An index that purchases do not enter."""
+    weights = {kind: weight for kind, weight in index.weights.items() if kind not in OF_PURCHASES}
+    return index.model_copy(update={"weights": weights})

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 
-from contracts.customers import PartyKind
 from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.facts import Kind
 from services.scoring.domain.money import Rates
@@ -37,9 +36,3 @@ def gross(calendar: Calendar, rates: Rates) -> dict[int, int]:
 def signs(calendar: Calendar, kinds: Collection[int]) -> list[Sign]:
     """How often a party showed interest, by day and kind, rising."""
     return [(day, kind, count) for day, kind, _, count, _ in calendar.entries if kind in kinds]
-
-
-def party_kind(calendar: Calendar) -> PartyKind:
-    """An organisation where any registration says so, else a person."""
-    said = any(kind == Kind.REGISTERED and detail == PartyKind.ORGANISATION for _, kind, detail, *_ in calendar.entries)
-    return PartyKind.ORGANISATION if said else PartyKind.PERSON

@@ -14,7 +14,6 @@ from contracts.scoring import Stage, Tier
 from services.scoring.domain.calendar import Share
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.facts import DECLARATIONS, Kind
-from services.scoring.domain.reports.doings import party_kind
 from services.scoring.domain.reports.losses import Defections, SegmentBy
 from services.scoring.domain.reports.patterns import Bought, Patterns, patterns
 from services.scoring.domain.reports.surprises import HeldAs, Stands
@@ -41,7 +40,7 @@ async def named(connection: Connection, party_ids: Sequence[UUID], ruling: Rulin
     rows = await connection.fetch(_NAMED, list(party_ids))
     asks_kind = ruling.policy.vip is not None and any(leaf.field == "kind" for leaf in comparisons(ruling.policy.vip))
     kinds = (
-        {seen.party_id: party_kind(seen.calendar) async for seen in those(connection, party_ids, None, now)}
+        {seen.party_id: seen.history.kind(seen.day) async for seen in those(connection, party_ids, None, now)}
         if asks_kind
         else {}
     )

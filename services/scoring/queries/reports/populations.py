@@ -1,26 +1,21 @@
 """Reports that read every party: some seconds for a hundred thousand, which is why each looks at a bounded range."""
 
+from bisect import bisect_right
 from collections.abc import Collection
 from datetime import date, datetime
 from uuid import UUID
 
 import msgspec
-import numpy as np
 
-from contracts.scoring import Band, Stage
-from services.scoring.domain.calendar import Calendar
-from services.scoring.domain.days import end_of_day
+from contracts.scoring import Stage
+from services.scoring.domain.evidence import evidence
 from services.scoring.domain.facts import Kind
-from services.scoring.domain.indexes import Evidence
-from services.scoring.domain.policy import Index
-from services.scoring.domain.reports.association import Association, association
+from services.scoring.domain.reports.association import Association, Pairs, without_purchases
 from services.scoring.domain.reports.doings import days_with, gross, purchase_days, signs
 from services.scoring.domain.reports.losses import Losses
 from services.scoring.domain.reports.purchases import KindsByMonth, SecondPurchases
 from services.scoring.domain.reports.weeks import Weeks
 from services.scoring.domain.reports.winback import WinBack
-from services.scoring.domain.ruling import Ruling
-from services.scoring.domain.standing import assess
 from services.scoring.queries.reports.seeing import everybody, survivors, those
 from services.scoring.queries.rulings import Connection, present
 
@@ -102,50 +97,20 @@ async def satisfaction_and_sales(
 
     Customers alone, and at each start those alone of which there is evidence enough.
     """
-    ruling = (await present(connection)).ruling
+    policy = (await present(connection)).ruling.policy
+    whole, without = Pairs(policy.satisfaction), Pairs(without_purchases(policy.satisfaction))
     rows = await connection.fetch(_CUSTOMERS, SAMPLE + 1)
-    whole, without = Pairs(ruling), Pairs(_without_purchases(ruling))
     async for seen in those(connection, [row["party_id"] for row in rows[:SAMPLE]], as_of, now):
-        days = purchase_days(seen.calendar)
-        for start in starts:
-            if days and days[0] <= start:
-                after = sum(start < day <= start + lag_days for day in days)
-                known = seen.calendar.between(None, date.fromordinal(start + 1))
-                whole.add(known, start, after, seen.party_id)
-                without.add(known, start, after, seen.party_id)
+        days, worth = purchase_days(seen.calendar), gross(seen.calendar, seen.history.ruling.rates)
+        pieces = evidence(seen.calendar.entries, days, [worth.get(day, 0) for day in days], policy)
+        after = [
+            (start, bisect_right(days, start + lag_days) - bisect_right(days, start))
+            for start in starts
+            if days and days[0] <= start
+        ]
+        whole.take(pieces, after)
+        without.take(pieces, after)
     return Associated(whole.association(), without.association(), len(rows) > SAMPLE)
-
-
-class Pairs:
-    """An index at a start and what was bought after it, of many parties."""
-
-    def __init__(self, ruling: Ruling) -> None:
-        self.ruling = ruling
-        self._pairs: list[tuple[float, int, int, int]] = []
-        self._parties: dict[UUID, int] = {}
-
-    def add(self, known: Calendar, start: int, after: int, party_id: UUID) -> None:
-        """One more, where there is evidence enough."""
-        standing = assess(known, end_of_day(start, self.ruling.zone), self.ruling)
-        if standing.satisfaction is not None and standing.satisfaction_band is not Band.UNKNOWN:
-            number = self._parties.setdefault(party_id, len(self._parties))
-            self._pairs.append((standing.satisfaction, after, start, number))
-
-    def association(self) -> Association:
-        """What all of them say."""
-        pairs = np.array(self._pairs, dtype=np.float64).reshape(-1, 4)
-        start, party = pairs[:, 2].astype(np.int64), pairs[:, 3].astype(np.int64)
-        return association(pairs[:, 0], pairs[:, 1], start, party)
-
-
-OF_PURCHASES = frozenset({Evidence.REPEAT_PURCHASE, Evidence.UPGRADE})
-
-
-def _without_purchases(ruling: Ruling) -> Ruling:
-    index: Index = ruling.policy.satisfaction
-    weights = {kind: weight for kind, weight in index.weights.items() if kind not in OF_PURCHASES}
-    policy = ruling.policy.model_copy(update={"satisfaction": index.model_copy(update={"weights": weights})})
-    return msgspec.structs.replace(ruling, policy=policy)
 
 
 _CUSTOMERS = """

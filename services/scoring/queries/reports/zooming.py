@@ -11,9 +11,8 @@ import asyncpg
 from chassis.conditions import Conditions
 from contracts.scoring import Band
 from services.scoring.domain.days import start_of_day
-from services.scoring.domain.reports.doings import party_kind
+from services.scoring.domain.history import Grades
 from services.scoring.domain.reports.zoom import NONE, Measures, ZoomBy, measured
-from services.scoring.domain.standing import Standing, standing
 from services.scoring.queries.followups import FALLEN
 from services.scoring.queries.reports.seeing import Seen, everybody
 from services.scoring.queries.rulings import Connection, present
@@ -91,39 +90,37 @@ async def _until(connection: Connection, zoomed: Zoomed) -> datetime:
 async def _assessed(connection: Connection, zoomed: Zoomed, after: UUID | None = None) -> AsyncIterator[Part]:
     owners = await _owners(connection, zoomed.by)
     async for seen in everybody(connection, zoomed.as_of, zoomed.now, after=after):
-        stands = standing(seen.history, seen.at)
-        if stands.stage is None:
+        history, day = seen.history, seen.day
+        grades = history.grades(day)
+        if grades.stage is None:
             continue
-        falls = stands.next_stage in FALLEN and stands.next_stage_at is not None
-        until = start_of_day(seen.day + zoomed.within_days, seen.history.ruling.zone)
-        satisfied = stands.satisfaction_band not in (None, Band.UNKNOWN)
+        turn = history.next_stage_turn(day)
+        soon = turn is not None and turn <= day + zoomed.within_days
         yield Part(
             seen.party_id,
-            _segment(zoomed.by, seen, stands, owners),
+            _segment(zoomed.by, seen, grades, owners),
             measured(
-                bought=stands.purchase_days > 0,
-                value_minor=stands.value_minor,
-                turnover_minor=stands.turnover_minor,
-                p=stands.p,
-                satisfaction=stands.satisfaction if satisfied else None,
-                at_risk=falls and stands.next_stage_at is not None and stands.next_stage_at <= until,
+                bought=history.has_bought(day),
+                value_minor=history.value(day),
+                turnover_minor=history.turnover(day),
+                p=history.p(day),
+                satisfaction=None if grades.satisfaction is Band.UNKNOWN else history.indexes[0].value(day),
+                at_risk=soon and turn is not None and history.stage(turn) in FALLEN,
             ),
         )
 
 
-def _segment(by: ZoomBy, seen: Seen, stands: Standing, owners: Mapping[UUID, str]) -> str:
+def _segment(by: ZoomBy, seen: Seen, grades: Grades, owners: Mapping[UUID, str]) -> str:
     said: object
     match by:
         case ZoomBy.KIND:
-            said = party_kind(seen.calendar)
+            said = seen.history.kind(seen.day)
         case ZoomBy.OWNER | ZoomBy.TEAM:
             said = owners.get(seen.party_id)
-        case ZoomBy.SATISFACTION | ZoomBy.LOYALTY:
-            said = getattr(stands, f"{by}_band")
         case ZoomBy.VIP:
-            said = "vip" if stands.vip else "other"
+            said = "vip" if grades.vip else "other"
         case _:
-            said = getattr(stands, by)
+            said = getattr(grades, by)
     return NONE if said is None else str(said)
 
 

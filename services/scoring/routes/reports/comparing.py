@@ -1,0 +1,93 @@
+"""Where a list and the facts differ, who left for whom, and the habits of one party."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from chassis.clock import now
+from chassis.fields import Day, PartyId
+from services.scoring.domain.days import start_of_day
+from services.scoring.domain.reports import losses
+from services.scoring.domain.reports.losses import SegmentBy
+from services.scoring.domain.reports.periods import period
+from services.scoring.domain.reports.surprises import agreed, missed, over_rated
+from services.scoring.domain.standing import NoStanding
+from services.scoring.models.reports import comparing as shown
+from services.scoring.queries.reports import comparing
+from services.scoring.queries.reports.seeing import last_day, survivors, those
+from services.scoring.queries.rulings import present
+from services.scoring.routes.snapshots import Snapshot
+
+router = APIRouter()
+
+
+@router.post("/surprises")
+async def compare_with_a_list(asked: shown.NewSurprises, snapshot: Snapshot) -> shown.Surprises:
+    """Where a manager's own list differs from what the facts say, as standings are stored now, each with its reason.
+
+    Ids of parties merged since count as the party that they are now. A tier means that tier or a higher one.
+    """
+    here, held = await present(snapshot), asked.held_as
+    currency, rule = here.currency, here.ruling.policy.vip
+    leads = await survivors(snapshot, asked.party_ids)
+    named = await comparing.named(snapshot, list(set(leads.values())), here.ruling, now())
+    agreements = [(each.party_id, each.stands) for each in named if each.stands and each.stands.derived(held)]
+    listed = [each.party_id for each in named]
+    others = await comparing.missed(
+        snapshot, held, listed, owner_id=asked.owner_id, team_id=asked.team_id, limit=asked.limit
+    )
+    return shown.Surprises(
+        held_as=held,
+        currency=currency,
+        named=len(named),
+        agreements=[shown.Surprise.of(party, stands, agreed(stands, held, currency)) for party, stands in agreements],
+        missed=[shown.Surprise.of(party, stands, missed(stands, held, currency)) for party, stands in others.first],
+        missed_total=others.total,
+        missed_value_minor=others.value_minor,
+        over_rated=[
+            shown.Surprise.of(each.party_id, each.stands, over_rated(each.stands, held, currency, rule, each.facts))
+            for each in named
+            if not (each.stands and each.stands.derived(held))
+        ],
+        unknown=[party_id for party_id in dict.fromkeys(asked.party_ids) if party_id not in leads],
+    )
+
+
+@router.get("/defections")
+async def report_defections(
+    snapshot: Snapshot,
+    since: Day | None = None,
+    until: Day | None = None,
+    by: SegmentBy = SegmentBy.TIER,
+    within_days: Annotated[int, Query(ge=0, le=3_650)] = 30,
+) -> shown.Defections:
+    """Who may be lost soon, and who was lost to which competitor, month by month and by where they stood before.
+
+    Without days, the last 365. Of the lost it reads those alone of which somebody named a competitor as the reason.
+    """
+    here = await present(snapshot)
+    first, last = period(since, until, known=await last_day(snapshot, None, now()))
+    soon = start_of_day(here.ruling.day(now()) + within_days, here.ruling.zone)
+    risk = await comparing.at_risk(snapshot, by, soon)
+    found = await comparing.defections(snapshot, losses.Defections(first, last, by), now())
+    return shown.Defections.of(found, risk, within_days, here.currency)
+
+
+@router.get("/patterns/{party_id}")
+async def find_patterns(party_id: PartyId, snapshot: Snapshot, as_of: Day | None = None) -> shown.Patterns:
+    """The habits of a party, each with its evidence, and `found` only where a test says so."""
+    until = await last_day(snapshot, as_of, now())
+    leads = await survivors(snapshot, [party_id])
+    async for seen in those(snapshot, leads.values(), until, now()):
+        found = await comparing.patterns_of(snapshot, seen, until)
+        return shown.Patterns(
+            party_id=seen.party_id,
+            as_of=until,
+            currency=seen.history.ruling.rates.currency,
+            interval=shown.IntervalHabit.model_validate(found.interval),
+            basket=shown.BasketHabit.model_validate(found.basket),
+            season=shown.SeasonHabit.model_validate(found.season),
+            channel=shown.ChannelHabit.model_validate(found.channel),
+            price_sensitivity=shown.PriceHabit.model_validate(found.price_sensitivity),
+        )
+    raise NoStanding("now" if as_of is None else f"as of {as_of}")

@@ -1,0 +1,136 @@
+"""Reports on everybody: each reads every party, or a sample, and looks at a bounded range of days."""
+
+from datetime import date
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from chassis.clock import now
+from chassis.fields import Day
+from services.scoring.domain.reports import purchases
+from services.scoring.domain.reports.losses import Losses
+from services.scoring.domain.reports.periods import period
+from services.scoring.domain.reports.sentences import of_association, of_win_back
+from services.scoring.domain.reports.weeks import monday
+from services.scoring.domain.reports.winback import WinBack
+from services.scoring.models.reports import populations as shown
+from services.scoring.queries.reports import populations
+from services.scoring.queries.reports.seeing import last_day
+from services.scoring.queries.rulings import present
+from services.scoring.routes.snapshots import Snapshot
+
+router = APIRouter()
+
+Within = Annotated[int, Query(ge=1, le=3_650)]
+Starts = Annotated[int, Query(ge=1, le=12)]
+WeekCount = Annotated[int, Query(ge=1, le=53)]
+
+
+@router.get("/satisfaction-and-sales")
+async def relate_satisfaction_to_sales(
+    snapshot: Snapshot, lag_days: Within = 90, starts: Starts = 4, as_of: Day | None = None
+) -> shown.SatisfactionAndSales:
+    """Does satisfaction go with later purchases? A rank correlation with its uncertainty; `not_proven` where it is so.
+
+    At the end of each of several past days, `lag_days` apart, the index of customers is held against the days on which
+    they bought in the `lag_days` after it. Of more than 20,000 customers as many are drawn: the answer takes some
+    seconds and no more however many there are. A correlation is no cause.
+    """
+    until = await last_day(snapshot, as_of, now())
+    days = [until.toordinal() - lag_days * back for back in range(starts, 0, -1)]
+    found = await populations.satisfaction_and_sales(snapshot, days, lag_days, until, now())
+    return shown.SatisfactionAndSales(
+        as_of=until,
+        lag_days=lag_days,
+        starts=[date.fromordinal(day) for day in days],
+        sampled=found.sampled,
+        whole=shown.Association.model_validate(found.whole),
+        without_purchases=shown.Association.model_validate(found.without_purchases),
+        sentence=of_association(found.whole, found.without_purchases, lag_days),
+    )
+
+
+@router.get("/sales-weeks")
+async def measure_sales_by_week(
+    snapshot: Snapshot, until: Day | None = None, weeks: WeekCount = 12
+) -> shown.SalesWeeks:
+    """How many prospects there are, how much they want to buy and how fast they do, for whole weeks up to a local day.
+
+    Of the week of `until` only what happened up to that day counts. What happens later says nothing of a week: each can
+    be computed again. It reads every party, and is about a year at most.
+    """
+    last = await last_day(snapshot, until, now())
+    first = monday(last.toordinal()) - 7 * (weeks - 1)
+    found = await populations.sales_weeks(snapshot, first, weeks, last, now())
+    policy = (await present(snapshot)).ruling.policy.name
+    return shown.SalesWeeks(as_of=last, policy=policy, data=[shown.SalesWeek.of(week) for week in found.weeks])
+
+
+@router.get("/purchase-kinds")
+async def classify_purchases(
+    snapshot: Snapshot, since: Day | None = None, until: Day | None = None, add_on_days: Within = purchases.ADD_ON_DAYS
+) -> shown.PurchaseKinds:
+    """What purchase days were, month by month: referred, first, upgrade, add_on, repeat; each day is exactly one.
+
+    Without days, the last 365. It reads every party.
+    """
+    first, last = period(since, until, known=await last_day(snapshot, None, now()))
+    kinds = purchases.KindsByMonth(first, last, add_on_days)
+    await populations.kinds_by_month(snapshot, kinds, last, now())
+    return shown.PurchaseKinds(
+        since=first,
+        until=last,
+        add_on_days=add_on_days,
+        currency=(await present(snapshot)).currency,
+        data=[shown.MonthOfKinds.of(kinds, month) for month in kinds.months()],
+    )
+
+
+@router.get("/second-purchases")
+async def measure_second_purchases(
+    snapshot: Snapshot,
+    since: Day | None = None,
+    until: Day | None = None,
+    within_days: Within = 90,
+    as_of: Day | None = None,
+) -> shown.SecondPurchases:
+    """Of those who bought for the first time in a month, who bought again within so many days.
+
+    `since` and `until` bound the first purchase; without them, the last 365 days. It reads every party.
+    """
+    known = await last_day(snapshot, as_of, now())
+    first, last = period(since, until, known=known)
+    second = purchases.SecondPurchases(first, last, within_days=within_days, known=known.toordinal())
+    await populations.second_purchases(snapshot, second, known, now())
+    return shown.SecondPurchases.of(second)
+
+
+@router.post("/win-back")
+async def judge_win_back(asked: shown.NewWinBack, snapshot: Snapshot) -> shown.WinBack:
+    """Of the customers that stood lost after a day, how many came back: those who were contacted beside the others.
+
+    It reads every party. Nobody drew lots who is called, so that a difference need not be the calls' doing.
+    """
+    known = await last_day(snapshot, None, now())
+    programme = WinBack(
+        asked.lost_on.toordinal(),
+        contact_days=asked.contact_days,
+        within_days=asked.within_days,
+        listed=asked.party_ids is not None,
+    )
+    not_lost = await populations.win_back(snapshot, programme, asked.party_ids, known, now())
+    currency = (await present(snapshot)).currency
+    return shown.WinBack.of(
+        programme, known=known, not_lost=not_lost, currency=currency, sentence=of_win_back(programme)
+    )
+
+
+@router.get("/losses")
+async def count_losses(snapshot: Snapshot, since: Day | None = None, until: Day | None = None) -> shown.LossesByMonth:
+    """Who was lost, month by month, with the reason, as the facts known now imply it under the present policy.
+
+    Without days, the last 365. It reads every party. `GET /v1/losses` lists who is lost now.
+    """
+    first, last = period(since, until, known=await last_day(snapshot, None, now()))
+    found = await populations.losses_by_month(snapshot, Losses(first, last), last, now())
+    return shown.LossesByMonth.of(found, (await present(snapshot)).currency)
