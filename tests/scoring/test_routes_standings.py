@@ -97,6 +97,7 @@ async def test_the_summary_counts_what_is_stored(api: httpx.AsyncClient, three: 
 
     assert summary == {
         "as_of": None,
+        "known_at": None,
         "currency": "EUR",
         "count": 3,
         "value_minor": 205_000,
