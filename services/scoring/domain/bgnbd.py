@@ -52,7 +52,7 @@ def p_buys(of: Parameters, x: Whole, tx: Whole, T: Whole, h: int) -> Numbers:
     P(alive) * (1 - ((alpha + T) / (alpha + T + h))^(r + x)): alive, and not silent as an active customer may be.
     """
     in_h = -np.expm1(-(of.r + x) * np.log1p(h / (DAYS_PER_WEEK * of.alpha + T)))
-    return p_alive(of, x, tx, T) * in_h
+    return np.asarray(p_alive(of, x, tx, T) * in_h)
 
 
 def expected_purchases(of: Parameters, x: Whole, tx: Whole, T: Whole, t: int) -> Numbers:
