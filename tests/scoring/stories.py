@@ -59,6 +59,7 @@ from services.scoring.domain.calendar import unpack
 from services.scoring.domain.facts import Fact, Kind
 from services.scoring.domain.plain import counting, held, plain_entries, plain_standing
 from services.scoring.domain.standing import Standing
+from services.scoring.domain.verdict import COMPUTED_ON_READ
 from services.scoring.handlers.batches import apply
 from services.scoring.queries.rulings import Connection, present
 
@@ -134,7 +135,7 @@ class Story:
     def register(self) -> None:
         self.tell(
             PartyRegistered(
-                subject=self.random.choice(self.people), occurred_at=self._when(), kind=PartyKind.PERSON
+                subject=self.random.choice(self.people), occurred_at=self._when(), kind=self.random.choice([*PartyKind])
             )
         )  # fmt: skip
 
@@ -151,6 +152,8 @@ class Story:
                 kind=kind,
                 direction=self.random.choice(list(Direction)),
                 loss_reason=reason,
+                attitude=self.random.choice([None, None, 1, 3, 5]),
+                speed=self.random.choice([None, None, 2, 4]),
                 source="tests",
                 **more,
             )
@@ -159,11 +162,12 @@ class Story:
     def have_a_problem(self) -> None:
         who, when, problem = self.random.choice(self.people), self._when(), self._id()
         opened = {"category": "delivery", "severity": Severity.HIGH}
+        took = timedelta(days=self.random.choice([0, 1, 20]))
         self.tell(
             self.random.choice(
                 [
                     ProblemOpened(subject=who, occurred_at=when, problem_id=problem, **opened),
-                    ProblemSolved(subject=who, occurred_at=when, problem_id=problem, opened_at=when),
+                    ProblemSolved(subject=who, occurred_at=when, problem_id=problem, opened_at=when - took),
                 ]
             )
         )
@@ -344,11 +348,12 @@ async def disagreements(database: Database, told: Iterable[Delivery]) -> list[st
             own = held(counts, holders, party, zone)
             standing = plain_standing(
                 own, row["assessed_at"] or NOON, here.ruling.policy, here.ruling.cuts,
-                currency=here.currency, rates=here.rate_rows, zone=zone,
+                model=here.ruling.model, currency=here.currency, rates=here.rate_rows, zone=zone,
             )  # fmt: skip
-            for name in Standing.__struct_fields__:
-                if row[name] != getattr(standing, name):
-                    found.append(f"{name} of {party}: {row[name]} and not {getattr(standing, name)}")
+            for name in sorted({*Standing.__struct_fields__} - COMPUTED_ON_READ):
+                there = tuple(row[name]) if isinstance(row[name], list) else row[name]
+                if there != getattr(standing, name):
+                    found.append(f"{name} of {party}: {there} and not {getattr(standing, name)}")
             if row["first_identity"] != min((fact.identity_id for fact in own), default=None):
                 found.append(f"first identity of {party}: {row['first_identity']}")
             if row["resolves_to"] != resolved.get(party, party):
@@ -402,9 +407,13 @@ def _as_told(
     for delivery in told:
         event = delivery.event
         if said := _as_fact(event):
+            kind, amount, detail = said
             facts.append(
-                Fact(delivery.event_id, event.subject, said[0], event.occurred_at, delivery.recorded_at, *said[1:])
-            )
+                Fact(
+                    delivery.event_id, event.subject, kind, event.occurred_at, delivery.recorded_at, amount, detail,
+                    opened_at=getattr(event, "opened_at", None), rating=_rating(event),
+                )
+            )  # fmt: skip
         if isinstance(event, PurchaseCompleted | PurchaseReturned | InteractionRecorded) and event.replaces:
             gone.add((event.replaces, event.replaced_subject or event.subject))
         elif isinstance(event, FactWithdrawn | LeadFactWithdrawn | CommunityFactWithdrawn):
@@ -440,9 +449,19 @@ def _as_fact(event: Event) -> tuple[Kind, int, str] | None:
             said = (told["loss_reason"] or "unknown") if told["kind"] == "declined" else ""
             asked = told["kind"] in ("inquiry", "cart")
             return _INTERACTIONS.get(told["kind"]) or _DIRECTED[told["direction"], asked], 0, said
+        case "party_registered":
+            return Kind.REGISTERED, 0, told["kind"]
         case _ if name in _NAMED:
             return _NAMED[name], 0, ""
     return None
+
+
+def _rating(event: Event) -> int:
+    """Above or below the middle of the scale from 1 to 5, as what is stated of a contact is on average."""
+    said = event.model_dump()
+    stated = [rate for name in ("attitude", "speed", "quality") if (rate := said.get(name)) is not None]
+    mean = sum(stated) / len(stated) if stated else 3
+    return 1 if mean > 3 else -1 if mean < 3 else 0
 
 
 _NAMED = {
@@ -456,7 +475,6 @@ _NAMED = {
     "problem_opened": Kind.PROBLEM_OPENED,
     "problem_solved": Kind.PROBLEM_SOLVED,
     "referral_converted": Kind.REFERRAL_CONVERTED,
-    "party_registered": Kind.REGISTERED,
     "member_joined": Kind.JOINED,
     "post_published": Kind.POSTED,
     "reply_published": Kind.REPLIED,

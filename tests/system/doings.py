@@ -40,10 +40,12 @@ class Did(Step):
     """What is told of somebody else by it."""
     beside: str = ""
     """What else the same person is known by, as this says."""
+    opened_at: datetime | None = None
+    """Of a problem that is solved."""
 
     def facts(self) -> Iterator[Fact]:
         """What counts of it."""
-        yield _fact(self.kind, self.customer, self.at, self.amount_minor, self.detail)
+        yield _fact(self.kind, self.customer, self.at, self.amount_minor, self.detail, self.opened_at)
         for kind, customer in self.others:
             yield _fact(kind, customer, self.at)
 
@@ -54,8 +56,10 @@ class Withdraw(Step):
     kind: str = "purchases"
 
 
-def _fact(kind: Kind, customer: str, at: datetime, amount_minor: int = 0, detail: str = "") -> Fact:
-    return Fact(uuid4(), party_of(customer), kind, at, at, amount_minor, detail)
+def _fact(
+    kind: Kind, customer: str, at: datetime, amount_minor: int = 0, detail: str = "", opened_at: datetime | None = None
+) -> Fact:
+    return Fact(uuid4(), party_of(customer), kind, at, at, amount_minor, detail, opened_at=opened_at)
 
 
 def lead(
@@ -163,9 +167,9 @@ def problem(chance: Random, customer: str, number: int, at: datetime) -> Iterato
     }
     yield Did(name, (), Kind.PROBLEM_OPENED, customer, at, "/v1/problems", body=body)
     if chance.random() < 0.6:
-        at += timedelta(days=chance.randrange(9), minutes=1)
-        solved = {"occurred_at": at.isoformat()}
-        yield Did(f"solve {name}", (name,), Kind.PROBLEM_SOLVED, customer, at, "/v1/problems/{}/solve", name, solved)
+        done = at + timedelta(days=chance.randrange(9), minutes=1)
+        path, solved = "/v1/problems/{}/solve", {"occurred_at": done.isoformat()}
+        yield Did(f"solve {name}", (name,), Kind.PROBLEM_SOLVED, customer, done, path, name, solved, opened_at=at)
 
 
 def referral(chance: Random, customer: str, friend: str, at: datetime) -> Iterator[Step]:

@@ -7,6 +7,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from services.scoring.domain.facts import Fact
+from services.scoring.domain.model import Model
 from services.scoring.domain.plain import counting, held, plain_standing
 from services.scoring.domain.policy import Policy
 from services.scoring.domain.standing import Standing
@@ -24,11 +25,12 @@ def expected(
     policy: Policy,
     cuts: Cuts,
     *,
+    model: Model | None = None,
     currency: str | None,
     rates: Sequence[tuple[date, str, Decimal]] = (),
     zone: ZoneInfo,
 ) -> dict[UUID, Standing]:
-    """The standing of every party for which a fact counts up to the instant.
+    """The standing of every party for which a fact counts up to the instant; without a model fixed days decide.
 
     Facts may repeat and come in any order; `withdrawn` names (fact, identity) of those withdrawn or replaced, known
     or not.
@@ -37,7 +39,14 @@ def expected(
     parties = {fact.identity_id for fact in counted} | {party for held_by in holdings.values() for party, _ in held_by}
     standings = {
         party: plain_standing(
-            held(counted, holdings, party, zone), at, policy, cuts, currency=currency, rates=rates, zone=zone
+            held(counted, holdings, party, zone),
+            at,
+            policy,
+            cuts,
+            model=model,
+            currency=currency,
+            rates=rates,
+            zone=zone,
         )
         for party in parties
     }

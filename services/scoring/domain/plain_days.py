@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _EXACT = Context(prec=60)
 FARTHEST = 36_500
-"""So many days after a purchase its chances are looked at; one that has not come by then never comes."""
+"""So many days ahead it is looked for what falls little by little; what has not come by then never comes."""
 _LEAP = 64
 _AGAINST = frozenset({Kind.LEAD_LOST, Kind.LEAD_DISQUALIFIED, Kind.DECLINED})
 _TOUCHES = frozenset({
@@ -167,9 +167,11 @@ class Walk:
         return plain_probability(self.model, x, tx, age, self.policy.horizon_days)
 
     def value(self, day: int | None = None) -> int:
-        """What is expected of a party that has bought; the turnover without a model."""
-        if self.model is None or self.first_bought is None or self.bought is None:
+        """What is expected of a party that has bought; the turnover without a model of amounts."""
+        if self.model is None or self.model.p is None:
             return self.turnover
+        if self.first_bought is None or self.bought is None:
+            return 0
         return plain_value(
             self.model,
             self.days_bought - 1,
@@ -335,8 +337,8 @@ class Walk:
         Until the next purchase the value only falls. As it takes long to compute, it is not computed again as long as
         it is above the same amounts of tiers and rules as at the end of a stretch of days that was looked at before.
         """
-        if self.model is None or self.bought is None:
-            return self.turnover
+        if self.model is None or self.model.p is None or self.bought is None:
+            return self.value()
         if self._stretch is None or self.day > self._stretch[0]:
             value = self.value()
             above, days = self._above(value), self._stride

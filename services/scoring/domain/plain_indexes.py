@@ -103,7 +103,7 @@ class Fading:
     def evidence(self, day: int) -> float:
         """How much evidence is left on a day, to three decimals."""
         since, _, amount = self._on_last_day(day)
-        return round(amount * self._left(day - since), 3)
+        return _rounded(amount * self._left(day - since), 3)
 
     def value(self, day: int) -> float:
         """The index on a day, from 0 to 100, to one decimal."""
@@ -111,7 +111,7 @@ class Fading:
         said = log_odds * self._left(day - since)
         if abs(said) > 700:
             return 100.0 if said > 0 else 0.0
-        return round(100 / (1 + math.exp(-said)), 1)
+        return _rounded(100 / (1 + math.exp(-said)), 1)
 
     def band(self, day: int) -> Band:
         """The band on a day."""
@@ -146,3 +146,8 @@ class Fading:
             log_odds = math.fsum(self.index.weights[what] * amount for what, amount in left)
             self._known = last, log_odds, math.fsum(amount for _, amount in left)
         return self._known
+
+
+def _rounded(value: float, decimals: int) -> float:
+    """Rounded from what is the same in whatever order a sum is made, which the ninth decimal is."""
+    return round(round(value, 9), decimals)

@@ -66,8 +66,10 @@ def verdict(
 
 
 def _standings(row: Mapping[str, Any], mine: Sequence[Fact], ruling: Ruling, rates: Rows) -> Iterator[Difference]:
-    policy, cuts, currency = ruling.policy, ruling.cuts, ruling.rates.currency
-    computed = plain_standing(mine, row["assessed_at"], policy, cuts, currency=currency, rates=rates, zone=ruling.zone)
+    computed = plain_standing(
+        mine, row["assessed_at"], ruling.policy, ruling.cuts,
+        model=ruling.model, currency=ruling.rates.currency, rates=rates, zone=ruling.zone,
+    )  # fmt: skip
     first_identity = min((fact.identity_id for fact in mine), default=None)
     for field, value in {**msgspec.structs.asdict(computed), "first_identity": first_identity}.items():
         if field in COMPUTED_ON_READ:
