@@ -1,5 +1,7 @@
 """A line of the standings export: what scoring knows and the id that others know the party by."""
 
+import csv
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -53,6 +55,13 @@ def lines(standings: Iterable[Mapping[str, Any]], external_ids: Mapping[str, str
         ]
         for standing in standings
     ]
+
+
+def written(rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as CSV."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 def oldest(external_ids: Iterable[Mapping[str, str]]) -> dict[str, str]:

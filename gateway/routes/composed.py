@@ -1,32 +1,25 @@
 """Reads that span services, put together here because no service asks another."""
 
-import csv
-import io
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import date
 from typing import Any
 from urllib.parse import urlencode
 
-import msgspec
-import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import AwareDatetime
 
 from contracts.event import Digest
-from contracts.problems import Problem
 from gateway.domain import export, status
 from gateway.domain.rights import scopes
-from gateway.domain.services import ServiceFailed
+from gateway.queries.external_ids import ExternalIds
 from gateway.queries.services import Services
+from gateway.queries.streams import pages
 from gateway.routes.door import Asking
 
 router = APIRouter(prefix="/v1")
 
-log = structlog.get_logger()
-
-EXTERNAL_IDS = "/internal/external-ids"
 JOINED = 2_000
 """Standings whose external ids are asked for at once."""
 
@@ -77,36 +70,9 @@ async def export_standings(
 
 
 async def _csv(services: Services, ndjson: AsyncIterable[bytes], stack: AsyncExitStack) -> AsyncIterator[str]:
-    """An id that customers knows comes before those of leads, which are told as far as leads answers."""
-    leads_answers = "leads" in services.addresses
+    ids = ExternalIds(services)
     async with stack:
-        yield _written([export.COLUMNS])
-        async for standings in _pages(ndjson):
-            asked = {"party_ids": [standing["party_id"] for standing in standings]}
-            found = (await services.json("customers", "POST", EXTERNAL_IDS, asked))["data"]
-            if leads_answers:
-                try:
-                    found += (await services.json("leads", "POST", EXTERNAL_IDS, asked))["data"]
-                except Problem as problem:
-                    leads_answers = False
-                    log.warning("export goes on without the ids of leads", reason=problem.code())
-            yield _written(export.lines(standings, export.oldest(found)))
-
-
-async def _pages(ndjson: AsyncIterable[bytes]) -> AsyncIterator[list[Mapping[str, Any]]]:
-    standings: list[Mapping[str, Any]] = []
-    async for line in ndjson:
-        if not line.endswith(b"\n"):
-            raise ServiceFailed("scoring broke off its answer.", service="scoring")
-        standings.append(msgspec.json.decode(line))
-        if len(standings) == JOINED:
-            yield standings
-            standings = []
-    if standings:
-        yield standings
-
-
-def _written(lines: Any) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    return text.getvalue()
+        yield export.written([export.COLUMNS])
+        async for standings in pages(ndjson, "scoring", JOINED):
+            external_ids = await ids.of(standing["party_id"] for standing in standings)
+            yield export.written(export.lines(standings, external_ids))

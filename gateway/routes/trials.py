@@ -1,7 +1,5 @@
 """The moves that a trial kept, with the ids by which others know the parties."""
 
-import csv
-import io
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from typing import Annotated, Any
@@ -10,11 +8,12 @@ import msgspec
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response, StreamingResponse
 
+from gateway.domain.export import written
 from gateway.domain.rights import scopes
-from gateway.domain.services import ServiceFailed
 from gateway.domain.trials import COLUMNS, Format, joined, lines
 from gateway.queries.external_ids import ExternalIds
 from gateway.queries.services import Services
+from gateway.queries.streams import pages
 from gateway.routes.door import Asking
 
 router = APIRouter(prefix="/v1/trials")
@@ -56,35 +55,16 @@ async def _joined(
     ids: ExternalIds, ndjson: AsyncIterable[bytes], stack: AsyncExitStack
 ) -> AsyncIterator[list[dict[str, Any]]]:
     async with stack:
-        async for moves in _pages(ndjson):
+        async for moves in pages(ndjson, "scoring", JOINED):
             yield joined(moves, await ids.of(move["party_id"] for move in moves))
 
 
-async def _pages(ndjson: AsyncIterable[bytes]) -> AsyncIterator[list[Mapping[str, Any]]]:
-    moves: list[Mapping[str, Any]] = []
-    async for line in ndjson:
-        if not line.endswith(b"\n"):
-            raise ServiceFailed("scoring broke off its answer.", service="scoring")
-        moves.append(msgspec.json.decode(line))
-        if len(moves) == JOINED:
-            yield moves
-            moves = []
-    if moves:
-        yield moves
-
-
 async def _csv(pages: AsyncIterable[list[dict[str, Any]]]) -> AsyncIterator[str]:
-    yield _written([COLUMNS])
+    yield written([COLUMNS])
     async for moves in pages:
-        yield _written(lines(moves))
+        yield written(lines(moves))
 
 
 async def _ndjson(pages: AsyncIterable[list[dict[str, Any]]]) -> AsyncIterator[bytes]:
     async for moves in pages:
         yield b"".join(msgspec.json.encode(move) + b"\n" for move in moves)
-
-
-def _written(rows: Any) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

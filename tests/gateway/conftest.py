@@ -81,6 +81,21 @@ def a_service(name: str, seen: Seen) -> FastAPI:
         await note(request)
         return {"currency": (await request.json())["currency"], "fixed": True}
 
+    @app.get("/internal/trials/{trial_id}/moves", include_in_schema=False)
+    async def moves_of_trial(trial_id: str, request: Request) -> StreamingResponse:
+        await note(request)
+        if trial_id.endswith("0"):
+            return Response(b'{"code": "moves_not_kept"}', 409, media_type="application/problem+json")  # type: ignore[return-value]
+
+        async def lines() -> AsyncIterator[str]:
+            for number in range(2_001):
+                move = {"party_id": f"party_{number // 2:032x}", "at": "2026-01-01T00:00:00Z", "kind": "retiered"}
+                stays = {"from": "customer", "to": "customer", "from_tier": "low", "to_tier": "mid"}
+                yield json.dumps({**move, **stays, "reason": "mid instead of low, by hand"}) + "\n"
+            yield json.dumps({**move, **stays, "from": None, "kind": "appeared", "reason": ""}) + "\n"
+
+        return StreamingResponse(lines(), media_type="application/x-ndjson")
+
     @app.get("/internal/standings/export", include_in_schema=False)
     async def export(request: Request, as_of: str | None = None, rows: int = 5_003) -> StreamingResponse:
         seen.query = dict(request.query_params)

@@ -1,5 +1,6 @@
 import csv
 import io
+import json
 from typing import Any
 
 import httpx
@@ -170,6 +171,32 @@ async def test_what_scoring_refuses_is_passed_on(door: Door) -> None:
     assert (answer.status_code, answer.json()["code"]) == (422, "future_day")
     wrong = await door.client.get("/v1/standings/export", params={"as_of": "soon"})
     assert wrong.json()["errors"][0]["pointer"] == "#/query/as_of"
+
+
+async def test_the_moves_of_a_trial_come_with_external_ids_as_csv_or_ndjson(door: Door) -> None:
+    url = f"/v1/trials/trial_{'1' * 32}/moves"
+
+    answer = await door.client.get(url, headers=door.key("reader"))
+    lines = await door.client.get(url, params={"format": "ndjson"}, headers=door.key("reader"))
+
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert answer.text.splitlines()[0] == "party_id,external_id,at,from,to,kind,reason"
+    assert (len(rows), rows[0]["external_id"], rows[6]["external_id"]) == (2_002, "first-0000", "")
+    assert (rows[-1]["from"], rows[-1]["external_id"]) == ("", "first-03e8")
+    assert rows[1]["reason"] == "mid instead of low, by hand"
+    moves = [json.loads(line) for line in lines.text.splitlines()]
+    assert (len(moves), moves[0]["external_id"], moves[0]["to_tier"]) == (2_002, "first-0000", "mid")
+    assert moves[6]["external_id"] is None
+
+
+async def test_moves_that_were_not_kept_are_refused_as_scoring_refuses_them(door: Door) -> None:
+    refused = await door.client.get(f"/v1/trials/trial_{'0' * 32}/moves", headers=door.key("reader"))
+    wrong = await door.client.get("/v1/trials/trial_x/moves", headers=door.key("reader"))
+    forbidden = await door.client.get(f"/v1/trials/trial_{'1' * 32}/moves", headers=door.key("ingest"))
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "moves_not_kept")
+    assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "#/path/trial_id")
+    assert forbidden.status_code == 403
 
 
 CSV = b"customer,date,amount\n" + b"1,2026-01-01,5.00\n" * 200_000
