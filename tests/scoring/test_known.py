@@ -10,11 +10,14 @@ import pytest
 from chassis.consumer import Delivery
 from chassis.db import Database, driver
 from contracts.customers import Assignment, FactWithdrawn, Holding, IdentitiesAssigned
+from services.scoring.domain.model import Model
 from services.scoring.domain.policy import ByDays, Policy, Stages
 from services.scoring.domain.presets import DAYS_1, DEFAULT_1
+from services.scoring.domain.tiers import Cuts
 from services.scoring.queries import clocks, facts, known
-from services.scoring.queries.rulings import add_rates, new_ruling
+from services.scoring.queries.rulings import Connection, add_cut_points, add_rates, new_ruling
 from tests.scoring.feeding import Feeding
+from tests.scoring.handmade import MODEL
 from tests.scoring.stories import Story, give
 
 FIRST = datetime(2026, 5, 20, 12, tzinfo=UTC)
@@ -87,12 +90,38 @@ def _told(standing: dict[str, Any]) -> dict[str, Any]:
 
 
 def pieces(told: Sequence[Delivery], random: Random) -> list[list[Delivery]]:
-    """A history cut by the time of recording, each piece in another order than it was recorded in."""
-    cuts = sorted(random.sample(range(1, len(told)), 3))
+    """A history cut between two times of recording, each piece in another order than it was recorded in."""
+    rises = [place for place in range(1, len(told)) if told[place].recorded_at > told[place - 1].recorded_at]
+    cuts = sorted(random.sample(rises, 3))
     return [
         random.sample(list(told[start:end]), end - start)
         for start, end in zip([0, *cuts], [*cuts, len(told)], strict=True)
     ]
+
+
+async def decided_anew(database: Database, random: Random, at: datetime) -> None:
+    """Another rate, a model, cut points or nothing."""
+    async with database.transaction() as session:
+        connection = await driver(session)
+        match random.choice(["rate", "model", "cuts", "nothing"]):
+            case "rate":
+                await add_rates(connection, [(date(2024, 1, 1), "USD", f"0.{random.randint(1, 99):02}")], at)
+            case "model":
+                await have_model(connection)
+                await new_ruling(connection, "model", at, model=MODEL.content_hash)
+            case "cuts":
+                await add_cut_points(connection, Cuts(top=90_000, high=20_000, mid=random.randint(1, 9_000)), 6, at)
+
+
+async def have_model(connection: Connection, model: Model = MODEL) -> None:
+    await connection.execute(
+        "INSERT INTO model (hash, document, as_of, fitted_at) VALUES ($1, $2::text::jsonb, $3, $4)"
+        " ON CONFLICT DO NOTHING",
+        model.content_hash,
+        model.model_dump_json(),
+        model.as_of,
+        FIRST,
+    )
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -112,6 +141,7 @@ async def test_what_was_told_with_everything_read_is_told_again_for_that_time(
         await feed.reached(known_at)
         then = await everything(api, as_of=known_at.date().isoformat())
         remembered.append((known_at, then | {"each": await each_by_its_id(api, story.people)}))
+        await decided_anew(scoring, random, known_at + timedelta(microseconds=1))
 
     for known_at, then in remembered:
         again = await everything(api, as_of=known_at.date().isoformat(), known_at=known_at.isoformat())
@@ -402,14 +432,45 @@ async def test_a_page_of_a_computed_list_is_short_where_few_of_many_are_wanted(
     assert pages[-1]["data"][0]["party_id"] == f"party_{parties[4].hex}"
 
 
-async def test_another_horizon_is_another_policy(api: httpx.AsyncClient, feed: Feeding) -> None:
-    party = feed.identity()
-    await feed.bought(party, FIRST, 1_000)
+async def test_another_horizon_is_another_policy(scoring: Database, api: httpx.AsyncClient, feed: Feeding) -> None:
+    party, model = feed.identity(), MODEL.content_hash
+    await feed.bought(party, FIRST - timedelta(days=40), 1_000)
+    async with scoring.transaction() as session:
+        await have_model(await driver(session))
 
-    told = await read(api, party, horizon_days=30)
+    under = {days: await read(api, party, as_of="2026-05-20", model=model, horizon_days=days) for days in (30, 3_650)}
 
-    assert told["reasons"]["policy_hash"] == DEFAULT_1.model_copy(update={"horizon_days": 30}).content_hash
+    assert (await read(api, party, as_of="2026-05-20"))["p"] is None
+    assert {days: told["p"] for days, told in under.items()} == {days: MODEL.p_buys(0, 0, 40, days) for days in under}
+    assert [told["stage"] for told in under.values()] == ["lost_customer", "customer"]
+    assert {told["model"] for told in under.values()} == {model}
+    assert under[30]["reasons"]["policy_hash"] == DEFAULT_1.model_copy(update={"horizon_days": 30}).content_hash
     assert (await answered(api, "/v1/digest", horizon_days=30)) != (await answered(api, "/v1/digest"))
+
+
+async def test_a_model_asked_for_brings_its_own_cut_points(
+    scoring: Database, api: httpx.AsyncClient, feed: Feeding
+) -> None:
+    party = feed.identity()
+    await feed.bought(party, FIRST, 5_000)
+    with_cuts = MODEL.model_copy(update={"cuts": Cuts(top=3, high=2, mid=1)})
+    async with scoring.transaction() as session:
+        connection = await driver(session)
+        await add_cut_points(connection, Cuts(top=5_000, high=4_000, mid=3_000), 1, FIRST)
+        for model in (MODEL, with_cuts):
+            await have_model(connection, model)
+
+    tiers = {
+        name: (await read(api, party, **asked))["tier"]
+        for name, asked in {
+            "present": {},
+            "policy": {"policy": DEFAULT_1.content_hash},
+            "model": {"model": MODEL.content_hash},
+            "model with cuts": {"model": with_cuts.content_hash},
+        }.items()
+    }
+
+    assert tiers == {"present": "top", "policy": "top", "model": "low", "model with cuts": "top"}
 
 
 async def test_more_facts_than_are_held_at_once_are_all_known(

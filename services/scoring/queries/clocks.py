@@ -19,6 +19,8 @@ from services.scoring.queries.watermark import watermark
 
 MOST = 10_000
 """Parties that one page of a list is looked for among; that takes about half a second."""
+CARE = frozenset({"owner_id", "team_id"})
+"""What a filter asks of who takes care of a party, not of how it stands."""
 
 
 async def moment_asked(connection: Connection, asked: Question, now: datetime) -> Moment:
@@ -106,13 +108,13 @@ async def standings_then(
 
 def fits(wanted: Filter, read: Read, standing: Standing) -> bool:
     """Whether a list with this filter has a standing. Who takes care of the party is what is so today."""
-    return (
-        standing.stage is not None
-        and wanted.stage in (None, standing.stage)
-        and wanted.tier in (None, standing.tier)
-        and (wanted.min_value_minor is None or standing.value_minor >= wanted.min_value_minor)
-        and (wanted.max_value_minor is None or standing.value_minor <= wanted.max_value_minor)
-        and wanted.loss_reason in (None, standing.loss_reason)
-        and wanted.owner_id in (None, read.row["owner_id"])
-        and wanted.team_id in (None, read.row["team_id"])
+    equal = wanted._asdict()
+    least, most = equal.pop("min_value_minor"), equal.pop("max_value_minor")
+    if standing.stage is None:
+        return False
+    if (least is not None and standing.value_minor < least) or (most is not None and standing.value_minor > most):
+        return False
+    return all(
+        value is None or value == (read.row[name] if name in CARE else getattr(standing, name))
+        for name, value in equal.items()
     )

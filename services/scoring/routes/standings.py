@@ -20,7 +20,7 @@ from services.scoring.models.standings import Cell, FactTold, Order, ReasonedSta
 from services.scoring.queries.clocks import moment_asked, parties, party, standings_then
 from services.scoring.queries.facts import latest_facts
 from services.scoring.queries.reading import cells
-from services.scoring.queries.rulings import present
+from services.scoring.queries.rulings import Connection, present
 from services.scoring.queries.standings import Filter, keyset, standings, summary
 from services.scoring.routes.clocks import Asked
 from services.scoring.routes.snapshots import Snapshot
@@ -63,17 +63,7 @@ async def list_standings(
     if asked != NOTHING_ASKED:
         if sort not in (None, Order.PARTY):
             raise OnlyByParty
-        then = await moment_asked(snapshot, asked, now())
-        behind = decode_cursor(cursor, PLACES[Order.PARTY])[0] if cursor else None
-        some, on_from = await standings_then(snapshot, then, wanted, after=behind, limit=limit)
-        return Page(
-            data=[
-                Standing.shown(each.party_id, each.read.row["revision"], each.standing, each.at, then.ruling)
-                for each in some
-            ],
-            has_more=on_from is not None,
-            next_cursor=encode_cursor(on_from) if on_from else None,
-        )
+        return await _computed(snapshot, asked, wanted, limit, cursor)
     order = sort or Order.VALUE
     ruling = (await present(snapshot)).ruling
     after = decode_cursor(cursor, PLACES[order]) if cursor else None
@@ -83,6 +73,18 @@ async def list_standings(
         key=lambda row: keyset(row, order),
     )
     return found.shown(lambda row: Standing.stored(row, ruling))
+
+
+async def _computed(
+    connection: Connection, asked: Question, wanted: Filter, limit: int, cursor: str | None
+) -> Page[Standing]:
+    then = await moment_asked(connection, asked, now())
+    after = decode_cursor(cursor, PLACES[Order.PARTY])[0] if cursor else None
+    found, last = await standings_then(connection, then, wanted, after=after, limit=limit)
+    shown = [
+        Standing.shown(each.party_id, each.read.row["revision"], each.standing, each.at, then.ruling) for each in found
+    ]
+    return Page(data=shown, has_more=last is not None, next_cursor=encode_cursor(last) if last else None)
 
 
 @router.get("/summary")
