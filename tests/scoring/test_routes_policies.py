@@ -212,7 +212,19 @@ async def test_the_way_back_to_what_was_active_is_open(api: httpx.AsyncClient, s
     back = await api.post(f"/v1/policies/{FIRST}/activate")
 
     assert (back.status_code, back.json()["state"], back.json()["retired_at"]) == (200, "active", None)
-    assert (await api.get(f"/v1/policies/{hash}")).json()["state"] == "retired"
+    assert (await drafted(api, document=STRICT))["state"] == "retired"
+    assert (await api.post(f"/v1/policies/{hash}/activate")).json()["state"] == "active"
+
+
+async def test_an_approval_ends_with_the_policy_that_was_put_away_unused(
+    api: httpx.AsyncClient, scoring: Database
+) -> None:
+    hash = await approved(api, scoring, document=STRICT)
+
+    retired = (await api.post(f"/v1/policies/{hash}/retire")).json()
+
+    assert (retired["state"], retired["approved_at"]) == ("retired", None)
+    assert (await api.post(f"/v1/policies/{hash}/activate")).json()["code"] == "illegal_policy_move"
 
 
 async def test_what_was_retired_unapproved_begins_anew_when_it_is_drafted_again(

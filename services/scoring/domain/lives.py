@@ -3,7 +3,7 @@
 What a policy says never changes: other content is another policy.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 import msgspec
@@ -88,8 +88,8 @@ class BadPolicy(Invalid):
 class IllegalPolicyMove(Conflict):
     """A policy cannot come from where it is in its life to where it was sent."""
 
-    def __init__(self, state: State, act: Act) -> None:
-        super().__init__(WAYS_OUT[state, act], state=state, allowed=sorted(set(MOVES[state]) - {Act.REPLACE}))
+    def __init__(self, state: State, act: Act, allowed: Iterable[Act]) -> None:
+        super().__init__(WAYS_OUT[state, act], state=state, allowed=sorted(allowed))
 
 
 class ActivationPassed(Invalid):
@@ -109,7 +109,7 @@ class ActivationClosed(Conflict):
 
 
 class Life(msgspec.Struct, frozen=True):
-    """Where a policy is, and whether it was approved ever since it was drafted last."""
+    """Where a policy is, and whether it is approved, as whatever was active once stays."""
 
     state: State
     approved: bool = False
@@ -117,7 +117,8 @@ class Life(msgspec.Struct, frozen=True):
     def after(self, act: Act) -> State:
         """Where an act leads. Raises `IllegalPolicyMove`, which tells the way out."""
         allowed = MOVES[self.state]
-        # What was active once may be again, which is the way back from a policy that proves wrong.
         if act not in allowed or (act is Act.ACTIVATE and not self.approved):
-            raise IllegalPolicyMove(self.state, act)
-        return allowed[act]
+            without = {Act.REPLACE} if self.approved else {Act.REPLACE, Act.ACTIVATE}
+            raise IllegalPolicyMove(self.state, act, allowed.keys() - without)
+        # What was active once may be again, which is the way back from a policy that proves wrong.
+        return self.state if act is Act.DRAFT and self.approved else allowed[act]

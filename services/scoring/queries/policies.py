@@ -43,14 +43,13 @@ async def states(connection: Connection) -> dict[str, State]:
 
 
 async def draft(connection: Connection, policy: Policy, at: datetime, by: str | None) -> bool:
-    """Have a policy, as a draft where it is new or retired; whether it is new."""
+    """Have a policy, as a draft where it is new or retired for good; whether it is new."""
     made = await connection.fetchval(_DRAFT, policy.content_hash, policy.model_dump_json(), at, by)
     if made is None:
         row = await _to_change(connection, policy.content_hash)
-        if row["state"] == State.RETIRED:
-            await _refuse_planned(connection, policy.content_hash)
-            state = _life(row).after(Act.DRAFT)
-            await _write(connection, policy.content_hash, state, tried_at=None, approved_at=None, approved_by=None)
+        state = _life(row).after(Act.DRAFT)
+        if state != row["state"]:
+            await _write(connection, policy.content_hash, state, tried_at=None)
     return made is not None
 
 
@@ -100,7 +99,8 @@ async def retire(connection: Connection, hash: str, at: datetime, by: str | None
     row = await _to_change(connection, hash)
     state = _life(row).after(Act.RETIRE)
     await _refuse_planned(connection, hash)
-    await _write(connection, hash, state, retired_at=at, retired_by=by)
+    # Whoever approved it did so for a policy that was to be activated.
+    await _write(connection, hash, state, retired_at=at, retired_by=by, approved_at=None, approved_by=None)
 
 
 async def _to_change(connection: Connection, hash: str) -> asyncpg.Record:

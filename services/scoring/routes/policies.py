@@ -50,7 +50,7 @@ async def draft_policy(body: NewPolicy, session: Session, actor: Actor, response
     """Draft a policy: a whole document, a part of one laid over the active policy or over `base`, or a preset.
 
     The same content is the same policy, whoever sends it and however often: then it is answered by 200. One that is
-    retired is a draft again.
+    retired and never was active is a draft again.
     """
     connection = await driver(session)
     policy = drafted(await _base(connection, body), body.document)
