@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
-from contracts.event import Currency, Digest, Event
+from contracts.event import Currency, Digest, Event, Slug
 from contracts.loss import LossReason
 from contracts.topics import STANDING_CHANGES, STANDINGS
 
@@ -86,8 +86,6 @@ class MoveKind(StrEnum):
     """A lost prospect showed interest."""
     RETIERED = "retiered"
     """The same stage in another tier."""
-    REGRADED = "regraded"
-    """The same stage and tier, with another band, treatment, posture or flag."""
     REVISED = "revised"
     """Corrected by a late fact, an assignment or another policy, not by behaviour."""
     VANISHED = "vanished"
@@ -127,9 +125,9 @@ class StandingChanged(Event, type="scoring.standing_changed.v1", topic=STANDING_
     """Content hash of the policy that decided."""
     model: Digest | None = None
     """Content hash of the model that decided with it; none where none is active."""
-    treatment: str | None = None
+    treatment: Slug | None = None
     """How the party is treated. This and what follows is as it is now, and left out of steps on the way to it."""
-    level: str | None = None
+    level: Slug | None = None
     """The band of the turnover; none below the last one."""
     satisfaction_band: Band | None = None
     """Where the satisfaction lies."""
@@ -137,9 +135,48 @@ class StandingChanged(Event, type="scoring.standing_changed.v1", topic=STANDING_
     """Where the loyalty lies."""
     posture: Posture | None = None
     """Which way the relationship goes."""
-    flags: tuple[str, ...] | None = None
+    flags: tuple[Slug, ...] | None = None
     """Sorted codes of `high_value`, `profit_making`, `returning`, `satisfied`."""
     vip: bool | None = None
+    """Whether the rule of the policy or a person makes the party a VIP."""
+
+
+class StandingRegraded(Event, type="scoring.standing_regraded.v1", topic=STANDING_CHANGES):
+    """Stage and tier of a party stayed, and anything else that is graded changed. The subject is the party."""
+
+    revision: Annotated[int, Field(ge=1)]
+    """Rises with every change of a party, also those of stage and tier; of two, the higher one holds."""
+    cause: Cause
+    """What brought it about."""
+    stage: Stage
+    """The lifecycle stage."""
+    tier: Tier
+    """The value tier."""
+    value_minor: int
+    """Value in minor units of `currency` (the reporting currency)."""
+    currency: Currency | None = None
+    """The reporting currency; none until one is known."""
+    fact_id: UUID | None = None
+    """The fact that brought the change about, where it was one."""
+    next_change_at: AwareDatetime | None = None
+    """When anything that is graded changes next if nothing happens; none where nothing ever would."""
+    policy: Digest
+    """Content hash of the policy that decided."""
+    model: Digest | None = None
+    """Content hash of the model that decided with it; none where none is active."""
+    treatment: Slug
+    """How the party is treated."""
+    level: Slug | None = None
+    """The band of the turnover; none below the last one."""
+    satisfaction_band: Band
+    """Where the satisfaction lies."""
+    loyalty_band: Band
+    """Where the loyalty lies."""
+    posture: Posture
+    """Which way the relationship goes."""
+    flags: tuple[Slug, ...] = ()
+    """Sorted codes of `high_value`, `profit_making`, `returning`, `satisfied`."""
+    vip: bool = False
     """Whether the rule of the policy or a person makes the party a VIP."""
 
 
@@ -168,9 +205,9 @@ class StandingRecorded(Event, type="scoring.standing.v1", topic=STANDINGS):
     """Content hash of the policy that decided."""
     model: Digest | None = None
     """Content hash of the model that decided with it; none where none is active."""
-    treatment: str | None = None
+    treatment: Slug | None = None
     """How the party is treated."""
-    level: str | None = None
+    level: Slug | None = None
     """The band of the turnover; none below the last one."""
     satisfaction_band: Band | None = None
     """Where the satisfaction lies."""
@@ -178,7 +215,7 @@ class StandingRecorded(Event, type="scoring.standing.v1", topic=STANDINGS):
     """Where the loyalty lies."""
     posture: Posture | None = None
     """Which way the relationship goes."""
-    flags: tuple[str, ...] = ()
+    flags: tuple[Slug, ...] = ()
     """Sorted codes of `high_value`, `profit_making`, `returning`, `satisfied`."""
     vip: bool = False
     """Whether the rule of the policy or a person makes the party a VIP."""

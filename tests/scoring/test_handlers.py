@@ -75,7 +75,8 @@ async def test_a_purchase_makes_a_customer(scoring: Database, feed: Feeding) -> 
 
     row = await party(scoring, somebody)
     assert (row["stage"], row["tier"], row["value_minor"], row["revision"]) == (Stage.CUSTOMER, Tier.HIGH, 40_000, 1)
-    assert row["next_change_at"] == datetime(2026, 8, 31, tzinfo=UTC)
+    assert row["next_change_at"] == datetime(2026, 8, 30, tzinfo=UTC)
+    assert row["next_stage_at"] == datetime(2026, 8, 31, tzinfo=UTC)
     (change,) = await announced(scoring, somebody)
     assert (change["kind"], change["cause"], change["to_stage"]) == ("appeared", "fact", "customer")
     assert change["fact_id"] == str(fact_id)

@@ -34,9 +34,14 @@ async def rows(database: Database, query: str, *values: Any) -> list[asyncpg.Rec
         return await (await driver(session)).fetch(query, *values)
 
 
-async def moves(database: Database, party: UUID) -> list[tuple[str, str, datetime]]:
+async def told(database: Database, party: UUID) -> list[tuple[str, str, datetime]]:
     found = await rows(database, "SELECT * FROM lived_move WHERE party_id = $1 ORDER BY revision", party)
     return [(move["kind"], move["cause"], move["occurred_at"]) for move in found]
+
+
+async def moves(database: Database, party: UUID) -> list[tuple[str, str, datetime]]:
+    """What was told of stage and tier."""
+    return [change for change in await told(database, party) if change[0] != "regraded"]
 
 
 FADED = ("faded", "clock", datetime(2026, 8, 31, tzinfo=UTC))
@@ -53,6 +58,19 @@ async def test_each_stage_changes_once_and_on_its_computed_day(scoring: Database
         await sweep_once(scoring)
 
     assert await moves(scoring, somebody) == [APPEARED, FADED, LOST]
+
+
+async def test_what_else_is_graded_changes_once_and_on_its_computed_day(scoring: Database, feed: Feeding) -> None:
+    somebody = feed.identity()
+    await feed.bought(somebody, JUNE, 1_000)
+
+    for days in range(0, 400):
+        await read_until(scoring, JUNE + timedelta(days=days))
+        await sweep_once(scoring)
+
+    # The purchase leaves the window of the posture; a year later comes its anniversary, which is evidence for a day.
+    out, anniversary = (("regraded", "clock", datetime(*day, tzinfo=UTC)) for day in ((2026, 8, 30), (2027, 6, 1)))
+    assert await told(scoring, somebody) == [APPEARED, out, FADED, anniversary, LOST]
 
 
 async def test_a_prospect_fades_and_is_lost_once_and_on_the_computed_days(scoring: Database, feed: Feeding) -> None:

@@ -57,6 +57,8 @@ TOUCHING = frozenset(
     }
 )
 """Contact or purchase: days with one of these say which way a relationship goes."""
+SAYING = DECLARATIONS | {Kind.REGISTERED, Kind.OVERRIDDEN}
+"""Kinds of facts whose detail says something about the stage."""
 ALONE = frozenset({Kind.RATED_WELL, Kind.RATED_POORLY, Kind.OVERRIDDEN})
 """Entries that do not make a party known."""
 
@@ -183,17 +185,16 @@ class History:
             elif kind == returned:
                 sign = -1
             else:
-                if kind in signs:
-                    if day != last_sign:
-                        sign_days.append(day)
-                        last_sign = day
-                elif kind in DECLARATIONS:
-                    self._declare(day, kind, detail)
-                elif kind == Kind.REGISTERED:
-                    if self.organised is None and detail == PartyKind.ORGANISATION:
+                if day != last_sign and kind in signs:
+                    sign_days.append(day)
+                    last_sign = day
+                if kind in SAYING:
+                    if kind == Kind.OVERRIDDEN:
+                        overridden.append((day, detail))
+                    elif kind != Kind.REGISTERED:
+                        self._declare(day, kind, detail)
+                    elif self.organised is None and detail == PartyKind.ORGANISATION:
                         self.organised = day
-                elif kind == Kind.OVERRIDDEN:
-                    overridden.append((day, detail))
                 continue
             worth = amount if detail == reporting else rates.converted(amount, detail, day)
             if worth is None:

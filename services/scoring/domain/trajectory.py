@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
+from enum import StrEnum
 from itertools import groupby
 from typing import NamedTuple
 from uuid import UUID
@@ -41,6 +42,13 @@ def named(party_id: UUID, moves: Iterable[Move]) -> list[tuple[UUID, Move]]:
         for day, of_day in by_day
         for nth, move in enumerate(of_day)
     ]
+
+
+class Regrading(StrEnum):
+    """What a change of neither stage nor tier means."""
+
+    REGRADED = "regraded"
+    """Another band, level, treatment, posture or flag."""
 
 
 KINDS: Mapping[tuple[Stage, Stage | None], MoveKind] = {

@@ -18,7 +18,7 @@ from services.scoring.domain.history import NOWHERE, History, Outcome
 from services.scoring.domain.policy import Stages
 from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.standing import Standing
-from services.scoring.domain.trajectory import kind_of, moves
+from services.scoring.domain.trajectory import Regrading, kind_of, moves
 from services.scoring.queries.rulings import Present
 
 NAMING = frozenset({Cause.FACT, Cause.LATE_FACT, Cause.OVERRIDE})
@@ -29,7 +29,7 @@ class Change(NamedTuple):
     """One step that is told to others."""
 
     cause: Cause
-    kind: MoveKind
+    kind: MoveKind | Regrading
     from_stage: Stage | None
     to_stage: Stage | None
     from_tier: Tier | None
@@ -117,7 +117,7 @@ def _regraded(party: Assessed, now: Standing, here: Present, corrected: Cause | 
         cause, at = Cause.CLOCK, party.at
     named = fact.fact_id if fact and cause in NAMING else None
     stays = now.stage, now.stage, now.tier, now.tier
-    return Change(cause, MoveKind.REGRADED, *stays, now.value_minor, now.loss_reason, at, named)
+    return Change(cause, Regrading.REGRADED, *stays, now.value_minor, now.loss_reason, at, named)
 
 
 def _moved(party: Assessed, history: History, now: Standing, here: Present, reruled: Cause | None) -> Iterator[Change]:

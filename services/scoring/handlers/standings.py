@@ -9,10 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import outbox
 from contracts.event import Event
-from contracts.scoring import Cause, MoveKind, StandingChanged, StandingRecorded
+from contracts.scoring import Cause, MoveKind, StandingChanged, StandingRecorded, StandingRegraded
 from contracts.topics import STANDINGS
 from services.scoring.domain.history import History
 from services.scoring.domain.standing import Standing, standing
+from services.scoring.domain.trajectory import Regrading
 from services.scoring.handlers.changes import Assessed, Change, steps
 from services.scoring.queries.rulings import Connection, Present, ruling_of
 from services.scoring.queries.standings import append_moves, write_standings
@@ -39,7 +40,11 @@ async def record(session: AsyncSession, connection: Connection, here: Present, p
         for change in changes:
             revision += 1
             into = party.merged_into if change is changes[-1] else None
-            events.append(_changed(party, change, revision, now if change is changes[-1] else None, into, here))
+            told = now if change is changes[-1] else None
+            if told and change.kind is Regrading.REGRADED:
+                events.append(_regraded(party, change, revision, told, here))
+            else:
+                events.append(_changed(party, change, revision, told, into, here))
             lived.append((party.party_id, revision, *change[:9], party.at, change.fact_id, into, here.ruling_id))
         if changes:
             events.append(_state(party, revision, changes[-1], now, here) or party.party_id)
@@ -119,6 +124,31 @@ def _changed(
     )
 
 
+def _regraded(party: Assessed, change: Change, revision: int, now: Standing, here: Present) -> StandingRegraded:
+    return StandingRegraded.model_construct(
+        _REGRADE_FIELDS,
+        subject=party.party_id,
+        occurred_at=change.occurred_at,
+        revision=revision,
+        cause=change.cause,
+        stage=now.stage,
+        tier=now.tier,
+        value_minor=now.value_minor,
+        currency=here.currency,
+        fact_id=change.fact_id,
+        next_change_at=now.next_change_at,
+        policy=here.ruling.policy.content_hash,
+        model=here.ruling.model.content_hash if here.ruling.model else None,
+        treatment=now.treatment,
+        level=now.level,
+        satisfaction_band=now.satisfaction_band,
+        loyalty_band=now.loyalty_band,
+        posture=now.posture,
+        flags=now.flags,
+        vip=now.vip,
+    )
+
+
 def _state(party: Assessed, revision: int, change: Change, now: Standing, here: Present) -> StandingRecorded | None:
     if now.stage is None:
         return None
@@ -160,4 +190,5 @@ def _tell(session: AsyncSession, events: Sequence[Event | UUID]) -> None:
 
 
 _CHANGE_FIELDS = set(StandingChanged.model_fields)
+_REGRADE_FIELDS = set(StandingRegraded.model_fields)
 _STATE_FIELDS = set(StandingRecorded.model_fields)

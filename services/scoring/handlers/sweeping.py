@@ -37,8 +37,8 @@ log = structlog.get_logger()
 BATCH = 500
 REST_S = 1.0
 """Seconds between two looks at the clock."""
-REFRESH_AFTER = timedelta(days=6)
-"""Values move daily; lists sort by the stored ones, which are never older than this and one pass over all."""
+REFRESH_AFTER = timedelta(days=6) / 7
+"""Of each day that stored values may be old by the policy: so much is left for a pass over all. Lists sort by them."""
 
 WATERMARK_AGE = Gauge("shuke_watermark_age_seconds", "How long ago every event was read; time passes no further.")
 
@@ -144,15 +144,17 @@ async def _step_ruling(database: Database, after: UUID, until: datetime | None) 
 
 async def _refresh(database: Database, until: datetime) -> None:
     async with database.transaction() as session:
-        last = await refreshed_at(await driver(session))
-    if last is not None and last > until - REFRESH_AFTER:
+        connection = await driver(session)
+        last = await refreshed_at(connection)
+        since = until - (await present(connection)).ruling.policy.refresh_days * REFRESH_AFTER
+    if last is not None and last > since:
         return
     after: UUID | None = NOBODY
     while after:
         async with database.transaction() as session:
             connection = await driver(session)
             await pass_barrier(connection)
-            parties = await unrefreshed(connection, until - REFRESH_AFTER, after, BATCH)
+            parties = await unrefreshed(connection, since, after, BATCH)
             if parties:
                 await assess_again(session, parties, until)
             else:

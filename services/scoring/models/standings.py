@@ -13,6 +13,8 @@ from services.scoring.domain.facts import Fact
 from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.standing import Standing as Decided
 from services.scoring.domain.trajectory import Move as Implied
+from services.scoring.domain.trajectory import Regrading
+from services.scoring.models.reasons import ReasonTold
 
 
 class Order(StrEnum):
@@ -142,73 +144,6 @@ class FollowUp(Standing):
     team_id: TeamId | None
 
 
-class Cuts(Shown):
-    """The smallest value of each tier, in minor units of the reporting currency."""
-
-    top: int
-    high: int
-    mid: int
-
-
-class Otherwise(Shown):
-    """What would hold on the same day with other facts: without some of those there are, or with one more."""
-
-    without: list[date]
-    """Days from which facts are taken away together."""
-    without_kinds: list[str]
-    """The kinds that are taken away from these days."""
-    added: str | None
-    """Kind of a fact added on the day itself."""
-    added_minor: int | None
-    """Amount, in the reporting currency, where that is a purchase."""
-    stage: Stage | None
-    tier: Tier | None
-
-
-class Coming(Shown):
-    """What holds from a day on if nothing else happens."""
-
-    day: date
-    stage: Stage | None
-    tier: Tier | None
-
-
-class Reason(Shown):
-    """What decided, complete enough to decide again by hand."""
-
-    sentence: str
-    rule: str
-    last_purchase_day: date | None
-    """The day that decides the stage of whoever bought."""
-    last_sign_day: date | None
-    """The day that decides the stage of whoever did not: the last one with a sign of interest."""
-    declared_day: date | None
-    """The last day on which somebody declared the party lost."""
-    declared: list[str]
-    """The kinds of facts that did."""
-    loss_reason: LossReason | None
-    silent_days: int | None
-    """Since the last purchase day or, without a purchase, since the last sign of interest."""
-    active_days: int
-    prospect_lost_after_days: int
-    dormant_after_days: int
-    lost_after_days: int
-    interest: list[str]
-    """The kinds of facts that are a sign of interest."""
-    value_from: date
-    """First day of the window in which turnover counts; the last is that of the assessment."""
-    value_days: list[date]
-    """The days that decide the tier: those of the window with money."""
-    value_minor: int
-    cuts: Cuts
-    unconverted: dict[str, int]
-    """Net minor units of the window, by currency, for which there is no rate; they are left out."""
-    coming: Coming | None
-    otherwise: list[Otherwise]
-    policy: str
-    policy_hash: str
-
-
 class FactTold(Shown):
     """A fact that counts."""
 
@@ -241,7 +176,7 @@ class ReasonedStanding(Standing):
     loyalty_evidence: float
     derived: dict[str, str]
     """Of each part that a person set to something else, what follows from the facts."""
-    reasons: Reason
+    reasons: ReasonTold
     facts: list[FactTold]
     """The latest ones that count, latest first, at most a hundred."""
     facts_total: int
@@ -272,7 +207,8 @@ class Move(Shown):
 
     day: date
     cause: Cause
-    kind: MoveKind
+    kind: MoveKind | Regrading
+    """`regraded` only of what was announced: stage and tier stayed, and anything else that is graded changed."""
     from_stage: Stage | None
     to_stage: Stage | None
     from_tier: Tier | None
