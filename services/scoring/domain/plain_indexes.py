@@ -69,11 +69,14 @@ def _years_after(day: date, years: int) -> date:
 
 
 def _overdue(entries: Entries, policy: Policy) -> Iterator[Piece]:
-    solvings = [(day, of, count) for (day, kind, of), (count, _) in entries.items() if kind is Kind.PROBLEM_SOLVED]
+    solvings: dict[str, list[tuple[date, int]]] = {}
+    for (day, kind, of), (count, _) in entries.items():
+        if kind is Kind.PROBLEM_SOLVED:
+            solvings.setdefault(of, []).append((day, count))
     for (opened, kind, _), (count, _) in entries.items():
         if kind is Kind.PROBLEM_OPENED:
             last = opened + timedelta(days=policy.problem_limit_days)
-            solved = sum(times for day, of, times in solvings if of == opened.isoformat() and day <= last)
+            solved = sum(times for day, times in solvings.get(opened.isoformat(), ()) if day <= last)
             if solved < count:
                 yield last.toordinal() + 1, Evidence.PROBLEM_OVERDUE, count - solved
 
