@@ -409,6 +409,17 @@ async def test_what_is_stored_and_what_is_read_as_of_today_are_one(
         assert len(stored["data"]) > 1
 
 
+async def test_a_week_is_the_same_however_many_weeks_are_asked_for(api: httpx.AsyncClient, various: Database) -> None:
+    until = str((now() - timedelta(days=250)).date())
+
+    year = (await asked(api, "sales-weeks", until=until, weeks=53))["data"]
+
+    for weeks in (1, 9, 30):
+        assert (await asked(api, "sales-weeks", until=until, weeks=weeks))["data"] == year[-weeks:]
+    assert sum(week["new_prospects"] for week in year) > 10
+    assert any(week["prospects_again"] for week in year)
+
+
 async def test_a_look_at_a_past_day_sees_nothing_of_later_days(api: httpx.AsyncClient, feed: Feeding) -> None:
     party = feed.identity()
     await feed.bought(party, noon("2026-01-05"), 1_000)

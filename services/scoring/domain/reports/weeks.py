@@ -88,7 +88,10 @@ class Weeks:
         self.weeks = [Week(monday + 7 * place) for place in range(count)]
 
     def take(self, turns: Sequence[Turn], signs: Sequence[Sign], purchase_days: Sequence[int]) -> None:
-        """One party more: its stages from its first day on, its signs of interest and its purchase days, all rising."""
+        """One party more: its stages, each with its first day, its signs of interest and its purchase days, all rising.
+
+        Of who becomes a prospect in these weeks all stages are needed, of others those that last into the weeks.
+        """
         self._became(turns)
         self._stayed(turns)
         self._wanted(turns, signs)

@@ -1,5 +1,6 @@
 """Parties as a report sees them: what is known up to the day of the report, read under the present ruling."""
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -7,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
+from contracts.scoring import Stage
 from services.scoring.domain.calendar import Calendar, Share
 from services.scoring.domain.history import History
 from services.scoring.domain.moment import Moment
@@ -15,6 +17,9 @@ from services.scoring.domain.trajectory import Move, moves
 from services.scoring.queries.parties import calendars, members_now, opened, party_calendar
 from services.scoring.queries.reading import PAGE, Read, by_party, moment
 from services.scoring.queries.rulings import Connection
+
+BREATH = 25
+"""After so many parties others have their turn: a report may take a millisecond for each."""
 
 
 class Seen(NamedTuple):
@@ -37,13 +42,21 @@ class Seen(NamedTuple):
         """The last local day (ordinal) that is known."""
         return self.history.ruling.day(self.at)
 
-    def moves(self) -> list[Move]:
-        """Every move that its facts imply, as if the present ruling had always held."""
-        return moves(self.history, None, self.day)
+    def moves(self, since: int | None = None) -> list[Move]:
+        """The moves that its facts imply from a day on (None: all), as if the present ruling had always held."""
+        return moves(self.history, None if since is None else since - 1, self.day)
 
-    def turns(self) -> list[Turn]:
-        """Its stages, each from its first day on."""
-        return [(move.day.toordinal(), move.to_stage) for move in self.moves() if move.from_stage is not move.to_stage]
+    def turns(self, since: int) -> list[Turn]:
+        """Its stages, each from its first day on: all, or those from a day on where it became no prospect meanwhile."""
+        later = _turns(self.moves(since))
+        if any(stage is Stage.PROSPECT for _, stage in later):
+            return _turns(self.moves())
+        stage, begun = self.history.stage(since - 1), self.history.since(since - 1)
+        return later if stage is None or begun is None else [(begun, stage), *later]
+
+
+def _turns(of: Iterable[Move]) -> list[Turn]:
+    return [(move.day.toordinal(), move.to_stage) for move in of if move.from_stage is not move.to_stage]
 
 
 async def everybody(
@@ -52,7 +65,9 @@ async def everybody(
     """All parties that have a calendar, in id order, behind an id."""
     then = await moment(connection, as_of, now)
     async for reads in by_party(connection, after):
-        for seen in _seen(reads, then):
+        for place, seen in enumerate(_seen(reads, then)):
+            if place % BREATH == 0:
+                await asyncio.sleep(0)
             yield seen
 
 
