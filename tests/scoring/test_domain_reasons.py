@@ -1,306 +1,497 @@
-import json
+import csv
+import gzip
+from collections import defaultdict
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import cache
+from pathlib import Path
 from random import Random
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 
+from contracts.customers import PartyKind
 from contracts.loss import LossReason
-from contracts.scoring import Cause, MoveKind, Stage, Tier
-from services.scoring.domain.calendar import Calendar, fold
-from services.scoring.domain.digest import Digest, line
-from services.scoring.domain.facts import DECLARATIONS, MONEY, Fact, Kind
+from contracts.scoring import Band, Posture, Stage, Tier
+from services.scoring.domain.buyers import Ledger
+from services.scoring.domain.calendar import Calendar
+from services.scoring.domain.days import start_of_day
+from services.scoring.domain.facts import DECLARATIONS, MONEY, Kind
+from services.scoring.domain.fitting import fitted
+from services.scoring.domain.grounds import Otherwise, Reason
+from services.scoring.domain.model import Model
 from services.scoring.domain.money import Rates
 from services.scoring.domain.otherwise import with_fact, without_facts
-from services.scoring.domain.plain import counting, held, plain_entries
-from services.scoring.domain.policy import ByDays, Policy, Stages
-from services.scoring.domain.presets import DAYS_1
-from services.scoring.domain.reasons import Reason, reason
+from services.scoring.domain.overrides import Field, detail
+from services.scoring.domain.policy import ByDays, ByProbability, Interest, Policy, Profit, Stages
+from services.scoring.domain.presets import DAYS_1, DEFAULT_1, VIP
+from services.scoring.domain.reasons import reason
+from services.scoring.domain.rules import AnyOf, Comparison, Not
 from services.scoring.domain.ruling import Ruling
-from services.scoring.domain.standing import assess
-from services.scoring.domain.tiers import Cuts
-from services.scoring.domain.trajectory import Activation, trajectory
+from services.scoring.domain.sentences import Language, sentence
+from services.scoring.domain.standing import Standing, assess
+from tests.scoring.by_hand import decided
+from tests.scoring.handmade import MODEL
 
 UTC_ZONE = ZoneInfo("UTC")
-RULING = Ruling(policy=DAYS_1, cuts=DAYS_1.cuts, rates=Rates("EUR"), zone=UTC_ZONE)
-HASTY = Policy(
-    name="hasty",
-    persons=Stages(customers=ByDays(dormant_after_days=10, lost_after_days=20)),
-    cuts=Cuts(top=100_000, high=30_000, mid=10_000),
+DAYS = Ruling(DAYS_1, DAYS_1.cuts, Rates("EUR", [(date(2020, 1, 1), "USD", Decimal("0.85"))]), UTC_ZONE)
+CHANCES = Ruling(DEFAULT_1, DEFAULT_1.cuts, DAYS.rates, UTC_ZONE, MODEL)
+ELABORATE = Policy(
+    name="elaborate",
+    horizon_days=90,
+    persons=Stages(customers=ByProbability(fresh_days=0, dormant_below=0.4, lost_below=0.1)),
+    organisations=Stages(
+        customers=ByDays(dormant_after_days=120, lost_after_days=400),
+        prospects=Interest(active_days=60, lost_after_days=200, signs=("visited", "inquired")),
+    ),
+    turnover_days=200,
+    profit=Profit(margin=0.175, cost_minor={"complained": 900, "contacted": 155, "return": 300}),
+    vip=AnyOf(
+        any=(
+            VIP,
+            Comparison(field="kind", op="eq", value="organisation"),
+            Not.model_validate({"not": {"field": "posture", "op": "in", "value": ("steady", "conservative")}}),
+            Comparison(field="value_minor", op="gte", value=20_000),
+            Comparison(field="spend_minor", op="lt", value=500),
+        )
+    ),
 )
+ODD = Ruling(ELABORATE, ELABORATE.cuts, DAYS.rates, UTC_ZONE, MODEL)
+BARE = Ruling(
+    DEFAULT_1, DEFAULT_1.cuts, DAYS.rates, UTC_ZONE, MODEL.model_copy(update={"p": None, "q": None, "v": None})
+)
+RULINGS = {"days": DAYS, "model": CHANCES, "odd": ODD, "no_amounts": BARE}
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+SETS = ("cdnow_sample", "complete_journey")
 
 
 def noon(day: str) -> datetime:
     return datetime.fromisoformat(day + "T12:00:00+00:00")
 
 
-def fact(number: int, day: str, kind: Kind = Kind.PURCHASE, amount_minor: int = 1_000, reason: str = "price") -> Fact:
-    said = (amount_minor, "EUR") if kind in MONEY else (0, reason if kind in DECLARATIONS else "")
-    return Fact(UUID(int=number), UUID(int=1), kind, noon(day), noon(day), *said)
+def calendar(told: str) -> Calendar:
+    """Facts such as `purchase 2026-01-20 200.00`, `declined 2026-02-01 price` or `visited 2026-01-05`."""
+    entries = []
+    for fact in told.split(", "):
+        name, day, *more = fact.split()
+        kind = Kind[name.upper()]
+        amount = round(100 * float(more[0])) if kind in MONEY else 0
+        said = "EUR" if kind in MONEY else more[0] if more else ""
+        entries.append((date.fromisoformat(day).toordinal(), int(kind), said, 1, amount))
+    return Calendar.of(entries)
 
 
-def calendar(*facts: Fact) -> Calendar:
-    return fold(facts, UTC_ZONE)
+def override(day: str, field: Field, value: str, until: str = "") -> Calendar:
+    said = detail(noon(day), field, value, date.fromisoformat(until) if until else None)
+    return Calendar(((date.fromisoformat(day).toordinal(), int(Kind.OVERRIDDEN), said, 1, 0),))
 
 
-def random_calendar(random: Random) -> Calendar:
-    days = [date(2024, 1, 1) + timedelta(days=random.randrange(900)) for _ in range(random.randint(1, 12))]
-    bought = random.choice([0, 3, 30])
-    kinds = random.choices([Kind.PURCHASE, Kind.RETURN, *Kind], [bought, 1, *[0.2] * len(Kind)], k=len(days))
-    return calendar(
-        *(
-            fact(n, str(day), kind, random.randrange(60_000), random.choice(list(LossReason)))
-            for n, (day, kind) in enumerate(zip(days, kinds, strict=True))
-            if bought or kind is not Kind.PURCHASE
-        )
+def because(told: Calendar, day: str, ruling: Ruling = DAYS) -> Reason:
+    found = reason(told, noon(day), ruling)
+    assert found is not None
+    return found
+
+
+def anybody(random: Random) -> Calendar:
+    """Somebody about whom anything may be known."""
+    first = date(2024, 1, 1).toordinal()
+    span = random.choice([60, 400, 900])
+    bought = random.choice([0, 2, 30])
+    entries = []
+    for _ in range(random.choice([1, 3, 12, 40])):
+        day, count = first + random.randrange(span), random.choice([1, 1, 2])
+        kind = random.choices([Kind.PURCHASE, *Kind], [bought, *[0.5] * len(Kind)])[0]
+        if kind is Kind.PURCHASE and not bought:
+            continue
+        amount = 0
+        if kind in MONEY:
+            said, amount = random.choice(["EUR", "EUR", "USD", "JPY"]), random.choice([0, random.randrange(60_000)])
+        elif kind in DECLARATIONS:
+            said = random.choice(list(LossReason))
+        elif kind is Kind.PROBLEM_SOLVED:
+            said = date.fromordinal(day - random.randrange(12)).isoformat()
+            entries.append((day - random.randrange(12), int(Kind.PROBLEM_OPENED), "", 1, 0))
+        elif kind is Kind.REGISTERED:
+            said = random.choice(list(PartyKind))
+        elif kind is Kind.OVERRIDDEN:
+            said, count = some_override(random, day), 1
+        else:
+            said = ""
+        entries.append((day, int(kind), said, count, amount))
+    return Calendar.of(entries)
+
+
+def some_override(random: Random, day: int) -> str:
+    values = {
+        Field.STAGE: [Stage.CUSTOMER, Stage.LOST_CUSTOMER],
+        Field.TIER: [Tier.TOP, Tier.LOW],
+        Field.SATISFACTION: [Band.LOW, Band.HIGH],
+        Field.LOYALTY: [Band.HIGH],
+        Field.POSTURE: list(Posture),
+        Field.TREATMENT: ["care", "special"],
+        Field.VIP: ["true", "false"],
+    }
+    field = random.choice(list(Field))
+    until = date.fromordinal(day + random.randrange(200)) if random.random() < 0.5 else None
+    value = random.choice(["", *values[field] * 3])
+    at = datetime(2024, 1, 1, random.randrange(24), tzinfo=UTC) + timedelta(days=day - date(2024, 1, 1).toordinal())
+    return detail(at, field, value, until)
+
+
+def outputs(standing: Standing) -> dict[str, object]:
+    """All that is discrete of a standing."""
+    return {
+        "stage": standing.stage,
+        "tier": standing.tier,
+        "satisfaction": standing.satisfaction_band,
+        "loyalty": standing.loyalty_band,
+        "level": standing.level,
+        "posture": standing.posture,
+        "treatment": standing.treatment,
+        "flags": standing.flags,
+        "vip": standing.vip,
+    }
+
+
+def otherwise_known(whole: Calendar, other: Otherwise, ruling: Ruling) -> Calendar:
+    """The calendar with what a counterfactual takes away and adds."""
+    changed = without_facts(whole, {Kind[code.upper()] for code in other.without_kinds}, other.without)
+    if other.added is None or other.added_on is None:
+        return changed
+    currency = ruling.rates.currency or "" if other.added_minor is not None else ""
+    day = other.added_on.toordinal()
+    return with_fact(changed, day, Kind[other.added.upper()], currency, other.added_minor or 0)
+
+
+def check(whole: Calendar, at: datetime, ruling: Ruling) -> Reason | None:
+    """That a reason can be decided again by hand, and that all it says would come out so through `assess`."""
+    stands, found = assess(whole, at, ruling), reason(whole, at, ruling)
+    if found is None:
+        assert stands.stage is None
+        return None
+    by_hand = decided(found.model_dump(mode="json", by_alias=True))
+    assert by_hand == {**outputs(stands), "flags": list(stands.flags)} | {
+        "p": stands.p,
+        "value_minor": stands.value_minor,
+        "turnover_minor": stands.turnover_minor,
+        "satisfaction_index": stands.satisfaction,
+        "satisfaction_evidence": stands.satisfaction_evidence,
+        "loyalty_index": stands.loyalty,
+        "loyalty_evidence": stands.loyalty_evidence,
+    }
+    assert {each.field: each.derived for each in found.overrides} == dict(stands.derived)
+    for other in found.otherwise:
+        then = start_of_day(other.on.toordinal(), ruling.zone) if other.on != found.day else at
+        before = outputs(assess(whole, then, ruling))
+        after = outputs(assess(otherwise_known(whole, other, ruling), then, ruling))
+        assert {change.field: change.before for change in other.changes} == {
+            field: was for field, was in before.items() if was != after[field]
+        }
+        assert before | {change.field: change.after for change in other.changes} == after
+        assert (other.stage, other.tier) == (after["stage"], after["tier"])
+        assert other.changes
+    check_what_comes(whole, found, stands, ruling)
+    assert sentence(found, Language.ENGLISH).isascii()
+    assert sentence(found, Language.TRADITIONAL_CHINESE).encode("big5")
+    assert sentence(found, Language.SIMPLIFIED_CHINESE).encode("gb2312")
+    return found
+
+
+def check_what_comes(whole: Calendar, found: Reason, stands: Standing, ruling: Ruling) -> None:
+    assert (found.coming is None) == (stands.next_change_at is None)
+    if found.coming is not None:
+        assert stands.next_change_at == start_of_day(found.coming.day.toordinal(), ruling.zone)
+        then = outputs(assess(whole, start_of_day(found.coming.day.toordinal(), ruling.zone), ruling))
+        assert outputs(stands) | {change.field: change.after for change in found.coming.changes} == then
+        assert found.coming.changes
+    assert (found.coming_stage and found.coming_stage.stage) == stands.next_stage
+
+
+@pytest.mark.parametrize("name", RULINGS)
+@pytest.mark.parametrize("seed", range(40))
+def test_anybody_is_decided_again_by_hand_and_every_counterfactual_comes_true(seed: int, name: str) -> None:
+    random = Random(seed)
+    whole, at = anybody(random), datetime(2024, 1, 1, 12, tzinfo=UTC) + timedelta(days=random.randrange(1_200))
+
+    check(whole, at, RULINGS[name])
+
+
+@cache
+def purchases(name: str) -> dict[str, dict[int, int]]:
+    """Cents by day of each party of a public data set."""
+    days: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    with gzip.open(DATA / name / "orders.csv.gz", "rt", newline="") as file:
+        for row in csv.DictReader(file):
+            day = date.fromisoformat(row["ts"][:10]).toordinal()
+            days[row["customer_id"]][day] += round(100 * float(row["amount"]))
+    return days
+
+
+@cache
+def fitted_to(name: str) -> Model:
+    """The model of a data set at the middle of its time."""
+    of = purchases(name)
+    rows = [(party, day, of[who][day]) for party, who in enumerate(of) for day in sorted(of[who])]
+    every = sorted({day for _, day, _ in rows})
+    middle = date.fromordinal((every[0] + every[-1]) // 2)
+    model = fitted(Ledger(*(np.array(column) for column in zip(*rows, strict=True))), middle, 365, "USD")
+    assert isinstance(model, Model)
+    return model
+
+
+def some_of(name: str) -> Iterator[tuple[Calendar, datetime]]:
+    """Twenty parties of a data set, each on a day from its first purchase to a year after everybody's last."""
+    random, of = Random(name), purchases(name)
+    end = max(day for days in of.values() for day in days) + 365
+    for who in random.sample(sorted(of), 20):
+        day = random.randint(min(of[who]), end)
+        bought = Calendar.of((each, int(Kind.PURCHASE), "USD", 1, minor) for each, minor in of[who].items())
+        yield bought.between(None, date.fromordinal(day + 1)), start_of_day(day, UTC_ZONE) + timedelta(hours=12)
+
+
+@pytest.mark.parametrize("by", ["days", "model"])
+@pytest.mark.parametrize("name", SETS)
+def test_twenty_parties_of_a_public_data_set_are_decided_again_by_hand(name: str, by: str) -> None:
+    if not (DATA / name / "orders.csv.gz").is_file():
+        pytest.skip(f"needs the public data set {name} in {DATA}")
+    rates = Rates("USD")
+    model = fitted_to(name)
+    ruling = (
+        Ruling(DAYS_1, DAYS_1.cuts, rates, UTC_ZONE)
+        if by == "days"
+        else Ruling(DEFAULT_1, model.cuts or DEFAULT_1.cuts, rates, UTC_ZONE, model)
     )
 
+    found = [check(whole, at, ruling) for whole, at in some_of(name)]
 
-@pytest.mark.parametrize("seed", range(60))
-def test_every_counterfactual_gives_what_it_says(seed: int) -> None:
-    random = Random(seed)
-    whole, at = random_calendar(random), datetime(2024, 1, 1, 12, tzinfo=UTC) + timedelta(days=random.randrange(1_200))
-
-    for other in reason(whole, at, RULING).otherwise:
-        changed = without_facts(whole, {Kind[code.upper()] for code in other.without_kinds}, other.without)
-        if other.added is not None:
-            currency = "EUR" if other.added_minor is not None else ""
-            changed = with_fact(changed, RULING.day(at), Kind[other.added.upper()], currency, other.added_minor or 0)
-        then = assess(changed, at, RULING)
-        assert (then.stage, then.tier) == (other.stage, other.tier)
-        stands = assess(whole, at, RULING)
-        assert (then.stage, then.tier) != (stands.stage, stands.tier)
+    assert len([each for each in found if each and each.otherwise]) == 20
 
 
-@pytest.mark.parametrize("seed", range(60))
-def test_the_decision_can_be_redone_from_the_reason_and_the_facts(seed: int) -> None:
-    random = Random(seed)
-    whole, at = random_calendar(random), datetime(2024, 1, 1, 12, tzinfo=UTC) + timedelta(days=random.randrange(1_200))
-    given, stands = reason(whole, at, RULING), assess(whole, at, RULING)
-
-    assert stands.stage is decided_by_hand(given, known=stands.stage is not None)
-    if given.last_purchase_day is None:
-        return
-    by_day = {day: 0 for day in given.value_days}
-    for ordinal, kind, _, _, amount in whole.entries:
-        if (day := date.fromordinal(ordinal)) in by_day and kind in MONEY:
-            by_day[day] += amount if kind == Kind.PURCHASE else -amount
-    assert sum(by_day.values()) == given.value_minor == stands.value_minor
-    assert given.cuts.tier(given.value_minor) is stands.tier
-
-
-def decided_by_hand(given: Reason, *, known: bool) -> Stage | None:
-    """The stage, by nothing but what the reason says."""
-    bought, sign, declared = given.last_purchase_day, given.last_sign_day, given.declared_day
-    if given.rule == "declined_after_last_purchase":
-        assert bought is not None
-        return Stage.LOST_CUSTOMER
-    if bought is not None:
-        assert not (declared and declared > bought and "declined" in given.declared)
-        limits = (given.lost_after_days, Stage.LOST_CUSTOMER), (given.dormant_after_days, Stage.DORMANT_CUSTOMER)
-    elif declared and declared >= (sign or date.min):
-        return Stage.LOST_PROSPECT
-    elif sign is None:
-        return Stage.STRANGER if known else None
-    else:
-        limits = (given.prospect_lost_after_days, Stage.LOST_PROSPECT), (given.active_days, Stage.DORMANT_PROSPECT)
-    silent = given.silent_days or 0
-    return next((stage for limit, stage in limits if silent > limit), Stage.CUSTOMER if bought else Stage.PROSPECT)
+def test_nobody_has_a_reason_before_the_first_fact() -> None:
+    assert reason(calendar("purchase 2026-02-01 10.00"), noon("2026-01-31"), DAYS) is None
 
 
 def test_taking_away_what_keeps_the_stage_takes_the_stage() -> None:
-    bought = calendar(fact(1, "2025-01-01"), fact(2, "2026-01-01"), fact(3, "2026-02-01"))
+    bought = calendar("purchase 2025-01-01 10.00, purchase 2026-01-01 10.00, purchase 2026-02-01 10.00")
 
-    without = reason(bought, noon("2026-02-10"), RULING).otherwise[0]
+    without = because(bought, "2026-02-10").otherwise[0]
 
     assert without.without == (date(2026, 1, 1), date(2026, 2, 1))
     assert without.stage is Stage.LOST_CUSTOMER
 
 
+def test_under_probability_no_more_is_taken_away_than_it_takes() -> None:
+    bought = calendar(", ".join(f"purchase 2025-{month:02}-01 30.00" for month in range(3, 9)))
+
+    without = because(bought, "2025-09-10", CHANCES).otherwise[0]
+
+    assert (without.without, without.stage) == ((date(2025, 7, 1), date(2025, 8, 1)), Stage.DORMANT_CUSTOMER)
+    fewer = without_facts(bought, {Kind.PURCHASE}, without.without[1:])
+    assert assess(fewer, noon("2025-09-10"), CHANCES).stage is Stage.CUSTOMER
+
+
 def test_taking_away_the_signs_takes_the_interest_and_one_more_revives() -> None:
-    asked = calendar(fact(1, "2025-01-01", Kind.VISITED), fact(2, "2026-01-01", Kind.INQUIRED))
+    asked = calendar("visited 2025-01-01, inquired 2026-01-01")
 
-    without, asking, buying = reason(asked, noon("2026-03-10"), RULING).otherwise
+    without, asking, buying, *_ = because(asked, "2026-03-10").otherwise
 
-    assert (without.without, without.stage) == ((date(2026, 1, 1),), Stage.STRANGER)
+    assert (without.without, without.without_kinds, without.stage) == (
+        (date(2026, 1, 1),),
+        ("inquired",),
+        Stage.STRANGER,
+    )
     assert (asking.added, asking.stage) == ("inquired", Stage.PROSPECT)
     assert (buying.added, buying.stage) == ("purchase", Stage.CUSTOMER)
 
 
 def test_taking_away_the_declaration_takes_the_loss() -> None:
-    gone = calendar(fact(1, "2026-01-01"), fact(2, "2026-01-20", Kind.DECLINED))
+    gone = calendar("purchase 2026-01-01 10.00, declined 2026-01-20 price")
 
-    without = reason(gone, noon("2026-02-10"), RULING).otherwise[0]
+    without = because(gone, "2026-02-10").otherwise[0]
 
     assert (without.without, without.without_kinds) == ((date(2026, 1, 20),), ("declined",))
     assert without.stage is Stage.CUSTOMER
 
 
 @pytest.mark.parametrize(
-    "facts",
+    ("facts", "declared"),
     [
-        [fact(1, "2025-08-01", Kind.INQUIRED), fact(2, "2025-08-05", Kind.LEAD_LOST)],
-        [fact(1, "2025-01-01"), fact(2, "2025-01-20", Kind.DECLINED)],
+        ("inquired 2025-08-01, lead_lost 2025-08-05 price", date(2025, 8, 5)),
+        ("purchase 2025-01-01 10.00, declined 2025-01-20 price", date(2025, 1, 20)),
     ],
 )
-def test_a_declaration_that_silence_has_overtaken_is_not_what_keeps_the_loss(facts: list[Fact]) -> None:
-    lost = calendar(*facts)
+def test_a_declaration_that_silence_has_overtaken_is_not_what_keeps_the_loss(facts: str, declared: date) -> None:
+    early, late = (because(calendar(facts), day) for day in ("2025-09-01", "2026-03-01"))
 
-    early, late = (reason(lost, noon(day), RULING) for day in ("2025-09-01", "2026-03-01"))
-
-    assert early.otherwise[0].without == (facts[1].occurred_at.date(),)
+    assert early.otherwise[0].without == (declared,)
     assert [other.without for other in late.otherwise] == [()] * len(late.otherwise)
-    assert "would do alone" in late.sentence
-    assert "would do alone" not in early.sentence
+    assert "would do alone" in sentence(late)
+    assert "would do alone" not in sentence(early)
 
 
-def test_what_would_change_nothing_is_not_told() -> None:
-    top = calendar(fact(1, "2026-02-01", amount_minor=DAYS_1.cuts.top + 1))
+def test_what_is_stated_in_a_contact_goes_with_it() -> None:
+    rated = calendar("inquired 2026-01-01, complained 2026-01-01, rated_poorly 2026-01-01")
 
-    assert [other.added for other in reason(top, noon("2026-02-10"), RULING).otherwise] == [None]
+    without = because(rated, "2026-01-05").otherwise[0]
+
+    assert without.without_kinds == ("inquired", "complained", "rated_poorly")
+    assert without.stage is None
+
+
+def test_a_low_band_is_laid_to_the_evidence_that_does_most_for_it() -> None:
+    unhappy = calendar(
+        "purchase 2026-01-01 400.00, complained 2026-01-10, complained 2026-01-12, return 2026-01-12 1.00"
+    )
+
+    found = because(unhappy, "2026-01-13")
+
+    without = next(other for other in found.otherwise if other.without_kinds == ("complained",))
+    assert without.without == (date(2026, 1, 10), date(2026, 1, 12))
+    assert (found.satisfaction.band, found.treatment.treatment) == (Band.LOW, "recover")
+    assert {change.field: change.after for change in without.changes} == {
+        "satisfaction": Band.UNKNOWN,
+        "treatment": "develop",
+    }
+
+
+def test_the_least_purchase_that_makes_a_higher_tier_is_told_to_the_cent() -> None:
+    bought = calendar("purchase 2025-06-01 20.00, purchase 2025-09-01 20.00, purchase 2025-10-01 25.00")
+
+    other = next(each for each in because(bought, "2025-10-20", CHANCES).otherwise if each.added == "purchase")
+
+    assert other.added_minor is not None
+    assert (other.tier, other.added_minor > 1) == (Tier.MID, True)
+    day = date(2025, 10, 20).toordinal()
+    less = with_fact(bought, day, Kind.PURCHASE, "EUR", other.added_minor - 1)
+    assert assess(less, noon("2025-10-20"), CHANCES).tier is Tier.LOW
+
+
+def test_older_evidence_is_told_together_and_adds_up_all_the_same() -> None:
+    daily = date(2024, 1, 1).toordinal()
+    active = Calendar.of((daily + 3 * n, int(Kind.PURCHASE), "EUR", 1, 1_000 + n % 7) for n in range(300))
+
+    found = check(active, start_of_day(daily + 950, UTC_ZONE), CHANCES)
+
+    assert found is not None
+    assert any(each.first_day < each.last_day for each in found.loyalty.contributions)
+    assert sum(each.count for each in found.loyalty.contributions if each.evidence == "repeat_purchase") == 299
+    assert len({each.first_day for each in found.loyalty.contributions if each.first_day == each.last_day}) <= 101
+    assert (len(found.stage.facts.days), found.stage.facts.days_total) == (100, 300)
+
+
+def test_what_a_person_set_stands_beside_what_follows_from_the_facts() -> None:
+    bought = calendar("purchase 2026-01-01 20.00") + override("2026-01-05", Field.TIER, "top", "2026-02-01")
+
+    [told] = because(bought, "2026-01-10").overrides
+
+    assert (told.field, told.value, told.derived, told.until) == ("tier", "top", "low", date(2026, 2, 1))
+    assert told.set_at == noon("2026-01-05")
+    assert because(bought, "2026-01-10").treatment.treatment == "care"
+    assert because(bought, "2026-02-02").overrides == ()
 
 
 @pytest.mark.parametrize(
-    ("facts", "rule", "sentence"),
+    ("facts", "rule", "told"),
     [
         (
-            [fact(1, "2026-01-01", Kind.JOINED)],
+            "joined 2026-01-01",
             "known_without_interest",
-            "Known, but without a purchase or a sign of interest that counts: stranger.",
+            "Known, but without a purchase or a sign of interest that counts: stranger. Treatment: win. "
+            "One sign of interest now makes this stranger a prospect. "
+            "One purchase now makes this stranger a customer.",
         ),
         (
-            [fact(1, "2026-02-01", Kind.INQUIRED)],
+            "lead_captured 2026-02-01",
             "silent_days_within_active_days",
             "Last showed interest on 2026-02-01, 28 days ago (dormant after 30, lost after 180): prospect. "
-            "If nothing else happens: dormant prospect, tier unproven from 2026-03-04 on.",
+            "1 day with contact or purchase in the last 90, 0 in the 90 before: developing. Treatment: win. "
+            "If nothing else happens: dormant prospect from 2026-03-04 on. "
+            "One purchase now makes this prospect a customer. "
+            "One sign of interest before 2026-03-04 keeps this prospect.",
         ),
         (
-            [fact(1, "2026-02-01", Kind.INQUIRED), fact(2, "2026-02-03", Kind.LEAD_LOST, reason="no_budget")],
-            "declared_lost_since_last_sign",
-            "Last showed interest on 2026-02-01, and was declared lost on 2026-02-03: lost prospect, reason no budget.",
-        ),
-        (
-            [fact(1, "2026-02-01", Kind.LEAD_DISQUALIFIED, reason="not_a_customer")],
-            "declared_lost_since_last_sign",
-            "Showed no interest, and was declared lost on 2026-02-01: lost prospect, reason not a customer.",
-        ),
-        (
-            [fact(1, "2025-08-01", Kind.INQUIRED), fact(2, "2025-08-03", Kind.LEAD_LOST, reason="no_budget")],
+            "inquired 2025-08-01, reached 2025-08-01, lead_lost 2025-08-03 no_budget",
             "declared_lost_since_last_sign",
             "Last showed interest on 2025-08-01, and was declared lost on 2025-08-03 "
-            "(212 days of silence would do alone, lost after 180): lost prospect, reason no budget.",
+            "(212 days of silence would do alone, lost after 180): lost prospect, reason no budget. Treatment: win. "
+            "One sign of interest now makes this lost prospect a prospect. "
+            "One purchase now makes this lost prospect a customer.",
         ),
         (
-            [fact(1, "2025-08-01", Kind.POSTED)],
-            "silent_days_over_prospect_lost_after_days",
-            "Last showed interest on 2025-08-01, 212 days ago (dormant after 30, lost after 180): lost prospect, "
-            "reason unknown.",
+            "lead_disqualified 2026-02-01 not_a_customer",
+            "declared_lost_since_last_sign",
+            "Showed no interest, and was declared lost on 2026-02-01: lost prospect, reason not a customer. "
+            "Treatment: win. One sign of interest now makes this lost prospect a prospect. "
+            "One purchase now makes this lost prospect a customer.",
         ),
         (
-            [fact(1, "2026-02-01"), fact(2, "2026-02-09", Kind.DECLINED, reason="service")],
+            "purchase 2026-02-01 10.00, declined 2026-02-09 service",
             "declined_after_last_purchase",
             "Last bought on 2026-02-01, and declined on 2026-02-09: lost customer, reason service. "
-            "Net turnover of the last 365 days is 10.00 EUR: tier low.",
+            "Net turnover of the last 365 days is 10.00 EUR: tier low. "
+            "1 day with contact or purchase in the last 90, 0 in the 90 before: developing. Treatment: serve. "
+            "If nothing else happens: posture conservative from 2026-05-02 on. "
+            "One purchase now makes this lost customer a customer.",
+        ),
+        (
+            "purchase 2026-01-01 120.50",
+            "silent_days_within_dormant_after_days",
+            "Last bought on 2026-01-01, 59 days ago (dormant after 90, lost after 365): customer. "
+            "Net turnover of the last 365 days is 120.50 EUR: tier mid. "
+            "1 day with contact or purchase in the last 90, 0 in the 90 before: developing. Treatment: develop. "
+            "If nothing else happens: posture conservative from 2026-04-01 on; dormant customer from 2026-04-02 on. "
+            "One purchase of 179.50 EUR now makes tier high. One purchase before 2026-04-02 keeps this customer.",
         ),
     ],
 )
-def test_every_rule_has_its_sentence(facts: list[Fact], rule: str, sentence: str) -> None:
-    given = reason(calendar(*facts), noon("2026-03-01"), RULING)
+def test_a_reason_reads_as_sentences(facts: str, rule: str, told: str) -> None:
+    found = because(calendar(facts), "2026-03-01")
 
-    assert (given.rule, given.sentence) == (rule, sentence)
+    assert (found.stage.rule, sentence(found)) == (rule, told)
 
 
-def test_a_reason_reads_as_a_sentence() -> None:
-    given = reason(calendar(fact(1, "2026-01-01", amount_minor=12_050)), noon("2026-03-01"), RULING)
+def test_under_a_model_chance_and_expectation_are_told() -> None:
+    bought = "purchase 2025-03-01 900.00, purchase 2025-06-01 1000.00, purchase 2025-07-01 1100.00, referred 2025-07-02"
 
-    assert given.sentence == (
-        "Last bought on 2026-01-01, 59 days ago (dormant after 90, lost after 365): customer. "
-        "Net turnover of the last 365 days is 120.50 EUR: tier mid. "
-        "If nothing else happens: dormant customer, tier mid from 2026-04-02 on."
+    assert sentence(because(calendar(bought), "2025-07-10", CHANCES)) == (
+        "Bought on 3 days, last on 2025-07-01, 9 days ago; will buy within 180 days with a probability of 64.4% "
+        "(dormant below 50%, lost below 20%; a customer in any case for 30 days after a purchase): customer. "
+        "Expected of the next 365 days are 2.77 purchases of 876.99 EUR, in all 2433.24 EUR: tier top. "
+        "Satisfaction is 81.9 of 100: high, most of all by referral (1). "
+        "Loyalty is 91.0 of 100: high, most of all by repeat purchase (2). "
+        "2 days with contact or purchase in the last 90, 1 in the 90 before: developing. Treatment: care, as a VIP. "
+        "If nothing else happens: posture steady from 2025-08-30 on; dormant customer from 2025-09-01 on. "
+        "One purchase before 2025-09-01 keeps this customer."
     )
 
 
-def test_a_return_on_the_day_of_fading_does_not_take_the_blame() -> None:
-    both = calendar(fact(1, "2026-01-01", amount_minor=5_000), fact(2, "2026-04-02", Kind.RETURN, 100))
-
-    faded = trajectory(both, noon("2026-05-01"), RULING)[-1]
-
-    assert (faded.day, faded.kind, faded.cause) == (date(2026, 4, 2), MoveKind.FADED, Cause.CLOCK)
+def test_a_purchase_that_would_come_too_early_is_not_told_to_keep_anybody() -> None:
+    assert "One purchase on 2025-03-31, but not one now, keeps this customer." in sentence(
+        because(calendar("purchase 2025-03-01 20.00"), "2025-03-01", CHANCES)
+    )
 
 
-def test_clock_and_fact_of_one_day_are_told_apart() -> None:
-    both = calendar(fact(1, "2026-01-01", amount_minor=15_000), fact(2, "2026-04-02", Kind.RETURN, 14_000))
+def test_the_same_is_told_in_traditional_and_in_simplified_characters() -> None:
+    bought = calendar("purchase 2026-01-01 120.50") + override("2026-02-01", Field.TIER, "top", "2026-03-31")
 
-    faded, retiered = trajectory(both, noon("2026-05-01"), RULING)[-2:]
+    found = because(bought, "2026-03-01")
 
-    assert (faded.day, faded.kind, faded.cause) == (date(2026, 4, 2), MoveKind.FADED, Cause.CLOCK)
-    assert (faded.to_tier, faded.value_minor) == (Tier.MID, 15_000)
-    assert (retiered.day, retiered.kind, retiered.cause) == (date(2026, 4, 2), MoveKind.RETIERED, Cause.FACT)
-
-
-def test_each_ruling_decides_from_its_activation_on() -> None:
-    bought = calendar(fact(1, "2026-01-01", amount_minor=5_000))
-    hasty = Activation(noon("2026-02-01"), Ruling(policy=HASTY, cuts=HASTY.cuts, rates=RULING.rates, zone=UTC_ZONE))
-    back = Activation(noon("2026-02-10"), RULING)
-
-    moves = trajectory(bought, noon("2026-12-31"), RULING, [hasty, back])
-
-    assert [(str(move.day), move.cause, move.to_stage) for move in moves] == [
-        ("2026-01-01", Cause.FACT, Stage.CUSTOMER),
-        ("2026-02-01", Cause.POLICY, Stage.LOST_CUSTOMER),
-        ("2026-02-10", Cause.POLICY, Stage.CUSTOMER),
-        ("2026-04-02", Cause.CLOCK, Stage.DORMANT_CUSTOMER),
-    ]
-    assert [move.kind for move in moves[1:3]] == [MoveKind.REVISED, MoveKind.REVISED]
-
-
-def test_an_activation_after_the_end_changes_nothing() -> None:
-    bought = calendar(fact(1, "2026-01-01"))
-    later = Activation(noon("2027-01-01"), Ruling(policy=HASTY, cuts=HASTY.cuts, rates=RULING.rates, zone=UTC_ZONE))
-
-    assert trajectory(bought, noon("2026-06-01"), RULING, [later]) == trajectory(bought, noon("2026-06-01"), RULING)
-
-
-def test_the_digest_line_holds_codes_integers_and_days_alone() -> None:
-    at = noon("2026-03-01")
-    stands = assess(calendar(fact(1, "2026-01-01"), fact(2, "2026-01-11", amount_minor=500)), at, RULING)
-
-    told = line(stands, as_of=RULING.day(at), currency="EUR", policy=DAYS_1, zone=UTC_ZONE)
-
-    assert json.loads(told) == [
-        *("customer", "low", None, 1, 10, 59, 1_500, 1_500, "EUR", "2026-01-01", "2026-04-12", DAYS_1.content_hash)
-    ]
-    once, twice = Digest(), Digest()
-    for digest in (once, twice, twice):
-        digest.take(told)
-    assert (once.parties, twice.parties) == (1, 2)
-    assert once.hex != twice.hex
-
-
-def test_facts_go_to_the_holder_of_their_day() -> None:
-    facts = [fact(1, "2026-01-01"), fact(2, "2026-02-01"), fact(3, "2026-02-02")]
-    first, second = UUID(int=7), UUID(int=8)
-    holdings = {UUID(int=1): [(first, None), (second, date(2026, 2, 1))]}
-
-    assert held(facts, holdings, first, UTC_ZONE) == facts[:1]
-    assert held(facts, holdings, second, UTC_ZONE) == facts[1:]
-    assert held(facts, {}, UUID(int=1), UTC_ZONE) == facts
-
-
-def test_the_calendar_holds_what_the_facts_say() -> None:
-    facts = [fact(1, "2024-02-29"), fact(2, "2024-02-29", amount_minor=0), fact(3, "2024-03-01", Kind.RETURN)]
-
-    counted = counting([*facts, facts[0]], [(UUID(int=3), UUID(int=1))])
-
-    stored = {(date.fromordinal(d), Kind(k), c): (n, a) for d, k, c, n, a in fold(counted, UTC_ZONE).entries}
-    assert stored == plain_entries(counted, UTC_ZONE) == {(date(2024, 2, 29), Kind.PURCHASE, "EUR"): (2, 1_000)}
-
-
-def test_rates_hold_from_their_day_and_a_later_row_puts_an_earlier_one_right() -> None:
-    rates = Rates("EUR", [(date(2026, 1, 1), "USD", Decimal("0.5")), (date(2026, 1, 1), "USD", Decimal("0.8"))])
-
-    assert rates.converted(1_000, "USD", date(2025, 12, 31).toordinal()) is None
-    assert rates.converted(1_000, "USD", date(2026, 7, 1).toordinal()) == 800
-    assert Tier.LOW is DAYS_1.cuts.tier(-5)
+    assert sentence(found, Language.TRADITIONAL_CHINESE) == (
+        "最近一次購買是 2026-01-01，距今 59 天（超過 90 天為休眠，超過 365 天為流失）：成交客戶。"
+        "最近 365 天的淨營業額為 120.50 EUR：價值層級為「中」。"
+        "最近 90 天內有 1 天有聯繫或購買，再往前 90 天內有 0 天：關係持續發展。對待方式：關懷。"
+        "人工設定（至 2026-03-31 為止）：價值層級為「頂級」（原應為「中」）。"
+        "若沒有其他變化，自 2026-04-01 起價值層級為「中」、關係為「相對保守」、對待方式為「培育」、標記為「創利」；"
+        "自 2026-04-02 起成為休眠的成交客戶。只要在 2026-04-02 之前再購買一次，就仍是成交客戶。"
+    )
+    assert sentence(found, Language.SIMPLIFIED_CHINESE) == (
+        "最近一次购买是 2026-01-01，距今 59 天（超过 90 天为休眠，超过 365 天为流失）：成交客户。"
+        "最近 365 天的净营业额为 120.50 EUR：价值层级为“中”。"
+        "最近 90 天内有 1 天有联系或购买，再往前 90 天内有 0 天：关系持续发展。对待方式：关怀。"
+        "人工设定（至 2026-03-31 为止）：价值层级为“顶级”（原应为“中”）。"
+        "若没有其他变化，自 2026-04-01 起价值层级为“中”、关系为“相对保守”、对待方式为“培育”、标记为“创利”；"
+        "自 2026-04-02 起成为休眠的成交客户。只要在 2026-04-02 之前再购买一次，就仍是成交客户。"
+    )

@@ -16,6 +16,7 @@ from services.scoring.domain.reasons import reason
 from services.scoring.domain.standing import NoStanding, assess
 from services.scoring.models.clocks import Question
 from services.scoring.models.fields import AnyInstant, AnyWhole
+from services.scoring.models.reasons import ReasonTold
 from services.scoring.models.standings import Cell, FactTold, Order, ReasonedStanding, Standing, Summary
 from services.scoring.queries.clocks import moment_asked, parties, party, standings_then
 from services.scoring.queries.facts import latest_facts
@@ -23,6 +24,7 @@ from services.scoring.queries.reading import cells
 from services.scoring.queries.rulings import Connection, present
 from services.scoring.queries.standings import Filter, keyset, standings, summary
 from services.scoring.routes.clocks import Asked
+from services.scoring.routes.languages import AskedLanguage
 from services.scoring.routes.snapshots import Snapshot
 
 router = APIRouter(prefix="/v1/standings", tags=["standings"])
@@ -110,7 +112,9 @@ async def summarize_standings(snapshot: Snapshot, asked: Asked) -> Summary:
 
 
 @router.get("/{party_id}")
-async def read_standing(party_id: PartyId, snapshot: Snapshot, asked: Asked) -> ReasonedStanding:
+async def read_standing(
+    party_id: PartyId, snapshot: Snapshot, asked: Asked, language: AskedLanguage
+) -> ReasonedStanding:
     """How a party stands now, or stood after a local day or by what was known at an instant, and why.
 
     Ids of parties merged since lead to the party that they are now; with `known_at`, only those that held nothing then.
@@ -119,9 +123,9 @@ async def read_standing(party_id: PartyId, snapshot: Snapshot, asked: Asked) -> 
     read = await party(snapshot, then, party_id)
     seen = read and then.seen(read.calendar, read.row["assessed_at"])
     decided = seen and assess(*seen, then.ruling)
-    if not read or not seen or not decided or decided.stage is None:
+    because = seen and reason(*seen, then.ruling)
+    if not read or not seen or not decided or not because:
         raise NoStanding(_when(asked))
-    calendar, at = seen
     facts, total = await latest_facts(
         snapshot, read.members, then.ruling.zone, until=asked.as_of, known_at=asked.known_at
     )
@@ -129,12 +133,12 @@ async def read_standing(party_id: PartyId, snapshot: Snapshot, asked: Asked) -> 
         read.row["party_id"],
         read.row["revision"],
         decided,
-        at,
+        seen[1],
         then.ruling,
         satisfaction_evidence=decided.satisfaction_evidence,
         loyalty_evidence=decided.loyalty_evidence,
         derived=dict(decided.derived),
-        reasons=reason(calendar, at, then.ruling),
+        reasons=ReasonTold.told(because, language),
         facts=[FactTold.shown(fact, then.ruling) for fact in facts],
         facts_total=total,
     )

@@ -1,0 +1,18 @@
+"""Reasons as they are shown."""
+
+from typing import Self
+
+from services.scoring.domain.grounds import Reason
+from services.scoring.domain.sentences import Language, sentence
+
+
+class ReasonTold(Reason):
+    """What decided, complete enough to decide again by hand, and as sentences."""
+
+    sentence: str
+    """The same in words, in the language that was asked for."""
+
+    @classmethod
+    def told(cls, reason: Reason, language: Language) -> Self:
+        """A reason in a language."""
+        return cls(**dict(reason), sentence=sentence(reason, language))
