@@ -346,6 +346,17 @@ async def test_what_was_activated_later_does_not_decide(
     assert (await read(api, party, policy=DEFAULT_1.content_hash))["stage"] == "customer"
 
 
+async def test_a_model_in_another_currency_is_refused(scoring: Database, api: httpx.AsyncClient, feed: Feeding) -> None:
+    dollars = MODEL.model_copy(update={"currency": "USD"})
+    async with scoring.transaction() as session:
+        await have_model(await driver(session), dollars)
+
+    refused = await api.get("/v1/digest", params={"model": dollars.content_hash})
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "model_currency")
+    assert (refused.json()["currency"], refused.json()["reporting_currency"]) == ("USD", "EUR")
+
+
 @pytest.mark.parametrize(
     "path", ["/v1/standings", "/v1/standings/summary", "/v1/digest", "/internal/standings/export", None]
 )

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.scoring.domain.fitting import ModelCurrency
 from services.scoring.domain.moment import Moment, NotReadYet
 from services.scoring.domain.standing import Standing, assess
 from services.scoring.models.clocks import Question
@@ -26,12 +27,18 @@ CARE = frozenset({"owner_id", "team_id"})
 async def moment_asked(connection: Connection, asked: Question, now: datetime) -> Moment:
     """The end of a local day, or the instant of what is known, or as late as everything was read.
 
-    Raises `NotReadYet`, `PolicyNotFound`, `ModelNotFound`.
+    Raises `NotReadYet`, `PolicyNotFound`, `ModelNotFound`, `ModelCurrency`.
     """
     reached = await watermark(connection)
     if asked.known_at is not None and (reached is None or asked.known_at > reached):
         raise NotReadYet(reached)
     ruling = await ruling_asked(connection, asked.known_at, policy=asked.policy, model=asked.model)
+    if asked.model is not None and ruling.model and ruling.model.currency not in (None, ruling.rates.currency):
+        raise ModelCurrency(
+            "Its amounts are in another currency than the reporting one. Ask for a model in that one.",
+            currency=ruling.model.currency,
+            reporting_currency=ruling.rates.currency,
+        )
     if asked.horizon_days is not None:
         policy = ruling.policy.model_copy(update={"horizon_days": asked.horizon_days})
         ruling = msgspec.structs.replace(ruling, policy=policy)
@@ -109,8 +116,8 @@ async def standings_then(
 def fits(wanted: Filter, read: Read, standing: Standing) -> bool:
     """Whether a list with this filter has a standing. Who takes care of the party is what is so today."""
     equal = wanted._asdict()
-    least, most = equal.pop("min_value_minor"), equal.pop("max_value_minor")
-    if standing.stage is None:
+    least, most, flag = equal.pop("min_value_minor"), equal.pop("max_value_minor"), equal.pop("flag")
+    if standing.stage is None or (flag is not None and flag not in standing.flags):
         return False
     if (least is not None and standing.value_minor < least) or (most is not None and standing.value_minor > most):
         return False
