@@ -1,3 +1,5 @@
 from deploy.cli import app
 
-app(prog_name="shuke")
+# A process that a role starts to share its work imports this module again.
+if __name__ == "__main__":
+    app(prog_name="shuke")

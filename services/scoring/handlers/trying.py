@@ -4,32 +4,35 @@ Nothing of it touches a standing. A trial whose process is killed is begun anew 
 """
 
 import asyncio
+import contextlib
+import os
 import time
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, deque
+from collections.abc import AsyncGenerator
+from concurrent.futures import ProcessPoolExecutor
 from datetime import date, datetime
+from multiprocessing import get_context
 from typing import Never
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import structlog
 
 from chassis.clock import now
 from chassis.db import Database, database_is_away, driver
 from chassis.rest import rest
-from services.scoring.domain.days import start_of_day
 from services.scoring.domain.moment import Moment
-from services.scoring.domain.trajectory import Move
-from services.scoring.domain.trials import Scope, Tally, Trial, outcome, tried
+from services.scoring.domain.ruling import Ruling
+from services.scoring.domain.trials import Scope, Tally, Trial, outcome
+from services.scoring.handlers.apart import Row, Seen, begin_apart, try_apart
 from services.scoring.queries.policies import tried as was_tried
-from services.scoring.queries.reading import Read, by_party, moment, snapshot
+from services.scoring.queries.reading import by_party, moment, snapshot
 from services.scoring.queries.rulings import Connection, ruling_asked
-from services.scoring.queries.trials import Row, alone, begin, fail, finish, go_on, open_trial
+from services.scoring.queries.trials import alone, begin, fail, finish, go_on, open_trial
 
 log = structlog.get_logger()
 
-FEW = 50
-"""Parties that are tried at a stretch."""
 REST_S = 1.0
 """Seconds between looks for a trial."""
 TELL_S = 0.5
@@ -84,17 +87,15 @@ async def _carry_out(database: Database, reading: Connection, job: asyncpg.Recor
     waiting: list[Row] = []
     done = kept = 0
     told = time.monotonic()
-    async for reads in by_party(reading):
-        for start in range(0, len(reads), FEW):
-            rows = _try(trial, then, reads[start : start + FEW], tally)
-            waiting += rows if job["keep_moves"] else ()
-            # The sweeper shares this process: it does not have to wait for a whole page.
-            await asyncio.sleep(0)
-        done += len(reads)
-        if time.monotonic() - told > TELL_S or len(waiting) >= MOST_MOVES:
-            if not await _told(database, job["id"], done, kept, waiting):
-                return
-            kept, waiting, told = kept + len(waiting), [], time.monotonic()
+    async with contextlib.aclosing(_tried(reading, trial, then, keeps=job["keep_moves"])) as pages:
+        async for parties, counted, rows in pages:
+            tally.update(counted)
+            waiting += rows
+            done += parties
+            if time.monotonic() - told > TELL_S or len(waiting) >= MOST_MOVES:
+                if not await _told(database, job["id"], done, kept, waiting):
+                    return
+                kept, waiting, told = kept + len(waiting), [], time.monotonic()
     async with database.transaction() as session:
         connection = await driver(session)
         if await go_on(connection, job["id"], done, kept, waiting):
@@ -110,20 +111,38 @@ async def _prepared(reading: Connection, job: asyncpg.Record) -> tuple[Trial, Mo
     return Trial(draft, then.ruling, Scope(first, draft.policy.horizon_days)), then
 
 
-def _try(trial: Trial, then: Moment, reads: Iterable[Read], tally: Tally) -> list[Row]:
-    rows: list[Row] = []
-    for read in reads:
-        seen = then.seen(read.calendar, read.row["assessed_at"])
-        if seen:
-            counted, moves = tried(trial, *seen)
-            tally.update(counted)
-            rows += [_row(read.row["party_id"], move, why, trial) for move, why in moves]
-    return rows
+async def _tried(
+    reading: Connection, trial: Trial, then: Moment, *, keeps: bool
+) -> AsyncGenerator[tuple[int, Tally, list[Row]]]:
+    """Page by page in the order of party ids: how many parties, what they add up to, and their moves.
+
+    The arithmetic has processes of its own. Events that come meanwhile do not wait for it.
+    """
+    loop, processes = asyncio.get_running_loop(), os.cpu_count() or 1
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), begin_apart, (_to_send(trial), keeps))
+    under_way: deque[tuple[int, asyncio.Future[tuple[Tally, list[Row]]]]] = deque()
+    try:
+        async for reads in by_party(reading):
+            seen = [(read.row["party_id"], then.seen(read.calendar, read.row["assessed_at"])) for read in reads]
+            page: list[Seen] = [(party_id, *found) for party_id, found in seen if found]
+            under_way.append((len(reads), loop.run_in_executor(pool, try_apart, page)))
+            if len(under_way) > 2 * processes:
+                parties, result = under_way.popleft()
+                yield parties, *await result
+        for parties, result in under_way:
+            yield parties, *await result
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _row(party_id: UUID, move: Move, why: str, trial: Trial) -> Row:
-    at = start_of_day(move.day.toordinal(), trial.draft.zone)
-    return party_id, at, move.from_stage, move.to_stage, move.from_tier, move.to_tier, move.kind, why
+def _to_send(trial: Trial) -> Trial:
+    """A trial that another process can be given: what a model has remembered stays here."""
+    return msgspec.structs.replace(trial, draft=_unused(trial.draft), active=_unused(trial.active))
+
+
+def _unused(ruling: Ruling) -> Ruling:
+    model = ruling.model and type(ruling.model).model_validate_json(ruling.model.model_dump_json())
+    return msgspec.structs.replace(ruling, model=model)
 
 
 def _last_day(then: Moment, at: datetime) -> date:

@@ -91,12 +91,13 @@ async def begin(connection: Connection, trial_id: UUID, at: datetime) -> asyncpg
     return await trial(connection, trial_id)
 
 
-Row = tuple[UUID, datetime, Any, Any, Any, Any, str, str]
-"""Party, instant, stages and tiers from and to, kind, why."""
+async def go_on(
+    connection: Connection, trial_id: UUID, done: int, kept: int, moves: Sequence[tuple[object, ...]]
+) -> bool:
+    """Write down how far a trial is, with moves behind so many kept before; whether it is to go on.
 
-
-async def go_on(connection: Connection, trial_id: UUID, done: int, kept: int, moves: Sequence[Row]) -> bool:
-    """Write down how far a trial is, with moves behind so many kept before; whether it is to go on."""
+    Of a move: party, instant, stage from and to, tier from and to, kind, why.
+    """
     if await connection.fetchval(_GO_ON, trial_id, done) is None:
         return False
     records = [(trial_id, place, *row) for place, row in enumerate(moves, kept)]
