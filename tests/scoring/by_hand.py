@@ -3,6 +3,7 @@
 import math
 from datetime import date
 from fractions import Fraction
+from operator import eq, ge, lt
 from typing import Any
 
 from scipy.special import hyp2f1
@@ -87,7 +88,7 @@ def alive(model: Told, bought: Told) -> float:
     if x == 0:
         return 1.0
     odds = model["a"] / (model["b"] + x - 1) * ((model["alpha"] + T) / (model["alpha"] + tx)) ** (model["r"] + x)
-    return 1 / (1 + odds)
+    return float(1 / (1 + odds))
 
 
 def probability(told: Told) -> float | None:
@@ -96,7 +97,7 @@ def probability(told: Told) -> float | None:
     if not model or not bought:
         return None
     waited, h = model["alpha"] + bought["T_days"] / 7, told["chances"]["horizon_days"] / 7
-    p = round(alive(model, bought) * (1 - (waited / (waited + h)) ** (model["r"] + bought["x"])), 6)
+    p: float = round(alive(model, bought) * (1 - (waited / (waited + h)) ** (model["r"] + bought["x"])), 6)
     assert p == told["chances"]["p"]
     return p
 
@@ -125,7 +126,8 @@ def worth(told: Told) -> int:
     purchases = expected_purchases(model, bought, told["chances"]["value_days"])
     assert math.isclose(purchases, told["chances"]["purchases"], rel_tol=1e-6)
     assert math.isclose(amount, told["chances"]["amount_minor"], rel_tol=1e-12)
-    return round(purchases * amount)
+    value: int = round(purchases * amount)
+    return value
 
 
 def turned_over(told: Told) -> int:
@@ -134,7 +136,7 @@ def turned_over(told: Told) -> int:
     days = [each["day"] for each in ground["days"]]
     assert all(ground["start"] <= day <= told["day"] for day in days)
     assert days_between(ground["start"], told["day"]) + 1 == ground["window_days"]
-    return sum(each["bought_minor"] - each["returned_minor"] for each in ground["days"])
+    return int(sum(each["bought_minor"] - each["returned_minor"] for each in ground["days"]))
 
 
 def tier(told: Told, value: int) -> str:
@@ -180,7 +182,7 @@ def profit(ground: Told, turnover: int) -> int:
     margin = round(Fraction(str(ground["margin"])) * turnover)
     assert margin == ground["margin_minor"]
     assert all(each["minor"] == each["count"] * each["each_minor"] for each in ground["costs"])
-    return margin - sum(each["minor"] for each in ground["costs"])
+    return margin - int(sum(each["minor"] for each in ground["costs"]))
 
 
 def treatment(ground: Told, holds: Told) -> str:
@@ -218,11 +220,6 @@ def _holds(rule: Told, comparisons: Any, about: Told) -> bool:
     assert (told["field"], told["op"], told["value"]) == (rule["field"], rule["op"], rule["value"])
     said, value = told["said"], rule["value"]
     assert said == about.get(rule["field"], said)
-    holds = {
-        "eq": lambda: said == value,
-        "in": lambda: said in value,
-        "gte": lambda: said >= value,
-        "lt": lambda: said < value,
-    }[rule["op"]]()
+    holds = {"eq": eq, "in": lambda one, many: one in many, "gte": ge, "lt": lt}[rule["op"]](said, value)
     assert holds == told["holds"]
     return bool(holds)

@@ -125,12 +125,12 @@ def anybody(random: Random) -> Calendar:
 
 
 def some_override(random: Random, day: int) -> str:
-    values = {
+    values: dict[Field, list[str]] = {
         Field.STAGE: [Stage.CUSTOMER, Stage.LOST_CUSTOMER],
         Field.TIER: [Tier.TOP, Tier.LOW],
         Field.SATISFACTION: [Band.LOW, Band.HIGH],
         Field.LOYALTY: [Band.HIGH],
-        Field.POSTURE: list(Posture),
+        Field.POSTURE: [*Posture],
         Field.TREATMENT: ["care", "special"],
         Field.VIP: ["true", "false"],
     }

@@ -137,10 +137,10 @@ async def test_a_party_is_read_with_its_reason_and_facts(api: httpx.AsyncClient,
     }
     assert told["facts_total"] == 2
     reasons = told["reasons"]
-    assert reasons["rule"] == "silent_days_within_dormant_after_days"
-    assert (reasons["last_purchase_day"], reasons["silent_days"]) == ("2026-05-01", 31)
-    assert reasons["value_days"] == ["2026-05-01", "2026-05-03"]
-    assert reasons["coming"] == {"day": "2026-07-31", "stage": "dormant_customer", "tier": "high"}
+    assert reasons["stage"]["rule"] == "silent_days_within_dormant_after_days"
+    assert (reasons["stage"]["last_purchase_day"], reasons["stage"]["silent_days"]) == ("2026-05-01", 31)
+    assert [each["day"] for each in reasons["turnover"]["days"]] == ["2026-05-01", "2026-05-03"]
+    assert reasons["coming_stage"]["day"] == "2026-07-31"
     assert reasons["otherwise"][0]["without"] == ["2026-05-01"]
     assert reasons["otherwise"][1]["added_minor"] == 65_000
     assert reasons["sentence"].startswith("Last bought on 2026-05-01, 31 days ago")
