@@ -269,7 +269,7 @@ def test_a_day_is_read_in_the_same_time_however_long_the_history_is() -> None:
 
     assert history.stage(start + 11_000) is Stage.PROSPECT
     assert history.since(start + 11_000) == start
-    assert history.next_turn(start + 11_000) == start + 11_998 + 31
+    assert history.next_stage_turn(start + 11_000) == start + 11_998 + 31
     assert 0 < asked.looks < 100
 
 

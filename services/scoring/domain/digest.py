@@ -5,14 +5,24 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from services.scoring.domain.model import Model
 from services.scoring.domain.policy import Policy
 from services.scoring.domain.standing import Standing
 
 
-def line(standing: Standing, *, as_of: int, currency: str | None, policy: Policy, zone: ZoneInfo) -> bytes:
+def line(
+    standing: Standing,
+    *,
+    as_of: int,
+    currency: str | None,
+    policy: Policy,
+    zone: ZoneInfo,
+    model: Model | None = None,
+) -> bytes:
     """The canonical line of a party: a JSON array of codes, integers and ISO days, ended by a line feed.
 
-    Stage, tier, loss reason, x, tx, T, value, spend, currency, since, local day of the next change, hash of the policy.
+    Stage, tier, loss reason, treatment, band of satisfaction and of loyalty, level, posture, flags, vip, x, tx, T,
+    turnover, value, spend, currency, since, local day of the next change, hash of the policy and of the model.
     `as_of` is the local day (ordinal) that the standing was assessed for.
     """
     first, last, change = standing.first_day, standing.last_day, standing.next_change_at
@@ -21,15 +31,24 @@ def line(standing: Standing, *, as_of: int, currency: str | None, policy: Policy
         standing.stage,
         standing.tier,
         standing.loss_reason,
+        standing.treatment,
+        standing.satisfaction_band,
+        standing.loyalty_band,
+        standing.level,
+        standing.posture,
+        standing.flags,
+        standing.vip,
         standing.purchase_days - 1 if bought else None,
         last.toordinal() - first.toordinal() if first and last else None,
         as_of - first.toordinal() if first else None,
+        standing.turnover_minor,
         standing.value_minor,
         standing.spend_minor,
         currency,
         standing.since,
         change and change.astimezone(zone).date(),
         policy.content_hash,
+        model and model.content_hash,
     )
     return msgspec.json.encode(fields) + b"\n"
 

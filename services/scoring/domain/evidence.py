@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from math import exp
+from math import exp, exp2
 
 from contracts.scoring import Band
 from services.scoring.domain.calendar import Entry
@@ -15,8 +15,22 @@ from services.scoring.domain.facts import Kind
 from services.scoring.domain.indexes import Evidence
 from services.scoring.domain.policy import Index, Policy
 
-Piece = tuple[int, Evidence, int]
-"""The day (ordinal) on which it enters, what it is, how often."""
+Piece = tuple[int, int, int]
+"""The day (ordinal) on which it enters, its place in `Evidence`, how often."""
+
+PLACES: Mapping[Evidence, int] = {what: place for place, what in enumerate(Evidence)}
+REPEATED, UPGRADE, ANNIVERSARY, OVERDUE, LATE, OPENED, SOLVED = (
+    PLACES[what]
+    for what in (
+        Evidence.REPEAT_PURCHASE,
+        Evidence.UPGRADE,
+        Evidence.ANNIVERSARY,
+        Evidence.PROBLEM_OVERDUE,
+        Evidence.LATE_ANSWER,
+        Evidence.PROBLEM_OPENED,
+        Evidence.PROBLEM_SOLVED,
+    )
+)
 
 NOISE = 9
 """Decimals that are exact whatever the order in which a sum was made; what is shown is rounded from these."""
@@ -38,8 +52,10 @@ COUNTED: Mapping[int, Evidence] = {
     Kind.REACTED: Evidence.PARTICIPATION,
 }
 """Kinds of facts that are evidence as they are, each fact once."""
-ASKING = frozenset({Kind.INQUIRED, Kind.CONTACTED, Kind.COMPLAINED})
+PLACE_OF_KIND = {int(kind): PLACES[what] for kind, what in COUNTED.items()}
+ASKING = frozenset({int(Kind.INQUIRED), int(Kind.CONTACTED), int(Kind.COMPLAINED)})
 """Whoever does this waits for an answer."""
+REACHED = int(Kind.REACHED)
 
 
 def evidence(
@@ -49,28 +65,31 @@ def evidence(
 
     What enters on a day follows from that day and earlier ones: of any day one reads the pieces up to it.
     """
+    # Plain numbers, looked up once: this runs for every party that an event touches.
     pieces: list[Piece] = []
     asked: list[int] = []
     reached: list[int] = []
     opened: Counter[int] = Counter()
     solved: list[tuple[int, str, int]] = []
     for day, kind, detail, count, _ in entries:
-        if kind in COUNTED:
-            pieces.append((day, COUNTED[kind], count))
-            if kind == Kind.PROBLEM_OPENED:
+        place = PLACE_OF_KIND.get(kind)
+        if place is not None:
+            pieces.append((day, place, count))
+            if place == OPENED:
                 opened[day] += count
-            elif kind == Kind.PROBLEM_SOLVED:
+            elif place == SOLVED:
                 solved.append((day, detail, count))
         if kind in ASKING:
             asked.append(day)
-        elif kind == Kind.REACHED:
+        elif kind == REACHED:
             reached.append(day)
     if opened:
         pieces += _overdue(opened, solved, policy.problem_limit_days)
     if asked:
         pieces += _late(asked, reached, policy.answer_within_days)
-    if purchase_days:
+    if len(purchase_days) > 1:
         pieces += _repeated(purchase_days, gross)
+    if purchase_days:
         pieces += _anniversaries(purchase_days)
     pieces.sort()
     return pieces
@@ -84,22 +103,22 @@ def _overdue(opened: Mapping[int, int], solved: Iterable[tuple[int, str, int]], 
     for day, count in opened.items():
         left = count - in_time[date.fromordinal(day).isoformat()]
         if left > 0:
-            yield day + limit_days + 1, Evidence.PROBLEM_OVERDUE, left
+            yield day + limit_days + 1, OVERDUE, left
 
 
 def _late(asked: Iterable[int], reached: Sequence[int], within_days: int) -> Iterator[Piece]:
     for day in dict.fromkeys(asked):
         place = bisect_left(reached, day)
         if place == len(reached) or reached[place] > day + within_days:
-            yield day + within_days + 1, Evidence.LATE_ANSWER, 1
+            yield day + within_days + 1, LATE, 1
 
 
 def _repeated(purchase_days: Sequence[int], gross: Sequence[int]) -> Iterator[Piece]:
     most = gross[0]
     for day, worth in zip(purchase_days[1:], gross[1:], strict=True):
-        yield day, Evidence.REPEAT_PURCHASE, 1
+        yield day, REPEATED, 1
         if worth > most:
-            yield day, Evidence.UPGRADE, 1
+            yield day, UPGRADE, 1
             most = worth
 
 
@@ -111,7 +130,7 @@ def _anniversaries(purchase_days: Sequence[int]) -> Iterator[Piece]:
             return
         place = bisect_left(purchase_days, day)
         if purchase_days[place - 1] >= day - YEAR:
-            yield day, Evidence.ANNIVERSARY, 1
+            yield day, ANNIVERSARY, 1
 
 
 def _in_year(day: date, year: int) -> date:
@@ -125,26 +144,39 @@ class Fading:
 
     __slots__ = ("_amounts", "_log_odds", "days", "index")
 
-    def __init__(self, pieces: Iterable[Piece], index: Index) -> None:
+    def __init__(self, pieces: Sequence[Piece], index: Index) -> None:
         self.index = index
         self.days: list[int] = []
         """The days on which evidence enters."""
         self._log_odds: list[float] = []
         self._amounts: list[float] = []
-        weights, log_odds, amount, before = index.weights, 0.0, 0.0, 0
-        for day, what, count in pieces:
-            weight = weights.get(what)
+        if pieces:
+            self._sum(pieces)
+
+    def _sum(self, pieces: Iterable[Piece]) -> None:
+        weights, half_life_days = self.index.by_place, self.index.half_life_days
+        days, sums, amounts = self.days, self._log_odds, self._amounts
+        log_odds = amount = 0.0
+        before = 0
+        for day, place, count in pieces:
+            weight = weights[place]
             if weight is None:
                 continue
             if day != before:
-                left = self._left(day - before) if before else 0.0
-                log_odds, amount, before = log_odds * left, amount * left, day
-                self.days.append(day)
-                self._log_odds.append(0.0)
-                self._amounts.append(0.0)
+                if before:
+                    days.append(before)
+                    sums.append(log_odds)
+                    amounts.append(amount)
+                    left = exp2((before - day) / half_life_days)
+                    log_odds *= left
+                    amount *= left
+                before = day
             log_odds += weight * count
             amount += count
-            self._log_odds[-1], self._amounts[-1] = log_odds, amount
+        if before:
+            days.append(before)
+            sums.append(log_odds)
+            amounts.append(amount)
 
     def value(self, day: int) -> float:
         """The index on a day, from 0 to 100, to one decimal; 50 without evidence."""
@@ -172,7 +204,7 @@ class Fading:
         return Band.HIGH if value >= index.high_from else Band.MIDDLE
 
     def _left(self, days: int) -> float:
-        return 2.0 ** (-days / self.index.half_life_days)
+        return exp2(-days / self.index.half_life_days)
 
 
 def _sigmoid(log_odds: float) -> float:

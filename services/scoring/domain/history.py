@@ -2,6 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
 from fractions import Fraction
 from functools import lru_cache
 from heapq import merge
@@ -43,7 +44,8 @@ LOST = frozenset({Stage.LOST_PROSPECT, Stage.LOST_CUSTOMER})
 """Stages that have a loss reason."""
 
 TOUCHING = frozenset(
-    {
+    int(kind)
+    for kind in (
         Kind.PURCHASE,
         Kind.INQUIRED,
         Kind.CONTACTED,
@@ -54,16 +56,30 @@ TOUCHING = frozenset(
         Kind.REPLIED,
         Kind.REACTED,
         Kind.LEAD_CAPTURED,
-    }
+    )
 )
 """Contact or purchase: days with one of these say which way a relationship goes."""
-SAYING = DECLARATIONS | {Kind.REGISTERED, Kind.OVERRIDDEN}
+REGISTERED, OVERRIDDEN = int(Kind.REGISTERED), int(Kind.OVERRIDDEN)
+SAYING = frozenset({*map(int, DECLARATIONS), REGISTERED, OVERRIDDEN})
 """Kinds of facts whose detail says something about the stage."""
-ALONE = frozenset({Kind.RATED_WELL, Kind.RATED_POORLY, Kind.OVERRIDDEN})
+ALONE = frozenset({int(Kind.RATED_WELL), int(Kind.RATED_POORLY), OVERRIDDEN})
 """Entries that do not make a party known."""
 
 FARTHEST = 36_500
 """So many days ahead it is looked for what fades."""
+
+
+class Flag(StrEnum):
+    """What may be said of a party besides."""
+
+    HIGH_VALUE = "high_value"
+    """Of the top or the high tier."""
+    PROFIT_MAKING = "profit_making"
+    """The margin of the turnover is more than what its facts cost."""
+    RETURNING = "returning"
+    """Bought on more than one day."""
+    SATISFIED = "satisfied"
+    """The band of satisfaction is high."""
 
 
 class Grades(NamedTuple):
@@ -77,7 +93,7 @@ class Grades(NamedTuple):
     posture: Posture | None = None
     treatment: str | None = None
     flags: tuple[str, ...] = ()
-    """Sorted codes of `high_value`, `profit_making`, `returning`, `satisfied`."""
+    """Codes of `Flag`, sorted."""
     vip: bool = False
 
 
@@ -123,8 +139,8 @@ class History:
 
     __slots__ = (
         "_calendar", "_costs", "_gross", "_indexes", "_net", "_organisation", "_paid", "_person", "_spend",
-        "_touching", "days", "declared", "declined", "money_days", "organised", "overrides", "policy",
-        "purchase_days", "ruling", "sign_days", "stages", "unconverted",
+        "days", "declared", "declined", "money_days", "organised", "overrides", "policy",
+        "purchase_days", "ruling", "sign_days", "stages", "touching_days", "unconverted",
     )  # fmt: skip
 
     def __init__(self, calendar: Calendar, ruling: Ruling) -> None:
@@ -149,7 +165,8 @@ class History:
         self._spend = [0]
         self._gross: list[int] = []
         self._paid: list[tuple[int, int]] | None = None
-        self._touching: list[int] | None = None
+        self.touching_days: list[int] = []
+        """Days with contact or purchase."""
         self._costs: tuple[list[int], list[int]] | None = None
         self._indexes: tuple[Fading, Fading] | None = None
         sign_days = self._read()
@@ -171,11 +188,15 @@ class History:
         days, purchase_days, money_days, sign_days = self.days, self.purchase_days, self.money_days, list[int]()
         nets, spends, gross = self._net, self._spend, self._gross
         overridden: list[tuple[int, str]] = []
-        net = spend = last_day = last_bought = last_sign = last_money = 0
+        touching, net, spend = self.touching_days, 0, 0
+        last_day = last_bought = last_sign = last_money = last_touched = 0
         for day, kind, detail, _, amount in self._calendar.entries:
             if day != last_day and kind not in ALONE:
                 days.append(day)
                 last_day = day
+            if day != last_touched and kind in TOUCHING:
+                touching.append(day)
+                last_touched = day
             if kind == purchase:
                 if day != last_bought:
                     purchase_days.append(day)
@@ -189,9 +210,9 @@ class History:
                     sign_days.append(day)
                     last_sign = day
                 if kind in SAYING:
-                    if kind == Kind.OVERRIDDEN:
+                    if kind == OVERRIDDEN:
                         overridden.append((day, detail))
-                    elif kind != Kind.REGISTERED:
+                    elif kind != REGISTERED:
                         self._declare(day, kind, detail)
                     elif self.organised is None and detail == PartyKind.ORGANISATION:
                         self.organised = day
@@ -297,15 +318,15 @@ class History:
             stage, tier = Stage(held.get("stage", stage)), Tier(held.get("tier", tier))
             satisfaction = Band(held.get("satisfaction", satisfaction))
             loyalty, posture = Band(held.get("loyalty", loyalty)), Posture(held.get("posture", posture))
-        flags = []
+        flags: list[str] = []
         if tier in (Tier.TOP, Tier.HIGH):
-            flags.append("high_value")
+            flags.append(Flag.HIGH_VALUE)
         if self.makes_profit(day):
-            flags.append("profit_making")
+            flags.append(Flag.PROFIT_MAKING)
         if self.purchases(day) > 1:
-            flags.append("returning")
+            flags.append(Flag.RETURNING)
         if satisfaction is Band.HIGH:
-            flags.append("satisfied")
+            flags.append(Flag.SATISFIED)
         if "vip" in held:
             vip = held["vip"] == "true"
         else:
@@ -459,13 +480,6 @@ class History:
         if ratio >= trend.developing_from:
             return Posture.DEVELOPING
         return Posture.CONSERVATIVE if ratio < trend.conservative_below else Posture.STEADY
-
-    @property
-    def touching_days(self) -> list[int]:
-        """Days with contact or purchase."""
-        if self._touching is None:
-            self._touching = list(dict.fromkeys(entry[0] for entry in self._calendar.entries if entry[1] in TOUCHING))
-        return self._touching
 
     def makes_profit(self, day: int) -> bool:
         """Whether the margin of the turnover of the window is more than what its facts cost."""

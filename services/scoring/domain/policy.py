@@ -152,6 +152,11 @@ class Index(Version):
     high_from: Annotated[float, Field(gt=0, lt=100)] = 60.0
     """The band is `high` where the index is at least this."""
 
+    @cached_property
+    def by_place(self) -> tuple[float | None, ...]:
+        """The weight of each kind of evidence in the order of `Evidence`; None of one that is none of this index."""
+        return tuple(self.weights.get(what) for what in Evidence)
+
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.high_from <= self.low_below:

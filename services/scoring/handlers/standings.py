@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -93,7 +93,6 @@ def _must_be_told(party: Assessed, now: Standing) -> bool:
 def _changed(
     party: Assessed, change: Change, revision: int, now: Standing | None, merged_into: UUID | None, here: Present
 ) -> StandingChanged:
-    stands = now if now and now.stage is not None else None
     # Not validated: every value comes from our own arithmetic, and this runs for every move.
     return StandingChanged.model_construct(
         _CHANGE_FIELDS,
@@ -101,7 +100,7 @@ def _changed(
         occurred_at=change.occurred_at,
         revision=revision,
         cause=change.cause,
-        kind=change.kind,
+        kind=MoveKind(change.kind),
         from_stage=change.from_stage,
         to_stage=change.to_stage,
         from_tier=change.from_tier,
@@ -112,19 +111,31 @@ def _changed(
         next_change_at=now.next_change_at if now else None,
         loss_reason=change.loss_reason,
         merged_into=merged_into,
-        policy=here.ruling.policy.content_hash,
-        model=here.ruling.model.content_hash if here.ruling.model else None,
-        treatment=stands.treatment if stands else None,
-        level=stands.level if stands else None,
-        satisfaction_band=stands.satisfaction_band if stands else None,
-        loyalty_band=stands.loyalty_band if stands else None,
-        posture=stands.posture if stands else None,
-        flags=stands.flags if stands else None,
-        vip=stands.vip if stands else None,
+        **_versions(here),
+        **(_grades(now) if now and now.stage else {}),
     )
 
 
+def _versions(here: Present) -> dict[str, Any]:
+    ruling = here.ruling
+    return {"policy": ruling.policy.content_hash, "model": ruling.model.content_hash if ruling.model else None}
+
+
+def _grades(now: Standing) -> dict[str, Any]:
+    return {
+        "treatment": now.treatment,
+        "level": now.level,
+        "satisfaction_band": now.satisfaction_band,
+        "loyalty_band": now.loyalty_band,
+        "posture": now.posture,
+        "flags": now.flags,
+        "vip": now.vip,
+    }
+
+
 def _regraded(party: Assessed, change: Change, revision: int, now: Standing, here: Present) -> StandingRegraded:
+    assert now.stage is not None
+    assert now.tier is not None
     return StandingRegraded.model_construct(
         _REGRADE_FIELDS,
         subject=party.party_id,
@@ -137,15 +148,8 @@ def _regraded(party: Assessed, change: Change, revision: int, now: Standing, her
         currency=here.currency,
         fact_id=change.fact_id,
         next_change_at=now.next_change_at,
-        policy=here.ruling.policy.content_hash,
-        model=here.ruling.model.content_hash if here.ruling.model else None,
-        treatment=now.treatment,
-        level=now.level,
-        satisfaction_band=now.satisfaction_band,
-        loyalty_band=now.loyalty_band,
-        posture=now.posture,
-        flags=now.flags,
-        vip=now.vip,
+        **_versions(here),
+        **_grades(now),
     )
 
 
@@ -167,15 +171,8 @@ def _state(party: Assessed, revision: int, change: Change, now: Standing, here: 
         purchase_days=now.purchase_days,
         loss_reason=now.loss_reason,
         next_change_at=now.next_change_at,
-        policy=here.ruling.policy.content_hash,
-        model=here.ruling.model.content_hash if here.ruling.model else None,
-        treatment=now.treatment,
-        level=now.level,
-        satisfaction_band=now.satisfaction_band,
-        loyalty_band=now.loyalty_band,
-        posture=now.posture,
-        flags=now.flags,
-        vip=now.vip,
+        **_versions(here),
+        **_grades(now),
     )
 
 

@@ -115,7 +115,9 @@ async def cells(pages: Pages, then: Moment) -> Cells:
 async def digest_of(pages: Pages, then: Moment, day: date) -> Digest:
     """One hash over how every party stands after a whole local day, of pages in the order of identities."""
     ruling, whole = then.ruling, Digest()
-    under: dict[str, Any] = {"currency": ruling.rates.currency, "policy": ruling.policy, "zone": ruling.zone}
+    under: dict[str, Any] = {
+        "currency": ruling.rates.currency, "policy": ruling.policy, "model": ruling.model, "zone": ruling.zone,
+    }  # fmt: skip
     async for reads in pages:
         for read in reads:
             seen = then.seen(read.calendar, read.row["assessed_at"])

@@ -9,7 +9,7 @@ import asyncpg
 
 from chassis.conditions import Conditions
 from contracts.loss import LossReason
-from contracts.scoring import Stage, Tier
+from contracts.scoring import Band, Posture, Stage, Tier
 from services.scoring.models.standings import Order
 from services.scoring.queries.rulings import Connection
 
@@ -34,6 +34,14 @@ class Filter(NamedTuple):
     loss_reason: LossReason | None = None
     owner_id: UUID | None = None
     team_id: UUID | None = None
+    vip: bool | None = None
+    treatment: str | None = None
+    flag: str | None = None
+    """One that they have among others."""
+    satisfaction_band: Band | None = None
+    loyalty_band: Band | None = None
+    posture: Posture | None = None
+    level: str | None = None
 
 
 async def standings(
@@ -43,7 +51,12 @@ async def standings(
     conditions = Conditions(
         [wanted.stage] if wanted.stage else list(Stage), [wanted.tier] if wanted.tier else list(Tier)
     )
-    conditions.equal(loss_reason=wanted.loss_reason, owner_id=wanted.owner_id, team_id=wanted.team_id)
+    conditions.equal(
+        loss_reason=wanted.loss_reason, owner_id=wanted.owner_id, team_id=wanted.team_id, vip=wanted.vip,
+        treatment=wanted.treatment, satisfaction_band=wanted.satisfaction_band, loyalty_band=wanted.loyalty_band,
+        posture=wanted.posture, level=wanted.level,
+    )  # fmt: skip
+    conditions.add("{} = ANY(flags)", wanted.flag)
     conditions.add("value_minor >= {}", wanted.min_value_minor)
     conditions.add("value_minor <= {}", wanted.max_value_minor)
     if after is not None:

@@ -10,7 +10,8 @@ from chassis.clock import now
 from chassis.fields import PartyId, TeamId, UserId
 from chassis.http import Cursor, Limit, Page, decode_cursor, encode_cursor, page
 from contracts.loss import LossReason
-from contracts.scoring import Stage, Tier
+from contracts.scoring import Band, Posture, Stage, Tier
+from services.scoring.domain.history import Flag
 from services.scoring.domain.moment import OnlyByParty
 from services.scoring.domain.reasons import reason
 from services.scoring.domain.standing import NoStanding, assess
@@ -30,6 +31,8 @@ from services.scoring.routes.snapshots import Snapshot
 router = APIRouter(prefix="/v1/standings", tags=["standings"])
 
 Minor = Annotated[int | None, Query(ge=-(2**63), lt=2**63)]
+Code = Annotated[str | None, Query(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+"""A code of a policy."""
 PLACES: Mapping[Order, type[tuple[Any, ...]]] = {
     Order.VALUE: tuple[AnyWhole, UUID],
     Order.NEXT_CHANGE_AT: tuple[AnyInstant, UUID],
@@ -51,6 +54,13 @@ async def list_standings(
     loss_reason: LossReason | None = None,
     owner_id: UserId | None = None,
     team_id: TeamId | None = None,
+    vip: bool | None = None,
+    treatment: Code = None,
+    flag: Flag | None = None,
+    satisfaction: Band | None = None,
+    loyalty: Band | None = None,
+    posture: Posture | None = None,
+    level: Code = None,
     sort: Order | None = None,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -61,7 +71,8 @@ async def list_standings(
     `model` or `horizon_days` they are computed instead, and come by party alone; a page may then be short, also empty,
     though there are more. Owner and team are always those of today.
     """
-    wanted = Filter(stage, tier, min_value, max_value, loss_reason, owner_id, team_id)
+    wanted = Filter(stage, tier, min_value, max_value, loss_reason, owner_id, team_id, vip, treatment, flag)
+    wanted = wanted._replace(satisfaction_band=satisfaction, loyalty_band=loyalty, posture=posture, level=level)
     if asked != NOTHING_ASKED:
         if sort not in (None, Order.PARTY):
             raise OnlyByParty
