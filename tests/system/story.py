@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from bench.product import CURRENCY
 from services.scoring.domain.digest import Digest, line
 from services.scoring.domain.facts import Fact, Kind
-from services.scoring.domain.presets import DAYS_1
+from services.scoring.domain.presets import DEFAULT_1
 from services.scoring.domain.standing import Standing
 from tests.system.doings import REASONS, Did, Step, Withdraw, lead, member, problem, referral
 from tests.system.oracle import expected
@@ -131,14 +131,14 @@ class Story:
         told = [fact for fact in self.facts() if fact.occurred_at.date() <= as_of]
         return expected(
             told, (), self.whose().holdings, datetime(as_of.year, as_of.month, as_of.day, 23, 59, tzinfo=UTC),
-            DAYS_1, DAYS_1.cuts, currency=CURRENCY, rates=RATES, zone=ZONE,
+            DEFAULT_1, DEFAULT_1.cuts, currency=CURRENCY, rates=RATES, zone=ZONE,
         )  # fmt: skip
 
     def digest(self, as_of: date = LAST) -> str:
         """The digest that the product has to give, made here."""
         digest, places = Digest(), self._places()
         for _, standing in sorted(self.standings(as_of).items(), key=lambda each: places[each[0]]):
-            digest.take(line(standing, as_of=as_of.toordinal(), currency=CURRENCY, policy=DAYS_1, zone=ZONE))
+            digest.take(line(standing, as_of=as_of.toordinal(), currency=CURRENCY, policy=DEFAULT_1, zone=ZONE))
         return digest.hex
 
     def _places(self) -> dict[UUID, tuple[UUID, int]]:
