@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Never
 
 import structlog
@@ -18,7 +19,9 @@ from chassis.publisher import publish_log
 from chassis.settings import ServiceSettings
 from chassis.worker import work
 from contracts.topics import INTERACTIONS, LEADS, MEMBERS, PARTIES, PURCHASES, topics_of
+from services.scoring.domain.fitting import MARGIN
 from services.scoring.handlers.batches import apply
+from services.scoring.handlers.fitting import Activating, keep_fitting
 from services.scoring.handlers.rebuilding import carry_out_rebuilds
 from services.scoring.handlers.sweeping import sweep
 from services.scoring.handlers.trying import carry_out_trials
@@ -47,6 +50,12 @@ class Settings(ServiceSettings, env_prefix="SCORING_"):
     """Reporting currency; where it is not set, that of the first import, and before one of the first money."""
     verify_every_s: float = Field(60, ge=0)
     """Seconds between two looks of the sweeper at a few parties, whether they stand as their facts say; 0 is never."""
+    model_every_days: float = Field(7, ge=0, le=3_650)
+    """Days between two fits of a model by the sweeper; 0 is never. Where too few bought again it tries each day."""
+    model_activate: Activating = Activating.BY_HAND
+    """Who has such a model decide: `by_hand`, or `by_rule` at once, unless it was not judged or is worse."""
+    model_margin: float = Field(MARGIN, ge=0, le=1)
+    """By so much a model may be worse than the active one, by AUC or Brier score, and be activated without force."""
 
 
 def app() -> FastAPI:
@@ -82,11 +91,14 @@ async def worker() -> Never:
 
 
 async def sweeper() -> Never:
-    """Move standings as time passes and under new rulings, rebuild, verify, try policies; any number may run."""
+    """Move standings as time passes and under new rulings, rebuild, verify, try policies and fit models.
+
+    Any number of these processes may run.
+    """
     settings = Settings()
     database = connect(settings.database_url, pool_size=4, settings=consumer.SESSION_SETTINGS)
-    # A trial reads one state of the database for longer than a transaction may take that others wait for.
-    patient = connect(settings.database_url, pool_size=2)
+    # Trials and fits read one state of the database for longer than a transaction may take that others wait for.
+    patient = connect(settings.database_url, pool_size=5)
     try:
         await _open(database, settings)
         async with database.transaction() as session:
@@ -95,6 +107,9 @@ async def sweeper() -> Never:
             tasks.create_task(sweep(database, settings.source_urls, TOPICS))
             tasks.create_task(carry_out_rebuilds(database))
             tasks.create_task(carry_out_trials(patient))
+            if settings.model_every_days:
+                every = timedelta(days=settings.model_every_days)
+                tasks.create_task(keep_fitting(patient, every, settings.model_activate, settings.model_margin))
             if settings.verify_every_s:
                 tasks.create_task(keep_verifying(database, settings.verify_every_s))
     finally:

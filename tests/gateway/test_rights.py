@@ -29,6 +29,10 @@ digest      R--         ---         RPC         RPC
 reports     RP-         ---         RPC         RPC
 tiers       R--         ---         RPC         RPC
 rates       R--         ---         RPC         RPC
+policies    R--         ---         RPC         RPC
+activations R--         ---         RPC         RPC
+models      R--         ---         RPC         RPC
+trials      R--         ---         RPC         RPC
 verify      ---         ---         RPC         RPC
 rebuild     ---         ---         RPC         RPC
 gaps        ---         ---         RPC         RPC

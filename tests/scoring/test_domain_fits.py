@@ -61,7 +61,7 @@ def test_the_gradients_are_those_of_finite_differences() -> None:
         assert of(np.array(parameters))[1] == pytest.approx(slopes(of, np.array(parameters)), rel=1e-5, abs=1e-3)
     random = np.random.default_rng(1)
     n = random.integers(1, 9, 500)
-    amounts = gamma_gamma.log_likelihood(n, n * random.integers(100, 9_000, 500))
+    amounts = gamma_gamma.log_likelihood(gamma_gamma.merged(n, n * random.integers(100, 9_000, 500)))
     for amounts_of in [(6.25, 3.74, 1_544.0), (0.5, 1.1, 40.0)]:
         assert amounts(np.array(amounts_of))[1] == pytest.approx(slopes(amounts, np.array(amounts_of)), rel=1e-5)
 
@@ -80,6 +80,17 @@ def test_merging_rows_changes_no_likelihood() -> None:
     of_merged, of_single = (bgnbd.log_likelihood(rows)(np.array(CDNOW)) for rows in (merged, single))
     assert of_merged[0] == pytest.approx(of_single[0])
     assert of_merged[1] == pytest.approx(of_single[1])
+
+
+def test_the_order_of_the_people_changes_no_digit() -> None:
+    x, tx, T = population(3_000)
+    random = np.random.default_rng(2)
+    n = random.integers(0, 6, 3_000)
+    paid, order = n * random.integers(100, 9_000, 3_000), random.permutation(3_000)
+    assert bgnbd.fit(x, tx, T) == bgnbd.fit(x[order], tx[order], T[order])
+    assert gamma_gamma.fit(n, paid) == gamma_gamma.fit(n[order], paid[order])
+    merged = gamma_gamma.merged(n, paid)
+    assert merged.number.sum() == np.count_nonzero(n)
 
 
 def test_too_few_repeat_buyers_are_told_with_how_many_it_takes() -> None:

@@ -1,13 +1,14 @@
 """A population as the model sees it: purchase days, and what they say as of a day."""
 
+from array import array
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from services.scoring.domain.calendar import Calendar
+from services.scoring.domain.facts import Kind
 from services.scoring.domain.likelihood import Whole
-
-Places = npt.NDArray[np.intp]
+from services.scoring.domain.money import Rates
 
 
 class Buyers(NamedTuple):
@@ -66,3 +67,32 @@ class Ledger(NamedTuple):
         bought = np.bincount(self.party[then], minlength=size)
         paid = np.bincount(self.party[then], weights=self.amount[then], minlength=size)
         return bought[of.party], paid[of.party].astype(np.int64)
+
+
+class Gathering:
+    """A ledger in the making: three numbers for each purchase day, whatever else a calendar holds."""
+
+    def __init__(self, rates: Rates) -> None:
+        self._rates = rates
+        self._party, self._day, self._amount = array("q"), array("q"), array("q")
+        self._parties = 0
+
+    def take(self, calendar: Calendar) -> None:
+        """One more party, by its whole calendar."""
+        last = 0
+        for day, kind, currency, _, amount in calendar.entries:
+            if kind != Kind.PURCHASE:
+                continue
+            converted = self._rates.converted(amount, currency, day) or 0
+            if day == last:
+                self._amount[-1] += converted
+                continue
+            self._party.append(self._parties)
+            self._day.append(day)
+            self._amount.append(converted)
+            last = day
+        self._parties += bool(last)
+
+    def ledger(self) -> Ledger:
+        """What was taken."""
+        return Ledger(*(np.frombuffer(column, dtype=np.int64) for column in (self._party, self._day, self._amount)))

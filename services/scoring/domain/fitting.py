@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from contracts.problems import Conflict, Invalid
 from services.scoring.domain import bgnbd, gamma_gamma, tiers
 from services.scoring.domain.bgnbd import NotEnough
 from services.scoring.domain.buyers import Ledger
@@ -12,8 +13,26 @@ from services.scoring.domain.model import Model
 from services.scoring.domain.policy import ByProbability, Policy
 from services.scoring.domain.quality import Beside, Period, Quality, judge, values
 
+MARGIN = 0.01
+"""By so much a model may be worse than the active one by AUC or Brier score."""
 BACK = (2.0, 1.5, 1.0)
 """So many horizons before its own day a model is fitted too, to be judged by the horizon after."""
+
+
+class FitInFuture(Invalid):
+    """A model knows what happened up to a day, which has to have come."""
+
+
+class ModelActive(Conflict):
+    """The model decides already."""
+
+
+class ModelWorse(Conflict):
+    """The model is worse than the active one by more than the margin."""
+
+
+class ModelCurrency(Conflict):
+    """The amounts of the model are in another currency than the reporting one."""
 
 
 class Fitted(NamedTuple):

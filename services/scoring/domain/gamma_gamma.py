@@ -8,12 +8,11 @@ Fader, Hardie (2013), "The Gamma-Gamma Model of Monetary Value", http://brucehar
 one unit, here minor units of the reporting currency.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from services.scoring.domain.likelihood import Numbers, Observed, Whole, maximum
+from services.scoring.domain.likelihood import LogLikelihood, Numbers, Observed, Whole, maximum
 
 
 class Parameters(NamedTuple):
@@ -49,24 +48,43 @@ def expected_amount(of: Parameters, n: Whole, paid: Whole) -> Numbers:
     return np.asarray(p * (v + paid) / (p * n + q - 1))
 
 
-def log_likelihood(n: Whole, paid: Whole) -> Callable[[Numbers], tuple[float, Numbers]]:
-    """The function from (p, q, v) to the log-likelihood of amounts, all n and paid above 0, and its gradient by these.
+class Rows(NamedTuple):
+    """A population with identical rows merged, in one order whatever that of the people is."""
+
+    n: Whole
+    paid: Whole
+    number: Whole
+    """How many people there are of each row."""
+
+
+def merged(n: Whole, paid: Whole) -> Rows:
+    """Each different row once; those who paid nothing are left out."""
+    payers = (n > 0) & (paid > 0)
+    n, paid = n[payers], paid[payers]
+    order = np.lexsort((paid, n))
+    n, paid = n[order], paid[order]
+    first = np.flatnonzero((np.diff(n, prepend=0) != 0) | (np.diff(paid, prepend=0) != 0))
+    return Rows(n[first], paid[first], np.diff(first, append=len(n)))
+
+
+def log_likelihood(of: Rows) -> LogLikelihood:
+    """The function from (p, q, v) to the log-likelihood of amounts and its gradient by these.
 
     The logarithm of eq. (1a) of the note, the density of the mean paid / n.
     """
     from scipy.special import digamma, gammaln
 
-    parties, money = len(n), paid.astype(np.float64)
+    n, money, number = (column.astype(np.float64) for column in of)
+    parties, days = number.sum(), number * n
     times = np.arange(int(n.max()) + 1)[1:]
-    by_n = np.bincount(n, minlength=len(times) + 1)[1:].astype(np.float64)
-    number, logs = n.astype(np.float64), np.log(money)
-    sum_n_log, sum_log_mean = number @ logs, logs.sum() - np.log(number).sum()
+    by_n = np.bincount(of.n, weights=number)[1:]
+    sum_n_log, sum_log_mean = days @ np.log(money), number @ np.log(money / n)
 
     def at(parameters: Numbers) -> tuple[float, Numbers]:
         p, q, v = parameters
         both = v + money
         log_both, inverse = np.log(both), 1 / both
-        sum_log, sum_n_log_both = log_both.sum(), number @ log_both
+        sum_log, sum_n_log_both = number @ log_both, days @ log_both
         value = (
             by_n @ (gammaln(p * times + q) - gammaln(p * times))
             + parties * (q * np.log(v) - gammaln(q))
@@ -78,7 +96,7 @@ def log_likelihood(n: Whole, paid: Whole) -> Callable[[Numbers], tuple[float, Nu
         gradient = (
             (by_n * times) @ (pull - digamma(p * times)) + sum_n_log - sum_n_log_both,
             by_n @ pull + parties * (np.log(v) - digamma(q)) - sum_log,
-            parties * q / v - p * (number @ inverse) - q * inverse.sum(),
+            parties * q / v - p * (days @ inverse) - q * (number @ inverse),
         )
         return float(value), np.array(gradient)
 
@@ -88,26 +106,27 @@ def log_likelihood(n: Whole, paid: Whole) -> Callable[[Numbers], tuple[float, Nu
 FEWEST = 30
 """Parties with several amounts that a fit takes."""
 SAMPLE = 10_000
-"""Parties on which the search begins, before it goes on with all."""
+"""Different rows on which the search begins, before it goes on with all."""
 
 
 def fit(n: Whole, paid: Whole) -> Fit | NotEnough:
     """The likeliest parameters for a population: one row for each; those who paid nothing are left out."""
-    payers = (n > 0) & (paid > 0)
-    n, paid = n[payers], paid[payers]
-    several = int(np.count_nonzero(n > 1))
+    rows = merged(n, paid)
+    several = int(rows.number[rows.n > 1].sum())
     if several < FEWEST:
         return NotEnough(several, FEWEST)
-    mean = float(paid.sum() / n.sum())
+    mean = float((rows.number * rows.paid).sum() / (rows.number * rows.n).sum())
     bounds = np.array([(1e-2, 1e4), (1e-2, 1e4), (mean * 1e-4, mean * 1e4)])
-    every = max(1, len(n) // SAMPLE)
-    some = n[::every], paid[::every]
+    every = max(1, len(rows.n) // SAMPLE)
+    some = Rows(*(column[::every] for column in rows))
     starts = ((1, 2, mean), (5, 4, mean / 2))
-    best = maximum(
-        Observed(log_likelihood(n, paid), len(n)), Observed(log_likelihood(*some), len(some[0])), starts, bounds
-    )
+    best = maximum(_observed(rows), _observed(some), starts, bounds)
     found = Parameters(*best.parameters)
     flags = best.at_bounds(Parameters._fields)
     if found.q <= 1:
         flags.append("amounts_without_mean")
     return Fit(found, best.log_likelihood, tuple(flags))
+
+
+def _observed(of: Rows) -> Observed:
+    return Observed(log_likelihood(of), float(of.number.sum()))

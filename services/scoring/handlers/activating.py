@@ -6,8 +6,8 @@ import structlog
 
 from chassis.db import Database, driver
 from contracts.problems import Problem
+from services.scoring.queries import models, policies
 from services.scoring.queries.activations import cancel, due_from, next_due, took_place
-from services.scoring.queries.policies import activate
 from services.scoring.queries.rulings import BARRIER
 
 log = structlog.get_logger()
@@ -31,9 +31,11 @@ async def activate_next(database: Database, at: datetime) -> bool:
         if plan is None:
             return False
         try:
-            await activate(connection, plan["policy"], plan["active_from"], plan["planned_by"])
+            for room, hash in ((policies, plan["policy"]), (models, plan["model"])):
+                if hash is not None:
+                    await room.activate(connection, hash, plan["active_from"], plan["planned_by"])
         except Problem as problem:
-            log.warning("planned activation cancelled", policy=plan["policy"], reason=problem.detail)
+            log.warning("planned activation cancelled", hash=plan["policy"] or plan["model"], reason=problem.detail)
             await cancel(connection, plan["id"], at)
         else:
             await took_place(connection, plan["id"], at)

@@ -1,0 +1,133 @@
+"""Models as they are stored, and how one comes to decide."""
+
+from datetime import datetime
+
+import asyncpg
+import msgspec
+
+from services.scoring.domain.fitting import ModelActive, ModelCurrency, ModelWorse, worse
+from services.scoring.domain.lives import ActivationPlanned
+from services.scoring.domain.model import Model
+from services.scoring.domain.quality import Quality
+from services.scoring.domain.ruling import ModelNotFound
+from services.scoring.queries.activations import planned_for
+from services.scoring.queries.rulings import BARRIER, Connection, new_ruling, present
+
+FITTING = 7_003
+"""Advisory lock: held by the one process that fits a model by itself."""
+
+
+async def model(connection: Connection, hash: str) -> asyncpg.Record:
+    """A model by its content hash. Raises `ModelNotFound`."""
+    row = await connection.fetchrow(f"{_MODELS} WHERE hash = $1", hash)
+    if row is None:
+        raise ModelNotFound
+    return row
+
+
+async def models_before(connection: Connection, before: tuple[datetime, str], *, limit: int) -> list[asyncpg.Record]:
+    """Models fitted before a place, the newest first."""
+    return await connection.fetch(_LISTED, *before, limit)
+
+
+async def add_model(connection: Connection, model: Model, quality: Quality, at: datetime, by: str | None) -> None:
+    """Store a model with how good it would have been. The same one fitted again is there already; it is judged anew."""
+    said = msgspec.json.encode(quality).decode()
+    await connection.execute(_ADD, model.content_hash, model.model_dump_json(), said, model.as_of, at, by)
+
+
+async def check_activation(connection: Connection, hash: str, *, margin: float, force: bool) -> None:
+    """Raise what keeps a model from being activated.
+
+    That is `ModelNotFound`, `ModelActive`, `ModelCurrency`, `ActivationPlanned`, or unless it is forced `ModelWorse`.
+    """
+    row = await model(connection, hash)
+    here = await present(connection)
+    active = here.ruling.model
+    if active is not None and active.content_hash == hash:
+        raise ModelActive("It decides already.")
+    _check_currency(row, here.currency)
+    for plan in await planned_for(connection, model=hash):
+        raise ActivationPlanned(
+            "It is to become active. Cancel that first: `DELETE /v1/activations/{activation_id}`.",
+            activation_id=f"activation_{plan['id'].hex}",
+            active_from=plan["active_from"].isoformat(),
+        )
+    if active is None or force:
+        return
+    beside = quality_of(await model(connection, active.content_hash))
+    if loss := worse(quality_of(row), active.content_hash, beside, margin):
+        raise ModelWorse(
+            f"It is worse than the active model by more than {margin:g}. Activate it with `force` if it is meant so.",
+            worse_by=loss,
+            margin=margin,
+            active=active.content_hash,
+        )
+
+
+async def activate(connection: Connection, hash: str, at: datetime, by: str | None) -> int:
+    """Have a model decide from an instant on; return the ruling, which the sweeper applies to everybody.
+
+    Raises `ModelNotFound`, `ModelActive` or `ModelCurrency`.
+    """
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", BARRIER)
+    row, here = await model(connection, hash), await present(connection)
+    if row["active"]:
+        raise ModelActive("It decides already.")
+    _check_currency(row, here.currency)
+    await connection.execute("UPDATE model SET activated_at = $2, activated_by = $3 WHERE hash = $1", hash, at, by)
+    # Rulings follow each other in time: what was decided meanwhile holds until this one does.
+    latest = await connection.fetchval("SELECT active_from FROM ruling ORDER BY id DESC LIMIT 1")
+    return await new_ruling(connection, "model", max(at, latest), model=hash)
+
+
+def quality_of(row: asyncpg.Record) -> Quality:
+    """How good the model in a row would have been."""
+    return msgspec.json.decode(row["quality"], type=Quality)
+
+
+async def alone(connection: Connection) -> bool:
+    """Whether no other process fits a model by itself; none does until the transaction ends."""
+    free: bool = await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", FITTING)
+    return free
+
+
+async def last_fitting(connection: Connection) -> tuple[datetime, bool] | None:
+    """When a model was sought by itself last, and whether there was enough to fit one; None before the first time."""
+    row = await connection.fetchrow("SELECT tried_at, enough FROM fitting")
+    return (row["tried_at"], row["enough"]) if row else None
+
+
+async def note_fitting(connection: Connection, at: datetime, *, enough: bool) -> None:
+    """A model was sought."""
+    await connection.execute(_NOTE, at, enough)
+
+
+def _check_currency(row: asyncpg.Record, currency: str | None) -> None:
+    if row["currency"] is not None and row["currency"] != currency:
+        raise ModelCurrency(
+            "Its amounts are in another currency than the reporting one. Fit a model anew: `POST /v1/models`.",
+            currency=row["currency"],
+            reporting_currency=currency,
+        )
+
+
+_MODELS = """
+SELECT hash, document::text AS document, quality::text AS quality, as_of, fitted_at, fitted_by, activated_at,
+       activated_by, document ->> 'currency' AS currency,
+       hash IS NOT DISTINCT FROM (SELECT model FROM ruling ORDER BY id DESC LIMIT 1) AS active
+FROM model
+"""
+
+_LISTED = f"{_MODELS} WHERE (fitted_at, hash) < ($1, $2) ORDER BY fitted_at DESC, hash DESC LIMIT $3"
+
+_ADD = """
+INSERT INTO model (hash, document, quality, as_of, fitted_at, fitted_by)
+VALUES ($1, $2::text::jsonb, $3::text::jsonb, $4, $5, $6)
+ON CONFLICT (hash) DO UPDATE SET quality = excluded.quality
+"""
+
+_NOTE = """
+INSERT INTO fitting (tried_at, enough) VALUES ($1, $2)
+ON CONFLICT (sole) DO UPDATE SET tried_at = excluded.tried_at, enough = excluded.enough
+"""
