@@ -1,6 +1,7 @@
 """The life of policies over HTTP, with a real database."""
 
-from datetime import datetime, timedelta
+import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 
 from chassis.clock import now
 from chassis.db import Database, driver
+from chassis.http import encode_cursor
 from contracts.scoring import Stage
 from services.scoring.domain.policy import Policy
 from services.scoring.domain.presets import DAYS_1, DEFAULT_1, PRESETS
@@ -20,6 +22,7 @@ from tests.scoring.feeding import JUNE, Feeding
 from tests.scoring.test_sweeping import moves, read_until, rows
 
 STRICT = {"name": "strict", "persons": {"customers": {"by": "days", "lost_after_days": 180}}}
+ENDLESS, POSTURE = float("inf"), "posture/developing_from"
 FIRST = DEFAULT_1.content_hash
 
 
@@ -91,6 +94,14 @@ async def test_a_whole_document_or_a_part_laid_over_a_base_or_a_preset_is_drafte
         ({"horizon_days": 90}, 422, "invalid_request", "#/horizon_days"),
         ({"document": {"horizon_days": 0}}, 422, "bad_policy", "#/document/horizon_days"),
         ({"document": {"colour": "red"}}, 422, "bad_policy", "#/document/colour"),
+        (
+            {"document": {"posture": {"developing_from": float("inf")}}},
+            422,
+            "bad_policy",
+            "#/document/posture/developing_from",
+        ),
+        ({"document": {"cuts": {"top": 10**30}}}, 422, "bad_policy", "#/document/cuts/top"),
+        ({"document": {"\x00": 1}}, 422, "bad_policy", "#/document/\x00"),
         ({"base": "0" * 64, "document": {"horizon_days": 9}}, 404, "policy_not_found", None),
         ({"base": FIRST, "preset": "days-1"}, 422, "invalid_request", "#"),
         ({"preset": "days-2"}, 404, "preset_not_found", None),
@@ -99,11 +110,20 @@ async def test_a_whole_document_or_a_part_laid_over_a_base_or_a_preset_is_drafte
 async def test_what_is_no_policy_is_refused_and_pointed_at(
     api: httpx.AsyncClient, body: Any, status: int, code: str, pointer: str | None
 ) -> None:
-    answer = await api.post("/v1/policies", json=body)
+    answer = await api.post("/v1/policies", content=json.dumps(body), headers={"Content-Type": "application/json"})
 
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert [error["pointer"] for error in answer.json().get("errors", [])] == ([pointer] if pointer else [])
     assert len((await api.get("/v1/policies")).json()["data"]) == 1
+
+
+async def test_what_cannot_be_text_is_refused_and_never_a_fault(api: httpx.AsyncClient) -> None:
+    headers = {"Content-Type": "application/json"}
+    for document in ('{"\\ud800": 1}', '{"name": "\\ud800"}', '{"vip": {"field": "\\ud800", "op": "eq", "value": 1}}'):
+        answer = await api.post("/v1/policies", content=f'{{"document": {document}}}', headers=headers)
+        assert answer.status_code in (400, 422), answer.text
+    cursor = encode_cursor(datetime(2026, 1, 1, tzinfo=UTC), "\x00")
+    assert (await api.get("/v1/policies", params={"cursor": cursor})).json()["code"] == "bad_cursor"
 
 
 async def test_policies_are_listed_the_last_one_first_and_by_state(api: httpx.AsyncClient, scoring: Database) -> None:

@@ -14,7 +14,7 @@ from contracts.versions import Version
 from services.scoring.domain.facts import DECLARATIONS, MONEY, Kind
 from services.scoring.domain.indexes import Evidence
 from services.scoring.domain.rules import Rule, comparisons
-from services.scoring.domain.tiers import Cuts
+from services.scoring.domain.tiers import Cuts, Minor
 
 Days = Annotated[int, Field(ge=0, le=36_500)]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
@@ -134,7 +134,7 @@ class Level(Version):
 
     name: Slug
     """What the band is called."""
-    from_minor: int
+    from_minor: Minor
     """The smallest turnover of the band, in minor units of the reporting currency."""
 
 
@@ -197,7 +197,7 @@ class Trend(Version):
 
     window_days: Annotated[int, Field(ge=1, le=3_650)] = 90
     """Length of each of the two windows; the later one ends with the day itself."""
-    developing_from: Annotated[float, Field(ge=1)] = 1.25
+    developing_from: Annotated[float, Field(ge=1, le=1_000)] = 1.25
     """Developing where the later window has at least so many times the days with contact or purchase of the earlier."""
     conservative_below: Share = 0.75
     """Conservative where it has less than so many times."""
@@ -208,7 +208,7 @@ class Profit(Version):
 
     margin: Share = 0.3
     """The part of net turnover that is left after the cost of goods."""
-    cost_minor: Mapping[Slug, Annotated[int, Field(ge=0)]] = {}
+    cost_minor: Mapping[Slug, Annotated[int, Field(ge=0, le=2**53)]] = {}
     """What one fact of a kind costs us, in minor units of the reporting currency; kinds not named cost nothing."""
 
     @model_validator(mode="after")

@@ -1,9 +1,9 @@
 """Tiers: the amounts that part the customer base, so that one event re-tiers one party alone."""
 
 from collections.abc import Iterable
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from contracts.problems import Invalid
 from contracts.scoring import Tier
@@ -13,6 +13,10 @@ SHARES = (5, 20, 50)
 """Percent of the customer base at or above the cut of top, of high and of mid."""
 
 
+Minor = Annotated[int, Field(ge=-(2**53), le=2**53)]
+"""Money in minor units, within what every reader of JSON holds exactly."""
+
+
 class NoCustomers(Invalid):
     """Cut points need the value of at least one party with a purchase."""
 
@@ -20,11 +24,11 @@ class NoCustomers(Invalid):
 class Cuts(Version):
     """The smallest value of each tier, in minor units of the reporting currency. Ties go up."""
 
-    top: int
+    top: Minor
     """From here on a party is `top`, in minor units, as the two below."""
-    high: int
+    high: Minor
     """From here on it is `high`."""
-    mid: int
+    mid: Minor
     """From here on it is `mid`; below, `low`."""
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ from contracts.event import Digest
 RebuildId = Annotated[UUID, prefixed("rebuild")]
 TrialId = Annotated[UUID, prefixed("trial")]
 ActivationId = Annotated[UUID, prefixed("activation")]
+OverrideId = Annotated[UUID, prefixed("override")]
 
 PolicyHash = Digest
 """Names a policy by its content."""
@@ -22,3 +23,5 @@ AnyWhole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 """A number in a cursor that the database can hold."""
 AnyInstant = Annotated[datetime, Meta(tz=True)]
 """An instant in a cursor."""
+AnyHash = Annotated[str, Meta(pattern="^[0-9a-f]{0,64}$")]
+"""A content hash in a cursor, or nothing before the first."""

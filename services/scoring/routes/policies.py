@@ -14,7 +14,7 @@ from services.scoring.domain.drafts import drafted
 from services.scoring.domain.lives import ActivationPassed, PresetNotFound, State
 from services.scoring.domain.policy import Policy
 from services.scoring.domain.presets import PRESETS
-from services.scoring.models.fields import AnyInstant, PolicyHash
+from services.scoring.models.fields import AnyHash, AnyInstant, PolicyHash
 from services.scoring.models.policies import (
     ActivationAsked,
     Difference,
@@ -40,7 +40,7 @@ async def list_policies(
     session: Session, state: State | None = None, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[PolicyLife]:
     """Policies and where they are in their life, the one drafted last first."""
-    before = decode_cursor(cursor, tuple[AnyInstant, str]) if cursor else NEWEST
+    before = decode_cursor(cursor, tuple[AnyInstant, AnyHash]) if cursor else NEWEST
     rows = await known.policies_before(await driver(session), before, state=state, limit=limit + 1)
     return page([PolicyLife(**row) for row in rows], limit=limit, key=lambda policy: (policy.created_at, policy.hash))
 
