@@ -1,12 +1,13 @@
-"""What came and went of money, day by day, in the reporting currency."""
+"""What came and went, day by day: money in the reporting currency, and evidence."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
 from services.scoring.domain.calendar import Calendar
-from services.scoring.domain.evidence import Piece, evidence
+from services.scoring.domain.evidence import evidence
 from services.scoring.domain.facts import MONEY, Kind
+from services.scoring.domain.indexes import Evidence
 from services.scoring.domain.ruling import Ruling
 
 
@@ -37,6 +38,18 @@ def gross(calendar: Calendar, purchase_days: Sequence[int], ruling: Ruling) -> l
     return [bought.get(day, 0) for day in purchase_days]
 
 
+class Piece(NamedTuple):
+    """Evidence that enters on a day."""
+
+    day: int
+    what: Evidence
+    times: int
+
+
 def pieces(calendar: Calendar, purchase_days: Sequence[int], ruling: Ruling) -> list[Piece]:
-    """All evidence of a calendar; see `evidence`."""
-    return evidence(calendar.entries, purchase_days, gross(calendar, purchase_days, ruling), ruling.policy)
+    """All evidence of a calendar in the order of its days; see `evidence`."""
+    found = evidence(calendar.entries, purchase_days, gross(calendar, purchase_days, ruling), ruling.policy)
+    return [Piece(day, _EVIDENCE[place], times) for day, place, times in found]
+
+
+_EVIDENCE = tuple(Evidence)

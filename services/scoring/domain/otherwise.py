@@ -206,7 +206,7 @@ class _Others:
         if band not in (Band.LOW, Band.HIGH):
             return None
         sums: dict[Evidence, float] = {}
-        counted = [piece for piece in self.pieces if piece[0] <= self.day and piece[1] in index.weights]
+        counted = [piece for piece in self.pieces if piece.day <= self.day and piece.what in index.weights]
         for of_day, what, count in counted:
             faded = count * 2.0 ** (-(self.day - of_day) / index.half_life_days)
             sums[what] = sums.get(what, 0.0) + index.weights[what] * faded

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from contracts.scoring import Band, Posture, Stage, Tier
 from services.scoring.domain.calendar import Calendar
-from services.scoring.domain.earnings import Earned, earnings, pieces
-from services.scoring.domain.evidence import Fading, Piece
+from services.scoring.domain.earnings import Earned, Piece, earnings, pieces
+from services.scoring.domain.evidence import Fading
 from services.scoring.domain.facts import DECLARATIONS, Kind
 from services.scoring.domain.grounds import (
     Bought,
@@ -244,7 +244,7 @@ class _Reasoning:
         return PostureGround(
             posture=Posture(self.derived.get("posture", str(self.grades.posture))),
             window_days=trend.window_days,
-            kinds=tuple(sorted(kind.code for kind in TOUCHING)),
+            kinds=tuple(sorted(Kind(number).code for number in TOUCHING)),
             later_days=later,
             earlier_days=earlier,
             ratio=later / earlier if earlier else None,
@@ -357,24 +357,24 @@ def contributions(pieces: Iterable[Piece], index: Index, day: int) -> list[Contr
 
     What is older is told together by kind.
     """
-    counted = [piece for piece in pieces if piece[0] <= day and piece[1] in index.weights]
-    days = sorted({of_day for of_day, _, _ in counted})
+    counted = [piece for piece in pieces if piece.day <= day and piece.what in index.weights]
+    days = sorted({piece.day for piece in counted})
     begun = days[-TOLD] if len(days) > TOLD else 0
-    alone = groupby((piece for piece in counted if piece[0] >= begun), key=lambda piece: piece[:2])
-    groups = [list(group) for _, group in alone]
-    together = sorted((piece for piece in counted if piece[0] < begun), key=lambda piece: (piece[1], piece[0]))
-    older = [list(group) for _, group in groupby(together, key=lambda piece: piece[1])]
+    alone = sorted((piece for piece in counted if piece.day >= begun), key=lambda piece: piece[:2])
+    groups = [list(group) for _, group in groupby(alone, key=lambda piece: piece[:2])]
+    together = sorted((piece for piece in counted if piece.day < begun), key=lambda piece: (piece.what, piece.day))
+    older = [list(group) for _, group in groupby(together, key=lambda piece: piece.what)]
     return [_contribution(group, index, day) for group in older + groups]
 
 
 def _contribution(pieces: list[Piece], index: Index, day: int) -> Contribution:
-    what, weight = pieces[0][1], index.weights[pieces[0][1]]
+    what, weight = pieces[0].what, index.weights[pieces[0].what]
     faded = fsum(count * 2.0 ** (-(day - of_day) / index.half_life_days) for of_day, _, count in pieces)
     return Contribution(
         evidence=what,
-        first_day=date.fromordinal(pieces[0][0]),
-        last_day=date.fromordinal(pieces[-1][0]),
-        count=sum(count for _, _, count in pieces),
+        first_day=date.fromordinal(pieces[0].day),
+        last_day=date.fromordinal(pieces[-1].day),
+        count=sum(piece.times for piece in pieces),
         weight=weight,
         faded_count=faded,
         log_odds=weight * faded,
