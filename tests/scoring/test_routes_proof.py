@@ -8,8 +8,12 @@ import pytest
 import structlog
 
 from chassis.db import Database, driver
+from services.scoring.domain.model import Model
+from services.scoring.domain.quality import Quality
 from services.scoring.handlers import verifying
+from services.scoring.handlers.sweeping import sweep_once
 from services.scoring.handlers.verifying import verify_some
+from services.scoring.queries.models import activate, add_model
 from services.scoring.queries.proof import all_evidence
 from services.scoring.queries.proof import verified as so_far_verified
 from services.scoring.queries.reading import snapshot
@@ -194,6 +198,30 @@ async def test_a_party_behind_on_rulings_is_verified_by_the_one_it_stands_under(
     await api.post("/v1/rates", json={"rates": [{"day": "2026-01-01", "currency": "USD", "rate": "0.9"}]})
 
     assert (await verified(api))[1]["disagreements"] == 0
+
+
+async def test_standings_by_a_model_agree_on_every_day_on_which_they_move(
+    api: httpx.AsyncClient, scoring: Database, feed: Feeding, told: list[UUID]
+) -> None:
+    model = Model(
+        as_of=JUNE.date(), parties=9, repeaters=5, r=0.8, alpha=6.0, a=0.7, b=2.5, p=6.0, q=3.7, v=15_000.0,
+        mean_minor=9_000.0, currency="EUR", log_likelihood=-1.0,
+    )  # fmt: skip
+    async with scoring.transaction() as session:
+        connection = await driver(session)
+        await add_model(connection, model, Quality(180, ()), JUNE, None)
+        await activate(connection, model.content_hash, JUNE, None)
+
+    stages = set()
+    for days in (0, 1, 20, 60, 61, 150, 400):
+        await feed.reached(JUNE + timedelta(days=days))
+        await sweep_once(scoring)
+        async with scoring.transaction() as session:
+            rows = await (await driver(session)).fetch("SELECT stage, p FROM party WHERE stage IS NOT NULL")
+        stages |= {row["stage"] for row in rows}
+        assert all(row["p"] is not None for row in rows)
+        assert (await verified(api))[1]["disagreements"] == 0
+    assert stages == {"customer", "dormant_customer", "lost_customer"}
 
 
 async def test_only_calendars_are_verified_where_a_rebuild_has_not_reached_the_standing(
