@@ -3,6 +3,7 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from enum import Enum
+from functools import lru_cache
 from itertools import pairwise
 from typing import Protocol
 
@@ -44,6 +45,12 @@ class Fixed:
     def lost_in(self, place: int) -> int | None:
         """See `Spans`."""
         return self._lost_in
+
+
+@lru_cache(maxsize=256)
+def fixed(*, dormant_after_days: int, lost_after_days: int) -> Fixed:
+    """The same spans for everybody who is under the same days."""
+    return Fixed(dormant_after_days=dormant_after_days, lost_after_days=lost_after_days)
 
 
 class Course:

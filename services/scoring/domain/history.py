@@ -3,9 +3,6 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from fractions import Fraction
-from functools import lru_cache
-from heapq import merge
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -13,12 +10,11 @@ from contracts.customers import PartyKind
 from contracts.loss import LossReason
 from contracts.scoring import Band, Posture, Stage, Tier
 from services.scoring.domain.calendar import Calendar
-from services.scoring.domain.course import Course, Fixed, Phase, Spans, earliest, following, last
+from services.scoring.domain.course import Course, Phase, Spans, earliest, fixed, following, last
 from services.scoring.domain.declared import Declared
 from services.scoring.domain.evidence import Fading, evidence
 from services.scoring.domain.facts import DECLARATIONS, Kind
 from services.scoring.domain.model import Model
-from services.scoring.domain.money import half_even
 from services.scoring.domain.overrides import Field, Overrides
 from services.scoring.domain.policy import ByProbability, Stages
 from services.scoring.domain.ruling import Ruling
@@ -251,8 +247,8 @@ class History:
         if model is not None and isinstance(customers, ByProbability):
             spans = ByModel(model, customers, self.policy.horizon_days, self.purchase_days)
         else:
-            spans = Fixed(dormant_after_days=by_days.dormant_after_days, lost_after_days=by_days.lost_after_days)
-        interest = Fixed(dormant_after_days=prospects.active_days, lost_after_days=prospects.lost_after_days)
+            spans = fixed(dormant_after_days=by_days.dormant_after_days, lost_after_days=by_days.lost_after_days)
+        interest = fixed(dormant_after_days=prospects.active_days, lost_after_days=prospects.lost_after_days)
         return Courses(
             stages,
             sign_days,
@@ -306,31 +302,31 @@ class History:
     def _graded(self, day: int, held: Mapping[str, str]) -> Grades:
         if not self.is_known(day):
             return _UNGRADED
-        policy = self.policy
-        satisfied, loyal = self.indexes
-        value = turnover = self.turnover(day)
-        if self.expects:
-            value = self.value(day)
+        # Each is looked up once: this runs twice for every party that an event touches.
+        policy, (satisfied, loyal) = self.policy, self.indexes
+        bought, turnover = bisect_right(self.purchase_days, day), self.turnover(day)
+        value = self.value(day) if self.expects else turnover
         stage, posture = self._stage(day, day), self._posture(day)
-        tier = self.ruling.cuts.tier(value) if self.has_bought(day) else Tier.UNPROVEN
+        tier = self.ruling.cuts.tier(value) if bought else Tier.UNPROVEN
         satisfaction, loyalty = satisfied.band(day), loyal.band(day)
         if held:
             stage, tier = Stage(held.get("stage", stage)), Tier(held.get("tier", tier))
             satisfaction = Band(held.get("satisfaction", satisfaction))
             loyalty, posture = Band(held.get("loyalty", loyalty)), Posture(held.get("posture", posture))
         flags: list[str] = []
-        if tier in (Tier.TOP, Tier.HIGH):
+        if tier is Tier.TOP or tier is Tier.HIGH:
             flags.append(Flag.HIGH_VALUE)
-        if self.makes_profit(day):
+        if self.makes_profit(turnover, day):
             flags.append(Flag.PROFIT_MAKING)
-        if self.purchases(day) > 1:
+        if bought > 1:
             flags.append(Flag.RETURNING)
         if satisfaction is Band.HIGH:
             flags.append(Flag.SATISFIED)
+        vip = False
         if "vip" in held:
             vip = held["vip"] == "true"
-        else:
-            vip = policy.vip is not None and policy.vip.holds(
+        elif policy.vip is not None:
+            vip = policy.vip.holds(
                 {
                     "kind": self.kind(day),
                     "stage": stage,
@@ -341,11 +337,12 @@ class History:
                     "turnover_minor": turnover,
                     "value_minor": value,
                     "spend_minor": self.spend(day),
-                    "purchase_days": self.purchases(day),
+                    "purchase_days": bought,
                 }
             )
         treatment = held.get("treatment") or policy.treatment(tier, satisfaction, loyalty)
-        return Grades(stage, tier, satisfaction, loyalty, policy.level(turnover), posture, treatment, tuple(flags), vip)
+        level = policy.level(turnover)
+        return Grades(stage, tier, satisfaction, loyalty, level, posture, treatment, tuple(flags), vip)
 
     def outcome(self, day: int, known: int | None = None, set_on: int | None = None) -> Outcome:
         """Stage and tier on a day, if nothing happened after the day `known` and what is set is what was on `set_on`.
@@ -481,10 +478,9 @@ class History:
             return Posture.DEVELOPING
         return Posture.CONSERVATIVE if ratio < trend.conservative_below else Posture.STEADY
 
-    def makes_profit(self, day: int) -> bool:
-        """Whether the margin of the turnover of the window is more than what its facts cost."""
-        margin = _exact(self.policy.profit.margin)
-        return half_even(margin.numerator * self.turnover(day), margin.denominator) > self._cost(day)
+    def makes_profit(self, turnover_minor: int, day: int) -> bool:
+        """Whether the margin of the turnover of the window that ends with a day is more than what its facts cost."""
+        return self.policy.profit.of(turnover_minor) > self.cost(day)
 
     @property
     def _costs_by_day(self) -> tuple[list[int], list[int]]:
@@ -499,7 +495,10 @@ class History:
             self._costs = days, sums
         return self._costs
 
-    def _cost(self, day: int) -> int:
+    def cost(self, day: int) -> int:
+        """What the facts of the window that ends with a day cost, in minor units of the reporting currency."""
+        if not self.policy.profit.cost_minor:
+            return 0
         days, sums = self._costs_by_day
         return sums[bisect_right(days, day)] - sums[bisect_right(days, day - self.policy.turnover_days)]
 
@@ -572,7 +571,7 @@ class History:
             after = self.days[0] - 1 if self.days else 0
         fading = self._expected if self.expects else None
         before = after
-        for day in merge(*self._turning(after)):
+        for day in self._in_order(self._turning(after)):
             if day > until:
                 break
             if fading:
@@ -584,8 +583,7 @@ class History:
 
     def _turning(self, after: int) -> Iterator[Iterable[int]]:
         yield _later(self.days, 0, after)
-        if self.money_days:
-            yield _later(self.money_days, self.policy.turnover_days, after)
+        yield _later(self.money_days, self.policy.turnover_days, after)
         for of in (self._person, self._organisation):
             if of is not None:
                 # Of the two courses most parties have one alone.
@@ -593,13 +591,19 @@ class History:
         if self.overrides:
             yield _later(self.overrides.boundaries, 0, after)
 
-    def turns(self, after: int) -> Iterator[int]:
+    def turns(self, after: int) -> list[int]:
         """The days behind one on which any of the grades may change by more than fading, in order."""
         window = self.policy.posture.window_days
-        posture = (_later(self.touching_days, offset, after) for offset in (window, 2 * window))
-        entering = (_later(index.days, 0, after) for index in self.indexes)
-        costs = _later(self._costs_by_day[0], self.policy.turnover_days, after)
-        return merge(*(days for days in (*self._turning(after), *posture, *entering, costs) if days))
+        satisfied, loyal = self.indexes
+        offsets = ((self.touching_days, window), (self.touching_days, 2 * window), (satisfied.days, 0), (loyal.days, 0))
+        entering = (_later(days, offset, after) for days, offset in offsets if days)
+        prices = self.policy.profit.cost_minor
+        costs = _later(self._costs_by_day[0], self.policy.turnover_days, after) if prices else ()
+        return self._in_order((*self._turning(after), *entering, costs))
+
+    @staticmethod
+    def _in_order(turning: Iterable[Iterable[int]]) -> list[int]:
+        return sorted({day for days in turning for day in days})
 
     def _fades(self, before: int, turn: int, fading: Callable[[int], object]) -> Iterator[int]:
         """The days between two on which something is another than the day before, as one fading thing after another.
@@ -624,13 +628,10 @@ class History:
         return self.ruling.cuts.tier(value), bisect_right(self.policy.value_steps, value)
 
 
-def _later(days: Sequence[int], offset: int, after: int) -> list[int]:
+def _later(days: Sequence[int], offset: int, after: int) -> Sequence[int]:
+    if not days or days[-1] + offset <= after:
+        return ()
     return [day + offset for day in days[bisect_right(days, after - offset) :]]
-
-
-@lru_cache(maxsize=256)
-def _exact(share: float) -> Fraction:
-    return Fraction(str(share))
 
 
 FOLLOWING = frozenset({Field.TREATMENT, Field.VIP})

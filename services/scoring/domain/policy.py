@@ -1,8 +1,9 @@
 """Policy: every threshold that decides, as data with a content hash."""
 
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
 from functools import cached_property, lru_cache
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -13,6 +14,7 @@ from contracts.scoring import Band, Tier
 from contracts.versions import Version
 from services.scoring.domain.facts import DECLARATIONS, MONEY, Kind
 from services.scoring.domain.indexes import Evidence
+from services.scoring.domain.money import half_even
 from services.scoring.domain.rules import Rule, comparisons
 from services.scoring.domain.tiers import Cuts, Minor
 
@@ -211,6 +213,14 @@ class Profit(Version):
     cost_minor: Mapping[Slug, Annotated[int, Field(ge=0, le=2**53)]] = {}
     """What one fact of a kind costs us, in minor units of the reporting currency; kinds not named cost nothing."""
 
+    @cached_property
+    def _exact_margin(self) -> tuple[int, int]:
+        return Fraction(str(self.margin)).as_integer_ratio()
+
+    def of(self, turnover_minor: int) -> int:
+        """What is left of a turnover after the cost of goods, in minor units, half-even."""
+        return half_even(self._exact_margin[0] * turnover_minor, self._exact_margin[1])
+
     @model_validator(mode="after")
     def _known_kinds(self) -> Self:
         possible = {kind.code for kind in Kind}
@@ -230,6 +240,14 @@ class Treatment(Version):
     """Fits these bands of loyalty."""
     treatment: Slug
     """What is done, as front ends know it."""
+
+    def fits(self, tier: Tier, satisfaction: Band, loyalty: Band) -> bool:
+        """Whether it is the row of whoever stands so, if none before it is."""
+        return (
+            (not self.tier or tier in self.tier)
+            and (not self.satisfaction or satisfaction in self.satisfaction)
+            and (not self.loyalty or loyalty in self.loyalty)
+        )
 
 
 class Policy(Version):
@@ -311,13 +329,15 @@ class Policy(Version):
 
     def treatment(self, tier: Tier, satisfaction: Band, loyalty: Band) -> str:
         """How whoever stands so is treated."""
-        return next(
-            row.treatment
-            for row in self.treatments
-            if (not row.tier or tier in row.tier)
-            and (not row.satisfaction or satisfaction in row.satisfaction)
-            and (not row.loyalty or loyalty in row.loyalty)
-        )
+        return self._treated[tier, satisfaction, loyalty]
+
+    @cached_property
+    def _treated(self) -> Mapping[tuple[Tier, Band, Band], str]:
+        """The table written out, once: it is asked twice for every party that an event touches."""
+        return {
+            place: next(row.treatment for row in self.treatments if row.fits(*place))
+            for place in product(Tier, Band, Band)
+        }
 
     def level(self, turnover_minor: int) -> str | None:
         """The band of a turnover; None below the last."""

@@ -1,9 +1,7 @@
 """The ruling: all that decides besides the facts."""
 
-from __future__ import annotations
-
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import Self
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -11,12 +9,10 @@ import msgspec
 from contracts.problems import NotFound
 from contracts.scoring import Cause
 from services.scoring.domain.days import local_day
+from services.scoring.domain.model import Model
 from services.scoring.domain.money import Rates
 from services.scoring.domain.policy import Policy
 from services.scoring.domain.tiers import Cuts
-
-if TYPE_CHECKING:
-    from services.scoring.domain.model import Model
 
 
 class ModelNotFound(NotFound):
@@ -39,7 +35,7 @@ class Ruling(msgspec.Struct, frozen=True):
     model: Model | None = None
     """None as long as none is active: then fixed days decide, and value is turnover."""
 
-    def cause_after(self, before: Ruling) -> Cause:
+    def cause_after(self, before: Self) -> Cause:
         """What made things different where this ruling took the place of another: the policy, or the model alone."""
         replaced = self.policy == before.policy and self.model != before.model
         return Cause.MODEL if replaced else Cause.POLICY

@@ -5,22 +5,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
 import asyncpg
 import msgspec
 
 from services.scoring.domain.lives import PolicyNotFound
+from services.scoring.domain.model import Model
 from services.scoring.domain.money import CurrencyFixed, NoReportingCurrency, Rates
 from services.scoring.domain.policy import Policy
 from services.scoring.domain.presets import DEFAULT_1
 from services.scoring.domain.ruling import ModelNotFound, Ruling
 from services.scoring.domain.tiers import Cuts
 from services.scoring.domain.trajectory import Activation
-
-if TYPE_CHECKING:
-    from services.scoring.domain.model import Model
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 RateRows = tuple[tuple[date, str, Decimal], ...]
@@ -163,15 +161,11 @@ async def activations(connection: Connection) -> list[Activation]:
     return found
 
 
-def _model(row: asyncpg.Record | Mapping[str, Any]) -> "Model | None":
-    if row["model"] is None:
-        return None
-    from services.scoring.domain.model import Model
-
-    return Model.model_validate_json(row["model"])
+def _model(row: asyncpg.Record | Mapping[str, Any]) -> Model | None:
+    return Model.model_validate_json(row["model"]) if row["model"] else None
 
 
-def _cuts(row: asyncpg.Record | Mapping[str, Any], policy: Policy, model: "Model | None") -> Cuts:
+def _cuts(row: asyncpg.Record | Mapping[str, Any], policy: Policy, model: Model | None) -> Cuts:
     """Those that were fitted by themselves, or with the model, or those of the policy."""
     if row["cut_points"]:
         return Cuts(top=row["top_minor"], high=row["high_minor"], mid=row["mid_minor"])

@@ -1,0 +1,227 @@
+"""What people do as evidence of satisfaction and loyalty: what enters on which day, and how it fades."""
+
+from datetime import UTC, date, datetime, timedelta
+from math import exp2, log
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.scoring import Band, Posture
+from services.scoring.domain.calendar import Calendar
+from services.scoring.domain.evidence import PLACES, Fading, Piece, evidence
+from services.scoring.domain.facts import Fact, Kind
+from services.scoring.domain.history import History
+from services.scoring.domain.indexes import Evidence
+from services.scoring.domain.money import Rates
+from services.scoring.domain.policy import Index, Policy, Profit
+from services.scoring.domain.presets import DAYS_1
+from services.scoring.domain.ruling import Ruling
+from services.scoring.domain.standing import assess
+from tests.scoring.test_domain_standing import DEFAULT, calendar, fact, noon
+
+KINDS = [*Evidence]
+
+
+def entered(*facts: Fact, policy: Policy = DAYS_1) -> list[tuple[str, Evidence, int]]:
+    """The evidence that facts come to: day, what it is, how often."""
+    history = History(calendar(*facts), DEFAULT)
+    pieces = evidence(calendar(*facts).entries, history.purchase_days, history._gross, policy)
+    return [(str(date.fromordinal(day)), KINDS[place], count) for day, place, count in pieces]
+
+
+def solved(day: str, opened: str) -> Fact:
+    return msgspec.structs.replace(fact(day, Kind.PROBLEM_SOLVED), opened_at=noon(opened))
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        (Kind.PRAISED, Evidence.PRAISE),
+        (Kind.RETURN, Evidence.RETURN),
+        (Kind.REFERRED, Evidence.REFERRAL),
+        (Kind.REFERRAL_CONVERTED, Evidence.REFERRAL_CONVERTED),
+        (Kind.POSTED, Evidence.PARTICIPATION),
+        (Kind.REPLIED, Evidence.PARTICIPATION),
+        (Kind.REACTED, Evidence.PARTICIPATION),
+    ],
+)
+def test_what_somebody_does_is_evidence_as_often_as_it_is_done(kind: Kind, what: Evidence) -> None:
+    assert entered(fact("2026-01-01", kind), fact("2026-01-01", kind)) == [("2026-01-01", what, 2)]
+
+
+def test_a_stated_rating_is_evidence_besides_the_interaction() -> None:
+    rated = [
+        msgspec.structs.replace(fact("2026-01-01", Kind.REACHED), rating=rating) for rating in (1, -1, 0)
+    ]  # fmt: skip
+
+    assert entered(*rated) == [("2026-01-01", Evidence.RATED_WELL, 1), ("2026-01-01", Evidence.RATED_POORLY, 1)]
+
+
+def test_each_purchase_day_after_the_first_is_a_return_and_an_upgrade_where_it_is_worth_more_than_all_before() -> None:
+    days = [("2026-01-01", 500), ("2026-01-02", 300), ("2026-01-02", 200), ("2026-01-03", 501), ("2026-01-04", 400)]
+
+    assert entered(*(fact(day, amount_minor=amount) for day, amount in days))[:4] == [
+        ("2026-01-02", Evidence.REPEAT_PURCHASE, 1),
+        ("2026-01-03", Evidence.REPEAT_PURCHASE, 1),
+        ("2026-01-03", Evidence.UPGRADE, 1),
+        ("2026-01-04", Evidence.REPEAT_PURCHASE, 1),
+    ]
+
+
+def test_a_problem_past_its_limit_is_evidence_on_the_first_day_past_it_and_for_ever() -> None:
+    opened = fact("2026-01-01", Kind.PROBLEM_OPENED)
+
+    assert ("2026-01-09", Evidence.PROBLEM_OVERDUE, 1) in entered(opened)
+    assert ("2026-01-09", Evidence.PROBLEM_OVERDUE, 1) in entered(opened, solved("2026-01-09", "2026-01-01"))
+    assert Evidence.PROBLEM_OVERDUE not in {what for _, what, _ in entered(opened, solved("2026-01-08", "2026-01-01"))}
+    assert ("2026-01-09", Evidence.PROBLEM_OVERDUE, 1) in entered(opened, solved("2026-01-05", "2026-01-02"))
+
+
+def test_of_several_problems_of_one_day_those_are_overdue_that_were_not_solved() -> None:
+    three = [fact("2026-01-01", Kind.PROBLEM_OPENED) for _ in range(3)]
+
+    assert entered(*three, solved("2026-01-02", "2026-01-01"))[-1] == ("2026-01-09", Evidence.PROBLEM_OVERDUE, 2)
+
+
+@pytest.mark.parametrize("kind", [Kind.INQUIRED, Kind.CONTACTED, Kind.COMPLAINED])
+def test_who_turned_to_us_and_was_not_reached_in_time_had_a_late_answer(kind: Kind) -> None:
+    asked = fact("2026-01-01", kind)
+    late = ("2026-01-04", Evidence.LATE_ANSWER, 1)
+
+    assert late in entered(asked, fact("2026-01-01", kind))
+    assert late in entered(asked, fact("2025-12-31", Kind.REACHED), fact("2026-01-04", Kind.REACHED))
+    for day in ("2026-01-01", "2026-01-03"):
+        assert late not in entered(asked, fact(day, Kind.REACHED))
+
+
+def test_an_anniversary_counts_for_whoever_bought_within_the_year_before_it() -> None:
+    leap = entered(fact("2024-02-29"), fact("2024-03-01"))
+
+    assert ("2025-03-01", Evidence.ANNIVERSARY, 1) in leap
+    assert ("2026-01-05", Evidence.ANNIVERSARY, 1) in entered(fact("2025-01-05"))
+    # The year before it had a day more.
+    assert entered(fact("2024-01-05")) == []
+    assert [
+        day for day, what, _ in entered(fact("2025-01-05"), fact("2026-06-01")) if what is Evidence.ANNIVERSARY
+    ] == [
+        "2026-01-05",
+        "2027-01-05",
+    ]
+
+
+def index(**more: object) -> Index:
+    return Index(weights={Evidence.COMPLAINT: -0.8, Evidence.PRAISE: 0.5}, half_life_days=10, **more)
+
+
+def test_without_evidence_an_index_is_fifty_and_its_band_unknown() -> None:
+    none = Fading([], index())
+
+    assert (none.value(700_000), none.amount(700_000), none.band(700_000)) == (50.0, 0.0, Band.UNKNOWN)
+
+
+def test_a_piece_of_evidence_weighs_what_the_policy_says_and_half_after_a_half_life() -> None:
+    praised = Fading([(700_000, PLACES[Evidence.PRAISE], 1)], index())
+
+    assert (praised.value(700_000), praised.value(700_010)) == (62.2, 56.2)
+    assert (praised.amount(700_000), praised.amount(700_010), praised.amount(700_020)) == (1.0, 0.5, 0.25)
+    assert (praised.band(700_000), praised.band(700_001)) == (Band.HIGH, Band.UNKNOWN)
+
+
+def test_what_the_weights_do_not_name_is_no_evidence() -> None:
+    other = Fading([(700_000, PLACES[Evidence.REFERRAL], 5)], index())
+
+    assert (other.value(700_000), other.amount(700_000)) == (50.0, 0.0)
+
+
+PIECES = st.lists(
+    st.tuples(st.integers(700_000, 700_060), st.sampled_from([PLACES[what] for what in KINDS[:2]]), st.integers(1, 3)),
+    max_size=12,
+)
+
+
+@given(PIECES, PIECES, st.integers(700_000, 700_120))
+def test_log_odds_add_up_whatever_they_are_parted_into(one: list[Piece], other: list[Piece], day: int) -> None:
+    exact = index()
+
+    def log_odds(pieces: list[Piece]) -> float:
+        return sum(
+            float(exact.by_place[place] or 0) * count * exp2((of - day) / 10)
+            for of, place, count in pieces
+            if of <= day
+        )
+
+    whole = Fading(sorted(one + other), exact)
+    value = whole.value(day)
+
+    assert whole.amount(day) == pytest.approx(
+        Fading(sorted(one), exact).amount(day) + Fading(sorted(other), exact).amount(day), abs=0.0011
+    )
+    if 1 < value < 99:
+        assert log(value / (100 - value)) == pytest.approx(log_odds(one) + log_odds(other), abs=0.06)
+
+
+def test_a_band_turns_by_the_clock_alone_and_the_standing_says_when() -> None:
+    complained = calendar(*(fact("2026-01-01", Kind.COMPLAINED) for _ in range(3)), fact("2026-01-01", Kind.REACHED))
+    at: datetime | None = noon("2026-01-01")
+    bands: list[tuple[date, Band | None]] = []
+    while at is not None:
+        stands = assess(complained, at, DEFAULT)
+        if not bands or bands[-1][1] is not stands.satisfaction_band:
+            bands.append((at.date(), stands.satisfaction_band))
+        at = stands.next_change_at
+
+    assert [band for _, band in bands] == [Band.LOW, Band.UNKNOWN]
+    turned, eve = bands[1][0], bands[1][0] - timedelta(days=1)
+    assert assess(complained, noon(str(turned)), DEFAULT).satisfaction_evidence < 1
+    assert assess(complained, noon(str(eve)), DEFAULT).satisfaction_evidence >= 1
+    assert assess(complained, noon(str(eve)), DEFAULT).satisfaction_band is Band.LOW
+
+
+def test_a_relationship_develops_with_more_days_of_contact_than_in_the_window_before() -> None:
+    def posture(*days: str) -> Posture | None:
+        return assess(calendar(*(fact(day, Kind.CONTACTED) for day in days)), noon("2026-07-01"), DEFAULT).posture
+
+    earlier, later = (
+        ["2026-01-05", "2026-02-01", "2026-03-01", "2026-03-20"],
+        ["2026-04-03", "2026-05-01", "2026-06-01"],
+    )
+    assert posture("2025-01-01") is Posture.CONSERVATIVE
+    assert posture(*later) is Posture.DEVELOPING
+    assert posture(*earlier[:2]) is Posture.CONSERVATIVE
+    assert posture(*earlier[1:], *later) is Posture.STEADY
+    assert posture(*earlier[2:], *later) is Posture.DEVELOPING
+    assert posture(*earlier, later[0]) is Posture.CONSERVATIVE
+
+
+def test_profit_is_the_margin_of_the_turnover_less_what_facts_cost() -> None:
+    policy = DAYS_1.model_copy(update={"profit": Profit(margin=0.3, cost_minor={"complained": 100})})
+    ruling = Ruling(policy, policy.cuts, Rates("EUR"), ZoneInfo("UTC"))
+    sold, complained = fact("2026-01-01", amount_minor=1_000), fact("2026-02-01", Kind.COMPLAINED)
+
+    def flags(*facts: Fact, on: str = "2026-03-01") -> tuple[str, ...]:
+        return assess(calendar(*facts), noon(on), ruling).flags
+
+    assert "profit_making" in flags(sold, complained, complained)
+    assert "profit_making" not in flags(sold, *[complained] * 3)
+    assert "profit_making" not in flags(sold, on="2027-01-01")
+
+
+def test_flags_say_who_is_worth_much_returns_and_is_satisfied() -> None:
+    regular = calendar(
+        *(fact(f"2026-0{month}-01", amount_minor=40_000) for month in (1, 2, 3)), fact("2026-03-02", Kind.PRAISED)
+    )
+    stands = assess(regular, noon("2026-03-02"), DEFAULT)
+
+    assert stands.flags == ("high_value", "profit_making", "returning", "satisfied")
+    assert (stands.vip, stands.level, stands.treatment) == (True, "large", "care")
+    assert assess(regular, noon("2026-01-01"), DEFAULT).flags == ("high_value", "profit_making")
+    assert assess(regular, noon("2025-01-01"), DEFAULT).flags == ()
+
+
+def test_nothing_is_graded_where_nobody_stands() -> None:
+    nobody = assess(Calendar(), datetime(2026, 1, 1, tzinfo=UTC), DEFAULT)
+
+    assert (nobody.satisfaction, nobody.satisfaction_band, nobody.posture, nobody.treatment) == (None, None, None, None)

@@ -1,0 +1,165 @@
+"""What a person set in the place of what the facts say: beginning, ending, one in the place of another."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from contracts.loss import LossReason
+from contracts.scoring import Band, Cause, MoveKind, Posture, Stage, Tier
+from services.scoring.domain.calendar import Calendar
+from services.scoring.domain.facts import Fact, Kind
+from services.scoring.domain.overrides import Field, detail
+from services.scoring.domain.standing import Standing, assess
+from services.scoring.domain.trajectory import Move, trajectory
+from tests.scoring.test_domain_standing import DEFAULT, calendar, fact, noon, overridden
+
+BOUGHT = fact("2026-01-01", amount_minor=40_000)
+
+
+def stands(day: str, *facts: Fact) -> Standing:
+    return assess(calendar(BOUGHT, *facts), noon(day), DEFAULT)
+
+
+def moved(*facts: Fact, until: str = "2026-03-30") -> list[tuple[str, Cause, MoveKind, Stage | None, Tier | None]]:
+    def told(move: Move) -> tuple[str, Cause, MoveKind, Stage | None, Tier | None]:
+        return str(move.day), move.cause, move.kind, move.to_stage, move.to_tier
+
+    return [told(move) for move in trajectory(calendar(BOUGHT, *facts), noon(until), DEFAULT)[1:]]
+
+
+def test_the_detail_of_an_override_says_when_what_and_until() -> None:
+    at = datetime(2026, 1, 5, 13, 30, tzinfo=UTC)
+
+    assert detail(at, Field.TIER, "top", date(2026, 2, 1)) == "2026-01-05T13:30:00.000000+00:00|tier|top|2026-02-01"
+    assert detail(at, Field.TIER, "", None) == "2026-01-05T13:30:00.000000+00:00|tier||"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "name", "shown"),
+    [
+        (Field.STAGE, "lost_customer", "stage", Stage.LOST_CUSTOMER),
+        (Field.TIER, "top", "tier", Tier.TOP),
+        (Field.SATISFACTION, "low", "satisfaction_band", Band.LOW),
+        (Field.LOYALTY, "high", "loyalty_band", Band.HIGH),
+        (Field.POSTURE, "steady", "posture", Posture.STEADY),
+        (Field.TREATMENT, "by-hand", "treatment", "by-hand"),
+        (Field.VIP, "true", "vip", True),
+    ],
+)
+def test_what_is_set_holds_from_its_day_to_its_last_one_and_what_follows_is_told_beside_it(
+    field: Field, value: str, name: str, shown: Any
+) -> None:
+    by_hand = overridden("2026-01-10", field, value, "2026-01-20")
+    without = getattr(stands("2026-01-15"), name)
+
+    assert without != shown
+    for day, holds in (("2026-01-09", False), ("2026-01-10", True), ("2026-01-20", True), ("2026-01-21", False)):
+        now = stands(day, by_hand)
+        assert (getattr(now, name) == shown) is holds
+        assert (field in now.derived) is holds
+    assert stands("2026-01-15", by_hand).derived[field] in (without, str(without).lower())
+    assert stands("2026-01-15", by_hand).next_change_at == datetime(2026, 1, 21, tzinfo=UTC)
+
+
+def test_of_two_the_one_set_last_holds_and_the_earlier_one_again_when_it_ends() -> None:
+    both = [overridden("2026-01-05", Field.TIER, "low"), overridden("2026-01-10", Field.TIER, "top", "2026-01-12")]
+
+    assert [stands(f"2026-01-{day:02}", *both).tier for day in (4, 5, 9, 10, 12, 13)] == [
+        Tier.HIGH, Tier.LOW, Tier.LOW, Tier.TOP, Tier.TOP, Tier.LOW
+    ]  # fmt: skip
+
+
+def test_ending_one_leaves_the_field_to_the_facts_from_that_day_on() -> None:
+    told = [
+        overridden("2026-01-05", Field.TIER, "low"),
+        overridden("2026-01-06", Field.TIER, "top"),
+        overridden("2026-01-10", Field.TIER, ""),
+    ]
+
+    assert [stands(f"2026-01-{day:02}", *told).tier for day in (9, 10, 11)] == [Tier.TOP, Tier.HIGH, Tier.HIGH]
+    again = overridden("2026-01-12", Field.TIER, "mid")
+    assert stands("2026-01-12", *told, again).tier is Tier.MID
+
+
+def test_what_is_set_to_what_follows_anyway_is_not_told_as_another() -> None:
+    assert stands("2026-01-10", overridden("2026-01-10", Field.TIER, "high")).derived == {}
+
+
+def test_treatment_and_flags_follow_from_what_is_set() -> None:
+    low = stands("2026-01-10", overridden("2026-01-10", Field.SATISFACTION, "low"))
+    mid = stands("2026-01-10", overridden("2026-01-10", Field.TIER, "low"))
+
+    assert (low.treatment, "satisfied" in low.flags) == ("recover", False)
+    assert (mid.treatment, "high_value" in mid.flags) == ("serve", False)
+    assert low.derived == {"satisfaction": "unknown"}
+
+
+def test_an_override_moves_by_itself_and_never_wins_back() -> None:
+    told = [
+        overridden("2026-01-10", Field.STAGE, "lost_customer"),
+        overridden("2026-01-20", Field.STAGE, ""),
+        overridden("2026-02-01", Field.TIER, "top", "2026-02-02"),
+    ]
+
+    assert moved(*told) == [
+        ("2026-01-10", Cause.OVERRIDE, MoveKind.REVISED, Stage.LOST_CUSTOMER, Tier.HIGH),
+        ("2026-01-20", Cause.OVERRIDE, MoveKind.REVISED, Stage.CUSTOMER, Tier.HIGH),
+        ("2026-02-01", Cause.OVERRIDE, MoveKind.REVISED, Stage.CUSTOMER, Tier.TOP),
+        ("2026-02-03", Cause.OVERRIDE, MoveKind.REVISED, Stage.CUSTOMER, Tier.HIGH),
+    ]
+
+
+def test_on_a_day_with_both_the_facts_move_first_and_then_what_was_set() -> None:
+    told = [fact("2026-01-10", amount_minor=90_000), overridden("2026-01-10", Field.STAGE, "lost_customer")]
+
+    assert moved(*told) == [
+        ("2026-01-10", Cause.FACT, MoveKind.RETIERED, Stage.CUSTOMER, Tier.TOP),
+        ("2026-01-10", Cause.OVERRIDE, MoveKind.REVISED, Stage.LOST_CUSTOMER, Tier.TOP),
+    ]
+
+
+def test_as_long_as_a_stage_is_set_neither_facts_nor_time_move_it() -> None:
+    held = [overridden("2026-01-10", Field.STAGE, "lost_customer"), fact("2026-02-01")]
+    later = stands("2026-06-01", *held)
+
+    assert (later.stage, later.since, later.next_stage_at) == (Stage.LOST_CUSTOMER, date(2026, 1, 10), None)
+    assert later.loss_reason is LossReason.UNKNOWN
+    assert later.derived == {"stage": "dormant_customer"}
+
+
+def test_since_reaches_over_the_end_of_an_override_where_the_stage_stays() -> None:
+    assert stands("2026-01-25", overridden("2026-01-10", Field.STAGE, "customer", "2026-01-20")).since == date(
+        2026, 1, 1
+    )
+
+
+def test_nothing_but_overrides_stands_nowhere_and_none_has_an_effect_before_the_first_fact() -> None:
+    early = [overridden("2025-12-01", Field.STAGE, "customer"), overridden("2025-12-01", Field.VIP, "true")]
+    alone = assess(calendar(*early), noon("2026-02-01"), DEFAULT)
+
+    assert (alone.stage, alone.vip, alone.next_change_at) == (None, False, None)
+    assert stands("2025-12-15", *early).stage is None
+    assert trajectory(calendar(*early), noon("2026-02-01"), DEFAULT) == []
+    assert stands("2026-01-01", *early).vip
+
+
+def test_an_override_goes_with_the_days_of_its_identity() -> None:
+    whole = calendar(BOUGHT, overridden("2026-01-10", Field.TIER, "low"), fact("2026-01-05"))
+    before, after = whole.between(None, date(2026, 1, 8)), whole.between(date(2026, 1, 8), None)
+
+    assert assess(before, noon("2026-02-01"), DEFAULT).tier is Tier.HIGH
+    assert assess(before + after, noon("2026-02-01"), DEFAULT).tier is Tier.LOW
+    assert assess(after, noon("2026-02-01"), DEFAULT).stage is None
+    assert before + after - after == before + Calendar()
+
+
+def test_the_end_of_an_override_is_the_next_change_though_nothing_happens() -> None:
+    by_hand = overridden("2026-01-10", Field.TREATMENT, "by-hand", "2026-01-12")
+    day, changes = date(2026, 1, 10), []
+    for _ in range(5):
+        now, day = stands(str(day), by_hand), day + timedelta(days=1)
+        changes.append(now.treatment)
+
+    assert changes == ["by-hand", "by-hand", "by-hand", "develop", "develop"]
+    assert BOUGHT.kind is Kind.PURCHASE
