@@ -1,4 +1,4 @@
-"""`shuke bench [ROW…] [--times N] [--json FILE]`."""
+"""`shuke bench [ROW…] [--times N] [--parties N] [--json FILE]`."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -11,35 +11,50 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench import freshness, journey, machine
+from bench import costs, freshness, journey, machine, model, standing
 from bench.figures import Figure, median
 from bench.product import ROOT
 
+SIZED: Mapping[str, Callable[[int], list[Figure]]] = {
+    "activation": standing.activation,
+    "sweeper": standing.sweeper,
+    "trial": standing.trial,
+    "export": standing.export,
+    "pages": standing.pages,
+    "event-cost": costs.of_events,
+}
+"""Rows about a population of so many parties."""
 ROWS: Mapping[str, Callable[[], list[Figure]]] = {
     "freshness": freshness.embedded,
     "freshness-kafka": freshness.kafka,
     "journey": journey.imported,
+    "fit": model.fitted,
+    "assess-array": model.assessed,
 }
+ALL = (*ROWS, *SIZED)
 RESULTS = ROOT / "bench" / "results"
 
 
 def main(
-    rows: Annotated[list[str] | None, typer.Argument(metavar="ROW…", help=f"Of {', '.join(ROWS)}; else all.")] = None,
+    rows: Annotated[list[str] | None, typer.Argument(metavar="ROW…", help=f"Of {', '.join(ALL)}; else all.")] = None,
     times: Annotated[int, typer.Option(min=1, help="Measure each row so often, and tell the medians.")] = 3,
+    parties: Annotated[
+        int, typer.Option(min=1_000, help=f"Size of the population of {', '.join(SIZED)}.")
+    ] = standing.DEFAULT_PARTIES,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the figures there, else to bench/results/.")
     ] = None,
 ) -> None:
     """Measure, each figure beside a raw baseline of the same run."""
-    if unknown := [name for name in rows or () if name not in ROWS]:
-        raise typer.BadParameter(f"There is no row {', '.join(unknown)}. Rows: {', '.join(ROWS)}.")
+    if unknown := [name for name in rows or () if name not in ALL]:
+        raise typer.BadParameter(f"There is no row {', '.join(unknown)}. Rows: {', '.join(ALL)}.")
     began, on, figures = datetime.now(UTC), machine.described(), []
     typer.echo(", ".join(f"{name} {value}" for name, value in on.items()))
-    for name in rows or ROWS:
+    for name in rows or ALL:
         measured = []
         for nth in range(1, times + 1):
             typer.echo(f"{name}: run {nth} of {times}")
-            measured.append(ROWS[name]())
+            measured.append(SIZED[name](parties) if name in SIZED else ROWS[name]())
         figures += [median(runs) for runs in zip(*measured, strict=True)]
     Console(width=160).print(table(figures, times))
     file = json_file or RESULTS / f"{began:%Y%m%dT%H%M%SZ}.json"
@@ -48,6 +63,7 @@ def main(
         "began": began.isoformat(timespec="seconds"),
         "machine": on,
         "times": times,
+        "parties": parties,
         "figures": [asdict(figure) for figure in figures],
     }
     file.write_text(json.dumps(document, indent=2) + "\n")

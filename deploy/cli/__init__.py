@@ -2,7 +2,7 @@
 
 import typer
 
-from deploy.cli import contracts, example, gaps, imports, keys, policy, quality, rates, run, standings, status
+from deploy.cli import contracts, example, gaps, imports, keys, model, policy, quality, rates, run, standings, status
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": ["--help"]}
 
@@ -28,6 +28,7 @@ app.command()(standings.digest)
 app.command()(standings.verify)
 app.command()(standings.rebuild)
 app.add_typer(policy.app, name="policy")
+app.add_typer(model.app, name="model")
 app.add_typer(gaps.app, name="gaps")
 app.add_typer(keys.app, name="keys")
 app.add_typer(example.app, name="example")

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.scoring.domain.likelihood import Numbers, Observed, Whole, maximum
+from services.scoring.domain.likelihood import Numbers, Observed, Whole, dot, maximum
 
 DAYS_PER_WEEK = 7
 NODES = ((1.0, 16), (4.0, 32), (float("inf"), 64))
@@ -80,7 +80,7 @@ def if_alive(of: Parameters, x: Whole, T: Whole, t: int) -> Numbers:
             those = (bought == purchases) & (share > above) & (share <= most)
             leaving, weight = leaving_rule(of.a, of.b + float(purchases), nodes)
             silent = (of.r + purchases) * np.log1p(np.outer(share[those], leaving))
-            means[those] = -np.expm1(-silent) @ (weight / leaving)
+            means[those] = (-np.expm1(-silent) * (weight / leaving)).sum(axis=1)
             above = most
     return means[place]
 
@@ -172,7 +172,7 @@ def log_likelihood(of: Rows) -> Callable[[Numbers], tuple[float, Numbers]]:
     x, tx, T, number = of
     times, purchases = np.arange(int(T.max()) + 1) / DAYS_PER_WEEK, np.arange(int(x.max()) + 1)
     by_x = np.bincount(x, weights=number)
-    by_x_and_T = np.bincount(T, weights=number), np.bincount(T, weights=number * x)
+    by_T, x_by_T = np.bincount(T, weights=number), np.bincount(T, weights=number * x)
     again = x > 0
     x, tx, T, weight = x[again], tx[again], T[again], number[again].astype(np.float64)
     parties = by_x.sum()
@@ -187,21 +187,19 @@ def log_likelihood(of: Rows) -> Callable[[Numbers], tuple[float, Numbers]]:
         gone = weight * np.where(odds > 0, 1, small) / (1 + small)
         rx, bx, abx = r + purchases, b + purchases, a + b + purchases
         value = (
-            by_x @ (gammaln(rx) + gammaln(bx) - gammaln(abx))
+            dot(by_x, gammaln(rx) + gammaln(bx) - gammaln(abx))
             + parties * (r * np.log(alpha) - gammaln(r) + gammaln(a + b) - gammaln(b))
-            - (r * by_x_and_T[0] + by_x_and_T[1]) @ log_time
-            + weight @ (np.maximum(odds, 0) + np.log1p(small))
+            - dot(r * by_T + x_by_T, log_time)
+            + dot(weight, np.maximum(odds, 0) + np.log1p(small))
         )
         gone_by_x = np.bincount(x, weights=gone, minlength=len(purchases))
         gradient = (
-            by_x @ digamma(rx) + parties * (np.log(alpha) - digamma(r)) - by_x_and_T[0] @ log_time + gone @ silent,
-            parties * r / alpha
-            - (r * by_x_and_T[0] + by_x_and_T[1]) @ inverse
-            + (gone * (r + x)) @ (inverse[T] - inverse[tx]),
-            parties * digamma(a + b) - by_x @ digamma(abx) + gone_by_x.sum() / a,
-            by_x @ (digamma(bx) - digamma(abx))
+            dot(by_x, digamma(rx)) + parties * (np.log(alpha) - digamma(r)) - dot(by_T, log_time) + dot(gone, silent),
+            parties * r / alpha - dot(r * by_T + x_by_T, inverse) + dot(gone * (r + x), inverse[T] - inverse[tx]),
+            parties * digamma(a + b) - dot(by_x, digamma(abx)) + gone_by_x.sum() / a,
+            dot(by_x, digamma(bx) - digamma(abx))
             + parties * (digamma(a + b) - digamma(b))
-            - gone_by_x[1:] @ (1 / (b + purchases[1:] - 1)),
+            - dot(gone_by_x[1:], 1 / (b + purchases[1:] - 1)),
         )
         return float(value), np.array(gradient)
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.scoring.domain.likelihood import LogLikelihood, Numbers, Observed, Whole, maximum
+from services.scoring.domain.likelihood import LogLikelihood, Numbers, Observed, Whole, dot, maximum
 
 
 class Parameters(NamedTuple):
@@ -61,10 +61,13 @@ def merged(n: Whole, paid: Whole) -> Rows:
     """Each different row once; those who paid nothing are left out."""
     payers = (n > 0) & (paid > 0)
     n, paid = n[payers], paid[payers]
-    order = np.lexsort((paid, n))
-    n, paid = n[order], paid[order]
-    first = np.flatnonzero((np.diff(n, prepend=0) != 0) | (np.diff(paid, prepend=0) != 0))
-    return Rows(n[first], paid[first], np.diff(first, append=len(n)))
+    span = int(paid.max(initial=0)) + 1
+    if (int(n.max(initial=0)) + 1) * span < 2**63:
+        keys, number = np.unique(n * span + paid, return_counts=True)
+        return Rows(*np.divmod(keys, span), number)
+    # Sums so large that no number holds both: slower, and never met among people.
+    (n, paid), number = np.unique(np.stack((n, paid)), axis=1, return_counts=True)
+    return Rows(n, paid, number)
 
 
 def log_likelihood(of: Rows) -> LogLikelihood:
@@ -78,15 +81,15 @@ def log_likelihood(of: Rows) -> LogLikelihood:
     parties, days = number.sum(), number * n
     times = np.arange(int(n.max()) + 1)[1:]
     by_n = np.bincount(of.n, weights=number)[1:]
-    sum_n_log, sum_log_mean = days @ np.log(money), number @ np.log(money / n)
+    sum_n_log, sum_log_mean = dot(days, np.log(money)), dot(number, np.log(money / n))
 
     def at(parameters: Numbers) -> tuple[float, Numbers]:
         p, q, v = parameters
         both = v + money
         log_both, inverse = np.log(both), 1 / both
-        sum_log, sum_n_log_both = number @ log_both, days @ log_both
+        sum_log, sum_n_log_both = dot(number, log_both), dot(days, log_both)
         value = (
-            by_n @ (gammaln(p * times + q) - gammaln(p * times))
+            dot(by_n, gammaln(p * times + q) - gammaln(p * times))
             + parties * (q * np.log(v) - gammaln(q))
             + p * (sum_n_log - sum_n_log_both)
             - sum_log_mean
@@ -94,9 +97,9 @@ def log_likelihood(of: Rows) -> LogLikelihood:
         )
         pull = digamma(p * times + q)
         gradient = (
-            (by_n * times) @ (pull - digamma(p * times)) + sum_n_log - sum_n_log_both,
-            by_n @ pull + parties * (np.log(v) - digamma(q)) - sum_log,
-            parties * q / v - p * (days @ inverse) - q * (number @ inverse),
+            dot(by_n * times, pull - digamma(p * times)) + sum_n_log - sum_n_log_both,
+            dot(by_n, pull) + parties * (np.log(v) - digamma(q)) - sum_log,
+            parties * q / v - p * dot(days, inverse) - q * dot(number, inverse),
         )
         return float(value), np.array(gradient)
 

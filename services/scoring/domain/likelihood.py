@@ -22,6 +22,11 @@ DIGITS = 10
 """Significant digits that are kept of a parameter: further ones are noise of the search."""
 
 
+def dot(one: Numbers | Whole, other: Numbers | Whole) -> float:
+    """The sum of products, in this thread: those of the library wait for each other where processors are busy."""
+    return float((one * other).sum())
+
+
 class Maximum(NamedTuple):
     """Where a log-likelihood is largest between bounds."""
 

@@ -13,7 +13,7 @@ from services.scoring.domain.bgnbd import expected_purchases, p_buys
 from services.scoring.domain.buyers import Buyers, Ledger
 from services.scoring.domain.gamma_gamma import Parameters as Amounts
 from services.scoring.domain.gamma_gamma import expected_amount
-from services.scoring.domain.likelihood import Numbers, Whole
+from services.scoring.domain.likelihood import Numbers, Whole, dot
 from services.scoring.domain.model import QUANTUM, Model
 from services.scoring.domain.policy import ByProbability
 
@@ -125,7 +125,7 @@ def auc(scores: Numbers | Whole, happened: Facts) -> float | None:
     others = number - those
     pairs = float(those.sum() * others.sum())
     below = np.cumsum(others) - others
-    return float(those @ (below + others / 2)) / pairs if pairs else None
+    return dot(those, below + others / 2) / pairs if pairs else None
 
 
 def brier(p: Numbers, happened: Facts) -> float:
@@ -144,7 +144,7 @@ def top_share(scores: Numbers | Whole, revenue: Whole, part: float = TOP) -> flo
     _, place = np.unique(scores, return_inverse=True)
     number, brought = np.bincount(place)[::-1], np.bincount(place, weights=revenue)[::-1]
     room = np.clip(ceil(part * len(revenue)) - (np.cumsum(number) - number), 0, number)
-    return float(brought @ (room / number)) / whole
+    return dot(brought, room / number) / whole
 
 
 def judge(model: Model, ledger: Ledger, horizon_days: int, value_days: int, by: ByProbability) -> Period | None:

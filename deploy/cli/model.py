@@ -1,0 +1,269 @@
+"""`shuke model`: what the past of all says about each, fitted, judged and activated."""
+
+import json
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deploy.cli import options
+from deploy.cli.client import answer, fail, pages, product
+
+if TYPE_CHECKING:
+    import httpx
+
+app = typer.Typer(help="How probable it is that people buy again: fit it, judge it, activate it.", no_args_is_help=True)
+
+LEAST = 8
+"""Digits of a content hash that name a model, if only one begins so."""
+HASH = re.compile(rf"[0-9a-f]{{{LEAST},64}}")
+ROWS: tuple[tuple[str, str], ...] = (
+    ("parties", "{:,}"),
+    ("repeaters", "{:,}"),
+    ("bought_again", "{:.3f}"),
+    ("auc", "{:.3f}"),
+    ("auc_of_stages", "{:.3f}"),
+    ("brier", "{:.4f}"),
+    ("calibration", "{:.3f}"),
+    ("top_tier_share", "{:.3f}"),
+    ("top_share_by_value", "{:.3f}"),
+    ("top_share_by_spend", "{:.3f}"),
+)
+"""What is shown of a period, below its re-purchase rates."""
+AS_THEY_ARE = ("as_of", "parties", "repeaters", "r", "alpha", "a", "b", "log_likelihood", "p", "q")
+"""What is shown of a model as it is told."""
+LABELS = {
+    "bought_again": "bought again",
+    "auc": "AUC of P",
+    "auc_of_stages": "AUC of the three stages",
+    "brier": "Brier score of P",
+    "calibration": "purchases, actual / expected",
+    "top_tier_share": "later revenue: top tier",
+    "top_share_by_value": "later revenue: top 10 % by value",
+    "top_share_by_spend": "later revenue: top 10 % by spend",
+}
+
+
+def model_id(text: str | None) -> str | None:
+    """A content hash or its beginning, or misuse."""
+    if text and not HASH.fullmatch(text):
+        raise typer.BadParameter(f"write the id of a model, or at least its first {LEAST} digits.")
+    return text
+
+
+AsOf = Annotated[
+    datetime | None,
+    typer.Option(
+        "--as-of",
+        formats=["%Y-%m-%d"],
+        metavar="DAY",
+        help="By what happened up to this local day.",
+        show_default="today",
+    ),
+]
+ModelId = Annotated[
+    str, typer.Argument(metavar="ID", callback=model_id, help=f"Its id, or at least the first {LEAST} digits of it.")
+]
+AnyModelId = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[ID]",
+        callback=model_id,
+        help=f"Its id, or at least the first {LEAST} digits of it.",
+        show_default="the active one, else the one fitted last",
+    ),
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="Also where it is worse than the active one by more than the margin.")
+]
+
+
+@app.command()
+def fit(
+    as_of: AsOf = None,
+    activate: Annotated[bool, typer.Option("--activate", help="Have it decide at once.")] = False,
+    force: Force = False,
+    as_json: options.Json = False,
+    data: options.Data = None,
+) -> None:
+    """Fit a model to everybody who has bought, and judge it. Ends 1 where too few bought again, or it is not activated.
+
+    r, alpha, a and b are in weeks, as they are published; v and amounts are in the reporting currency.
+    """
+    asked = {"as_of": as_of.date().isoformat() if as_of else None, "activate": activate, "force": force}
+    with product(data) as client:
+        last = _fitted(client, asked)
+    if last.get("not_enough"):
+        typer.echo(json.dumps(last["not_enough"], indent=2) if as_json else last["not_enough"]["detail"])
+        raise typer.Exit(1)
+    told = said(last["model"])
+    if as_json:
+        more = {"activated": last["activated"], "refused": last.get("refused"), "quality": last["quality"]}
+        typer.echo(json.dumps({**told, **more}, indent=2))
+    else:
+        typer.echo("\n".join(lines(told)))
+        _show_quality(last["quality"])
+    if refused := last.get("refused"):
+        fail(f"Not activated: {refused['detail']}")
+
+
+@app.command("list")
+def list_models(data: options.Data = None) -> None:
+    """List models, the one fitted last first."""
+    with product(data) as client:
+        for model in pages(client, "/v1/models"):
+            document = model["document"]
+            typer.echo(f"{model['hash']} as of {model['as_of']}: {model['state']}")
+            flags = f", {', '.join(document['flags'])}" if document["flags"] else ""
+            typer.echo(f"    fitted {model['fitted_at']}, {document['parties']:,} parties{flags}")
+
+
+@app.command()
+def show(model: AnyModelId = None, as_json: options.Json = False, data: options.Data = None) -> None:
+    """Show what a model says."""
+    with product(data) as client:
+        told = said(answer(client.get(f"/v1/models/{_chosen(client, model)}")))
+    typer.echo(json.dumps(told, indent=2) if as_json else "\n".join(lines(told)))
+
+
+@app.command()
+def quality(model: AnyModelId = None, as_json: options.Json = False, data: options.Data = None) -> None:
+    """Show how good fits as of three earlier days were, each judged by what came after it.
+
+    How many bought again of those that stood as customer, dormant and lost; how well the probability and the stages
+    alone order people; how far the probability was from what happened; and what part of the revenue that came was
+    brought by the top tier, and by the tenth of the parties with the highest value, beside those with the most spend.
+    """
+    with product(data) as client:
+        told = answer(client.get(f"/v1/models/{_chosen(client, model)}/quality"))
+    if as_json:
+        typer.echo(json.dumps(told, indent=2))
+    else:
+        _show_quality(told)
+
+
+@app.command()
+def activate(
+    model: ModelId,
+    active_from: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="TIME",
+            callback=options.instant,
+            help="An instant to come, with its offset.",
+            show_default="at once",
+        ),
+    ] = None,
+    force: Force = False,
+    data: options.Data = None,
+) -> None:
+    """Have a model decide, at once or from a time to come. Every standing is assessed again."""
+    with product(data) as client:
+        path = f"/v1/models/{_chosen(client, model)}/activate"
+        told = answer(client.post(path, json={"active_from": active_from, "force": force}))
+    for plan in told["planned"]:
+        typer.echo(f"It is to decide from {plan['active_from']} on ({plan['id']}).")
+    if told["state"] == "active":
+        typer.echo("It decides from now on.")
+
+
+def said(model: dict[str, Any]) -> dict[str, Any]:
+    """A model flat, money in major units."""
+    from contracts.money import MINOR_DIGITS
+
+    document = model["document"]
+    minor = 10 ** MINOR_DIGITS.get(document["currency"] or "", 2)
+    cuts = document["cuts"]
+    return {
+        "model": model["hash"],
+        "state": model["state"],
+        **{name: document[name] for name in AS_THEY_ARE},
+        "v": None if document["v"] is None else document["v"] / minor,
+        "amount_log_likelihood": document["amount_log_likelihood"],
+        "mean_amount": document["mean_minor"] / minor,
+        "currency": document["currency"],
+        "cuts": cuts and {tier: amount / minor for tier, amount in cuts.items()},
+        "calibration": document["calibration"],
+        "flags": document["flags"],
+    }
+
+
+def lines(told: dict[str, Any]) -> list[str]:
+    """A model for people, a line for each thing."""
+    shown = []
+    for name, value in told.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{tier} from {amount:,.2f}" for tier, amount in value.items())
+        elif isinstance(value, list):
+            value = ", ".join(value)
+        elif isinstance(value, float):
+            value = f"{value:.6g}" if abs(value) < 1_000_000 else f"{value:,.1f}"
+        shown.append(f"{name}: {'none' if value in (None, '') else value}")
+    return shown
+
+
+def _fitted(client: "httpx.Client", asked: dict[str, Any]) -> dict[str, Any]:
+    """The last line of a fit, with a progress bar until then."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    last: dict[str, Any] = {}
+    parts = TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TextColumn("parties")
+    with (
+        client.stream("POST", "/v1/models", json=asked, timeout=None) as response,
+        Progress(*parts, console=Console(stderr=True)) as bar,
+    ):
+        if not response.is_success:
+            answer(response)
+        task = bar.add_task("reading", total=None)
+        for line in filter(None, response.iter_lines()):
+            last = json.loads(line)
+            if "read" in last:
+                bar.update(task, completed=last["read"], total=last["parties"])
+    if not last.get("done"):
+        fail("The fit was cut off before its end.")
+    return last
+
+
+def _chosen(client: "httpx.Client", asked: str | None) -> str:
+    """The id of the model that was asked for by its beginning; the active one, else the one fitted last."""
+    if asked and len(asked) == 64:
+        return asked
+    known = list(pages(client, "/v1/models"))
+    if asked:
+        known = [model for model in known if model["hash"].startswith(asked)]
+        if len(known) > 1:
+            fail(f"Several models begin with {asked}. Write more of the id.")
+    if not known:
+        fail(f"No model begins with {asked}." if asked else "There is no model yet. `shuke model fit` fits one.")
+    found: str = next((model for model in known if model["state"] == "active"), known[0])["hash"]
+    return found
+
+
+def _show_quality(told: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    periods = told["periods"]
+    if not periods:
+        typer.echo("Not judged: no fit as of an earlier day has a horizon behind it yet.")
+        return
+    days = [period["as_of"] for period in periods]
+    table = Table("as of", *days, title=f"Each judged by the {told['horizon_days']} days after it")
+    for stage in periods[0]["stages"]:
+        groups = [period["stages"][stage] for period in periods]
+        cells = [f"{_number(group['bought_again'], '{:.3f}')} of {group['parties']:,}" for group in groups]
+        table.add_row(f"bought again: {stage}", *cells)
+    for name, form in ROWS:
+        table.add_row(LABELS.get(name, name), *(_number(period[name], form) for period in periods))
+    Console().print(table)
+    if beside := told["active"]:
+        typer.echo(
+            f"The active model on the last period: AUC {_number(beside['auc'], '{:.3f}')}, Brier {beside['brier']:.4f}."
+        )
+
+
+def _number(value: float | None, form: str) -> str:
+    return "none" if value is None else form.format(value)
