@@ -132,7 +132,7 @@ def _stand(tally: Tally, side: Side, history: History, day: int) -> tuple[Stage 
 def _count(tally: Tally, side: Side, history: History, found: Sequence[Move], counted: Sequence[Move]) -> None:
     follow_ups = history.ruling.policy.follow_up_reasons
     for move in counted:
-        month = f"{move.day:%Y-%m}"
+        month = move.day.isoformat()[:7]
         tally["month", side, month, move.kind] += 1
         if move.from_stage == move.to_stage:
             continue
