@@ -369,6 +369,18 @@ def test_the_least_purchase_that_makes_a_higher_tier_is_told_to_the_cent() -> No
     assert assess(less, noon("2025-10-20"), CHANCES).tier is Tier.LOW
 
 
+def test_whoever_is_lost_without_having_been_dormant_is_kept_by_a_purchase_as_well() -> None:
+    first = date(2023, 1, 1).toordinal()
+    daily = Calendar.of((first + n, int(Kind.PURCHASE), "EUR", 1, 1_000) for n in range(500))
+
+    found = check(daily, start_of_day(first + 500, UTC_ZONE), CHANCES)
+
+    assert found is not None
+    assert found.coming_stage is not None
+    assert found.coming_stage.stage is Stage.LOST_CUSTOMER
+    assert f"One purchase before {found.coming_stage.day} keeps this customer." in sentence(found)
+
+
 def test_older_evidence_is_told_together_and_adds_up_all_the_same() -> None:
     daily = date(2024, 1, 1).toordinal()
     active = Calendar.of((daily + 3 * n, int(Kind.PURCHASE), "EUR", 1, 1_000 + n % 7) for n in range(300))

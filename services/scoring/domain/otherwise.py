@@ -1,12 +1,12 @@
 """What would hold with other facts: a standing explained by what would change it."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from math import ceil, isfinite
 
 from contracts.scoring import Band, Stage
 from services.scoring.domain.calendar import Calendar
-from services.scoring.domain.earnings import gross, pieces
+from services.scoring.domain.earnings import Piece, gross
 from services.scoring.domain.evidence import ASKING, COUNTED
 from services.scoring.domain.facts import DECLARATIONS, DERIVED, Kind
 from services.scoring.domain.grounds import Change, Otherwise
@@ -19,9 +19,12 @@ MOST = 10**13
 """Nobody is told to spend more minor units than these."""
 
 
-def otherwise(calendar: Calendar, history: History, day: int) -> Iterator[Otherwise]:
-    """What makes another standing: going without the facts that keep it, one more fact, or one before it falls."""
-    return (other for other in _Others(calendar, history, day).thought_of() if other.changes)
+def otherwise(calendar: Calendar, history: History, pieces: Sequence[Piece], day: int) -> Iterator[Otherwise]:
+    """What makes another standing: going without the facts that keep it, one more fact, or one before it falls.
+
+    `pieces` are all evidence of the calendar.
+    """
+    return (other for other in _Others(calendar, history, pieces, day).thought_of() if other.changes)
 
 
 def changes(before: Grades, after: Grades) -> Iterator[Change]:
@@ -45,12 +48,11 @@ def without_facts(calendar: Calendar, kinds: Collection[Kind], days: Iterable[da
 class _Others:
     """What comes to mind about one party on one day."""
 
-    def __init__(self, calendar: Calendar, history: History, day: int) -> None:
-        self.calendar, self.history, self.day = calendar, history, day
+    def __init__(self, calendar: Calendar, history: History, pieces: Sequence[Piece], day: int) -> None:
+        self.calendar, self.history, self.pieces, self.day = calendar, history, pieces, day
         self.policy, self.ruling = history.policy, history.ruling
         self.stages = history.stages_on(day)
         self.bought = history.purchases(day)
-        self.pieces = pieces(calendar, history.purchase_days, history.ruling)
 
     def thought_of(self) -> Iterator[Otherwise]:
         """Each whether or not it changes anything."""
@@ -74,8 +76,8 @@ class _Others:
         return satisfaction.band(self.day), loyalty.band(self.day)
 
     def _without(self, kinds: Collection[Kind], days: Collection[int]) -> Otherwise:
-        taken = tuple(date.fromordinal(of_day) for of_day in days)
-        there = {Kind(entry[1]) for entry in self.calendar.entries if entry[0] in set(days)}
+        taken, on = tuple(date.fromordinal(of_day) for of_day in days), set(days)
+        there = {Kind(entry[1]) for entry in self.calendar.entries if entry[0] in on}
         # What was stated in a contact goes with it.
         kinds = {*kinds, *(there & DERIVED if there & {*kinds} - DERIVED - {Kind.PURCHASE} else ())}
         then = History(without_facts(self.calendar, kinds, taken), self.ruling).grades(self.day)
@@ -116,7 +118,7 @@ class _Others:
         If one now keeps the stage on the day on which it falls, so does one on any day in between.
         """
         turn, stage = self.history.next_stage_turn(self.day), self.history.stage(self.day)
-        if turn is None or FALLS.get(stage) != self.history.stage(turn):
+        if turn is None or self.history.stage(turn) not in FALLS.get(stage, ()):
             return
         if self.bought and self.ruling.rates.currency is not None:
             for day in dict.fromkeys((turn - 1, self.day)):
@@ -219,11 +221,11 @@ class _Others:
         return kinds, sorted({of_day - back for of_day, of, _ in counted if of is what})
 
 
-FALLS: Mapping[Stage | None, Stage] = {
-    Stage.PROSPECT: Stage.DORMANT_PROSPECT,
-    Stage.DORMANT_PROSPECT: Stage.LOST_PROSPECT,
-    Stage.CUSTOMER: Stage.DORMANT_CUSTOMER,
-    Stage.DORMANT_CUSTOMER: Stage.LOST_CUSTOMER,
+FALLS: Mapping[Stage | None, Collection[Stage]] = {
+    Stage.PROSPECT: (Stage.DORMANT_PROSPECT, Stage.LOST_PROSPECT),
+    Stage.DORMANT_PROSPECT: (Stage.LOST_PROSPECT,),
+    Stage.CUSTOMER: (Stage.DORMANT_CUSTOMER, Stage.LOST_CUSTOMER),
+    Stage.DORMANT_CUSTOMER: (Stage.LOST_CUSTOMER,),
 }
 """Where silence leads to."""
 

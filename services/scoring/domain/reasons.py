@@ -92,7 +92,7 @@ class _Reasoning:
             overrides=self._overrides(),
             coming=self._coming(history.next_turn(day)),
             coming_stage=self._coming(history.next_stage_turn(day)),
-            otherwise=tuple(otherwise(self.calendar, history, day)),
+            otherwise=tuple(otherwise(self.calendar, history, self.pieces, day)),
         )
 
     def _bought(self) -> Bought | None:

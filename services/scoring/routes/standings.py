@@ -1,6 +1,8 @@
 """Who stands where: lists as they are stored, one party as it stands now or stood after a day."""
 
+import asyncio
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -11,9 +13,12 @@ from chassis.fields import PartyId, TeamId, UserId
 from chassis.http import Cursor, Limit, Page, decode_cursor, encode_cursor, page
 from contracts.loss import LossReason
 from contracts.scoring import Band, Posture, Stage, Tier
+from services.scoring.domain.calendar import Calendar
+from services.scoring.domain.grounds import Reason
 from services.scoring.domain.history import Flag
 from services.scoring.domain.moment import OnlyByParty
 from services.scoring.domain.reasons import reason
+from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.standing import NoStanding, assess
 from services.scoring.models.clocks import Question
 from services.scoring.models.fields import AnyInstant, AnyWhole
@@ -39,6 +44,8 @@ PLACES: Mapping[Order, type[tuple[Any, ...]]] = {
     Order.PARTY: tuple[UUID],
 }
 """What the cursor of an order holds."""
+LONG = 1_000
+"""Entries of a calendar whose reason is found beside the event loop."""
 NOTHING_ASKED = Question()
 """Now, as stored."""
 
@@ -134,7 +141,7 @@ async def read_standing(
     read = await party(snapshot, then, party_id)
     seen = read and then.seen(read.calendar, read.row["assessed_at"])
     decided = seen and assess(*seen, then.ruling)
-    because = seen and reason(*seen, then.ruling)
+    because = seen and await _because(*seen, then.ruling)
     if not read or not seen or not decided or not because:
         raise NoStanding(_when(asked))
     facts, total = await latest_facts(
@@ -153,6 +160,13 @@ async def read_standing(
         facts=[FactTold.shown(fact, then.ruling) for fact in facts],
         facts_total=total,
     )
+
+
+async def _because(calendar: Calendar, at: datetime, ruling: Ruling) -> Reason | None:
+    # What is thought of besides reads the calendar a dozen times.
+    if len(calendar.entries) < LONG:
+        return reason(calendar, at, ruling)
+    return await asyncio.to_thread(reason, calendar, at, ruling)
 
 
 def _when(asked: Question) -> str:
