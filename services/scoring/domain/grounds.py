@@ -250,7 +250,7 @@ class Compared(Ground):
     holds: bool
 
 
-class Flag(Ground):
+class FlagGround(Ground):
     """One of the four flags and whether it is raised."""
 
     flag: str
@@ -358,7 +358,7 @@ class Reason(Ground):
     loyalty: IndexGround
     posture: PostureGround
     profit: ProfitGround
-    flags: tuple[Flag, ...]
+    flags: tuple[FlagGround, ...]
     vip: VipGround
     treatment: TreatmentGround
     overrides: tuple[OverrideGround, ...]

@@ -22,7 +22,7 @@ from services.scoring.domain.grounds import (
     DayMoney,
     Deciding,
     Fitted,
-    Flag,
+    FlagGround,
     IndexGround,
     OverrideGround,
     PostureGround,
@@ -273,7 +273,7 @@ class _Reasoning:
         for code, count in sorted(counts.items()):
             yield Cost(kind=code, count=count, each_minor=prices[code], minor=prices[code] * count)
 
-    def _flags(self) -> tuple[Flag, ...]:
+    def _flags(self) -> tuple[FlagGround, ...]:
         profit = self._profit().profit_minor
         rules: Mapping[str, tuple[str, Literal["eq", "in", "gte"], Any, Any]] = {
             "high_value": ("tier", "in", (Tier.TOP.value, Tier.HIGH.value), self.grades.tier),
@@ -282,7 +282,7 @@ class _Reasoning:
             "satisfied": ("satisfaction", "eq", Band.HIGH.value, self.grades.satisfaction),
         }
         return tuple(
-            Flag(
+            FlagGround(
                 flag=flag,
                 by=Compared(field=field, op=op, value=value, said=said, holds=flag in self.grades.flags),
             )
