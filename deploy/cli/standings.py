@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deploy.cli import example, options
-from deploy.cli.client import answer, fail, product
+from deploy.cli.client import answer, fail, pages, product
 
 if TYPE_CHECKING:
     import httpx
@@ -40,6 +40,75 @@ def summary(
 
     with product(data) as client:
         example.show_summary(client, Console(), asked(as_of, known_at, policy, model, horizon_days))
+
+
+PartyId = Annotated[str, typer.Argument(metavar="PARTY", help="Its id: party_…")]
+
+
+@standings.command()
+def override(
+    party: PartyId,
+    field: Annotated[str, typer.Argument(metavar="FIELD", help="Such as tier, stage, treatment or vip.")],
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="What it is to be, whatever the facts say.")],
+    why: Annotated[str, typer.Option(metavar="TEXT", help="For whoever reads it later.")],
+    until: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="The last local day.", show_default="until it is ended"),
+    ] = None,
+    data: options.Data = None,
+) -> None:
+    """Set a part of a standing by hand. What follows from the facts stays visible, and comes back."""
+    body = {"field": field, "value": value, "why": why, "until": until and until.date().isoformat()}
+    with product(data) as client:
+        told = answer(client.post(f"/v1/standings/{party}/overrides", json=body))
+    typer.echo(overridden(told))
+    typer.echo(stands(told["standing"]))
+
+
+@standings.command()
+def overrides(party: PartyId, data: options.Data = None) -> None:
+    """List what was ever set by hand for a party, the last first: who, why, until when, and what became of it."""
+    with product(data) as client:
+        found = list(pages(client, f"/v1/standings/{party}/overrides"))
+    for each in found:
+        typer.echo(overridden(each))
+    if not found:
+        typer.echo("Nothing was set.")
+
+
+@standings.command("end-override")
+def end_override(
+    override: Annotated[str, typer.Argument(metavar="ID", help="Its id, as `shuke standings overrides` lists it.")],
+    why: Annotated[str | None, typer.Option(metavar="TEXT", help="For whoever reads it later.")] = None,
+    data: options.Data = None,
+) -> None:
+    """Leave a part of a standing to the facts again, with all that was set for it before."""
+    with product(data) as client:
+        told = answer(client.post(f"/v1/overrides/{override}/end", json={"why": why}))
+    typer.echo(overridden(told))
+    typer.echo(stands(told["standing"]))
+
+
+def overridden(override: dict[str, Any]) -> str:
+    """An override in two or three lines, its id first."""
+    until = f" until {override['until']}" if override["until"] else ""
+    lines = [
+        f"{override['id']} {override['field']} {override['value']}{until}: {override['state']}",
+        f"    set {override['set_at']} by {override['set_by']}: {override['why']}",
+    ]
+    if override["ended_at"]:
+        why = f": {override['end_reason']}" if override["end_reason"] else ""
+        lines.append(f"    ended {override['ended_at']} by {override['ended_by']}{why}")
+    return "\n".join(lines)
+
+
+def stands(standing: dict[str, Any] | None) -> str:
+    """How a party stands, and what follows from the facts where that is something else."""
+    if standing is None:
+        return "The party stands nowhere any more."
+    derived = ", ".join(f"{field} {value}" for field, value in sorted(standing["derived"].items()))
+    by_facts = f" By the facts: {derived}." if derived else ""
+    return f"{standing['party_id']} stands as {standing['stage']}, {standing['tier']}.{by_facts}"
 
 
 @export.command("standings")

@@ -72,6 +72,7 @@ AREAS: Mapping[str, Area] = {
     "groups": Area("community", READER, INGEST),
     "referrals": Area("community", READER, INGEST),
     "standings": Area("scoring", READER, OPERATOR),
+    "overrides": Area("scoring", READER, OPERATOR),
     "at-risk": Area("scoring", READER, OPERATOR),
     "losses": Area("scoring", READER, OPERATOR),
     "digest": Area("scoring", READER, OPERATOR),

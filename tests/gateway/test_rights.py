@@ -23,6 +23,7 @@ posts       R--         -P-         RPC         RPC
 groups      R--         -P-         RPC         RPC
 referrals   R--         -P-         RPC         RPC
 standings   R--         ---         RPC         RPC
+overrides   R--         ---         RPC         RPC
 at-risk     R--         ---         RPC         RPC
 losses      R--         ---         RPC         RPC
 digest      R--         ---         RPC         RPC

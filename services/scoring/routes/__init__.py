@@ -8,6 +8,7 @@ from services.scoring.routes import (
     internal,
     models,
     moves,
+    overrides,
     policies,
     proof,
     rebuilds,
@@ -21,6 +22,7 @@ router = APIRouter()
 for room in (
     standings.router,
     moves.router,
+    overrides.router,
     followups.router,
     proof.router,
     rulings.router,

@@ -20,10 +20,13 @@ from services.scoring.domain.money import CurrencyFixed
 from services.scoring.domain.standing import assess
 from services.scoring.domain.trajectory import named
 from services.scoring.models.clocks import Question
+from services.scoring.models.overrides import OVERRIDING
+from services.scoring.models.overrides import entry as overriding
 from services.scoring.models.rulings import ReportingCurrency, ReportingCurrencyNow
 from services.scoring.models.standings import MOVED, Standing, entry
 from services.scoring.queries.chain import heads, lag, progress
 from services.scoring.queries.clocks import moment_asked, parties
+from services.scoring.queries.overrides import overrides_of
 from services.scoring.queries.reading import implied_moves, moment, one, snapshot
 from services.scoring.queries.rulings import present, set_currency
 from services.scoring.routes.clocks import Asked
@@ -59,16 +62,22 @@ async def fix_reporting_currency(body: ReportingCurrency, session: Session) -> R
 async def read_timeline_of_party(
     party_id: PartyId, snapshot: Snapshot, asked: WhatIsAsked, limit: Limit = 50
 ) -> Timeline:
-    """The moves of a party, as its facts imply them, behind an entry of any service, the latest first."""
-    read = await one(snapshot, party_id) if asked.among([MOVED]) and not asked.departments else None
+    """The moves of a party, as its facts imply them, and what people set, behind an entry of any service, the latest
+    first."""
+    kinds = () if asked.departments else asked.among([MOVED, *OVERRIDING])
+    read = await one(snapshot, party_id) if kinds else None
     if read is None:
         return timeline([], limit=limit)
-    then = await moment(snapshot, None, now())
-    entries = [
-        entry(id, start_of_day(move.day.toordinal(), then.ruling.zone), move)
-        for id, move in reversed(named(read.row["party_id"], await implied_moves(snapshot, read, then)))
-    ]
-    return timeline([each for each in entries if (each.at, each.id) < asked.place], limit=limit)
+    then, entries = await moment(snapshot, None, now()), []
+    if MOVED in kinds:
+        entries += [
+            entry(id, start_of_day(move.day.toordinal(), then.ruling.zone), move)
+            for id, move in named(read.row["party_id"], await implied_moves(snapshot, read, then))
+        ]
+    if set(kinds) & OVERRIDING:
+        entries += map(overriding, await overrides_of(snapshot, read.members, then.ruling.zone))
+    wanted = [each for each in entries if each.kind in kinds and (each.at, each.id) < asked.place]
+    return timeline(sorted(wanted, key=lambda each: (each.at, each.id), reverse=True), limit=limit)
 
 
 @streams.get("/standings/export", response_class=StreamingResponse)

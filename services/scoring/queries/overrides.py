@@ -1,0 +1,154 @@
+"""What people set: the words of it, beside the facts that it is."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import asyncpg
+
+from services.scoring.domain.calendar import Share
+from services.scoring.domain.days import local_day, start_of_day
+from services.scoring.domain.facts import Fact
+from services.scoring.domain.overridden import Fate, OverrideNotFound, Said, fates
+from services.scoring.domain.overrides import Field, detail
+from services.scoring.domain.standing import NoStanding
+from services.scoring.queries.facts import append_facts
+from services.scoring.queries.parties import Members, members_now
+from services.scoring.queries.rulings import Connection
+
+TOPIC = "scoring.overrides"
+"""Where their facts come from, as no log has them."""
+LEAST = timedelta(microseconds=1)
+
+
+class Concerned(NamedTuple):
+    """Whom an override of a party concerns."""
+
+    party_id: UUID
+    """The party that the id leads to."""
+    members: Members
+    parties: frozenset[UUID]
+    """All that have to be locked: these two, and whoever holds any of the identities at any time."""
+
+
+async def concerned(connection: Connection, party_id: UUID) -> Concerned:
+    """Whom an override of the party that an id leads to concerns. Raises `NoStanding` for an id that is not known."""
+    top = await connection.fetchval("SELECT resolves_to FROM party WHERE party_id = $1", party_id)
+    if top is None:
+        raise NoStanding
+    members = await members_now(connection, (), (top,))
+    holders = (members.holders(identity) for identity, _ in members.of((top,))[top])
+    return Concerned(top, members, frozenset((party_id, top)).union(*holders))
+
+
+async def party_overridden(connection: Connection, override_id: UUID) -> UUID:
+    """The party that has an override now. Raises `OverrideNotFound`."""
+    row = await connection.fetchrow(_OVERRIDE, override_id)
+    if row is None:
+        raise OverrideNotFound("There is no such override.")
+    members = await members_now(connection, (row["identity_id"],), ())
+    return members.holder(row["identity_id"], local_day(row["set_at"], ZoneInfo(row["time_zone"])))
+
+
+async def oldest_identity(connection: Connection, whom: Concerned, named: UUID, day: int) -> UUID | None:
+    """The identity that what is done to a party is recorded under, of those that the party holds on a local day.
+
+    The one that the party was named by at its beginning, else the one that was assigned to it first; of a party that
+    was merged, those that it brought come before all others, so that they take it along when the merge is undone.
+    """
+    held = [id for id, _ in whom.members.of((whom.party_id,))[whom.party_id] if _holds(whom, id, day)]
+    oldest: UUID | None = await connection.fetchval(_OLDEST, held, named, whom.party_id)
+    return oldest
+
+
+def _holds(whom: Concerned, identity_id: UUID, day: int) -> bool:
+    return whom.members.holder(identity_id, day) == whom.party_id
+
+
+async def recording_instant(connection: Connection, now: datetime, *, after: datetime | None) -> datetime:
+    """The instant at which something is recorded that no log has, later than `after`. Asked under the party locks.
+
+    What was answered as known at an instant stays so. Such a question is refused for a time later than the watermark,
+    which the clocks of other machines set and which goes on while this transaction is under way. So it is kept from
+    moving until the end, and the instant lies behind it: no answer that was ever given should have had the fact, and
+    whoever may ask for the instant sees it, as the watermark passes it only after the fact is there, however late the
+    commit is. To the watermark itself nothing is owed: what is unread still waits for its turn.
+    """
+    await connection.execute("LOCK TABLE watermark IN SHARE MODE")
+    reached = await connection.fetchval("SELECT max(reached) FROM watermark")
+    return max([now, *(before + LEAST for before in (reached, after) if before)])
+
+
+async def overrides_of(
+    connection: Connection, members: Sequence[tuple[UUID, Share]], zone: ZoneInfo
+) -> list[asyncpg.Record]:
+    """All that was ever set for a party, or ended, each on a day on which its identity is the party's; last first."""
+    begins = [share.start and start_of_day(share.start.toordinal(), zone) for _, share in members]
+    ends = [share.until and start_of_day(share.until.toordinal(), zone) for _, share in members]
+    return await connection.fetch(_OF_PARTY, [identity for identity, _ in members], begins, ends)
+
+
+def fates_of(rows: Sequence[asyncpg.Record], zone: ZoneInfo, today: int) -> Mapping[UUID, Fate]:
+    """What became of each override of a party up to a local day."""
+    return fates(
+        (
+            Said(
+                id=row["fact_id"],
+                field=Field(row["field"]),
+                value=row["value"],
+                detail=detail(row["set_at"], Field(row["field"]), row["value"], row["until_day"]),
+                day=local_day(row["set_at"], zone),
+                until=row["until_day"] and row["until_day"].toordinal(),
+            )
+            for row in rows
+        ),
+        today,
+    )
+
+
+async def append_override(
+    connection: Connection,
+    fact: Fact,
+    *,
+    field: Field,
+    value: str,
+    until: date | None,
+    why: str | None,
+    by: str,
+    ends: UUID | None = None,
+) -> None:
+    """Store the fact of an override, or of its end, with the words of it."""
+    place = TOPIC, 0, 0, await connection.fetchval("SELECT nextval('override_place')")
+    await append_facts(connection, [fact], {fact.fact_id: place})
+    await connection.execute(
+        _APPEND, fact.fact_id, fact.identity_id, field, value, why, by, fact.occurred_at, until, ends
+    )
+
+
+_OLDEST = """
+SELECT held.identity_id FROM unnest($1::uuid[]) AS held(identity_id)
+LEFT JOIN LATERAL (
+    SELECT min(recorded_at) FILTER (WHERE $2 = ANY(parties)) AS to_named, min(recorded_at) AS at_all
+    FROM assignment_told AS told WHERE told.identity_id = held.identity_id AND parties && ARRAY[$2, $3]::uuid[]
+) AS first ON true
+ORDER BY held.identity_id <> $2, to_named NULLS LAST, held.identity_id <> $3, at_all NULLS LAST, held.identity_id
+LIMIT 1
+"""
+
+_OVERRIDE = """
+SELECT identity_id, set_at, time_zone FROM override CROSS JOIN installation WHERE fact_id = $1 AND ends IS NULL
+"""
+
+_OF_PARTY = """
+SELECT override.* FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS held(identity_id, begin, until)
+JOIN override USING (identity_id)
+WHERE (begin IS NULL OR set_at >= begin) AND (until IS NULL OR set_at < until)
+ORDER BY set_at DESC, fact_id DESC
+"""
+
+_APPEND = """
+INSERT INTO override (fact_id, identity_id, field, value, why, set_by, set_at, until_day, ends)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+"""
