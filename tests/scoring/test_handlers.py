@@ -16,6 +16,8 @@ from contracts.customers import FactWithdrawn, InteractionKind, ProblemSolved, P
 from contracts.leads import Grade, LeadAssigned, LeadFactWithdrawn, LeadGraded, LeadWon, Order
 from contracts.loss import LossReason
 from contracts.scoring import Cause, MoveKind, Stage, StandingChanged, Tier
+from services.scoring.domain.calendar import unpack
+from services.scoring.domain.facts import Kind
 from services.scoring.handlers.batches import apply
 from services.scoring.handlers.sweeping import assess_again, sweep_once
 from services.scoring.queries.parties import pass_barrier
@@ -80,6 +82,56 @@ async def test_a_purchase_makes_a_customer(scoring: Database, feed: Feeding) -> 
     (change,) = await announced(scoring, somebody)
     assert (change["kind"], change["cause"], change["to_stage"]) == ("appeared", "fact", "customer")
     assert change["fact_id"] == str(fact_id)
+
+
+async def test_what_else_is_graded_is_told_by_an_event_of_its_own(scoring: Database, feed: Feeding) -> None:
+    somebody = feed.identity()
+    await feed.bought(somebody, JUNE, 40_000)
+
+    fact_id = await feed.interacted(somebody, JUNE + timedelta(hours=1), InteractionKind.COMPLAINT)
+
+    regraded = (await announced(scoring, somebody))[-1]
+    assert regraded | {"occurred_at": None, "next_change_at": None, "policy": None} == {
+        "occurred_at": None, "revision": 2, "cause": "fact", "stage": "customer", "tier": "high", "value_minor": 40_000,
+        "currency": "EUR", "fact_id": str(fact_id), "next_change_at": None, "policy": None, "treatment": "recover",
+        "level": "medium", "satisfaction_band": "low", "loyalty_band": "unknown", "posture": "developing",
+        "flags": ["high_value", "profit_making"], "vip": False,
+    }  # fmt: skip
+    (record,) = (
+        json.loads(row["payload"])["data"]
+        for row in await rows(
+            scoring, "SELECT payload FROM outbox WHERE topic = 'scoring.standing.state.v1' ORDER BY id DESC LIMIT 1"
+        )
+    )
+    assert (record["revision"], record["treatment"], record["satisfaction_band"]) == (2, "recover", "low")
+
+
+async def test_a_rating_and_what_a_solved_problem_says_are_taken_back_with_their_facts(
+    scoring: Database, feed: Feeding
+) -> None:
+    somebody = feed.identity()
+    await feed.registered(somebody, JUNE)
+    rated = await feed.interacted(somebody, JUNE, InteractionKind.CONTACT, attitude=5, speed=2, quality=3)
+    solved = ProblemSolved(
+        subject=somebody, occurred_at=JUNE, problem_id=feed.identity(), opened_at=JUNE - timedelta(days=9)
+    )
+    (solved_id,) = await feed.tell(solved)
+
+    [(days,)] = await rows(scoring, "SELECT days FROM calendar WHERE year = 2026")
+    posted = {(kind, said): count for _, kind, said, count, _ in unpack([days]).entries}
+    assert posted == {
+        (Kind.REGISTERED, "person"): 1,
+        (Kind.CONTACTED, ""): 1,
+        (Kind.PROBLEM_SOLVED, "2026-05-23"): 1,
+        (Kind.RATED_WELL, ""): 1,
+    }
+    [kept] = await rows(scoring, "SELECT rating, channel FROM fact WHERE fact_id = $1", rated)
+    assert tuple(kept) == (1, "phone")
+
+    for fact_id in (rated, solved_id):
+        await feed.withdrawn(somebody, fact_id)
+    [(days,)] = await rows(scoring, "SELECT days FROM calendar WHERE year = 2026")
+    assert [entry[1] for entry in unpack([days]).entries] == [Kind.REGISTERED]
 
 
 async def test_the_same_event_twice_counts_once(scoring: Database) -> None:

@@ -5,6 +5,7 @@ import httpx
 import pytest
 
 from chassis.http import encode_cursor
+from contracts.customers import InteractionKind
 from tests.scoring.feeding import Feeding
 
 JUNE = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -33,6 +34,31 @@ async def test_standings_are_listed_by_value_and_filtered(api: httpx.AsyncClient
     assert await listed(api, stage="dormant_customer") == [faded]
     assert await listed(api, tier="unproven") == [known]
     assert await listed(api, min_value=1, max_value=5_000) == [faded]
+
+
+@pytest.mark.parametrize("computed", [{}, {"as_of": "2026-06-01"}], ids=["stored", "computed"])
+async def test_standings_are_filtered_by_what_else_is_graded(
+    api: httpx.AsyncClient, feed: Feeding, three: list[str], computed: dict[str, str]
+) -> None:
+    top, faded, known = three
+    unhappy = feed.identity()
+    await feed.bought(unhappy, JUNE - timedelta(days=9), 120_000)
+    await feed.bought(unhappy, JUNE - timedelta(days=2), 100_000)
+    for _ in range(3):
+        await feed.interacted(unhappy, JUNE - timedelta(days=1), InteractionKind.COMPLAINT)
+    angry = f"party_{unhappy.hex}"
+
+    for query, found in (
+        ({"vip": "true"}, {angry}),
+        ({"vip": "false"}, {top, faded, known}),
+        ({"treatment": "recover"}, {angry}),
+        ({"flag": "returning"}, {angry}),
+        ({"satisfaction": "low"}, {angry}),
+        ({"loyalty": "unknown"}, {top, faded, known, angry}),
+        ({"posture": "developing"}, {top, angry}),
+        ({"level": "small", "posture": "conservative"}, {faded}),
+    ):
+        assert set(await listed(api, **query, **computed)) == found, query
 
 
 @pytest.mark.parametrize("sort", ["value", "next_change_at", "party"])
@@ -82,7 +108,18 @@ async def test_a_listed_standing_has_every_field(api: httpx.AsyncClient, three: 
         "T_days": 150,
         "last_sign_day": None,
         "loss_reason": None,
-        "next_change_at": "2027-01-03T00:00:00Z",
+        "p": None,
+        "turnover_minor": 5_000,
+        "level": "small",
+        "satisfaction": 50.0,
+        "satisfaction_band": "unknown",
+        "loyalty": 50.0,
+        "loyalty_band": "unknown",
+        "posture": "conservative",
+        "treatment": "serve",
+        "flags": ["profit_making"],
+        "vip": False,
+        "next_change_at": "2027-01-02T00:00:00Z",
         "next_stage_at": "2027-01-03T00:00:00Z",
         "next_stage": "lost_customer",
         "assessed_at": "2026-06-01T12:00:00Z",
@@ -155,7 +192,7 @@ async def test_a_party_as_of_a_day_does_not_know_what_came_later(api: httpx.Asyn
     now = (await api.get(f"/v1/standings/party_{party.hex}", params={"as_of": "2026-03-01"})).json()
 
     assert (then["tier"], then["x"], then["T_days"], then["facts_total"]) == ("low", 0, 58, 1)
-    assert then["next_change_at"] == "2026-04-02T00:00:00Z"
+    assert then["next_stage_at"] == "2026-04-02T00:00:00Z"
     assert then["assessed_at"] == "2026-02-28T23:59:59.999999Z"
     assert (now["tier"], now["x"], now["tx_days"], now["facts_total"]) == ("top", 1, 59, 2)
     before = await api.get(f"/v1/standings/party_{party.hex}", params={"as_of": "2025-12-31"})
