@@ -252,10 +252,9 @@ def _show_quality(told: dict[str, Any]) -> None:
         return
     days = [period["as_of"] for period in periods]
     table = Table("as of", *days, title=f"Each judged by the {told['horizon_days']} days after it")
-    for stage in periods[0]["stages"]:
-        groups = [period["stages"][stage] for period in periods]
+    for groups in zip(*(period["stages"] for period in periods), strict=True):
         cells = [f"{_number(group['bought_again'], '{:.3f}')} of {group['parties']:,}" for group in groups]
-        table.add_row(f"bought again: {stage}", *cells)
+        table.add_row(f"bought again: {groups[0]['stage']}", *cells)
     for name, form in ROWS:
         table.add_row(LABELS.get(name, name), *(_number(period[name], form) for period in periods))
     Console().print(table)

@@ -138,7 +138,7 @@ def test_on_a_real_history_stages_and_values_are_in_the_right_order_at_three_day
         date(1998, 1, 1),
     ]
     for period in found.quality.periods:
-        rates = [period.stages[stage].bought_again or 0 for stage in period.stages]
+        rates = [group.bought_again or 0 for group in period.stages]
         assert rates == sorted(rates, reverse=True)
         assert len(set(rates)) == 3
         assert period.auc is not None
@@ -195,5 +195,8 @@ def test_judging_nobody_gives_no_period() -> None:
     period = judge(model.model_copy(update={"as_of": date(1, 1, 20)}), BY_HAND, 30, 365, ByProbability())
     assert period
     assert (period.parties, period.repeaters, period.purchases, period.revenue_minor) == (3, 1, 2, 1_000)
-    assert sum(group.parties for group in period.stages.values()) == 3
-    assert period.stages[Stage.CUSTOMER].parties == 3
+    assert [(group.stage, group.parties) for group in period.stages] == [
+        (Stage.CUSTOMER, 3),
+        (Stage.DORMANT_CUSTOMER, 0),
+        (Stage.LOST_CUSTOMER, 0),
+    ]

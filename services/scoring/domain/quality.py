@@ -1,6 +1,5 @@
 """How good a model is: what it said on a day, beside what happened on the days after."""
 
-from collections.abc import Mapping
 from datetime import date
 from math import ceil
 
@@ -28,6 +27,7 @@ TOP = 0.1
 class Group(msgspec.Struct, frozen=True):
     """Those who stood in one stage."""
 
+    stage: Stage
     parties: int
     bought_again: float | None
     """The part of them that bought within the horizon; None of nobody."""
@@ -66,7 +66,8 @@ class Period(msgspec.Struct, frozen=True):
     """The part that the tenth of the parties brought whose value was highest."""
     top_share_by_spend: float | None
     """The part that the tenth brought that had spent most so far."""
-    stages: Mapping[Stage, Group]
+    stages: tuple[Group, ...]
+    """In the order of `STAGES`, from which fewer and fewer buy again."""
 
 
 class Beside(msgspec.Struct, frozen=True):
@@ -175,9 +176,9 @@ def judge(model: Model, ledger: Ledger, horizon_days: int, value_days: int, by: 
         top_tier_share=float(revenue[worth >= model.cuts.top].sum()) / came if came > 0 and model.cuts else None,
         top_share_by_value=top_share(worth, revenue),
         top_share_by_spend=top_share(of.paid, revenue),
-        stages={stage: _group(happened[stood == place]) for place, stage in enumerate(STAGES)},
+        stages=tuple(_group(stage, happened[stood == place]) for place, stage in enumerate(STAGES)),
     )
 
 
-def _group(happened: Facts) -> Group:
-    return Group(len(happened), float(np.mean(happened)) if len(happened) else None)
+def _group(stage: Stage, happened: Facts) -> Group:
+    return Group(stage, len(happened), float(np.mean(happened)) if len(happened) else None)

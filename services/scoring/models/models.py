@@ -52,6 +52,7 @@ class ModelActivationAsked(Body):
 class GroupShown(Shown):
     """Those who stood in one stage."""
 
+    stage: Stage
     parties: int
     bought_again: float | None
     """The part of them that bought within the horizon; none of nobody."""
@@ -89,7 +90,8 @@ class PeriodShown(Shown):
     """The part that the tenth of the parties brought whose value was highest."""
     top_share_by_spend: float | None
     """The part that the tenth brought that had spent most so far."""
-    stages: dict[Stage, GroupShown]
+    stages: list[GroupShown]
+    """Customer, dormant, lost."""
 
 
 class BesideShown(Shown):
