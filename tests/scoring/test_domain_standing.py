@@ -117,10 +117,12 @@ def test_value_counts_the_day_itself_and_the_364_before_it() -> None:
     assert assess(bought, noon("2027-01-01"), DEFAULT).value_minor == 0
 
 
-def test_whoever_buys_on_the_day_of_turning_dormant_never_was() -> None:
-    bought = calendar(fact("2026-01-01"), fact("2026-04-02"))
+def test_whoever_buys_on_the_day_of_turning_dormant_is_a_customer_anew_since_the_clock_came_first() -> None:
+    in_time = calendar(fact("2026-01-01"), fact("2026-04-01"))
+    too_late = calendar(fact("2026-01-01"), fact("2026-04-02"))
 
-    assert assess(bought, noon("2026-04-02"), DEFAULT).since == date(2026, 1, 1)
+    assert assess(in_time, noon("2026-04-01"), DEFAULT).since == date(2026, 1, 1)
+    assert assess(too_late, noon("2026-04-02"), DEFAULT).since == date(2026, 4, 2)
 
 
 def test_the_next_change_is_the_start_of_a_local_day() -> None:

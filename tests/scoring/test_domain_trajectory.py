@@ -1,5 +1,5 @@
 import json
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -55,6 +55,20 @@ def test_clock_and_fact_of_one_day_are_told_apart() -> None:
     assert (faded.day, faded.kind, faded.cause) == (date(2026, 4, 2), MoveKind.FADED, Cause.CLOCK)
     assert (faded.to_tier, faded.value_minor) == (Tier.MID, 15_000)
     assert (retiered.day, retiered.kind, retiered.cause) == (date(2026, 4, 2), MoveKind.RETIERED, Cause.FACT)
+
+
+def test_a_day_begins_with_the_clock_so_that_a_purchase_on_the_day_of_the_loss_wins_back() -> None:
+    first = date(2026, 1, 1)
+    lost_on = first + timedelta(days=366)
+    both = calendar(fact(1, str(first)), fact(2, str(lost_on)))
+
+    *_, lost, won_back = trajectory(both, noon("2027-02-01"), RULING)
+
+    assert (lost.day, lost.kind, lost.cause, lost.from_stage) == (
+        lost_on, MoveKind.LOST, Cause.CLOCK, Stage.DORMANT_CUSTOMER,
+    )  # fmt: skip
+    assert (won_back.day, won_back.kind, won_back.cause) == (lost_on, MoveKind.WON_BACK, Cause.FACT)
+    assert assess(both, noon("2027-02-01"), RULING).since == lost_on
 
 
 def test_each_ruling_decides_from_its_activation_on() -> None:

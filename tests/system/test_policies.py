@@ -49,7 +49,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def won_back(data: Path) -> set[tuple[str, str]]:
-    """Who bought again after more than 180 days had passed on the day before, and when."""
+    """Who bought again after more than 180 days, and when."""
     days: defaultdict[str, set[date]] = defaultdict(set)
     for customer, _, day, _ in orders(data):
         days[customer].add(day)
@@ -57,7 +57,7 @@ def won_back(data: Path) -> set[tuple[str, str]]:
         (customer, str(following))
         for customer, bought in days.items()
         for day, following in pairwise(sorted(bought))
-        if (following - day).days - 1 > 180
+        if (following - day).days > 180
     }
 
 

@@ -109,8 +109,7 @@ class Course:
                 return earliest(self._after(place, self.spans.lost_in(place)), earliest(act, end))
             case Phase.ACTIVE:
                 # Before the next run begins, this one has ended: by silence, or by an end on the way.
-                next_run = following(self._run_starts(), day)
-                place = (len(self.acts) if next_run is None else bisect_left(self.acts, next_run)) - 1
+                place = next(filter(self._left_before, self._later_runs(day)), len(self.acts)) - 1
                 return earliest(self._after(place, self.spans.dormant_in(place)), end)
 
     def silences(self, after: int) -> Iterator[int]:
@@ -118,27 +117,36 @@ class Course:
         acts, spans = self.acts, self.spans
         for place in range(max(bisect_right(acts, after) - 1, 0), len(acts)):
             act, until = acts[place], acts[place + 1] if place + 1 < len(acts) else None
-            if until is not None and until - act <= spans.least:
+            if until is not None and until - act < spans.least:
                 continue
             for day in dict.fromkeys(
                 (self._after(place, spans.dormant_in(place)), self._after(place, spans.lost_in(place)))
             ):
-                if day is not None and day > after and (until is None or day < until):
+                if day is not None and day > after and (until is None or day <= until):
                     yield day
 
     def _after(self, place: int, days: int | None) -> int | None:
         return None if days is None else self.acts[place] + days
 
     def _run_starts(self) -> list[int]:
-        """The acts that made active who was not; who acts on the very day of turning dormant never was."""
+        """The acts that made active who was not, be it that silence had its way at the start of that very day."""
         if self._runs is None:
             self._runs = list(self.acts[:1])
             least = self.spans.least
             for place, (before, after) in enumerate(pairwise(self.acts)):
-                silent = after - before > least and _over(after - before - 1, self.spans.dormant_in(place))
+                silent = after - before >= least and _over(after - before, self.spans.dormant_in(place))
                 if silent or (self.ends and self._ended_between(before, after)):
                     self._runs.append(after)
         return self._runs
+
+    def _later_runs(self, day: int) -> Iterator[int]:
+        runs = self._run_starts()
+        return (bisect_left(self.acts, run) for run in runs[bisect_right(runs, day) :])
+
+    def _left_before(self, place: int) -> bool:
+        """Whether a whole day between an act and the one before it was not active."""
+        before, after = self.acts[place - 1], self.acts[place]
+        return _over(after - before - 1, self.spans.dormant_in(place - 1)) or self._ended_between(before, after)
 
     def _ended_between(self, before: int, after: int) -> bool:
         end = following(self.ends, before)

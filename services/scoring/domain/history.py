@@ -63,6 +63,8 @@ ALONE = frozenset({int(Kind.RATED_WELL), int(Kind.RATED_POORLY), OVERRIDDEN})
 
 FARTHEST = 36_500
 """So many days ahead it is looked for what fades."""
+Fades = Callable[[int, int], int | None]
+"""Gives the first day between two on which something is another than on the first of the two, if nothing happens."""
 
 
 class Flag(StrEnum):
@@ -387,6 +389,11 @@ class History:
         """Whether anything happened up to the day."""
         return bool(self.days) and self.days[0] <= day
 
+    def happened(self, day: int) -> bool:
+        """Whether anything happened on the day itself."""
+        place = bisect_left(self.days, day)
+        return place < len(self.days) and self.days[place] == day
+
     def loss_reason(self, day: int, known: int | None = None, set_on: int | None = None) -> LossReason | None:
         """Why a lost party is lost: the declaration that decides or, after mere silence, one since the last act."""
         known = day if known is None else known
@@ -509,7 +516,7 @@ class History:
             return None
         while True:
             begun = self._since(day)
-            if not self._boundaries() or self.stage(begun - 1) is not stage:
+            if not self._boundaries() or not stage is self.stage(begun - 1) is self.stage(begun, begun - 1):
                 return begun
             day = begun - 1
 
@@ -553,23 +560,21 @@ class History:
 
         What fades is looked for in the next `FARTHEST` days.
         """
-        now, before = now or self.grades(day), day
+        now, before, fading = now or self.grades(day), day, self._fading
         for turn in self.turns(day):
-            for faded in self._fades(before, turn, self._fading):
+            for faded in self._fades(before, turn, fading):
                 if self.grades(faded) != now:
                     return faded
             if self.grades(turn) != now:
                 return turn
             before = turn
-        return next(
-            (day for day in self._fades(before, day + FARTHEST + 1, self._fading) if self.grades(day) != now), None
-        )
+        return next((day for day in self._fades(before, day + FARTHEST + 1, fading) if self.grades(day) != now), None)
 
     def turning_days(self, after: int | None, until: int) -> Iterator[int]:
         """The days behind one (None: from the beginning) up to another on which stage or tier may change, in order."""
         if after is None:
             after = self.days[0] - 1 if self.days else 0
-        fading = self._expected if self.expects else None
+        fading = (self._falls,) if self.expects else ()
         before = after
         for day in self._in_order(self._turning(after)):
             if day > until:
@@ -605,27 +610,38 @@ class History:
     def _in_order(turning: Iterable[Iterable[int]]) -> list[int]:
         return sorted({day for days in turning for day in days})
 
-    def _fades(self, before: int, turn: int, fading: Callable[[int], object]) -> Iterator[int]:
+    @staticmethod
+    def _fades(before: int, turn: int, fading: Sequence[Fades]) -> Iterator[int]:
         """The days between two on which something is another than the day before, as one fading thing after another.
 
         In between nothing happens, so that whatever fades goes one way and no outcome of it comes back.
         """
         while turn - before > 1:
-            begun = fading(before)
-            if fading(turn - 1) == begun:
+            first = turn
+            for fades in fading:
+                faded = fades(before, first)
+                first = first if faded is None else faded
+            if first == turn:
                 return
-            before = bisect_left(range(turn), True, before + 1, turn - 1, key=lambda day: fading(day) != begun)
-            yield before
+            yield first
+            before = first
 
-    def _fading(self, day: int) -> object:
+    @property
+    def _fading(self) -> Sequence[Fades]:
         satisfied, loyal = self.indexes
-        return satisfied.band(day), loyal.band(day), self._expected(day) if self.expects else None
+        # What takes least comes first: what comes behind it is looked for no farther than it has found.
+        return (satisfied.fades, loyal.fades, self._falls) if self.expects else (satisfied.fades, loyal.fades)
 
-    def _expected(self, day: int) -> object:
+    def _falls(self, day: int, until: int) -> int | None:
+        """The first day between two on which the value is below an amount that matters, if nothing is bought."""
         if not self.has_bought(day):
             return None
-        value = self.value(day)
-        return self.ruling.cuts.tier(value), bisect_right(self.policy.value_steps, value)
+        value, amounts = self.value(day), self.ruling.amounts
+        place = bisect_right(amounts, value)
+        if not place or self.value(until - 1) >= amounts[place - 1]:
+            return None
+        amount = amounts[place - 1]
+        return bisect_left(range(until), True, day + 1, until - 1, key=lambda day: self.value(day) < amount)
 
 
 def _later(days: Sequence[int], offset: int, after: int) -> Sequence[int]:

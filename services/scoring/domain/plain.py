@@ -93,8 +93,9 @@ def plain_standing(
     walk = Walk(entries, gross, net, policy, cuts, model, today)
     stage, since = walk.stage(), today
     while walk.day < today:
+        silent = walk.stage_by_silence()
         walk.step()
-        if walk.stage() is not stage:
+        if not (stage is silent is walk.stage()):
             stage, since = walk.stage(), walk.day
     outcome, derived = walk.told()
     standing = Standing(

@@ -233,6 +233,11 @@ class Walk:
         stage = self.derived_stage()
         return Stage(self.overridden().get("stage", stage)) if stage and self._overrides else stage
 
+    def stage_by_silence(self) -> Stage | None:
+        """The stage with which the next day begins: nothing happened on it yet, and what is set is what was."""
+        stage = self.derived_stage(self.day + 1)
+        return Stage(self.overridden().get("stage", stage)) if stage and self._overrides else stage
+
     def outcome(self) -> Outcome:
         """How the party stands on this day; as on the day before where nothing differs that it is derived from."""
         inputs = (

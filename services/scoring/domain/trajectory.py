@@ -114,25 +114,23 @@ def trajectory(
 
 
 def moves(history: History, after: int | None, until: int) -> list[Move]:
-    """The moves on the days after one day (None: from the beginning) up to and including another."""
+    """The moves on the days after one day (None: from the beginning) up to and including another.
+
+    A day begins with what the clock does; then come its facts, and at last what is set for it.
+    """
     found = []
     outcome = NOWHERE if after is None else history.outcome(after)
     for day in history.turning_days(after, until):
         then = history.outcome(day)
-        if then == outcome:
-            continue
-        # What is set for the day counts last: what would be so without it is the doing of facts and of the clock.
+        quiet = not history.happened(day)
         unset = history.outcome(day, set_on=day - 1) if history.overrides else then
-        if unset != outcome:
-            # What would be so without the facts of the day is the clock's doing, even on a day with facts.
-            silent = history.outcome(day, known=day - 1)
-            if unset[0] == silent[0] != outcome[0] and unset != silent:
-                found.append(_move(history, day, outcome, Cause.CLOCK, known=day - 1))
-                outcome = silent
-            found.append(_move(history, day, outcome, Cause.CLOCK if unset == silent else Cause.FACT, set_on=day - 1))
-            outcome = unset
-        if then != outcome:
-            found.append(_move(history, day, outcome, Cause.OVERRIDE))
+        silent = unset if quiet else history.outcome(day, known=day - 1)
+        if silent != outcome:
+            found.append(_move(history, day, outcome, Cause.CLOCK, known=day - 1))
+        if unset != silent:
+            found.append(_move(history, day, silent, Cause.FACT, set_on=day - 1))
+        if then != unset:
+            found.append(_move(history, day, unset, Cause.OVERRIDE))
         outcome = then
     return found
 
