@@ -405,6 +405,32 @@ def test_what_a_person_set_stands_beside_what_follows_from_the_facts() -> None:
     assert because(bought, "2026-02-02").overrides == ()
 
 
+def test_of_two_that_a_person_set_the_reason_names_the_one_that_holds() -> None:
+    bought = calendar("purchase 2026-01-01 20.00") + override("2026-01-05", Field.TIER, "high")
+    both = bought + override("2026-01-06", Field.TIER, "top", "2026-01-20")
+
+    held, later = (because(both, day).overrides[0] for day in ("2026-01-10", "2026-01-21"))
+
+    assert (held.value, held.set_at, held.until) == ("top", noon("2026-01-06"), date(2026, 1, 20))
+    assert (later.value, later.set_at, later.until) == ("high", noon("2026-01-05"), None)
+
+
+def test_a_problem_that_is_overdue_is_laid_to_the_day_on_which_it_was_opened() -> None:
+    left_open = calendar("purchase 2026-01-01 20.00, problem_opened 2026-01-02")
+
+    without = [other for other in because(left_open, "2026-01-12").otherwise if "problem_opened" in other.without_kinds]
+
+    assert [other.without for other in without] == [(date(2026, 1, 2),)]
+
+
+def test_what_is_as_many_days_ago_as_a_window_is_long_lies_in_the_one_before() -> None:
+    bought = calendar("purchase 2026-01-01 20.00")
+
+    days = [because(bought, day).posture for day in ("2026-03-31", "2026-04-01", "2026-06-29", "2026-06-30")]
+
+    assert [(each.later_days, each.earlier_days) for each in days] == [(1, 0), (0, 1), (0, 1), (0, 0)]
+
+
 @pytest.mark.parametrize(
     ("facts", "rule", "told"),
     [

@@ -329,12 +329,16 @@ class _Reasoning:
 
     def _override(self, field: str, derived: str) -> OverrideGround:
         said = sorted(
-            entry[2].split("|")
-            for entry in self.calendar.entries
-            if entry[1] == Kind.OVERRIDDEN and entry[0] <= self.day and entry[2].split("|")[1] == field
+            (
+                entry[2]
+                for entry in self.calendar.entries
+                if entry[1] == Kind.OVERRIDDEN and entry[0] <= self.day and entry[2].split("|")[1] == field
+            ),
+            reverse=True,
         )
         today = date.fromordinal(self.day).isoformat()
-        set_at, _, value, until = next(row for row in reversed(said) if not row[3] or today <= row[3])
+        rows = (row.split("|") for row in said)
+        set_at, _, value, until = next(row for row in rows if not row[3] or today <= row[3])
         return OverrideGround(
             field=field,
             value=value,
