@@ -63,6 +63,7 @@ AREAS: Mapping[str, Area] = {
     "merges": Area("customers", READER, OPERATOR),
     "interactions": Area("customers", READER, INGEST),
     "problems": Area("customers", READER, INGEST),
+    "observations": Area("customers", READER, INGEST),
     "duplicates": Area("customers", READER, OPERATOR),
     "identifiers": Area("customers", READER, OPERATOR),
     "owners": Area("customers", READER, OPERATOR),

@@ -4,7 +4,17 @@ from sqlmodel import SQLModel
 
 from chassis.db import driver
 from chassis.imports.table import create_tables
-from services.customers.models import duplicates, facts, interactions, links, owners, parties, problems, purchases  # noqa: F401
+from services.customers.models import (  # noqa: F401
+    duplicates,
+    facts,
+    interactions,
+    links,
+    observations,
+    owners,
+    parties,
+    problems,
+    purchases,
+)
 
 OWN = {
     "party",
@@ -15,6 +25,7 @@ OWN = {
     "purchase",
     "purchase_return",
     "interaction",
+    "observation",
     "problem",
     "problem_step",
     "former_version",

@@ -14,6 +14,7 @@ imports     R--         RP-         RPC         RPC
 merges      R--         ---         RPC         RPC
 interactions R--        -P-         RPC         RPC
 problems    R--         -P-         RPC         RPC
+observations R--        -P-         RPC         RPC
 duplicates  R--         ---         RPC         RPC
 identifiers R--         ---         RPC         RPC
 owners      R--         ---         RPC         RPC

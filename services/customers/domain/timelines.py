@@ -13,6 +13,7 @@ class EntryKind(StrEnum):
     PURCHASE = "purchase"
     RETURN = "return"
     INTERACTION = "interaction"
+    OBSERVATION = "observation"
     PROBLEM_OPENED = "problem_opened"
     PROBLEM_SOLVED = "problem_solved"
     PROBLEM_REOPENED = "problem_reopened"

@@ -9,6 +9,7 @@ from chassis.ids import prefixed
 
 InteractionId = Annotated[UUID, prefixed("interaction")]
 MergeId = Annotated[UUID, prefixed("merge")]
+ObservationId = Annotated[UUID, prefixed("observation")]
 OwnershipId = Annotated[UUID, prefixed("ownership")]
 ProblemId = Annotated[UUID, prefixed("problem")]
 PurchaseId = Annotated[UUID, prefixed("purchase")]

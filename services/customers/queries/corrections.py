@@ -17,8 +17,10 @@ from contracts.identity import Installation, PartyRef
 from contracts.problems import Problem
 from contracts.telling import AlreadyWithdrawn
 from services.customers.domain.interactions import check_loss_reason
+from services.customers.domain.observations import check_something_said
 from services.customers.models.facts import FactCorrection, ShownFact
 from services.customers.models.interactions import InteractionCorrection, InteractionRow
+from services.customers.models.observations import ObservationCorrection, ObservationRow
 from services.customers.models.problems import ProblemRow
 from services.customers.models.purchases import Correction, PurchaseCorrection, PurchaseRow, ReturnRow
 from services.customers.queries.assignments import assignments_of
@@ -30,7 +32,7 @@ from services.customers.queries.purchases import completed
 from services.customers.queries.returns import came_back, original_of
 from services.customers.queries.versions import keep
 
-Row = PurchaseRow | ReturnRow | InteractionRow
+Row = PurchaseRow | ReturnRow | InteractionRow | ObservationRow
 
 
 async def right_subject(
@@ -90,6 +92,15 @@ async def correct_interaction(
         await move_problem(session, opened, row.identity_id)
 
 
+async def correct_observation(
+    session: AsyncSession, row: ObservationRow, given: ObservationCorrection, right_subject: UUID | None
+) -> None:
+    """Give a locked observation its right content. Raises `NothingObserved`."""
+    changes = given.changes()
+    check_something_said({"text": row.text, "rating": row.rating} | changes)
+    await _put_right(session, row, changes, right_subject, None)
+
+
 async def problem_opened_by(session: AsyncSession, interaction_id: UUID) -> ProblemRow | None:
     """The problem that an interaction opened and is still about, locked; problems come before interactions."""
     problem_id = await (await driver(session)).fetchval(_OPENED_BY, interaction_id)
@@ -105,6 +116,8 @@ async def withdraw(session: AsyncSession, row: Row) -> None:
         returns = await _returns_under(session, row, row.identity_id) if isinstance(row, PurchaseRow) else []
         row.withdrawn_at = now()
         row.version += 1
+        if isinstance(row, ObservationRow):
+            return
         assignments = await assignments_of(session, [row.identity_id])
         outbox.append(session, withdrawn(row.identity_id, row.fact_id, assignments))
         for returned in returns:
@@ -116,7 +129,7 @@ async def _put_right(
     row: Row,
     content: Mapping[str, Any],
     right_subject: UUID | None,
-    event: Callable[..., Event],
+    event: Callable[..., Event] | None,
 ) -> None:
     if row.withdrawn_at is not None:
         raise AlreadyWithdrawn("It was withdrawn and does not count; record it anew.")
@@ -130,6 +143,8 @@ async def _put_right(
         setattr(row, name, value)
     row.version += 1
     row.fact_id = uuid7()
+    if event is None:
+        return
     subject = row.identity_id
     assignments = await assignments_of(session, [subject])
     replaced = {"replaces": replaces, "replaced_subject": former if former != subject else None}

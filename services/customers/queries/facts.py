@@ -36,7 +36,7 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Kind(Generic[Told]):
-    """A table of facts: what it has beside `COLUMNS`, and the event that a row publishes."""
+    """A table of facts: what it has beside `COLUMNS`, and the event that a row publishes, if any."""
 
     name: str
     """As in its ids and paths."""
@@ -44,7 +44,8 @@ class Kind(Generic[Told]):
     own_columns: Mapping[str, str]
     own_values: Callable[[Told], Sequence[Any]]
     conflict: type[Conflict]
-    event: Callable[[Told, UUID, UUID, Assignment | None], Event]
+    event: Callable[[Told, UUID, UUID, Assignment | None], Event] | None
+    """None where nobody else has to know."""
     mends: str = "correct"
     """The command that puts right what was told wrongly."""
     stored: Callable[[Record], Mapping[str, Any]] = dict
@@ -149,11 +150,12 @@ async def _insert(
     found = await (await driver(session)).fetch(kind.insert, *zip(*values, strict=True), now())
     inserted = {row["id"] for row in found}
     accepted = [place for place in told if ids[place][0] in inserted]
-    outbox.append(
-        session,
-        *(kind.event(rows[place], ids[place][0], told[place], assignments.get(told[place])) for place in accepted),
-        event_ids=[ids[place][1] for place in accepted],
-    )
+    if kind.event:
+        outbox.append(
+            session,
+            *(kind.event(rows[place], ids[place][0], told[place], assignments.get(told[place])) for place in accepted),
+            event_ids=[ids[place][1] for place in accepted],
+        )
     return {place: Outcome(Status.ACCEPTED, ids[place][0]) for place in accepted}
 
 

@@ -180,7 +180,7 @@ SELECT party_id FROM registration WHERE party_id = ANY($1)
 GROUP BY party_id HAVING bool_and(withdrawn_at IS NOT NULL) AND bool_or(fact_id IS NOT NULL)
 """
 
-FACTS = ("purchase", "purchase_return", "interaction", "problem")
+FACTS = ("purchase", "purchase_return", "interaction", "problem", "observation")
 """Tables of what is told of identities."""
 
 _FREE = f"""

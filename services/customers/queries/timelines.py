@@ -204,6 +204,20 @@ _BRANCHES: Mapping[str, tuple[Sequence[EntryKind], str]] = {
             },
         ),
     ),
+    "observation": (
+        [EntryKind.OBSERVATION],
+        _fact(
+            "observation",
+            "observation",
+            {
+                "aspect": "fact.aspect",
+                "rating": "fact.rating",
+                "certainty": "fact.certainty",
+                "excerpt": "left(fact.text, 280)",
+                "author_id": outer("user", "fact.author_id"),
+            },
+        ),
+    ),
     "step": ([EntryKind.PROBLEM_OPENED, EntryKind.PROBLEM_SOLVED, EntryKind.PROBLEM_REOPENED], _STEPS),
     "identity": ([EntryKind.IDENTIFIER_ADDED, EntryKind.IDENTIFIER_RELEASED], _IDENTIFIERS),
     "merge": ([EntryKind.MERGED, EntryKind.UNMERGED], _MERGES),
