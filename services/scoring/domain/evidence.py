@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from math import exp, exp2
+from math import exp, exp2, log, log2
 
 from contracts.scoring import Band
 from services.scoring.domain.calendar import Entry
@@ -34,6 +34,8 @@ REPEATED, UPGRADE, ANNIVERSARY, OVERDUE, LATE, OPENED, SOLVED = (
 
 NOISE = 9
 """Decimals that are exact whatever the order in which a sum was made; what is shown is rounded from these."""
+NEVER = 10_000_000
+"""Days that do not come."""
 YEAR = 365
 """Days before an anniversary within which there was a purchase."""
 
@@ -202,6 +204,34 @@ class Fading:
         if value < index.low_below:
             return Band.LOW
         return Band.HIGH if value >= index.high_from else Band.MIDDLE
+
+    def fades(self, day: int, until: int) -> int | None:
+        """The first day between two on which the band is another, where no evidence enters; None where it stays."""
+        begun = self.band(day)
+        place = bisect_right(self.days, day) - 1
+        if place < 0 or begun is Band.UNKNOWN or until - day <= 1:
+            return None
+
+        def faded(day: int) -> bool:
+            return self.band(day) is not begun
+
+        # Looked for about the day that exact arithmetic gives; the rounded one decides.
+        low, high = day + 1, until
+        likely = self.days[place] + self._lasts(place, begun)
+        for near in (likely - 1, likely + 2):
+            if low <= near < high:
+                low, high = (low, near) if faded(near) else (near + 1, high)
+        found = bisect_left(range(high), True, low, high, key=faded)
+        return found if found < until else None
+
+    def _lasts(self, place: int, band: Band) -> int:
+        """About how many days after an entry of evidence the band ends; `NEVER` where it does not."""
+        index, said = self.index, abs(self._log_odds[place])
+        left = index.min_evidence / self._amounts[place]
+        if band is not Band.MIDDLE:
+            share = (index.high_from if band is Band.HIGH else index.low_below) / 100
+            left = max(left, abs(log(share / (1 - share))) / said if said else 0.0)
+        return int(index.half_life_days * -log2(left)) if left else NEVER
 
     def _left(self, days: int) -> float:
         return exp2(-days / self.index.half_life_days)

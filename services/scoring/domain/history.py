@@ -137,7 +137,7 @@ class History:
 
     __slots__ = (
         "_calendar", "_costs", "_gross", "_indexes", "_net", "_organisation", "_paid", "_person", "_spend",
-        "days", "declared", "declined", "money_days", "organised", "overrides", "policy",
+        "_staged", "_valued", "days", "declared", "declined", "money_days", "organised", "overrides", "policy",
         "purchase_days", "ruling", "sign_days", "stages", "touching_days", "unconverted",
     )  # fmt: skip
 
@@ -167,6 +167,9 @@ class History:
         """Days with contact or purchase."""
         self._costs: tuple[list[int], list[int]] | None = None
         self._indexes: tuple[Fading, Fading] | None = None
+        # Of one day it is asked again and again: for the grades, since when, why, and for what comes next.
+        self._staged: dict[tuple[int, int], Stage] = {}
+        self._valued: dict[tuple[int, int], int] = {}
         sign_days = self._read()
         self._person = self._courses(self.policy.persons, sign_days)
         self._organisation: Courses | None = None
@@ -376,10 +379,13 @@ class History:
         return self.ruling.cuts.tier(self.value(day, known)) if self.has_bought(known) else Tier.UNPROVEN
 
     def _stage(self, day: int, known: int) -> Stage:
-        of = self._of(known)
-        course, stages = (of.purchases, CUSTOMERS) if self.has_bought(known) else (of.interest, PROSPECTS)
-        phase = course.phase(day, known)
-        return Stage.STRANGER if phase is None else stages[phase]
+        stage = self._staged.get((day, known))
+        if stage is None:
+            of = self._of(known)
+            course, stages = (of.purchases, CUSTOMERS) if self.has_bought(known) else (of.interest, PROSPECTS)
+            phase = course.phase(day, known)
+            stage = self._staged[day, known] = Stage.STRANGER if phase is None else stages[phase]
+        return stage
 
     def has_bought(self, day: int) -> bool:
         """Whether there was a purchase up to the day."""
@@ -433,13 +439,16 @@ class History:
         bought = self.purchases(day if known is None else known)
         if not bought:
             return 0
-        first, then = self.purchase_days[0], self.purchase_days[bought - 1]
-        if self._paid is None:
-            counts, sums = accumulate(worth > 0 for worth in self._gross), accumulate(self._gross)
-            self._paid = list(zip(counts, sums, strict=True))
-        return model.value_minor(
-            bought - 1, then - first, day - first, *self._paid[bought - 1], self.policy.turnover_days
-        )
+        value = self._valued.get((day, bought))
+        if value is None:
+            first, then = self.purchase_days[0], self.purchase_days[bought - 1]
+            if self._paid is None:
+                counts, sums = accumulate(worth > 0 for worth in self._gross), accumulate(self._gross)
+                self._paid = list(zip(counts, sums, strict=True))
+            value = self._valued[day, bought] = model.value_minor(
+                bought - 1, then - first, day - first, *self._paid[bought - 1], self.policy.turnover_days
+            )
+        return value
 
     def turnover(self, day: int, known: int | None = None) -> int:
         """Net turnover of the window that ends with the day, of which only days up to `known` count."""

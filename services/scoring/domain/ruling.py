@@ -1,5 +1,6 @@
 """The ruling: all that decides besides the facts."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Self
 from zoneinfo import ZoneInfo
@@ -34,6 +35,12 @@ class Ruling(msgspec.Struct, frozen=True):
     """What a local day is."""
     model: Model | None = None
     """None as long as none is active: then fixed days decide, and value is turnover."""
+
+    @property
+    def amounts(self) -> Sequence[int]:
+        """The amounts at which a value that falls may come to mean something else, rising."""
+        steps, cuts = self.policy.value_steps, (self.cuts.mid, self.cuts.high, self.cuts.top)
+        return sorted((*cuts, *steps)) if steps else cuts
 
     def cause_after(self, before: Self) -> Cause:
         """What made things different where this ruling took the place of another: the policy, or the model alone."""
