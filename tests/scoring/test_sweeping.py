@@ -14,9 +14,10 @@ from chassis.db import Database, declare_topics, driver, plain_url
 from contracts.scoring import MoveKind
 from contracts.topics import topics_of
 from services.scoring.app import TOPICS
+from services.scoring.handlers import sweeping
 from services.scoring.handlers.batches import apply
 from services.scoring.handlers.sweeping import Followed, assess_again, sweep_once
-from services.scoring.queries.rulings import add_rates
+from services.scoring.queries.rulings import BARRIER, add_rates, new_ruling
 from services.scoring.queries.watermark import Source, move_watermark, wait_for, watermark
 from tests.scoring.feeding import JUNE, Feeding
 
@@ -281,3 +282,42 @@ async def test_a_stopped_partition_and_a_service_that_is_away_hold_time(
     away = Followed(Source("customers", "postgresql://nobody@127.0.0.1:1/nothing"))
     assert "customers does not answer" in (await held(scoring, customers, away) or "")
     assert await reached(scoring) is None
+
+
+async def another_ruling(scoring: Database) -> int:
+    async with scoring.transaction() as session:
+        connection = await driver(session)
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", BARRIER)
+        return await new_ruling(connection, "rebuild", JUNE)
+
+
+async def test_many_who_are_due_are_taken_by_processes_of_their_own(
+    scoring: Database, feed: Feeding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "MANY", 20)
+    everybody = [feed.identity() for _ in range(30)]
+    await feed.tell(*(feed.purchase(somebody, JUNE, 1_000) for somebody in everybody))
+    await read_until(scoring, FADED[2])
+
+    await sweep_once(scoring)
+
+    assert [await moves(scoring, somebody) for somebody in everybody] == [[APPEARED, FADED]] * 30
+
+
+async def test_whom_somebody_holds_is_left_by_processes_of_their_own_and_taken_behind_them(
+    scoring: Database, feed: Feeding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "MANY", 20)
+    everybody = [feed.identity() for _ in range(30)]
+    await feed.tell(*(feed.purchase(somebody, JUNE, 1_000) for somebody in everybody))
+    ruling = await another_ruling(scoring)
+    left = "SELECT party_id FROM party WHERE ruling < $1"
+
+    async with scoring.transaction() as session:
+        await (await driver(session)).execute("SELECT FROM party WHERE party_id = $1 FOR UPDATE", everybody[0])
+        await sweeping.apart(sweeping.take_older_apart, scoring, JUNE)
+        assert [row["party_id"] for row in await rows(scoring, left, ruling)] == [everybody[0]]
+    await sweep_once(scoring)
+
+    assert not await rows(scoring, left, ruling)
+    assert await rows(scoring, "SELECT FROM ruling WHERE id = $1 AND applied_at IS NOT NULL", ruling)

@@ -24,9 +24,14 @@ _asked: dict[str, tuple[Trial, bool]] = {}
 
 
 def begin_apart(trial: Trial, keeps: bool) -> None:
-    """Make a process of the pool ready for a trial. It steps back behind those that answer somebody."""
-    os.nice(10)
+    """Make a process of the pool ready for a trial."""
+    step_back()
     _asked["trial"] = trial, keeps
+
+
+def step_back() -> None:
+    """Have a process of a pool step back behind those that answer somebody, and end with the one that began it."""
+    os.nice(10)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

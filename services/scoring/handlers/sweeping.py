@@ -3,8 +3,12 @@
 Whom it concerns is guessed without a lock and decided again under it, as the worker may have been faster.
 """
 
-from collections.abc import Mapping, Sequence
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime, timedelta
+from multiprocessing import get_context
 from typing import Never
 from uuid import UUID
 
@@ -13,10 +17,12 @@ import structlog
 from prometheus_client import Gauge
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import consumer
 from chassis.clock import now
-from chassis.db import Database, database_is_away, driver
+from chassis.db import Database, connect, database_is_away, driver
 from chassis.rest import rest
 from services.scoring.handlers.activating import activate_next, next_activation
+from services.scoring.handlers.apart import step_back
 from services.scoring.handlers.changes import Assessed
 from services.scoring.handlers.standings import record
 from services.scoring.queries.parties import (
@@ -29,16 +35,33 @@ from services.scoring.queries.parties import (
     standings_to_change,
 )
 from services.scoring.queries.rulings import present
-from services.scoring.queries.sweeping import applied, due, refreshed, refreshed_at, under_older_ruling, unrefreshed
+from services.scoring.queries.sweeping import (
+    applied,
+    due,
+    many_due,
+    many_under_older_ruling,
+    refreshed,
+    refreshed_at,
+    take_due,
+    take_under_older_ruling,
+    under_older_ruling,
+    unrefreshed,
+)
 from services.scoring.queries.watermark import Head, Source, move_watermark, watermark, what_holds
 
 log = structlog.get_logger()
 
-BATCH = 500
+BATCH = 200
+"""Parties; assessing so many keeps the event loop, and their locks, for some 50 ms."""
+MANY = 5_000
+"""More parties than these are left to processes of their own, which take half a second to begin."""
 REST_S = 1.0
 """Seconds between two looks at the clock."""
 REFRESH_AFTER = timedelta(days=6) / 7
 """Of each day that stored values may be old by the policy: so much is left for a pass over all. Lists sort by them."""
+
+Take = Callable[[AsyncSession, UUID, datetime | None], Awaitable[UUID | None]]
+"""Assesses some parties behind one at an instant; gives the last of them, None where none was left."""
 
 WATERMARK_AGE = Gauge("shuke_watermark_age_seconds", "How long ago every event was read; time passes no further.")
 
@@ -104,16 +127,91 @@ async def sweep_once(database: Database) -> None:
         until = await watermark(await driver(session))
     # What time brought before an activation is decided by what was active then.
     while until and (active_from := await next_activation(database, until)):
-        while await _step_due(database, active_from):
-            pass
+        await _due_until(database, active_from)
         await activate_next(database, until)
-    while until and await _step_due(database, until):
-        pass
+    if until:
+        await _due_until(database, until)
+    async with database.transaction() as session:
+        connection = await driver(session)
+        here = await present(connection)
+        many = not here.applied and await many_under_older_ruling(connection, here.ruling_id, MANY)
+    if many:
+        await apart(take_older_apart, database, until)
     after: UUID | None = NOBODY
     while after and (after := await _step_ruling(database, after, until)):
         pass
     if until:
         await _refresh(database, until)
+
+
+async def _due_until(database: Database, until: datetime) -> None:
+    async with database.transaction() as session:
+        many = await many_due(await driver(session), until, MANY)
+    if many:
+        await apart(take_due_apart, database, until)
+    while await _step_due(database, until):
+        pass
+
+
+async def apart(take: Callable[[str, datetime | None], None], database: Database, until: datetime | None) -> None:
+    """Have a process for each processor take parties until none is left that nobody holds.
+
+    Events that come meanwhile do not wait for the arithmetic. What is left over is for whoever called.
+    """
+    loop, processes = asyncio.get_running_loop(), os.cpu_count() or 1
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), step_back)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(processes):
+                tasks.create_task(_ended(loop.run_in_executor(pool, take, database.url, until)))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+async def _ended(taking: asyncio.Future[None]) -> None:
+    await taking
+
+
+def take_due_apart(url: str, until: datetime | None) -> None:
+    """In a process of its own: assess parties that are due until none is left that nobody holds."""
+    asyncio.run(_take(url, until, _take_due))
+
+
+def take_older_apart(url: str, until: datetime | None) -> None:
+    """In a process of its own: assess parties under the ruling in force until none is left that nobody holds."""
+    asyncio.run(_take(url, until, _take_older))
+
+
+async def _take(url: str, until: datetime | None, some: Take) -> None:
+    database = connect(url, pool_size=1, settings=consumer.SESSION_SETTINGS)
+    after: UUID | None = NOBODY
+    try:
+        while after:
+            async with database.transaction() as session:
+                after = await some(session, after, until)
+    finally:
+        await database.close()
+
+
+async def _take_due(session: AsyncSession, after: UUID, until: datetime | None) -> UUID | None:
+    """Assess the next parties that are due and free; None where there are none. It begins at the longest due always."""
+    connection = await driver(session)
+    await pass_barrier(connection)
+    parties = await take_due(connection, until, BATCH) if until else []
+    if parties:
+        await assess_again(session, parties, until)
+    return after if parties else None
+
+
+async def _take_older(session: AsyncSession, after: UUID, until: datetime | None) -> UUID | None:
+    """Assess the next parties under the ruling in force that are free; return the last, None behind the last of all."""
+    connection = await driver(session)
+    await pass_barrier(connection)
+    here = await present(connection)
+    parties = await take_under_older_ruling(connection, here.ruling_id, after, BATCH)
+    if parties:
+        await assess_again(session, parties, until)
+    return parties[-1] if parties else None
 
 
 async def _step_due(database: Database, until: datetime) -> bool:

@@ -3,6 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
+from services.scoring.queries.parties import NOBODY
 from services.scoring.queries.rulings import Connection
 
 
@@ -11,9 +12,29 @@ async def due(connection: Connection, until: datetime, limit: int) -> list[UUID]
     return [row["party_id"] for row in await connection.fetch(_DUE, until, limit)]
 
 
+async def take_due(connection: Connection, until: datetime, limit: int) -> list[UUID]:
+    """Likewise, locked, without those that somebody else holds a lock of."""
+    return [row["party_id"] for row in await connection.fetch(_DUE + _FREE, until, limit)]
+
+
 async def under_older_ruling(connection: Connection, ruling_id: int, after: UUID, limit: int) -> list[UUID]:
     """Parties behind one, in id order, that were assessed under an older ruling."""
     return [row["party_id"] for row in await connection.fetch(_UNDER_OLDER, ruling_id, after, limit)]
+
+
+async def take_under_older_ruling(connection: Connection, ruling_id: int, after: UUID, limit: int) -> list[UUID]:
+    """Likewise, locked, without those that somebody else holds a lock of."""
+    return [row["party_id"] for row in await connection.fetch(_UNDER_OLDER + _FREE, ruling_id, after, limit)]
+
+
+async def many_due(connection: Connection, until: datetime, many: int) -> bool:
+    """Whether time changes more than so many parties by an instant."""
+    return await connection.fetchval(_DUE + " OFFSET $3", until, 1, many) is not None
+
+
+async def many_under_older_ruling(connection: Connection, ruling_id: int, many: int) -> bool:
+    """Whether more than so many parties were assessed under an older ruling."""
+    return await connection.fetchval(_UNDER_OLDER + " OFFSET $4", ruling_id, NOBODY, 1, many) is not None
 
 
 async def applied(connection: Connection, ruling_id: int, at: datetime) -> None:
@@ -38,6 +59,9 @@ async def refreshed(connection: Connection, at: datetime) -> None:
 
 
 _DUE = "SELECT party_id FROM party WHERE next_change_at <= $1 ORDER BY next_change_at, party_id LIMIT $2"
+
+# Of several processes that take parties at once none waits for another, nor for the worker.
+_FREE = " FOR NO KEY UPDATE SKIP LOCKED"
 
 _UNDER_OLDER = "SELECT party_id FROM party WHERE ruling < $1 AND party_id > $2 ORDER BY party_id LIMIT $3"
 
