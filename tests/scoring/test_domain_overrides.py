@@ -10,6 +10,7 @@ from contracts.scoring import Band, Cause, MoveKind, Posture, Stage, Tier
 from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.facts import Fact, Kind
 from services.scoring.domain.overrides import Field, detail
+from services.scoring.domain.plain import plain_standing
 from services.scoring.domain.standing import Standing, assess
 from services.scoring.domain.trajectory import Move, trajectory
 from tests.scoring.test_domain_standing import DEFAULT, calendar, fact, noon, overridden
@@ -132,6 +133,17 @@ def test_since_reaches_over_the_end_of_an_override_where_the_stage_stays() -> No
     assert stands("2026-01-25", overridden("2026-01-10", Field.STAGE, "customer", "2026-01-20")).since == date(
         2026, 1, 1
     )
+
+
+def test_since_is_the_day_of_the_last_move_also_where_facts_and_a_person_moved_there_and_back() -> None:
+    inquired = fact("2026-01-01", Kind.INQUIRED)
+    told = [inquired, fact("2026-01-10"), overridden("2026-01-10", Field.STAGE, "prospect")]
+    whole, later = calendar(*told), noon("2026-02-01")
+
+    assert trajectory(whole, later, DEFAULT)[-1].day == date(2026, 1, 10)
+    assert assess(whole, later, DEFAULT).since == date(2026, 1, 10)
+    plain = plain_standing(told, later, DEFAULT.policy, DEFAULT.cuts, currency="EUR", rates=(), zone=DEFAULT.zone)
+    assert plain.since == date(2026, 1, 10)
 
 
 def test_nothing_but_overrides_stands_nowhere_and_none_has_an_effect_before_the_first_fact() -> None:

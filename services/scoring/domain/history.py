@@ -525,9 +525,14 @@ class History:
             return None
         while True:
             begun = self._since(day)
-            if not self._boundaries() or not stage is self.stage(begun - 1) is self.stage(begun, begun - 1):
+            if not self._boundaries() or self._moved_to(stage, begun):
                 return begun
             day = begun - 1
+
+    def _moved_to(self, stage: Stage, day: int) -> bool:
+        """Whether a day came to a stage by a move: by silence, by its facts or by what was set, be it from itself."""
+        steps = self.stage(day - 1), self.stage(day, day - 1), self.stage(day, set_on=day - 1)
+        return any(step is not stage for step in steps)
 
     def _since(self, day: int) -> int:
         """A day up to this one since which the stage is what it is; before it the stage may be the same."""

@@ -228,10 +228,12 @@ class Walk:
         }
         return {field: values[-1] for field, values in there.items() if values}
 
-    def stage(self) -> Stage | None:
-        """The stage, as set by hand where it is."""
+    def stage(self, by_hand: Mapping[str, str] | None = None) -> Stage | None:
+        """The stage, as set by hand where it is: on this day, or as is said."""
         stage = self.derived_stage()
-        return Stage(self.overridden().get("stage", stage)) if stage and self._overrides else stage
+        if stage is None or not self._overrides:
+            return stage
+        return Stage((self.overridden() if by_hand is None else by_hand).get("stage", stage))
 
     def stage_by_silence(self) -> Stage | None:
         """The stage with which the next day begins: nothing happened on it yet, and what is set is what was."""
