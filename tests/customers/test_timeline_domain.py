@@ -3,7 +3,8 @@ from uuid import UUID
 
 from services.customers.domain.timelines import FIRST, LAST, id_before
 
-PREFIXES = ["identity", "interaction", "lead", "merge", "observation", "ownership", "post", "purchase", "return", "step"]
+PREFIXES = ["identity", "interaction", "lead", "merge", "observation", "ownership", "post", "purchase", "return"]
+PREFIXES += ["step"]
 
 
 def test_a_page_goes_on_below_the_last_entry_in_the_order_of_outer_ids():

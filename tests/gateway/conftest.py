@@ -134,6 +134,30 @@ def a_service(name: str, seen: Seen) -> FastAPI:
 
         return StreamingResponse(lines(), media_type="application/x-ndjson")
 
+    @app.api_route("/v1/standings/{party_id}/overrides", methods=["GET", "POST"], include_in_schema=False)
+    async def overrides(party_id: str, request: Request) -> dict[str, Any]:
+        await note(request)
+        seen.body = await request.body()
+        if request.method == "GET":
+            return {"data": [an_override(ended=False), an_override(ended=True)], "has_more": False}
+        return an_override(ended=False) | {"standing": a_standing(derived={"tier": "low"})}
+
+    @app.post("/v1/overrides/{override_id}/end", include_in_schema=False)
+    async def end_override(override_id: str, request: Request) -> dict[str, Any]:
+        await note(request)
+        seen.body = await request.body()
+        return an_override(ended=True) | {"standing": a_standing(derived={})}
+
+    def an_override(*, ended: bool) -> dict[str, Any]:
+        told = {"id": f"override_{1:032x}", "field": "tier", "value": "top", "why": "Called.", "until": "2026-12-31"}
+        told |= {"state": "ended" if ended else "holds", "set_at": "2026-01-01T00:00:00Z", "set_by": "ann"}
+        end = {"ended_at": "2026-01-02T00:00:00Z", "ended_by": "bob", "end_reason": "As before."}
+        return told | (end if ended else dict.fromkeys(end))
+
+    def a_standing(derived: dict[str, str]) -> dict[str, Any]:
+        tier = "low" if not derived else "top"
+        return {"party_id": f"party_{2:032x}", "stage": "customer", "tier": tier, "derived": derived}
+
     @app.get("/v1/digest", include_in_schema=False)
     async def digest(request: Request) -> dict[str, Any]:
         seen.query = dict(request.query_params)
