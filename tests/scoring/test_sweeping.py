@@ -17,7 +17,9 @@ from services.scoring.app import TOPICS
 from services.scoring.handlers import sweeping
 from services.scoring.handlers.batches import apply
 from services.scoring.handlers.sweeping import Followed, assess_again, sweep_once
+from services.scoring.queries import standings
 from services.scoring.queries.rulings import BARRIER, add_rates, new_ruling
+from services.scoring.queries.standings import summary
 from services.scoring.queries.watermark import Source, move_watermark, wait_for, watermark
 from tests.scoring.feeding import JUNE, Feeding
 
@@ -321,3 +323,30 @@ async def test_whom_somebody_holds_is_left_by_processes_of_their_own_and_taken_b
 
     assert not await rows(scoring, left, ruling)
     assert await rows(scoring, "SELECT FROM ruling WHERE id = $1 AND applied_at IS NOT NULL", ruling)
+
+
+GROUPED = """
+SELECT stage, tier, count(*), sum(value_minor)::bigint FROM party WHERE stage IS NOT NULL GROUP BY stage, tier
+"""
+
+
+async def summed(scoring: Database) -> dict[tuple[str, str], tuple[int, int]]:
+    async with scoring.transaction() as session:
+        return {(stage, tier): cell for (stage, tier), cell in (await summary(await driver(session))).items()}
+
+
+async def test_the_summary_is_the_sum_over_all_parties_whatever_moves_them(
+    scoring: Database, feed: Feeding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everybody = [feed.identity() for _ in range(30)]
+    await feed.tell(*(feed.purchase(each, JUNE, 100 << place) for place, each in enumerate(everybody)))
+    await feed.bought(feed.identity(), JUNE, 5_000)
+    await feed.inquired(feed.identity(), JUNE)
+    await read_until(scoring, FADED[2])
+    for most in (1_000, 1):
+        monkeypatch.setattr(standings, "MOST_CHANGES", most)
+        await sweep_once(scoring)
+        await feed.tell(*(feed.purchase(each, JUNE + timedelta(days=1), 900) for each in everybody[:7]))
+        grouped = {(row[0], row[1]): (row[2], row[3]) for row in await rows(scoring, GROUPED)}
+        assert await summed(scoring) == grouped
+    assert sum(count for count, _ in (await summed(scoring)).values()) == 32

@@ -35,6 +35,7 @@ from services.scoring.queries.parties import (
     standings_to_change,
 )
 from services.scoring.queries.rulings import present
+from services.scoring.queries.standings import sum_cells
 from services.scoring.queries.sweeping import (
     applied,
     due,
@@ -124,7 +125,9 @@ class Followed:
 async def sweep_once(database: Database) -> None:
     """Whoever is due, then whoever stands under an older ruling, then values that were not looked at for days."""
     async with database.transaction() as session:
-        until = await watermark(await driver(session))
+        connection = await driver(session)
+        await sum_cells(connection)
+        until = await watermark(connection)
     # What time brought before an activation is decided by what was active then.
     while until and (active_from := await next_activation(database, until)):
         await _due_until(database, active_from)

@@ -13,10 +13,19 @@ from contracts.scoring import Band, Posture, Stage, Tier
 from services.scoring.models.standings import Order
 from services.scoring.queries.rulings import Connection
 
+MOST_CHANGES = 1_000
+"""So many changes are added up in a millisecond."""
+
 
 async def write_standings(connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
     """Store how locked parties stand."""
     await connection.execute(_WRITE, *map(list, zip(*rows, strict=True)))
+
+
+async def sum_cells(connection: Connection) -> None:
+    """Put the sum in the place of the changes of who stands where, where there are many."""
+    if await connection.fetchval("SELECT count(*) > $1 FROM cell_change", MOST_CHANGES):
+        await connection.execute(_SUM_CELLS)
 
 
 async def append_moves(connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
@@ -73,8 +82,8 @@ def keyset(row: asyncpg.Record, order: Order) -> list[object]:
 async def summary(connection: Connection) -> dict[tuple[Stage, Tier], tuple[int, int]]:
     """How many parties stand where, and what they are worth, as stored."""
     rows = await connection.fetch(
-        "SELECT stage, tier, count(*) AS count, sum(value_minor)::bigint AS value_minor FROM party"
-        " WHERE stage IS NOT NULL GROUP BY stage, tier"
+        "SELECT stage, tier, sum(count)::bigint AS count, sum(value_minor)::bigint AS value_minor FROM cell_change"
+        " GROUP BY stage, tier HAVING sum(count) <> 0"
     )
     return {(Stage(row["stage"]), Tier(row["tier"])): (row["count"], row["value_minor"]) for row in rows}
 
@@ -148,7 +157,15 @@ _MOVE = [
     "loss_reason", "occurred_at", "assessed_at", "fact_id", "merged_into", "ruling",
 ]  # fmt: skip
 
+_SUM_CELLS = """
+WITH gone AS (DELETE FROM cell_change RETURNING stage, tier, count, value_minor)
+INSERT INTO cell_change
+SELECT stage, tier, sum(count), sum(value_minor) FROM gone GROUP BY stage, tier
+HAVING sum(count) <> 0 OR sum(value_minor) <> 0
+"""
+
 _WRITE = """
+WITH written AS (
 UPDATE party SET
     resolves_to = new.resolves_to, resolution_version = new.resolution_version, revision = new.revision,
     first_identity = new.first_identity, stage = new.stage, tier = new.tier, since = new.since,
@@ -171,4 +188,16 @@ FROM unnest(
     flags, vip, assessed_at, ruling
 )
 WHERE party.party_id = new.party_id
+RETURNING WITH (OLD AS before, NEW AS after)
+    before.stage AS from_stage, before.tier AS from_tier, before.value_minor AS from_minor,
+    after.stage AS to_stage, after.tier AS to_tier, after.value_minor AS to_minor
+)
+INSERT INTO cell_change
+SELECT change.stage, change.tier, sum(change.count), sum(change.value_minor)
+FROM written CROSS JOIN LATERAL (
+    VALUES (from_stage, from_tier, -1, -from_minor), (to_stage, to_tier, 1, to_minor)
+) AS change(stage, tier, count, value_minor)
+WHERE change.stage IS NOT NULL
+GROUP BY change.stage, change.tier
+HAVING sum(change.count) <> 0 OR sum(change.value_minor) <> 0
 """
