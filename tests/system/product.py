@@ -9,11 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any, Self
 from uuid import UUID, uuid4
 
@@ -24,6 +25,8 @@ from bench.product import CURRENCY, ROOT, Running, start
 from contracts.identity import Scheme, identity_id
 from deploy import postgres, supervisor
 from deploy.process import alive
+from services.scoring.domain.model import Model
+from services.scoring.domain.policy import Policy
 
 KEY = "5c" * 32
 """One identity key for all, so that the same customer has the same id, and digests can be compared."""
@@ -109,6 +112,28 @@ class Product:
 
         with ThreadPoolExecutor(1) as thread:
             return thread.submit(asyncio.run, run()).result()
+
+    @contextmanager
+    def held(self, database: str, statement: str) -> Iterator[None]:
+        """Keep what a statement locks locked for as long as the block lasts."""
+        held, done = Event(), Event()
+
+        async def hold() -> None:
+            connection = await asyncpg.connect(self.running.database(database))
+            async with connection.transaction():
+                await connection.execute(statement)
+                held.set()
+                await asyncio.to_thread(done.wait)
+            await connection.close()
+
+        thread = Thread(target=lambda: asyncio.run(hold()))
+        thread.start()
+        assert held.wait(30)
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
 
     def get(self, path: str, **query: Any) -> Any:
         return self._told("GET", path, params={name: value for name, value in query.items() if value is not None})
@@ -214,6 +239,56 @@ class Product:
             assert time.monotonic() < until, rebuilt
             time.sleep(0.1)
 
+    def have_decide(self, policy: Policy) -> None:
+        """Bring a policy from its draft to its activation."""
+        told = self.post("/v1/policies", json={"document": policy.model_dump(mode="json")})
+        assert told["hash"] == policy.content_hash
+        path = f"/v1/policies/{policy.content_hash}"
+        asked, until = self.post(f"{path}/trials"), time.monotonic() + PATIENCE_S
+        while (trial := self.get(f"/v1/trials/{asked['id']}"))["state"] != "done":
+            assert trial["state"] != "failed", trial
+            assert time.monotonic() < until, trial
+            time.sleep(0.1)
+        self.post(f"{path}/approve")
+        self.post(f"{path}/activate")
+
+    def fit(self, as_of: date | None = None) -> dict[str, Any]:
+        """Fit a model and have it decide, if enough bought again; what is told of it last."""
+        asked = {"as_of": as_of and as_of.isoformat(), "activate": True, "force": True}
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            with suppress(httpx.TransportError):
+                response = self.client.post("/v1/models", json=asked)
+                last: dict[str, Any] = json.loads(response.text.splitlines()[-1])
+                if response.is_success and last.get("done"):
+                    return last
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+    def decides(self) -> tuple[Policy, Model | None]:
+        """The active policy and model."""
+        [policy] = self.get("/v1/policies", state="active")["data"]
+        models = [model for model in self.get("/v1/models")["data"] if model["state"] == "active"]
+        document = self.get(f"/v1/policies/{policy['hash']}")["document"]
+        return Policy.model_validate(document), Model.model_validate(models[0]["document"]) if models else None
+
+    def reassessed(self) -> Self:
+        """Wait until every standing is one under what decides now."""
+        until = time.monotonic() + PATIENCE_S
+        while self.sql("scoring", "SELECT FROM ruling WHERE applied_at IS NULL"):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        return self
+
+    def standings(self, as_of: date) -> dict[UUID, dict[str, Any]]:
+        """How everybody stood after a day, by party."""
+        found, cursor = [], None
+        while True:
+            page = self.get("/v1/standings", as_of=as_of.isoformat(), limit=1_000, cursor=cursor)
+            found += page["data"]
+            if not (cursor := page["next_cursor"]):
+                return {UUID(each["party_id"].removeprefix("party_")): each for each in found}
+
     def digest(self, as_of: date | None = None) -> str:
         digest: str = self.get("/v1/digest", as_of=as_of and as_of.isoformat())["digest"]
         return digest
@@ -244,8 +319,8 @@ class Product:
         return moves
 
 
-PASSING = {"request_in_progress", "too_many_requests"}
-"""Codes of problems that the same request does not meet again."""
+PASSING = {"request_in_progress", "too_many_requests", "no_standing"}
+"""Codes of problems that the same request does not meet again, once what was told before it is read."""
 
 
 def _read(status: Mapping[str, Any]) -> bool:

@@ -1,28 +1,58 @@
 """A story: what happened to some customers, told in many ways that all have to end the same."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from random import Random
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 from bench.product import CURRENCY
+from contracts.scoring import Band
 from services.scoring.domain.digest import Digest, line
 from services.scoring.domain.facts import Fact, Kind
-from services.scoring.domain.presets import DEFAULT_1
+from services.scoring.domain.model import Model
+from services.scoring.domain.policy import ByDays, ByProbability, Interest, Policy, Profit, Stages
+from services.scoring.domain.rules import AnyOf, Comparison
 from services.scoring.domain.standing import Standing
 from tests.system.doings import REASONS, Did, Step, Withdraw, lead, member, problem, referral
+from tests.system.hand import EndOverride, Override, set_by_hand
 from tests.system.oracle import expected
 from tests.system.product import SYSTEM, identifier, party_of
 from tests.system.whose import Register, Whose, chains, handed_over, household, linked, owned, whose
 
 FIRST, LAST = date(2023, 1, 1), date(2025, 6, 30)
 ZONE = ZoneInfo("UTC")
-RATES = (date(2022, 1, 1), "EUR", Decimal("1.10")), (date(2024, 3, 1), "EUR", Decimal("1.0833"))
+RATES = (
+    (date(2022, 1, 1), "EUR", Decimal("1.10")),
+    (date(2024, 3, 1), "EUR", Decimal("1.0833")),
+    (date(2022, 1, 1), "JPY", Decimal("0.0071")),
+)
+CORRECTED = (date(2024, 3, 1), "EUR", Decimal("1.0917")), (date(2023, 6, 1), "CHF", Decimal("1.1202"))
+"""A rate as it should have been, and one that nobody knew: until then Swiss francs are worth nothing."""
+POLICY = Policy(
+    name="story",
+    horizon_days=120,
+    persons=Stages(customers=ByProbability(fresh_days=20, dormant_below=0.6)),
+    organisations=Stages(
+        customers=ByDays(dormant_after_days=200, lost_after_days=900),
+        prospects=Interest(active_days=60, lost_after_days=500),
+    ),
+    turnover_days=300,
+    profit=Profit(margin=0.35, cost_minor={"contacted": 450, "complained": 1_999, "problem_opened": 5_000}),
+    vip=AnyOf(
+        any=(
+            Comparison(field="value_minor", op="gte", value=150_000),
+            Comparison(field="loyalty", op="eq", value=Band.HIGH),
+        )
+    ),
+)
+"""What decides at the end of every story, if nothing else is said."""
+
+Standings: TypeAlias = dict[UUID, Standing]
 
 
 @dataclass(frozen=True)
@@ -38,6 +68,8 @@ class Tell(Step):
     """Kind and direction of an interaction."""
     reason: str | None = None
     """Why they will not buy, of one that is `declined`."""
+    rated: tuple[int | None, int | None, int | None] = (None, None, None)
+    """How attitude, speed and quality were, as they said."""
 
     @property
     def talks(self) -> bool:
@@ -58,13 +90,28 @@ class Tell(Step):
     def talk(self) -> dict[str, Any]:
         kind, direction = self.about
         said = {"loss_reason": self.reason} if self.reason else {}
-        return {"department": "sales", "channel": "phone", "kind": kind, "direction": direction, **said}
+        rated = {name: rate for name, rate in self.ratings().items() if rate}
+        return {"department": "sales", "channel": "phone", "kind": kind, "direction": direction, **said, **rated}
+
+    def ratings(self) -> dict[str, int | None]:
+        return dict(zip(("attitude", "speed", "quality"), self.rated, strict=True))
+
+    def fact(self) -> Fact:
+        """What has to be kept of it."""
+        if not self.talks:
+            kind = Kind.PURCHASE if self.kind == "purchases" else Kind.RETURN
+            return Fact(uuid4(), party_of(self.customer), kind, self.at, self.at, self.amount_minor, self.currency)
+        kind = ABOUT[self.about]
+        said = self.reason or "unknown" if kind is Kind.DECLINED else ""
+        over_the_middle = sum(rate - 3 for rate in self.rated if rate)
+        rating = (over_the_middle > 0) - (over_the_middle < 0)
+        return Fact(uuid4(), party_of(self.customer), kind, self.at, self.at, detail=said, rating=rating)
 
     def right(self) -> dict[str, Any]:
         """What a correction names."""
         row = self.row()
         if self.talks:
-            row["loss_reason"] = self.reason
+            row |= {"loss_reason": self.reason, **self.ratings()}
         else:
             del row["currency"]
         return {name: value for name, value in row.items() if name not in ("source", "source_id")}
@@ -83,6 +130,8 @@ class Story:
     """Its steps in the order in which they were made up."""
 
     steps: tuple[Step, ...]
+    organisations: Mapping[str, datetime] = field(default_factory=dict)
+    """Customers that are known as such from an instant on, and before anything else is told of them."""
 
     def shuffled(self, chance: Random) -> "Story":
         """In another order, each step after those that it needs."""
@@ -103,7 +152,7 @@ class Story:
                 waiting[name].discard(done)
                 if not waiting[name]:
                     free.append(name)
-        return Story(tuple(order))
+        return Story(tuple(order), self.organisations)
 
     def facts(self) -> list[Fact]:
         """What counts in the end: of everything told its last version, without what was withdrawn."""
@@ -114,8 +163,13 @@ class Story:
                 last[step.told.name], versions[step.told.name] = step.told, step.version
         gone = {step.told for step in self.steps if isinstance(step, Withdraw)}
         done = [step for step in self.steps if isinstance(step, Did) and not gone & {step.name, step.falls_with}]
-        told = [_fact(told) for name, told in last.items() if name not in gone]
-        return told + [fact for step in done for fact in step.facts()]
+        told = [told.fact() for name, told in last.items() if name not in gone]
+        told += [fact for step in done for fact in step.facts()]
+        told += [step.fact() for step in self.steps if isinstance(step, Override | EndOverride)]
+        return told + [
+            Fact(uuid4(), party_of(who), Kind.REGISTERED, at, at, detail="organisation")
+            for who, at in self.organisations.items()
+        ]
 
     def parties(self) -> set[UUID]:
         """Everybody who is told of."""
@@ -126,19 +180,22 @@ class Story:
         """Whose everything is in the end."""
         return whose(self.steps)
 
-    def standings(self, as_of: date = LAST) -> dict[UUID, Standing]:
+    def standings(self, as_of: date = LAST, policy: Policy = POLICY, model: Model | None = None) -> Standings:
         """How everybody has to stand after a day."""
         told = [fact for fact in self.facts() if fact.occurred_at.date() <= as_of]
         return expected(
             told, (), self.whose().holdings, datetime(as_of.year, as_of.month, as_of.day, 23, 59, tzinfo=UTC),
-            DEFAULT_1, DEFAULT_1.cuts, currency=CURRENCY, rates=RATES, zone=ZONE,
+            policy, (model and model.cuts) or policy.cuts,
+            model=model, currency=CURRENCY, rates=(*RATES, *CORRECTED), zone=ZONE,
         )  # fmt: skip
 
-    def digest(self, as_of: date = LAST) -> str:
+    def digest(
+        self, standings: Standings, as_of: date = LAST, policy: Policy = POLICY, model: Model | None = None
+    ) -> str:
         """The digest that the product has to give, made here."""
-        digest, places = Digest(), self._places()
-        for _, standing in sorted(self.standings(as_of).items(), key=lambda each: places[each[0]]):
-            digest.take(line(standing, as_of=as_of.toordinal(), currency=CURRENCY, policy=DEFAULT_1, zone=ZONE))
+        digest, places, day = Digest(), self._places(), as_of.toordinal()
+        for _, standing in sorted(standings.items(), key=lambda each: places[each[0]]):
+            digest.take(line(standing, as_of=day, currency=CURRENCY, policy=policy, zone=ZONE, model=model))
         return digest.hex
 
     def _places(self) -> dict[UUID, tuple[UUID, int]]:
@@ -151,17 +208,6 @@ class Story:
             party = held[before][0]
             places[party] = min((identity, before), places.get(party, (identity, before)))
         return places
-
-
-def _fact(told: Tell) -> Fact:
-    if told.kind == "interactions":
-        kind, amount, detail = ABOUT[told.about], 0, ""
-        if kind is Kind.DECLINED:
-            detail = told.reason or "unknown"
-    else:
-        kind = Kind.PURCHASE if told.kind == "purchases" else Kind.RETURN
-        amount, detail = told.amount_minor, told.currency
-    return Fact(uuid4(), party_of(told.customer), kind, told.at, told.at, amount, detail)
 
 
 ABOUT = {
@@ -214,7 +260,8 @@ def made_up(seed: int, customers: int, *, facts_each: int = 6) -> Story:
         steps += [Register(f"register {name}", customer=name), *owned(chance, name)]
     for number in range(customers // 6):
         steps += linked(chance, f"forum:m{seed}-{number}", names[2::3], _when)
-    return Story(tuple(steps))
+    steps += set_by_hand(chance, names)
+    return Story(tuple(steps), {name: _when(chance) for name in names[::4]})
 
 
 def _doings(chance: Random, name: str, friend: str) -> Iterator[Step]:
@@ -223,9 +270,9 @@ def _doings(chance: Random, name: str, friend: str) -> Iterator[Step]:
         yield from lead(chance, name, 0, _when(chance), CURRENCY)
     if chance.random() < 0.4:
         yield from member(chance, name, _when(chance))
-    if chance.random() < 0.2:
-        yield from problem(chance, name, 0, _when(chance))
-    if chance.random() < 0.2:
+    for number in range(chance.choice((0, 0, 1, 2))):
+        yield from problem(chance, name, number, _when(chance))
+    if chance.random() < 0.4:
         yield from referral(chance, name, friend, _when(chance))
 
 
@@ -244,10 +291,15 @@ def _told(chance: Random, customer: str, number: int, *, buys: bool) -> Tell:
         customer=customer,
         at=_when(chance),
         amount_minor=chance.choice((0, 1, 999, 10_000, 29_999, 30_000, chance.randrange(200_000))),
-        currency="EUR" if chance.random() < 0.1 else CURRENCY,
+        currency=chance.choice(("EUR", "JPY", "CHF")) if chance.random() < 0.2 else CURRENCY,
         about=about,
         reason=chance.choice(REASONS) if about[0] == "declined" else None,
+        rated=(_rate(chance), _rate(chance), _rate(chance)),
     )
+
+
+def _rate(chance: Random) -> int | None:
+    return chance.randrange(1, 6) if chance.random() < 0.3 else None
 
 
 def _afterthoughts(chance: Random, told: Tell, names: Sequence[str]) -> Iterator[Step]:

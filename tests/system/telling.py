@@ -1,17 +1,24 @@
-"""Tells a story to a product: step by step, in bulk, by files."""
+"""Tells a story to a product: step by step, in bulk, by files; and has other rulings decide meanwhile."""
 
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from contracts.money import major
 from services.scoring.domain.facts import Kind
+from services.scoring.domain.plain import Rows as Rates
+from services.scoring.domain.presets import RETENTION_FIRST
 from tests.system.doings import Did, Step, Withdraw
+from tests.system.hand import EndOverride, Override
 from tests.system.product import SYSTEM, Product, identifier, party_of
-from tests.system.story import RATES, Correct, Story, Tell
+from tests.system.story import CORRECTED, LAST, POLICY, RATES, Correct, Story, Tell
 from tests.system.whose import HandOver, Link, Merge, Own, Register, Unmerge
+
+MEANWHILE = RETENTION_FIRST
+"""What decides in the midst of a story."""
 
 
 @dataclass
@@ -23,9 +30,38 @@ class Teller:
     given: int = 0
     """Commands begun so far."""
 
-    def rates(self) -> None:
-        rows = [{"day": day.isoformat(), "currency": currency, "rate": str(rate)} for day, currency, rate in RATES]
+    def begin(self, story: Story) -> None:
+        self.organisations(story)
+        self.rates(RATES)
+
+    def organisations(self, story: Story) -> None:
+        """Have them known before anything else is told of them."""
+        rows = [[who, "organisation", at.isoformat()] for who, at in story.organisations.items()]
+        columns = {"party": "party", "kind": "kind", "occurred_at": "since"}
+        job = self.product.bring(_csv([*columns.values()], rows), "parties", **columns)
+        assert job["accepted"] == len(rows), job
+
+    def rates(self, rates: Rates) -> None:
+        rows = [{"day": day.isoformat(), "currency": currency, "rate": str(rate)} for day, currency, rate in rates]
         self.product.post("/v1/rates", json={"rates": rows})
+
+    def while_others_decide(self, steps: Sequence[Step], *, at_once: int = 1) -> None:
+        """Tell steps one by one; meanwhile another policy and a model are activated, and everything is rebuilt."""
+        with ThreadPoolExecutor(1) as thread:
+            telling = thread.submit(self.one_by_one, steps, at_once=at_once)
+            self.others_decide()
+            self.product.rebuild()
+            telling.result()
+
+    def others_decide(self) -> None:
+        self.product.have_decide(MEANWHILE)
+        self.product.fit()
+
+    def end(self) -> None:
+        """Have decide what does at the end of every story: right rates, a policy, a model of all that was told."""
+        self.rates(CORRECTED)
+        self.product.have_decide(POLICY)
+        assert self.product.settle().fit(LAST)["activated"]
 
     def one_by_one(self, steps: Iterable[Step], *, at_once: int = 1) -> None:
         """Each step in a request of its own, several at the same time, none before those that it needs."""
@@ -48,12 +84,8 @@ class Teller:
         began = {}
         for kind, rows in files(story.steps).items():
             columns = list(rows[0])
-            text = io.StringIO()
-            csv.writer(text).writerows([columns, *(row.values() for row in rows)])
-            began[kind] = (
-                self.product.send(text.getvalue().encode(), kind, **{name: name for name in columns}),
-                len(rows),
-            )
+            content = _csv(columns, [list(row.values()) for row in rows])
+            began[kind] = self.product.send(content, kind, **{name: name for name in columns}), len(rows)
         return began
 
     def in_bulk(self, story: Story, rows_each: int = 400) -> None:
@@ -66,7 +98,7 @@ class Teller:
                 assert outcome["rejected"] == outcome["conflict"] == 0, outcome
                 name = f"{kind[:-1]}_id"
                 self.ids |= {step.name: row[name] for step, row in zip(part, outcome["data"], strict=True)}
-        self.one_by_one(step for step in story.steps if not isinstance(step, Tell))
+        self.one_by_one((step for step in story.steps if not isinstance(step, Tell)), at_once=4)
 
     def tell(self, step: Step) -> None:
         self.given += 1
@@ -96,6 +128,12 @@ class Teller:
                 path = f"/v1/parties/{_party(step.phone)}/identifiers/identity_{party_of(step.phone).hex}/hand-over"
                 day = step.from_day.isoformat()
                 post(path, json={"to": {"identifier": identifier(step.to)}, "from_day": day})
+            case Override():
+                until = step.until and step.until.isoformat()
+                value = {"field": step.field, "value": step.value, "why": "They said so.", "until": until}
+                self.ids[step.name] = post(f"/v1/standings/{_party(step.customer)}/overrides", json=value)["id"]
+            case EndOverride():
+                post(f"/v1/overrides/{self.ids[step.override.name]}/end", json={})
             case Own():
                 owner = {"owner_id": f"user_{step.owner.hex}", "team_id": None}
                 self.product.put(f"/v1/parties/{_party(step.customer)}/owner", json=owner)
@@ -108,9 +146,7 @@ def files(steps: Iterable[Step]) -> dict[str, list[dict[str, str]]]:
         match step:
             case Tell() if step.kind in IN_FILES and identifier(step.customer).get("system") == SYSTEM:
                 told = {"party": step.customer, IN_FILES[step.kind]: step.name, "occurred_at": step.at.isoformat()}
-                rows[step.kind].append(
-                    told | (step.talk() | {"loss_reason": step.reason or ""} if step.talks else paid(step))
-                )
+                rows[step.kind].append(told | (said(step) if step.talks else paid(step)))
             # With needs, somebody is given to an owner before it is known who they are.
             case Did(kind=Kind.LEAD_CAPTURED, needs=()):
                 who = dict(step.body.get("identifier", {}))
@@ -129,12 +165,18 @@ IN_FILES = {"purchases": "order_id", "interactions": "interaction_id"}
 
 
 def said(told: Tell) -> dict[str, str]:
-    return {**told.talk(), "loss_reason": told.reason or ""}
+    rated = {name: str(rate or "") for name, rate in told.ratings().items()}
+    return {**told.talk(), "loss_reason": told.reason or "", **rated}
 
 
 def paid(told: Tell) -> dict[str, str]:
-    amount = f"{told.amount_minor // 100}.{told.amount_minor % 100:02}"
-    return {"amount": amount, "currency": told.currency}
+    return {"amount": f"{major(told.amount_minor, told.currency):f}", "currency": told.currency}
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows([columns, *rows])
+    return text.getvalue().encode()
 
 
 def _party(customer: str) -> str:

@@ -1,17 +1,21 @@
-"""The public tenth of CDNOW: who bought what when is known, so every figure can be checked."""
+"""Public data, above all the tenth of CDNOW: who bought what when is known, so every figure can be checked."""
 
 import csv
 import gzip
 import io
+import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from services.scoring.domain.presets import DEFAULT_1
 from tests.system.conftest import Start
 from tests.system.product import Product, party_of
 
@@ -144,3 +148,52 @@ def test_verification_of_all_names_the_one_that_is_wrong(shop: Product) -> None:
     assert verdict["checked"] == 2357
     assert verdict["disagreements"] == 1
     assert [found["party_id"] for found in verdict["found"]] == [f"party_{party_of('1').hex}"]
+
+
+SHARES = ("bought_again", "auc", "auc_of_stages", "brier", "top_tier_share", "top_share_by_value", "top_share_by_spend")
+
+
+def judged(shop: Product, as_of: date, capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the command says of a model as of a day, and of how good it would have been."""
+    fitted = json.loads(shop.shuke("model", "fit", "--as-of", as_of.isoformat(), "--json"))
+    told = shop.shuke("model", "quality", fitted["model"])
+    quality = json.loads(shop.shuke("model", "quality", fitted["model"], "--json"))
+    with capsys.disabled():
+        print("", told, sep="\n")  # noqa: T201
+    assert quality == fitted["quality"]
+    for period in quality["periods"]:
+        assert period["as_of"] in told
+        assert all(0 < period[name] < 1 for name in SHARES)
+        assert period["auc"] > period["auc_of_stages"] > 0.5
+        assert period["top_tier_share"] > 0.05
+    return fitted, quality
+
+
+def falls(period: Mapping[str, Any]) -> bool:
+    """Whether fewer bought again of each stage than of the one before."""
+    assert [group["stage"] for group in period["stages"]] == ["customer", "dormant_customer", "lost_customer"]
+    rates = [group["bought_again"] for group in period["stages"]]
+    return all(before > after for before, after in pairwise(rates))
+
+
+def test_fewer_bought_again_the_colder_they_stood(shop: Product, capsys: pytest.CaptureFixture[str]) -> None:
+    _, quality = judged(shop, date(1998, 6, 30), capsys)
+
+    assert len(quality["periods"]) == 3
+    assert all(map(falls, quality["periods"]))
+
+
+def test_so_it_is_of_those_who_buy_every_week(shop: Product, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The Complete Journey: within half a year 97 of 100 buy again, so what is asked is the month to come."""
+    for job in shop.get("/v1/imports", limit=100)["data"]:
+        if job["state"] == "done":
+            shop.undo(job["id"])
+    job = shop.bring((data / "complete_journey" / "orders.csv.gz").read_bytes(), **COLUMNS)
+    shop.have_decide(DEFAULT_1.model_copy(update={"name": "monthly", "horizon_days": 30}))
+
+    fitted, quality = judged(shop.settle(), date(2017, 12, 31), capsys)
+
+    assert (job["rejected"], job["conflict"]) == (0, 0)
+    assert fitted["parties"] == 2_469
+    assert len(quality["periods"]) == 3
+    assert all(map(falls, quality["periods"]))

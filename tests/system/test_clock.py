@@ -1,43 +1,16 @@
 """Time alone: the clock of a product is set ahead, and the days come to which its standings were computed."""
 
-import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
-from threading import Event, Thread
 from typing import Any
-
-import asyncpg
 
 from tests.system.conftest import Start
 from tests.system.product import Product, party_of
 
 STARTS_S = 45
 """Before the midnight that the test waits for."""
-
-
-@contextmanager
-def nothing_read(product: Product) -> Iterator[None]:
-    """Keep what is told from being read for as long as the block lasts: consumers wait, all else goes on."""
-    url, held, done = product.running.database("scoring"), Event(), Event()
-
-    async def hold() -> None:
-        connection = await asyncpg.connect(url)
-        async with connection.transaction():
-            await connection.execute("LOCK TABLE consumer_offset IN EXCLUSIVE MODE")
-            held.set()
-            await asyncio.to_thread(done.wait)
-        await connection.close()
-
-    thread = Thread(target=lambda: asyncio.run(hold()))
-    thread.start()
-    assert held.wait(30)
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
+NOTHING_IS_READ = "LOCK TABLE consumer_offset IN EXCLUSIVE MODE"
+"""Consumers wait, all else goes on."""
 
 
 def turns(moves: list[dict[str, Any]]) -> list[tuple[str, date, str]]:
@@ -65,7 +38,7 @@ def test_stages_change_by_time_alone_on_the_computed_day_and_never_before_all_is
         for customer, days_ago in (("asked a month ago", 30), ("asked half a year ago", 180)):
             product.ask(customer, bought(days_ago)[1])
         product.settle()
-        with nothing_read(product):
+        with product.held("scoring", NOTHING_IS_READ):
             product.buy("buys unread", (midnight - timedelta(minutes=5)).isoformat(), 5_000)
             left = midnight - (datetime.now(UTC) + ahead)
             assert left > timedelta(0), "the product took too long to start"

@@ -11,7 +11,7 @@ import pytest
 
 from tests.system.conftest import Start
 from tests.system.product import Product
-from tests.system.test_policies import COLUMNS, reassessed
+from tests.system.test_policies import COLUMNS
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_quality_is_printed_for_three_days_with_falling_rates(shop: Product) -> 
 def test_an_activated_model_decides_about_everybody_and_all_is_verified(shop: Product) -> None:
     told = json.loads(shop.shuke("model", "fit", "--as-of", "1998-06-30", "--activate", "--json"))
     assert told["activated"]
-    reassessed(shop)
+    shop.reassessed()
 
     assert f"{told['model']} as of 1998-06-30: active" in shop.shuke("model", "list")
     assert "active" in shop.shuke("model", "show")

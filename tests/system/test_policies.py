@@ -4,7 +4,6 @@ import csv
 import gzip
 import io
 import json
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -113,19 +112,12 @@ def test_a_policy_is_approved_activated_and_left_again_by_the_command(shop: Prod
     assert "strict: active" in shop.shuke("policy", "activate", id)
     shop.kill_and_await("scoring-worker")
     shop.settle()
-    reassessed(shop)
+    shop.reassessed()
     assert lost(shop) == in_draft(told["result"], "lost_customer") != before
     assert shop.agrees()
     causes = shop.sql("scoring", "SELECT cause, count(*) FROM lived_move GROUP BY 1")
     assert {row["cause"]: row["count"] for row in causes}["policy"] == told["result"]["differ"]["parties"]
 
     assert "default-1: active" in shop.shuke("policy", "activate", active)
-    reassessed(shop)
+    shop.reassessed()
     assert lost(shop) == before
-
-
-def reassessed(product: Product, seconds: float = 60) -> None:
-    until = time.monotonic() + seconds
-    while product.sql("scoring", "SELECT FROM ruling WHERE applied_at IS NULL"):
-        assert time.monotonic() < until
-        time.sleep(0.1)
