@@ -111,8 +111,9 @@ def because(history: History, move: Move) -> str:
     if move.from_stage == move.to_stage:
         return f"{move.to_tier} instead of {move.from_tier}: value {move.value_minor}"
     if move.cause is Cause.CLOCK:
-        bought = history.last_purchase(day)
-        act, last = ("purchase", bought) if bought else ("sign of interest", history.last_sign(day))
+        # A day begins with the clock: what was done on it came later.
+        bought = history.last_purchase(day - 1)
+        act, last = ("purchase", bought) if bought else ("sign of interest", history.last_sign(day - 1))
         return "time alone" if last is None else f"no {act} for {day - last} days"
     if move.to_stage in LOST:
         return f"declared lost: {move.loss_reason}"
@@ -168,7 +169,8 @@ def _judge(tally: Tally, side: Side, history: History, counted: Sequence[Move], 
         if day + horizon_days > until:
             continue
         tally["judged", side, move.to_stage, "decided"] += 1
-        place = bisect_right(days, day)
+        # What the clock said at the beginning of a day is judged by that day too.
+        place = bisect_right(days, day - 1 if move.cause is Cause.CLOCK else day)
         bought = place < len(days) and days[place] <= day + horizon_days
         if bought == (move.to_stage in LOST):
             tally["judged", side, move.to_stage, "wrong"] += 1
