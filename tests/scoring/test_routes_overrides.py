@@ -601,3 +601,26 @@ async def test_a_fact_of_an_override_has_a_place_of_its_own(
     assert sorted(row["seq"] for row in found) == [1, 2]
     assert {(row["topic"], row["partition"]) for row in found} == {("scoring.overrides", 0)}
     assert all(row["recorded_at"] == row["occurred_at"] for row in found)
+
+
+async def test_whoever_crosses_the_rule_is_vip_by_the_event_that_is_named_or_by_hand(
+    api: httpx.AsyncClient, feed: Feeding
+) -> None:
+    somebody, other = feed.identity(), feed.identity()
+    await feed.bought(other, feed.at - DAY, 1_000)
+    crossed: list[UUID] = []
+    for days in (90, 60, 30, 1):
+        fact_id = await feed.bought(somebody, feed.at - days * DAY, 40_000)
+        if not crossed and (await read(api, somebody))["vip"]:
+            crossed.append(fact_id)
+    told = [change for change in await announced(feed.database, somebody) if change["vip"]]
+
+    assert UUID(told[0]["fact_id"]) == crossed[0]
+    assert (await vips(api)) == {f"party_{somebody.hex}"}
+    await override(api, other, "vip", "true")
+    await override(api, somebody, "vip", "false")
+    assert (await vips(api)) == {f"party_{other.hex}"}
+
+
+async def vips(api: httpx.AsyncClient) -> set[str]:
+    return {each["party_id"] for each in (await api.get("/v1/standings", params={"vip": True})).json()["data"]}
