@@ -1,6 +1,7 @@
 """What people do as evidence of satisfaction and loyalty: what enters on which day, and how it fades."""
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import cycle
 from math import exp2, log
 from zoneinfo import ZoneInfo
 
@@ -225,3 +226,30 @@ def test_nothing_is_graded_where_nobody_stands() -> None:
     nobody = assess(Calendar(), datetime(2026, 1, 1, tzinfo=UTC), DEFAULT)
 
     assert (nobody.satisfaction, nobody.satisfaction_band, nobody.posture, nobody.treatment) == (None, None, None, None)
+
+
+@given(
+    st.lists(st.tuples(st.integers(700_000, 700_900), st.sampled_from(sorted(PLACES.values())), st.integers(1, 9))),
+    st.integers(1, 4_000),
+    st.floats(0, 5),
+    st.floats(1, 98),
+    st.floats(0.5, 60),
+    st.integers(700_000, 702_000),
+    st.integers(1, 5_000),
+)
+def test_a_band_ends_on_the_first_day_on_which_it_is_another(
+    pieces: list[Piece], half_life: int, least: float, low: float, above: float, day: int, days: int
+) -> None:
+    named = Index(
+        weights={what: weight for what, weight in zip(Evidence, cycle((0.4, -0.7, 0.0)), strict=False)},
+        half_life_days=half_life,
+        min_evidence=least,
+        low_below=low,
+        high_from=min(low + above, 99.5),
+    )
+    fading = Fading(sorted(pieces), named)
+    day = max(day, fading.days[-1] if fading.days else 0)
+
+    until = day + days
+    plainly = next((later for later in range(day + 1, until) if fading.band(later) is not fading.band(day)), None)
+    assert fading.fades(day, until) == plainly

@@ -98,12 +98,14 @@ class Grades(NamedTuple):
 class ByModel:
     """After a purchase: how long the probability of another one stays at or above the thresholds of a policy."""
 
-    __slots__ = ("_customers", "_days", "_horizon_days", "_model", "least")
+    __slots__ = ("_customers", "_days", "_found", "_horizon_days", "_model", "least")
 
     def __init__(self, model: Model, customers: ByProbability, horizon_days: int, purchase_days: Sequence[int]) -> None:
         self._model, self._customers = model, customers
         self._horizon_days, self._days = horizon_days, purchase_days
         self.least = customers.fresh_days + 1
+        # Of one place it is asked some ten times.
+        self._found: dict[tuple[int, float], int | None] = {}
 
     def dormant_in(self, place: int) -> int | None:
         """See `Spans`."""
@@ -114,9 +116,11 @@ class ByModel:
         return self._first_below(place, self._customers.lost_below)
 
     def _first_below(self, place: int, threshold: float) -> int | None:
-        tx = self._days[place] - self._days[0]
-        below = self._model.first_below(place, tx, threshold, self._horizon_days)
-        return None if below is None else max(below, self.least)
+        if (place, threshold) not in self._found:
+            tx = self._days[place] - self._days[0]
+            below = self._model.first_below(place, tx, threshold, self._horizon_days)
+            self._found[place, threshold] = None if below is None else max(below, self.least)
+        return self._found[place, threshold]
 
 
 class Courses(NamedTuple):
