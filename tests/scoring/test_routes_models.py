@@ -13,6 +13,7 @@ import pytest
 
 from chassis.clock import now
 from chassis.db import Database, driver
+from chassis.http import encode_cursor
 from contracts.scoring import Stage
 from services.scoring.domain.buyers import Ledger
 from services.scoring.domain.fitting import Fitted, fit
@@ -312,6 +313,8 @@ async def test_models_are_listed_the_newest_first_page_by_page(
 
     assert [told["hash"] for told in page["data"] + rest["data"]] == hashes[::-1]
     assert not rest["has_more"]
+    cursor = encode_cursor(datetime(2026, 1, 1, tzinfo=UTC), "\x00")
+    assert (await api.get("/v1/models", params={"cursor": cursor})).json()["code"] == "bad_cursor"
 
 
 async def test_a_model_is_what_the_purchases_give_whatever_the_order_of_the_parties(

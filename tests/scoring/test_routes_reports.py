@@ -473,6 +473,7 @@ async def test_satisfied_customers_who_buy_more_are_seen_and_others_prove_nothin
         ("satisfaction-and-sales", {"lag_days": 0}),
         ("zoom", {"by": "weather"}),
         ("zoom", {"level": "party", "cursor": "WzFd"}),
+        ("zoom", {"level": "party", "segment": "\x00"}),
     ],
 )
 async def test_what_cannot_be_reported_is_refused(api: httpx.AsyncClient, report: str, query: Json) -> None:

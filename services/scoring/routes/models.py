@@ -14,7 +14,7 @@ from contracts.problems import Problem
 from services.scoring.domain.bgnbd import NotEnough
 from services.scoring.domain.fitting import Fitted
 from services.scoring.domain.lives import ActivationPassed
-from services.scoring.models.fields import AnyInstant, ModelHash
+from services.scoring.models.fields import AnyHash, AnyInstant, ModelHash
 from services.scoring.models.models import (
     FitStep,
     ModelActivationAsked,
@@ -65,7 +65,7 @@ async def fit_model(request: Request, actor: Actor, body: NewModel | None = None
 @router.get("")
 async def list_models(session: Session, limit: Limit = 50, cursor: Cursor = None) -> Page[ModelShown]:
     """Models, the one fitted last first."""
-    before = decode_cursor(cursor, tuple[AnyInstant, str]) if cursor else NEWEST
+    before = decode_cursor(cursor, tuple[AnyInstant, AnyHash]) if cursor else NEWEST
     rows = await known.models_before(await driver(session), before, limit=limit + 1)
     shown = [ModelShown.stored(row) for row in rows]
     return page(shown, limit=limit, key=lambda model: (model.fitted_at, model.hash))

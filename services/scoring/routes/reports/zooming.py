@@ -23,7 +23,7 @@ async def zoom(
     snapshot: Snapshot,
     level: shown.Level = shown.Level.POPULATION,
     by: ZoomBy = ZoomBy.STAGE,
-    segment: Annotated[str | None, Query(max_length=100)] = None,
+    segment: Annotated[str | None, Query(max_length=100, pattern=r"^[^\x00]*$")] = None,
     as_of: Day | None = None,
     within_days: Annotated[int, Query(ge=0, le=3_650)] = 30,
     limit: Limit = 50,
