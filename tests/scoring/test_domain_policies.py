@@ -7,6 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from contracts.loss import LossReason
+from contracts.scoring import Band, Stage, Tier
 from services.scoring.domain.differences import differences
 from services.scoring.domain.drafts import drafted
 from services.scoring.domain.indexes import Evidence
@@ -80,7 +81,7 @@ def test_a_part_that_says_nothing_gives_the_same_version() -> None:
     [
         ({"horizon_days": "long"}, "#/document/horizon_days"),
         ({"horizon": 90}, "#/document/horizon"),
-        ({"persons": {"customers": {"by": "days", "lost_after_days": -1}}}, "#/document/persons/customers/days/"),
+        ({"persons": {"customers": {"by": "days", "lost_after_days": -1}}}, "#/document/persons/customers/"),
         ({"persons": {"customers": {"by": "moon"}}}, "#/document/persons/customers"),
         ({"treatments": []}, "#/document/treatments"),
     ],
@@ -101,6 +102,48 @@ def test_a_document_that_nests_without_end_is_refused_at_once() -> None:
 
     with pytest.raises(BadPolicy, match="nests deeper"):
         drafted(DEFAULT_1, {"vip": rule})
+
+
+@pytest.mark.parametrize("leaf", [{"field": "tier", "op": "eq", "value": "top"}, {}])
+def test_a_document_that_says_more_than_any_policy_is_refused_at_once(leaf: dict[str, Any]) -> None:
+    with pytest.raises(BadPolicy, match="says more") as refused:
+        drafted(DEFAULT_1, {"vip": {"all": [{"any": [leaf] * 100}] * 100}})
+
+    assert refused.value.extensions == {"most": 5_000}
+
+
+def test_only_the_first_hundred_errors_are_told() -> None:
+    with pytest.raises(BadPolicy) as refused:
+        drafted(DEFAULT_1, {"profit": {"cost_minor": {f"kind-{number}": "much" for number in range(1_000)}}})
+
+    assert len(refused.value.extensions["errors"]) == 100
+
+
+def test_the_longest_table_of_treatments_beside_the_longest_rule_is_a_policy() -> None:
+    row = {"tier": list(Tier), "satisfaction": list(Band), "loyalty": list(Band), "treatment": "care"}
+    leaf = {"field": "stage", "op": "in", "value": list(Stage)}
+
+    drafted(DEFAULT_1, {"treatments": [row] * 99 + [{"treatment": "serve"}], "vip": {"all": [leaf] * 50}})
+
+
+@pytest.mark.parametrize(
+    ("rule", "pointers"),
+    [
+        ({"all": [{"not": {"field": "tier", "op": "eq", "value": "moon"}}]}, {"/all/0/not", "/all"}),
+        ({"all": [{"field": "value_minor", "op": "gte"}]}, {"/all/0/value", "/all"}),
+        ({"field": "value_minor", "op": "gte", "value": 2**53 + 1}, {"/value"}),
+        ({"any": [{"all": []}]}, {"/any/0/all", "/any"}),
+        ({"field": "tier", "op": "eq", "value": "top", "why": "so"}, {"/why"}),
+        (["all"], {""}),
+    ],
+)
+def test_what_is_wrong_in_a_rule_is_pointed_at_as_it_was_sent(rule: Any, pointers: set[str]) -> None:
+    with pytest.raises(BadPolicy) as refused:
+        drafted(DEFAULT_1, {"vip": rule})
+
+    assert {error["pointer"] for error in refused.value.extensions["errors"]} == {
+        f"#/document/vip{pointer}" for pointer in pointers
+    }
 
 
 def test_no_difference_is_told_between_equals() -> None:

@@ -1,15 +1,22 @@
 """Drafts: a part of a policy document, laid over a whole one."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from services.scoring.domain.lives import BadPolicy
 from services.scoring.domain.policy import Policy
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
 DEEPEST = 20
 """Objects and lists inside each other; a rule as deep as it may be needs fewer."""
+MOST = 5_000
+"""Members and elements in all; the longest table of treatments beside the longest rule needs fewer."""
+TOLD = 100
+"""So many errors are told."""
 WHOLE = frozenset({"vip"})
 """Fields whose value is one thing, a rule: laid over another it takes its place."""
 UNQUOTED: Mapping[str, str] = {"union_tag_invalid": "The tag is not an expected one"}
@@ -18,14 +25,15 @@ UNQUOTED: Mapping[str, str] = {"union_tag_invalid": "The tag is not an expected 
 
 def drafted(base: Policy, part: Mapping[str, Any]) -> Policy:
     """The policy that a part makes of a base. Raises `BadPolicy` with a pointer for whatever is wrong."""
-    if _depth(part) > DEEPEST:
-        raise BadPolicy("The document nests deeper than any policy.", deepest=DEEPEST)
+    _measure(part)
+    whole = laid_over(base.model_dump(mode="json"), part)
     try:
-        return Policy.model_validate(laid_over(base.model_dump(mode="json"), part))
+        return Policy.model_validate(whole)
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False, include_context=False)
         errors = [
-            {"pointer": _pointer(each["loc"]), "detail": UNQUOTED.get(each["type"], each["msg"])} for each in found
+            {"pointer": _pointer(each, whole), "detail": UNQUOTED.get(each["type"], each["msg"])}
+            for each in found[:TOLD]
         ]
         raise BadPolicy("The document, laid over its base, is no policy.", errors=errors) from None
 
@@ -49,15 +57,29 @@ def laid_over(base: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def _depth(part: Any) -> int:
-    """How deep a document is, as far as it matters."""
-    depth, layer = 0, [part]
-    while layer and depth <= DEEPEST:
+def _measure(part: Any) -> None:
+    """Refuse what no policy can be before it is looked at more closely. Raises `BadPolicy`."""
+    depth, count, layer = 0, 0, [part]
+    while layer:
         depth += 1
-        inside = (each.values() if isinstance(each, Mapping) else each for each in layer)
-        layer = [below for values in inside for below in values if isinstance(below, Mapping | list)]
-    return depth
+        inside = [below for each in layer for below in (each.values() if isinstance(each, Mapping) else each)]
+        count += len(inside)
+        if depth > DEEPEST:
+            raise BadPolicy("The document nests deeper than any policy.", deepest=DEEPEST)
+        if count > MOST:
+            raise BadPolicy("The document says more than any policy.", most=MOST)
+        layer = [below for below in inside if isinstance(below, Mapping | list)]
 
 
-def _pointer(place: Sequence[int | str]) -> str:
-    return "/".join(["#/document", *(str(step).replace("~", "~0").replace("/", "~1") for step in place)])
+def _pointer(error: "ErrorDetails", document: Any) -> str:
+    """Where in the document; without the names of shapes that were tried, which no document has."""
+    steps, here = [], document
+    for number, step in enumerate(error["loc"], 1):
+        if isinstance(here, Mapping) and step in here:
+            here = here[str(step)]
+        elif isinstance(here, list) and isinstance(step, int):
+            here = here[step] if step < len(here) else None
+        elif not (error["type"] == "missing" and number == len(error["loc"])):
+            continue
+        steps.append(str(step).replace("~", "~0").replace("/", "~1"))
+    return "/".join(["#/document", *steps])

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from contracts.customers import PartyKind
 from contracts.scoring import Band, Posture, Stage, Tier
@@ -42,7 +42,7 @@ class Comparison(Version):
     `turnover_minor`, `value_minor`, `spend_minor`, `purchase_days` (whole numbers)."""
     op: Literal["eq", "in", "gte", "lt"]
     """Codes are compared by `eq` and `in`, numbers by `eq`, `gte` and `lt`."""
-    value: int | str | tuple[str, ...]
+    value: Annotated[int, Field(ge=-(2**53), le=2**53)] | str | tuple[str, ...]
     """A code, several codes with `in`, or a whole number."""
 
     @model_validator(mode="after")
@@ -99,7 +99,25 @@ class Not(Version):
         return not self.not_.holds(facts)
 
 
-Rule: TypeAlias = Comparison | All | AnyOf | Not
+def _shape(rule: Any) -> str:
+    """What a rule is by what it says, so that something wrong in it is told of that alone."""
+    match rule:
+        case All() | {"all": _}:
+            return "all"
+        case AnyOf() | {"any": _}:
+            return "any"
+        case Not() | {"not": _}:
+            return "not"
+    return "comparison"
+
+
+Rule: TypeAlias = Annotated[
+    Annotated[Comparison, Tag("comparison")]
+    | Annotated[All, Tag("all")]
+    | Annotated[AnyOf, Tag("any")]
+    | Annotated[Not, Tag("not")],
+    Discriminator(_shape),
+]
 for _model in (All, AnyOf, Not):
     _model.model_rebuild()
 
