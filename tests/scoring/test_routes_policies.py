@@ -78,12 +78,12 @@ async def test_a_whole_document_or_a_part_laid_over_a_base_or_a_preset_is_drafte
 
     whole = await drafted(api, document=DAYS_1.model_dump(mode="json"))
     over = await drafted(api, document={"horizon_days": 90}, base=base["hash"])
-    preset = await drafted(api, preset="retention-first")
+    preset = await drafted(api, preset="retention_first")
     both = await drafted(api, preset="days-1", document={"vip": None})
 
     assert whole["hash"] == DAYS_1.content_hash
     assert (over["document"]["name"], over["document"]["horizon_days"]) == ("strict", 90)
-    assert preset["hash"] == PRESETS["retention-first"].content_hash
+    assert preset["hash"] == PRESETS["retention_first"].content_hash
     assert (both["document"]["persons"]["customers"]["by"], both["document"]["vip"]) == ("days", None)
 
 
@@ -159,8 +159,8 @@ async def test_presets_are_offered_and_become_drafts_when_asked_for(api: httpx.A
     assert {name: preset["state"] for name, preset in presets.items()} == {
         "default-1": "active",
         "days-1": "draft",
-        "retention-first": None,
-        "acquisition-first": None,
+        "retention_first": None,
+        "acquisition_first": None,
     }
     assert all(Policy.model_validate(each["document"]).content_hash == each["hash"] for each in presets.values())
 

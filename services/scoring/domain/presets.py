@@ -22,7 +22,7 @@ DAYS_1 = Policy(name="days-1", persons=Stages(customers=ByDays()), vip=VIP)
 """Fixed days alone."""
 
 RETENTION_FIRST = Policy(
-    name="retention-first",
+    name="retention_first",
     persons=Stages(customers=ByProbability(fresh_days=21, dormant_below=0.6, lost_below=0.15)),
     vip=VIP,
     treatments=(
@@ -36,7 +36,7 @@ RETENTION_FIRST = Policy(
 """For a company that lives from those it has: dormant is told early, lost late, and whoever is unhappy comes first."""
 
 ACQUISITION_FIRST = Policy(
-    name="acquisition-first",
+    name="acquisition_first",
     persons=Stages(prospects=Interest(active_days=14, lost_after_days=365)),
     vip=VIP,
     treatments=(
