@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 from bench.product import CURRENCY
+from contracts.scoring import Stage
 from services.scoring.domain.digest import Digest, line
 from services.scoring.domain.facts import Fact, Kind
 from services.scoring.domain.policy import DAYS_1
@@ -127,8 +128,19 @@ class Story:
         return whose(self.steps)
 
     def standings(self, as_of: date = LAST) -> dict[UUID, Standing]:
-        """How everybody has to stand after a day."""
-        told = [fact for fact in self.facts() if fact.occurred_at.date() <= as_of]
+        """How everybody has to stand after a day, which is before they were registered."""
+        return self._standings(self.facts(), as_of)
+
+    def stages(self, today: date) -> dict[UUID, Stage]:
+        """The stage that everybody has to have on the day on which they are registered."""
+        at = datetime(today.year, today.month, today.day, tzinfo=UTC)
+        known = {step.customer for step in self.steps if isinstance(step, Register)}
+        registered = [Fact(uuid4(), party_of(name), Kind.REGISTERED, at, at, 0, "") for name in known]
+        standings = self._standings(self.facts() + registered, today)
+        return {party: standing.stage for party, standing in standings.items() if standing.stage}
+
+    def _standings(self, facts: Sequence[Fact], as_of: date) -> dict[UUID, Standing]:
+        told = [fact for fact in facts if fact.occurred_at.date() <= as_of]
         return expected(
             told, (), self.whose().holdings, datetime(as_of.year, as_of.month, as_of.day, 23, 59, tzinfo=UTC),
             DAYS_1, DAYS_1.cuts, currency=CURRENCY, rates=RATES, zone=ZONE,
@@ -204,9 +216,10 @@ def made_up(seed: int, customers: int, *, facts_each: int = 6) -> Story:
             # Whether both are known to be one by then or not.
             steps += handed_over(chance, after, after, _when, CURRENCY)
     steps += told
-    # Somebody of whom nothing is left was registered, or was not, by whether that came first.
-    for one in chance.sample([one for one in told if not one.name.endswith("/0")], len(told) // 10):
+    for one in chance.sample(told, len(told) // 10):
         steps += _afterthoughts(chance, one, names)
+    for number in range(customers // 3):
+        steps += _taken_back(chance, f"g{seed}-{number}")
     for number, name in enumerate(names):
         steps += _doings(chance, name, names[number - 1])
     steps += chains(chance, names[::3])
@@ -215,6 +228,16 @@ def made_up(seed: int, customers: int, *, facts_each: int = 6) -> Story:
     for number in range(customers // 6):
         steps += linked(chance, f"forum:m{seed}-{number}", names[2::3], _when)
     return Story(tuple(steps))
+
+
+def _taken_back(chance: Random, name: str) -> Iterator[Step]:
+    """Somebody of whom nothing that was told is left in the end; some were registered, before it or after, or twice."""
+    told = [_told(chance, name, number, buys=True) for number in range(chance.choice((1, 1, 2)))]
+    yield from told
+    for one in told:
+        yield Withdraw(f"withdraw {one.name}", (one.name,), one.name, one.kind)
+    for nth in range(chance.choice((0, 1, 1, 2))):
+        yield Register(f"register {name} {nth}", chance.choice(((), (f"withdraw {told[0].name}",))), name)
 
 
 def _doings(chance: Random, name: str, friend: str) -> Iterator[Step]:

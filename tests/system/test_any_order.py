@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from random import Random
 from uuid import UUID
 
 import pytest
 
+from contracts.scoring import Stage
 from tests.system.conftest import Start
 from tests.system.product import Product
 from tests.system.story import LAST, Correct, Story, Tell, made_up
@@ -45,6 +47,14 @@ def stand_right(product: Product, story: Story) -> bool:
     }
     assert told == wanted
     return bool(wanted)
+
+
+def are_known(product: Product, story: Story) -> bool:
+    """Whether everybody who was registered is known today, whatever was taken back; nobody is of whom nothing is left."""
+    today = datetime.now(UTC).date()
+    wanted, lines = story.stages(today), product.settle().export(today)
+    assert {party: lines[party]["stage"] for party in story.parties() & lines.keys()} == wanted
+    return Stage.STRANGER in wanted.values() and bool(story.parties() - wanted.keys())
 
 
 def are_who_they_are(product: Product, story: Story) -> bool:
@@ -88,6 +98,7 @@ def queue(product: Product, story: Story) -> set[Likely]:
 def ends_right(product: Product, story: Story) -> bool:
     """Whether a product that was told nothing else gives the digest that the oracle gives, and verifies."""
     assert are_who_they_are(product, story)
+    assert are_known(product, story)
     return stand_right(product, story) and product.digest(LAST) == story.digest() and product.agrees()
 
 
@@ -142,6 +153,7 @@ def test_any_story_ends_as_the_oracle_says(embedded: Product, seed: int) -> None
 
     assert stand_right(embedded, story)
     assert are_who_they_are(embedded, story)
+    assert are_known(embedded, story)
 
 
 def test_a_story_told_by_files_and_then_all_of_it_again_one_by_one_shuffled_ends_the_same(
