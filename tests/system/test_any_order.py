@@ -50,7 +50,7 @@ def stand_right(product: Product, story: Story) -> bool:
 
 
 def are_known(product: Product, story: Story) -> bool:
-    """Whether everybody who was registered is known today, whatever was taken back; nobody is of whom nothing is left."""
+    """Whether everybody who was registered is known today, whatever was taken back, and nobody else who did nothing."""
     today = datetime.now(UTC).date()
     wanted, lines = story.stages(today), product.settle().export(today)
     assert {party: lines[party]["stage"] for party in story.parties() & lines.keys()} == wanted
