@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +20,7 @@ MEASURED_S = 20.0
 PARTIES = 4_000
 """Each buys again only when its last purchase was long read."""
 AMOUNT_MINOR = 1_000
-LATEST_S = 10.0
+LATEST_S = 60.0
 GOAL_MS = {50: 15.0, 99: 50.0}
 
 
@@ -47,8 +47,8 @@ def kafka() -> list[Figure]:
 
 def _row(row: str, *words: str) -> list[Figure]:
     with product(*words) as running:
-        parties = _load(running)
-        seen = asyncio.run(_measure(running, parties))
+        parties = have_bought(running)
+        seen = asyncio.run(_measured(running, parties))
         raw = asyncio.run(_raw(running))
     load = f"{PER_S}/s for {MEASURED_S:.0f} s, {len(seen.readable_ms)} purchases"
     raw_how = f"{load}; baseline: one INSERT committed, seen by another connection"
@@ -72,24 +72,34 @@ def _purchase(customer: int) -> dict[str, Any]:
     }
 
 
-def _load(running: Running) -> list[UUID]:
-    """Have every party bought once, and give their ids."""
+def have_bought(running: Running, count: int = PARTIES) -> list[UUID]:
+    """Have so many parties bought once, and give their ids."""
     with running.client() as client:
         parties = []
-        for customer in range(PARTIES):
+        for customer in range(count):
             made = client.post("/v1/purchases", json=_purchase(customer)).raise_for_status().json()
             parties.append(UUID(made["party_id"].removeprefix("party_")))
         settle(client)
     return parties
 
 
-async def _measure(running: Running, parties: list[UUID]) -> Seen:
-    seen, spend = Seen(), dict.fromkeys(parties, AMOUNT_MINOR)
+async def _measured(running: Running, parties: list[UUID]) -> Seen:
+    """What is seen of a load for as long as it is measured."""
+    seen = Seen()
+    await buying(running, parties, seen, _times())
+    return seen
+
+
+async def buying(
+    running: Running, parties: list[UUID], seen: Seen, times: Iterable[float], warm_s: float = WARM_S
+) -> None:
+    """Have parties buy at certain seconds from now on, and note when that was readable, but for the first seconds."""
+    spend = dict.fromkeys(parties, AMOUNT_MINOR)
     watched = await asyncpg.connect(running.database("scoring"))
     waiting: dict[UUID, tuple[int, asyncio.Future[float]]] = {}
 
     async def one(number: int, measured: bool) -> None:
-        customer = number % PARTIES
+        customer = number % len(parties)
         party = parties[customer]
         spend[party] += AMOUNT_MINOR
         readable: asyncio.Future[float] = asyncio.get_running_loop().create_future()
@@ -107,10 +117,9 @@ async def _measure(running: Running, parties: list[UUID]) -> Seen:
     looking = asyncio.create_task(_look(watched, waiting, _STANDINGS))
     connector = aiohttp.TCPConnector(limit=64)
     async with aiohttp.ClientSession(running.url, headers=running.headers, connector=connector) as session:
-        await _steadily(one)
+        await _steadily(one, times, warm_s)
     looking.cancel()
     await watched.close()
-    return seen
 
 
 async def _raw(running: Running) -> list[float]:
@@ -132,20 +141,20 @@ async def _raw(running: Running) -> list[float]:
             took.append((when - sent) * 1e3)
 
     looking = asyncio.create_task(_look(watched, waiting, _ROWS))
-    await _steadily(one)
+    await _steadily(one, _times(), WARM_S)
     looking.cancel()
     await watched.close()
     await pool.close()
     return took
 
 
-async def _steadily(one: Callable[[int, bool], Awaitable[None]]) -> None:
-    """Call so many times a second, whether or not the earlier ones have ended."""
+async def _steadily(one: Callable[[int, bool], Awaitable[None]], times: Iterable[float], warm_s: float) -> None:
+    """Call at certain seconds, whether or not the earlier ones have ended."""
     began = time.perf_counter()
     tasks = []
-    for number, due in enumerate(_times()):
+    for number, due in enumerate(times):
         await asyncio.sleep(max(0.0, began + due - time.perf_counter()))
-        tasks.append(asyncio.ensure_future(one(number, due >= WARM_S)))
+        tasks.append(asyncio.ensure_future(one(number, due >= warm_s)))
     await asyncio.gather(*tasks)
 
 

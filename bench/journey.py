@@ -26,7 +26,7 @@ def imported() -> list[Figure]:
         raise FileNotFoundError(f"Needs {FILE}")
     with product("up") as running, running.client() as client:
         idle_mb = running.resident_mb()
-        with _peak_of(running) as peak_mb:
+        with peak_of(running) as peak_mb:
             began = time.perf_counter()
             form = {"kind": "purchases", "source": "bench", "currency": CURRENCY, "mapping": json.dumps(COLUMNS)}
             with FILE.open("rb") as content:
@@ -51,7 +51,8 @@ def imported() -> list[Figure]:
 
 
 @contextmanager
-def _peak_of(running: Running) -> Iterator[list[float]]:
+def peak_of(running: Running) -> Iterator[list[float]]:
+    """The memory of a product, looked at four times a second."""
     found, done = [0.0], threading.Event()
 
     def look() -> None:

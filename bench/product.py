@@ -95,10 +95,11 @@ def start(folder: Path, *words: str, variables: Mapping[str, str] | None = None,
 
 
 @contextmanager
-def product(*words: str) -> Iterator[Running]:
+def product(*words: str, variables: Mapping[str, str] | None = None) -> Iterator[Running]:
     """A product on a fresh folder for as long as the block lasts."""
     with tempfile.TemporaryDirectory(prefix="shuke-bench-") as folder:
-        running = start(Path(folder) / "data", *words, "--currency", CURRENCY, "--port", str(postgres.free_port()))
+        asked = *words, "--currency", CURRENCY, "--port", str(postgres.free_port())
+        running = start(Path(folder) / "data", *asked, variables=variables)
         try:
             yield running
         finally:

@@ -38,9 +38,16 @@ async def serving(
     app = create_app(name, router=router, settings=chosen)
     app.state.installation = chosen.installation()
     app.state.import_kinds = kinds
-    async with life(app):
-        headers = {auth.HEADER: app.state.signer.sign("tests", ["admin"])}
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url=f"http://{name}", headers=headers) as client:
-            yield client
+    async with life(app), asked_by_admin(app, name) as client:
+        yield client
     await app.state.database.close()
+
+
+def asked_by_admin(app: FastAPI, name: str) -> httpx.AsyncClient:
+    """A client of an app in this process. Each request is signed anew: a slow machine outlives what was signed once."""
+
+    async def sign(request: httpx.Request) -> None:
+        request.headers.setdefault(auth.HEADER, app.state.signer.sign("tests", ["admin"]))
+
+    transport = httpx.ASGITransport(app)
+    return httpx.AsyncClient(transport=transport, base_url=f"http://{name}", event_hooks={"request": [sign]})

@@ -24,7 +24,7 @@ async def database(customers_database: db.Database) -> db.Database:
     async with customers_database.transaction() as session:
         await (await driver(session)).execute(
             "TRUNCATE party, identity, holding, merge, purchase, purchase_return, import_job, import_chunk,"
-            " party_owner, ownership, interaction, problem, problem_step, observation, former_version,"
+            " party_owner, ownership, registration, interaction, problem, problem_step, observation, former_version,"
             " pair_told, fact_taken_back, pair_to_decide, seen_together, shared_identity, likeness, duplicate_rules,"
             " import_line, import_reject, idempotency_key, outbox CASCADE"
         )

@@ -26,6 +26,7 @@ from services.customers.queries.identities import have_identities
 from services.customers.queries.merges import merge, unmerge
 from services.customers.queries.pairs import Evidence, Together, see, unsee
 from services.customers.queries.parties import add_identifier, register
+from services.customers.queries.tellings import lock
 from tests.customers.waiting import waits
 
 DAYS = [date(2026, 1, day) for day in range(2, 30)]
@@ -204,3 +205,74 @@ async def test_who_gets_an_identifier_meanwhile_is_locked_as_well(database, here
         await asyncio.wait_for(waits(database), 20)
         await hand_over_identifier(session, connected, ann.id, call.id, to=cat, from_day=DAYS[19])
     assert [held.party_id for held in await late] == [ann.id, bob.id, cat]
+
+
+async def test_who_merges_and_who_decides_wait_for_candidates_before_identifiers(database, here):
+    """An identifier that changed hands belongs to parties of both, none of which the other one locks."""
+    numbers = (f"{number}" for number in range(1_000))
+    ann = email(here, next(numbers))
+    other, call = sorted((phone(here, next(numbers)) for _ in range(2)), key=lambda each: each.id)
+    role = next(each for number in numbers if other.id < (each := email(here, number, "info")).id < call.id)
+    bob = next(each for number in numbers if (each := phone(here, number)).id < ann.id)
+    async with database.transaction() as session:
+        before = Evidence(uuid7(), "customers", "party_registered", datetime(2026, 1, 3, tzinfo=UTC))
+        await register(session, PartyKind.PERSON, [ann, call], before)
+        await have_identities(session, [other, role, bob])
+        connected, to = await holders_to_change(session, ann.id, call.id, role.id)
+        await hand_over_identifier(session, connected, ann.id, call.id, to=to, from_day=DAYS[9])
+        await tell_together(session, role, other)
+    while await decided(database, here):
+        pass
+    async with database.transaction() as session:
+        await tell_together(session, ann, bob)
+        await tell_together(session, role, other)
+
+    async def merged():
+        async with database.transaction() as session:
+            await merge(session, role.id, other.id, by="ann")
+
+    async with database.transaction() as session:
+        await lock(session, [role.id])
+        merging = asyncio.create_task(merged())
+        await asyncio.wait_for(waits(database), 20)
+        deciding = asyncio.create_task(decided(database, here))
+        await asyncio.wait_for(waits(database, 2), 20)
+    await asyncio.gather(merging, deciding)
+    async with database.transaction() as session:
+        rows = await (await driver(session)).fetch("SELECT party_id, other_id, kind FROM merge")
+    assert {tuple(row) for row in rows} == {
+        (*edge(role.id, other.id), "person"),
+        (*edge(ann.id, bob.id), "automatic"),
+    }
+
+
+def email(here, number, name="p"):
+    return here.identity(Scheme.EMAIL, f"{name}@{number}.example")
+
+
+def phone(here, number):
+    return here.identity(Scheme.PHONE, f"+49301112{number:0>4}")
+
+
+async def tell_together(session, *identities):
+    evidence = Evidence(uuid7(), "leads", "lead_captured", datetime(2026, 1, 5, tzinfo=UTC), "website")
+    await see(session, [Together([each.id for each in identities], evidence)])
+
+
+async def decided(database, here):
+    async with database.transaction() as session:
+        return await decide(session, here.zone)
+
+
+async def test_who_decides_waits_for_no_identifier_that_it_has_to_look_at(database, here):
+    one, two = sorted((email(here, str(number)) for number in range(2)), key=lambda each: each.id)
+    async with database.transaction() as session:
+        await have_identities(session, [one, two])
+    async with database.transaction() as session:
+        await lock(session, [two.id])
+        await asyncio.wait_for(decided(database, here), 20)
+        await lock(session, [one.id])
+    while await decided(database, here):
+        pass
+    async with database.transaction() as session:
+        assert await (await driver(session)).fetchval("SELECT bool_and(compared) FROM identity")

@@ -11,7 +11,7 @@ from contracts.customers import PartyKind
 from contracts.identity import Scheme
 from contracts.telling import Status
 from services.customers.domain.purchases import NewPurchase
-from services.customers.domain.registrations import Holder, NewRegistration, Registered, registered
+from services.customers.domain.registrations import Before, Holder, NewRegistration, Registered, registered
 from services.customers.handlers.imports.kinds import KINDS
 from services.customers.handlers.imports.parties import PARTIES
 from services.customers.queries.purchases import record_purchases
@@ -71,9 +71,9 @@ def test_a_row_goes_to_who_holds_its_number_and_brings_what_nobody_holds():
     found = registered([row(two, new, one), row(new), row(one)], holders)
 
     assert found == [
-        Registered(two.id, given=(new.id,), others=(one.id,)),
-        Registered(two.id),
-        Registered(one.id),
+        Registered(two.id, two.id, first=True, given=(new.id,), told=(two.id, new.id), others=(one.id,)),
+        Registered(two.id, new.id, told=(new.id,)),
+        Registered(one.id, one.id, first=True, told=(one.id,)),
     ]
 
 
@@ -84,10 +84,15 @@ def test_a_new_number_is_a_party_of_its_own_whoever_holds_what_stands_beside_it(
     found = registered([row(one, office), row(two, office), row(office, mine)], {})
 
     assert found == [
-        Registered(one.id, made=True, given=(one.id, office.id)),
-        Registered(two.id, made=True, given=(two.id,), others=(one.id,)),
-        Registered(mine.id, made=True, given=(mine.id,), others=(one.id,)),
+        made(one, office),
+        made(two, others=(one.id,)),
+        made(mine, others=(one.id,)),
     ]
+
+
+def made(*identities, others=()):
+    ids = tuple(each.id for each in identities)
+    return Registered(ids[0], ids[0], made=True, first=True, given=ids, told=ids, others=others)
 
 
 def test_what_one_row_made_the_next_one_knows():
@@ -96,18 +101,34 @@ def test_what_one_row_made_the_next_one_knows():
     found = registered([row(one, two), row(two, three), row(one, one)], {})
 
     assert found == [
-        Registered(one.id, made=True, given=(one.id, two.id)),
-        Registered(one.id, given=(three.id,)),
-        Registered(one.id),
+        made(one, two),
+        Registered(one.id, two.id, given=(three.id,), told=(two.id, three.id)),
+        Registered(one.id, one.id, told=(one.id,)),
     ]
 
 
-def test_who_is_known_no_more_becomes_known_again_once():
+def test_whom_nothing_told_of_that_stands_becomes_known_once():
     one = identity(Scheme.EXTERNAL, "1")
+    held = {one.id: Holder(one.id, one.id)}
 
-    found = registered([row(one), row(one)], {one.id: Holder(one.id, one.id)}, {one.id})
+    found = registered([row(one), row(one)], held, Before(lapsed={one.id}))
 
-    assert found == [Registered(one.id, again=True), Registered(one.id)]
+    assert [each.first for each in found] == [True, False]
+    assert [each.first for each in registered([row(one)], held, Before(parties={one.id}))] == [False]
+
+
+@pytest.mark.parametrize("before", ["subjects", "lapsed"])
+def test_a_row_told_again_is_about_whom_it_was_about_before(before):
+    office, mine = (identity(Scheme.EMAIL, address) for address in ("office@example.org", "mine@example.org"))
+    holders = {each.id: Holder(each.id, each.id) for each in (office, mine)}
+
+    [fresh] = registered([row(office, mine)], holders)
+    [again] = registered([row(office, mine)], holders, Before(**{before: {mine.id}}))
+
+    assert [(each.subject, each.others) for each in (fresh, again)] == [
+        (office.id, (mine.id,)),
+        (mine.id, (office.id,)),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -143,8 +164,10 @@ async def test_identifiers_of_one_row_make_one_party(database):
     assert await holder(database, email("ann@example.org")) == party("1")
     assert await value(database, "SELECT count(*) FROM party") == 3
     told = await events(database, "party_registered")
-    assert [each["data"]["kind"] for each in told] == [PartyKind.PERSON, PartyKind.ORGANISATION, PartyKind.PERSON]
-    assert datetime.fromisoformat(told[0]["data"]["occurred_at"]) == datetime(2024, 2, 29, 16, tzinfo=UTC)
+    by_subject = {each["subject"]: each["data"] for each in told}
+    kinds = [by_subject[str(party(number))]["kind"] for number in "123"]
+    assert (len(told), kinds) == (3, [PartyKind.PERSON, PartyKind.ORGANISATION, PartyKind.PERSON])
+    assert datetime.fromisoformat(by_subject[str(party("1"))]["occurred_at"]) == datetime(2024, 2, 29, 16, tzinfo=UTC)
     assigned = await events(database, "identities_assigned")
     assert [len(each["data"]["assignments"]) for each in assigned] == [2, 1]
     assert assigned[0]["subject"] == str(party("1"))
@@ -165,7 +188,7 @@ async def test_what_a_row_adds_goes_to_the_party_that_is_there_with_a_new_versio
 
     assert counts(job) == ("done", 1, 0, 0, 0)
     assert await holder(database, email("a@example.org")) == party("1")
-    assert await events(database, "party_registered") == []
+    assert [each["subject"] for each in await events(database, "party_registered")] == [str(party("1"))]
     [assigned] = await events(database, "identities_assigned")
     assert assigned["data"]["assignments"][0]["holdings"] == [{"party_id": str(party("1"))}]
     version = await value(database, "SELECT version FROM party WHERE id = $1", party("1"))
@@ -209,7 +232,7 @@ async def test_undo_takes_back_who_became_known_and_what_was_joined(database):
     registered_facts = {each["id"] for each in await events(database, "party_registered")}
     withdrawn = {each["data"]["fact_id"] for each in await events(database, "fact_withdrawn")}
     assert withdrawn == registered_facts
-    assert len(withdrawn) == 2_499
+    assert len(withdrawn) == 2_500
     last = (await events(database, "identities_assigned"))[-1]["data"]["assignments"][-1]
     assert last["holdings"][0]["party_id"] == last["identity_id"]
 
@@ -235,19 +258,19 @@ async def test_an_undone_list_comes_again_as_if_it_had_never_been_also_with_othe
     assert await value(database, "SELECT kind FROM party WHERE id = $1", party("2")) == "organisation"
 
 
-async def test_whom_an_undone_list_registered_another_list_registers_when_it_comes_again(database):
+async def test_whom_an_undone_list_registered_another_list_still_registers(database):
     content = "1,a@example.org,,,\n"
     first = await parties(database, content + "2,,,,\n")
-    await parties(database, content)
+    second = await parties(database, content)
     await undone(database, first)
 
-    again = await parties(database, content)
-
-    assert counts(again) == ("done", 1, 0, 0, 0)
-    assert await holder(database, email("a@example.org")) == party("1")
     withdrawn = {each["data"]["fact_id"] for each in await events(database, "fact_withdrawn")}
     standing = [each for each in await events(database, "party_registered") if each["id"] not in withdrawn]
     assert [each["subject"] for each in standing] == [str(party("1"))]
+    assert await holder(database, email("a@example.org")) == party("1")
+
+    assert (await undone(database, second)).withdrawn == 1
+    assert await holder(database, email("a@example.org")) == email("a@example.org")
 
 
 async def test_what_became_known_otherwise_since_an_undo_is_somebody_of_its_own(database):

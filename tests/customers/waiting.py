@@ -5,15 +5,15 @@ import asyncio
 from chassis.db import Database, driver
 
 WAITING = (
-    "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()"
-    " AND cardinality(pg_blocking_pids(pid)) > 0)"
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    " AND cardinality(pg_blocking_pids(pid)) > 0"
 )
 
 
-async def waits(database: Database) -> None:
-    """Until somebody waits for a lock."""
+async def waits(database: Database, many: int = 1) -> None:
+    """Until so many wait for locks."""
     while True:
         async with database.transaction() as session:
-            if await (await driver(session)).fetchval(WAITING):
+            if await (await driver(session)).fetchval(WAITING) >= many:
                 return
         await asyncio.sleep(0)

@@ -66,3 +66,26 @@ async def test_what_is_no_time_no_version_and_no_horizon_is_misuse(option: str, 
 
     assert code == 2
     assert way in told
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        (("policy", "list"), {"limit": "100"}),
+        (("policy", "list", "--state", "draft"), {"limit": "100", "state": "draft"}),
+        (("policy", "plan"), {"limit": "100", "open": "true"}),
+    ],
+)
+async def test_a_list_is_asked_for_what_is_wanted_of_it_alone(
+    door: Door, words: tuple[str, ...], asked: dict[str, str]
+) -> None:
+    code, _, told = await shuke(*words, SHUKE_URL=door.url, SHUKE_KEY=door.keys["admin"])
+
+    assert code == 0, told
+    assert door.scoring.query == asked
+
+
+async def test_one_party_and_a_sample_at_once_are_misuse_and_no_disagreement() -> None:
+    code, _, told = await shuke("verify", "--party", "party_1", "--sample", "3")
+
+    assert (code, told) == (2, "Say either --party or --sample.")

@@ -10,7 +10,6 @@ from uuid import UUID
 
 import httpx
 
-from chassis import auth
 from chassis.app import create_app
 from chassis.consumer import Delivery
 from chassis.db import Database, driver
@@ -36,6 +35,7 @@ from contracts.loss import LossReason
 from services.scoring.app import Settings, how_verified
 from services.scoring.handlers import batches
 from services.scoring.routes import router
+from tests.serving import asked_by_admin
 
 JUNE = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -160,8 +160,6 @@ async def served(database: Database, **settings: Any) -> AsyncIterator[httpx.Asy
         settings=Settings(database_url=database.url, internal_secret=secret, **settings),
         ready=how_verified,
     )
-    headers = {auth.HEADER: app.state.signer.sign("tests", ["admin"])}
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://scoring", headers=headers) as client:
+    async with asked_by_admin(app, "scoring") as client:
         yield client
     await app.state.database.close()

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any, TypeAlias
@@ -166,9 +166,15 @@ class Story:
         told = [told.fact() for name, told in last.items() if name not in gone]
         told += [fact for step in done for fact in step.facts()]
         told += [step.fact() for step in self.steps if isinstance(step, Override | EndOverride)]
-        return told + [
+        told += [
             Fact(uuid4(), party_of(who), Kind.REGISTERED, at, at, detail="organisation")
             for who, at in self.organisations.items()
+        ]
+        # Whoever is registered is so from today on, whatever was told of them before and taken back.
+        today = datetime.combine(datetime.now(UTC).date(), time.min, UTC)
+        return told + [
+            Fact(uuid4(), party_of(who), Kind.REGISTERED, today, today, detail="person")
+            for who in {step.customer for step in self.steps if isinstance(step, Register)}
         ]
 
     def parties(self) -> set[UUID]:
@@ -250,9 +256,10 @@ def made_up(seed: int, customers: int, *, facts_each: int = 6) -> Story:
             # Whether both are known to be one by then or not.
             steps += handed_over(chance, after, after, _when, CURRENCY)
     steps += told
-    # Somebody of whom nothing is left was registered, or was not, by whether that came first.
-    for one in chance.sample([one for one in told if not one.name.endswith("/0")], len(told) // 10):
+    for one in chance.sample(told, len(told) // 10):
         steps += _afterthoughts(chance, one, names)
+    for number in range(customers // 3):
+        steps += _taken_back(chance, f"g{seed}-{number}")
     for number, name in enumerate(names):
         steps += _doings(chance, name, names[number - 1])
     steps += chains(chance, names[::3])
@@ -262,6 +269,16 @@ def made_up(seed: int, customers: int, *, facts_each: int = 6) -> Story:
         steps += linked(chance, f"forum:m{seed}-{number}", names[2::3], _when)
     steps += set_by_hand(chance, names)
     return Story(tuple(steps), {name: _when(chance) for name in names[::4]})
+
+
+def _taken_back(chance: Random, name: str) -> Iterator[Step]:
+    """Somebody of whom nothing that was told is left in the end; some were registered, before it or after, or twice."""
+    told = [_told(chance, name, number, buys=True) for number in range(chance.choice((1, 1, 2)))]
+    yield from told
+    for one in told:
+        yield Withdraw(f"withdraw {one.name}", (one.name,), one.name, one.kind)
+    for nth in range(chance.choice((0, 1, 1, 2))):
+        yield Register(f"register {name} {nth}", chance.choice(((), (f"withdraw {told[0].name}",))), name)
 
 
 def _doings(chance: Random, name: str, friend: str) -> Iterator[Step]:

@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from contracts.scoring import Stage
 from services.scoring.domain.standing import Standing
 from services.scoring.domain.verdict import COMPUTED_ON_READ
 from tests.system.conftest import Start
@@ -75,6 +76,16 @@ ELSEWHERE = {
 """What is told of one party alone, and what is no matter of its own."""
 
 
+def are_known(product: Product, story: Story) -> bool:
+    """Whether everybody who was registered is known today, whatever was taken back, and nobody else who did nothing."""
+    policy, model = product.settle().decides()
+    today = datetime.now(UTC).date()
+    wanted = story.standings(today, policy, model)
+    assert story.parties() & product.standings(today).keys() == wanted.keys()
+    strangers = [standing for standing in wanted.values() if standing.stage is Stage.STRANGER]
+    return bool(strangers) and bool(story.parties() - wanted.keys())
+
+
 def are_who_they_are(product: Product, story: Story) -> bool:
     """Whether customers made those one whom the oracle does, all services know it, and everybody has their owner."""
     wanted, parties = story.whose(), story.parties()
@@ -119,6 +130,7 @@ def ends_right(product: Product, story: Story) -> bool:
     Its model is of all that had bought by the last day; and every change was told once.
     """
     assert are_who_they_are(product, story)
+    assert are_known(product, story)
     policy, model = product.decides()
     bought = [standing.purchase_days for standing in story.standings(LAST, policy, model).values()]
     assert policy == POLICY
@@ -197,6 +209,7 @@ def test_any_story_ends_as_the_oracle_says(embedded: Product, seed: int) -> None
 
     assert stand_right(embedded, story)
     assert are_who_they_are(embedded, story)
+    assert are_known(embedded, story)
 
 
 def test_a_story_told_by_files_and_then_all_of_it_again_one_by_one_shuffled_ends_the_same(

@@ -16,7 +16,7 @@ from contracts.identity import Given, Scheme
 from services.customers.domain.duplicates import Known, Pair, Rules, Told, likeness, ties
 from services.customers.models.duplicates import RulesRow
 from services.customers.queries.duplicates import present_rules
-from services.customers.queries.settling import queue, settle
+from services.customers.queries.settling import settle
 
 STEP = 200
 """Pairs decided in one transaction: what they merge is announced in one event, and its parties are locked."""
@@ -126,7 +126,6 @@ async def _decide_pairs(session: AsyncSession, pairs: set[Pair], rules: Rules, z
     await connection.executemany(_TIE, sorted(wanted - present, key=str))
     edges = {(row[0], row[1]) for row in present | wanted}
     await settle(session, edges)
-    await queue(session, edges)
 
 
 def _pair(one: UUID, two: UUID) -> Pair:
@@ -181,7 +180,8 @@ _ALONE = "SELECT pg_try_advisory_xact_lock(hashtextextended('customers.duplicate
 _TO_COMPARE = """
 UPDATE identity SET compared = true
 FROM (
-    SELECT id FROM identity WHERE scheme IS NOT NULL AND NOT compared ORDER BY id LIMIT $1 FOR NO KEY UPDATE
+    SELECT id FROM identity WHERE scheme IS NOT NULL AND NOT compared ORDER BY id LIMIT $1
+    FOR NO KEY UPDATE SKIP LOCKED
 ) AS fresh
 WHERE identity.id = fresh.id
 RETURNING identity.id, scheme, system, value

@@ -1,55 +1,68 @@
 """Parties as they are shown, and the changes of who belongs to whom."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import outbox
 from chassis.clock import now
 from chassis.db import driver
 from chassis.external_ids import ExternalId
 from chassis.ids import uuid7
-from contracts.customers import Holding, PartyKind, PartyRegistered
+from contracts.customers import Holding, PartyKind
 from contracts.identity import Identity, PartyNotFound, Scheme
 from services.customers.domain.assignments import IdentifierTaken, NotTheHolder, released
+from services.customers.domain.registrations import Holder
 from services.customers.models.parties import HeldIdentifier, Party
 from services.customers.queries.assignments import Connected, parties_to_change, reassign
 from services.customers.queries.identities import hand_over, have_party, hold, holdings_of, introduce
 from services.customers.queries.pairs import Evidence, Together, look_again, see
+from services.customers.queries.tellings import Telling, lock, tell
 
 
 async def register(
     session: AsyncSession, kind: PartyKind, identities: Sequence[Identity], evidence: Evidence | None = None
 ) -> tuple[UUID, bool]:
-    """The party that holds all the identities, and whether it was made now.
+    """The party that holds all the identities, and whether it was made now. It is known from now on at the latest.
 
     That they came together is kept as `evidence`. Raises `IdentifierTaken` where others hold some of them.
     """
     identities = list(dict.fromkeys(identities)) or [Identity(uuid7())]
+    ids = [identity.id for identity in identities]
     fresh = await introduce(session, identities)
-    evidence = evidence or _said("party_registered", identities[0].id)
-    await see(session, [Together([identity.id for identity in identities], evidence)])
-    if not fresh.issuperset(identity.id for identity in identities):
-        return await _holder_of_all(session, identities), False
-    party_id = identities[0].id
-    await have_party(session, party_id, kind)
-    await hold(session, {identity.id: party_id for identity in identities})
-    await reassign(session, await parties_to_change(session, party_id), [other.id for other in identities[1:]])
-    outbox.append(session, PartyRegistered(subject=party_id, occurred_at=now(), kind=kind))
-    return party_id, True
+    evidence = evidence or _said("party_registered", ids[0])
+    await see(session, [Together(ids, evidence)])
+    if made := fresh.issuperset(ids):
+        await have_party(session, ids[0], kind)
+        await hold(session, dict.fromkeys(ids, ids[0]))
+        await reassign(session, await parties_to_change(session, ids[0]), ids[1:])
+    holders = await _holders(session, ids)
+    _of_all(holders, ids)
+    if kind is PartyKind.ORGANISATION:
+        await parties_to_change(session, holders[ids[0]].party_id)
+    await lock(session, ids)
+    holders = await _holders(session, ids)
+    party_id = _of_all(holders, ids)
+    named = holders[ids[0]].party_id
+    told = [id for id in ids if holders[id].party_id == named]
+    await tell(session, [Telling(named, ids[0], told, [], kind, now())])
+    return party_id, made
 
 
-async def _holder_of_all(session: AsyncSession, identities: Sequence[Identity]) -> UUID:
-    rows = await (await driver(session)).fetch(_HOLDERS, [identity.id for identity in identities])
-    holders: set[UUID] = {row["resolves_to"] for row in rows}
-    if len(rows) < len(identities) or len(holders) > 1:
+async def _holders(session: AsyncSession, identities: Sequence[UUID]) -> dict[UUID, Holder]:
+    rows = await (await driver(session)).fetch(_HOLDERS, identities)
+    return {row["identity_id"]: Holder(row["party_id"], row["resolves_to"]) for row in rows}
+
+
+def _of_all(holders: Mapping[UUID, Holder], identities: Sequence[UUID]) -> UUID:
+    tops = {holder.top for holder in holders.values()}
+    if len(holders) < len(identities) or len(tops) > 1:
         raise IdentifierTaken(
             "Some of these identifiers belong to a party already, and not all of them to the same one.",
-            party_ids=[f"party_{holder.hex}" for holder in sorted(holders)],
+            party_ids=[f"party_{top.hex}" for top in sorted(tops)],
         )
-    return holders.pop()
+    return tops.pop()
 
 
 async def add_identifier(session: AsyncSession, connected: Connected, party_id: UUID, identity: Identity) -> bool:
@@ -102,7 +115,7 @@ async def _add(session: AsyncSession, connected: Connected, party_id: UUID, iden
     if await introduce(session, [identity]):
         await hold(session, {identity.id: party_id})
         return True
-    holder = await _holder_of_all(session, [identity])
+    holder = _of_all(await _holders(session, [identity.id]), [identity.id])
     if holder != connected.survivor(party_id):
         raise IdentifierTaken("Another party holds this identifier.", party_ids=[f"party_{holder.hex}"])
     return False
@@ -180,7 +193,7 @@ async def external_ids(session: AsyncSession, party_ids: Sequence[UUID]) -> list
 
 
 _HOLDERS = """
-SELECT party.resolves_to FROM holding JOIN party ON party.id = holding.party_id
+SELECT identity_id, party_id, party.resolves_to FROM holding JOIN party ON party.id = holding.party_id
 WHERE identity_id = ANY($1) AND until_day IS NULL
 """
 

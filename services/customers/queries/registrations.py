@@ -10,14 +10,21 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis import outbox
 from chassis.clock import now
 from chassis.db import driver
-from chassis.ids import uuid7
-from contracts.customers import Assignment, IdentitiesAssigned, PartyRegistered
+from contracts.customers import Assignment, IdentitiesAssigned, PartyKind
 from contracts.identity import Identity
 from services.customers.domain.registrations import Holder, NewRegistration, Registered, registered
 from services.customers.queries.assignments import Connected, assignments_of, parties_to_change
-from services.customers.queries.facts import withdrawn
 from services.customers.queries.identities import hold, introduce
 from services.customers.queries.pairs import Evidence, Together, look_again, see, unsee
+from services.customers.queries.tellings import (
+    Telling,
+    lock,
+    settle_kinds,
+    take_back,
+    tell,
+    tellings_to_take_back,
+    told_before,
+)
 
 NOBODY = Connected({}, {})
 
@@ -30,9 +37,10 @@ async def record_registrations(
         return []
     connected, free, holders = await _holders_to_change(session, rows)
     connection, at = await driver(session), now()
-    lapsed = {row["party_id"] for row in await connection.fetch(_LAPSED, [each.party_id for each in holders.values()])}
-    found = registered(rows, holders, lapsed)
-    made = {place: row.party_id for place, row in enumerate(found) if row.made or row.again}
+    ids = {identity.id for row in rows for identity in row.identities}
+    before = await told_before(session, {holder.party_id for holder in holders.values()}, ids)
+    found = registered(rows, holders, before)
+    made = {place: row.party_id for place, row in enumerate(found) if row.made}
     await connection.execute(_HAVE_PARTIES, list(made.values()), [rows[place].kind for place in made], at)
     held = {identity: row.party_id for row in found for identity in row.given}
     await hold(session, {identity: party_id for identity, party_id in held.items() if identity not in free})
@@ -41,25 +49,14 @@ async def record_registrations(
     await _announce(session, connected, given)
     for identity in free & given.keys():
         await look_again(session, identity)
-    facts = {place: uuid7() for place in made}
-    outbox.append(
-        session,
-        *(
-            PartyRegistered(subject=party_id, occurred_at=rows[place].occurred_at or at, kind=rows[place].kind)
-            for place, party_id in made.items()
-        ),
-        event_ids=list(facts.values()),
-    )
-    await connection.executemany(
-        "INSERT INTO registration (id, import_id, party_id, fact_id, identities) VALUES ($1, $2, $3, $4, $5)",
-        [
-            (uuid7(), import_id, row.party_id, facts.get(place), [id for id in row.given if id != row.party_id])
-            for place, row in enumerate(found)
-            if row.news
-        ],
-    )
+    await tell(session, [_telling(*each, at) for each in zip(rows, found, strict=True)], import_id)
     await see(session, [_together(row, import_id, source, at) for row in rows])
     return found
+
+
+def _telling(row: NewRegistration, found: Registered, at: datetime) -> Telling:
+    given = [id for id in found.given if id != found.party_id]
+    return Telling(found.party_id, found.subject, found.told, given, row.kind, row.occurred_at or at)
 
 
 def _together(row: NewRegistration, import_id: UUID, source: str, at: datetime) -> Together:
@@ -68,26 +65,25 @@ def _together(row: NewRegistration, import_id: UUID, source: str, at: datetime) 
 
 
 async def withdraw_registrations(session: AsyncSession, import_id: UUID, limit: int) -> int:
-    """Take back up to `limit` of what an import made known; return how many.
+    """Take back up to `limit` of what an import told of parties; return how many.
 
-    An identity that it gave to a party, and that nobody assigned since, becomes its own party again.
+    An identity that it gave to a party, that nobody assigned since, and that nothing else tells of with this party
+    becomes its own party again.
     """
-    connection = await driver(session)
-    rows = await connection.fetch(_TO_WITHDRAW, import_id, limit)
+    rows = await tellings_to_take_back(session, import_id, limit)
     if not rows:
         await unsee(session, [import_id])
         return 0
-    connected = await parties_to_change(session, *sorted({row["party_id"] for row in rows}))
-    told = [(identity, row["party_id"]) for row in rows for identity in row["identities"]]
+    organisations = {row["held_by"] for row in rows if row["kind"] == PartyKind.ORGANISATION and row["held_by"]}
+    connected = await parties_to_change(session, *sorted(organisations.union(row["party_id"] for row in rows)))
+    await lock(session, {identity for row in rows for identity in (row["identity_id"], *row["given"])})
+    told = await take_back(session, rows)
     if told:
-        left = await connection.fetch(_GIVE_BACK, *map(list, zip(*told, strict=True)), now())
+        left = await (await driver(session)).fetch(_GIVE_BACK, list(told), list(told.values()), now())
         await _announce(session, connected, {row["identity_id"]: row["party_id"] for row in left})
         for row in left:
             await look_again(session, row["identity_id"])
-    known = [row for row in rows if row["fact_id"]]
-    assignments = await assignments_of(session, [row["party_id"] for row in known])
-    outbox.append(session, *(withdrawn(row["party_id"], row["fact_id"], assignments) for row in known))
-    await connection.execute(_WITHDRAW, [row["id"] for row in rows], now())
+    await settle_kinds(session, organisations.union(told))
     return len(rows)
 
 
@@ -106,6 +102,7 @@ async def _holders_to_change(
         growing = free | _growing(rows, holders)
         connected = await parties_to_change(session, *growing) if growing else NOBODY
         await introduce(session, identities)
+        await lock(session, {identity.id for identity in identities})
         free, holders = await _holders(session, identities)
         if free | _growing(rows, holders) <= connected.resolves_to.keys():
             await attempt.commit()
@@ -114,11 +111,11 @@ async def _holders_to_change(
 
 
 def _growing(rows: Iterable[NewRegistration], holders: Mapping[UUID, Holder]) -> set[UUID]:
-    """The parties that hold some identities of a row and not all."""
+    """The parties that hold some identities of a row and not all, or may turn out to be organisations."""
     growing: set[UUID] = set()
     for row in rows:
         held = [holders[identity.id].party_id for identity in row.identities if identity.id in holders]
-        if len(held) < len(row.identities):
+        if len(held) < len(row.identities) or row.kind is PartyKind.ORGANISATION:
             growing.update(held)
     return growing
 
@@ -175,11 +172,6 @@ UPDATE holding SET party_id = again.party_id, assigned_at = $3 FROM again
 WHERE holding.identity_id = again.id AND nth = 0
 """
 
-_LAPSED = """
-SELECT party_id FROM registration WHERE party_id = ANY($1)
-GROUP BY party_id HAVING bool_and(withdrawn_at IS NOT NULL) AND bool_or(fact_id IS NOT NULL)
-"""
-
 FACTS = ("purchase", "purchase_return", "interaction", "problem", "observation")
 """Tables of what is told of identities."""
 
@@ -189,6 +181,7 @@ WHERE id = ANY($1) AND given_back
   AND NOT EXISTS (SELECT FROM holding WHERE identity_id = identity.id AND (party_id <> identity.id OR nth > 0))
   AND NOT EXISTS (SELECT FROM holding WHERE party_id = identity.id AND identity_id <> identity.id)
   AND NOT EXISTS (SELECT FROM merge WHERE identity.id IN (party_id, other_id) AND unmerged_at IS NULL)
+  AND NOT EXISTS (SELECT FROM registration WHERE identity_id = identity.id AND withdrawn_at IS NULL)
   {"".join(f" AND NOT EXISTS (SELECT FROM {table} WHERE identity_id = identity.id)" for table in FACTS)}
 """
 
@@ -200,11 +193,6 @@ WHERE identity_id = ANY($1) AND until_day IS NULL
 _VERSION = """
 UPDATE {table} SET version = new.version FROM unnest($1::uuid[], $2::bigint[]) AS new(id, version)
 WHERE {table}.id = new.id
-"""
-
-_TO_WITHDRAW = """
-SELECT id, party_id, fact_id, identities FROM registration
-WHERE import_id = $1 AND withdrawn_at IS NULL ORDER BY id LIMIT $2
 """
 
 _GIVE_BACK = """
@@ -222,5 +210,3 @@ WITH given AS (
 )
 SELECT identity_id, party_id FROM given
 """
-
-_WITHDRAW = "UPDATE registration SET withdrawn_at = $2 WHERE id = ANY($1)"

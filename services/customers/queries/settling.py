@@ -1,6 +1,7 @@
 """What ties say becomes automatic merges, and candidates where it does not."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,25 +13,28 @@ from services.customers.queries.assignments import parties_to_change, reassign
 
 
 async def settle(session: AsyncSession, edges: Iterable[Edge]) -> None:
-    """Make and take back automatic merges, as the ties of these parties and what people decided say."""
+    """Make and take back automatic merges and candidates, as the ties of these parties and what people decided say."""
     connection = await driver(session)
-    asked = [[one for one, _ in sorted(edges)], [other for _, other in sorted(edges)]]
+    ordered = sorted(edges)
+    asked = [[one for one, _ in ordered], [other for _, other in ordered]]
     due = await connection.fetch(_DUE, *asked)
-    if not due:
-        return
-    connected = await parties_to_change(session, *{party for row in due for party in row[:2]})
-    # Behind the locks a person may have decided otherwise.
-    due = await connection.fetch(_DUE, [row[0] for row in due], [row[1] for row in due])
-    made = [(uuid7(), row[0], row[1]) for row in due if row["merge_id"] is None]
-    await connection.executemany(_MERGE, [(*row, now()) for row in made])
-    await connection.execute(_UNMERGE, [row["merge_id"] for row in due if row["merge_id"]], now())
-    await reassign(session, connected, by_people=False)
+    connected = None
+    if due:
+        connected = await parties_to_change(session, *{party for row in due for party in row[:2]})
+        # Behind the locks a person may have decided otherwise.
+        due = await connection.fetch(_DUE, [row[0] for row in due], [row[1] for row in due])
+        made = [(uuid7(), row[0], row[1]) for row in due if row["merge_id"] is None]
+        await connection.executemany(_MERGE, [(*row, now()) for row in made])
+        await connection.execute(_UNMERGE, [row["merge_id"] for row in due if row["merge_id"]], now())
+    # Candidates come before identities, as they do for people who merge: their parties are not all locked here.
+    await _queue(session, asked)
+    if connected:
+        await reassign(session, connected, by_people=False)
 
 
-async def queue(session: AsyncSession, edges: Iterable[Edge]) -> None:
+async def _queue(session: AsyncSession, asked: Sequence[Sequence[UUID]]) -> None:
     """Have a candidate for parties that something speaks for, and that no automatic merge makes one."""
     connection = await driver(session)
-    asked = [[one for one, _ in sorted(edges)], [other for _, other in sorted(edges)]]
     idle, rows = [], []
     for row in await connection.fetch(_SPEAKS, *asked):
         pair = row["party_id"], row["other_id"]
