@@ -74,9 +74,9 @@ def answer(response: "httpx.Response") -> Any:
     fail("\n".join([*lines, f"({problem.get('code')}, request {problem.get('request_id')})"]))
 
 
-def pages(client: "httpx.Client", path: str) -> Iterator[dict[str, Any]]:
-    """Everything that a list holds, page by page."""
-    query: dict[str, Any] = {"limit": 100}
+def pages(client: "httpx.Client", path: str, **asked: Any) -> Iterator[dict[str, Any]]:
+    """Everything that a list holds, or what is asked for of it, page by page."""
+    query: dict[str, Any] = {"limit": 100, **asked}
     while True:
         page = answer(client.get(path, params=query))
         yield from page["data"]

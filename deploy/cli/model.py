@@ -146,16 +146,7 @@ def quality(model: AnyModelId = None, as_json: options.Json = False, data: optio
 @app.command()
 def activate(
     model: ModelId,
-    active_from: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="TIME",
-            callback=options.instant,
-            help="An instant to come, with its offset.",
-            show_default="at once",
-        ),
-    ] = None,
+    active_from: options.ActiveFrom = None,
     force: Force = False,
     data: options.Data = None,
 ) -> None:

@@ -110,6 +110,16 @@ HorizonDays = Annotated[
         show_default="the policy's",
     ),
 ]
+ActiveFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="TIME",
+        callback=instant,
+        help="An instant to come, with its offset.",
+        show_default="at once",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 DEFAULT_DATA = Path("data")

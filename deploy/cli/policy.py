@@ -55,9 +55,8 @@ def list_policies(
 ) -> None:
     """List policies, the one drafted last first, with where each is in its life."""
     with product(data) as client:
-        for policy in pages(client, "/v1/policies"):
-            if state in (None, policy["state"]):
-                typer.echo(listed(policy))
+        for policy in pages(client, "/v1/policies", **({"state": state} if state else {})):
+            typer.echo(listed(policy))
 
 
 def listed(policy: dict[str, Any]) -> str:
@@ -183,16 +182,7 @@ def approve(policy: PolicyId, data: options.Data = None) -> None:
 @app.command()
 def activate(
     policy: PolicyId,
-    active_from: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="TIME",
-            callback=options.instant,
-            help="An instant to come, with its offset.",
-            show_default="at once",
-        ),
-    ] = None,
+    active_from: options.ActiveFrom = None,
     data: options.Data = None,
 ) -> None:
     """Have an approved policy decide, now or from an instant to come. Every standing is assessed again then."""
@@ -216,7 +206,7 @@ def plan(
             answer(client.delete(f"/v1/activations/{cancel}"))
             typer.echo("The activation is cancelled.")
             return
-        planned = [each for each in pages(client, "/v1/activations") if not (each["done_at"] or each["cancelled_at"])]
+        planned = list(pages(client, "/v1/activations", open=True))
     for each in sorted(planned, key=lambda each: each["active_from"]):
         what = f"policy {each['policy']}" if each["policy"] else f"model {each['model']}"
         typer.echo(

@@ -169,7 +169,7 @@ def verify(
 ) -> None:
     """Recompute standings from the facts and compare. Ends 1 where anything differs."""
     if party and sample:
-        fail("Say either --party or --sample.")
+        fail("Say either --party or --sample.", 2)
     with product(data) as client:
         if party:
             found = answer(client.post(f"/v1/standings/{party}/verify"))
