@@ -198,6 +198,7 @@ async def test_only_days_of_the_span_count_and_nothing_later_is_known(
     [
         ({"from": "2024-06-02", "until": "2024-06-01"}, 422, "invalid_request"),
         ({"until": "8000-01-01"}, 422, "trial_ahead"),
+        ({"from": "8000-01-01"}, 422, "trial_ahead"),
         ({"model": "0" * 64}, 404, "model_not_found"),
         ({"since": "2024-06-02"}, 422, "invalid_request"),
     ],

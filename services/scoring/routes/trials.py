@@ -41,8 +41,8 @@ async def try_policy(
     connection, asked = await driver(session), body or TrialAsked()
     await ruling_asked(connection, None, policy=policy_hash, model=asked.model)
     today = (await present(connection)).ruling.day(now())
-    if asked.until and asked.until.toordinal() > today:
-        raise TrialAhead("What comes is not known: `until` is today at the latest.")
+    if (last := asked.until or asked.from_day) and last.toordinal() > today:
+        raise TrialAhead("What comes is not known: `from` and `until` are today at the latest.")
     trial_id = uuid7()
     row = await known.ask_for_trial(
         connection, trial_id, policy_hash, model=asked.model, span=(asked.from_day, asked.until),
