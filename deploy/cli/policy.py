@@ -32,10 +32,10 @@ def policy_id(text: str | None) -> str | None:
 PolicyId = Annotated[
     str, typer.Argument(metavar="ID", callback=policy_id, help=f"Its id, or at least the first {LEAST} digits of it.")
 ]
-PolicyFile = Annotated[
-    Path,
+FileOrId = Annotated[
+    str,
     typer.Argument(
-        metavar="FILE", exists=True, dir_okay=False, help="JSON: a policy, or a part of one laid over the active one."
+        metavar="FILE|ID", help="JSON: a policy, or a part of one laid over the active one; or the id of a drafted one."
     ),
 ]
 From = Annotated[
@@ -140,7 +140,7 @@ def diff(
 
 @app.command("trial")
 def try_policy(
-    file: PolicyFile,
+    policy: FileOrId,
     first: From = None,
     until: Until = None,
     model: options.Model = None,
@@ -158,8 +158,7 @@ def try_policy(
     body: dict[str, Any] = {"model": model, "keep_moves": moves is not None}
     body |= {name: day.date().isoformat() for name, day in (("from", first), ("until", until)) if day}
     with product(data) as client:
-        policy = answer(client.post("/v1/policies", json={"document": document(file)}))
-        job = answer(client.post(f"/v1/policies/{policy['hash']}/trials", json=body))
+        job = answer(client.post(f"/v1/policies/{to_try(client, policy)}/trials", json=body))
         try:
             done = carried_out(client, job["id"])
         except KeyboardInterrupt:
@@ -234,10 +233,20 @@ def whole(client: "httpx.Client", policy: str) -> str:
     return str(found[0])
 
 
+def to_try(client: "httpx.Client", policy: str) -> str:
+    """The id of what is to be tried, which a file is drafted for."""
+    if HASH.fullmatch(policy) and not Path(policy).exists():
+        return whole(client, policy)
+    drafted: str = answer(client.post("/v1/policies", json={"document": document(Path(policy))}))["hash"]
+    return drafted
+
+
 def document(file: Path) -> dict[str, Any]:
     """The JSON object in a file; anything else is misuse."""
     try:
         content = json.loads(file.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        fail(f"{file} cannot be read: {error.strerror}.", 2)
     except (ValueError, RecursionError) as error:
         fail(f"{file} is no JSON: {error}", 2)
     if not isinstance(content, dict):

@@ -89,3 +89,18 @@ async def test_one_party_and_a_sample_at_once_are_misuse_and_no_disagreement() -
     code, _, told = await shuke("verify", "--party", "party_1", "--sample", "3")
 
     assert (code, told) == (2, "Say either --party or --sample.")
+
+
+@pytest.mark.parametrize(
+    ("policy", "code", "way"),
+    [
+        ("abcdef01", 1, "0 policies begin with abcdef01"),
+        ("nowhere/strict.json", 2, "cannot be read: No such file or directory."),
+    ],
+)
+async def test_what_is_neither_a_file_nor_a_policy_is_not_tried(door: Door, policy: str, code: int, way: str) -> None:
+    ended, _, told = await shuke("policy", "trial", policy, SHUKE_URL=door.url, SHUKE_KEY=door.keys["admin"])
+
+    assert ended == code
+    assert way in told
+    assert not [path for method, path in door.scoring.requests if method == "POST"]

@@ -90,7 +90,8 @@ def test_a_trial_tells_whom_a_plain_script_finds_and_changes_nothing(
 def test_a_span_of_a_trial_is_told_as_a_table(shop: Product, strict: Path) -> None:
     since, until = (datetime.now(UTC).date() - timedelta(days=days) for days in (270, 90))
 
-    table = shop.shuke("policy", "trial", str(strict), "--from", str(since), "--until", str(until))
+    id = shop.shuke("policy", "draft", str(strict))[:8]
+    table = shop.shuke("policy", "trial", id, "--from", str(since), "--until", str(until))
 
     assert f"from {since} up to {until}" in table
     assert "would stand elsewhere" in table
