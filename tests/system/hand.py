@@ -60,12 +60,12 @@ def _fact(customer: str, place: int, field: Field, value: str, until: date | Non
 
 
 def set_by_hand(chance: Random, names: Sequence[str]) -> Iterator[Step]:
-    """Each field of some, of some again; some are ended before their time, some last for today alone."""
+    """Each field of some who are registered, of some again; some are ended early, some last for today alone."""
     before: tuple[str, ...] = ()
     for number, field in enumerate(chance.sample([*VALUES, *VALUES], len(VALUES) * 2)):
         place, customer = 2 * number, chance.choice(names)
         value, days = chance.choice(VALUES[field]), chance.choice((None, None, 0, 30))
-        needs = (*before, f"{customer}/0")
+        needs = (*before, f"register {customer}")
         override = Override(f"set {field} {number}", needs, place, customer, field, value, days)
         yield override
         before = (override.name,)

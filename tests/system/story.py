@@ -267,7 +267,7 @@ def made_up(seed: int, customers: int, *, facts_each: int = 6) -> Story:
         steps += [Register(f"register {name}", customer=name), *owned(chance, name)]
     for number in range(customers // 6):
         steps += linked(chance, f"forum:m{seed}-{number}", names[2::3], _when)
-    steps += set_by_hand(chance, names)
+    steps += set_by_hand(chance, [*names[::3], *names[1::3]])
     return Story(tuple(steps), {name: _when(chance) for name in names[::4]})
 
 

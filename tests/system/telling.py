@@ -84,7 +84,7 @@ class Teller:
         began = {}
         for kind, rows in files(story.steps).items():
             columns = list(rows[0])
-            content = _csv(columns, [list(row.values()) for row in rows])
+            content = _csv(columns, ([row[column] for column in columns] for row in rows))
             began[kind] = self.product.send(content, kind, **{name: name for name in columns}), len(rows)
         return began
 
