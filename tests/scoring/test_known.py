@@ -9,12 +9,16 @@ import pytest
 
 from chassis.consumer import Delivery
 from chassis.db import Database, driver
+from chassis.ids import uuid7
 from contracts.customers import Assignment, FactWithdrawn, Holding, IdentitiesAssigned
 from services.scoring.domain.model import Model
 from services.scoring.domain.policy import ByDays, Policy, Stages
 from services.scoring.domain.presets import DAYS_1, DEFAULT_1
 from services.scoring.domain.tiers import Cuts
+from services.scoring.handlers.activating import activate_next
 from services.scoring.queries import clocks, facts, known
+from services.scoring.queries.activations import plan
+from services.scoring.queries.policies import approve, draft, tried
 from services.scoring.queries.rulings import Connection, add_cut_points, add_rates, new_ruling
 from tests.scoring.feeding import Feeding
 from tests.scoring.handmade import MODEL
@@ -381,6 +385,27 @@ async def test_what_was_not_read_yet_is_refused_everywhere(
         ({"horizon_days": 0}, 422),
     ):
         assert (await api.get(path, params=query)).status_code == status, query
+
+
+async def test_from_an_activation_on_that_has_yet_to_take_place_nothing_is_known(
+    scoring: Database, api: httpx.AsyncClient, feed: Feeding
+) -> None:
+    planned, somebody = LATER - timedelta(hours=1), feed.identity()
+    await feed.bought(somebody, FIRST, 1_000)
+    async with scoring.transaction() as session:
+        connection = await driver(session)
+        await draft(connection, DAYS_1, FIRST, "tests")
+        await tried(connection, DAYS_1.content_hash, FIRST)
+        await approve(connection, DAYS_1.content_hash, FIRST, "tests")
+        await plan(connection, uuid7(), planned, policy=DAYS_1.content_hash, at=FIRST, by="tests")
+
+    asked = {"known_at": planned.isoformat()}
+    refused = await api.get(f"/v1/standings/party_{somebody.hex}", params=asked)
+    before = await read(api, somebody, known_at=refused.json()["watermark"])
+    await activate_next(scoring, LATER)
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "not_read_yet")
+    assert (before["policy"], (await read(api, somebody, **asked))["policy"]) == ("default-1", "days-1")
 
 
 async def test_where_nothing_was_read_whole_yet_no_time_is_known(scoring: Database, api: httpx.AsyncClient) -> None:

@@ -1,6 +1,6 @@
 """Activations of a policy or a model that are planned for an instant to come."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -65,6 +65,12 @@ async def due_from(connection: Connection, at: datetime) -> datetime | None:
         f"SELECT min(active_from) FROM planned_activation WHERE {_OPEN} AND active_from <= $1", at
     )
     return found
+
+
+async def settled_until(connection: Connection, at: datetime) -> datetime:
+    """Until when it is settled what decides: an instant, or before the first activation that is due by it still."""
+    due = await due_from(connection, at)
+    return at if due is None else due - timedelta(microseconds=1)
 
 
 async def next_due(connection: Connection, at: datetime) -> asyncpg.Record | None:

@@ -12,6 +12,7 @@ from services.scoring.domain.fitting import ModelCurrency
 from services.scoring.domain.moment import Moment, NotReadYet
 from services.scoring.domain.standing import Standing, assess
 from services.scoring.models.clocks import Question
+from services.scoring.queries.activations import settled_until
 from services.scoring.queries.known import known_by_identity, known_by_party, known_one
 from services.scoring.queries.reading import Pages, Read, by_identity, by_party, one
 from services.scoring.queries.rulings import Connection, ruling_asked
@@ -30,8 +31,10 @@ async def moment_asked(connection: Connection, asked: Question, now: datetime) -
     Raises `NotReadYet`, `PolicyNotFound`, `ModelNotFound`, `ModelCurrency`.
     """
     reached = await watermark(connection)
-    if asked.known_at is not None and (reached is None or asked.known_at > reached):
-        raise NotReadYet(reached)
+    if asked.known_at is not None:
+        settled = reached and await settled_until(connection, reached)
+        if settled is None or asked.known_at > settled:
+            raise NotReadYet(settled)
     ruling = await ruling_asked(connection, asked.known_at, policy=asked.policy, model=asked.model)
     if asked.model is not None and ruling.model and ruling.model.currency not in (None, ruling.rates.currency):
         raise ModelCurrency(
