@@ -5,7 +5,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.scoring.domain.lives import ActivationClosed, ActivationNotFound
+from services.scoring.domain.lives import ActivationClosed, ActivationNotFound, ActivationPlanned
 from services.scoring.queries.rulings import Connection
 
 NEWEST = UUID(int=2**128 - 1)
@@ -48,6 +48,16 @@ async def planned_for(
     return await connection.fetch(
         f"{_PLANNED} WHERE {_OPEN} AND (policy = $1 OR model = $2) ORDER BY active_from, id", policy, model
     )
+
+
+async def refuse_planned(connection: Connection, *, policy: str | None = None, model: str | None = None) -> None:
+    """Raise `ActivationPlanned` where a policy or a model is to become active."""
+    for plan in await planned_for(connection, policy=policy, model=model):
+        raise ActivationPlanned(
+            "It is to become active. Cancel that first: `DELETE /v1/activations/{activation_id}`.",
+            activation_id=f"activation_{plan['id'].hex}",
+            active_from=plan["active_from"].isoformat(),
+        )
 
 
 async def cancel(connection: Connection, activation_id: UUID, at: datetime) -> asyncpg.Record:

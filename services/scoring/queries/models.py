@@ -6,11 +6,10 @@ import asyncpg
 import msgspec
 
 from services.scoring.domain.fitting import ModelActive, ModelCurrency, ModelWorse, worse
-from services.scoring.domain.lives import ActivationPlanned
 from services.scoring.domain.model import Model
 from services.scoring.domain.quality import Quality
 from services.scoring.domain.ruling import ModelNotFound
-from services.scoring.queries.activations import planned_for
+from services.scoring.queries.activations import refuse_planned
 from services.scoring.queries.rulings import BARRIER, Connection, new_ruling, present
 
 FITTING = 7_003
@@ -47,12 +46,7 @@ async def check_activation(connection: Connection, hash: str, *, margin: float, 
     if active is not None and active.content_hash == hash:
         raise ModelActive("It decides already.")
     _check_currency(row, here.currency)
-    for plan in await planned_for(connection, model=hash):
-        raise ActivationPlanned(
-            "It is to become active. Cancel that first: `DELETE /v1/activations/{activation_id}`.",
-            activation_id=f"activation_{plan['id'].hex}",
-            active_from=plan["active_from"].isoformat(),
-        )
+    await refuse_planned(connection, model=hash)
     if active is None or force:
         return
     beside = quality_of(await model(connection, active.content_hash))

@@ -5,9 +5,9 @@ from typing import Any
 
 import asyncpg
 
-from services.scoring.domain.lives import Act, ActivationPlanned, Life, PolicyNotFound, State
+from services.scoring.domain.lives import Act, Life, PolicyNotFound, State
 from services.scoring.domain.policy import Policy
-from services.scoring.queries.activations import planned_for
+from services.scoring.queries.activations import refuse_planned
 from services.scoring.queries.rulings import BARRIER, Connection, new_ruling
 
 
@@ -69,7 +69,7 @@ async def check_activation(connection: Connection, hash: str) -> None:
     """Raise what would keep a policy from becoming active, or `ActivationPlanned`. It stays so until the end."""
     row = await _to_change(connection, hash)
     _life(row).after(Act.ACTIVATE)
-    await _refuse_planned(connection, hash)
+    await refuse_planned(connection, policy=hash)
 
 
 async def activate(connection: Connection, hash: str, at: datetime, by: str | None) -> int:
@@ -98,7 +98,7 @@ async def retire(connection: Connection, hash: str, at: datetime, by: str | None
     """Put it away. Raises `PolicyNotFound`, `IllegalPolicyMove` or `ActivationPlanned`."""
     row = await _to_change(connection, hash)
     state = _life(row).after(Act.RETIRE)
-    await _refuse_planned(connection, hash)
+    await refuse_planned(connection, policy=hash)
     # Whoever approved it did so for a policy that was to be activated.
     await _write(connection, hash, state, retired_at=at, retired_by=by, approved_at=None, approved_by=None)
 
@@ -108,15 +108,6 @@ async def _to_change(connection: Connection, hash: str) -> asyncpg.Record:
     if row is None:
         raise PolicyNotFound
     return row
-
-
-async def _refuse_planned(connection: Connection, hash: str) -> None:
-    for plan in await planned_for(connection, policy=hash):
-        raise ActivationPlanned(
-            "It is to become active. Cancel that first: `DELETE /v1/activations/{activation_id}`.",
-            activation_id=f"activation_{plan['id'].hex}",
-            active_from=plan["active_from"].isoformat(),
-        )
 
 
 def _life(row: asyncpg.Record) -> Life:
