@@ -4,11 +4,13 @@ from datetime import date
 from math import exp, isfinite, log1p
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from services.scoring.domain import bgnbd
 from services.scoring.domain.model import LONGEST, Model
 
 CDNOW = {"r": 0.2425945, "alpha": 4.4136, "a": 0.79292, "b": 2.42588}
@@ -80,6 +82,17 @@ def test_the_expectation_is_the_sum_of_its_series_also_where_the_closed_form_can
     for x, T in [(0, 0), (0, 100), (1, 30), (3, 400), (30, 90), (120, 1_000)]:
         alive = here.expected_purchases(x, T, T, 365) / here.p_alive(x, T, T)
         assert alive == pytest.approx(by_series(here, x, T, 365), rel=1e-9)
+
+
+@pytest.mark.parametrize(("alpha", "days"), [(1.0, 3_650), (0.2, 365), (0.1, 730)])
+def test_the_expectation_is_the_sum_of_its_series_also_where_people_buy_daily_and_the_window_is_long(
+    alpha: float, days: int
+) -> None:
+    here = model(r=2.0, alpha=alpha, a=0.05, b=0.05)
+    for x, T in [(0, 0), (1, 1), (3, 10)]:
+        alive = here.expected_purchases(x, T, T, days) / here.p_alive(x, T, T)
+        assert alive == pytest.approx(by_series(here, x, T, days), rel=1e-11)
+        assert bgnbd.if_alive(here.parameters, np.array([x]), np.array([T]), days) == pytest.approx(alive, rel=1e-13)
 
 
 def test_the_expectation_is_that_of_the_nbd_where_nobody_leaves() -> None:

@@ -18,10 +18,10 @@ import numpy as np
 from services.scoring.domain.likelihood import Numbers, Observed, Whole, dot, maximum
 
 DAYS_PER_WEEK = 7
-NODES = ((1.0, 16), (4.0, 32), (float("inf"), 64))
+NODES = ((1.0, 16), (4.0, 32), (32.0, 64), (128.0, 128), (512.0, 256), (float("inf"), 512))
 """How many points a mean over who leaves takes, up to so many times `alpha + T` of `t`.
 
-Measured against the sum of the series, relative errors stay below 1e-12 up to 8 times, below 1e-3 up to 128 times."""
+Measured against the sum of the series, relative errors stay below 1e-12 up to 2,000 times, below 1e-8 up to 5,000."""
 DENSE = 10_000_000
 """Up to so many pairs of x and T are looked up in a table of all."""
 
@@ -77,11 +77,13 @@ def if_alive(of: Parameters, x: Whole, T: Whole, t: int) -> Numbers:
     for purchases in np.unique(bought):
         above = 0.0
         for most, nodes in NODES:
-            those = (bought == purchases) & (share > above) & (share <= most)
+            those = np.flatnonzero((bought == purchases) & (share > above) & (share <= most))
+            above = most
+            if not len(those):
+                continue
             leaving, weight = leaving_rule(of.a, of.b + float(purchases), nodes)
             silent = (of.r + purchases) * np.log1p(np.outer(share[those], leaving))
             means[those] = (-np.expm1(-silent) * (weight / leaving)).sum(axis=1)
-            above = most
     return means[place]
 
 
