@@ -94,7 +94,11 @@ class Feeding:
         return await self.interacted(identity, at, InteractionKind.DECLINED, loss_reason=reason)
 
     async def interacted(self, identity: UUID, at: datetime, kind: InteractionKind, **more: Any) -> UUID:
-        event = InteractionRecorded(
+        return (await self.tell(self.interaction(identity, at, kind, **more)))[0]
+
+    @staticmethod
+    def interaction(identity: UUID, at: datetime, kind: InteractionKind, **more: Any) -> InteractionRecorded:
+        return InteractionRecorded(
             subject=identity,
             occurred_at=at,
             interaction_id=uuid7(),
@@ -105,7 +109,6 @@ class Feeding:
             source="tests",
             **more,
         )
-        return (await self.tell(event))[0]
 
     async def owned(self, party: UUID, version: int, owner: UUID | None = None, team: UUID | None = None) -> None:
         await self.tell(

@@ -106,6 +106,21 @@ async def test_what_else_is_graded_is_told_by_an_event_of_its_own(scoring: Datab
     assert (record["revision"], record["treatment"], record["satisfaction_band"]) == (2, "recover", "low")
 
 
+async def test_what_is_dated_on_the_next_day_is_never_named_for_what_a_fact_of_today_does(
+    scoring: Database, feed: Feeding
+) -> None:
+    somebody = feed.identity()
+    await feed.bought(somebody, JUNE, 40_000)
+    feed.at = JUNE + timedelta(hours=2)
+    complaint = feed.interaction(somebody, JUNE + timedelta(hours=1), InteractionKind.COMPLAINT)
+
+    fact_id, _ = await feed.tell(complaint, feed.purchase(somebody, JUNE + timedelta(hours=20), 1_000))
+
+    (regraded,) = (await announced(scoring, somebody))[1:]
+    assert (regraded["cause"], regraded["fact_id"]) == ("fact", str(fact_id))
+    assert datetime.fromisoformat(regraded["occurred_at"]) == complaint.occurred_at
+
+
 async def test_a_rating_and_what_a_solved_problem_says_are_taken_back_with_their_facts(
     scoring: Database, feed: Feeding
 ) -> None:

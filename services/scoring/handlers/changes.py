@@ -105,8 +105,10 @@ def _graded_before(row: asyncpg.Record) -> tuple[object, ...]:
 def _regraded(party: Assessed, now: Standing, here: Present, corrected: Cause | None) -> Change:
     """The same stage and tier with another grade: by the clock where that was due before anything was done."""
     due: datetime | None = party.row["next_change_at"]
-    fact = max(party.facts, key=lambda fact: fact.occurred_at, default=None)
-    first = min((here.ruling.day(fact.occurred_at) for fact in party.facts), default=None)
+    days = [(here.ruling.day(fact.occurred_at), fact) for fact in party.facts]
+    today = here.ruling.day(party.at)
+    fact = max((fact for day, fact in days if day <= today), key=lambda fact: fact.occurred_at, default=None)
+    first = min((day for day, _ in days), default=None)
     if corrected:
         cause, at, fact = corrected, party.at, party.late
     elif due is not None and due <= party.at and (first is None or here.ruling.day(due) < first):
