@@ -20,6 +20,7 @@ from services.scoring.domain.reports.surprises import HeldAs, Stands, agreed, mi
 from services.scoring.domain.reports.weeks import Weeks, desire, monday
 from services.scoring.domain.reports.winback import WinBack
 from services.scoring.domain.reports.zoom import Measures, measured
+from services.scoring.domain.rules import All, AnyOf, Comparison, Not
 from services.scoring.domain.trajectory import Move
 
 TODAY = date(2026, 3, 31)
@@ -387,6 +388,12 @@ def test_every_surprise_says_why_in_a_sentence() -> None:
     )
     assert missed(STANDS, HeldAs.HIGH, "EUR").startswith("Not named, though the facts say tier high or higher: tier h")
     assert over_rated(STANDS, HeldAs.VIP, "EUR", VIP, facts).endswith("; the rule asks for tier = top.")
+    lost = Comparison(field="stage", op="eq", value="lost_customer")
+    either = AnyOf(any=(Comparison(field="tier", op="in", value=("top",)), lost))
+    rule = All(all=(Not.model_validate({"not": lost}), either, Comparison(field="purchase_days", op="gte", value=4)))
+    assert over_rated(STANDS, HeldAs.VIP, "EUR", rule, facts).endswith(
+        "; the rule asks for tier in (top) or stage = lost_customer, purchase_days ≥ 4."
+    )
     assert "no standing" in over_rated(None, HeldAs.TOP, "EUR", None, {})
     assert over_rated(STANDS, HeldAs.VIP, "EUR", None, {}).endswith("; there is no rule for VIPs.")
 

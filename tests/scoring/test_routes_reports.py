@@ -131,7 +131,7 @@ async def test_who_is_vip_by_the_rule_and_not_on_the_list_is_missed(api: httpx.A
     found = await posted(api, "surprises", held_as="vip", party_ids=[outer(once)])
 
     assert [each["party_id"] for each in found["missed"]] == [outer(good)]
-    assert found["over_rated"][0]["reason"].endswith("; the rule asks for purchase_days >= 2.")
+    assert found["over_rated"][0]["reason"].endswith("; the rule asks for purchase_days ≥ 2.")
 
 
 async def test_purchases_of_a_fixed_history_are_classified_by_month(api: httpx.AsyncClient, feed: Feeding) -> None:

@@ -9,7 +9,8 @@ import msgspec
 
 from contracts.money import major
 from contracts.scoring import Stage, Tier
-from services.scoring.domain.rules import Rule, comparisons
+from services.scoring.domain.differences import said
+from services.scoring.domain.rules import All, Rule
 
 
 class HeldAs(StrEnum):
@@ -61,21 +62,19 @@ def over_rated(
         return "Named, though no fact counts for it: it has no standing."
     against = ""
     if held is HeldAs.VIP:
-        missing = [] if rule is None else [leaf for leaf in comparisons(rule) if not leaf.holds(facts)]
         against = (
             "; there is no rule for VIPs"
             if rule is None
-            else "; the rule asks for "
-            + ", ".join(f"{leaf.field} {_OPERATIONS[leaf.op]} {_values(leaf.value)}" for leaf in missing)
+            else f"; the rule asks for {', '.join(map(said, _unmet(rule, facts)))}"
         )
     return f"Named, though the facts do not say {_held(held)}: {_told(stands, held, currency)}{against}."
 
 
-_OPERATIONS = {"eq": "=", "in": "one of", "gte": ">=", "lt": "<"}
-
-
-def _values(value: int | str | tuple[str, ...]) -> str:
-    return " or ".join(value) if isinstance(value, tuple) else str(value)
+def _unmet(rule: Rule, facts: Mapping[str, Any]) -> list[Rule]:
+    """What a rule asks for together and does not find."""
+    if isinstance(rule, All):
+        return [unmet for part in rule.all for unmet in _unmet(part, facts)]
+    return [] if rule.holds(facts) else [rule]
 
 
 def _held(held: HeldAs) -> str:
