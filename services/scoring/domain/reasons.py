@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
-from fractions import Fraction
 from itertools import groupby
 from math import fsum
 from typing import Any, Literal
@@ -36,7 +35,6 @@ from services.scoring.domain.grounds import (
 )
 from services.scoring.domain.history import TOUCHING, History
 from services.scoring.domain.model import Model
-from services.scoring.domain.money import half_even
 from services.scoring.domain.otherwise import changes, otherwise
 from services.scoring.domain.policy import ByProbability, Index
 from services.scoring.domain.rules import Comparison, comparisons
@@ -254,8 +252,7 @@ class _Reasoning:
 
     def _profit(self) -> ProfitGround:
         profit, turnover = self.policy.profit, self.history.turnover(self.day)
-        exact = Fraction(str(profit.margin)) * turnover
-        margin = half_even(exact.numerator, exact.denominator)
+        margin = profit.of(turnover)
         costs = tuple(self._costs(profit.cost_minor))
         return ProfitGround(
             margin=profit.margin,
@@ -309,11 +306,7 @@ class _Reasoning:
         tier, satisfaction = Tier(str(self.grades.tier)), Band(str(self.grades.satisfaction))
         loyalty = Band(str(self.grades.loyalty))
         row = next(
-            number
-            for number, row in enumerate(self.policy.treatments, 1)
-            if (not row.tier or tier in row.tier)
-            and (not row.satisfaction or satisfaction in row.satisfaction)
-            and (not row.loyalty or loyalty in row.loyalty)
+            number for number, row in enumerate(self.policy.treatments, 1) if row.fits(tier, satisfaction, loyalty)
         )
         return TreatmentGround(
             treatment=self.policy.treatment(tier, satisfaction, loyalty),
