@@ -174,22 +174,6 @@ def test_the_day_below_a_threshold_is_the_first_such_day(x: int, tx: int, thresh
         assert first == 1 or here.p_buys(x, tx, tx + first - 1, 180) >= threshold
 
 
-@given(st.integers(0, 40), st.integers(0, 2_000), st.integers(0, 20_000), st.integers(0, 300))
-@settings(max_examples=200, deadline=None)
-def test_the_day_on_which_a_value_falls_below_an_amount_is_the_first_such_day(
-    x: int, tx: int, amount: int, after: int
-) -> None:
-    here, tx = model(), tx if x else 0
-    paid = x + 1, 3_000 * (x + 1)
-    first = here.value_first_below(x, tx, *paid, 365, amount, after)
-    if first is None:
-        assert here.value_minor(x, tx, tx + LONGEST, *paid, 365) >= amount
-    else:
-        assert first > after
-        assert here.value_minor(x, tx, tx + first, *paid, 365) < amount
-        assert first == after + 1 or here.value_minor(x, tx, tx + first - 1, *paid, 365) >= amount
-
-
 def test_a_model_is_named_by_what_it_says() -> None:
     assert model().content_hash == model().content_hash != model(r=0.25).content_hash
     assert Model.model_validate_json(model().model_dump_json()) == model()

@@ -107,19 +107,6 @@ class Model(Version):
         """How many days after the last purchase day `p_buys` is below a threshold first, at least 1; None is never."""
         return self._first_below(x, tx, threshold, horizon)
 
-    def value_first_below(
-        self, x: int, tx: int, paid_days: int, paid_minor: int, days: int, amount: int, after: int
-    ) -> int | None:
-        """How many days after the last purchase day, above `after`, the value is below an amount first."""
-        mean = self.expected_amount(paid_days, paid_minor)
-
-        def below(silent: int) -> bool:
-            return round(self.expected_purchases(x, tx, tx + silent, days) * mean) < amount
-
-        # Always the same range, so that the days that are looked at are found in the cache again.
-        first = 1 + bisect_left(range(1, LONGEST + 1), True, key=below)
-        return max(first, after + 1) if max(first, after + 1) <= LONGEST else None
-
     @cached_property
     def _first_below(self) -> Callable[[int, int, float, int], int | None]:
         @lru_cache(maxsize=200_000)
