@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI, Query, Response
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chassis.timelines import WhatIsAsked
@@ -117,6 +117,7 @@ async def test_a_timeline_is_that_of_all_services(door: Door, knowing: dict[str,
     assert all(len(page["data"]) == limit for page in pages[:-1])
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, 5), st.integers(0, 9)), unique=True, max_size=40),
     st.integers(1, 7),
