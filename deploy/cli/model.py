@@ -38,10 +38,10 @@ LABELS = {
     "auc": "AUC of P",
     "auc_of_stages": "AUC of the three stages",
     "brier": "Brier score of P",
-    "calibration": "purchases, actual / expected",
-    "top_tier_share": "later revenue: top tier",
-    "top_share_by_value": "later revenue: top 10 % by value",
-    "top_share_by_spend": "later revenue: top 10 % by spend",
+    "calibration": "purchases / expected",
+    "top_tier_share": "revenue of top tier",
+    "top_share_by_value": "revenue, top 10 % value",
+    "top_share_by_spend": "revenue, top 10 % spend",
 }
 
 
@@ -242,10 +242,11 @@ def _show_quality(told: dict[str, Any]) -> None:
         typer.echo("Not judged: no fit as of an earlier day has a horizon behind it yet.")
         return
     days = [period["as_of"] for period in periods]
-    table = Table("as of", *days, title=f"Each judged by the {told['horizon_days']} days after it")
+    title = f"Each judged by the {told['horizon_days']} days after it: who bought again, and later revenue"
+    table = Table("as of", *days, title=title)
     for groups in zip(*(period["stages"] for period in periods), strict=True):
         cells = [f"{_number(group['bought_again'], '{:.3f}')} of {group['parties']:,}" for group in groups]
-        table.add_row(f"bought again: {groups[0]['stage']}", *cells)
+        table.add_row(f"again, {groups[0]['stage']}", *cells)
     for name, form in ROWS:
         table.add_row(LABELS.get(name, name), *(_number(period[name], form) for period in periods))
     Console().print(table)

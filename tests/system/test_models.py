@@ -45,7 +45,7 @@ def test_quality_is_printed_for_three_days_with_falling_rates(shop: Product) -> 
         assert customer > dormant > lost
         assert period["auc"] > period["auc_of_stages"] > 0.5
         assert period["as_of"] in table
-    for label in ("AUC of P", "AUC of the three stages", "Brier", "top tier", "top 10 % by value", "by spend"):
+    for label in ("AUC of P", "AUC of the three stages", "Brier", "top tier", "top 10 % value", "top 10 % spend"):
         assert label in table
 
 
