@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from tests.system.conftest import Start
-from tests.system.product import Product, party_of
+from tests.system.product import PATIENCE_S, Product, party_of
 from tests.system.story import made_up
 from tests.system.telling import MEANWHILE, Teller
 from tests.system.test_any_order import ends_right, told_once
@@ -75,8 +75,10 @@ def an_activation_may_be_killed(product: Product, names: Sequence[str]) -> bool:
     with ThreadPoolExecutor(1) as thread:
         with product.held("scoring", _LAST_ONE):
             product.post(f"/v1/policies/{MEANWHILE.content_hash}/activate")
-            while not product.sql("scoring", "SELECT FROM pg_locks WHERE NOT granted AND database IS NOT NULL"):
-                time.sleep(0.01)
+            until = time.monotonic() + PATIENCE_S
+            while not product.sql("scoring", _WAITS):
+                assert time.monotonic() < until
+                time.sleep(0.05)
             buying = thread.submit(lambda: [product.buy(f"k{number}", at, 500) for number in range(50)])
             for name in names:
                 product.kill_and_await(name)
@@ -95,6 +97,7 @@ def stored(product: Product) -> dict[UUID, tuple[object, ...]]:
 
 
 _LAST_ONE = "SELECT FROM party ORDER BY party_id DESC LIMIT 1 FOR UPDATE"
+_WAITS = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 _TOLD = "SELECT party_id FROM lived_move WHERE ruling = (SELECT max(id) FROM ruling)"
 _STORED = """
 SELECT party_id, stage, tier, level, satisfaction_band, loyalty_band, posture, treatment, flags, vip FROM party
