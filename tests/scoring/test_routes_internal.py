@@ -40,7 +40,7 @@ async def test_the_export_of_a_day_has_the_whole_day_and_nothing_later(api: http
     [line] = await exported(api, as_of="2026-03-08")
 
     assert (line["x"], line["tx_days"], line["T_days"], line["spend_minor"]) == (1, 7, 7, 3_000)
-    assert line["next_change_at"] == "2026-06-07T00:00:00Z"
+    assert line["next_stage_at"] == "2026-06-07T00:00:00Z"
     assert len(await exported(api, as_of="2026-03-09")) == 2
     assert await exported(api, as_of="2026-02-28") == []
 

@@ -15,6 +15,7 @@ from services.scoring.handlers.overriding import end_override, set_override
 from services.scoring.models.fields import AnyInstant, OverrideId
 from services.scoring.models.overrides import DerivedStanding, NewOverride, Override, OverrideEnd, OverrideTold
 from services.scoring.queries.overrides import concerned, fates_of, overrides_of, party_overridden
+from services.scoring.queries.parties import Members, members_now
 from services.scoring.queries.reading import moment, one
 from services.scoring.queries.rulings import Connection, present
 from services.scoring.routes.snapshots import Snapshot
@@ -43,7 +44,9 @@ async def list_overrides(
 ) -> Page[Override]:
     """What people ever set for a party, the last first: who, why, until when, and what became of it."""
     before = decode_cursor(cursor, tuple[AnyInstant, UUID]) if cursor else LATEST
-    found = [each for each in await _all(snapshot, party_id) if (each.set_at, each.id) < before]
+    whom = await concerned(snapshot, party_id)
+    everything = await _all(snapshot, whom.party_id, whom.members)
+    found = [each for each in everything if (each.set_at, each.id) < before]
     return page(found, limit=limit, key=lambda override: (override.set_at, override.id))
 
 
@@ -68,16 +71,18 @@ async def end_override_early(
     return await _told(await driver(session), override_id)
 
 
-async def _all(connection: Connection, party_id: UUID) -> list[Override]:
-    whom, ruling = await concerned(connection, party_id), (await present(connection)).ruling
-    rows = await overrides_of(connection, whom.members.of((whom.party_id,))[whom.party_id], ruling.zone)
+async def _all(connection: Connection, party_id: UUID, members: Members) -> list[Override]:
+    """What was ever set for a party that is not merged into another."""
+    ruling = (await present(connection)).ruling
+    rows = await overrides_of(connection, members.of((party_id,))[party_id], ruling.zone)
     fates, by_id = fates_of(rows, ruling.zone, ruling.day(now())), {row["fact_id"]: row for row in rows}
-    return [Override.shown(row, whom.party_id, fates, by_id) for row in rows if row["fact_id"] in fates]
+    return [Override.shown(row, party_id, fates, by_id) for row in rows if row["fact_id"] in fates]
 
 
 async def _one(connection: Connection, override_id: UUID) -> Override:
     party_id = await party_overridden(connection, override_id)
-    return next(each for each in await _all(connection, party_id) if each.id == override_id)
+    everything = await _all(connection, party_id, await members_now(connection, (), (party_id,)))
+    return next(each for each in everything if each.id == override_id)
 
 
 async def _told(connection: Connection, override_id: UUID) -> OverrideTold:
