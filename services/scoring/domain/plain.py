@@ -93,6 +93,9 @@ def plain_standing(
     walk = Walk(entries, gross, net, policy, cuts, model, today)
     stage, since = walk.stage(), today
     while walk.day < today:
+        if walk.stays(stage_alone=True):
+            walk.rest(today)
+            break
         silent, by_hand = walk.stage_by_silence(), walk.overridden()
         walk.step()
         if not (stage is silent is walk.stage(by_hand) is walk.stage()):

@@ -325,6 +325,10 @@ class Walk:
         indexes = self.satisfaction.stays(self.day) and self.loyalty.stays(self.day)
         return indexes and self._above(self.value(end)) == self._above(self._decisive_value())
 
+    def rest(self, day: int) -> None:
+        """Go on to a later day at once, where the stage stays and nothing happens any more."""
+        self.day = day
+
     def leap(self) -> None:
         """Go on by several days of which nothing can be told, as far as there are such.
 
