@@ -1,16 +1,21 @@
-"""What passed with a party, the latest first: of each identity no more is read than is shown, however much there is."""
+"""Facts as they stand, one and page by page: of each identity no more is read than is shown, however much there is."""
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
 from asyncpg import Record
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import SQLModel
 
 from chassis.conditions import Conditions
 from chassis.db import driver
 from contracts.identity import Installation
+from contracts.problems import Problem
 from services.customers.queries.facts import HOLDER
+
+RowOf = TypeVar("RowOf", bound=SQLModel)
 
 Place = tuple[datetime, UUID]
 """Of a row in a list: when it happened, and its id."""
@@ -20,6 +25,26 @@ Condition = tuple[str, object]
 
 HOLDER_THEN = HOLDER.format(identity="fact.identity_id", day="(fact.occurred_at AT TIME ZONE $1)::date")
 """Whom a row is about, on its local day; $1 is the zone."""
+
+
+async def to_change(session: AsyncSession, table: type[RowOf], id: UUID, missing: Problem) -> RowOf:
+    """A row of facts, locked until the transaction ends, so that its events keep their order. Raises `missing`."""
+    row = await session.get(table, id, with_for_update={"key_share": True}, populate_existing=True)
+    if row is None:
+        raise missing
+    return row
+
+
+async def as_it_stands(
+    session: AsyncSession, table: str, id: UUID, installation: Installation, missing: Problem, columns: str = "fact.*"
+) -> Record:
+    """A row of facts with its `party_id`, also one that was withdrawn. Raises `missing`."""
+    await session.flush()
+    query = f"SELECT {columns}, {HOLDER_THEN} AS party_id FROM {table} AS fact WHERE fact.id = $2"
+    row = await (await driver(session)).fetchrow(query, installation.zone.key, id)
+    if row is None:
+        raise missing
+    return row
 
 
 async def history(

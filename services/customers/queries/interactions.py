@@ -16,7 +16,7 @@ from services.customers.domain.interactions import InteractionConflict, Interact
 from services.customers.domain.problems import NewProblem, ProblemNotFound
 from services.customers.models.interactions import Interaction, InteractionRow, InteractionVersion
 from services.customers.queries.facts import Kind, record, told_already, withdraw_import
-from services.customers.queries.histories import HOLDER_THEN, Condition, Place, history
+from services.customers.queries.histories import Condition, Place, as_it_stands, history, to_change
 from services.customers.queries.problems import record_problems
 from services.customers.queries.versions import versions
 
@@ -156,19 +156,17 @@ async def withdraw_interactions(session: AsyncSession, import_id: UUID, limit: i
 
 async def interaction_to_change(session: AsyncSession, interaction_id: UUID) -> InteractionRow:
     """The interaction, locked until the transaction ends, so that its events keep their order."""
-    row = await session.get(InteractionRow, interaction_id, with_for_update={"key_share": True}, populate_existing=True)
-    if row is None:
-        raise InteractionNotFound("There is no such interaction.")
-    return row
+    return await to_change(session, InteractionRow, interaction_id, _missing())
 
 
 async def interaction(session: AsyncSession, interaction_id: UUID, installation: Installation) -> Interaction:
     """The interaction as it is shown. Raises `InteractionNotFound`."""
-    await session.flush()
-    row = await (await driver(session)).fetchrow(f"{_SHOWN} WHERE fact.id = $2", installation.zone.key, interaction_id)
-    if row is None:
-        raise InteractionNotFound("There is no such interaction.")
+    row = await as_it_stands(session, "interaction", interaction_id, installation, _missing())
     return Interaction.model_validate(dict(row))
+
+
+def _missing() -> InteractionNotFound:
+    return InteractionNotFound("There is no such interaction.")
 
 
 async def interactions(
@@ -195,8 +193,6 @@ async def versions_of_interaction(
     rows = await versions(session, "interaction", interaction_id, installation, before=before, limit=limit)
     return [InteractionVersion.model_validate(dict(row)) for row in rows]
 
-
-_SHOWN = f"SELECT fact.*, {HOLDER_THEN} AS party_id FROM interaction AS fact"
 
 _NAMED = "SELECT id, withdrawn_at FROM problem WHERE id = ANY($1) ORDER BY id FOR SHARE"
 

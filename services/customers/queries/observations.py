@@ -14,12 +14,13 @@ from services.customers.models.observations import Observation, ObservationRow, 
 from services.customers.queries.facts import Kind, record
 from services.customers.queries.histories import (
     HELD,
-    HOLDER_THEN,
     IN_ITS_TIME,
     MEMBERS,
     Condition,
     Place,
+    as_it_stands,
     history,
+    to_change,
 )
 from services.customers.queries.versions import versions
 
@@ -43,19 +44,17 @@ async def record_observation(session: AsyncSession, told: NewObservation, instal
 
 async def observation_to_change(session: AsyncSession, observation_id: UUID) -> ObservationRow:
     """The observation, locked until the transaction ends."""
-    row = await session.get(ObservationRow, observation_id, with_for_update={"key_share": True}, populate_existing=True)
-    if row is None:
-        raise ObservationNotFound("There is no such observation.")
-    return row
+    return await to_change(session, ObservationRow, observation_id, _missing())
 
 
 async def observation(session: AsyncSession, observation_id: UUID, installation: Installation) -> Observation:
     """The observation as it is shown. Raises `ObservationNotFound`."""
-    await session.flush()
-    row = await (await driver(session)).fetchrow(f"{_SHOWN} WHERE fact.id = $2", installation.zone.key, observation_id)
-    if row is None:
-        raise ObservationNotFound("There is no such observation.")
+    row = await as_it_stands(session, "observation", observation_id, installation, _missing())
     return Observation.model_validate(dict(row))
+
+
+def _missing() -> ObservationNotFound:
+    return ObservationNotFound("There is no such observation.")
 
 
 async def observations(
@@ -97,8 +96,6 @@ async def versions_of_observation(
     rows = await versions(session, "observation", observation_id, installation, before=before, limit=limit)
     return [ObservationVersion.model_validate(dict(row)) for row in rows]
 
-
-_SHOWN = f"SELECT fact.*, {HOLDER_THEN} AS party_id FROM observation AS fact"
 
 _LATEST = f"""
 WITH member AS ({MEMBERS.format(asked="$2")}), held AS ({HELD}), latest AS (

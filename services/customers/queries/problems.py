@@ -24,7 +24,7 @@ from services.customers.domain.problems import (
 from services.customers.models.problems import PartyProblem, ProblemRow, ProblemStep, StepIn, StepRow
 from services.customers.queries.assignments import assignments_of
 from services.customers.queries.facts import Kind, record, withdrawn
-from services.customers.queries.histories import HOLDER_THEN, Condition, Place, history
+from services.customers.queries.histories import HOLDER_THEN, Condition, Place, as_it_stands, history, to_change
 
 
 def _opened(told: NewProblem, id: UUID, subject: UUID, assignment: Assignment | None) -> ProblemOpened:
@@ -140,19 +140,17 @@ async def withdraw_problem(session: AsyncSession, row: ProblemRow) -> None:
 
 async def problem_to_change(session: AsyncSession, problem_id: UUID) -> ProblemRow:
     """The problem, locked until the transaction ends, so that its events keep their order."""
-    row = await session.get(ProblemRow, problem_id, with_for_update={"key_share": True}, populate_existing=True)
-    if row is None:
-        raise ProblemNotFound("There is no such problem.")
-    return row
+    return await to_change(session, ProblemRow, problem_id, _missing())
 
 
 async def problem(session: AsyncSession, problem_id: UUID, installation: Installation) -> PartyProblem:
     """The problem as it is shown. Raises `ProblemNotFound`."""
-    await session.flush()
-    row = await (await driver(session)).fetchrow(f"{_SHOWN} WHERE fact.id = $2", installation.zone.key, problem_id)
-    if row is None:
-        raise ProblemNotFound("There is no such problem.")
+    row = await as_it_stands(session, "problem", problem_id, installation, _missing())
     return PartyProblem.model_validate(dict(row))
+
+
+def _missing() -> ProblemNotFound:
+    return ProblemNotFound("There is no such problem.")
 
 
 async def problems(
@@ -189,8 +187,6 @@ OWNED = f"""fact.identity_id IN (
 
 OPEN_SINCE = "fact.status = 'open' AND fact.opened_at <= {}"
 """Condition: open at least since an instant."""
-
-_SHOWN = f"SELECT fact.*, {HOLDER_THEN} AS party_id FROM problem AS fact"
 
 _FIRST_STEPS = """
 INSERT INTO problem_step (id, problem_id, identity_id, version, kind, occurred_at, author_id, recorded_at)

@@ -8,7 +8,6 @@ import msgspec
 from asyncpg import Record
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.db import driver
 from contracts.customers import Assignment, PurchaseCompleted
 from contracts.identity import Installation
 from contracts.telling import Outcome
@@ -22,7 +21,7 @@ from services.customers.domain.purchases import (
 )
 from services.customers.models.purchases import Purchase, PurchaseRow, PurchaseVersion
 from services.customers.queries.facts import Kind, record, withdraw_import
-from services.customers.queries.histories import HOLDER_THEN, Condition, Place, history
+from services.customers.queries.histories import Condition, Place, as_it_stands, history, to_change
 from services.customers.queries.versions import versions
 
 
@@ -85,19 +84,17 @@ async def withdraw_purchases(session: AsyncSession, import_id: UUID, limit: int)
 
 async def purchase_to_change(session: AsyncSession, purchase_id: UUID) -> PurchaseRow:
     """The purchase, locked until the transaction ends, so that its events keep their order."""
-    row = await session.get(PurchaseRow, purchase_id, with_for_update={"key_share": True}, populate_existing=True)
-    if row is None:
-        raise PurchaseNotFound("There is no such purchase.")
-    return row
+    return await to_change(session, PurchaseRow, purchase_id, _missing())
 
 
 async def purchase(session: AsyncSession, purchase_id: UUID, installation: Installation) -> Purchase:
     """The purchase as it is shown. Raises `PurchaseNotFound`."""
-    await session.flush()
-    row = await (await driver(session)).fetchrow(f"{_SHOWN} WHERE fact.id = $2", installation.zone.key, purchase_id)
-    if row is None:
-        raise PurchaseNotFound("There is no such purchase.")
+    row = await as_it_stands(session, "purchase", purchase_id, installation, _missing())
     return Purchase.model_validate(_shown(row))
+
+
+def _missing() -> PurchaseNotFound:
+    return PurchaseNotFound("There is no such purchase.")
 
 
 async def purchases(
@@ -125,6 +122,3 @@ async def versions_of_purchase(
 
 def _shown(row: Record) -> dict[str, Any]:
     return dict(row) | {"lines": [Line(*line)._asdict() for line in row["lines"]]}
-
-
-_SHOWN = f"SELECT fact.*, {HOLDER_THEN} AS party_id FROM purchase AS fact"

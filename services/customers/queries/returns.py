@@ -12,7 +12,7 @@ from contracts.telling import AlreadyWithdrawn, Outcome, Status
 from services.customers.domain.purchases import NewReturn, ReturnConflict, ReturnNotFound
 from services.customers.models.purchases import PurchaseRow, Return, ReturnOfPurchase, ReturnRow, ReturnVersion
 from services.customers.queries.facts import Kind, record, withdraw_import
-from services.customers.queries.histories import HOLDER_THEN, Condition, Place, history
+from services.customers.queries.histories import Condition, Place, as_it_stands, history, to_change
 from services.customers.queries.purchases import MONEY, money
 from services.customers.queries.versions import versions
 
@@ -92,19 +92,17 @@ async def withdraw_returns(session: AsyncSession, import_id: UUID, limit: int) -
 
 async def return_to_change(session: AsyncSession, return_id: UUID) -> ReturnRow:
     """The return, locked until the transaction ends, so that its events keep their order."""
-    row = await session.get(ReturnRow, return_id, with_for_update={"key_share": True}, populate_existing=True)
-    if row is None:
-        raise ReturnNotFound("There is no such return.")
-    return row
+    return await to_change(session, ReturnRow, return_id, _missing())
 
 
 async def returned(session: AsyncSession, return_id: UUID, installation: Installation) -> Return:
     """The return as it is shown. Raises `ReturnNotFound`."""
-    await session.flush()
-    row = await (await driver(session)).fetchrow(f"{_SHOWN} WHERE fact.id = $2", installation.zone.key, return_id)
-    if row is None:
-        raise ReturnNotFound("There is no such return.")
+    row = await as_it_stands(session, "purchase_return", return_id, installation, _missing(), _COLUMNS)
     return Return.model_validate(dict(row))
+
+
+def _missing() -> ReturnNotFound:
+    return ReturnNotFound("There is no such return.")
 
 
 async def returns(
@@ -159,5 +157,3 @@ coalesce(fact.purchase_id, (
     WHERE source = fact.source AND source_id = fact.original_id AND withdrawn_at IS NULL
 )) AS purchase_id
 """
-
-_SHOWN = f"SELECT {_COLUMNS}, {HOLDER_THEN} AS party_id FROM purchase_return AS fact"
