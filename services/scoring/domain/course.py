@@ -3,9 +3,9 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from enum import Enum
-from functools import lru_cache
 from itertools import pairwise
-from typing import Protocol
+
+from services.scoring.domain.spans import Spans
 
 
 class Phase(Enum):
@@ -14,43 +14,6 @@ class Phase(Enum):
     ACTIVE = 1
     DORMANT = 2
     LOST = 3
-
-
-class Spans(Protocol):
-    """How many days after an act silence makes dormant, and how many make lost. Acts are named by their place."""
-
-    least: int
-    """Nobody is dormant earlier than this."""
-
-    def dormant_in(self, place: int) -> int | None:
-        """Days from an act to the first dormant one; None where silence never makes dormant."""
-
-    def lost_in(self, place: int) -> int | None:
-        """Days from an act to the first lost one, no fewer; None where silence never loses."""
-
-
-class Fixed:
-    """The same days after every act."""
-
-    __slots__ = ("_dormant_in", "_lost_in", "least")
-
-    def __init__(self, *, dormant_after_days: int, lost_after_days: int) -> None:
-        self.least = self._dormant_in = dormant_after_days + 1
-        self._lost_in = lost_after_days + 1
-
-    def dormant_in(self, place: int) -> int | None:
-        """See `Spans`."""
-        return self._dormant_in
-
-    def lost_in(self, place: int) -> int | None:
-        """See `Spans`."""
-        return self._lost_in
-
-
-@lru_cache(maxsize=256)
-def fixed(*, dormant_after_days: int, lost_after_days: int) -> Fixed:
-    """The same spans for everybody who is under the same days."""
-    return Fixed(dormant_after_days=dormant_after_days, lost_after_days=lost_after_days)
 
 
 class Course:

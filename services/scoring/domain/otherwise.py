@@ -9,8 +9,9 @@ from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.earnings import Piece, gross
 from services.scoring.domain.evidence import ASKING, COUNTED
 from services.scoring.domain.facts import DECLARATIONS, DERIVED, Kind
+from services.scoring.domain.grades import Grades
 from services.scoring.domain.grounds import Change, Otherwise
-from services.scoring.domain.history import Grades, History
+from services.scoring.domain.history import History
 from services.scoring.domain.indexes import Evidence
 from services.scoring.domain.model import Model
 from services.scoring.domain.policy import ByProbability, Index, Policy

@@ -33,10 +33,11 @@ from services.scoring.domain.grounds import (
     TurnoverGround,
     VipGround,
 )
-from services.scoring.domain.history import TOUCHING, History
+from services.scoring.domain.history import History
 from services.scoring.domain.model import Model
 from services.scoring.domain.otherwise import changes, otherwise
 from services.scoring.domain.policy import ByProbability, Index
+from services.scoring.domain.reading import TOUCHING
 from services.scoring.domain.rules import Comparison, comparisons
 from services.scoring.domain.ruling import Ruling
 

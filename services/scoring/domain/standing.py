@@ -10,7 +10,8 @@ from contracts.problems import NotFound
 from contracts.scoring import Band, Posture, Stage, Tier
 from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.days import start_of_day
-from services.scoring.domain.history import LOST, History
+from services.scoring.domain.history import History
+from services.scoring.domain.lifecycle import LOST
 from services.scoring.domain.ruling import Ruling
 
 

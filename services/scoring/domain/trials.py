@@ -13,7 +13,8 @@ import msgspec
 from contracts.problems import Conflict, Invalid, NotFound
 from contracts.scoring import Cause, Stage, Tier
 from services.scoring.domain.calendar import Calendar
-from services.scoring.domain.history import LOST, History
+from services.scoring.domain.history import History
+from services.scoring.domain.lifecycle import LOST
 from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.trajectory import Move, moves
 

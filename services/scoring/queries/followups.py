@@ -10,7 +10,7 @@ import asyncpg
 from chassis.conditions import Conditions
 from contracts.loss import LossReason
 from contracts.scoring import Stage, Tier
-from services.scoring.domain.history import LOST
+from services.scoring.domain.lifecycle import LOST
 from services.scoring.queries.rulings import Connection
 from services.scoring.queries.standings import STORED, STORED_FROM
 

@@ -14,8 +14,8 @@ from chassis.http import Cursor, Limit, Page, decode_cursor, encode_cursor, page
 from contracts.loss import LossReason
 from contracts.scoring import Band, Posture, Stage, Tier
 from services.scoring.domain.calendar import Calendar
+from services.scoring.domain.grades import Flag
 from services.scoring.domain.grounds import Reason
-from services.scoring.domain.history import Flag
 from services.scoring.domain.moment import OnlyByParty
 from services.scoring.domain.reasons import reason
 from services.scoring.domain.ruling import Ruling

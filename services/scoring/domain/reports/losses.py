@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from contracts.loss import LossReason
 from contracts.scoring import Stage, Tier
-from services.scoring.domain.history import LOST
+from services.scoring.domain.lifecycle import LOST
 from services.scoring.domain.reports.purchases import month
 from services.scoring.domain.trajectory import Move
 

@@ -11,7 +11,7 @@ import asyncpg
 from chassis.conditions import Conditions
 from contracts.scoring import Band
 from services.scoring.domain.days import start_of_day
-from services.scoring.domain.history import Grades
+from services.scoring.domain.grades import Grades
 from services.scoring.domain.reports.zoom import NONE, Measures, ZoomBy, measured
 from services.scoring.queries.followups import FALLEN
 from services.scoring.queries.reports.seeing import Seen, everybody

@@ -1,0 +1,34 @@
+"""The discrete part of a standing."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from contracts.scoring import Band, Posture, Stage, Tier
+
+
+class Flag(StrEnum):
+    """What may be said of a party besides."""
+
+    HIGH_VALUE = "high_value"
+    """Of the top or the high tier."""
+    PROFIT_MAKING = "profit_making"
+    """The margin of the turnover is more than what its facts cost."""
+    RETURNING = "returning"
+    """Bought on more than one day."""
+    SATISFIED = "satisfied"
+    """The band of satisfaction is high."""
+
+
+class Grades(NamedTuple):
+    """The discrete part of a standing."""
+
+    stage: Stage | None
+    tier: Tier | None
+    satisfaction: Band | None = None
+    loyalty: Band | None = None
+    level: str | None = None
+    posture: Posture | None = None
+    treatment: str | None = None
+    flags: tuple[str, ...] = ()
+    """Codes of `Flag`, sorted."""
+    vip: bool = False

@@ -1,0 +1,195 @@
+"""The stage of a party on any day: since when, why lost, and when it is another if nothing happens."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from contracts.customers import PartyKind
+from contracts.loss import LossReason
+from contracts.scoring import Stage
+from services.scoring.domain.calendar import Calendar
+from services.scoring.domain.course import Course, Phase, earliest, following, last
+from services.scoring.domain.declared import Declared
+from services.scoring.domain.policy import ByProbability, Stages
+from services.scoring.domain.reading import Reading
+from services.scoring.domain.ruling import Ruling
+from services.scoring.domain.spans import ByModel, Spans, fixed
+
+PROSPECTS: Mapping[Phase, Stage] = {
+    Phase.ACTIVE: Stage.PROSPECT,
+    Phase.DORMANT: Stage.DORMANT_PROSPECT,
+    Phase.LOST: Stage.LOST_PROSPECT,
+}
+"""The stage of a party without a purchase, by its course of interest."""
+CUSTOMERS: Mapping[Phase, Stage] = {
+    Phase.ACTIVE: Stage.CUSTOMER,
+    Phase.DORMANT: Stage.DORMANT_CUSTOMER,
+    Phase.LOST: Stage.LOST_CUSTOMER,
+}
+"""The stage of a party with a purchase, by its course of purchases."""
+LOST = frozenset({Stage.LOST_PROSPECT, Stage.LOST_CUSTOMER})
+"""Stages that have a loss reason."""
+
+
+class Courses(NamedTuple):
+    """What a party's history is to the stages of one kind of party."""
+
+    stages: Stages
+    sign_days: list[int]
+    """Days with a sign of interest."""
+    interest: Course
+    purchases: Course
+
+
+class Lifecycle(Reading):
+    """What happens on a day holds on that whole day.
+
+    Of the facts of one day a purchase comes before a declaration, and that before a sign of interest.
+    """
+
+    __slots__ = ("_organisation", "_person", "_staged", "sign_days", "stages")
+
+    def __init__(self, calendar: Calendar, ruling: Ruling) -> None:
+        super().__init__(calendar, ruling)
+        # Of one day it is asked again and again: for the grades, since when, why, and for what comes next.
+        self._staged: dict[tuple[int, int], Stage] = {}
+        self._person = self._courses(self.policy.persons, self.signs_of_persons)
+        self._organisation: Courses | None = None
+        if self.organised is not None and self.policy.organisations is not None:
+            stages = self.policy.organisations
+            self._organisation = self._courses(stages, self._sign_days(stages.prospects.sign_numbers))
+        latest = self._organisation or self._person
+        self.stages = latest.stages
+        """Those of the kind of party that it is known to be at last."""
+        self.sign_days = latest.sign_days
+        """Days with a sign of interest, as these stages have it."""
+
+    def _courses(self, stages: Stages, sign_days: list[int]) -> Courses:
+        prospects, customers, by_days, model = stages.prospects, stages.customers, stages.by_days, self.ruling.model
+        spans: Spans
+        if model is not None and isinstance(customers, ByProbability):
+            spans = ByModel(model, customers, self.policy.horizon_days, self.purchase_days)
+        else:
+            spans = fixed(dormant_after_days=by_days.dormant_after_days, lost_after_days=by_days.lost_after_days)
+        interest = fixed(dormant_after_days=prospects.active_days, lost_after_days=prospects.lost_after_days)
+        return Courses(
+            stages,
+            sign_days,
+            Course(self._without(sign_days, self.declared.days), self.declared.days, interest),
+            Course(self.purchase_days, self._without(self.declined.days, self.purchase_days), spans),
+        )
+
+    @staticmethod
+    def _without(days: list[int], gone: list[int]) -> list[int]:
+        if not (days and gone):
+            return days
+        out = set(gone)
+        return [day for day in days if day not in out]
+
+    def _of(self, day: int) -> Courses:
+        if self._organisation is not None and self.kind(day) is PartyKind.ORGANISATION:
+            return self._organisation
+        return self._person
+
+    def stages_on(self, day: int) -> Stages:
+        """The stages of the kind of party that it is known to be on a day."""
+        return self._of(day).stages
+
+    def set_on(self, day: int) -> Mapping[str, str]:
+        """The value of each field that is overridden on a day."""
+        return self.overrides.on(day) if self.overrides else _NOTHING
+
+    def stage(self, day: int, known: int | None = None, set_on: int | None = None) -> Stage | None:
+        """The stage, see `outcome`; None before anything happened."""
+        known = day if known is None else known
+        if not self.is_known(known):
+            return None
+        if self.overrides:
+            held = self.overrides.on(known if set_on is None else set_on).get("stage")
+            if held:
+                return Stage(held)
+        return self._stage(day, known)
+
+    def _stage(self, day: int, known: int) -> Stage:
+        stage = self._staged.get((day, known))
+        if stage is None:
+            of = self._of(known)
+            course, stages = (of.purchases, CUSTOMERS) if self.has_bought(known) else (of.interest, PROSPECTS)
+            phase = course.phase(day, known)
+            stage = self._staged[day, known] = Stage.STRANGER if phase is None else stages[phase]
+        return stage
+
+    def last_sign(self, day: int) -> int | None:
+        """The last day up to the day with a sign of interest."""
+        return last(self._of(day).sign_days, day)
+
+    def loss_reason(self, day: int, known: int | None = None, set_on: int | None = None) -> LossReason | None:
+        """Why a lost party is lost: the declaration that decides or, after mere silence, one since the last act."""
+        known = day if known is None else known
+        told: tuple[tuple[Declared, int], ...]
+        match self.stage(day, known, set_on):
+            case Stage.LOST_PROSPECT:
+                told = ((self.declared, self.last_sign(known) or 0),)
+            case Stage.LOST_CUSTOMER:
+                bought = self.last_purchase(known) or 0
+                told = (self.declined, bought + 1), (self.declared, bought)
+            case _:
+                return None
+        for declared, least in told:
+            found = declared.last(known)
+            if found is not None and found[0] >= least:
+                return found[1]
+        return LossReason.UNKNOWN
+
+    def since(self, day: int) -> int | None:
+        """The first day of the stage that holds on the day."""
+        stage = self.stage(day)
+        if stage is None:
+            return None
+        while True:
+            begun = self._since(day)
+            if not self._boundaries() or self._moved_to(stage, begun):
+                return begun
+            day = begun - 1
+
+    def _moved_to(self, stage: Stage, day: int) -> bool:
+        """Whether a day came to a stage by a move: by silence, by its facts or by what was set, be it from itself."""
+        steps = self.stage(day - 1), self.stage(day, day - 1), self.stage(day, set_on=day - 1)
+        return any(step is not stage for step in steps)
+
+    def _since(self, day: int) -> int:
+        """A day up to this one since which the stage is what it is; before it the stage may be the same."""
+        begun = last(self._boundaries(), day) or 0
+        if "stage" not in self.set_on(day):
+            of = self._of(day)
+            course = of.purchases if self.has_bought(day) else of.interest
+            begun = max(begun, course.since(day) or 0)
+        return max(begun, self.days[0])
+
+    def _boundaries(self) -> Sequence[int]:
+        """Days from which on the stage may follow from something else than before."""
+        boundaries = list(self.overrides.boundaries) if self.overrides else []
+        if self._organisation is not None and self.organised is not None:
+            boundaries = sorted({*boundaries, self.organised})
+        return boundaries
+
+    def next_stage_turn(self, day: int) -> int | None:
+        """The first later day on which the stage differs if nothing else happens."""
+        stage, turn, boundaries = self.stage(day), self._next_stage_turn(day), self._boundaries()
+        if not boundaries:
+            return turn
+        while (turn := earliest(self._next_stage_turn(day), following(boundaries, day))) is not None:
+            if self.stage(turn) is not stage:
+                return turn
+            day = turn
+        return None
+
+    def _next_stage_turn(self, day: int) -> int | None:
+        of = self._of(day)
+        if self.has_bought(day):
+            return of.purchases.next_turn(day)
+        if not self.is_known(day):
+            return self.days[0] if self.days else None
+        return earliest(of.interest.next_turn(day), self.purchase_days[0] if self.purchase_days else None)
+
+
+_NOTHING: Mapping[str, str] = {}
