@@ -10,12 +10,17 @@ import pytest
 from chassis.clock import now
 from chassis.db import Database, driver
 from chassis.http import encode_cursor
+from chassis.ids import uuid7
 from contracts.scoring import Stage
+from services.scoring.domain.model import Model
 from services.scoring.domain.policy import Policy
 from services.scoring.domain.presets import DAYS_1, DEFAULT_1, PRESETS
+from services.scoring.domain.quality import Quality
 from services.scoring.handlers import sweeping
 from services.scoring.handlers.activating import activate_next
 from services.scoring.handlers.sweeping import sweep_once
+from services.scoring.queries.activations import plan as keep_plan
+from services.scoring.queries.models import add_model
 from services.scoring.queries.parties import NOBODY
 from services.scoring.queries.policies import tried
 from tests.scoring.feeding import JUNE, Feeding
@@ -324,6 +329,26 @@ async def test_a_plan_that_was_overtaken_is_cancelled(api: httpx.AsyncClient, sc
 
     assert (await api.get(f"/v1/activations/{plan['id']}")).json()["cancelled_at"]
     assert (await api.get(f"/v1/policies/{FIRST}")).json()["state"] == "active"
+
+
+async def test_a_plan_of_which_a_part_is_refused_activates_nothing(api: httpx.AsyncClient, scoring: Database) -> None:
+    hash, at = await approved(api, scoring, document=STRICT), now() + timedelta(days=3)
+    model = Model(
+        as_of=JUNE.date(), parties=9, repeaters=5, r=0.8, alpha=6.0, a=0.7, b=2.5, mean_minor=9_000.0, currency="XXX",
+        log_likelihood=-1.0,
+    )  # fmt: skip
+    async with scoring.transaction() as session:
+        connection = await driver(session)
+        await add_model(connection, model, Quality(180, ()), JUNE, None)
+        planned = await keep_plan(connection, uuid7(), at, policy=hash, model=model.content_hash, at=now(), by="tests")
+
+    assert await activate_next(scoring, at)
+
+    told = (await api.get(f"/v1/activations/activation_{planned['id'].hex}")).json()
+    assert (told["done_at"], bool(told["cancelled_at"])) == (None, True)
+    assert (await api.get(f"/v1/policies/{hash}")).json()["state"] == "approved"
+    assert (await api.get(f"/v1/policies/{FIRST}")).json()["state"] == "active"
+    assert not await activate_next(scoring, at)
 
 
 async def test_what_time_brought_before_a_planned_activation_is_decided_by_what_was_active_then(

@@ -31,9 +31,11 @@ async def activate_next(database: Database, at: datetime) -> bool:
         if plan is None:
             return False
         try:
-            for room, hash in ((policies, plan["policy"]), (models, plan["model"])):
-                if hash is not None:
-                    await room.activate(connection, hash, plan["active_from"], plan["planned_by"])
+            # All of it or nothing: what a refused one had written goes with it.
+            async with connection.transaction():
+                for room, hash in ((policies, plan["policy"]), (models, plan["model"])):
+                    if hash is not None:
+                        await room.activate(connection, hash, plan["active_from"], plan["planned_by"])
         except Problem as problem:
             log.warning("planned activation cancelled", hash=plan["policy"] or plan["model"], reason=problem.detail)
             await cancel(connection, plan["id"], at)
