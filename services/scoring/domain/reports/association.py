@@ -8,7 +8,6 @@ from typing import TypeAlias
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr
 
 from contracts.scoring import Band
 from services.scoring.domain.evidence import Fading, Piece
@@ -77,6 +76,8 @@ def association(index: Floats, bought: Floats, start: Places, party: Places) -> 
     pairs of one party are not independent of each other: test and interval take each party as one observation
     (Liang and Zeger 1986), t distributed with one degree of freedom less than there are parties.
     """
+    from scipy.special import stdtr
+
     parties, whose = np.unique(party, return_inverse=True)
     nothing = Association(len(index), len(parties), None, None, None, None, Effect.NEGLIGIBLE, Verdict.NOT_PROVEN)
     first, second = _within(index, start), _within(bought, start)

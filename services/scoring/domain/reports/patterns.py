@@ -13,7 +13,6 @@ from math import atan2, cos, exp, hypot, log, pi, sin, sqrt
 from statistics import median, quantiles
 
 import msgspec
-from scipy.special import chdtr
 
 from contracts.loss import LossReason
 from services.scoring.domain.reports.proportions import at_least
@@ -145,7 +144,7 @@ def interval(days: Sequence[int]) -> Interval:
     if n >= LEAST - 1:
         exact = _within_days(gaps)
         uneven = log(sum(exact) / n) - sum(map(log, exact)) / n
-        p_value = _rounded(chdtr(n - 1, 2 * n * uneven / (1 + (n + 1) / (6 * n))))
+        p_value = _below(2 * n * uneven / (1 + (n + 1) / (6 * n)), n - 1)
     low, _, high = quantiles(gaps, n=4, method="inclusive") if n > 1 else (None, None, None)
     return Interval(
         found=_found(p_value),
@@ -170,7 +169,7 @@ def basket(amounts: Sequence[int]) -> Basket:
         squares = sum((each - mean) ** 2 for each in logs)
         spread = round(sqrt(squares / (n - 1)), 3)
         if n >= LEAST:
-            p_value = _rounded(chdtr(n - 1, squares / SPREAD**2))
+            p_value = _below(squares / SPREAD**2, n - 1)
     return Basket(
         found=_found(p_value),
         observations=n,
@@ -275,6 +274,12 @@ def _month(day: date) -> int:
 
 def _found(p_value: float | None) -> bool:
     return p_value is not None and p_value < LEVEL
+
+
+def _below(statistic: float, degrees: int) -> float:
+    from scipy.special import chdtr
+
+    return _rounded(chdtr(degrees, statistic))
 
 
 def _rounded(p_value: float) -> float:

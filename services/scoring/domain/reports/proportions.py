@@ -5,7 +5,6 @@ from math import sqrt
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtrc, gammaln
 
 Z = 1.959963984540054
 """The normal quantile of an interval that holds in 95 of 100 cases."""
@@ -78,12 +77,17 @@ def fisher(hits: int, of: int, other_hits: int, other_of: int) -> float:
 
 
 def _chosen(of: int, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+    from scipy.special import gammaln
+
     ways: NDArray[np.float64] = gammaln(of + 1) - gammaln(chosen + 1) - gammaln(of - chosen + 1)
     return ways
 
 
 def at_least(hits: int, of: int, share: float) -> float:
     """How likely so many of so many or more are where each comes with a probability (binomial distribution)."""
+    # Not with the module: a process that answers no report needs none of it, and it takes a while to load.
+    from scipy.special import bdtrc
+
     return 1.0 if hits == 0 else float(bdtrc(hits - 1, of, share))
 
 
