@@ -2,9 +2,10 @@
 
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -83,6 +84,40 @@ def pages(client: "httpx.Client", path: str, **asked: Any) -> Iterator[dict[str,
         if not page["has_more"]:
             return
         query["cursor"] = page["next_cursor"]
+
+
+def whole(client: "httpx.Client", kind: str, begun: str) -> str:
+    """The content hash that begins so, of `policies` or `models`; none or several end the command."""
+    if len(begun) == 64:
+        return begun
+    found = [each["hash"] for each in pages(client, f"/v1/{kind}") if each["hash"].startswith(begun)]
+    if len(found) != 1:
+        fail(f"{len(found)} {kind} begin with {begun}; the list of them shows each whole.")
+    return str(found[0])
+
+
+def steps(client: "httpx.Client", path: str, what: str, **request: Any) -> Iterator[dict[str, Any]]:
+    """Lines of JSON that tell how far something is. One that breaks off before it is `done` ends the command."""
+    last: dict[str, Any] = {}
+    with client.stream("POST", path, timeout=None, **request) as response:
+        if not response.is_success:
+            answer(response)
+        for line in filter(None, response.iter_lines()):
+            last = json.loads(line)
+            yield last
+    if not last.get("done"):
+        fail(f"{what} was cut off before its end.")
+
+
+def download(client: "httpx.Client", path: str, output: Path | None, **request: Any) -> None:
+    """Write what is answered to a file, or to stdout. A problem ends the command and makes no file."""
+    with client.stream("GET", path, **request) as response:
+        if not response.is_success:
+            answer(response)
+        with output.open("wb") if output else nullcontext(sys.stdout.buffer) as file:
+            for part in response.iter_bytes():
+                file.write(part)
+            file.flush()
 
 
 def settle(client: "httpx.Client", seconds: float = 120) -> None:

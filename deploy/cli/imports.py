@@ -14,7 +14,8 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from deploy.cli import options
-from deploy.cli.client import answer, fail, pages, product, settle
+from deploy.cli.client import answer, download, fail, pages, product, settle
+from deploy.cli.progress import progress
 
 if TYPE_CHECKING:
     import httpx
@@ -239,18 +240,10 @@ def show_understanding(job: dict[str, Any]) -> None:
 
 def follow(client: "httpx.Client", import_id: str, doing: str) -> dict[str, Any]:
     """Show the progress of an import until it ends. The import goes on without this command."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import TimeRemainingColumn
 
-    parts = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]} rows/s, {task.fields[refused]} rejected"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*parts, console=Console(stderr=True)) as bar:
-        task = bar.add_task(doing, total=None, rate="–", refused=0)
+    columns = "{task.fields[rate]} rows/s, {task.fields[refused]} rejected", TimeRemainingColumn()
+    with progress(doing, *columns, rate="–", refused=0) as (bar, task):
         while True:
             job = state(client, import_id)
             undoing = job["state"] in ("undoing", "undone")
@@ -299,9 +292,4 @@ def summary(job: dict[str, Any]) -> str:
 
 def fetch_rejects(client: "httpx.Client", import_id: str, path: Path) -> None:
     """Write the rejected rows with their reasons to a file."""
-    with client.stream("GET", f"/v1/imports/{import_id}/rejects") as response:
-        if not response.is_success:
-            answer(response)
-        with path.open("wb") as file:
-            for part in response.iter_bytes():
-                file.write(part)
+    download(client, f"/v1/imports/{import_id}/rejects", path)

@@ -1,23 +1,20 @@
 """`shuke model`: what the past of all says about each, fitted, judged and activated."""
 
 import json
-import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from deploy.cli import options
-from deploy.cli.client import answer, fail, pages, product
+from deploy.cli.client import answer, fail, pages, product, steps, whole
+from deploy.cli.progress import progress
 
 if TYPE_CHECKING:
     import httpx
 
 app = typer.Typer(help="How probable it is that people buy again: fit it, judge it, activate it.", no_args_is_help=True)
 
-LEAST = 8
-"""Digits of a content hash that name a model, if only one begins so."""
-HASH = re.compile(rf"[0-9a-f]{{{LEAST},64}}")
 ROWS: tuple[tuple[str, str], ...] = (
     ("parties", "{:,}"),
     ("repeaters", "{:,}"),
@@ -45,13 +42,6 @@ LABELS = {
 }
 
 
-def model_id(text: str | None) -> str | None:
-    """A content hash or its beginning, or misuse."""
-    if text and not HASH.fullmatch(text):
-        raise typer.BadParameter(f"write the id of a model, or at least its first {LEAST} digits.")
-    return text
-
-
 AsOf = Annotated[
     datetime | None,
     typer.Option(
@@ -62,15 +52,12 @@ AsOf = Annotated[
         show_default="today",
     ),
 ]
-ModelId = Annotated[
-    str, typer.Argument(metavar="ID", callback=model_id, help=f"Its id, or at least the first {LEAST} digits of it.")
-]
 AnyModelId = Annotated[
     str | None,
     typer.Argument(
         metavar="[ID]",
-        callback=model_id,
-        help=f"Its id, or at least the first {LEAST} digits of it.",
+        callback=options.beginning,
+        help=options.ID_HELP,
         show_default="the active one, else the one fitted last",
     ),
 ]
@@ -145,14 +132,14 @@ def quality(model: AnyModelId = None, as_json: options.Json = False, data: optio
 
 @app.command()
 def activate(
-    model: ModelId,
+    model: options.Id,
     active_from: options.ActiveFrom = None,
     force: Force = False,
     data: options.Data = None,
 ) -> None:
     """Have a model decide, at once or from a time to come. Every standing is assessed again."""
     with product(data) as client:
-        path = f"/v1/models/{_chosen(client, model)}/activate"
+        path = f"/v1/models/{whole(client, 'models', model)}/activate"
         told = answer(client.post(path, json={"active_from": active_from, "force": force}))
     for plan in told["planned"]:
         typer.echo(f"It is to decide from {plan['active_from']} on ({plan['id']}).")
@@ -197,38 +184,21 @@ def lines(told: dict[str, Any]) -> list[str]:
 
 def _fitted(client: "httpx.Client", asked: dict[str, Any]) -> dict[str, Any]:
     """The last line of a fit, with a progress bar until then."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
     last: dict[str, Any] = {}
-    parts = TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TextColumn("parties")
-    with (
-        client.stream("POST", "/v1/models", json=asked, timeout=None) as response,
-        Progress(*parts, console=Console(stderr=True)) as bar,
-    ):
-        if not response.is_success:
-            answer(response)
-        task = bar.add_task("reading", total=None)
-        for line in filter(None, response.iter_lines()):
-            last = json.loads(line)
+    with progress("reading", "parties") as (bar, task):
+        for last in steps(client, "/v1/models", "The fit", json=asked):
             if "read" in last:
                 bar.update(task, completed=last["read"], total=last["parties"])
-    if not last.get("done"):
-        fail("The fit was cut off before its end.")
     return last
 
 
 def _chosen(client: "httpx.Client", asked: str | None) -> str:
     """The id of the model that was asked for by its beginning; the active one, else the one fitted last."""
-    if asked and len(asked) == 64:
-        return asked
-    known = list(pages(client, "/v1/models"))
     if asked:
-        known = [model for model in known if model["hash"].startswith(asked)]
-        if len(known) > 1:
-            fail(f"Several models begin with {asked}. Write more of the id.")
+        return whole(client, "models", asked)
+    known = list(pages(client, "/v1/models"))
     if not known:
-        fail(f"No model begins with {asked}." if asked else "There is no model yet. `shuke model fit` fits one.")
+        fail("There is no model yet. `shuke model fit` fits one.")
     found: str = next((model for model in known if model["state"] == "active"), known[0])["hash"]
     return found
 

@@ -7,6 +7,11 @@ from typing import Annotated
 
 import typer
 
+LEAST = 8
+"""Digits of a content hash that name a policy or a model, if only one begins so."""
+HASH = re.compile(rf"[0-9a-f]{{{LEAST},64}}")
+ID_HELP = f"Its id, or at least the first {LEAST} digits of it."
+
 
 def iso_code(text: str | None) -> str | None:
     """A currency as it is written, or misuse."""
@@ -41,6 +46,13 @@ def content_hash(text: str | None) -> str | None:
     """What names a policy or a model, or misuse."""
     if text and not re.fullmatch("[0-9a-f]{64}", text):
         raise typer.BadParameter("write its content hash of 64 digits, as the list of them shows.")
+    return text
+
+
+def beginning(text: str | None) -> str | None:
+    """The content hash of a policy or a model, or its beginning, or misuse."""
+    if text and not HASH.fullmatch(text):
+        raise typer.BadParameter(f"write its id, or at least the first {LEAST} digits of it.")
     return text
 
 
@@ -91,6 +103,7 @@ KnownAt = Annotated[
         show_default="all that is known",
     ),
 ]
+Id = Annotated[str, typer.Argument(metavar="ID", callback=beginning, help=ID_HELP)]
 Policy = Annotated[
     str | None,
     typer.Option(metavar="ID", callback=content_hash, help="Under this policy.", show_default="the active one"),

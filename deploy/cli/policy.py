@@ -1,7 +1,6 @@
 """`shuke policy`: what decides, tried before it does."""
 
 import json
-import re
 import time
 from datetime import datetime
 from pathlib import Path
@@ -10,28 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deploy.cli import options
-from deploy.cli.client import answer, fail, pages, product
+from deploy.cli.client import answer, download, fail, pages, product, whole
+from deploy.cli.progress import progress
 
 if TYPE_CHECKING:
     import httpx
 
 app = typer.Typer(help="What decides: draft it, try it, have it approved, activate it.", no_args_is_help=True)
 
-LEAST = 8
-"""Digits of a content hash that name a policy, if only one begins so."""
-HASH = re.compile(rf"[0-9a-f]{{{LEAST},64}}")
-
-
-def policy_id(text: str | None) -> str | None:
-    """A content hash or its beginning, or misuse."""
-    if text and not HASH.fullmatch(text):
-        raise typer.BadParameter(f"write the id of a policy, or at least its first {LEAST} digits.")
-    return text
-
-
-PolicyId = Annotated[
-    str, typer.Argument(metavar="ID", callback=policy_id, help=f"Its id, or at least the first {LEAST} digits of it.")
-]
 FileOrId = Annotated[
     str,
     typer.Argument(
@@ -76,10 +61,10 @@ def listed(policy: dict[str, Any]) -> str:
 
 
 @app.command()
-def show(policy: PolicyId, data: options.Data = None) -> None:
+def show(policy: options.Id, data: options.Data = None) -> None:
     """Print a policy as JSON: what it says, where it is in its life, and who brought it there."""
     with product(data) as client:
-        typer.echo(json.dumps(answer(client.get(f"/v1/policies/{whole(client, policy)}")), indent=2))
+        typer.echo(json.dumps(answer(client.get(f"/v1/policies/{whole(client, 'policies', policy)}")), indent=2))
 
 
 @app.command()
@@ -105,7 +90,9 @@ def draft(
     ] = None,
     base: Annotated[
         str | None,
-        typer.Option(metavar="ID", callback=policy_id, help="Laid over this one.", show_default="the active one"),
+        typer.Option(
+            metavar="ID", callback=options.beginning, help="Laid over this one.", show_default="the active one"
+        ),
     ] = None,
     preset: Annotated[str | None, typer.Option(metavar="NAME", help="A preset, or laid over one.")] = None,
     data: options.Data = None,
@@ -114,24 +101,30 @@ def draft(
     if file is None and preset is None:
         fail("Name a file or a preset.", 2)
     with product(data) as client:
-        body = {"document": document(file) if file else {}, "base": base and whole(client, base), "preset": preset}
+        body = {
+            "document": document(file) if file else {},
+            "base": base and whole(client, "policies", base),
+            "preset": preset,
+        }
         made = answer(client.post("/v1/policies", json=body))
     typer.echo(f"{made['hash']} {made['name']}: {made['state']}")
 
 
 @app.command()
 def diff(
-    policy: PolicyId,
+    policy: options.Id,
     against: Annotated[
         str | None,
-        typer.Argument(metavar="ID", callback=policy_id, help="Against this one.", show_default="the active one"),
+        typer.Argument(
+            metavar="ID", callback=options.beginning, help="Against this one.", show_default="the active one"
+        ),
     ] = None,
     data: options.Data = None,
 ) -> None:
     """Tell in sentences what a policy says otherwise than another."""
     with product(data) as client:
-        query = {"against": whole(client, against)} if against else {}
-        found = answer(client.get(f"/v1/policies/{whole(client, policy)}/diff", params=query))
+        query = {"against": whole(client, "policies", against)} if against else {}
+        found = answer(client.get(f"/v1/policies/{whole(client, 'policies', policy)}/diff", params=query))
     for difference in found["differences"]:
         typer.echo(difference["sentence"])
     if not found["differences"]:
@@ -165,7 +158,7 @@ def try_policy(
             answer(client.delete(f"/v1/trials/{job['id']}"))
             fail("The trial is cancelled.", 130)
         if moves:
-            write_moves(client, job["id"], moves)
+            download(client, f"/v1/trials/{job['id']}/moves", moves, timeout=None)
     if json_:
         typer.echo(json.dumps(done, indent=2))
     else:
@@ -173,14 +166,14 @@ def try_policy(
 
 
 @app.command()
-def approve(policy: PolicyId, data: options.Data = None) -> None:
+def approve(policy: options.Id, data: options.Data = None) -> None:
     """Say that a policy that was tried may decide. Needs a key with the role admin."""
     _act(policy, "approve", data)
 
 
 @app.command()
 def activate(
-    policy: PolicyId,
+    policy: options.Id,
     active_from: options.ActiveFrom = None,
     data: options.Data = None,
 ) -> None:
@@ -189,7 +182,7 @@ def activate(
 
 
 @app.command()
-def retire(policy: PolicyId, data: options.Data = None) -> None:
+def retire(policy: options.Id, data: options.Data = None) -> None:
     """Put a policy away that does not decide."""
     _act(policy, "retire", data)
 
@@ -217,26 +210,16 @@ def plan(
 
 def _act(policy: str, act: str, data: Path | None, **body: Any) -> None:
     with product(data) as client:
-        told = answer(client.post(f"/v1/policies/{whole(client, policy)}/{act}", json=body or None))
+        told = answer(client.post(f"/v1/policies/{whole(client, 'policies', policy)}/{act}", json=body or None))
     typer.echo(listed(told))
     for planned in told["planned"]:
         typer.echo(f"    to be active from {planned['active_from']} ({planned['id']})")
 
 
-def whole(client: "httpx.Client", policy: str) -> str:
-    """The id of the policy that begins so; none or several end the command."""
-    if len(policy) == 64:
-        return policy
-    found = [each["hash"] for each in pages(client, "/v1/policies") if each["hash"].startswith(policy)]
-    if len(found) != 1:
-        fail(f"{len(found)} policies begin with {policy}; `shuke policy list` shows them all.")
-    return str(found[0])
-
-
 def to_try(client: "httpx.Client", policy: str) -> str:
     """The id of what is to be tried, which a file is drafted for."""
-    if HASH.fullmatch(policy) and not Path(policy).exists():
-        return whole(client, policy)
+    if options.HASH.fullmatch(policy) and not Path(policy).exists():
+        return whole(client, "policies", policy)
     drafted: str = answer(client.post("/v1/policies", json={"document": document(Path(policy))}))["hash"]
     return drafted
 
@@ -256,12 +239,7 @@ def document(file: Path) -> dict[str, Any]:
 
 def carried_out(client: "httpx.Client", trial_id: str) -> dict[str, Any]:
     """Show the progress of a trial until its end; one that does not reach it ends the command."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    parts = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("parties")
-    with Progress(*parts, console=Console(stderr=True)) as bar:
-        task = bar.add_task("waiting", total=None)
+    with progress("waiting", "parties") as (bar, task):
         while True:
             job: dict[str, Any] = answer(client.get(f"/v1/trials/{trial_id}"))
             doing = "waiting" if job["state"] == "waiting" else "trying"
@@ -276,16 +254,6 @@ def carried_out(client: "httpx.Client", trial_id: str) -> dict[str, Any]:
             time.sleep(0.2)
 
 
-def write_moves(client: "httpx.Client", trial_id: str, file: Path) -> None:
-    """Write the moves that a trial kept."""
-    with client.stream("GET", f"/v1/trials/{trial_id}/moves", timeout=None) as response:
-        if not response.is_success:
-            answer(response)
-        with file.open("wb") as content:
-            for part in response.iter_bytes():
-                content.write(part)
-
-
 def show_trial(result: dict[str, Any]) -> None:
     """What came out, the draft beside the active policy."""
     from rich.console import Console
@@ -294,7 +262,7 @@ def show_trial(result: dict[str, Any]) -> None:
     console, draft, active = Console(), result["draft"], result["active"]
     since = f"from {result['from']} " if result["from"] else ""
     table = Table("", "draft", "active", title=f"{since}up to {result['until']}, {result['parties']:,} parties")
-    table.add_row("policy", *(f"{side['name']} {side['policy'][:LEAST]}" for side in (draft, active)))
+    table.add_row("policy", *(f"{side['name']} {side['policy'][: options.LEAST]}" for side in (draft, active)))
     for rows in (stands(draft, active), moved(draft, active), wrong(draft, active), work(draft, active)):
         table.add_section()
         for row in rows:

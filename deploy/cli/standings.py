@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deploy.cli import example, options
-from deploy.cli.client import answer, fail, pages, product
+from deploy.cli.client import answer, download, fail, pages, product, steps
+from deploy.cli.progress import progress
 
 if TYPE_CHECKING:
     import httpx
@@ -125,18 +126,9 @@ def export_standings(
     data: options.Data = None,
 ) -> None:
     """Write every standing as CSV; money in major units."""
-    import sys
-
     query = asked(as_of, known_at, policy, model, horizon_days)
-    with product(data) as client, client.stream("GET", "/v1/standings/export", params=query) as response:
-        if not response.is_success:
-            answer(response)
-        file = output.open("wb") if output else sys.stdout.buffer
-        for part in response.iter_bytes():
-            file.write(part)
-        file.flush()
-        if output:
-            file.close()
+    with product(data) as client:
+        download(client, "/v1/standings/export", output, params=query)
 
 
 @tiers.command()
@@ -183,26 +175,13 @@ def verify(
 
 def verify_all(client: "httpx.Client", sample: int | None = None) -> bool:
     """Verify every party, or so many, with a progress bar; whether all agree."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
     last: dict[str, Any] = {}
     asked = {} if sample is None else {"sample": sample}
-    parts = TextColumn("verifying"), BarColumn(), MofNCompleteColumn(), TextColumn("parties")
-    with (
-        client.stream("POST", "/v1/verify", params=asked, timeout=None) as response,
-        Progress(*parts, console=Console(stderr=True)) as bar,
-    ):
-        if not response.is_success:
-            answer(response)
-        task = bar.add_task("verifying", total=None)
-        for line in filter(None, response.iter_lines()):
-            last = json.loads(line)
+    with progress("verifying", "parties") as (bar, task):
+        for last in steps(client, "/v1/verify", "The verification", params=asked):
             bar.update(task, completed=last.get("checked"), total=last.get("parties"))
             for disagreement in last.get("found", []):
                 bar.console.print(json.dumps(disagreement), markup=False, highlight=False)
-    if not last.get("done"):
-        fail("The verification was cut off before its end.")
     typer.echo(f"{last['checked']:,} parties, {last['disagreements']:,} disagreements.")
     return not last["disagreements"]
 
@@ -225,12 +204,7 @@ def rebuild(
 
 def rebuilt(client: "httpx.Client", rebuild_id: str) -> dict[str, Any]:
     """Show the progress of a rebuild until its end. It goes on without this command."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    parts = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("calendars")
-    with Progress(*parts, console=Console(stderr=True)) as bar:
-        task = bar.add_task("rebuilding", total=None)
+    with progress("rebuilding", "calendars") as (bar, task):
         while True:
             job: dict[str, Any] = answer(client.get(f"/v1/rebuild/{rebuild_id}"))
             doing = "assessing" if job["state"] == "done" else "rebuilding"
