@@ -182,9 +182,14 @@ def test_the_active_model_is_judged_on_the_same_days_and_a_worse_one_is_told() -
     assert worse(quality, good.content_hash, None, 0.01) is None
     assert worse(beside_bad.quality, bad.content_hash, None, 0.01) is None
     [*_, last] = quality.periods
-    better = Quality(180, quality.periods, Beside("other", (last.auc or 0) + 0.02, last.brier))
-    assert worse(better, "other", None, 0.01) == {"auc": 0.02, "brier": 0.0}
-    assert worse(better, "other", None, 0.05) is None
+    other = "0" * 64
+    better = Quality(
+        horizon_days=180,
+        periods=quality.periods,
+        active=Beside(model=other, auc=(last.auc or 0) + 0.02, brier=last.brier),
+    )
+    assert worse(better, other, None, 0.01) == {"auc": 0.02, "brier": 0.0}
+    assert worse(better, other, None, 0.05) is None
     assert worse(better, "one that was never judged", None, 0.01) is None
     assert worse(better, "one that was judged alone", quality, 0.01) is None
 

@@ -339,7 +339,7 @@ async def test_a_plan_of_which_a_part_is_refused_activates_nothing(api: httpx.As
     )  # fmt: skip
     async with scoring.transaction() as session:
         connection = await driver(session)
-        await add_model(connection, model, Quality(180, ()), JUNE, None)
+        await add_model(connection, model, Quality(horizon_days=180, periods=()), JUNE, None)
         planned = await keep_plan(connection, uuid7(), at, policy=hash, model=model.content_hash, at=now(), by="tests")
 
     assert await activate_next(scoring, at)

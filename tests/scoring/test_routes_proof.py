@@ -209,7 +209,7 @@ async def test_standings_by_a_model_agree_on_every_day_on_which_they_move(
     )  # fmt: skip
     async with scoring.transaction() as session:
         connection = await driver(session)
-        await add_model(connection, model, Quality(180, ()), JUNE, None)
+        await add_model(connection, model, Quality(horizon_days=180, periods=()), JUNE, None)
         await activate(connection, model.content_hash, JUNE, None)
 
     stages = set()

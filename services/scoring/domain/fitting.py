@@ -61,13 +61,14 @@ def fit(ledger: Ledger, as_of: date, policy: Policy, currency: str | None, activ
     days = [date.fromordinal(max(1, as_of.toordinal() - round(back * horizon))) for back in BACK]
     fits = [fitted(ledger, day, policy.turnover_days, currency) for day in days]
     periods = [judged(earlier) for earlier in fits if isinstance(earlier, Model)]
-    quality = Quality(horizon, tuple(period for period in periods if period))
+    quality = Quality(horizon_days=horizon, periods=tuple(period for period in periods if period))
     last = quality.last
     if last is None or last.as_of != days[-1]:
         unjudged = model.model_copy(update={"flags": (*model.flags, "not_judged")})
-        return Fitted(unjudged, Quality(horizon, ()))
+        return Fitted(unjudged, Quality(horizon_days=horizon, periods=()))
     if active is not None and (beside := judged(active.model_copy(update={"as_of": last.as_of}))):
-        quality = Quality(horizon, quality.periods, Beside(active.content_hash, beside.auc, beside.brier))
+        told = Beside(model=active.content_hash, auc=beside.auc, brier=beside.brier)
+        quality = quality.model_copy(update={"active": told})
     if last.calibration is None:
         return Fitted(model, quality)
     return Fitted(model.model_copy(update={"calibration": float(f"{last.calibration:.6g}")}), quality)

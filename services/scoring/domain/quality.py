@@ -3,10 +3,11 @@
 from datetime import date
 from math import ceil
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
 
+from contracts.event import Digest
 from contracts.scoring import Stage
 from services.scoring.domain.bgnbd import expected_purchases, p_buys
 from services.scoring.domain.buyers import Buyers, Ledger
@@ -24,19 +25,25 @@ TOP = 0.1
 """The part of the parties whose share of later revenue is told."""
 
 
-class Group(msgspec.Struct, frozen=True):
+class Judged(BaseModel):
+    """A part of how good a model is."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+class StageGroup(Judged):
     """Those who stood in one stage."""
 
     stage: Stage
     parties: int
     bought_again: float | None
-    """The part of them that bought within the horizon; None of nobody."""
+    """The part of them that bought within the horizon; none of nobody."""
 
 
-class Period(msgspec.Struct, frozen=True):
+class Period(Judged):
     """What a model that knew nothing after `as_of` said, judged by the days up to `until`.
 
-    Numbers are None where they cannot be told: nobody bought, everybody did, or no revenue came.
+    A number is null where it cannot be told: nobody bought, everybody did, or no revenue came.
     """
 
     as_of: date
@@ -49,37 +56,35 @@ class Period(msgspec.Struct, frozen=True):
     auc: float | None
     """Of the probability to buy: how often, of one who bought and one who did not, the first had the higher one."""
     auc_of_stages: float | None
-    """The same of the three stages alone."""
+    """The same of customer, dormant and lost alone."""
     brier: float
-    """Mean squared distance of the probability from what happened."""
+    """Mean squared distance of the probability from what happened; 0 is perfect."""
     purchases: int
     """Purchase days that came."""
     expected_purchases: float
-    """Those that the model expected."""
     calibration: float | None
-    """The first by the second."""
+    """The purchase days that came by those expected."""
     revenue_minor: int
-    """Gross revenue that came, in the reporting currency."""
+    """Gross revenue that came, in minor units of the reporting currency."""
     top_tier_share: float | None
-    """The part of this revenue that the top tier brought."""
+    """The part of it that the top tier brought."""
     top_share_by_value: float | None
     """The part that the tenth of the parties brought whose value was highest."""
     top_share_by_spend: float | None
     """The part that the tenth brought that had spent most so far."""
-    stages: tuple[Group, ...]
-    """In the order of `STAGES`, from which fewer and fewer buy again."""
+    stages: tuple[StageGroup, ...]
+    """Customer, dormant, lost: from which fewer and fewer buy again."""
 
 
-class Beside(msgspec.Struct, frozen=True):
-    """Another model on the same days."""
+class Beside(Judged):
+    """The model that was active at the fit, on the last closed period."""
 
-    model: str
-    """Content hash."""
+    model: Digest
     auc: float | None
     brier: float
 
 
-class Quality(msgspec.Struct, frozen=True):
+class Quality(Judged):
     """Fits as of earlier days, each judged by what came after it."""
 
     horizon_days: int
@@ -87,7 +92,6 @@ class Quality(msgspec.Struct, frozen=True):
     periods: tuple[Period, ...]
     """By their days; the last one is the last closed period."""
     active: Beside | None = None
-    """The model that was active at the fit, on the last closed period."""
 
     @property
     def last(self) -> Period | None:
@@ -180,5 +184,6 @@ def judge(model: Model, ledger: Ledger, horizon_days: int, value_days: int, by: 
     )
 
 
-def _group(stage: Stage, happened: Facts) -> Group:
-    return Group(stage, len(happened), float(np.mean(happened)) if len(happened) else None)
+def _group(stage: Stage, happened: Facts) -> StageGroup:
+    bought_again = float(np.mean(happened)) if len(happened) else None
+    return StageGroup(stage=stage, parties=len(happened), bought_again=bought_again)

@@ -4,14 +4,12 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-import msgspec
 from pydantic import Field
 
 from chassis.fields import Body, Day, Instant, Shown
-from contracts.scoring import Stage
 from services.scoring.domain.bgnbd import NotEnough
 from services.scoring.domain.model import Model
-from services.scoring.domain.quality import Quality
+from services.scoring.domain.quality import Beside, Period, Quality
 from services.scoring.models.fields import ModelHash
 from services.scoring.models.policies import Activation
 
@@ -49,72 +47,19 @@ class ModelActivationAsked(Body):
     """Also where it is worse than the active one by more than the margin."""
 
 
-class GroupShown(Shown):
-    """Those who stood in one stage."""
-
-    stage: Stage
-    parties: int
-    bought_again: float | None
-    """The part of them that bought within the horizon; none of nobody."""
-
-
-class PeriodShown(Shown):
-    """What a model that knew nothing after `as_of` said, judged by the days up to `until`.
-
-    A number is null where it cannot be told: nobody bought, everybody did, or no revenue came.
-    """
-
-    as_of: date
-    until: date
-    parties: int
-    """Those who had bought by `as_of`."""
-    repeaters: int
-    bought_again: float
-    """The part of them that bought until `until`."""
-    auc: float | None
-    """Of the probability to buy: how often, of one who bought and one who did not, the first had the higher one."""
-    auc_of_stages: float | None
-    """The same of customer, dormant and lost alone."""
-    brier: float
-    """Mean squared distance of the probability from what happened; 0 is perfect."""
-    purchases: int
-    """Purchase days that came."""
-    expected_purchases: float
-    calibration: float | None
-    """The purchase days that came by those expected."""
-    revenue_minor: int
-    """Gross revenue that came, in minor units of the reporting currency."""
-    top_tier_share: float | None
-    """The part of it that the top tier brought."""
-    top_share_by_value: float | None
-    """The part that the tenth of the parties brought whose value was highest."""
-    top_share_by_spend: float | None
-    """The part that the tenth brought that had spent most so far."""
-    stages: list[GroupShown]
-    """Customer, dormant, lost."""
-
-
-class BesideShown(Shown):
-    """The model that was active at the fit, on the last closed period."""
-
-    model: ModelHash
-    auc: float | None
-    brier: float
-
-
 class QualityShown(Shown):
     """Fits as of earlier days, each judged by what came after it; the last one is the last closed period."""
 
     model: ModelHash
     horizon_days: int
     """How many days each is judged by."""
-    periods: list[PeriodShown]
-    active: BesideShown | None
+    periods: tuple[Period, ...]
+    active: Beside | None
 
     @classmethod
     def of(cls, hash: str, quality: Quality) -> Self:
         """As it was found."""
-        return cls(model=hash, **msgspec.to_builtins(quality))
+        return cls(model=hash, horizon_days=quality.horizon_days, periods=quality.periods, active=quality.active)
 
 
 class ModelShown(Shown):

@@ -3,7 +3,6 @@
 from datetime import datetime
 
 import asyncpg
-import msgspec
 
 from services.scoring.domain.fitting import ModelActive, ModelCurrency, ModelWorse, worse
 from services.scoring.domain.model import Model
@@ -31,8 +30,8 @@ async def models_before(connection: Connection, before: tuple[datetime, str], *,
 
 async def add_model(connection: Connection, model: Model, quality: Quality, at: datetime, by: str | None) -> None:
     """Store a model with how good it would have been. The same one fitted again is there already; it is judged anew."""
-    said = msgspec.json.encode(quality).decode()
-    await connection.execute(_ADD, model.content_hash, model.model_dump_json(), said, model.as_of, at, by)
+    said = model.model_dump_json(), quality.model_dump_json()
+    await connection.execute(_ADD, model.content_hash, *said, model.as_of, at, by)
 
 
 async def check_activation(connection: Connection, hash: str, *, margin: float, force: bool) -> None:
@@ -77,7 +76,7 @@ async def activate(connection: Connection, hash: str, at: datetime, by: str | No
 
 def quality_of(row: asyncpg.Record) -> Quality:
     """How good the model in a row would have been."""
-    return msgspec.json.decode(row["quality"], type=Quality)
+    return Quality.model_validate_json(row["quality"])
 
 
 async def alone(connection: Connection) -> bool:
