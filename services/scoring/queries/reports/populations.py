@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from contracts.scoring import Stage
+from services.scoring.domain import earnings
 from services.scoring.domain.evidence import evidence
 from services.scoring.domain.facts import Kind
 from services.scoring.domain.reports.association import Association, Pairs, without_purchases
@@ -101,8 +102,9 @@ async def satisfaction_and_sales(
     whole, without = Pairs(policy.satisfaction), Pairs(without_purchases(policy.satisfaction))
     rows = await connection.fetch(_CUSTOMERS, SAMPLE + 1)
     async for seen in those(connection, [row["party_id"] for row in rows[:SAMPLE]], as_of, now):
-        days, worth = purchase_days(seen.calendar), gross(seen.calendar, seen.history.ruling.rates)
-        pieces = evidence(seen.calendar.entries, days, [worth.get(day, 0) for day in days], policy)
+        days = seen.history.purchase_days
+        worth = earnings.gross(seen.calendar, days, seen.history.ruling)
+        pieces = evidence(seen.calendar.entries, days, worth, policy)
         after = [
             (start, bisect_right(days, start + lag_days) - bisect_right(days, start))
             for start in starts
