@@ -14,7 +14,7 @@ from services.scoring.domain.standing import Standing, assess
 from services.scoring.models.clocks import Question
 from services.scoring.queries.activations import settled_until
 from services.scoring.queries.known import known_by_identity, known_by_party, known_one
-from services.scoring.queries.reading import Pages, Read, by_identity, by_party, one
+from services.scoring.queries.reading import Pages, Read, breathing, by_identity, by_party, one
 from services.scoring.queries.rulings import Connection, ruling_asked
 from services.scoring.queries.standings import Filter
 from services.scoring.queries.watermark import watermark
@@ -105,7 +105,7 @@ async def standings_then(
     looked = 0
     async with aclosing(parties(connection, then, after)) as pages:
         async for reads in pages:
-            for read in reads:
+            async for read in breathing(reads):
                 if len(found) == limit or looked == MOST:
                     return found, after
                 looked += 1

@@ -1,9 +1,10 @@
 """Reads over many parties, page by page in flat memory, each with its whole calendar."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -21,7 +22,11 @@ from services.scoring.queries.rulings import Connection, activations, present
 from services.scoring.queries.watermark import watermark
 
 PAGE = 500
-"""Parties; assessing so many keeps the event loop for some 15 ms."""
+"""Parties that are read at once."""
+BREATH = 25
+"""Parties; assessing so many keeps the event loop for some 10 ms, a report for some 25 ms."""
+
+Some = TypeVar("Some")
 
 
 class Read(NamedTuple):
@@ -46,6 +51,14 @@ async def snapshot(database: Database) -> AsyncIterator[Connection]:
         # Before anything is seen: a rebuild lets calendars change places only while nobody reads them.
         await connection.execute("LOCK TABLE calendar IN ACCESS SHARE MODE")
         yield connection
+
+
+async def breathing(parties: Iterable[Some]) -> AsyncIterator[Some]:
+    """The same, with a turn for others after every few of them."""
+    for place, party in enumerate(parties):
+        if place % BREATH == 0:
+            await asyncio.sleep(0)
+        yield party
 
 
 async def by_party(connection: Connection, after: UUID | None = None) -> AsyncIterator[list[Read]]:
@@ -103,7 +116,7 @@ async def cells(pages: Pages, then: Moment) -> Cells:
     """How many parties of each stage and tier there are at a moment, and what they are worth."""
     found: Cells = {}
     async for reads in pages:
-        for read in reads:
+        async for read in breathing(reads):
             seen = then.seen(read.calendar, read.row["assessed_at"])
             decided = seen and assess(*seen, then.ruling)
             if decided and decided.stage and decided.tier:
@@ -119,7 +132,7 @@ async def digest_of(pages: Pages, then: Moment, day: date) -> Digest:
         "currency": ruling.rates.currency, "policy": ruling.policy, "model": ruling.model, "zone": ruling.zone,
     }  # fmt: skip
     async for reads in pages:
-        for read in reads:
+        async for read in breathing(reads):
             seen = then.seen(read.calendar, read.row["assessed_at"])
             standing = seen and assess(*seen, ruling)
             if standing and standing.stage is not None:

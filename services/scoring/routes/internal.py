@@ -27,7 +27,7 @@ from services.scoring.models.standings import MOVED, Standing, entry
 from services.scoring.queries.chain import heads, lag, progress
 from services.scoring.queries.clocks import moment_asked, parties
 from services.scoring.queries.overrides import overrides_of
-from services.scoring.queries.reading import implied_moves, moment, one, snapshot
+from services.scoring.queries.reading import breathing, implied_moves, moment, one, snapshot
 from services.scoring.queries.rulings import present, set_currency
 from services.scoring.routes.clocks import Asked
 from services.scoring.routes.snapshots import Snapshot
@@ -95,7 +95,7 @@ async def _exported(database: Database, asked: Question) -> AsyncIterator[bytes]
         then = await moment_asked(connection, asked, now())
         async for reads in parties(connection, then):
             lines = []
-            for read in reads:
+            async for read in breathing(reads):
                 seen = then.seen(read.calendar, read.row["assessed_at"])
                 decided = seen and assess(*seen, then.ruling)
                 if seen and decided and decided.stage is not None:

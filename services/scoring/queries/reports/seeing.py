@@ -1,6 +1,5 @@
 """Parties as a report sees them: what is known up to the day of the report, read under the present ruling."""
 
-import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -15,11 +14,8 @@ from services.scoring.domain.moment import Moment
 from services.scoring.domain.reports.weeks import Turn
 from services.scoring.domain.trajectory import Move, moves
 from services.scoring.queries.parties import calendars, members_now, opened, party_calendar
-from services.scoring.queries.reading import PAGE, Read, by_party, moment
+from services.scoring.queries.reading import PAGE, Read, breathing, by_party, moment
 from services.scoring.queries.rulings import Connection
-
-BREATH = 25
-"""After so many parties others have their turn: a report may take a millisecond for each."""
 
 
 class Seen(NamedTuple):
@@ -65,9 +61,7 @@ async def everybody(
     """All parties that have a calendar, in id order, behind an id."""
     then = await moment(connection, as_of, now)
     async for reads in by_party(connection, after):
-        for place, seen in enumerate(_seen(reads, then)):
-            if place % BREATH == 0:
-                await asyncio.sleep(0)
+        async for seen in breathing(_seen(reads, then)):
             yield seen
 
 
@@ -78,7 +72,7 @@ async def those(
     then, ids = await moment(connection, as_of, now), sorted(set(party_ids))
     for place in range(0, len(ids), PAGE):
         rows = await connection.fetch(_THOSE, ids[place : place + PAGE])
-        for seen in _seen(await _with_calendars(connection, rows), then):
+        async for seen in breathing(_seen(await _with_calendars(connection, rows), then)):
             yield seen
 
 
