@@ -13,6 +13,7 @@ from math import atan2, cos, exp, hypot, log, pi, sin, sqrt
 from statistics import median, quantiles
 
 import msgspec
+from pydantic import BaseModel, ConfigDict
 
 from contracts.loss import LossReason
 from services.scoring.domain.reports.proportions import at_least
@@ -51,10 +52,13 @@ class Asked(StrEnum):
     """Is a share above one that is stated?"""
 
 
-class Pattern(msgspec.Struct, frozen=True, kw_only=True):
+class Habit(BaseModel):
     """What every pattern says."""
 
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
     found: bool
+    """Whether the test says so: `p_value` is below 0.01."""
     observations: int
     """What the test looked at."""
     test: Asked
@@ -62,7 +66,7 @@ class Pattern(msgspec.Struct, frozen=True, kw_only=True):
     """How often chance alone looks like this; None where there is too little to look at."""
 
 
-class Interval(Pattern, frozen=True, kw_only=True):
+class IntervalHabit(Habit):
     """Buys in a rhythm. Observed are the gaps between purchase days."""
 
     median_days: float | None
@@ -70,15 +74,16 @@ class Interval(Pattern, frozen=True, kw_only=True):
     """Half of the gaps lie between these."""
 
 
-class Basket(Pattern, frozen=True, kw_only=True):
+class BasketHabit(Habit):
     """Buys for much the same amount. Observed are purchase days with an amount above zero."""
 
     median_minor: float | None
+    """In the reporting currency."""
     spread: float | None
     """Standard deviation of the logarithm of the amount, rounded to 3 decimals."""
 
 
-class Season(Pattern, frozen=True, kw_only=True):
+class SeasonHabit(Habit):
     """Buys at one time of the year. Observed are months with a purchase, in whole years up to the day of the report."""
 
     years: int
@@ -91,17 +96,17 @@ class Season(Pattern, frozen=True, kw_only=True):
     """The month around which they gather, from 1."""
 
 
-class Channel(Pattern, frozen=True, kw_only=True):
+class ChannelHabit(Habit):
     """Buys by one way. Observed are purchases whose channel is known."""
 
     main: str | None
     share: float | None
     """Of the main one, rounded to 4 decimals."""
     unknown: int
-    """Purchases without a channel."""
+    """Purchases whose channel was not told."""
 
 
-class PriceSensitivity(Pattern, frozen=True, kw_only=True):
+class PriceHabit(Habit):
     """Leaves for the price. Observed are the times that a reason was told why the party did not buy.
 
     Amounts say nothing of it: they are price times quantity, and no fact has the price that was asked.
@@ -114,11 +119,11 @@ class PriceSensitivity(Pattern, frozen=True, kw_only=True):
 class Patterns(msgspec.Struct, frozen=True):
     """The habits of one party as of a day."""
 
-    interval: Interval
-    basket: Basket
-    season: Season
-    channel: Channel
-    price_sensitivity: PriceSensitivity
+    interval: IntervalHabit
+    basket: BasketHabit
+    season: SeasonHabit
+    channel: ChannelHabit
+    price_sensitivity: PriceHabit
 
 
 def patterns(purchases: Sequence[Bought], reasons: Sequence[LossReason], day: date) -> Patterns:
@@ -133,7 +138,7 @@ def patterns(purchases: Sequence[Bought], reasons: Sequence[LossReason], day: da
     )
 
 
-def interval(days: Sequence[int]) -> Interval:
+def interval(days: Sequence[int]) -> IntervalHabit:
     """Regular where the gaps between purchase days (ordinals, rising) are more even than chance makes them.
 
     Moran's statistic 2n(log of the mean - mean of the logs) / (1 + (n + 1) / 6n) of n gaps is chi-square distributed
@@ -146,7 +151,7 @@ def interval(days: Sequence[int]) -> Interval:
         uneven = log(sum(exact) / n) - sum(map(log, exact)) / n
         p_value = _below(2 * n * uneven / (1 + (n + 1) / (6 * n)), n - 1)
     low, _, high = quantiles(gaps, n=4, method="inclusive") if n > 1 else (None, None, None)
-    return Interval(
+    return IntervalHabit(
         found=_found(p_value),
         observations=n,
         test=Asked.MORAN,
@@ -156,7 +161,7 @@ def interval(days: Sequence[int]) -> Interval:
     )
 
 
-def basket(amounts: Sequence[int]) -> Basket:
+def basket(amounts: Sequence[int]) -> BasketHabit:
     """Steady where the logarithm of the amounts, all above zero, spreads less than `SPREAD`.
 
     n - 1 times its variance, divided by that of `SPREAD`, is chi-square distributed where they spread just so
@@ -170,7 +175,7 @@ def basket(amounts: Sequence[int]) -> Basket:
         spread = round(sqrt(squares / (n - 1)), 3)
         if n >= LEAST:
             p_value = _below(squares / SPREAD**2, n - 1)
-    return Basket(
+    return BasketHabit(
         found=_found(p_value),
         observations=n,
         test=Asked.CHI_SQUARE,
@@ -180,7 +185,7 @@ def basket(amounts: Sequence[int]) -> Basket:
     )
 
 
-def season(days: Sequence[int], day: date) -> Season:
+def season(days: Sequence[int], day: date) -> SeasonHabit:
     """Seasonal where months with a purchase gather at one time of the year, in whole years that end with a whole month.
 
     A month counts once a year, so that one spell of buying is not taken for a habit; it takes two years at least, and
@@ -200,7 +205,7 @@ def season(days: Sequence[int], day: date) -> Season:
         if n >= LEAST and years >= 2 and len({(end - month) // 12 for month in seen}) > 1:
             p_value = _rounded(exp(sqrt(1 + 4 * n + 4 * n * n * (1 - length * length)) - (1 + 2 * n)))
     by_month = Counter(month % 12 for month in seen)
-    return Season(
+    return SeasonHabit(
         found=_found(p_value),
         observations=n,
         test=Asked.RAYLEIGH,
@@ -212,14 +217,14 @@ def season(days: Sequence[int], day: date) -> Season:
     )
 
 
-def channel(channels: Sequence[str | None]) -> Channel:
+def channel(channels: Sequence[str | None]) -> ChannelHabit:
     """One way where more than half of the purchases, beyond chance, came by it."""
     known = Counter(each for each in channels if each is not None)
     n, main, p_value = known.total(), None, None
     if known:
         main = min(known, key=lambda name: (-known[name], name))
         p_value = _rounded(at_least(known[main], n, USUAL)) if n >= LEAST else None
-    return Channel(
+    return ChannelHabit(
         found=_found(p_value),
         observations=n,
         test=Asked.BINOMIAL,
@@ -230,12 +235,12 @@ def channel(channels: Sequence[str | None]) -> Channel:
     )
 
 
-def price_sensitivity(reasons: Sequence[LossReason]) -> PriceSensitivity:
+def price_sensitivity(reasons: Sequence[LossReason]) -> PriceHabit:
     """Sensitive where price is told as the reason more often than `PRICE_SHARE`, beyond chance."""
     told = [reason for reason in reasons if reason is not LossReason.UNKNOWN]
     n, price = len(told), told.count(LossReason.PRICE)
     p_value = _rounded(at_least(price, n, PRICE_SHARE)) if n else None
-    return PriceSensitivity(
+    return PriceHabit(
         found=_found(p_value),
         observations=n,
         test=Asked.BINOMIAL,

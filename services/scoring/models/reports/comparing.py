@@ -1,6 +1,6 @@
 """Surprises, habits, and who left for whom."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Self
 from uuid import UUID
@@ -11,7 +11,7 @@ from chassis.fields import Body, PartyId, Shown, TeamId, UserId
 from contracts.scoring import Stage, Tier
 from services.scoring.domain.reports import losses
 from services.scoring.domain.reports.losses import SegmentBy
-from services.scoring.domain.reports.patterns import Asked
+from services.scoring.domain.reports.patterns import BasketHabit, ChannelHabit, IntervalHabit, PriceHabit, SeasonHabit
 from services.scoring.domain.reports.surprises import HeldAs, Stands
 
 PartyIds = Annotated[list[PartyId], Field(min_length=1, max_length=10_000)]
@@ -133,63 +133,6 @@ class Defections(Shown):
             ],
             lost_to_competitors=lost,
         )
-
-
-class Habit(Shown):
-    """What every pattern says."""
-
-    found: bool
-    """Whether the test says so: `p_value` is below 0.01."""
-    observations: int
-    test: Asked
-    p_value: float | None
-    """How often chance alone looks like this; None where there is too little to look at."""
-
-
-class IntervalHabit(Habit):
-    """Buys in a rhythm."""
-
-    median_days: float | None
-    quartile_days: tuple[float, float] | None
-    """Half of the gaps lie between these."""
-
-
-class BasketHabit(Habit):
-    """Buys for much the same amount."""
-
-    median_minor: float | None
-    """In the reporting currency."""
-    spread: float | None
-    """Standard deviation of the logarithm of the amount."""
-
-
-class SeasonHabit(Habit):
-    """Buys at one time of the year."""
-
-    years: int
-    """Whole years that were looked at."""
-    by_month: Sequence[int]
-    """In how many of them each month, from January on, had a purchase."""
-    concentration: float | None
-    """0 where the months are spread evenly, 1 where it is always the same."""
-    middle_month: int | None
-    """Around which they gather, from 1."""
-
-
-class ChannelHabit(Habit):
-    """Buys by one way."""
-
-    main: str | None
-    share: float | None
-    unknown: int
-    """Purchases whose channel was not told."""
-
-
-class PriceHabit(Habit):
-    """Leaves for the price."""
-
-    share: float | None
-    """Of the reasons told for not buying; None (unknown) where none was."""
 
 
 class Patterns(Shown):

@@ -84,10 +84,10 @@ async def find_patterns(party_id: PartyId, snapshot: Snapshot, as_of: Day | None
             party_id=seen.party_id,
             as_of=until,
             currency=seen.history.ruling.rates.currency,
-            interval=shown.IntervalHabit.model_validate(found.interval),
-            basket=shown.BasketHabit.model_validate(found.basket),
-            season=shown.SeasonHabit.model_validate(found.season),
-            channel=shown.ChannelHabit.model_validate(found.channel),
-            price_sensitivity=shown.PriceHabit.model_validate(found.price_sensitivity),
+            interval=found.interval,
+            basket=found.basket,
+            season=found.season,
+            channel=found.channel,
+            price_sensitivity=found.price_sensitivity,
         )
     raise NoStanding("now" if as_of is None else f"as of {as_of}")
