@@ -8,9 +8,6 @@ import asyncpg
 from services.scoring.domain.lives import ActivationClosed, ActivationNotFound, ActivationPlanned
 from services.scoring.queries.rulings import Connection
 
-NEWEST = UUID(int=2**128 - 1)
-"""Before the first page."""
-
 
 async def plan(
     connection: Connection,

@@ -8,9 +8,6 @@ import asyncpg
 from services.scoring.domain.rebuilds import RebuildNotFound, RebuildUnderWay
 from services.scoring.queries.rulings import Connection
 
-NEWEST = UUID(int=2**128 - 1)
-"""Before the first page."""
-
 
 async def ask_for_rebuild(
     connection: Connection, rebuild_id: UUID, time_zone: str | None, at: datetime

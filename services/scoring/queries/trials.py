@@ -11,8 +11,6 @@ import msgspec
 from services.scoring.domain.trials import MovesNotKept, TrialNotDone, TrialNotFound
 from services.scoring.queries.rulings import Connection
 
-NEWEST = UUID(int=2**128 - 1)
-"""Before the first page."""
 TRYING = 7_002
 """Advisory lock: held by the one process that carries a trial out."""
 

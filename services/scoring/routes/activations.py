@@ -6,10 +6,10 @@ from fastapi import APIRouter
 
 from chassis.clock import now
 from chassis.db import driver
-from chassis.http import Cursor, Limit, Page, Session, TransactionalRoute, decode_cursor, page
+from chassis.http import LATEST, Cursor, Limit, Page, Session, TransactionalRoute, decode_cursor, page
 from services.scoring.models.fields import ActivationId
 from services.scoring.models.policies import Activation
-from services.scoring.queries.activations import NEWEST, cancel, planned, planned_before
+from services.scoring.queries.activations import cancel, planned, planned_before
 
 router = APIRouter(prefix="/v1/activations", tags=["policies"], route_class=TransactionalRoute)
 
@@ -19,7 +19,7 @@ async def list_activations(
     session: Session, open: bool = False, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[Activation]:
     """Planned activations, the one planned last first; with `open`, those that are still to come."""
-    before = decode_cursor(cursor, tuple[UUID])[0] if cursor else NEWEST
+    before = decode_cursor(cursor, tuple[UUID])[0] if cursor else LATEST[1]
     rows = await planned_before(await driver(session), before, open=open, limit=limit + 1)
     return page([Activation(**row) for row in rows], limit=limit, key=lambda activation: (activation.id,))
 

@@ -6,11 +6,11 @@ from fastapi import APIRouter, Response, status
 
 from chassis.clock import now
 from chassis.db import driver
-from chassis.http import Cursor, Limit, Page, Session, TransactionalRoute, decode_cursor, page
+from chassis.http import LATEST, Cursor, Limit, Page, Session, TransactionalRoute, decode_cursor, page
 from chassis.ids import uuid7
 from services.scoring.models.fields import RebuildId
 from services.scoring.models.rulings import Rebuild, RebuildAsked
-from services.scoring.queries.asking import NEWEST, ask_for_rebuild, rebuild, rebuilds_before
+from services.scoring.queries.asking import ask_for_rebuild, rebuild, rebuilds_before
 
 router = APIRouter(prefix="/v1/rebuild", tags=["rebuild"], route_class=TransactionalRoute)
 
@@ -30,7 +30,7 @@ async def start_rebuild(session: Session, response: Response, body: RebuildAsked
 @router.get("")
 async def list_rebuilds(session: Session, limit: Limit = 50, cursor: Cursor = None) -> Page[Rebuild]:
     """Rebuilds, the newest first."""
-    before = decode_cursor(cursor, tuple[UUID])[0] if cursor else NEWEST
+    before = decode_cursor(cursor, tuple[UUID])[0] if cursor else LATEST[1]
     rows = await rebuilds_before(await driver(session), before, limit=limit + 1)
     return page([Rebuild(**row) for row in rows], limit=limit, key=lambda rebuild: (rebuild.id,))
 

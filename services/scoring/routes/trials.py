@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from chassis.auth import Actor
 from chassis.clock import now
 from chassis.db import Database, driver
-from chassis.http import Cursor, Limit, Page, Session, TransactionalRoute, decode_cursor, page
+from chassis.http import LATEST, Cursor, Limit, Page, Session, TransactionalRoute, decode_cursor, page
 from chassis.ids import uuid7
 from services.scoring.domain.trials import TrialAhead
 from services.scoring.models.fields import PolicyHash, TrialId
@@ -57,7 +57,7 @@ async def list_trials(
     session: Session, policy: PolicyHash | None = None, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[Trial]:
     """Trials without their results, the newest first."""
-    before = decode_cursor(cursor, tuple[UUID])[0] if cursor else known.NEWEST
+    before = decode_cursor(cursor, tuple[UUID])[0] if cursor else LATEST[1]
     rows = await known.trials_before(await driver(session), before, policy=policy, limit=limit + 1)
     return page([Trial.stored(row, whole=False) for row in rows], limit=limit, key=lambda trial: (trial.id,))
 
