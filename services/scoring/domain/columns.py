@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -81,13 +81,18 @@ class Columns(NamedTuple):
     party: Whole
     day: Whole
     kind: Whole
-    count: Whole
+    times: Whole
     worth: Whole
     """In minor units of the reporting currency; 0 of what is no money and of what does not convert."""
     converts: Holds
     """Whether it is money that counts."""
     organised: Holds
     """Whether it says that the party is an organisation."""
+
+    def of(self, parties: Holds) -> Self:
+        """Without the entries of other parties, which keep their numbers."""
+        kept = parties[self.party]
+        return self._replace(**{name: getattr(self, name)[kept] for name in self._fields if name != "parties"})
 
     def days(self, rows: Holds) -> Days:
         """The days of some rows."""
@@ -116,10 +121,10 @@ class Columns(NamedTuple):
 def columns(calendars: Sequence[Calendar], rates: Rates) -> Columns:
     """The columns of calendars, which number the parties. Raises `TooLarge`."""
     # One flat list is the quickest way from tuples to columns.
-    flat = list(chain.from_iterable(chain.from_iterable(calendar.entries for calendar in calendars)))
+    flat: list[Any] = list(chain.from_iterable(chain.from_iterable(calendar.entries for calendar in calendars)))
     details = flat[2::WIDTH]
     try:
-        day, kind, count, worth = (np.array(flat[place::WIDTH], dtype=np.int64) for place in (0, 1, 3, 4))
+        day, kind, times, worth = (np.array(flat[place::WIDTH], dtype=np.int64) for place in (0, 1, 3, 4))
     except OverflowError as error:
         raise TooLarge from error
     lengths = [len(calendar.entries) for calendar in calendars]
@@ -141,4 +146,4 @@ def columns(calendars: Sequence[Calendar], rates: Rates) -> Columns:
     worth = np.where(converts, worth, 0)
     if np.abs(worth.astype(np.float64)).sum() >= EXACT:
         raise TooLarge
-    return Columns(len(calendars), party, day, kind, count, worth, converts, organised)
+    return Columns(len(calendars), party, day, kind, times, worth, converts, organised)

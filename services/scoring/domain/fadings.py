@@ -35,14 +35,14 @@ class Pieces(NamedTuple):
     party: Whole
     day: Whole
     what: Whole
-    count: Whole
+    times: Whole
 
 
 def pieces(of: Columns, bought: Days, gross: Whole, policy: Policy) -> Pieces:
     """All evidence, in no order; what follows from problems is left out. Raises `TooLarge`."""
     counted = _PLACES[of.kind] >= 0
     found = [
-        Pieces(of.party[counted], of.day[counted], _PLACES[of.kind[counted]], of.count[counted]),
+        Pieces(of.party[counted], of.day[counted], _PLACES[of.kind[counted]], of.times[counted]),
         _once(*_late(of, policy.answer_within_days), LATE),
         *_repeated(bought, gross),
         _once(*_anniversaries(bought), ANNIVERSARY),
@@ -121,8 +121,8 @@ class Fadings:
         weights = np.array([np.nan if weight is None else weight for weight in index.by_place])
         weight = weights[of.what]
         counts = ~np.isnan(weight)
-        self._party, self._day, self._count = of.party[counts], of.day[counts], of.count[counts].astype(np.float64)
-        self._says = weight[counts] * self._count
+        self._party, self._day, self._times = of.party[counts], of.day[counts], of.times[counts].astype(np.float64)
+        self._says = weight[counts] * self._times
         self._half = index.half_life_days
         self._least, self._low, self._high = (
             edge(index.min_evidence, 3), edge(index.low_below, 1), edge(index.high_from, 1)
@@ -140,8 +140,9 @@ class Fadings:
     def _sums(self, rows: Holds, day: Whole, parties: int) -> tuple[Numbers, Numbers]:
         party = self._party[rows]
         left = np.exp2((self._day[rows] - day[party]) / self._half)
-        said = np.bincount(party, self._says[rows] * left, parties)
-        return said, np.bincount(party, self._count[rows] * left, parties)
+        sums = (np.bincount(party, says[rows] * left, parties) for says in (self._says, self._times))
+        said, amount = (np.asarray(sum_, dtype=np.float64) for sum_ in sums)
+        return said, amount
 
     def _band(self, said: Numbers, amount: Numbers) -> tuple[Whole, Holds]:
         value = _hundred(said)
@@ -169,7 +170,7 @@ class Fadings:
             left = np.exp2((after[who] - enters[who]) / self._half)
             now = ahead[self._day[ahead] == enters[self._party[ahead]]]
             said = said * left + np.bincount(self._party[now], self._says[now], len(day))[who]
-            amount = amount * left + np.bincount(self._party[now], self._count[now], len(day))[who]
+            amount = amount * left + np.bincount(self._party[now], self._times[now], len(day))[who]
             then, unsure = self._band(said, amount)
             doubtful[who] |= unsure
             other = then != band

@@ -82,7 +82,7 @@ def _decided(seen: Sequence[tuple[Calendar, datetime]], ruling: Ruling) -> Seque
     try:
         of = columns([calendar for calendar, _ in seen], ruling.rates)
         alone = _alone(of, day, ruling.policy)
-        graded, doubtful = _graded(of, day, ruling)
+        graded, doubtful = _graded(of.of(~alone), day, ruling)
     except TooLarge:
         return [None] * len(seen)
     shown = _shown(graded, day, ruling)
@@ -229,9 +229,9 @@ def _holds(rule: Rule, said: Mapping[str, Whole]) -> Holds:
     """Whether a rule holds of each."""
     match rule:
         case All():
-            return np.logical_and.reduce([_holds(part, said) for part in rule.all])
+            return np.asarray(np.all([_holds(part, said) for part in rule.all], axis=0))
         case AnyOf():
-            return np.logical_or.reduce([_holds(part, said) for part in rule.any])
+            return np.asarray(np.any([_holds(part, said) for part in rule.any], axis=0))
         case Not():
             return ~_holds(rule.not_, said)
     return _compared(rule, said[rule.field])

@@ -35,7 +35,7 @@ def turnover(of: Columns, day: Whole, policy: Policy, cuts: Cuts | None, bought:
     prices = np.zeros(64, np.int64)
     for code, price in policy.profit.cost_minor.items():
         prices[Kind[code.upper()]] = price
-    cost = prices[of.kind] * of.count
+    cost = prices[of.kind] * of.times
     if np.abs(cost.astype(np.float64)).sum() >= EXACT:
         raise TooLarge
     inside = (of.converts | (cost != 0)) & (of.day > day[of.party] - policy.turnover_days)
@@ -70,7 +70,7 @@ def _margin(profit: Profit, minor: Whole) -> Whole:
     if numerator * int(np.abs(minor).max(initial=0)) >= EXACT:
         raise TooLarge
     quotient, rest = np.divmod(numerator * minor, denominator)
-    return quotient + ((2 * rest > denominator) | ((2 * rest == denominator) & (quotient % 2 == 1)))
+    return np.asarray(quotient + ((2 * rest > denominator) | ((2 * rest == denominator) & (quotient % 2 == 1))))
 
 
 def tier_places(cuts: Cuts, value_minor: Whole) -> Whole:
