@@ -66,7 +66,9 @@ def test_what_is_stored_says_every_number_and_is_no_default_of_a_later_version()
         stored[index]["min_evidence"] = 1.0
     kept = Policy.model_validate(stored)
 
-    assert said(stored, Policy) and said(stored["satisfaction"], Index) and said(stored["persons"], Stages)
+    assert said(stored, Policy)
+    assert said(stored["satisfaction"], Index)
+    assert said(stored["persons"], Stages)
     assert (kept.satisfaction.min_evidence, DEFAULT_1.satisfaction.min_evidence) == (1.0, 0.5)
     assert kept.model_dump(mode="json") == stored
     assert kept.content_hash != DEFAULT_1.content_hash
