@@ -215,12 +215,13 @@ class Profit(Version):
     """What one fact of a kind costs us, in minor units of the reporting currency; kinds not named cost nothing."""
 
     @cached_property
-    def _exact_margin(self) -> tuple[int, int]:
+    def exact_margin(self) -> tuple[int, int]:
+        """The margin as a fraction: numerator and denominator."""
         return Fraction(str(self.margin)).as_integer_ratio()
 
     def of(self, turnover_minor: int) -> int:
         """What is left of a turnover after the cost of goods, in minor units, half-even."""
-        return half_even(self._exact_margin[0] * turnover_minor, self._exact_margin[1])
+        return half_even(self.exact_margin[0] * turnover_minor, self.exact_margin[1])
 
     @model_validator(mode="after")
     def _known_kinds(self) -> Self:
