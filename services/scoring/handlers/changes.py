@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from contracts.scoring import Cause, MoveKind, Stage, Tier
 from services.scoring.domain.calendar import Calendar, fold
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.facts import DECLARATIONS, MONEY, Fact, Kind
+from services.scoring.domain.grades import Grades
 from services.scoring.domain.history import NOWHERE, History, Outcome
 from services.scoring.domain.policy import Stages
 from services.scoring.domain.ruling import Ruling
@@ -87,12 +88,19 @@ def steps(
         yield change
     # Who was stored before anything but stage and tier was graded has no treatment, and nothing to compare.
     if not moved and now.stage and party.row["treatment"] and _graded(now) != _graded_before(party.row):
-        yield _regraded(party, now, here, party.corrected or reruled)
+        yield _regraded(party, history, now, here, party.corrected or reruled)
 
 
 def _graded(now: Standing) -> tuple[object, ...]:
     return (
         now.satisfaction_band, now.loyalty_band, now.level, now.posture, now.treatment, list(now.flags), now.vip,
+    )  # fmt: skip
+
+
+def _graded_by(grades: Grades) -> tuple[object, ...]:
+    return (
+        grades.satisfaction, grades.loyalty, grades.level, grades.posture, grades.treatment, list(grades.flags),
+        grades.vip,
     )  # fmt: skip
 
 
@@ -102,8 +110,8 @@ def _graded_before(row: asyncpg.Record) -> tuple[object, ...]:
     )
 
 
-def _regraded(party: Assessed, now: Standing, here: Present, corrected: Cause | None) -> Change:
-    """The same stage and tier with another grade: by the clock where that was due before anything was done."""
+def _regraded(party: Assessed, history: History, now: Standing, here: Present, corrected: Cause | None) -> Change:
+    """The same stage and tier with another grade: on the day on which it was due, if that is before anything new."""
     due: datetime | None = party.row["next_change_at"]
     days = [(here.ruling.day(fact.occurred_at), fact) for fact in party.facts]
     today = here.ruling.day(party.at)
@@ -112,7 +120,7 @@ def _regraded(party: Assessed, now: Standing, here: Present, corrected: Cause | 
     if corrected:
         cause, at, fact = corrected, party.at, party.late
     elif due is not None and due <= party.at and (first is None or here.ruling.day(due) < first):
-        cause, at, fact = Cause.CLOCK, due, None
+        cause, at, fact = _due(party, history, here.ruling.day(due)), due, None
     elif fact is not None:
         cause, at = Cause.OVERRIDE if fact.kind is Kind.OVERRIDDEN else Cause.FACT, fact.occurred_at
     else:
@@ -120,6 +128,14 @@ def _regraded(party: Assessed, now: Standing, here: Present, corrected: Cause | 
     named = fact.fact_id if fact and cause in NAMING else None
     stays = now.stage, now.stage, now.tier, now.tier
     return Change(cause, Regrading.REGRADED, *stays, now.value_minor, now.loss_reason, at, named)
+
+
+def _due(party: Assessed, history: History, day: int) -> Cause:
+    """What it is that was due on a day: what a fact dated ahead of its time does, unless the clock does so without."""
+    if not history.happened(day):
+        return Cause.CLOCK
+    silent = History(party.calendar.between(None, date.fromordinal(day)), history.ruling).grades(day)
+    return Cause.FACT if _graded_by(silent) == _graded_before(party.row) else Cause.CLOCK
 
 
 def _moved(party: Assessed, history: History, now: Standing, here: Present, reruled: Cause | None) -> Iterator[Change]:
