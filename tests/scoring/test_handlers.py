@@ -329,7 +329,9 @@ async def test_a_fact_ahead_of_time_counts_when_its_day_comes(scoring: Database,
     assert (await party(scoring, somebody))["value_minor"] == 40_000
 
 
-async def test_a_fact_ahead_of_time_is_what_changes_a_grade_when_its_day_comes(scoring: Database, feed: Feeding) -> None:
+async def test_a_fact_ahead_of_time_is_what_changes_a_grade_when_its_day_comes(
+    scoring: Database, feed: Feeding
+) -> None:
     somebody, midnight = feed.identity(), datetime(2026, 6, 2, tzinfo=UTC)
     await feed.bought(somebody, JUNE, 40_000)
     await feed.interacted(somebody, midnight + timedelta(hours=8), InteractionKind.COMPLAINT)

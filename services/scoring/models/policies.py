@@ -84,7 +84,7 @@ class PolicyTold(PolicyLife):
     @classmethod
     def stored(cls, row: "asyncpg.Record", planned: "list[asyncpg.Record]") -> Self:
         """As it lies in the table."""
-        document = Policy.model_validate_json(row["document"])
+        document = Policy.stored(row["document"])
         told = [Activation(**each) for each in planned]
         return cls(**{**row, "document": document, "planned": told})
 
