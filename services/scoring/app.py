@@ -27,6 +27,7 @@ from services.scoring.handlers.sweeping import sweep
 from services.scoring.handlers.trying import carry_out_trials
 from services.scoring.handlers.verifying import keep_verifying
 from services.scoring.queries.proof import verified
+from services.scoring.queries.recording import deciding_instant
 from services.scoring.queries.rulings import decided_for_good, open_installation
 from services.scoring.queries.watermark import wait_for
 from services.scoring.routes import router
@@ -136,6 +137,8 @@ async def decided(database_url: str) -> tuple[str | None, str | None]:
 async def _open(database: Database, settings: Settings) -> None:
     await declare_topics(database, topics_of("scoring"))
     async with database.transaction() as session:
-        kept = await open_installation(await driver(session), settings.time_zone, settings.currency, now())
+        connection = await driver(session)
+        at = await deciding_instant(connection, now())
+        kept = await open_installation(connection, settings.time_zone, settings.currency, at)
     if kept != settings.time_zone:
         log.warning("days are counted in another time zone than set", set=settings.time_zone, kept=kept)

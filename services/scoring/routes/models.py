@@ -27,6 +27,7 @@ from services.scoring.models.models import (
 from services.scoring.queries import models as known
 from services.scoring.queries.activations import plan, planned_for
 from services.scoring.queries.fitting import day_to_fit, fit_as_of
+from services.scoring.queries.recording import deciding_instant
 from services.scoring.queries.rulings import Connection
 
 router = APIRouter(prefix="/v1/models", tags=["models"], route_class=TransactionalRoute)
@@ -93,8 +94,9 @@ async def activate_model(
     Every standing is assessed again while events go on. What is worse than the active model by more than
     `SCORING_MODEL_MARGIN`, by AUC or by Brier score on the last closed period, takes `force`.
     """
-    connection, at, asked = await driver(session), now(), body or ModelActivationAsked()
+    connection, asked = await driver(session), body or ModelActivationAsked()
     margin = request.app.state.settings.model_margin
+    at = await deciding_instant(connection, now())
     await known.check_activation(connection, model_hash, margin=margin, force=asked.force)
     if asked.active_from is None:
         await known.activate(connection, model_hash, at, actor.key_id)
@@ -111,8 +113,9 @@ async def _ended(database: Database, fitted: Fitted, asked: NewModel, by: str, m
         try:
             async with database.transaction() as session:
                 connection = await driver(session)
+                at = await deciding_instant(connection, now())
                 await known.check_activation(connection, hash, margin=margin, force=asked.force)
-                await known.activate(connection, hash, now(), by)
+                await known.activate(connection, hash, at, by)
         except Problem as problem:
             refused = {**problem.extensions, "code": problem.code(), "detail": problem.detail}
     async with database.transaction() as session:

@@ -27,6 +27,7 @@ from services.scoring.models.policies import (
 )
 from services.scoring.queries import policies as known
 from services.scoring.queries.activations import plan, planned_for
+from services.scoring.queries.recording import deciding_instant
 from services.scoring.queries.rulings import Connection
 
 router = APIRouter(prefix="/v1/policies", tags=["policies"], route_class=TransactionalRoute)
@@ -110,8 +111,8 @@ async def activate_policy(
 
     Every standing is assessed again while events go on. What was active once may be activated again as it is.
     """
-    connection, at = await driver(session), now()
-    active_from = body.active_from if body else None
+    connection, active_from = await driver(session), body.active_from if body else None
+    at = await deciding_instant(connection, now())
     if active_from is None:
         await known.activate(connection, policy_hash, at, actor.key_id)
     elif active_from <= at:
