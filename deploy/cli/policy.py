@@ -45,7 +45,7 @@ def list_policies(
 
 
 def listed(policy: dict[str, Any]) -> str:
-    """A policy in two lines, its id first and whole however narrow the terminal is."""
+    """A policy in two lines or three, its id first and whole however narrow the terminal is."""
     past = [
         f"{told} {policy[column]}" + (f" by {policy[by]}" if by and policy.get(by) else "")
         for told, column, by in (
@@ -57,7 +57,15 @@ def listed(policy: dict[str, Any]) -> str:
         )
         if policy[column]
     ]
-    return f"{policy['hash']} {policy['name']}: {policy['state']}\n    {', '.join(past)}"
+    return "\n".join(
+        [f"{policy['hash']} {policy['name']}: {policy['state']}", f"    {', '.join(past)}", *refused(policy)]
+    )
+
+
+def refused(version: dict[str, Any]) -> list[str]:
+    """That a policy or a model was to be active and is not, in a line; none where that is not so."""
+    plan = version["refused"]
+    return [f"    refused {plan['active_from']}, when it was to be active: {plan['refused']['detail']}"] if plan else []
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """What people set: the words of it, beside the facts that it is."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo

@@ -119,7 +119,7 @@ async def _write(connection: Connection, hash: str, state: State, **columns: Any
 
 _POLICIES = """
 SELECT hash, document ->> 'name' AS name, document::text AS document, state, created_at, created_by, tried_at,
-       approved_at, approved_by, activated_by, retired_at, retired_by,
+       approved_at, approved_by, activated_by, retired_at, retired_by, state = 'active' AS active,
        coalesce(activated_at, (SELECT min(active_from) FROM ruling WHERE policy = hash)) AS activated_at
 FROM policy
 """

@@ -247,8 +247,8 @@ async def new_ruling(connection: Connection, reason: str, at: datetime, **change
     made: int = await connection.fetchval(
         "INSERT INTO ruling (active_from, reason, policy, model, cut_points, last_rate, currency)"
         " VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
-        max(at, row["active_from"]), reason, versions["policy"], versions["model"], versions["cut_points"], versions["last_rate"],
-        versions["currency"],
+        max(at, row["active_from"]), reason, versions["policy"], versions["model"], versions["cut_points"],
+        versions["last_rate"], versions["currency"],
     )  # fmt: skip
     return made
 

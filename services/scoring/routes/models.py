@@ -24,8 +24,9 @@ from services.scoring.models.models import (
     QualityShown,
     Shortage,
 )
+from services.scoring.models.policies import Activation
 from services.scoring.queries import models as known
-from services.scoring.queries.activations import plan, planned_for
+from services.scoring.queries.activations import plan, planned_for, refused_of
 from services.scoring.queries.fitting import day_to_fit, fit_as_of
 from services.scoring.queries.recording import deciding_instant
 from services.scoring.queries.rulings import Connection
@@ -67,8 +68,10 @@ async def fit_model(request: Request, actor: Actor, body: NewModel | None = None
 async def list_models(session: Session, limit: Limit = 50, cursor: Cursor = None) -> Page[ModelShown]:
     """Models, the one fitted last first."""
     before = decode_cursor(cursor, tuple[AnyInstant, AnyHash]) if cursor else NEWEST
-    rows = await known.models_before(await driver(session), before, limit=limit + 1)
-    shown = [ModelShown.stored(row) for row in rows]
+    connection = await driver(session)
+    rows = await known.models_before(connection, before, limit=limit + 1)
+    refused = await refused_of(connection, rows)
+    shown = [ModelShown.stored(row, refused.get(row["hash"])) for row in rows]
     return page(shown, limit=limit, key=lambda model: (model.fitted_at, model.hash))
 
 
@@ -131,8 +134,9 @@ async def _ended(database: Database, fitted: Fitted, asked: NewModel, by: str, m
 
 async def _told(connection: Connection, model_hash: str) -> ModelTold:
     row = await known.model(connection, model_hash)
-    plans = await planned_for(connection, model=model_hash)
-    return ModelTold.stored(row, planned=[dict(each) for each in plans])
+    refused = await refused_of(connection, [row])
+    planned = [Activation.stored(each) for each in await planned_for(connection, model=model_hash)]
+    return ModelTold.stored(row, refused.get(model_hash), planned=planned)
 
 
 def _line(step: FitStep) -> bytes:
