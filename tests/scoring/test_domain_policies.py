@@ -58,17 +58,11 @@ def test_a_part_is_laid_over_its_base_member_by_member() -> None:
 
 
 def test_what_is_stored_says_every_number_and_is_no_default_of_a_later_version() -> None:
-    def said(part: object, model: type[BaseModel]) -> bool:
-        return isinstance(part, dict) and set(part) == set(model.model_fields)
-
     stored = DEFAULT_1.model_dump(mode="json")
-    for index in ("satisfaction", "loyalty"):
-        stored[index]["min_evidence"] = 1.0
+    stored["satisfaction"]["min_evidence"] = stored["loyalty"]["min_evidence"] = 1.0
     kept = Policy.model_validate(stored)
 
-    assert said(stored, Policy)
-    assert said(stored["satisfaction"], Index)
-    assert said(stored["persons"], Stages)
+    assert stored["satisfaction"].keys() == Index.model_fields.keys()
     assert (kept.satisfaction.min_evidence, DEFAULT_1.satisfaction.min_evidence) == (1.0, 0.5)
     assert kept.model_dump(mode="json") == stored
     assert kept.content_hash != DEFAULT_1.content_hash

@@ -8,6 +8,7 @@ from services.scoring.domain.columns import NEVER, SPAN, Columns, Days, TooLarge
 from services.scoring.domain.evidence import (
     ANNIVERSARY,
     ASKING,
+    FARTHEST,
     LATE,
     PLACE_OF_KIND,
     REACHED,
@@ -21,8 +22,6 @@ from services.scoring.domain.rounding import NEAR, Holds, edge, near_half
 
 LOW, MIDDLE, HIGH, UNKNOWN = range(4)
 """Places in `Band`."""
-FARTHEST = 36_500
-"""So many days ahead it is looked for what fades."""
 EPOCH = 719_163
 """The ordinal of the day from which numpy counts."""
 _PLACES = np.full(64, -1)

@@ -19,9 +19,10 @@ from services.scoring.domain.columns import NEVER, Columns, Days, TooLarge, colu
 from services.scoring.domain.courses import FixedSilences, Phases, Silences, SilencesByModel, phases
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.facts import DECLARATIONS, Kind
-from services.scoring.domain.fadings import FARTHEST, HIGH, Faded, Fadings, pieces
+from services.scoring.domain.fadings import HIGH, Faded, Fadings, pieces
 from services.scoring.domain.grades import Flag
 from services.scoring.domain.likelihood import Numbers, Whole
+from services.scoring.domain.model import LONGEST
 from services.scoring.domain.outlook import Past, outlook
 from services.scoring.domain.policy import ByProbability, Policy
 from services.scoring.domain.reading import ALONE, TOUCHING
@@ -159,7 +160,7 @@ def _past(bought: Days, gross: Whole, day: Whole) -> Past:
     return Past(
         np.maximum(bought.number - 1, 0),
         bought.last - bought.first,
-        np.where(there, day - bought.first, 0),
+        np.where(there, np.minimum(day, bought.last + LONGEST) - bought.first, 0),
         paid_days[end] - paid_days[begin],
         paid[end] - paid[begin],
     )
@@ -219,7 +220,7 @@ def _worth(of: Columns, past: Past, buyer: Holds, day: Whole, ruling: Ruling) ->
         above = np.flatnonzero(tier < LOW_TIER)
         least = np.array([cuts.top, cuts.high, cuts.mid])[tier[above]]
         some = past.of(above)
-        fallen, near = outlook(model).falls(some, policy.turnover_days, least, some.tx + FARTHEST)
+        fallen, near = outlook(model).falls(some, policy.turnover_days, least, some.tx + LONGEST)
         doubtful[above] |= near
         turn[above] = np.minimum(turn[above], np.where(fallen < NEVER, day[above] - some.T + fallen, NEVER))
     return Worth(tier, value, p, made.minor, made.level, made.profit, turn, doubtful)
