@@ -6,7 +6,8 @@ from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
-from chassis.db import migrate, plain_url
+from chassis.db import plain_url
+from chassis.migrations import migrate
 from deploy.roles import PACKAGES
 
 LOG_READER = "log_reader"
