@@ -15,6 +15,10 @@ READABLE = ("event_log", "event_stream", "sequencing")
 """What a service publishes of its database: what another one needs to read its log."""
 
 
+UNFINISHED = "restore_unfinished"
+"""A table that is there as long as a restore into the database has not come to its end."""
+
+
 class CannotMigrate(Exception):
     """A database cannot be brought to the newest version; what it said."""
 
@@ -65,10 +69,11 @@ def database_of(url: str) -> str:
     return unquote(urlsplit(url).path.removeprefix("/"))
 
 
-async def bring_up(urls: Mapping[str, str]) -> dict[str, list[str]]:
+async def bring_up(urls: Mapping[str, str], *, restoring: bool = False) -> dict[str, list[str]]:
     """Bring each database to the newest version and open its log; return the versions applied, by service.
 
-    Asked again, nothing changes. Raises `CannotMigrate` with the first one that fails.
+    Asked again, nothing changes. Raises `CannotMigrate` with the first one that fails, or that a restore, unless it is
+    this one, has left unfinished.
     """
     from alembic.util import CommandError
     from sqlalchemy.exc import DBAPIError
@@ -76,12 +81,29 @@ async def bring_up(urls: Mapping[str, str]) -> dict[str, list[str]]:
     applied = {}
     for name, url in urls.items():
         try:
+            if not restoring:
+                await refuse_unfinished(name, url)
             applied[name] = await migrate(url, PACKAGES[name])
             await open_log(url)
         except (CommandError, DBAPIError, OSError, TimeoutError, asyncpg.PostgresError) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
             raise CannotMigrate(f"{name} was not brought to the newest version: {cause}") from error
     return applied
+
+
+async def refuse_unfinished(name: str, url: str) -> None:
+    """Raise `CannotMigrate` where a restore was cut short."""
+    connection = await asyncpg.connect(plain_url(url))
+    try:
+        if await is_unfinished(connection):
+            raise CannotMigrate(f"{name} was not restored to its end: begin `shuke restore` again.")
+    finally:
+        await connection.close()
+
+
+async def is_unfinished(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
+    """Whether a restore into the database was cut short, or is at it."""
+    return bool(await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", UNFINISHED))
 
 
 async def open_log(url: str) -> None:
