@@ -69,10 +69,10 @@ def database_of(url: str) -> str:
     return unquote(urlsplit(url).path.removeprefix("/"))
 
 
-async def bring_up(urls: Mapping[str, str], *, restoring: bool = False) -> dict[str, list[str]]:
-    """Bring each database to the newest version and open its log; return the versions applied, by service.
+async def bring_up(urls: Mapping[str, str], *, restoring: bool = False, to: str = "head") -> dict[str, list[str]]:
+    """Bring each database to the newest version, or the one named, and open its log; return the versions applied.
 
-    Asked again, nothing changes. Raises `CannotMigrate` with the first one that fails, or that a restore, unless it is
+    They are told by service. Asked again, nothing changes. Raises `CannotMigrate` with the first one that fails, or that a restore, unless it is
     this one, has left unfinished.
     """
     from alembic.util import CommandError
@@ -83,7 +83,7 @@ async def bring_up(urls: Mapping[str, str], *, restoring: bool = False) -> dict[
         try:
             if not restoring:
                 await refuse_unfinished(name, url)
-            applied[name] = await migrate(url, PACKAGES[name])
+            applied[name] = await migrate(url, PACKAGES[name], to=to)
             await open_log(url)
         except (CommandError, DBAPIError, OSError, TimeoutError, asyncpg.PostgresError) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error

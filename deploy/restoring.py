@@ -42,7 +42,7 @@ def check_versions(backup: Backup) -> None:
         if name not in roles.PACKAGES or dump.revision not in versions(roles.PACKAGES[name]):
             made = backup.manifest.product
             raise NoBackup(
-                f"Version {made} of the product made the backup, with {name} at {dump.revision}: restore it by that one."
+                f"Version {made} of the product made the backup, {name} at {dump.revision}: restore it by that one."
             )
 
 
