@@ -72,8 +72,8 @@ def database_of(url: str) -> str:
 async def bring_up(urls: Mapping[str, str], *, restoring: bool = False, to: str = "head") -> dict[str, list[str]]:
     """Bring each database to the newest version, or the one named, and open its log; return the versions applied.
 
-    They are told by service. Asked again, nothing changes. Raises `CannotMigrate` with the first one that fails, or that
-    a restore, unless it is this one, has left unfinished.
+    They are told by service. Asked again, nothing changes. Raises `CannotMigrate` with the first one that fails, or
+    that a restore, unless it is this one, has left unfinished.
     """
     from alembic.util import CommandError
     from sqlalchemy.exc import DBAPIError
