@@ -1,12 +1,12 @@
 """Databases are brought to their newest version while the version before goes on serving."""
 
 import asyncio
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import asyncpg
-import structlog
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -16,15 +16,24 @@ from chassis.rest import rest
 if TYPE_CHECKING:
     from alembic.config import Config
 
-log = structlog.get_logger()
-
 LOCK_TIMEOUT_S = 1.0
 """Whoever reads or writes a table waits behind a change of it that waits for its lock: not for longer than this."""
 PATIENCE_S = 300.0
 """So long a change is tried again that finds its table in use."""
 
 
-async def migrate(url: str, package: str, *, to: str = "head", patience_s: float = PATIENCE_S) -> list[str]:
+def _silent(_: str) -> None:
+    """Say nothing."""
+
+
+async def migrate(
+    url: str,
+    package: str,
+    *,
+    to: str = "head",
+    patience_s: float = PATIENCE_S,
+    say: Callable[[str], None] = _silent,
+) -> list[str]:
     """Bring a database to a version of a package's `migrations` (Alembic); return the versions applied.
 
     One process at a time does it. Each version is a transaction of its own, which gives way after `LOCK_TIMEOUT_S` and
@@ -38,7 +47,7 @@ async def migrate(url: str, package: str, *, to: str = "head", patience_s: float
             # To commit is to end the transaction: the lock is the session's, and Alembic makes its own transactions.
             await connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT_S}s'"))
             await connection.commit()
-            return await _patiently(connection, _config(package), to, patience_s)
+            return await _patiently(connection, _config(package), to, patience_s, say)
     finally:
         await engine.dispose()
 
@@ -51,7 +60,9 @@ async def _alone(connection: AsyncConnection) -> None:
         await rest(0.2)
 
 
-async def _patiently(connection: AsyncConnection, config: "Config", to: str, patience_s: float) -> list[str]:
+async def _patiently(
+    connection: AsyncConnection, config: "Config", to: str, patience_s: float, say: Callable[[str], None]
+) -> list[str]:
     loop = asyncio.get_running_loop()
     until = loop.time() + patience_s
     applied: list[str] = []
@@ -66,7 +77,7 @@ async def _patiently(connection: AsyncConnection, config: "Config", to: str, pat
                 raise TimeoutError(
                     f"its tables were in use for {patience_s:.0f} s without a pause; pg_stat_activity shows by whom"
                 ) from error
-            log.warning("a table is in use, its change is tried again", error=str(error.orig))
+            say("a table is in use, its change is tried again")
             await rest(0.5)
         else:
             return applied

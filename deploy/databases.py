@@ -1,7 +1,7 @@
 """The databases of the services: made, brought to the newest version, their logs opened to one role that reads them."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import unquote, urlsplit
 
 import asyncpg
@@ -69,7 +69,13 @@ def database_of(url: str) -> str:
     return unquote(urlsplit(url).path.removeprefix("/"))
 
 
-async def bring_up(urls: Mapping[str, str], *, restoring: bool = False, to: str = "head") -> dict[str, list[str]]:
+async def bring_up(
+    urls: Mapping[str, str],
+    *,
+    restoring: bool = False,
+    to: str = "head",
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, list[str]]:
     """Bring each database to the newest version, or the one named, and open its log; return the versions applied.
 
     They are told by service. Asked again, nothing changes. Raises `CannotMigrate` with the first one that fails, or
@@ -83,12 +89,16 @@ async def bring_up(urls: Mapping[str, str], *, restoring: bool = False, to: str 
         try:
             if not restoring:
                 await refuse_unfinished(name, url)
-            applied[name] = await migrate(url, PACKAGES[name], to=to)
+            applied[name] = await migrate(url, PACKAGES[name], to=to, say=_of(name, say))
             await open_log(url)
         except (CommandError, DBAPIError, OSError, TimeoutError, asyncpg.PostgresError) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
             raise CannotMigrate(f"{name} was not brought to the newest version: {cause}") from error
     return applied
+
+
+def _of(name: str, say: Callable[[str], None]) -> Callable[[str], None]:
+    return lambda text: say(f"{name}: {text}")
 
 
 async def refuse_unfinished(name: str, url: str) -> None:
