@@ -10,6 +10,8 @@ import pytest
 from chassis import epochs
 from chassis.db import plain_url
 from chassis.epochs import FIRST, Place, Tail, restored_epoch
+from tests.chassis.chain import Bus, Purchase, end, fetch, running
+from tests.chassis.test_gate import backup_of, numbered
 from tests.conftest import MakeDatabase
 
 AT = datetime(2026, 11, 26, 4, 30, tzinfo=UTC)
@@ -135,3 +137,40 @@ async def test_an_installation_that_no_broker_knows_stays_as_it_is(restored: Res
     assert await restored.begin() is None
     assert await restored.head(3) == (1, 10, 0, -1)
     assert await restored.marks() == {("scoring", 3): (1, 6, 77, "why")}
+
+
+async def test_a_former_life_on_a_broker_is_passed_over_and_what_nobody_had_comes_once(
+    bus: Bus, purchase: Purchase, kafka: str
+) -> None:
+    keys = [uuid4() for _ in range(5)]
+    reader = bus.start()
+    async with running(bus, kafka):
+        await bus.publish(purchase, keys, 4)
+        assert await bus.arrived() == bus.sent
+    await end(reader)
+    await bus.publish(purchase, keys, 2)
+    await numbered(bus.source)
+    again = Bus(await backup_of(bus.source), await backup_of(bus.target), bus.url)
+    again.name, again.sent = bus.name, {key: list(ids) for key, ids in bus.sent.items()}
+    reader = bus.start()
+    async with running(bus, kafka):
+        await bus.publish(purchase, keys, 3)
+        assert await bus.arrived() == bus.sent
+    await end(reader)
+
+    connections = {
+        name: await asyncpg.connect(plain_url(database.url))
+        for name, database in (("customers", again.source), ("scoring", again.target))
+    }
+    assert await epochs.begin(connections, AT) == restored_epoch(AT, 1)
+    for connection in connections.values():
+        await connection.close()
+
+    reader = again.start()
+    async with running(again, kafka):
+        await again.publish(purchase, keys, 3)
+        assert await again.arrived() == again.sent
+    await end(reader)
+    assert await fetch(again.target, "SELECT FROM consumer_offset WHERE stopped_reason IS NOT NULL") == []
+    await again.source.close()
+    await again.target.close()

@@ -36,7 +36,9 @@ async def made(server: Postgres) -> dict[str, str]:
         return f"postgresql+asyncpg://b{number}_{name}:secret@127.0.0.1:{server.port}/b{number}_{name}"
 
     urls = {name: url(name) for name in PACKAGES}
-    await databases.have(server.url("postgres", role="postgres"), urls, log_reader_password="secret")
+    await databases.have(
+        server.url("postgres", role="postgres"), urls, log_reader_password=server.passwords[databases.LOG_READER]
+    )
     return urls
 
 
