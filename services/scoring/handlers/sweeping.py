@@ -54,6 +54,8 @@ log = structlog.get_logger()
 
 BATCH = 200
 """Parties; assessing so many keeps the event loop, and their locks, for some 50 ms."""
+BATCH_APART = 1_000
+"""Parties of a process of its own, which answers nobody: so many are assessed by arrays, for some 100 ms."""
 MANY = 5_000
 """More parties than these are left to processes of their own, which take half a second to begin."""
 REST_S = 1.0
@@ -200,7 +202,7 @@ async def _take_due(session: AsyncSession, after: UUID, until: datetime | None) 
     """Assess the next parties that are due and free; None where there are none. It begins at the longest due always."""
     connection = await driver(session)
     await pass_barrier(connection)
-    parties = await take_due(connection, until, BATCH) if until else []
+    parties = await take_due(connection, until, BATCH_APART) if until else []
     if parties:
         await assess_again(session, parties, until)
     return after if parties else None
@@ -211,7 +213,7 @@ async def _take_older(session: AsyncSession, after: UUID, until: datetime | None
     connection = await driver(session)
     await pass_barrier(connection)
     here = await present(connection)
-    parties = await take_under_older_ruling(connection, here.ruling_id, after, BATCH)
+    parties = await take_under_older_ruling(connection, here.ruling_id, after, BATCH_APART)
     if parties:
         await assess_again(session, parties, until)
     return parties[-1] if parties else None
