@@ -72,19 +72,25 @@ def if_alive(of: Parameters, x: Whole, T: Whole, t: int) -> Numbers:
     days = int(T.max(initial=0)) + 1
     pairs, place = _distinct(x * days + T)
     bought, age = np.divmod(pairs, days)
-    share = t / (DAYS_PER_WEEK * of.alpha + age)
     means = np.empty(len(pairs))
     for purchases in np.unique(bought):
-        above = 0.0
-        for most, nodes in NODES:
-            those = np.flatnonzero((bought == purchases) & (share > above) & (share <= most))
-            above = most
-            if not len(those):
-                continue
-            leaving, weight = leaving_rule(of.a, of.b + float(purchases), nodes)
-            silent = (of.r + purchases) * np.log1p(np.outer(share[those], leaving))
-            means[those] = (-np.expm1(-silent) * (weight / leaving)).sum(axis=1)
+        those = np.flatnonzero(bought == purchases)
+        means[those] = if_alive_by_age(of, int(purchases), age[those], t)
     return means[place]
+
+
+def if_alive_by_age(of: Parameters, x: int, T: Whole, t: int) -> Numbers:
+    """`if_alive` of one number of purchases, for each T as it comes."""
+    share = t / (DAYS_PER_WEEK * of.alpha + T)
+    means, above = np.empty(len(T)), 0.0
+    for most, nodes in NODES:
+        those = np.flatnonzero((share > above) & (share <= most))
+        above = most
+        if len(those):
+            leaving, weight = leaving_rule(of.a, of.b + float(x), nodes)
+            silent = (of.r + x) * np.log1p(np.outer(share[those], leaving))
+            means[those] = -np.expm1(-silent) @ (weight / leaving)
+    return means
 
 
 def nodes_for(share: float) -> int:

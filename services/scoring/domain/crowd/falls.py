@@ -1,0 +1,158 @@
+"""On which day what falls is below a limit first: probabilities and values, of many purchase days at once.
+
+What is read here is exact, or it is said to be unsure: where a number lies so near a limit that the last bits of it
+would decide. Whoever asks one by one (`Model.first_below`, `History.tier`) has the last word there.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from math import ceil
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from services.scoring.domain.bgnbd import Parameters, if_alive_by_age, p_alive, p_buys
+from services.scoring.domain.crowd.columns import NEVER
+from services.scoring.domain.likelihood import Numbers, Whole
+from services.scoring.domain.model import QUANTUM, Model
+
+Truth: TypeAlias = npt.NDArray[np.bool_]
+
+NEAR = 1e-9
+"""Of a limit, or for a limit below one itself: nearer than this nothing is told apart. Far above what rounding adds
+up to, far below what a day changes."""
+MOST = 256
+"""Up to so many purchase days of one party what is to be expected of it is looked up in a table."""
+
+
+class Last(NamedTuple):
+    """Purchase days as the last ones of their parties."""
+
+    x: Whole
+    """Purchase days before it."""
+    tx: Whole
+    """Days since the first."""
+    most: Whole
+    """So many days after it is looked: until the next one, or until the end."""
+
+    def at(self, places: Whole) -> "Last":
+        """Some of them."""
+        return Last(self.x[places], self.tx[places], self.most[places])
+
+
+class Found(NamedTuple):
+    """Days after each purchase day; `NEVER` where that is later than it was looked."""
+
+    after: Whole
+    unsure: Truth
+
+
+def rounded_below(limit: float, decimals: int) -> float:
+    """The number below which whatever is rounded to so many decimals is below a limit."""
+    unit: int = 10**decimals
+    least = ceil(limit * unit)
+    # The product is rounded itself: what counts is how the quotients compare.
+    while least / unit >= limit:
+        least -= 1
+    while least / unit < limit:
+        least += 1
+    return (least - 0.5) / unit
+
+
+def near(numbers: Numbers, limit: float) -> Truth:
+    """Which numbers are too near a limit to say on which side they are."""
+    return np.abs(numbers - limit) <= NEAR * max(1.0, abs(limit))
+
+
+def probability_below(model: Model, of: Last, threshold: float, horizon_days: int, least: int) -> Found:
+    """After how many days, at least `least`, the probability of a purchase is below a threshold; see `first_below`."""
+    edge = rounded_below(threshold, QUANTUM)
+
+    def below(places: Whole, days: Whole) -> tuple[Truth, Truth]:
+        x, tx, _ = of.at(places)
+        p = p_buys(model.parameters, x, tx, tx + days, horizon_days)
+        return p < edge, np.abs(p - edge) <= NEAR / 10**3
+
+    return first(below, np.full(len(of.x), least), of.most)
+
+
+def value_below(model: Model, of: Last, amount: Numbers, days: int, cut: int) -> Found:
+    """After how many days the value is below a cut, from the purchase day itself on; see `Model.value_minor`."""
+    edge = rounded_below(cut, 0)
+
+    def below(places: Whole, after: Whole) -> tuple[Truth, Truth]:
+        value = values(model, of.at(places), amount[places], after, days)
+        return value < edge, near(value, edge)
+
+    return first(below, np.zeros(len(of.x), dtype=np.int64), of.most)
+
+
+def values(model: Model, of: Last, amount: Numbers, after: Whole, days: int) -> Numbers:
+    """What is expected of the days to come, so many days after each purchase day, before it is rounded."""
+    T = of.tx + after
+    expected = expected_if_alive(model.parameters, days).at(of.x, T)
+    return p_alive(model.parameters, of.x, of.tx, T) * expected * amount
+
+
+def amounts(model: Model, paid_days: Whole, paid_minor: Whole) -> Numbers:
+    """The amount to expect of one more purchase day; see `Model.expected_amount`."""
+    if model.p is None or model.q is None or model.v is None or model.q <= 1:
+        return np.full(len(paid_days), model.mean_minor)
+    own = model.p * (model.v + paid_minor) / (model.p * paid_days + model.q - 1)
+    return np.where(paid_days > 0, own, model.mean_minor)
+
+
+Below: TypeAlias = Callable[[Whole, Whole], tuple[Truth, Truth]]
+"""Of places and days: whether it is below by then, and whether that is unsure. What is below stays below."""
+
+
+def first(below: Below, least: Whole, most: Whole) -> Found:
+    """The first day, from `least` up to `most`, on which something is below: all of them bisected in step."""
+    after, unsure = np.full(len(least), NEVER), np.zeros(len(least), dtype=bool)
+    places = np.flatnonzero(least <= most)
+    for days in (most, least):
+        falls, doubtful = below(places, days[places])
+        unsure[places[doubtful]] = True
+        if days is most:
+            places = places[falls]
+        else:
+            after[places[falls]] = least[places[falls]]
+            places = places[~falls]
+    high, low = most[places], least[places]
+    after[places] = high
+    while len(places):
+        apart = high - low > 1
+        places, low, high = places[apart], low[apart], high[apart]
+        middle = (low + high) // 2
+        falls, doubtful = below(places, middle)
+        unsure[places[doubtful]] = True
+        after[places[falls]] = middle[falls]
+        low, high = np.where(falls, low, middle), np.where(falls, middle, high)
+    return Found(after, unsure)
+
+
+class Expected:
+    """How many purchases to expect in some days of whoever has not left, by x and T: looked up, counted once."""
+
+    def __init__(self, of: Parameters, days: int) -> None:
+        self._of, self._days = of, days
+        self._table = np.empty((MOST, 0))
+        self._counted = np.zeros(MOST, dtype=bool)
+
+    def at(self, x: Whole, T: Whole) -> Numbers:
+        """See `bgnbd.if_alive`; each x is below `MOST`."""
+        if len(T) and T.max() >= self._table.shape[1]:
+            self._table = np.empty((MOST, int(T.max()) * 5 // 4 + 1))
+            self._counted[:] = False
+        ages = np.arange(self._table.shape[1])
+        for purchases in np.unique(x[~self._counted[x]]).tolist():
+            self._table[purchases] = if_alive_by_age(self._of, purchases, ages, self._days)
+            self._counted[purchases] = True
+        return self._table[x, T]
+
+
+@lru_cache(maxsize=8)
+def expected_if_alive(of: Parameters, days: int) -> Expected:
+    """The table of a model for the days of a policy."""
+    return Expected(of, days)
