@@ -8,6 +8,7 @@ import typer
 
 from deploy.cli import options
 from deploy.cli.client import answer, fail, pages, product, steps, whole
+from deploy.cli.policy import refused
 from deploy.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ def list_models(data: options.Data = None) -> None:
             typer.echo(f"{model['hash']} as of {model['as_of']}: {model['state']}")
             flags = f", {', '.join(document['flags'])}" if document["flags"] else ""
             typer.echo(f"    fitted {model['fitted_at']}, {document['parties']:,} parties{flags}")
+            for line in refused(model):
+                typer.echo(line)
 
 
 @app.command()

@@ -12,7 +12,7 @@ from services.scoring.domain.differences import differences
 from services.scoring.domain.drafts import drafted
 from services.scoring.domain.indexes import Evidence
 from services.scoring.domain.lives import MOVES, WAYS_OUT, Act, BadPolicy, IllegalPolicyMove, Life, State
-from services.scoring.domain.policy import ByDays, ByProbability, Policy, Stages
+from services.scoring.domain.policy import ByDays, ByProbability, Index, Policy, Stages
 from services.scoring.domain.presets import DAYS_1, DEFAULT_1, PRESETS
 
 
@@ -55,6 +55,17 @@ def test_a_part_is_laid_over_its_base_member_by_member() -> None:
     assert policy.persons.customers == ByProbability(lost_below=0.1)
     assert policy.satisfaction.weights == dict(DEFAULT_1.satisfaction.weights) | {Evidence.PRAISE: 0.9}
     assert policy.loyalty == DEFAULT_1.loyalty
+
+
+def test_what_is_stored_says_every_number_and_is_no_default_of_a_later_version() -> None:
+    stored = DEFAULT_1.model_dump(mode="json")
+    stored["satisfaction"]["min_evidence"] = stored["loyalty"]["min_evidence"] = 1.0
+    kept = Policy.model_validate(stored)
+
+    assert stored["satisfaction"].keys() == Index.model_fields.keys()
+    assert (kept.satisfaction.min_evidence, DEFAULT_1.satisfaction.min_evidence) == (1.0, 0.5)
+    assert kept.model_dump(mode="json") == stored
+    assert kept.content_hash != DEFAULT_1.content_hash
 
 
 def test_another_way_to_decide_takes_the_place_of_the_one_below() -> None:

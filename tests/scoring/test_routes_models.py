@@ -272,7 +272,7 @@ async def test_an_activation_of_a_model_is_planned_and_takes_place_when_its_inst
     assert (await api.get(f"/v1/activations/{plan['id']}")).json()["done_at"]
 
 
-async def test_a_planned_activation_of_a_model_in_a_currency_that_was_left_is_cancelled(
+async def test_a_planned_activation_of_a_model_in_a_currency_that_was_left_is_refused_and_told_with_the_reason(
     api: httpx.AsyncClient, scoring: Database, shop: dict[int, UUID]
 ) -> None:
     hash, at = (await a_model(api))["hash"], now() + timedelta(days=2)
@@ -284,7 +284,20 @@ async def test_a_planned_activation_of_a_model_in_a_currency_that_was_left_is_ca
 
     assert await activate_next(scoring, at)
 
-    assert (await api.get(f"/v1/activations/{plan['id']}")).json()["cancelled_at"]
+    told = (await api.get(f"/v1/activations/{plan['id']}")).json()
+    assert told["cancelled_at"]
+    assert not told["done_at"]
+    assert (told["refused"]["code"], told["refused"]["reporting_currency"]) == ("model_currency", "EUR")
+    assert "Fit a model anew" in told["refused"]["detail"]
+    assert (await api.get("/v1/activations")).json()["data"] == [told]
+    (listed,) = (await api.get("/v1/models")).json()["data"]
+    assert listed["refused"] == (await api.get(f"/v1/models/{hash}")).json()["refused"] == told
+    closed = await api.delete(f"/v1/activations/{plan['id']}")
+    assert (closed.status_code, closed.json()["detail"]) == (409, "This activation was refused.")
+    assert (await api.get("/readyz")).json()["refused_activations"] == 1
+    assert "shuke_refused_activations 1.0" in (await api.get("/metrics")).text
+
+    assert (await api.post(f"/v1/models/{hash}/activate", json={"active_from": at.isoformat()})).status_code == 409
 
 
 async def test_no_activation_of_a_model_is_in_the_past(api: httpx.AsyncClient, shop: dict[int, UUID]) -> None:

@@ -22,7 +22,7 @@ from services.scoring.handlers.sweeping import sweep_once
 from services.scoring.queries.activations import plan as keep_plan
 from services.scoring.queries.models import add_model
 from services.scoring.queries.parties import NOBODY
-from services.scoring.queries.policies import tried
+from services.scoring.queries.policies import activate, tried
 from tests.scoring.feeding import JUNE, Feeding
 from tests.scoring.test_sweeping import moves, read_until, rows
 
@@ -308,6 +308,30 @@ async def test_a_planned_activation_is_cancelled_once(api: httpx.AsyncClient, sc
     assert not await activate_next(scoring, now() + timedelta(days=9))
     assert (await api.post(f"/v1/policies/{hash}/retire")).json()["state"] == "retired"
     assert (await api.get(f"/v1/activations/activation_{'0' * 32}")).json()["code"] == "activation_not_found"
+
+
+async def test_a_planned_activation_that_is_refused_says_why_until_the_policy_is_active_again(
+    api: httpx.AsyncClient, scoring: Database
+) -> None:
+    hash = await approved(api, scoring, document=STRICT)
+    at = now() + timedelta(days=3)
+    await api.post(f"/v1/policies/{hash}/activate", json={"active_from": at.isoformat()})
+    await api.post(f"/v1/policies/{hash}/activate")
+    assert await activate_next(scoring, at)
+
+    (refused,) = (await api.get("/v1/activations")).json()["data"]
+    while_active = (await api.get(f"/v1/policies/{hash}")).json()
+    async with scoring.transaction() as session:
+        await activate(await driver(session), FIRST, at, "tests")
+    left = {policy["hash"]: policy["refused"] for policy in (await api.get("/v1/policies")).json()["data"]}
+    async with scoring.transaction() as session:
+        await activate(await driver(session), hash, at + timedelta(days=9), "tests")
+
+    assert (refused["refused"]["code"], refused["refused"]["state"]) == ("illegal_policy_move", "active")
+    assert refused["refused"]["detail"] == "It is active already."
+    assert while_active["refused"] is None
+    assert left == {hash: refused, FIRST: None}
+    assert (await api.get(f"/v1/policies/{hash}")).json()["refused"] is None
 
 
 async def test_no_activation_is_in_the_past(api: httpx.AsyncClient, scoring: Database) -> None:

@@ -66,6 +66,11 @@ class Assessed:
         return party_id
 
     @property
+    def stood(self) -> Outcome:
+        """Stage and tier at the last assessment."""
+        return self.row["stage"] and Stage(self.row["stage"]), self.row["tier"] and Tier(self.row["tier"])
+
+    @property
     def merged_into(self) -> UUID | None:
         """The other party that its id leads to from just now on."""
         if self.redirect is None or self.redirect.resolves_to in (self.row["party_id"], self.row["resolves_to"]):
@@ -73,21 +78,15 @@ class Assessed:
         return self.redirect.resolves_to
 
 
-def steps(
-    party: Assessed, history: History, now: Standing, here: Present, reruled: Cause | None = None
-) -> Iterator[Change]:
-    """What became different: what was thought of the past, then what each day brought, on its own.
+def regraded(party: Assessed, now: Standing, here: Present, reruled: Cause | None = None) -> list[Change]:
+    """One step where neither stage nor tier became another but anything else that is graded did.
 
-    `reruled` is what the ruling changed since the last assessment. Where neither stage nor tier became another but
-    anything else that is graded did, that is one step of its own.
+    `reruled` is what the ruling changed since the last assessment.
     """
-    moved = False
-    for change in _moved(party, history, now, here, reruled):
-        moved = True
-        yield change
     # Who was stored before anything but stage and tier was graded has no treatment, and nothing to compare.
-    if not moved and now.stage and party.row["treatment"] and _graded(now) != _graded_before(party.row):
-        yield _regraded(party, now, here, party.corrected or reruled)
+    if now.stage and party.row["treatment"] and _graded(now) != _graded_before(party.row):
+        return [_regraded(party, now, here, party.corrected or reruled)]
+    return []
 
 
 def _graded(now: Standing) -> tuple[object, ...]:
@@ -122,9 +121,15 @@ def _regraded(party: Assessed, now: Standing, here: Present, corrected: Cause | 
     return Change(cause, Regrading.REGRADED, *stays, now.value_minor, now.loss_reason, at, named)
 
 
-def _moved(party: Assessed, history: History, now: Standing, here: Present, reruled: Cause | None) -> Iterator[Change]:
+def moved(
+    party: Assessed, history: History, now: Standing, here: Present, reruled: Cause | None = None
+) -> Iterator[Change]:
+    """The changes of stage and tier: what was thought of the past, then what each day brought, on its own.
+
+    `reruled` is what the ruling changed since the last assessment.
+    """
     row, ruling = party.row, here.ruling
-    before: Outcome = row["stage"] and Stage(row["stage"]), row["tier"] and Tier(row["tier"])
+    before = party.stood
     if row["assessed_at"] is None:
         if now.stage is not None:
             yield _appearance(party, history, now, ruling)

@@ -13,6 +13,7 @@ from contracts.problems import Problem
 from services.scoring.domain.fitting import Fitted
 from services.scoring.queries.fitting import day_to_fit, fit_as_of
 from services.scoring.queries.models import activate, alone, check_activation, last_fitting, note_fitting
+from services.scoring.queries.recording import deciding_instant
 
 log = structlog.get_logger()
 
@@ -76,8 +77,9 @@ async def _activate(database: Database, fitted: Fitted, margin: float) -> None:
     try:
         async with database.transaction() as session:
             connection = await driver(session)
+            at = await deciding_instant(connection, now())
             await check_activation(connection, model, margin=margin, force=False)
-            await activate(connection, model, now(), None)
+            await activate(connection, model, at, None)
     except Problem as problem:
         log.info("model not activated", model=model, reason=problem.detail, **problem.extensions)
     else:

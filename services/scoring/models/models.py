@@ -76,15 +76,20 @@ class ModelShown(Shown):
     activated_at: datetime | None
     """From when it was active last."""
     activated_by: str | None
+    refused: Activation | None
+    """The activation that was planned last, where that was refused and it was not active since."""
     document: Model
 
     @classmethod
-    def stored(cls, row: "asyncpg.Record", **more: Any) -> Self:
+    def stored(cls, row: "asyncpg.Record", refused: "asyncpg.Record | None", **more: Any) -> Self:
         """As it lies in the table."""
         were = ModelState.RETIRED if row["activated_at"] else ModelState.FITTED
         state = ModelState.ACTIVE if row["active"] else were
         told = {name: value for name, value in row.items() if name in cls.model_fields}
-        return cls(**{**told, **more, "state": state, "document": Model.model_validate_json(row["document"])})
+        document = Model.model_validate_json(row["document"])
+        return cls(
+            **{**told, **more, "state": state, "document": document, "refused": refused and Activation.stored(refused)}
+        )
 
 
 class ModelTold(ModelShown):

@@ -69,9 +69,7 @@ async def activate(connection: Connection, hash: str, at: datetime, by: str | No
         raise ModelActive("It decides already.")
     _check_currency(row, here.currency)
     await connection.execute("UPDATE model SET activated_at = $2, activated_by = $3 WHERE hash = $1", hash, at, by)
-    # Rulings follow each other in time: what was decided meanwhile holds until this one does.
-    latest = await connection.fetchval("SELECT active_from FROM ruling ORDER BY id DESC LIMIT 1")
-    return await new_ruling(connection, "model", max(at, latest), model=hash)
+    return await new_ruling(connection, "model", at, model=hash)
 
 
 def quality_of(row: asyncpg.Record) -> Quality:

@@ -24,9 +24,11 @@ from services.scoring.models.models import (
     QualityShown,
     Shortage,
 )
+from services.scoring.models.policies import Activation
 from services.scoring.queries import models as known
-from services.scoring.queries.activations import plan, planned_for
+from services.scoring.queries.activations import plan, planned_for, refused_of
 from services.scoring.queries.fitting import day_to_fit, fit_as_of
+from services.scoring.queries.recording import deciding_instant
 from services.scoring.queries.rulings import Connection
 
 router = APIRouter(prefix="/v1/models", tags=["models"], route_class=TransactionalRoute)
@@ -66,8 +68,10 @@ async def fit_model(request: Request, actor: Actor, body: NewModel | None = None
 async def list_models(session: Session, limit: Limit = 50, cursor: Cursor = None) -> Page[ModelShown]:
     """Models, the one fitted last first."""
     before = decode_cursor(cursor, tuple[AnyInstant, AnyHash]) if cursor else NEWEST
-    rows = await known.models_before(await driver(session), before, limit=limit + 1)
-    shown = [ModelShown.stored(row) for row in rows]
+    connection = await driver(session)
+    rows = await known.models_before(connection, before, limit=limit + 1)
+    refused = await refused_of(connection, rows)
+    shown = [ModelShown.stored(row, refused.get(row["hash"])) for row in rows]
     return page(shown, limit=limit, key=lambda model: (model.fitted_at, model.hash))
 
 
@@ -93,8 +97,9 @@ async def activate_model(
     Every standing is assessed again while events go on. What is worse than the active model by more than
     `SCORING_MODEL_MARGIN`, by AUC or by Brier score on the last closed period, takes `force`.
     """
-    connection, at, asked = await driver(session), now(), body or ModelActivationAsked()
+    connection, asked = await driver(session), body or ModelActivationAsked()
     margin = request.app.state.settings.model_margin
+    at = await deciding_instant(connection, now())
     await known.check_activation(connection, model_hash, margin=margin, force=asked.force)
     if asked.active_from is None:
         await known.activate(connection, model_hash, at, actor.key_id)
@@ -111,8 +116,9 @@ async def _ended(database: Database, fitted: Fitted, asked: NewModel, by: str, m
         try:
             async with database.transaction() as session:
                 connection = await driver(session)
+                at = await deciding_instant(connection, now())
                 await known.check_activation(connection, hash, margin=margin, force=asked.force)
-                await known.activate(connection, hash, now(), by)
+                await known.activate(connection, hash, at, by)
         except Problem as problem:
             refused = {**problem.extensions, "code": problem.code(), "detail": problem.detail}
     async with database.transaction() as session:
@@ -128,8 +134,9 @@ async def _ended(database: Database, fitted: Fitted, asked: NewModel, by: str, m
 
 async def _told(connection: Connection, model_hash: str) -> ModelTold:
     row = await known.model(connection, model_hash)
-    plans = await planned_for(connection, model=model_hash)
-    return ModelTold.stored(row, planned=[dict(each) for each in plans])
+    refused = await refused_of(connection, [row])
+    planned = [Activation.stored(each) for each in await planned_for(connection, model=model_hash)]
+    return ModelTold.stored(row, refused.get(model_hash), planned=planned)
 
 
 def _line(step: FitStep) -> bytes:

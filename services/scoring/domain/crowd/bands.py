@@ -6,7 +6,7 @@ import numpy as np
 
 from contracts.scoring import Band
 from services.scoring.domain.crowd.columns import DAYS, Columns, distinct, starts, sums
-from services.scoring.domain.crowd.falls import Truth, near, rounded_below
+from services.scoring.domain.crowd.falls import near
 from services.scoring.domain.crowd.paths import last, taken
 from services.scoring.domain.evidence import (
     ANNIVERSARY,
@@ -22,6 +22,7 @@ from services.scoring.domain.evidence import (
 from services.scoring.domain.facts import Kind
 from services.scoring.domain.likelihood import Numbers, Whole
 from services.scoring.domain.policy import Index, Policy
+from services.scoring.domain.rounding import Holds, edge
 
 BANDS = tuple(Band)
 """By their codes."""
@@ -65,7 +66,7 @@ def pieces(columns: Columns, policy: Policy) -> Pieces:
     return Pieces(keys[entered], places[entered], counts[entered])
 
 
-def bands(columns: Columns, of: Pieces, index: Index) -> tuple[Whole, Truth]:
+def bands(columns: Columns, of: Pieces, index: Index) -> tuple[Whole, Holds]:
     """The code of the band of each party at the end, and where that is unsure."""
     weights = np.array([np.nan if weight is None else weight for weight in index.by_place])[of.places]
     counting = ~np.isnan(weights)
@@ -74,14 +75,14 @@ def bands(columns: Columns, of: Pieces, index: Index) -> tuple[Whole, Truth]:
     amount: Numbers = np.bincount(parties, left, parts).astype(np.float64)
     log_odds = np.clip(np.bincount(parties, left * weights[counting], parts), -FARTHEST, FARTHEST)
     said: Numbers = 100 / (1 + np.exp(-log_odds))
-    least = rounded_below(index.min_evidence, 3)
-    low, high = rounded_below(index.low_below, 1), rounded_below(index.high_from, 1)
+    least = edge(index.min_evidence, 3)
+    low, high = edge(index.low_below, 1), edge(index.high_from, 1)
     found = np.where(said < low, LOW, np.where(said < high, MIDDLE, HIGH))
     unsure = near(said, low) | near(said, high) | near(amount, least)
     return np.where(amount < least, UNKNOWN, found), unsure
 
 
-def _more_than_before(columns: Columns) -> Truth:
+def _more_than_before(columns: Columns) -> Holds:
     """Which purchase days are worth more than every one before them; the first one of a party is."""
     _, ranks = np.unique(columns.gross, return_inverse=True)
     parties = columns.bought // DAYS

@@ -6,18 +6,15 @@ would decide. Whoever asks one by one (`Model.first_below`, `History.tier`) has 
 
 from collections.abc import Callable
 from functools import lru_cache
-from math import ceil
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-from services.scoring.domain.bgnbd import Parameters, if_alive_by_age, p_alive, p_buys
+from services.scoring.domain.bgnbd import Parameters, mean_if_alive, p_alive, p_buys
 from services.scoring.domain.crowd.columns import NEVER
 from services.scoring.domain.likelihood import Numbers, Whole
 from services.scoring.domain.model import QUANTUM, Model
-
-Truth: TypeAlias = npt.NDArray[np.bool_]
+from services.scoring.domain.rounding import Holds, edge
 
 NEAR = 1e-9
 """Of a limit, or for a limit below one itself: nearer than this nothing is told apart. Far above what rounding adds
@@ -45,45 +42,33 @@ class Found(NamedTuple):
     """Days after each purchase day; `NEVER` where that is later than it was looked."""
 
     after: Whole
-    unsure: Truth
+    unsure: Holds
 
 
-def rounded_below(limit: float, decimals: int) -> float:
-    """The number below which whatever is rounded to so many decimals is below a limit."""
-    unit: int = 10**decimals
-    least = ceil(limit * unit)
-    # The product is rounded itself: what counts is how the quotients compare.
-    while least / unit >= limit:
-        least -= 1
-    while least / unit < limit:
-        least += 1
-    return (least - 0.5) / unit
-
-
-def near(numbers: Numbers, limit: float) -> Truth:
+def near(numbers: Numbers, limit: float) -> Holds:
     """Which numbers are too near a limit to say on which side they are."""
     return np.abs(numbers - limit) <= NEAR * max(1.0, abs(limit))
 
 
 def probability_below(model: Model, of: Last, threshold: float, horizon_days: int, least: int) -> Found:
     """After how many days, at least `least`, the probability of a purchase is below a threshold; see `first_below`."""
-    edge = rounded_below(threshold, QUANTUM)
+    limit = edge(threshold, QUANTUM)
 
-    def below(places: Whole, days: Whole) -> tuple[Truth, Truth]:
+    def below(places: Whole, days: Whole) -> tuple[Holds, Holds]:
         x, tx, _ = of.at(places)
         p = p_buys(model.parameters, x, tx, tx + days, horizon_days)
-        return p < edge, np.abs(p - edge) <= NEAR / 10**3
+        return p < limit, np.abs(p - limit) <= NEAR / 10**3
 
     return first(below, np.full(len(of.x), least), of.most)
 
 
 def value_below(model: Model, of: Last, amount: Numbers, days: int, cut: int) -> Found:
     """After how many days the value is below a cut, from the purchase day itself on; see `Model.value_minor`."""
-    edge = rounded_below(cut, 0)
+    limit = edge(cut, 0)
 
-    def below(places: Whole, after: Whole) -> tuple[Truth, Truth]:
+    def below(places: Whole, after: Whole) -> tuple[Holds, Holds]:
         value = values(model, of.at(places), amount[places], after, days)
-        return value < edge, near(value, edge)
+        return value < limit, near(value, limit)
 
     return first(below, np.zeros(len(of.x), dtype=np.int64), of.most)
 
@@ -103,7 +88,7 @@ def amounts(model: Model, paid_days: Whole, paid_minor: Whole) -> Numbers:
     return np.where(paid_days > 0, own, model.mean_minor)
 
 
-Below: TypeAlias = Callable[[Whole, Whole], tuple[Truth, Truth]]
+Below: TypeAlias = Callable[[Whole, Whole], tuple[Holds, Holds]]
 """Of places and days: whether it is below by then, and whether that is unsure. What is below stays below."""
 
 
@@ -141,13 +126,13 @@ class Expected:
         self._counted = np.zeros(MOST, dtype=bool)
 
     def at(self, x: Whole, T: Whole) -> Numbers:
-        """See `bgnbd.if_alive`; each x is below `MOST`."""
+        """See `bgnbd.mean_if_alive`; each x is below `MOST`."""
         if len(T) and T.max() >= self._table.shape[1]:
             self._table = np.empty((MOST, int(T.max()) * 5 // 4 + 1))
             self._counted[:] = False
         ages = np.arange(self._table.shape[1])
         for purchases in np.unique(x[~self._counted[x]]).tolist():
-            self._table[purchases] = if_alive_by_age(self._of, purchases, ages, self._days)
+            self._table[purchases] = mean_if_alive(self._of, purchases, ages, self._days)
             self._counted[purchases] = True
         return self._table[x, T]
 

@@ -16,7 +16,6 @@ from services.scoring.domain.crowd.falls import (
     NEAR,
     Found,
     Last,
-    Truth,
     amounts,
     probability_below,
     value_below,
@@ -25,6 +24,7 @@ from services.scoring.domain.crowd.falls import (
 from services.scoring.domain.likelihood import Numbers, Whole
 from services.scoring.domain.model import Model
 from services.scoring.domain.policy import ByProbability, Stages
+from services.scoring.domain.rounding import Holds
 from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.trajectory import kind_of
 
@@ -115,7 +115,7 @@ class Moves(NamedTuple):
         """The last day whose facts each move knows of."""
         return np.asarray(self.keys - (self.causes == CAUSES.index(Cause.CLOCK)))
 
-    def where(self, those: Truth) -> "Moves":
+    def where(self, those: Holds) -> "Moves":
         """Some of them."""
         return Moves(*(column[those] for column in self))
 
@@ -259,7 +259,7 @@ def taken(column: Whole, places: Whole, none: int) -> Whole:
     return np.asarray(np.concatenate((column, nothing))[places])
 
 
-def _new(keys: Whole) -> Truth:
+def _new(keys: Whole) -> Holds:
     """Which of some keys in order are the first ones of their parties."""
     return np.asarray(starts(keys) == np.arange(len(keys)))
 

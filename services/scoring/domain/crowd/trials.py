@@ -12,13 +12,14 @@ from contracts.scoring import Cause, MoveKind, Stage, Tier
 from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.crowd.bands import BANDS, EPOCH, bands, pieces
 from services.scoring.domain.crowd.columns import DAYS, REASONS, Columns, columns
-from services.scoring.domain.crowd.falls import MOST, Truth
+from services.scoring.domain.crowd.falls import MOST
 from services.scoring.domain.crowd.paths import CAUSES, KINDS, STAGES, TIERS, Moves, Paths, last, taken
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.facts import Kind
 from services.scoring.domain.lifecycle import LOST
 from services.scoring.domain.likelihood import Whole
 from services.scoring.domain.model import LONGEST
+from services.scoring.domain.rounding import Holds
 from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.trajectory import Move
 from services.scoring.domain.trials import (
@@ -147,14 +148,14 @@ def _of_one_kind(trial: Trial, crowd: Sequence[Seen], kind: PartyKind, *, keeps:
 Codes = tuple[Whole, Whole]
 
 
-def _bands(sheet: Columns, ruling: Ruling) -> tuple[Codes, Truth]:
+def _bands(sheet: Columns, ruling: Ruling) -> tuple[Codes, Holds]:
     found = pieces(sheet, ruling.policy)
     satisfaction, one = bands(sheet, found, ruling.policy.satisfaction)
     loyalty, other = bands(sheet, found, ruling.policy.loyalty)
     return (satisfaction, loyalty), one | other
 
 
-def _stand(tally: Tally, trial: Trial, stands: dict[Side, Codes], graded: dict[Side, Codes], sure: Truth) -> None:
+def _stand(tally: Tally, trial: Trial, stands: dict[Side, Codes], graded: dict[Side, Codes], sure: Holds) -> None:
     for side, ruling in ((Side.DRAFT, trial.draft), (Side.ACTIVE, trial.active)):
         stages, tiers = stands[side]
         known = sure & (stages > 0)
@@ -192,7 +193,7 @@ def _count(tally: Tally, side: Side, paths: Paths, moves: Moves) -> None:
         tally["moved", side, KINDS[kind]] += number
 
 
-def _count_back(tally: Tally, side: Side, found: Moves, counted: Truth) -> None:
+def _count_back(tally: Tally, side: Side, found: Moves, counted: Holds) -> None:
     changes = np.flatnonzero(found.stages[:, 0] != found.stages[:, 1])
     there, back = changes[:-1], changes[1:]
     near = (found.keys[back] - found.keys[there]) <= THERE_AND_BACK_DAYS
@@ -256,7 +257,7 @@ def _days_since(days: Whole, keys: Whole) -> Whole:
     return np.where(place < 0, -1, keys - taken(days, place, 0))
 
 
-def _is(codes: Whole, stages: frozenset[Stage]) -> Truth:
+def _is(codes: Whole, stages: frozenset[Stage]) -> Holds:
     table = np.array([stage in stages for stage in STAGES])
     return np.asarray(table[codes])
 
