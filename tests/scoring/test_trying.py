@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from chassis.db import Database, driver
-from services.scoring.handlers import trying
+from services.scoring.handlers import apart, trying
 from services.scoring.handlers.trying import carry_out_trials, try_next
 from services.scoring.queries import reading
 from services.scoring.queries.reading import snapshot
@@ -240,8 +240,12 @@ async def test_moves_can_be_read_when_they_are_there(api: httpx.AsyncClient, sco
     assert (await api.get(f"/internal/trials/trial_{'0' * 32}/moves")).json()["code"] == "trial_not_found"
 
 
-@pytest.fixture
-def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(params=["here", "apart"])
+def small_pages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two parties at a time, in this process or in others."""
+    monkeypatch.setattr(trying, "FEW", 100 if request.param == "here" else 0)
+    monkeypatch.setattr(trying, "SPAN", 2)
+    monkeypatch.setattr(apart, "ENTRIES", 0)
     monkeypatch.setattr(reading, "PAGE", 2)
     monkeypatch.setattr(trying, "TELL_S", 0.0)
     monkeypatch.setattr(trying, "REST_S", 0.01)

@@ -197,6 +197,11 @@ def _judge(tally: Tally, side: Side, history: History, counted: Sequence[Move], 
             tally["judged", side, move.to_stage, "wrong"] += 1
 
 
+def looked_at_somebody(tally: Tally, parties: int) -> bool:
+    """Whether a trial says anything of a policy: somebody stands somewhere at its end, or there is nobody at all."""
+    return tally["parties",] > 0 or not parties
+
+
 def outcome(tally: Tally, trial: Trial, until: date) -> dict[str, Any]:
     """What came out, as it is stored and shown; `until` is the day at whose end everybody stands."""
     first = trial.scope.first

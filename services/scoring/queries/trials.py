@@ -1,6 +1,6 @@
 """Trials as they are asked for, carried out and shown."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -83,22 +83,28 @@ async def alone(connection: Connection) -> bool:
 
 async def begin(connection: Connection, trial_id: UUID, at: datetime) -> asyncpg.Record | None:
     """Begin a trial, from the beginning also where a killed process had begun it; None where it has ended since."""
-    await connection.execute("DELETE FROM trial_move WHERE trial_id = $1", trial_id)
     if await connection.fetchval(_BEGIN, trial_id, at) is None:
         return None
+    # Now nobody writes moves any more who was begun before.
+    await connection.execute("DELETE FROM trial_move WHERE trial_id = $1", trial_id)
     return await trial(connection, trial_id)
 
 
-async def go_on(
-    connection: Connection, trial_id: UUID, done: int, kept: int, moves: Sequence[tuple[object, ...]]
+async def go_on(connection: Connection, trial_id: UUID, done: int) -> bool:
+    """Write down how far a trial is; whether it is to go on."""
+    return await connection.fetchval(_GO_ON, trial_id, done) is not None
+
+
+async def keep_moves(
+    connection: Connection, trial_id: UUID, begun_at: datetime, first: int, moves: Iterable[tuple[object, ...]]
 ) -> bool:
-    """Write down how far a trial is, with moves behind so many kept before; whether it is to go on.
+    """Write moves from a place on, unless the trial has ended or was begun anew; whether it was so.
 
     Of a move: party, instant, stage from and to, tier from and to, kind, why.
     """
-    if await connection.fetchval(_GO_ON, trial_id, done) is None:
+    if await connection.fetchval(_UNDER_WAY, trial_id, begun_at) is None:
         return False
-    records = [(trial_id, place, *row) for place, row in enumerate(moves, kept)]
+    records = ((trial_id, place, *row) for place, row in enumerate(moves, first))
     await connection.copy_records_to_table("trial_move", records=records, columns=_MOVE)
     return True
 
@@ -144,6 +150,9 @@ WHERE id = $1 AND state IN ('waiting', 'running') RETURNING id
 """
 
 _GO_ON = "UPDATE trial SET done = $2 WHERE id = $1 AND state = 'running' RETURNING id"
+
+# Who ends it, or begins it anew, waits until what is being written can be forgotten.
+_UNDER_WAY = "SELECT id FROM trial WHERE id = $1 AND state = 'running' AND started_at = $2 FOR SHARE"
 
 _FINISH = "UPDATE trial SET state = 'done', result = $2::text::jsonb, finished_at = $3 WHERE id = $1"
 
