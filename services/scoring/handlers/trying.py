@@ -38,7 +38,7 @@ REST_S = 1.0
 """Seconds between looks for a trial."""
 TELL_S = 0.5
 """Seconds between two notes of how far a trial is."""
-FEW = 5_000
+FEW = 20_000
 """Up to so many parties no other processes are begun."""
 SPAN = 5_000
 """Parties that another process is given at once."""
