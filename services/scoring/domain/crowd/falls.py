@@ -13,14 +13,17 @@ import numpy as np
 from services.scoring.domain.bgnbd import Parameters, mean_if_alive, p_alive, p_buys
 from services.scoring.domain.crowd.columns import NEVER
 from services.scoring.domain.likelihood import Numbers, Whole
-from services.scoring.domain.model import QUANTUM, Model
+from services.scoring.domain.model import LONGEST, QUANTUM, Model
 from services.scoring.domain.rounding import Holds, edge
 
 NEAR = 1e-9
 """Of a limit, or for a limit below one itself: nearer than this nothing is told apart. Far above what rounding adds
 up to, far below what a day changes."""
-MOST = 256
+MOST = 2_048
 """Up to so many purchase days of one party what is to be expected of it is looked up in a table."""
+BLOCK = 512
+"""So many days of the table are worked out at once."""
+BLOCKS = LONGEST // BLOCK + 1
 
 
 class Last(NamedTuple):
@@ -118,22 +121,22 @@ def first(below: Below, least: Whole, most: Whole) -> Found:
 
 
 class Expected:
-    """How many purchases to expect in some days of whoever has not left, by x and T: looked up, counted once."""
+    """How many purchases to expect in some days of whoever has not left, by x and T: looked up, worked out once."""
 
     def __init__(self, of: Parameters, days: int) -> None:
         self._of, self._days = of, days
-        self._table = np.empty((MOST, 0))
-        self._counted = np.zeros(MOST, dtype=bool)
+        # What is never touched of it takes no memory.
+        self._table = np.empty((MOST, BLOCKS * BLOCK))
+        self._there = np.zeros((MOST, BLOCKS), dtype=bool)
 
     def at(self, x: Whole, T: Whole) -> Numbers:
-        """See `bgnbd.mean_if_alive`; each x is below `MOST`."""
-        if len(T) and T.max() >= self._table.shape[1]:
-            self._table = np.empty((MOST, int(T.max()) * 5 // 4 + 1))
-            self._counted[:] = False
-        ages = np.arange(self._table.shape[1])
-        for purchases in np.unique(x[~self._counted[x]]).tolist():
-            self._table[purchases] = mean_if_alive(self._of, purchases, ages, self._days)
-            self._counted[purchases] = True
+        """See `bgnbd.mean_if_alive`; each x is below `MOST`, each T up to `LONGEST`."""
+        block = T // BLOCK
+        missing = ~self._there[x, block]
+        for purchases, place in {*zip(x[missing].tolist(), block[missing].tolist(), strict=True)}:
+            ages = np.arange(place * BLOCK, (place + 1) * BLOCK)
+            self._table[purchases, ages] = mean_if_alive(self._of, purchases, ages, self._days)
+            self._there[purchases, place] = True
         return self._table[x, T]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from contracts.loss import LossReason
 from contracts.scoring import Cause, MoveKind, Stage, Tier
-from services.scoring.domain.crowd.columns import DAYS, NEVER, REASONS, Columns, Declarations, starts
+from services.scoring.domain.crowd.columns import DAYS, NEVER, REASONS, Columns, Declarations, distinct, starts
 from services.scoring.domain.crowd.falls import (
     NEAR,
     Found,
@@ -214,7 +214,7 @@ class Paths:
         columns, until = self.columns, self.columns.until
         steps = np.concatenate((self.marks.steps.ravel(), self.worth.steps.ravel()))
         steps = steps[steps <= until[steps // DAYS]]
-        keys = np.unique(np.concatenate((columns.known, steps)))
+        keys = distinct(np.sort(np.concatenate((columns.known, steps))))
         outcomes = np.stack([self._outcomes(keys, known) for known in (keys - 1, keys)], axis=1)
         # A day begins as the one before it ended, and nobody stands anywhere before the first one.
         before = np.append(0, outcomes[:-1, 1])

@@ -11,7 +11,7 @@ from contracts.customers import PartyKind
 from contracts.scoring import Cause, MoveKind, Stage, Tier
 from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.crowd.bands import BANDS, EPOCH, bands, pieces
-from services.scoring.domain.crowd.columns import DAYS, REASONS, Columns, columns
+from services.scoring.domain.crowd.columns import DAYS, REASONS, Columns, columns, distinct
 from services.scoring.domain.crowd.falls import MOST
 from services.scoring.domain.crowd.paths import CAUSES, KINDS, STAGES, TIERS, Moves, Paths, last, taken
 from services.scoring.domain.days import start_of_day
@@ -45,9 +45,13 @@ def tried_together(trial: Trial, seen: Sequence[Seen], *, keeps: bool) -> tuple[
     """What parties add to a trial and, where they are kept, their moves under the draft, party by party in order."""
     tally: Tally = Counter()
     kept: list[tuple[int, Kept]] = []
-    alone, crowds = _sorted_out(trial, seen)
+    days = {at: trial.draft.day(at) for at in {at for _, _, at in seen}}
+    until = [days[at] for _, _, at in seen]
+    alone, crowds = _sorted_out(trial, seen, until)
     for kind, crowd in crowds.items():
-        unsure, counted, rows = _of_one_kind(trial, [seen[place] for place in crowd], kind, keeps=keeps)
+        unsure, counted, rows = _of_one_kind(
+            trial, [seen[place] for place in crowd], [until[place] for place in crowd], kind, keeps=keeps
+        )
         tally.update(counted)
         kept += [(crowd[place], row) for place, row in rows]
         alone += [crowd[place] for place in unsure]
@@ -66,7 +70,9 @@ def _kept(trial: Trial, party_id: UUID, move: Move, why: str) -> Kept:
     return party_id, at, move.from_stage, move.to_stage, move.from_tier, move.to_tier, move.kind, why
 
 
-def _sorted_out(trial: Trial, seen: Sequence[Seen]) -> tuple[list[int], dict[PartyKind, list[int]]]:
+def _sorted_out(
+    trial: Trial, seen: Sequence[Seen], days: Sequence[int]
+) -> tuple[list[int], dict[PartyKind, list[int]]]:
     """The places of parties that are looked at one by one, and of the others by kind; of nobody there is nothing.
 
     One by one go lives that hang on more than their facts (something was set by hand), that change their kind, that
@@ -76,17 +82,16 @@ def _sorted_out(trial: Trial, seen: Sequence[Seen]) -> tuple[list[int], dict[Par
     apart = draft.policy.organisations is not None or active.policy.organisations is not None
     alone: list[int] = []
     crowds: dict[PartyKind, list[int]] = {PartyKind.PERSON: [], PartyKind.ORGANISATION: []}
-    for place, (_, calendar, at) in enumerate(seen):
+    for place, ((_, calendar, _), until) in enumerate(zip(seen, days, strict=True)):
         entries = calendar.entries
         if not entries:
             continue
-        until = draft.day(at)
-        kinds = [kind for _, kind, *_ in entries]
+        kinds = {entry[1] for entry in entries}
         if (
             Kind.OVERRIDDEN in kinds
             or entries[-1][0] > until
             or until - entries[0][0] > LONGEST
-            or (len(kinds) > MOST and kinds.count(Kind.PURCHASE) > MOST)
+            or (len(entries) > MOST and sum(entry[1] == Kind.PURCHASE for entry in entries) > MOST)
             or active.zone != draft.zone
         ):
             alone.append(place)
@@ -113,9 +118,10 @@ Of = list[tuple[int, Kept]]
 """Moves, each with the place of its party."""
 
 
-def _of_one_kind(trial: Trial, crowd: Sequence[Seen], kind: PartyKind, *, keeps: bool) -> tuple[list[int], Tally, Of]:
+def _of_one_kind(
+    trial: Trial, crowd: Sequence[Seen], until: Sequence[int], kind: PartyKind, *, keeps: bool
+) -> tuple[list[int], Tally, Of]:
     calendars = [calendar for _, calendar, _ in crowd]
-    until = [trial.draft.day(at) for _, _, at in crowd]
     sheet = columns(calendars, until, trial.draft.rates)
     same = trial.draft.rates is trial.active.rates
     sides = {
@@ -188,7 +194,7 @@ def _count(tally: Tally, side: Side, paths: Paths, moves: Moves) -> None:
     for work, those in (("at_risk", _is(to, DORMANT)), ("lost", lost), ("follow_ups", follow_ups)):
         for (month,), number in _numbers(months[those]):
             tally["work", side, _month(month), work] += number
-    once = np.unique(moves.keys // DAYS * len(KINDS) + moves.kinds)
+    once = distinct(np.sort(moves.keys // DAYS * len(KINDS) + moves.kinds))
     for (kind,), number in _numbers(once % len(KINDS)):
         tally["moved", side, KINDS[kind]] += number
 
@@ -201,7 +207,7 @@ def _count_back(tally: Tally, side: Side, found: Moves, counted: Holds) -> None:
     returned = back[near & same & counted[back] & (found.stages[there, 0] == found.stages[back, 1])]
     if len(returned):
         tally["flapped", side, "moves"] += len(returned)
-        tally["flapped", side, "parties"] += len(np.unique(found.keys[returned] // DAYS))
+        tally["flapped", side, "parties"] += len(distinct(found.keys[returned] // DAYS))
 
 
 def _judge(tally: Tally, side: Side, paths: Paths, moves: Moves, horizon_days: int) -> None:
@@ -272,9 +278,13 @@ def _month(month: int) -> str:
 
 
 def _numbers(*columns: Whole) -> Iterator[tuple[tuple[int, ...], int]]:
-    """Each combination that there is, and how many times; none of the numbers is negative."""
+    """Each combination that there is, and how many times."""
     if len(columns[0]):
-        spans = tuple(int(column.max()) + 1 for column in columns)
-        keys, numbers = np.unique(np.ravel_multi_index(columns, spans), return_counts=True)
-        combinations = zip(*(part.tolist() for part in np.unravel_index(keys, spans)), strict=True)
-        yield from zip(combinations, numbers.tolist(), strict=True)
+        least = [int(column.min()) for column in columns]
+        spans = tuple(int(column.max()) + 1 - low for column, low in zip(columns, least, strict=True))
+        places = np.ravel_multi_index([column - low for column, low in zip(columns, least, strict=True)], spans)
+        numbers = np.bincount(places)
+        found = np.flatnonzero(numbers)
+        parts = zip(np.unravel_index(found, spans), least, strict=True)
+        combinations = zip(*((part + low).tolist() for part, low in parts), strict=True)
+        yield from zip(combinations, numbers[found].tolist(), strict=True)
