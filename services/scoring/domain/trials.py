@@ -39,6 +39,17 @@ class MovesNotKept(Conflict):
     """The trial counted its moves and did not keep them."""
 
 
+class TooManyTrials(Conflict):
+    """As many trials wait as may."""
+
+    def __init__(self, waiting: int) -> None:
+        super().__init__(
+            f"{waiting} trials wait or are under way, as many as may. Ask again when one has ended, or cancel one:"
+            " `GET /v1/trials` lists them, `DELETE /v1/trials/{trial_id}` cancels one.",
+            waiting=waiting,
+        )
+
+
 class TrialNotDone(Conflict):
     """The trial has not come to its end."""
 

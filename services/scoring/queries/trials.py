@@ -1,18 +1,22 @@
 """Trials as they are asked for, carried out and shown."""
 
 from collections.abc import AsyncIterator, Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
-from services.scoring.domain.trials import MovesNotKept, TrialNotDone, TrialNotFound
+from services.scoring.domain.trials import MovesNotKept, TooManyTrials, TrialNotDone, TrialNotFound
 from services.scoring.queries.rulings import Connection
 
 TRYING = 7_002
 """Advisory lock: held by the one process that carries a trial out."""
+ASKING = 7_004
+"""Advisory lock: held by whoever asks for a trial."""
+MOST_WAITING = 20
+"""So many trials may wait or be under way."""
 
 
 async def ask_for_trial(
@@ -29,6 +33,14 @@ async def ask_for_trial(
     """A trial that waits to be carried out, after those before it."""
     await connection.execute(_ASK, trial_id, policy, model, *span, keep_moves, at, by)
     return await trial(connection, trial_id)
+
+
+async def check_waiting(connection: Connection) -> None:
+    """Raise `TooManyTrials` where as many wait as may; nobody else asks for one until the transaction ends."""
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", ASKING)
+    waiting = await connection.fetchval("SELECT count(*) FROM trial WHERE state IN ('waiting', 'running')")
+    if waiting >= MOST_WAITING:
+        raise TooManyTrials(waiting)
 
 
 async def trial(connection: Connection, trial_id: UUID) -> asyncpg.Record:
@@ -120,6 +132,13 @@ async def fail(connection: Connection, trial_id: UUID, at: datetime, error: str)
     await connection.execute("DELETE FROM trial_move WHERE trial_id = $1", trial_id)
 
 
+async def forget_moves(connection: Connection, present: datetime, *, days: int) -> None:
+    """Forget the moves of trials that ended so many days ago; their results stay."""
+    ended = [row["id"] for row in await connection.fetch(_ENDED, present - timedelta(days=days))]
+    if ended:
+        await connection.execute("DELETE FROM trial_move WHERE trial_id = ANY($1)", ended)
+
+
 _ASK = """
 INSERT INTO trial (id, policy, model, from_day, until_day, keep_moves, state, asked_at, asked_by)
 VALUES ($1, $2, $3, $4, $5, $6, 'waiting', $7, $8)
@@ -138,6 +157,11 @@ UPDATE trial
 SET state = CASE WHEN state IN ('waiting', 'running') THEN 'cancelled' ELSE state END,
     finished_at = coalesce(finished_at, $2), keep_moves = false
 WHERE id = $1 RETURNING id
+"""
+
+_ENDED = """
+UPDATE trial SET keep_moves = false
+WHERE keep_moves AND finished_at < $1 AND state NOT IN ('waiting', 'running') RETURNING id
 """
 
 _OPEN = "SELECT id FROM trial WHERE state IN ('waiting', 'running') ORDER BY id LIMIT 1"
