@@ -22,7 +22,7 @@ from chassis.worker import work
 from contracts.topics import INTERACTIONS, LEADS, MEMBERS, PARTIES, PURCHASES, topics_of
 from services.scoring.domain.fitting import MARGIN
 from services.scoring.handlers.batches import apply
-from services.scoring.handlers.fitting import Activating, keep_fitting
+from services.scoring.handlers.fitting import Activating, carry_out_fits, keep_asking
 from services.scoring.handlers.rebuilding import carry_out_rebuilds
 from services.scoring.handlers.sweeping import sweep
 from services.scoring.handlers.trying import carry_out_trials
@@ -124,9 +124,10 @@ async def sweeper() -> Never:
             tasks.create_task(sweep(database, settings.source_urls, TOPICS))
             tasks.create_task(carry_out_rebuilds(database))
             tasks.create_task(carry_out_trials(patient))
+            tasks.create_task(carry_out_fits(patient, settings.model_margin))
             if settings.model_every_days:
                 every = timedelta(days=settings.model_every_days)
-                tasks.create_task(keep_fitting(patient, every, settings.model_activate, settings.model_margin))
+                tasks.create_task(keep_asking(patient, every, settings.model_activate))
             if settings.verify_every_s:
                 tasks.create_task(keep_verifying(database, settings.verify_every_s))
     finally:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 from contracts.customers import PartyKind
 from contracts.loss import LossReason
 from contracts.scoring import Band, Tier
-from contracts.versions import Version
+from contracts.versions import EachOnce, Version
 from services.scoring.domain.facts import DECLARATIONS, MONEY, Kind
 from services.scoring.domain.indexes import Evidence
 from services.scoring.domain.money import half_even
@@ -234,11 +234,11 @@ class Profit(Version):
 class Treatment(Version):
     """How parties are treated: the first row of the table whose parts all fit. An empty part fits everybody."""
 
-    tier: tuple[Tier, ...] = ()
+    tier: Annotated[tuple[Tier, ...], EachOnce] = ()
     """Fits these tiers."""
-    satisfaction: tuple[Band, ...] = ()
+    satisfaction: Annotated[tuple[Band, ...], EachOnce] = ()
     """Fits these bands of satisfaction."""
-    loyalty: tuple[Band, ...] = ()
+    loyalty: Annotated[tuple[Band, ...], EachOnce] = ()
     """Fits these bands of loyalty."""
     treatment: Slug
     """What is done, as front ends know it."""
@@ -297,7 +297,7 @@ class Policy(Version):
         Treatment(treatment="serve"),
     )
     """The last row fits everybody."""
-    follow_up_reasons: tuple[LossReason, ...] = (LossReason.UNKNOWN,)
+    follow_up_reasons: Annotated[tuple[LossReason, ...], EachOnce] = (LossReason.UNKNOWN,)
     """Lost parties with one of these reasons stand on the follow-up list."""
     refresh_days: Annotated[int, Field(ge=1, le=366)] = 7
     """Stored values that move from day to day are looked at again at least so often."""

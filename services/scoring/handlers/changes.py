@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from contracts.scoring import Cause, MoveKind, Stage, Tier
 from services.scoring.domain.calendar import Calendar, fold
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.facts import DECLARATIONS, MONEY, Fact, Kind
+from services.scoring.domain.grades import Grades
 from services.scoring.domain.history import NOWHERE, History, Outcome
 from services.scoring.domain.policy import Stages
 from services.scoring.domain.ruling import Ruling
@@ -95,6 +96,13 @@ def _graded(now: Standing) -> tuple[object, ...]:
     )  # fmt: skip
 
 
+def _graded_by(grades: Grades) -> tuple[object, ...]:
+    return (
+        grades.satisfaction, grades.loyalty, grades.level, grades.posture, grades.treatment, list(grades.flags),
+        grades.vip,
+    )  # fmt: skip
+
+
 def _graded_before(row: asyncpg.Record) -> tuple[object, ...]:
     return tuple(
         row[name] for name in ("satisfaction_band", "loyalty_band", "level", "posture", "treatment", "flags", "vip")
@@ -102,7 +110,7 @@ def _graded_before(row: asyncpg.Record) -> tuple[object, ...]:
 
 
 def _regraded(party: Assessed, now: Standing, here: Present, corrected: Cause | None) -> Change:
-    """The same stage and tier with another grade: by the clock where that was due before anything was done."""
+    """The same stage and tier with another grade: on the day on which it was due, if that is before anything new."""
     due: datetime | None = party.row["next_change_at"]
     days = [(here.ruling.day(fact.occurred_at), fact) for fact in party.facts]
     today = here.ruling.day(party.at)
@@ -111,7 +119,7 @@ def _regraded(party: Assessed, now: Standing, here: Present, corrected: Cause | 
     if corrected:
         cause, at, fact = corrected, party.at, party.late
     elif due is not None and due <= party.at and (first is None or here.ruling.day(due) < first):
-        cause, at, fact = Cause.CLOCK, due, None
+        cause, at, fact = _due(party, here.ruling, here.ruling.day(due)), due, None
     elif fact is not None:
         cause, at = Cause.OVERRIDE if fact.kind is Kind.OVERRIDDEN else Cause.FACT, fact.occurred_at
     else:
@@ -119,6 +127,15 @@ def _regraded(party: Assessed, now: Standing, here: Present, corrected: Cause | 
     named = fact.fact_id if fact and cause in NAMING else None
     stays = now.stage, now.stage, now.tier, now.tier
     return Change(cause, Regrading.REGRADED, *stays, now.value_minor, now.loss_reason, at, named)
+
+
+def _due(party: Assessed, ruling: Ruling, day: int) -> Cause:
+    """What it is that was due on a day: what a fact dated ahead of its time does, unless the clock does so without."""
+    start = date.fromordinal(day)
+    if not party.calendar.between(start, date.fromordinal(day + 1)):
+        return Cause.CLOCK
+    silent = History(party.calendar.between(None, start), ruling).grades(day)
+    return Cause.FACT if _graded_by(silent) == _graded_before(party.row) else Cause.CLOCK
 
 
 def moved(

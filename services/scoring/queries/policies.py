@@ -21,13 +21,13 @@ async def policy(connection: Connection, hash: str) -> asyncpg.Record:
 
 async def document_of(connection: Connection, hash: str) -> Policy:
     """What a policy says. Raises `PolicyNotFound`."""
-    return Policy.model_validate_json((await policy(connection, hash))["document"])
+    return Policy.stored((await policy(connection, hash))["document"])
 
 
 async def active_policy(connection: Connection) -> Policy:
     """What decides now."""
     found: str = await connection.fetchval(_ACTIVE)
-    return Policy.model_validate_json(found)
+    return Policy.stored(found)
 
 
 async def policies_before(

@@ -92,7 +92,7 @@ async def present(connection: Connection) -> Present:
 async def _ready(connection: Connection, row: asyncpg.Record | Mapping[str, Any]) -> Present:
     key = (row["installation"], row["id"], row["time_zone"], row["currency"])
     if key not in _known:
-        policy = Policy.model_validate_json(row["document"])
+        policy = Policy.stored(row["document"])
         found = await connection.fetch(_RATES, row["currency"], row["last_rate"])
         rates = tuple((rate["day"], rate["currency"], Decimal(rate["rate"])) for rate in found)
         model = _model(row)
@@ -141,7 +141,7 @@ async def ruling_asked(
     here = (await _ready(connection, row)).ruling
     if policy is None and model is None:
         return here
-    asked, fitted = Policy.model_validate_json(versions["document"]), _model(versions)
+    asked, fitted = Policy.stored(versions["document"]), _model(versions)
     return msgspec.structs.replace(here, policy=asked, model=fitted, cuts=_cuts(versions, asked, fitted))
 
 
@@ -153,7 +153,7 @@ async def activations(connection: Connection) -> list[Activation]:
     here = (await present(connection)).ruling
     found: list[Activation] = []
     for row in await connection.fetch(_ACTIVATED, here.rates.currency):
-        policy = Policy.model_validate_json(row["document"])
+        policy = Policy.stored(row["document"])
         model = _model(row)
         ruling = Ruling(policy, _cuts(row, policy, model), here.rates, here.zone, model)
         if not found or found[-1].ruling != ruling:

@@ -149,5 +149,5 @@ async def _told(connection: Connection, policy_hash: str) -> PolicyTold:
     row = await known.policy(connection, policy_hash)
     refused = await refused_of(connection, [row])
     planned = [Activation.stored(each) for each in await planned_for(connection, policy=policy_hash)]
-    document = Policy.model_validate_json(row["document"])
+    document = Policy.stored(row["document"])
     return PolicyTold.stored(row, refused.get(policy_hash), document=document, planned=planned)
