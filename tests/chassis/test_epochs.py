@@ -81,7 +81,8 @@ class Restored:
 
     async def head(self, partition: int) -> tuple[int, ...]:
         query = "SELECT epoch, last_seq, published_seq, published_offset FROM event_stream WHERE partition = $1"
-        return tuple(await self.source.fetchrow(query, partition))
+        [row] = await self.source.fetch(query, partition)
+        return tuple(row)
 
 
 @pytest.fixture

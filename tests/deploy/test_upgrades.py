@@ -70,7 +70,7 @@ def test_what_the_version_before_could_not_live_with_is_noticed(change: str) -> 
 
 def test_what_nobody_uses_any_more_may_go_in_a_later_version() -> None:
     later = ModuleType("later")
-    later.unused_since = "0.0.9"
+    vars(later)["unused_since"] = "0.0.9"
 
     assert not wrong_with(later, "ALTER TABLE lead DROP COLUMN note")
     assert not wrong_with(ModuleType("new"), "CREATE TABLE lead (id int); CREATE INDEX lead_id ON lead (id)")
