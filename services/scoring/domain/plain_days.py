@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from contracts.customers import PartyKind
 from services.scoring.domain.facts import Kind
 from services.scoring.domain.plain_indexes import Entries, Fading, pieces
-from services.scoring.domain.policy import ByProbability, Policy, Stages
+from services.scoring.domain.policy import Policy
+from services.scoring.domain.stages import ByProbability, Stages
 
 if TYPE_CHECKING:
     from services.scoring.domain.model import Model

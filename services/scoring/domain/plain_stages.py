@@ -6,7 +6,7 @@ from contracts.loss import LossReason
 from contracts.scoring import Stage
 from services.scoring.domain.plain_days import Days
 from services.scoring.domain.plain_model import plain_probability
-from services.scoring.domain.policy import ByProbability
+from services.scoring.domain.stages import ByProbability
 
 FARTHEST = 36_500
 """So many days after the day asked the bands of indexes, and after the last purchase chances and value, may fall."""

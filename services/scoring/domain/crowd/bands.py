@@ -20,8 +20,9 @@ from services.scoring.domain.evidence import (
     YEAR,
 )
 from services.scoring.domain.facts import Kind
+from services.scoring.domain.indexes import Index
 from services.scoring.domain.likelihood import Numbers, Whole
-from services.scoring.domain.policy import Index, Policy
+from services.scoring.domain.policy import Policy
 from services.scoring.domain.rounding import Holds, edge
 
 BANDS = tuple(Band)

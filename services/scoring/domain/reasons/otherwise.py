@@ -10,12 +10,13 @@ from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.evidence import ASKING, COUNTED
 from services.scoring.domain.facts import DECLARATIONS, DERIVED, Kind
 from services.scoring.domain.history import History
-from services.scoring.domain.indexes import Evidence
+from services.scoring.domain.indexes import Evidence, Index
 from services.scoring.domain.model import Model
-from services.scoring.domain.policy import ByProbability, Index, Policy
+from services.scoring.domain.policy import Policy
 from services.scoring.domain.reasons.coming import Change, changes
 from services.scoring.domain.reasons.ground import Ground, Subject
 from services.scoring.domain.reasons.indexes import EVIDENCE
+from services.scoring.domain.stages import ByProbability
 
 MOST = 10**13
 """Nobody is told to spend more minor units than these."""
