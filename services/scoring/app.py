@@ -60,7 +60,17 @@ class Settings(ServiceSettings, env_prefix="SCORING_"):
 
 def app() -> FastAPI:
     """The API."""
-    return create_app("scoring", router=router, settings=Settings(), lifespan=opened, ready=how_verified, hears=HEARD)
+    settings = Settings()
+    return create_app(
+        "scoring",
+        router=router,
+        settings=settings,
+        lifespan=opened,
+        ready=how_verified,
+        hears=HEARD,
+        handler=apply,
+        source_urls=settings.source_urls,
+    )
 
 
 @asynccontextmanager
