@@ -1,6 +1,7 @@
 """What a supervisor and Prometheus ask of every app."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import prometheus_client
@@ -53,4 +54,8 @@ async def metrics(request: Request) -> Response:
     state = request.app.state
     if state.observed:
         await observe(state.database, state.name, state.source_urls)
+    if state.ready:
+        with contextlib.suppress(Exception):
+            # What it finds missing is said by /readyz; here it only brings its own figures up to date.
+            await state.ready(request.app)
     return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)

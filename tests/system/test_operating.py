@@ -144,3 +144,22 @@ def test_a_drain_ends_in_quiet_and_takes_in_again_when_told(product: Product) ->
     assert spent(product, "dan") == "5.00"
     told(product, "drain", "--resume")
     product.buy("dan", "2025-01-02T12:00:00Z", 500)
+
+
+def test_one_trace_goes_through_the_door_the_service_and_the_worker_and_on_to_what_follows(product: Product) -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    product.client.headers["traceparent"] = f"00-{trace}-00f067aa0ba902b7-01"
+    product.buy("fay", "2025-01-01T12:00:00Z", 500)
+    del product.client.headers["traceparent"]
+    product.settle()
+
+    told = {path.stem: path.read_text() for path in (product.folder / "logs").glob("*.log")}
+    worker = next(text for name, text in told.items() if name.startswith("scoring-worker"))
+    [handled] = [json.loads(line) for line in worker.splitlines() if "event handled" in line and trace in line]
+    assert (handled["consumer"], handled["topic"]) == ("scoring", PURCHASES.name)
+    for name in ("gateway", "customers"):
+        assert any(trace in line and '"/v1/purchases"' in line for line in told[name].splitlines()), name
+    [(changed,)] = product.sql(
+        "scoring", "SELECT payload FROM event_log WHERE position($1::bytea in payload) > 0 LIMIT 1", trace.encode()
+    )
+    assert trace in bytes(changed).decode()
