@@ -4,8 +4,8 @@ from alembic import op
 
 from chassis.db import OPERATING
 
-revision = "0013"
-down_revision = "0012"
+revision = "0015"
+down_revision = "0014"
 
 
 def upgrade() -> None:
