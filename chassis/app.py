@@ -44,6 +44,7 @@ def create_app(
     guard: Caller = auth.caller,
     ready: Callable[[FastAPI], Coroutine[Any, Any, Mapping[str, Any]]] | None = None,
     body_limits: Mapping[str, int] | None = None,
+    forgets: Sequence[retention.Forget] = (),
     hears: Sequence[Topic] = (),
     handler: Handler | None = None,
     source_urls: Mapping[str, str] | None = None,
@@ -55,12 +56,14 @@ def create_app(
     `background` tasks run beside the sequencer until the app stops; when one dies, `app.state.failed` is set, the app
     is not ready any more and `serve` ends. `guard` is asked before every route of `router`, and tells who the caller
     is. `ready` adds what else must be there, and raises `contracts.problems.Unavailable` if it is not. `body_limits`
-    are bytes by the beginning of the path, for routes that take larger bodies piece by piece. `hears` are the topics
-    that the service's consumer reads in another process: what waits there is known before that one has begun.
-    `handler` is that consumer's, for what an operator hands it again, and `source_urls` the logs that it reads.
+    are bytes by the beginning of the path, for routes that take larger bodies piece by piece. `forgets` let go of what
+    the service itself keeps for a time. `hears` are the topics that the service's consumer reads in another process:
+    what waits there is known before that one has begun. `handler` is that consumer's, for what an operator hands it
+    again, and `source_urls` the logs that it reads.
     """
     topics, writing = topics_of(name), Writing()
-    tasks: dict[str, Background] = {"retention": partial(retention.run, settings=settings), **(background or {})}
+    tasks: dict[str, Background] = {"retention": partial(retention.run, settings=settings, forgets=forgets)}
+    tasks.update(background or {})
     if topics:
         tasks["pressure"] = partial(pressure.watch, service=name, settings=settings)
         tasks["sequencer"] = partial(sequencer.run, gate=restore_gate(settings.bus_url, name))

@@ -3,6 +3,7 @@
 import typer
 
 from deploy.cli import (
+    backups,
     consumers,
     contracts,
     drain,
@@ -34,6 +35,8 @@ app.command()(run.cluster)
 app.command()(run.serve)
 app.command()(run.migrate)
 app.command()(run.admin_key)
+app.command()(backups.backup)
+app.command()(backups.restore)
 app.command()(status.status)
 app.command()(consumers.lag)
 app.command()(consumers.topics)

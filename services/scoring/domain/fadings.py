@@ -5,17 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from services.scoring.domain.columns import NEVER, SPAN, Columns, Days, TooLarge
-from services.scoring.domain.evidence import (
-    ANNIVERSARY,
-    ASKING,
-    FARTHEST,
-    LATE,
-    PLACE_OF_KIND,
-    REACHED,
-    REPEATED,
-    UPGRADE,
-    YEAR,
-)
+from services.scoring.domain.evidence import ANNIVERSARY, ASKING, LATE, PLACE_OF_KIND, REACHED, REPEATED, UPGRADE, YEAR
+from services.scoring.domain.fading import FARTHEST
 from services.scoring.domain.likelihood import Numbers, Whole
 from services.scoring.domain.policy import Index, Policy
 from services.scoring.domain.rounding import NEAR, Holds, edge, near_half

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, datetime
+from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -23,6 +24,8 @@ from services.scoring.queries.watermark import watermark
 
 PAGE = 500
 """Parties that are read at once."""
+EVERYBODY = UUID(int=(1 << 128) - 1)
+"""Behind every party."""
 BREATH = 25
 """Parties; assessing so many keeps the event loop for some 10 ms, a report for some 25 ms."""
 
@@ -43,11 +46,16 @@ Pages = AsyncIterator[list[Read]]
 
 
 @asynccontextmanager
-async def snapshot(database: Database) -> AsyncIterator[Connection]:
-    """A connection that sees one state of the database until it is given back."""
+async def snapshot(database: Database, shared: str | None = None) -> AsyncIterator[Connection]:
+    """A connection that sees one state of the database until it is given back: that of another one where it is shared.
+
+    A state can be shared (`pg_export_snapshot()`) as long as the connection that saw it first is not given back.
+    """
     async with database.sessions() as session, session.begin():
         await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
         connection = await driver(session)
+        if shared is not None:
+            await connection.execute(f"SET TRANSACTION SNAPSHOT '{shared}'")
         # Before anything is seen: a rebuild lets calendars change places only while nobody reads them.
         await connection.execute("LOCK TABLE calendar IN ACCESS SHARE MODE")
         yield connection
@@ -61,10 +69,18 @@ async def breathing(parties: Iterable[Some]) -> AsyncIterator[Some]:
         yield party
 
 
-async def by_party(connection: Connection, after: UUID | None = None) -> AsyncIterator[list[Read]]:
-    """Parties that may have a standing, in id order, behind an id."""
-    async for page in _pages(connection, _BY_PARTY, after or NOBODY):
+async def by_party(
+    connection: Connection, after: UUID | None = None, until: UUID = EVERYBODY
+) -> AsyncIterator[list[Read]]:
+    """Parties that may have a standing, in id order, behind an id up to and with another."""
+    async for page in _pages(connection, _BY_PARTY, after or NOBODY, until):
         yield page
+
+
+async def party_spans(connection: Connection, parties: int) -> list[tuple[UUID, UUID]]:
+    """Pairs of ids, so many who may have a standing in each part: behind the one, up to and with the other."""
+    ends = [row["party_id"] for row in await connection.fetch(_ENDS, parties)]
+    return list(pairwise([NOBODY, *ends, EVERYBODY]))
 
 
 async def by_identity(connection: Connection) -> AsyncIterator[list[Read]]:
@@ -165,7 +181,14 @@ _ONE = f"{_COLUMNS} WHERE party_id = (SELECT resolves_to FROM party WHERE party_
 
 _BY_PARTY = f"""
 {_COLUMNS}
-WHERE party_id > $1 AND (first_identity IS NOT NULL OR stage IS NOT NULL) ORDER BY party_id
+WHERE party_id > $1 AND party_id <= $2 AND (first_identity IS NOT NULL OR stage IS NOT NULL) ORDER BY party_id
+"""
+
+_ENDS = """
+SELECT party_id FROM (
+    SELECT party_id, row_number() OVER (ORDER BY party_id) AS place
+    FROM party WHERE first_identity IS NOT NULL OR stage IS NOT NULL
+) AS placed WHERE place % $1 = 0 ORDER BY party_id
 """
 
 _BY_IDENTITY = f"""
