@@ -127,6 +127,10 @@ class Fadings:
         value, left = np.rint(_hundred(said) * 10) / 10, np.rint(amount * 1000) / 1000
         return Faded(value, left, band, turn, doubtful | unsure)
 
+    def band(self, day: Whole) -> tuple[Whole, Holds]:
+        """The band on a day of each party, a place in `Band`, and where noise could turn it."""
+        return self._band(*self._sums(self._day <= day[self._party], day, len(day)))
+
     def _sums(self, rows: Holds, day: Whole, parties: int) -> tuple[Numbers, Numbers]:
         party = self._party[rows]
         left = np.exp2((self._day[rows] - day[party]) / self._half)
