@@ -168,7 +168,7 @@ async def test_depth_of_the_outbox_and_room_on_the_disk_decide_and_never_what_is
     async def refusal(**settings: object) -> str | None:
         await pressure.look(database, service="customers", settings=chosen(database, **settings))
         problem, database.refusal = database.refusal, None
-        return problem and problem.code()
+        return None if problem is None else problem.code()
 
     assert await refusal(outbox_limit=3) is None
     assert await refusal(outbox_limit=2) == "backlogged"

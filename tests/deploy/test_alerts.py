@@ -45,7 +45,7 @@ def used(expression: Any) -> Iterator[tuple[str, set[str]]]:
     """Every series in an expression, with the labels that matchers, groupings and joins around it ask of it."""
     match expression:
         case promql.VectorSelector():
-            yield expression.name, {matcher.name for matcher in expression.matchers.matchers}
+            yield str(expression.name), {matcher.name for matcher in expression.matchers.matchers}
         case promql.MatrixSelector():
             yield from used(expression.vector_selector)
         case promql.AggregateExpr():
@@ -112,7 +112,7 @@ def left(expression: Any) -> set[str]:
         case promql.MatrixSelector():
             return left(expression.vector_selector)
         case promql.VectorSelector():
-            return exposed()[expression.name] | EVERYWHERE
+            return exposed()[str(expression.name)] | EVERYWHERE
         case _:
             return set()
 

@@ -17,7 +17,7 @@ from tests.system.product import Product, identifier, party_of
 SHAPES = {"embedded": ("up",), "kafka": ("cluster", "--workers", "1")}
 
 
-@pytest.fixture(scope="module", params=SHAPES.values(), ids=SHAPES.keys())
+@pytest.fixture(scope="module", params=list(SHAPES.values()), ids=list(SHAPES))
 def product(start: Start, request: pytest.FixtureRequest) -> Iterator[Product]:
     with start(*request.param) as started:
         yield started
