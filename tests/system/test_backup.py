@@ -104,7 +104,7 @@ def others_know(product: Product) -> dict[str, tuple[str, str]]:
         values = thread.submit(asyncio.run, read(servers)).result()
     known: dict[str, dict[str, Any]] = {}
     for key, value in values:
-        data = value and json.loads(value)["data"]
+        data: dict[str, Any] | None = json.loads(value)["data"] if value else None
         if data is None:
             known.pop(key, None)
         elif key not in known or known[key]["revision"] < data["revision"]:
