@@ -1,14 +1,13 @@
-"""One PostgreSQL database per service: sessions, the transaction edge, migrations."""
+"""One PostgreSQL database per service: sessions, the transaction edge."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from importlib.resources import files
-from pathlib import Path
 from typing import cast
 
 import asyncpg
-from sqlalchemy import Connection, event, text
+from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -141,36 +140,3 @@ async def declare_topics(database: Database, topics: Iterable[Topic]) -> None:
             " WHERE NOT EXISTS (SELECT FROM event_stream WHERE topic = $1) ON CONFLICT DO NOTHING",
             [(topic.name, topic.partitions) for topic in topics],
         )
-
-
-async def migrate(url: str, package: str) -> list[str]:
-    """Bring a database to the newest version of a package's `migrations` (Alembic); return the versions applied.
-
-    One process at a time does it.
-    """
-    # Here, because every process would otherwise spend a quarter of a second of its start on it.
-    from alembic import command
-    from alembic.config import Config
-    from alembic.migration import MigrationContext
-    from alembic.script import ScriptDirectory
-
-    config = Config()
-    config.set_main_option("script_location", str(Path(str(files("chassis"))) / "alembic"))
-    config.set_main_option("version_locations", str(Path(str(files(package))) / "migrations"))
-    config.set_main_option("path_separator", "newline")
-
-    def upgrade(connection: Connection) -> list[str]:
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('migrate'))"))
-        present = MigrationContext.configure(connection).get_current_revision()
-        missing = ScriptDirectory.from_config(config).iterate_revisions("heads", present or "base")
-        applied = [version.revision for version in missing][::-1]
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        return applied
-
-    engine = create_async_engine(url)
-    try:
-        async with engine.begin() as connection:
-            return await connection.run_sync(upgrade)
-    finally:
-        await engine.dispose()

@@ -25,7 +25,7 @@ BEAT_S = 2.0
 MEMBER_TIMEOUT_S = 10.0
 SIDE_BY_SIDE = 3
 """Groups of partitions handled at once: one computes while the database works for the others."""
-EPOCH_OFFSETS = 1 << 40
+EPOCH_OFFSETS = 1 << 38
 """Offsets of one epoch. In the first epoch an offset is `seq - 1`, as on Kafka."""
 
 

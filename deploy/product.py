@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from deploy import databases, installation, postgres, roles, supervisor
+from deploy import databases, installation, postgres, restoring, roles, supervisor
 from deploy.installation import Installation
 from deploy.postgres import Postgres
 from deploy.process import Process
@@ -83,6 +83,9 @@ async def run(shape: Shape, *, example: FirstStart, say: Callable[[str], None]) 
     keeper = Supervisor(options.folder)
     with supervisor.only_one(options.folder):
         await asyncio.to_thread(keeper.clear)
+        if restoring.unfinished(options.folder):
+            again = f"shuke restore BACKUP --data {options.folder}"
+            raise installation.Refused(f"{options.folder} was not restored to its end. Begin it again: {again}")
         refuse_taken_port(options)
         with cancelled_by_signals():
             try:

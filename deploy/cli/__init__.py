@@ -2,7 +2,21 @@
 
 import typer
 
-from deploy.cli import contracts, example, gaps, imports, keys, model, policy, quality, rates, run, standings, status
+from deploy.cli import (
+    backups,
+    contracts,
+    example,
+    gaps,
+    imports,
+    keys,
+    model,
+    policy,
+    quality,
+    rates,
+    run,
+    standings,
+    status,
+)
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": ["--help"]}
 
@@ -18,6 +32,8 @@ app.command()(run.cluster)
 app.command()(run.serve)
 app.command()(run.migrate)
 app.command()(run.admin_key)
+app.command()(backups.backup)
+app.command()(backups.restore)
 app.command()(status.status)
 app.add_typer(imports.app, name="import")
 app.add_typer(standings.export, name="export")

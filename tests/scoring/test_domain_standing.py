@@ -32,7 +32,7 @@ from services.scoring.domain.policy import (
     Trend,
 )
 from services.scoring.domain.presets import DAYS_1
-from services.scoring.domain.reasons import reason
+from services.scoring.domain.reasons.reason import reason
 from services.scoring.domain.rules import All, AnyOf, Comparison
 from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.standing import Standing, assess

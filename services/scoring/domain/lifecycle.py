@@ -48,8 +48,8 @@ class Lifecycle(Reading):
 
     __slots__ = ("_organisation", "_person", "_staged", "sign_days", "stages")
 
-    def __init__(self, calendar: Calendar, ruling: Ruling) -> None:
-        super().__init__(calendar, ruling)
+    def __init__(self, calendar: Calendar, ruling: Ruling, like: Reading | None = None, since: int = 0) -> None:
+        super().__init__(calendar, ruling, like, since)
         # Of one day it is asked again and again: for the grades, since when, why, and for what comes next.
         self._staged: dict[tuple[int, int], Stage] = {}
         self._person = self._courses(self.policy.persons, self.signs_of_persons)
