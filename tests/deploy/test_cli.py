@@ -108,6 +108,23 @@ def test_a_file_that_could_not_be_written_is_misuse(tmp_path: Path, words: tuple
     assert "Traceback" not in done.stderr
 
 
+def test_arithmetic_takes_one_thread_in_whatever_a_command_starts_unless_told_otherwise() -> None:
+    code = (
+        "import os, runpy, sys; sys.argv = ['shuke', 'status', '--help']\n"
+        "try: runpy.run_module('deploy.cli', run_name='__main__')\n"
+        "except SystemExit: print(os.environ['OPENBLAS_NUM_THREADS'], os.environ['OMP_NUM_THREADS'])"
+    )
+    kept = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+
+    def told(**variables: str) -> str:
+        command, environment = (sys.executable, "-P", "-c", code), kept | variables
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=True)
+        return done.stdout.splitlines()[-1]
+
+    assert told() == "1 1"
+    assert told(OPENBLAS_NUM_THREADS="4") == "4 1"
+
+
 def test_every_command_has_a_help_text() -> None:
     from deploy.cli import app
 
@@ -138,3 +155,23 @@ def test_the_developer_s_lock_holds_all_of_the_product_s() -> None:
 
 def test_roles_that_answer_have_a_database_of_their_own() -> None:
     assert set(HTTP) == set(PACKAGES) <= set(ROLES)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("dead-letters", "discard", "scoring-1"), "--yes"),
+        (("dead-letters", "requeue"), "--all"),
+        (("dead-letters", "requeue", "scoring-1", "--all"), "say which"),
+        (("replay", "scoring"), "--since"),
+        (("replay", "scoring", "--sequence", "first"), "1.4711"),
+        (("replay", "scoring", "--since", "yesterday"), "2026-06-30T18:00:00+02:00"),
+    ],
+)
+def test_what_an_operator_must_say_more_clearly_is_asked_for_and_nothing_is_done(
+    words: tuple[str, ...], says: str, tmp_path: Path
+) -> None:
+    done = shuke(*words, "--data", str(tmp_path))
+
+    assert done.returncode == 2
+    assert says in done.stderr

@@ -1,7 +1,7 @@
-"""On which day what falls is below a limit first: probabilities and values, of many purchase days at once.
+"""On which day the value of a party is below an amount first, of many purchase days at once.
 
 What is read here is exact, or it is said to be unsure: where a number lies so near a limit that the last bits of it
-would decide. Whoever asks one by one (`Model.first_below`, `History.tier`) has the last word there.
+would decide. Whoever asks one by one (`History.tier`) has the last word there.
 """
 
 from collections.abc import Callable
@@ -10,15 +10,16 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from services.scoring.domain.bgnbd import Parameters, mean_if_alive, p_alive, p_buys
-from services.scoring.domain.crowd.columns import NEVER
+from services.scoring.domain import gamma_gamma
+from services.scoring.domain.bgnbd import Parameters, mean_if_alive, p_alive
+from services.scoring.domain.crowd.told import NEVER
 from services.scoring.domain.likelihood import Numbers, Whole
-from services.scoring.domain.model import LONGEST, QUANTUM, Model
+from services.scoring.domain.model import LONGEST, Model
 from services.scoring.domain.rounding import Holds, edge
 
 NEAR = 1e-9
-"""Of a limit, or for a limit below one itself: nearer than this nothing is told apart. Far above what rounding adds
-up to, far below what a day changes."""
+"""Of a limit: nearer than this nothing is told apart. Far above what rounding adds up to, far below what a day
+changes."""
 MOST = 2_048
 """Up to so many purchase days of one party what is to be expected of it is looked up in a table."""
 BLOCK = 512
@@ -48,32 +49,15 @@ class Found(NamedTuple):
     unsure: Holds
 
 
-def near(numbers: Numbers, limit: float) -> Holds:
-    """Which numbers are too near a limit to say on which side they are."""
-    return np.abs(numbers - limit) <= NEAR * max(1.0, abs(limit))
-
-
-def probability_below(model: Model, of: Last, threshold: float, horizon_days: int, least: int) -> Found:
-    """After how many days, at least `least`, the probability of a purchase is below a threshold; see `first_below`."""
-    limit = edge(threshold, QUANTUM)
-
-    def below(places: Whole, days: Whole) -> tuple[Holds, Holds]:
-        x, tx, _ = of.at(places)
-        p = p_buys(model.parameters, x, tx, tx + days, horizon_days)
-        return p < limit, np.abs(p - limit) <= NEAR / 10**3
-
-    return first(below, np.full(len(of.x), least), of.most)
-
-
 def value_below(model: Model, of: Last, amount: Numbers, days: int, cut: int) -> Found:
     """After how many days the value is below a cut, from the purchase day itself on; see `Model.value_minor`."""
     limit = edge(cut, 0)
 
     def below(places: Whole, after: Whole) -> tuple[Holds, Holds]:
         value = values(model, of.at(places), amount[places], after, days)
-        return value < limit, near(value, limit)
+        return value < limit, np.abs(value - limit) <= NEAR * max(1.0, abs(limit))
 
-    return first(below, np.zeros(len(of.x), dtype=np.int64), of.most)
+    return first(below, of.most)
 
 
 def values(model: Model, of: Last, amount: Numbers, after: Whole, days: int) -> Numbers:
@@ -87,7 +71,7 @@ def amounts(model: Model, paid_days: Whole, paid_minor: Whole) -> Numbers:
     """The amount to expect of one more purchase day; see `Model.expected_amount`."""
     if model.p is None or model.q is None or model.v is None or model.q <= 1:
         return np.full(len(paid_days), model.mean_minor)
-    own = model.p * (model.v + paid_minor) / (model.p * paid_days + model.q - 1)
+    own = gamma_gamma.expected_amount(gamma_gamma.Parameters(model.p, model.q, model.v), paid_days, paid_minor)
     return np.where(paid_days > 0, own, model.mean_minor)
 
 
@@ -95,19 +79,16 @@ Below: TypeAlias = Callable[[Whole, Whole], tuple[Holds, Holds]]
 """Of places and days: whether it is below by then, and whether that is unsure. What is below stays below."""
 
 
-def first(below: Below, least: Whole, most: Whole) -> Found:
-    """The first day, from `least` up to `most`, on which something is below: all of them bisected in step."""
-    after, unsure = np.full(len(least), NEVER), np.zeros(len(least), dtype=bool)
-    places = np.flatnonzero(least <= most)
-    for days in (most, least):
-        falls, doubtful = below(places, days[places])
-        unsure[places[doubtful]] = True
-        if days is most:
-            places = places[falls]
-        else:
-            after[places[falls]] = least[places[falls]]
-            places = places[~falls]
-    high, low = most[places], least[places]
+def first(below: Below, most: Whole) -> Found:
+    """The first day, from the day itself up to `most`, on which something is below: all of them bisected in step."""
+    after, unsure = np.full(len(most), NEVER), np.zeros(len(most), dtype=bool)
+    now, doubtful = below(np.arange(len(most)), np.zeros_like(most))
+    after[now], unsure[doubtful] = 0, True
+    places = np.flatnonzero(~now)
+    falls, doubtful = below(places, most[places])
+    unsure[places[doubtful]] = True
+    places = places[falls]
+    low, high = np.zeros_like(places), most[places]
     after[places] = high
     while len(places):
         apart = high - low > 1
@@ -133,10 +114,12 @@ class Expected:
         """See `bgnbd.mean_if_alive`; each x is below `MOST`, each T up to `LONGEST`."""
         block = T // BLOCK
         missing = ~self._there[x, block]
-        for purchases, place in {*zip(x[missing].tolist(), block[missing].tolist(), strict=True)}:
-            ages = np.arange(place * BLOCK, (place + 1) * BLOCK)
-            self._table[purchases, ages] = mean_if_alive(self._of, purchases, ages, self._days)
-            self._there[purchases, place] = True
+        if missing.any():
+            bought, place = np.divmod(np.unique(x[missing] * BLOCKS + block[missing]), BLOCKS)
+            ages = place[:, None] * BLOCK + np.arange(BLOCK)
+            means = mean_if_alive(self._of, np.repeat(bought, BLOCK), ages.ravel(), self._days)
+            self._table[bought[:, None], ages] = means.reshape(ages.shape)
+            self._there[bought, place] = True
         return self._table[x, T]
 
 

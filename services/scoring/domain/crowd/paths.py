@@ -11,21 +11,21 @@ import numpy as np
 
 from contracts.loss import LossReason
 from contracts.scoring import Cause, MoveKind, Stage, Tier
-from services.scoring.domain.crowd.columns import DAYS, NEVER, REASONS, Columns, Declarations, distinct, starts
+from services.scoring.domain.columns import SPAN
 from services.scoring.domain.crowd.falls import (
     NEAR,
-    Found,
     Last,
     amounts,
-    probability_below,
     value_below,
     values,
 )
+from services.scoring.domain.crowd.told import NEVER, REASONS, Declarations, Told, distinct, first_of_party
 from services.scoring.domain.likelihood import Numbers, Whole
 from services.scoring.domain.model import Model
-from services.scoring.domain.policy import ByProbability, Stages
+from services.scoring.domain.outlook import outlook
 from services.scoring.domain.rounding import Holds
 from services.scoring.domain.ruling import Ruling
+from services.scoring.domain.stages import ByProbability, Stages
 from services.scoring.domain.trajectory import kind_of
 
 STAGES: tuple[Stage | None, ...] = (None, *Stage)
@@ -78,17 +78,17 @@ class Tiers(NamedTuple):
 class Turnovers(NamedTuple):
     """What parties turn over in a window that ends with the day, which is their value where no model says more."""
 
-    columns: Columns
+    told: Told
     ruling: Ruling
 
     @property
     def steps(self) -> Whole:
         """Days on which something leaves the window."""
-        return self.columns.money + self.ruling.policy.turnover_days
+        return self.told.money + self.ruling.policy.turnover_days
 
     def value(self, keys: Whole, known: Whole) -> Whole:
         """The turnover of the windows that end with days, of which only days up to `known` count."""
-        money, net = self.columns.money, self.columns.net
+        money, net = self.told.money, self.told.net
         low = np.searchsorted(money, keys - self.ruling.policy.turnover_days, "right")
         return np.asarray(net[np.maximum(np.searchsorted(money, known, "right"), low)] - net[low])
 
@@ -96,7 +96,7 @@ class Turnovers(NamedTuple):
         """See `Tiers.tier`."""
         value, cuts = self.value(keys, known), self.ruling.cuts
         below = np.stack([value < cut for cut in (cuts.top, cuts.high, cuts.mid)]).sum(axis=0)
-        return np.where(last(self.columns.bought, known) < 0, UNPROVEN, TOP + below)
+        return np.where(last(self.told.bought, known) < 0, UNPROVEN, TOP + below)
 
 
 class Moves(NamedTuple):
@@ -123,22 +123,21 @@ class Moves(NamedTuple):
 class Paths:
     """The lives of parties of one kind under a ruling, as `History` has them one by one."""
 
-    def __init__(self, columns: Columns, ruling: Ruling, stages: Stages) -> None:
-        self.columns, self.ruling = columns, ruling
-        self.unsure = np.zeros(len(columns.until), dtype=bool)
+    def __init__(self, told: Told, ruling: Ruling, stages: Stages) -> None:
+        self.told, self.ruling = told, ruling
+        self.unsure = np.zeros(len(told.until), dtype=bool)
         """The parties of which this may say something else than `History`."""
-        self.unsure[columns.beyond] = True
-        self.signs = columns.of_kinds(stages.prospects.sign_numbers)
+        self.signs = told.of_kinds(stages.prospects.sign_numbers)
         """Days with a sign of interest."""
         self.marks = self._marks(stages)
         model = ruling.model
-        self.worth = Turnovers(columns, ruling) if model is None or model.p is None else self._tiers(model)
+        self.worth = Turnovers(told, ruling) if model is None or model.p is None else self._tiers(model)
 
     def _marks(self, stages: Stages) -> Marks:
-        columns, bought = self.columns, self.columns.bought
-        strangers, lost = columns.known[_new(columns.known)], columns.declared.keys
+        told, bought = self.told, self.told.bought
+        strangers, lost = told.known[first_of_party(told.known)], told.declared.keys
         acts, buyers = self._before_bought(np.setdiff1d(self.signs, lost)), bought
-        declined = np.setdiff1d(columns.declined.keys, bought)
+        declined = np.setdiff1d(told.declined.keys, bought)
         ends = declined[last(bought, declined) >= 0]
         of = ((strangers, STRANGER), (acts, PROSPECT), (self._before_bought(lost), LOST_PROSPECT), (buyers, CUSTOMER),
               (ends, LOST_CUSTOMER))  # fmt: skip
@@ -146,79 +145,73 @@ class Paths:
         order = np.argsort(keys, kind="stable")
         codes = np.repeat([code for _, code in of], [len(days) for days, _ in of])[order]
         keys = keys[order]
-        spans, most = np.full((len(keys), 2), NEVER), self._until(keys)
+        spans = np.full((len(keys), 2), NEVER)
         spans[codes == PROSPECT] = stages.prospects.active_days + 1, stages.prospects.lost_after_days + 1
-        spans[codes == CUSTOMER] = self._silences(stages, most[codes == CUSTOMER])
-        return Marks(keys, codes, keys[:, None] + np.where(spans <= most[:, None], spans, NEVER))
+        spans[codes == CUSTOMER] = self._silences(stages)
+        return Marks(keys, codes, keys[:, None] + np.where(spans <= self._until(keys)[:, None], spans, NEVER))
 
     def _before_bought(self, keys: Whole) -> Whole:
         """Those of some days before which the party had not bought, nor did on the day itself."""
-        return np.asarray(keys[last(self.columns.bought, keys) < 0])
+        return np.asarray(keys[last(self.told.bought, keys) < 0])
 
     def _until(self, keys: Whole) -> Whole:
         """From each day in order how many days it is to the next one of the party, or to the end."""
-        parties = keys // DAYS
-        following = np.append(keys[1:], len(self.columns.until) * DAYS)
-        return np.asarray(np.minimum(following, self.columns.until[parties]) - keys)
+        parties = keys // SPAN
+        following = np.append(keys[1:], len(self.told.until) * SPAN)
+        return np.asarray(np.minimum(following, self.told.until[parties]) - keys)
 
-    def _silences(self, stages: Stages, most: Whole) -> Whole:
-        """After how many days each purchase leaves its party dormant and lost, where nothing comes before that."""
-        model, customers = self.ruling.model, stages.customers
+    def _silences(self, stages: Stages) -> Whole:
+        """After how many days each purchase would leave its party dormant and lost."""
+        model, customers, told = self.ruling.model, stages.customers, self.told
         if model is None or not isinstance(customers, ByProbability):
             days = stages.by_days
             return np.array([[days.dormant_after_days + 1, days.lost_after_days + 1]])
-        of, least = Last(self.columns.nth, self.columns.since_first, most), customers.fresh_days + 1
-        horizon_days = self.ruling.policy.horizon_days
-        return self._taken(
-            *(
-                probability_below(model, of, threshold, horizon_days, least)
-                for threshold in (customers.dormant_below, customers.lost_below)
-            )
-        )
+        horizon_days, least = self.ruling.policy.horizon_days, customers.fresh_days + 1
+        spans = [
+            np.maximum(outlook(model).first_below(told.nth, told.since_first, threshold, horizon_days), least)
+            for threshold in (customers.dormant_below, customers.lost_below)
+        ]
+        return np.stack(spans, axis=1)
 
     def _tiers(self, model: Model) -> Tiers:
-        columns, cuts = self.columns, self.ruling.cuts
-        of = Last(columns.nth, columns.since_first, self._until(columns.bought))
+        told, cuts = self.told, self.ruling.cuts
+        of = Last(told.nth, told.since_first, self._until(told.bought))
         amount, days = self._amounts(model), self.ruling.policy.turnover_days
-        found = self._taken(*(value_below(model, of, amount, days, cut) for cut in (cuts.top, cuts.high, cuts.mid)))
-        return Tiers(columns.bought, columns.bought[:, None] + found)
+        found = [value_below(model, of, amount, days, cut) for cut in (cuts.top, cuts.high, cuts.mid)]
+        for each in found:
+            self.unsure[told.purchases.party[each.unsure]] = True
+        return Tiers(told.bought, told.bought[:, None] + np.stack([each.after for each in found], axis=1))
 
     def _amounts(self, model: Model) -> Numbers:
-        return amounts(model, self.columns.paid_days, self.columns.paid)
-
-    def _taken(self, *found: Found) -> Whole:
-        """Of each purchase what was found in a column each; what is unsure is noted of its party."""
-        for each in found:
-            self.unsure[self.columns.bought[each.unsure] // DAYS] = True
-        return np.stack([each.after for each in found], axis=1)
+        return amounts(model, self.told.paid_days, self.told.paid)
 
     def values(self, moves: Moves) -> list[int]:
         """What parties who had bought were worth by moves of theirs, exactly, in minor units."""
         if isinstance(self.worth, Turnovers):
             found: list[int] = self.worth.value(moves.keys, moves.known).tolist()
             return found
-        columns, model, days = self.columns, self.ruling.model, self.ruling.policy.turnover_days
+        told, model, days = self.told, self.ruling.model, self.ruling.policy.turnover_days
         assert model is not None
-        place = last(columns.bought, moves.known)
-        of = Last(columns.nth[place], columns.since_first[place], moves.keys - columns.bought[place])
+        place = last(told.bought, moves.known)
+        of = Last(told.nth[place], told.since_first[place], moves.keys - told.bought[place])
         value = values(model, of, self._amounts(model)[place], of.most, days)
         found = np.rint(value).astype(np.int64).tolist()
         for which in np.flatnonzero(np.abs(value % 1 - 0.5) <= NEAR * (1 + value)).tolist():
             x, tx, after = (int(column[which]) for column in of)
-            paid_days, paid = int(columns.paid_days[place[which]]), int(columns.paid[place[which]])
+            paid_days, paid = int(told.paid_days[place[which]]), int(told.paid[place[which]])
             found[which] = model.value_minor(x, tx, tx + after, paid_days, paid, days)
         return found
 
     def moves(self) -> Moves:
         """All moves up to the end."""
-        columns, until = self.columns, self.columns.until
+        told, until = self.told, self.told.until
         steps = np.concatenate((self.marks.steps.ravel(), self.worth.steps.ravel()))
-        steps = steps[steps <= until[steps // DAYS]]
-        keys = distinct(np.sort(np.concatenate((columns.known, steps))))
+        steps = steps[steps <= until[steps // SPAN]]
+        keys = distinct(np.sort(np.concatenate((told.known, steps))))
         outcomes = np.stack([self._outcomes(keys, known) for known in (keys - 1, keys)], axis=1)
         # A day begins as the one before it ended, and nobody stands anywhere before the first one.
         before = np.append(0, outcomes[:-1, 1])
-        before[_new(keys)] = 0
+        before[first_of_party(keys)] = 0
         befores = np.stack((before, outcomes[:, 0]), axis=1)
         days, causes = np.nonzero(befores != outcomes)
         ways = np.stack((befores[days, causes], outcomes[days, causes]), axis=1)
@@ -231,18 +224,18 @@ class Paths:
 
     def stands(self) -> tuple[Whole, Whole]:
         """The codes of stage and tier of each party at the end."""
-        stages, tiers = np.divmod(self._outcomes(self.columns.until, self.columns.until), len(TIERS))
+        stages, tiers = np.divmod(self._outcomes(self.told.until, self.told.until), len(TIERS))
         return stages, tiers
 
     def loss_reasons(self, moves: Moves) -> Whole:
         """Of each move to a lost stage the place of its reason in `REASONS`; see `Lifecycle.loss_reason`."""
-        known, columns = moves.known, self.columns
-        bought, sign = (_day_of(days, known) for days in (columns.bought, self.signs))
-        told, why = _told(columns.declared, known)
-        by_them, of_theirs = _told(columns.declined, known)
+        known, told = moves.known, self.told
+        bought, sign = (_day_of(days, known) for days in (told.bought, self.signs))
+        by_anybody, why = _declared(told.declared, known)
+        by_them, of_theirs = _declared(told.declined, known)
         customers = moves.stages[:, 1] == LOST_CUSTOMER
-        found = np.where((told >= np.where(customers, bought, sign)) & (told >= 0), why, _UNKNOWN)
-        return np.where(customers & (by_them > bought), of_theirs, found)
+        counts = (by_anybody >= np.where(customers, bought, sign)) & (by_anybody >= 0)
+        return np.where(customers & (by_them > bought), of_theirs, np.where(counts, why, _UNKNOWN))
 
 
 def last(days: Whole, keys: Whole) -> Whole:
@@ -250,7 +243,7 @@ def last(days: Whole, keys: Whole) -> Whole:
     place = np.searchsorted(days, keys, "right") - 1
     if not len(days):
         return place
-    return np.where(days[place] // DAYS == keys // DAYS, place, -1)
+    return np.where(days[place] // SPAN == keys // SPAN, place, -1)
 
 
 def taken(column: Whole, places: Whole, none: int) -> Whole:
@@ -259,17 +252,12 @@ def taken(column: Whole, places: Whole, none: int) -> Whole:
     return np.asarray(np.concatenate((column, nothing))[places])
 
 
-def _new(keys: Whole) -> Holds:
-    """Which of some keys in order are the first ones of their parties."""
-    return np.asarray(starts(keys) == np.arange(len(keys)))
-
-
 def _day_of(days: Whole, keys: Whole) -> Whole:
     """The last of a party's days up to each key; -1 where there is none."""
     return taken(days, last(days, keys), -1)
 
 
-def _told(declared: Declarations, keys: Whole) -> tuple[Whole, Whole]:
+def _declared(declared: Declarations, keys: Whole) -> tuple[Whole, Whole]:
     """The last day up to each key on which a party was declared lost, -1 where there is none, and the reason."""
     place = last(declared.keys, keys)
     return taken(declared.keys, place, -1), taken(declared.reasons, place, _UNKNOWN)

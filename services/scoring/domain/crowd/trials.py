@@ -1,7 +1,7 @@
 """What many parties add to a trial: what `trials.tried` gives of each of them, added up."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -10,17 +10,18 @@ import numpy as np
 from contracts.customers import PartyKind
 from contracts.scoring import Cause, MoveKind, Stage, Tier
 from services.scoring.domain.calendar import Calendar
-from services.scoring.domain.crowd.bands import BANDS, EPOCH, bands, pieces
-from services.scoring.domain.crowd.columns import DAYS, REASONS, Columns, columns, distinct
+from services.scoring.domain.columns import SPAN, TooLarge
+from services.scoring.domain.crowd.bands import BANDS, bands
 from services.scoring.domain.crowd.falls import MOST
 from services.scoring.domain.crowd.paths import CAUSES, KINDS, STAGES, TIERS, Moves, Paths, last, taken
+from services.scoring.domain.crowd.told import REASONS, distinct, told
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.facts import Kind
+from services.scoring.domain.fadings import EPOCH
 from services.scoring.domain.lifecycle import LOST
 from services.scoring.domain.likelihood import Whole
 from services.scoring.domain.model import LONGEST
 from services.scoring.domain.rounding import Holds
-from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.trajectory import Move
 from services.scoring.domain.trials import (
     DORMANT,
@@ -49,9 +50,12 @@ def tried_together(trial: Trial, seen: Sequence[Seen], *, keeps: bool) -> tuple[
     until = [days[at] for _, _, at in seen]
     alone, crowds = _sorted_out(trial, seen, until)
     for kind, crowd in crowds.items():
-        unsure, counted, rows = _of_one_kind(
-            trial, [seen[place] for place in crowd], [until[place] for place in crowd], kind, keeps=keeps
-        )
+        of, ends = [seen[place] for place in crowd], [until[place] for place in crowd]
+        try:
+            unsure, counted, rows = _of_one_kind(trial, of, ends, kind, keeps=keeps)
+        except TooLarge:
+            alone += crowd
+            continue
         tally.update(counted)
         kept += [(crowd[place], row) for place, row in rows]
         alone += [crowd[place] for place in unsure]
@@ -122,26 +126,26 @@ def _of_one_kind(
     trial: Trial, crowd: Sequence[Seen], until: Sequence[int], kind: PartyKind, *, keeps: bool
 ) -> tuple[list[int], Tally, Of]:
     calendars = [calendar for _, calendar, _ in crowd]
-    sheet = columns(calendars, until, trial.draft.rates)
+    sheet = told(calendars, until, trial.draft.rates)
     same = trial.draft.rates is trial.active.rates
     sides = {
         Side.DRAFT: Paths(sheet, trial.draft, trial.draft.policy.stages(kind)),
         Side.ACTIVE: Paths(
-            sheet if same else columns(calendars, until, trial.active.rates),
+            sheet if same else told(calendars, until, trial.active.rates),
             trial.active,
             trial.active.policy.stages(kind),
         ),
     }
-    graded = {side: _bands(paths.columns, paths.ruling) for side, paths in sides.items()}
-    unsure = np.any([*(paths.unsure for paths in sides.values()), *(each for _, each in graded.values())], axis=0)
+    graded = {side: bands(paths.told, paths.ruling.policy) for side, paths in sides.items()}
+    unsure = np.any([*(paths.unsure for paths in sides.values()), *(each for *_, each in graded.values())], axis=0)
     tally: Tally = Counter()
     stands = {side: paths.stands() for side, paths in sides.items()}
-    _stand(tally, trial, stands, {side: codes for side, (codes, _) in graded.items()}, ~unsure)
+    _stand(tally, trial, stands, {side: codes for side, (*codes, _) in graded.items()}, ~unsure)
     rows: Of = []
     for side, paths in sides.items():
         found = paths.moves()
-        found = found.where(~unsure[found.keys // DAYS])
-        counted = (found.keys % DAYS) >= (trial.scope.first or 0)
+        found = found.where(~unsure[found.keys // SPAN])
+        counted = (found.keys % SPAN) >= (trial.scope.first or 0)
         moves = found.where(counted)
         _count(tally, side, paths, moves)
         _count_back(tally, side, found, counted)
@@ -151,17 +155,13 @@ def _of_one_kind(
     return np.flatnonzero(unsure).tolist(), tally, rows
 
 
-Codes = tuple[Whole, Whole]
-
-
-def _bands(sheet: Columns, ruling: Ruling) -> tuple[Codes, Holds]:
-    found = pieces(sheet, ruling.policy)
-    satisfaction, one = bands(sheet, found, ruling.policy.satisfaction)
-    loyalty, other = bands(sheet, found, ruling.policy.loyalty)
-    return (satisfaction, loyalty), one | other
-
-
-def _stand(tally: Tally, trial: Trial, stands: dict[Side, Codes], graded: dict[Side, Codes], sure: Holds) -> None:
+def _stand(
+    tally: Tally,
+    trial: Trial,
+    stands: Mapping[Side, Sequence[Whole]],
+    graded: Mapping[Side, Sequence[Whole]],
+    sure: Holds,
+) -> None:
     for side, ruling in ((Side.DRAFT, trial.draft), (Side.ACTIVE, trial.active)):
         stages, tiers = stands[side]
         known = sure & (stages > 0)
@@ -182,7 +182,7 @@ def _stand(tally: Tally, trial: Trial, stands: dict[Side, Codes], graded: dict[S
 
 
 def _count(tally: Tally, side: Side, paths: Paths, moves: Moves) -> None:
-    months = _months(moves.keys % DAYS)
+    months = _months(moves.keys % SPAN)
     for (month, kind), number in _numbers(months, moves.kinds):
         tally["month", side, _month(month), KINDS[kind]] += number
     to = np.where(moves.stages[:, 0] == moves.stages[:, 1], 0, moves.stages[:, 1])
@@ -194,7 +194,7 @@ def _count(tally: Tally, side: Side, paths: Paths, moves: Moves) -> None:
     for work, those in (("at_risk", _is(to, DORMANT)), ("lost", lost), ("follow_ups", follow_ups)):
         for (month,), number in _numbers(months[those]):
             tally["work", side, _month(month), work] += number
-    once = distinct(np.sort(moves.keys // DAYS * len(KINDS) + moves.kinds))
+    once = distinct(np.sort(moves.keys // SPAN * len(KINDS) + moves.kinds))
     for (kind,), number in _numbers(once % len(KINDS)):
         tally["moved", side, KINDS[kind]] += number
 
@@ -203,20 +203,20 @@ def _count_back(tally: Tally, side: Side, found: Moves, counted: Holds) -> None:
     changes = np.flatnonzero(found.stages[:, 0] != found.stages[:, 1])
     there, back = changes[:-1], changes[1:]
     near = (found.keys[back] - found.keys[there]) <= THERE_AND_BACK_DAYS
-    same = found.keys[back] // DAYS == found.keys[there] // DAYS
+    same = found.keys[back] // SPAN == found.keys[there] // SPAN
     returned = back[near & same & counted[back] & (found.stages[there, 0] == found.stages[back, 1])]
     if len(returned):
         tally["flapped", side, "moves"] += len(returned)
-        tally["flapped", side, "parties"] += len(distinct(found.keys[returned] // DAYS))
+        tally["flapped", side, "parties"] += len(distinct(found.keys[returned] // SPAN))
 
 
 def _judge(tally: Tally, side: Side, paths: Paths, moves: Moves, horizon_days: int) -> None:
-    bought, until = paths.columns.bought, paths.columns.until
+    bought, until = paths.told.bought, paths.told.until
     changed = moves.stages[:, 0] != moves.stages[:, 1]
     following = np.append(bought, np.iinfo(np.int64).max)[np.searchsorted(bought, moves.known, "right")]
     for stage in JUDGED:
         to = changed & (moves.stages[:, 1] == STAGES.index(stage))
-        decided = to & (moves.keys + horizon_days <= until[moves.keys // DAYS])
+        decided = to & (moves.keys + horizon_days <= until[moves.keys // SPAN])
         wrong = decided & ((following <= moves.keys + horizon_days) == (stage in LOST))
         for what, those in (("moves", to), ("decided", decided), ("wrong", wrong)):
             number = int(np.count_nonzero(those))
@@ -226,7 +226,7 @@ def _judge(tally: Tally, side: Side, paths: Paths, moves: Moves, horizon_days: i
 
 def _rows(trial: Trial, crowd: Sequence[Seen], paths: Paths, moves: Moves) -> Iterator[tuple[int, Kept]]:
     """The moves as they are kept, each with the place of its party."""
-    parties, days = np.divmod(moves.keys, DAYS)
+    parties, days = np.divmod(moves.keys, SPAN)
     zone = trial.draft.zone
     for party, day, kind, (was, to), (worth, then), why in zip(
         parties.tolist(), days.tolist(), moves.kinds.tolist(), moves.stages.tolist(), moves.tiers.tolist(),
@@ -247,7 +247,7 @@ def _reasons(paths: Paths, moves: Moves) -> list[str]:
         worth, then = moves.tiers[place].tolist()
         found[place] = by_value(TIERS[worth], TIERS[then], value)
     places = np.flatnonzero(~retiered & clock)
-    bought, sign = (_days_since(days, moves.known[places]) for days in (paths.columns.bought, paths.signs))
+    bought, sign = (_days_since(days, moves.known[places]) for days in (paths.told.bought, paths.signs))
     for place, one, other in zip(places.tolist(), bought.tolist(), sign.tolist(), strict=True):
         found[place] = by_clock(None if one < 0 else one + 1, None if other < 0 else other + 1)
     reasons = dict(zip(np.flatnonzero(lost).tolist(), paths.loss_reasons(moves.where(lost)).tolist(), strict=True))
