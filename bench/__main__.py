@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench import costs, drain, freshness, journey, machine, model, posts, standing
+from bench import costs, drain, freshness, journey, live, machine, model, posts, standing
 from bench.figures import Figure, median, told
 from bench.product import ROOT
 
@@ -32,6 +32,7 @@ ROWS: Mapping[str, Callable[[], list[Figure]]] = {
     "freshness": freshness.embedded,
     "freshness-kafka": freshness.kafka,
     "journey": journey.imported,
+    "live": live.embedded,
     "post": posts.posts,
     "fit": model.fitted,
     "assess-array": model.assessed,
