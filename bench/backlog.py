@@ -14,6 +14,7 @@ from pathlib import Path
 import asyncpg
 import numpy as np
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from bench.population import BEFORE, activated, identity
 from bench.product import CURRENCY
@@ -308,10 +309,12 @@ async def _grouped(servers: str, workers: int) -> None:
     await admin.start()
     try:
         while True:
-            [found] = await admin.describe_consumer_groups(["scoring"])
-            for _, _, state, _, _, members, *_ in found.groups:
-                if state == "Stable" and len(members) == workers:
-                    return
+            # The first group on a broker has no coordinator until the broker has made the topic of their offsets.
+            with suppress(KafkaError):
+                [found] = await admin.describe_consumer_groups(["scoring"])
+                for _, _, state, _, _, members, *_ in found.groups:
+                    if state == "Stable" and len(members) == workers:
+                        return
             await asyncio.sleep(0.1)
     finally:
         await admin.close()

@@ -12,13 +12,15 @@ import aiohttp
 import asyncpg
 
 from bench.figures import Figure, percentile
-from bench.freshness import AMOUNT_MINOR, LATEST_S, STANDINGS, have_bought, look, purchase_of
+from bench.freshness import AMOUNT_MINOR, STANDINGS, have_bought, look, purchase_of
 from bench.product import Running, product, settle
 
 CONNECTIONS = 2
 ROWS = 1_000
 """Of one request."""
 FOR_S = 15.0
+LATEST_S = 300.0
+"""Scoring may be far behind."""
 CUSTOMERS = 20_000
 WATCHED, SEEN_EACH = 1_000, 10
 """Customers of whom it is seen when they are decided, and how many of them are in a request."""
