@@ -11,7 +11,7 @@ import numpy as np
 
 from services.scoring.domain import bgnbd, gamma_gamma
 from services.scoring.domain.bgnbd import DAYS_PER_WEEK
-from services.scoring.domain.columns import NEVER
+from services.scoring.domain.columns import EXACT, NEVER
 from services.scoring.domain.likelihood import Numbers, Whole
 from services.scoring.domain.model import LONGEST, QUANTUM, Model
 from services.scoring.domain.rounding import Holds, edge, near_half
@@ -90,8 +90,9 @@ class Outlook:
     def value(self, past: Past, days: int) -> tuple[Whole, Holds]:
         """`Model.value_minor` of each, and where its rounding is doubtful."""
         exact = self._expected(past, days)
-        whole = np.rint(exact)
-        return whole.astype(np.int64), np.abs(np.abs(exact - whole) - 0.5) < CLOSE * (exact + 10)
+        beyond = exact >= EXACT
+        whole = np.where(beyond, 0.0, np.rint(exact))
+        return whole.astype(np.int64), beyond | (np.abs(np.abs(exact - whole) - 0.5) < CLOSE * (exact + 10))
 
     def falls(self, past: Past, days: int, amount: Whole, until: Whole) -> tuple[Whole, Holds]:
         """The first T behind that of the past, up to `until`, at which the value is below an amount if nothing is
