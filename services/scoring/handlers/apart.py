@@ -1,14 +1,12 @@
 """The arithmetic of a trial, in processes of its own. What these import is all that they have to load."""
 
-import os
-import threading
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
-from multiprocessing import parent_process
 from typing import Any
 from uuid import UUID
 
+from chassis.processes import step_back
 from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.trajectory import Move
@@ -27,20 +25,6 @@ def begin_apart(trial: Trial, keeps: bool) -> None:
     """Make a process of the pool ready for a trial."""
     step_back()
     _asked["trial"] = trial, keeps
-
-
-def step_back() -> None:
-    """Have a process of a pool step back behind those that answer somebody, and end with the one that began it."""
-    os.nice(10)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    # Where the sweeper is killed nobody else ends the pool: each of its processes holds both ends of the queue.
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-    os._exit(1)
 
 
 def try_apart(page: Sequence[Seen]) -> tuple[Tally, list[Row]]:

@@ -23,7 +23,6 @@ from chassis.clock import now
 from chassis.db import Database, database_is_away, driver
 from chassis.rest import rest
 from services.scoring.domain.moment import Moment
-from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.trials import Scope, Tally, Trial, outcome
 from services.scoring.handlers.apart import Row, Seen, begin_apart, try_apart
 from services.scoring.queries.policies import tried as was_tried
@@ -137,12 +136,7 @@ async def _tried(
 
 def _to_send(trial: Trial) -> Trial:
     """A trial that another process can be given: what a model has remembered stays here."""
-    return msgspec.structs.replace(trial, draft=_unused(trial.draft), active=_unused(trial.active))
-
-
-def _unused(ruling: Ruling) -> Ruling:
-    model = ruling.model and type(ruling.model).model_validate_json(ruling.model.model_dump_json())
-    return msgspec.structs.replace(ruling, model=model)
+    return msgspec.structs.replace(trial, draft=trial.draft.unused(), active=trial.active.unused())
 
 
 def _last_day(then: Moment, at: datetime) -> date:
