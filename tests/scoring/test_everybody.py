@@ -156,7 +156,7 @@ async def test_who_goes_away_ends_the_work_and_gives_the_state_of_the_database_b
 ) -> None:
     apart()
     async with served(scoring) as api:
-        app: FastAPI = api._transport.app  # type: ignore[attr-defined, assignment]
+        app: FastAPI = api._transport.app  # type: ignore[attr-defined]
         app.state.processes = counted
         await goes_away(app, "/internal/standings/export")
 
