@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -15,6 +15,9 @@ from deploy.cli.options import DEFAULT_DATA
 
 if TYPE_CHECKING:
     import httpx
+
+KINDS = {"policies": "policy", "models": "model"}
+"""The command of what the API has in lists."""
 
 
 def fail(text: str, code: int = 1) -> NoReturn:
@@ -90,10 +93,17 @@ def whole(client: "httpx.Client", kind: str, begun: str) -> str:
     """The content hash that begins so, of `policies` or `models`; none or several end the command."""
     if len(begun) == 64:
         return begun
-    found = [each["hash"] for each in pages(client, f"/v1/{kind}") if each["hash"].startswith(begun)]
-    if len(found) != 1:
-        fail(f"{len(found)} {kind} begin with {begun}; the list of them shows each whole.")
-    return str(found[0])
+    return the_one(begun, kind, [each["hash"] for each in pages(client, f"/v1/{kind}")])
+
+
+def the_one(begun: str, kind: str, known: Iterable[str]) -> str:
+    """The one of the known ids that begins so; none or several end the command."""
+    found = [each for each in known if each.startswith(begun)]
+    if not found:
+        fail(f"None of the {kind} begins with {begun}. `shuke {KINDS[kind]} list` lists them.")
+    if len(found) > 1:
+        fail("\n".join([f"{len(found)} {kind} begin with {begun}. Write more digits of one:", *found]))
+    return found[0]
 
 
 def steps(client: "httpx.Client", path: str, what: str, **request: Any) -> Iterator[dict[str, Any]]:

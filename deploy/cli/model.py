@@ -1,17 +1,20 @@
 """`shuke model`: what the past of all says about each, fitted, judged and activated."""
 
 import json
+import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from deploy.cli import options
-from deploy.cli.client import answer, fail, pages, product, steps, whole
+from deploy.cli.client import answer, fail, pages, product, whole
+from deploy.cli.policy import refused
 from deploy.cli.progress import progress
 
 if TYPE_CHECKING:
     import httpx
+    from rich.progress import Progress, TaskID
 
 app = typer.Typer(help="How probable it is that people buy again: fit it, judge it, activate it.", no_args_is_help=True)
 
@@ -76,23 +79,25 @@ def fit(
 ) -> None:
     """Fit a model to everybody who has bought, and judge it. Ends 1 where too few bought again, or it is not activated.
 
-    r, alpha, a and b are in weeks, as they are published; v and amounts are in the reporting currency.
+    r, alpha, a and b are in weeks, as they are published; v and amounts are in the reporting currency. It waits for a
+    fit that is under way. Broken off, it cancels its own.
     """
     asked = {"as_of": as_of.date().isoformat() if as_of else None, "activate": activate, "force": force}
     with product(data) as client:
-        last = _fitted(client, asked)
-    if last.get("not_enough"):
-        typer.echo(json.dumps(last["not_enough"], indent=2) if as_json else last["not_enough"]["detail"])
-        raise typer.Exit(1)
-    told = said(last["model"])
+        done = _fitted(client, asked)
+        if lacking := done["not_enough"]:
+            typer.echo(json.dumps(lacking, indent=2) if as_json else lacking["detail"])
+            raise typer.Exit(1)
+        path = f"/v1/models/{done['model']}"
+        told, judged = said(answer(client.get(path))), answer(client.get(f"{path}/quality"))
     if as_json:
-        more = {"activated": last["activated"], "refused": last.get("refused"), "quality": last["quality"]}
+        more = {"activated": done["activated"], "refused": done["refused"], "quality": judged}
         typer.echo(json.dumps({**told, **more}, indent=2))
     else:
         typer.echo("\n".join(lines(told)))
-        _show_quality(last["quality"])
-    if refused := last.get("refused"):
-        fail(f"Not activated: {refused['detail']}")
+        _show_quality(judged)
+    if done["refused"]:
+        fail(f"Not activated: {done['refused']['detail']}")
 
 
 @app.command("list")
@@ -104,6 +109,8 @@ def list_models(data: options.Data = None) -> None:
             typer.echo(f"{model['hash']} as of {model['as_of']}: {model['state']}")
             flags = f", {', '.join(document['flags'])}" if document["flags"] else ""
             typer.echo(f"    fitted {model['fitted_at']}, {document['parties']:,} parties{flags}")
+            for line in refused(model):
+                typer.echo(line)
 
 
 @app.command()
@@ -183,13 +190,38 @@ def lines(told: dict[str, Any]) -> list[str]:
 
 
 def _fitted(client: "httpx.Client", asked: dict[str, Any]) -> dict[str, Any]:
-    """The last line of a fit, with a progress bar until then."""
-    last: dict[str, Any] = {}
-    with progress("reading", "parties") as (bar, task):
-        for last in steps(client, "/v1/models", "The fit", json=asked):
-            if "read" in last:
-                bar.update(task, completed=last["read"], total=last["parties"])
-    return last
+    """Ask for a fit and show its progress until its end, behind one that is under way."""
+    with progress("waiting", "parties") as shown:
+        while True:
+            response = client.post("/v1/models", json=asked)
+            problem = response.json() if response.status_code == 409 else {}
+            if problem.get("code") != "fit_under_way":
+                break
+            if other := problem.get("fit_id"):
+                _ended(client, other, "another fit", *shown)
+        fit_id = answer(response)["id"]
+        try:
+            job = _ended(client, fit_id, "reading", *shown)
+        except KeyboardInterrupt:
+            answer(client.delete(f"/v1/fits/{fit_id}"))
+            fail("The fit is cancelled.", 130)
+    match job["state"]:
+        case "failed":
+            fail(f"The fit failed on our side and changed nothing: {job['error']}")
+        case "cancelled":
+            fail("The fit was cancelled.")
+    return job
+
+
+def _ended(client: "httpx.Client", fit_id: str, doing: str, bar: "Progress", task: "TaskID") -> dict[str, Any]:
+    """A fit that has come to its end; until then the bar shows how far it is."""
+    while True:
+        job: dict[str, Any] = answer(client.get(f"/v1/fits/{fit_id}"))
+        if job["state"] not in ("waiting", "running"):
+            return job
+        told = "waiting" if job["state"] == "waiting" else "fitting" if 0 < job["done"] >= job["parties"] else doing
+        bar.update(task, description=told, total=job["parties"] or None, completed=job["done"])
+        time.sleep(0.2)
 
 
 def _chosen(client: "httpx.Client", asked: str | None) -> str:

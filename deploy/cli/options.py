@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
-LEAST = 8
+LEAST = 4
 """Digits of a content hash that name a policy or a model, if only one begins so."""
+SHOWN = 8
+"""Digits of it that are shown where there is no room for all."""
 HASH = re.compile(rf"[0-9a-f]{{{LEAST},64}}")
 ID_HELP = f"Its id, or at least the first {LEAST} digits of it."
 
@@ -39,13 +41,6 @@ def instant(text: str | None) -> str | None:
         raise typer.BadParameter("write a time such as 2026-06-30T18:00:00+02:00.") from None
     if told and told.tzinfo is None:
         raise typer.BadParameter("say the offset too, as in 2026-06-30T18:00:00+02:00 or 2026-06-30T16:00:00Z.")
-    return text
-
-
-def content_hash(text: str | None) -> str | None:
-    """What names a policy or a model, or misuse."""
-    if text and not re.fullmatch("[0-9a-f]{64}", text):
-        raise typer.BadParameter("write its content hash of 64 digits, as the list of them shows.")
     return text
 
 
@@ -106,11 +101,15 @@ KnownAt = Annotated[
 Id = Annotated[str, typer.Argument(metavar="ID", callback=beginning, help=ID_HELP)]
 Policy = Annotated[
     str | None,
-    typer.Option(metavar="ID", callback=content_hash, help="Under this policy.", show_default="the active one"),
+    typer.Option(
+        metavar="ID", callback=beginning, help=f"Under this policy: {ID_HELP.lower()}", show_default="the active one"
+    ),
 ]
 Model = Annotated[
     str | None,
-    typer.Option(metavar="ID", callback=content_hash, help="Under this model.", show_default="the active one"),
+    typer.Option(
+        metavar="ID", callback=beginning, help=f"Under this model: {ID_HELP.lower()}", show_default="the active one"
+    ),
 ]
 HorizonDays = Annotated[
     int | None,

@@ -45,7 +45,7 @@ def list_policies(
 
 
 def listed(policy: dict[str, Any]) -> str:
-    """A policy in two lines, its id first and whole however narrow the terminal is."""
+    """A policy in two lines or three, its id first and whole however narrow the terminal is."""
     past = [
         f"{told} {policy[column]}" + (f" by {policy[by]}" if by and policy.get(by) else "")
         for told, column, by in (
@@ -57,7 +57,15 @@ def listed(policy: dict[str, Any]) -> str:
         )
         if policy[column]
     ]
-    return f"{policy['hash']} {policy['name']}: {policy['state']}\n    {', '.join(past)}"
+    return "\n".join(
+        [f"{policy['hash']} {policy['name']}: {policy['state']}", f"    {', '.join(past)}", *refused(policy)]
+    )
+
+
+def refused(version: dict[str, Any]) -> list[str]:
+    """That a policy or a model was to be active and is not, in a line; none where that is not so."""
+    plan = version["refused"]
+    return [f"    refused {plan['active_from']}, when it was to be active: {plan['refused']['detail']}"] if plan else []
 
 
 @app.command()
@@ -148,9 +156,10 @@ def try_policy(
 
     It changes nothing but that the policy is drafted and tried. Broken off, it is cancelled.
     """
-    body: dict[str, Any] = {"model": model, "keep_moves": moves is not None}
+    body: dict[str, Any] = {"keep_moves": moves is not None}
     body |= {name: day.date().isoformat() for name, day in (("from", first), ("until", until)) if day}
     with product(data) as client:
+        body["model"] = model and whole(client, "models", model)
         job = answer(client.post(f"/v1/policies/{to_try(client, policy)}/trials", json=body))
         try:
             done = carried_out(client, job["id"])
@@ -262,7 +271,7 @@ def show_trial(result: dict[str, Any]) -> None:
     console, draft, active = Console(), result["draft"], result["active"]
     since = f"from {result['from']} " if result["from"] else ""
     table = Table("", "draft", "active", title=f"{since}up to {result['until']}, {result['parties']:,} parties")
-    table.add_row("policy", *(f"{side['name']} {side['policy'][: options.LEAST]}" for side in (draft, active)))
+    table.add_row("policy", *(f"{side['name']} {side['policy'][: options.SHOWN]}" for side in (draft, active)))
     for rows in (stands(draft, active), moved(draft, active), wrong(draft, active), work(draft, active)):
         table.add_section()
         for row in rows:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deploy.cli import example, options
-from deploy.cli.client import answer, download, fail, pages, product, steps
+from deploy.cli.client import answer, download, fail, pages, product, steps, whole
 from deploy.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def summary(
     from rich.console import Console
 
     with product(data) as client:
-        example.show_summary(client, Console(), asked(as_of, known_at, policy, model, horizon_days))
+        query = asked(client, as_of, known_at, policy, model, horizon_days)
+        example.show_summary(client, Console(), query)
 
 
 PartyId = Annotated[str, typer.Argument(metavar="PARTY", help="Its id: party_…")]
@@ -126,8 +127,8 @@ def export_standings(
     data: options.Data = None,
 ) -> None:
     """Write every standing as CSV; money in major units."""
-    query = asked(as_of, known_at, policy, model, horizon_days)
     with product(data) as client:
+        query = asked(client, as_of, known_at, policy, model, horizon_days)
         download(client, "/v1/standings/export", output, params=query)
 
 
@@ -147,8 +148,8 @@ def digest(
     data: options.Data = None,
 ) -> None:
     """Print the SHA-256 over all standings: equal where two installations hold the same."""
-    query = asked(as_of, known_at, policy, model, horizon_days)
     with product(data) as client:
+        query = asked(client, as_of, known_at, policy, model, horizon_days)
         typer.echo(answer(client.get("/v1/digest", params=query, timeout=None))["digest"])
 
 
@@ -217,14 +218,19 @@ def rebuilt(client: "httpx.Client", rebuild_id: str) -> dict[str, Any]:
 
 
 def asked(
-    as_of: datetime | None, known_at: str | None, policy: str | None, model: str | None, horizon_days: int | None
+    client: "httpx.Client",
+    as_of: datetime | None,
+    known_at: str | None,
+    policy: str | None,
+    model: str | None,
+    horizon_days: int | None,
 ) -> dict[str, str | int]:
     """The query of what is asked for; nothing of what is not."""
     query = {
         "as_of": as_of.date().isoformat() if as_of else None,
         "known_at": known_at,
-        "policy": policy,
-        "model": model,
+        "policy": policy and whole(client, "policies", policy),
+        "model": model and whole(client, "models", model),
         "horizon_days": horizon_days,
     }
     return {name: value for name, value in query.items() if value is not None}

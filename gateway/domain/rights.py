@@ -83,6 +83,7 @@ AREAS: Mapping[str, Area] = {
     "policies": Area("scoring", READER, OPERATOR),
     "activations": Area("scoring", READER, OPERATOR),
     "models": Area("scoring", READER, OPERATOR),
+    "fits": Area("scoring", READER, OPERATOR),
     "trials": Area("scoring", READER, OPERATOR),
     "verify": Area("scoring", OPERATOR, OPERATOR),
     "rebuild": Area("scoring", OPERATOR, OPERATOR),
@@ -114,7 +115,7 @@ operator to decide, whatever the service. What changes nothing is a reading.
 """
 
 PATIENT = re.compile(
-    r"/v1/(?:imports(?:/|$)|reports/|models$|digest|verify|rebuild|tiers|standings/(?:export|summary)$)|.*/(?:verify|rejects|bulk)$"
+    r"/v1/(?:imports(?:/|$)|reports/|digest|verify|rebuild|tiers|standings/(?:export|summary)$)|.*/(?:verify|rejects|bulk)$"
 )
 """Paths whose work grows with the data: they get the long timeout."""
 

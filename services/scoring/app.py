@@ -21,12 +21,14 @@ from chassis.worker import work
 from contracts.topics import INTERACTIONS, LEADS, MEMBERS, PARTIES, PURCHASES, topics_of
 from services.scoring.domain.fitting import MARGIN
 from services.scoring.handlers.batches import apply
-from services.scoring.handlers.fitting import Activating, keep_fitting
+from services.scoring.handlers.fitting import Activating, carry_out_fits, keep_asking
 from services.scoring.handlers.rebuilding import carry_out_rebuilds
 from services.scoring.handlers.sweeping import sweep
 from services.scoring.handlers.trying import carry_out_trials
 from services.scoring.handlers.verifying import keep_verifying
+from services.scoring.queries.activations import refusals
 from services.scoring.queries.proof import verified
+from services.scoring.queries.recording import deciding_instant
 from services.scoring.queries.rulings import decided_for_good, open_installation
 from services.scoring.queries.watermark import wait_for
 from services.scoring.routes import router
@@ -39,6 +41,7 @@ TOPICS = tuple(topic.name for topic in HEARD)
 
 VERIFIED = Gauge("shuke_verified_parties", "Parties that were compared with what their facts give, again and again.")
 DISAGREEMENTS = Gauge("shuke_verify_disagreements", "Stored fields that were found not to be what the facts give.")
+REFUSED = Gauge("shuke_refused_activations", "Planned activations that could not take place when their instant came.")
 
 
 class Settings(ServiceSettings, env_prefix="SCORING_"):
@@ -60,7 +63,7 @@ class Settings(ServiceSettings, env_prefix="SCORING_"):
 
 def app() -> FastAPI:
     """The API."""
-    return create_app("scoring", router=router, settings=Settings(), lifespan=opened, ready=how_verified, hears=HEARD)
+    return create_app("scoring", router=router, settings=Settings(), lifespan=opened, ready=what_to_heed, hears=HEARD)
 
 
 @asynccontextmanager
@@ -70,13 +73,19 @@ async def opened(app: FastAPI) -> AsyncIterator[None]:
     yield
 
 
-async def how_verified(app: FastAPI) -> Mapping[str, int]:
-    """What the standing check of the sweeper has found so far."""
+async def what_to_heed(app: FastAPI) -> Mapping[str, int]:
+    """What the standing check of the sweeper has found so far, and which planned activations were refused."""
     async with app.state.database.transaction() as session:
-        so_far = await verified(await driver(session))
+        connection = await driver(session)
+        so_far, refused = await verified(connection), await refusals(connection)
     VERIFIED.set(so_far.parties)
     DISAGREEMENTS.set(so_far.disagreements)
-    return {"verified_parties": so_far.parties, "verify_disagreements": so_far.disagreements}
+    REFUSED.set(refused)
+    return {
+        "verified_parties": so_far.parties,
+        "verify_disagreements": so_far.disagreements,
+        "refused_activations": refused,
+    }
 
 
 async def worker() -> Never:
@@ -107,9 +116,10 @@ async def sweeper() -> Never:
             tasks.create_task(sweep(database, settings.source_urls, TOPICS))
             tasks.create_task(carry_out_rebuilds(database))
             tasks.create_task(carry_out_trials(patient))
+            tasks.create_task(carry_out_fits(patient, settings.model_margin))
             if settings.model_every_days:
                 every = timedelta(days=settings.model_every_days)
-                tasks.create_task(keep_fitting(patient, every, settings.model_activate, settings.model_margin))
+                tasks.create_task(keep_asking(patient, every, settings.model_activate))
             if settings.verify_every_s:
                 tasks.create_task(keep_verifying(database, settings.verify_every_s))
     finally:
@@ -136,6 +146,8 @@ async def decided(database_url: str) -> tuple[str | None, str | None]:
 async def _open(database: Database, settings: Settings) -> None:
     await declare_topics(database, topics_of("scoring"))
     async with database.transaction() as session:
-        kept = await open_installation(await driver(session), settings.time_zone, settings.currency, now())
+        connection = await driver(session)
+        at = await deciding_instant(connection, now())
+        kept = await open_installation(connection, settings.time_zone, settings.currency, at)
     if kept != settings.time_zone:
         log.warning("days are counted in another time zone than set", set=settings.time_zone, kept=kept)

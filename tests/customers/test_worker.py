@@ -19,11 +19,14 @@ from contracts.identity import Scheme
 from contracts.leads import LeadCaptured
 from contracts.topics import MEMBERS
 from services.customers.handlers.hearing import hear
+from services.customers.queries.identities import have_identities
 from services.customers.queries.merges import merge, unmerge
 from services.customers.queries.parties import register
+from tests.customers.waiting import waits
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ENOUGH_S = 60
+LOCKED = "SELECT FROM identity WHERE id = $1 FOR NO KEY UPDATE"
 
 
 @pytest.fixture
@@ -75,6 +78,28 @@ def top(database):
         return [found.get(id) for id in ids]
 
     return read
+
+
+async def test_links_lock_what_they_move_in_the_one_order_whatever_that_of_their_members(
+    database, identity, linked, heard
+):
+    ends = {name: (identity(name, "forum").id, identity(value).id) for name, value in (("ann", "one"), ("bob", "two"))}
+    # The larger one of a pair moves. The links come in the order of their members, which is made the other one.
+    last, first = sorted(ends, key=lambda name: max(ends[name]), reverse=True)
+    known = [identity(*named) for named in (("ann", "forum"), ("bob", "forum"), ("one",), ("two",))]
+    async with database.transaction() as session:
+        await have_identities(session, known)
+    links = [linked(name, identity_id=ends[name][1]) for name in (last, first)]
+
+    async with database.transaction() as session:
+        connection = await driver(session)
+        await connection.execute(LOCKED, max(ends[first]))
+        linking = asyncio.create_task(heard(*links))
+        async with asyncio.timeout(ENOUGH_S):
+            await waits(database)
+        await connection.execute("SET LOCAL lock_timeout = '2s'")
+        await connection.execute(LOCKED, max(ends[last]))
+    await linking
 
 
 async def test_a_linked_member_brings_its_past_to_the_party(published, identity, party, linked, heard, top):

@@ -5,8 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from deploy import supervisor
+from deploy.cli.client import the_one
 from deploy.roles import HTTP, PACKAGES, ROLES
 
 
@@ -72,6 +74,30 @@ def test_a_zone_or_currency_that_does_not_exist_is_misuse(tmp_path: Path, wrong:
     assert done.returncode == 2
     assert wrong[0] in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("option", ["--policy", "--model"])
+@pytest.mark.parametrize("command", [("export", "standings"), ("standings", "summary"), ("digest",)])
+def test_the_beginning_of_an_id_names_a_policy_or_a_model_everywhere(command: tuple[str, ...], option: str) -> None:
+    away = {"SHUKE_URL": "http://127.0.0.1:1", "SHUKE_KEY": "key"}
+
+    assert shuke(*command, option, "cafe0123", **away).stderr.strip() == "Nothing answers at http://127.0.0.1:1."
+    for wrong in ("caf", "strict"):
+        misused = shuke(*command, option, wrong, **away)
+        assert (misused.returncode, "first 4" in misused.stderr) == (2, True)
+
+
+def test_a_beginning_names_what_alone_begins_so(capsys: pytest.CaptureFixture[str]) -> None:
+    known = ["cafe" + "0" * 60, "cafe" + "1" * 60, "beef" + "0" * 60]
+
+    assert the_one("beef", "policies", known) == known[2]
+    assert the_one("cafe1", "models", known) == known[1]
+    for begun in ("cafe", "dead"):
+        with pytest.raises(typer.Exit):
+            the_one(begun, "models", known)
+    several, first, second, none = capsys.readouterr().err.splitlines()
+    assert (several, first, second) == ("2 models begin with cafe. Write more digits of one:", known[0], known[1])
+    assert none == "None of the models begins with dead. `shuke model list` lists them."
 
 
 @pytest.mark.parametrize("words", [("export", "standings", "-o"), ("import", "purchases", "orders.csv", "--rejects")])

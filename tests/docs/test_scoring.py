@@ -256,8 +256,9 @@ def test_every_kind_of_evidence_is_listed_with_its_weights() -> None:
     assert set(told) == set(Evidence)
     for name, index in ("Satisfaction", DAYS_1.satisfaction), ("Loyalty", DAYS_1.loyalty):
         assert {what: float(row[name]) for what, row in told.items() if row[name]} == index.weights
-        assert (index.min_evidence, index.low_below, index.high_from) == (1, 40, 60)
+        assert (index.min_evidence, index.low_below, index.high_from) == (0.5, 40, 60)
     said = section(PAGE, "Satisfaction and loyalty")
+    assert f"below {DAYS_1.satisfaction.min_evidence} the band is `unknown`" in said
     half_lives = DAYS_1.satisfaction.half_life_days, DAYS_1.loyalty.half_life_days
     assert "The half-life is {} days for satisfaction and {} for loyalty.".format(*half_lives) in said.replace(
         "\n", " "

@@ -34,6 +34,7 @@ rates       R--         ---         RPC         RPC
 policies    R--         ---         RPC         RPC
 activations R--         ---         RPC         RPC
 models      R--         ---         RPC         RPC
+fits        R--         ---         RPC         RPC
 trials      R--         ---         RPC         RPC
 verify      ---         ---         RPC         RPC
 rebuild     ---         ---         RPC         RPC

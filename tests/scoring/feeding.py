@@ -32,7 +32,7 @@ from contracts.customers import (
 )
 from contracts.event import Event
 from contracts.loss import LossReason
-from services.scoring.app import Settings, how_verified
+from services.scoring.app import Settings, what_to_heed
 from services.scoring.handlers import batches
 from services.scoring.routes import router
 from tests.serving import asked_by_admin
@@ -161,7 +161,7 @@ async def served(database: Database, **settings: Any) -> AsyncIterator[httpx.Asy
         "scoring",
         router=router,
         settings=Settings(database_url=database.url, internal_secret=secret, **settings),
-        ready=how_verified,
+        ready=what_to_heed,
     )
     async with asked_by_admin(app, "scoring") as client:
         yield client

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from contracts.scoring import Band, Posture
 from services.scoring.domain.calendar import Calendar
-from services.scoring.domain.evidence import PLACES, Fading, Piece, evidence
+from services.scoring.domain.evidence import NEVER, PLACES, Fading, Piece, evidence
 from services.scoring.domain.facts import Fact, Kind
 from services.scoring.domain.history import History
 from services.scoring.domain.indexes import Evidence
@@ -128,7 +128,13 @@ def test_a_piece_of_evidence_weighs_what_the_policy_says_and_half_after_a_half_l
 
     assert (praised.value(700_000), praised.value(700_010)) == (62.2, 56.2)
     assert (praised.amount(700_000), praised.amount(700_010), praised.amount(700_020)) == (1.0, 0.5, 0.25)
-    assert (praised.band(700_000), praised.band(700_001)) == (Band.HIGH, Band.UNKNOWN)
+
+
+def test_a_single_piece_of_evidence_makes_a_band_for_one_half_life() -> None:
+    praised = Fading([(700_000, PLACES[Evidence.PRAISE], 1)], index())
+
+    assert [praised.band(700_000 + day) for day in (0, 1, 10, 11)] == [Band.HIGH, Band.HIGH, Band.MIDDLE, Band.UNKNOWN]
+    assert praised.fades(700_005, NEVER) == 700_011
 
 
 def test_what_the_weights_do_not_name_is_no_evidence() -> None:
@@ -174,11 +180,11 @@ def test_a_band_turns_by_the_clock_alone_and_the_standing_says_when() -> None:
             bands.append((at.date(), stands.satisfaction_band))
         at = stands.next_change_at
 
-    assert [band for _, band in bands] == [Band.LOW, Band.UNKNOWN]
-    turned, eve = bands[1][0], bands[1][0] - timedelta(days=1)
-    assert assess(complained, noon(str(turned)), DEFAULT).satisfaction_evidence < 1
-    assert assess(complained, noon(str(eve)), DEFAULT).satisfaction_evidence >= 1
-    assert assess(complained, noon(str(eve)), DEFAULT).satisfaction_band is Band.LOW
+    assert [band for _, band in bands] == [Band.LOW, Band.MIDDLE, Band.UNKNOWN]
+    turned, eve = bands[2][0], bands[2][0] - timedelta(days=1)
+    assert assess(complained, noon(str(turned)), DEFAULT).satisfaction_evidence < 0.5
+    assert assess(complained, noon(str(eve)), DEFAULT).satisfaction_evidence >= 0.5
+    assert assess(complained, noon(str(eve)), DEFAULT).satisfaction_band is Band.MIDDLE
 
 
 def test_a_relationship_develops_with_more_days_of_contact_than_in_the_window_before() -> None:

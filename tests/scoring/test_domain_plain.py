@@ -120,12 +120,13 @@ def test_an_amount_lies_between_what_was_paid_and_what_all_pay() -> None:
 def test_one_complaint_is_worth_what_its_weight_says_and_half_after_a_half_life() -> None:
     told = [fact("2026-01-01", Kind.COMPLAINED), fact("2026-01-01", Kind.REACHED)]
 
-    fresh, old = standing(told, "2026-01-01"), standing(told, "2026-06-30")
+    fresh, old, gone = (standing(told, day) for day in ("2026-01-01", "2026-06-30", "2026-07-01"))
 
     # Log-odds of -0.8 and of -0.4.
     assert (fresh.satisfaction, fresh.satisfaction_evidence, fresh.satisfaction_band) == (31.0, 1.0, Band.LOW)
-    assert (old.satisfaction, old.satisfaction_evidence, old.satisfaction_band) == (40.1, 0.5, Band.UNKNOWN)
-    assert fresh.next_change_at == datetime(2026, 1, 2, tzinfo=UTC)
+    assert (old.satisfaction, old.satisfaction_evidence, old.satisfaction_band) == (40.1, 0.5, Band.MIDDLE)
+    assert (gone.satisfaction_evidence, gone.satisfaction_band) == (0.498, Band.UNKNOWN)
+    assert old.next_change_at == datetime(2026, 7, 1, tzinfo=UTC)
 
 
 def of_kind(facts: Sequence[Fact], kind: Evidence, policy: Policy = DEFAULT_1) -> list[tuple[str, int]]:

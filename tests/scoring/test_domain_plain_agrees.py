@@ -39,6 +39,7 @@ from services.scoring.domain.rules import All, AnyOf, Comparison, Not, Rule
 from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.standing import Standing, assess
 from services.scoring.domain.tiers import Cuts
+from services.scoring.domain.together import assess_together
 
 RATES = [
     (date(2024, 1, 10), "USD", Decimal("0.85")),
@@ -266,6 +267,43 @@ def _noon(day: int) -> datetime:
 @given(HISTORY, st.integers(-1, 60) | st.integers(0, 1_200), st.integers(0, 10**6))
 def test_both_say_the_same_of_any_history_on_any_day(facts: list[Fact], day: int, number: int) -> None:
     assert disagreements(facts, _noon(day), Random(number)) == {}
+
+
+FAITHFUL = Model(
+    as_of=date(2024, 1, 1), parties=10, repeaters=5, r=0.8, alpha=6.0, a=1e-9, b=1.0, p=6.25, q=3.74, v=1_544.0,
+    currency="EUR", log_likelihood=-1.0,
+)  # fmt: skip
+"""Nobody ever leaves, so that what a party is worth falls and falls."""
+
+
+def bought(day: int, amount_minor: int) -> Fact:
+    at = datetime(1900, 1, 1, 12, tzinfo=UTC) + timedelta(days=day)
+    return Fact(uuid4(), UUID(int=1), Kind.PURCHASE, at, at, amount_minor, "EUR")
+
+
+@pytest.mark.parametrize("falls_in", [20_000, 36_400, 36_500, 36_501, 36_700])
+@pytest.mark.parametrize("silent", [2_000, 12_000, 36_499, 36_500, 36_501, 36_699, 36_700, 40_000])
+def test_both_say_the_same_of_whoever_is_silent_for_decades(silent: int, falls_in: int) -> None:
+    facts = [bought(0, 10**9), bought(100, 10**9)]
+    worth = FAITHFUL.value_minor(1, 100, 100 + falls_in - 1, 2, 2 * 10**9, 365)
+    p = FAITHFUL.p_buys(1, 100, 100 + falls_in - 1, 180)
+    customers = ByProbability(dormant_below=p, lost_below=0)
+    policy = Policy(name="long", persons=Stages(customers=customers), cuts=Cuts(top=worth, high=1, mid=0))
+    ruling = Ruling(policy, policy.cuts, Rates("EUR"), ZONES[0], FAITHFUL)
+    at = facts[1].occurred_at + timedelta(days=silent)
+
+    said = assess(fold(facts, ZONES[0]), at, ruling)
+
+    assert said == plain_standing(
+        facts, at, policy, policy.cuts, model=FAITHFUL, currency="EUR", rates=[], zone=ZONES[0]
+    )
+    assert said == assess_together([(fold(facts, ZONES[0]), at)] * 20, ruling)[-1]
+    fallen = falls_in <= min(silent, 36_500)
+    assert said.tier is (Tier.HIGH if fallen else Tier.TOP)
+    if not fallen:
+        falls = facts[1].occurred_at.date() + timedelta(days=falls_in)
+        changes = None if said.next_change_at is None else said.next_change_at.date()
+        assert (changes == falls) is (falls_in <= 36_500)
 
 
 def test_chance_leads_everywhere() -> None:

@@ -1,5 +1,7 @@
 """What a policy says, what differs between two, and where one is in its life."""
 
+import hashlib
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,11 +11,13 @@ from pydantic import BaseModel
 from contracts.loss import LossReason
 from contracts.scoring import Band, Stage, Tier
 from services.scoring.domain.differences import differences
-from services.scoring.domain.drafts import drafted
+from services.scoring.domain.drafts import drafted, laid_over
 from services.scoring.domain.indexes import Evidence
 from services.scoring.domain.lives import MOVES, WAYS_OUT, Act, BadPolicy, IllegalPolicyMove, Life, State
-from services.scoring.domain.policy import ByDays, ByProbability, Policy, Stages
+from services.scoring.domain.policy import ByDays, ByProbability, Index, Policy, Stages
 from services.scoring.domain.presets import DAYS_1, DEFAULT_1, PRESETS
+
+REST = {"tier": [], "satisfaction": [], "loyalty": [], "treatment": "rest"}
 
 
 def sentences(now: Policy, before: Policy) -> list[str]:
@@ -55,6 +59,17 @@ def test_a_part_is_laid_over_its_base_member_by_member() -> None:
     assert policy.persons.customers == ByProbability(lost_below=0.1)
     assert policy.satisfaction.weights == dict(DEFAULT_1.satisfaction.weights) | {Evidence.PRAISE: 0.9}
     assert policy.loyalty == DEFAULT_1.loyalty
+
+
+def test_what_is_stored_says_every_number_and_is_no_default_of_a_later_version() -> None:
+    stored = DEFAULT_1.model_dump(mode="json")
+    stored["satisfaction"]["min_evidence"] = stored["loyalty"]["min_evidence"] = 1.0
+    kept = Policy.model_validate(stored)
+
+    assert stored["satisfaction"].keys() == Index.model_fields.keys()
+    assert (kept.satisfaction.min_evidence, DEFAULT_1.satisfaction.min_evidence) == (1.0, 0.5)
+    assert kept.model_dump(mode="json") == stored
+    assert kept.content_hash != DEFAULT_1.content_hash
 
 
 def test_another_way_to_decide_takes_the_place_of_the_one_below() -> None:
@@ -187,6 +202,58 @@ def test_rows_of_treatments_are_told_by_their_place() -> None:
     assert sentences(other, DEFAULT_1) == [
         "Row 2 of the treatments is: loyalty high → thank, instead of: tier top → care."
     ]
+
+
+def one_of(field: str, values: list[str]) -> dict[str, Any]:
+    return {"field": field, "op": "in", "value": values}
+
+
+SPELLINGS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"follow_up_reasons": ["price", "unknown"]}, {"follow_up_reasons": ["unknown", "price", "unknown"]}),
+    *(
+        ({"treatments": [REST | {part: one}, REST]}, {"treatments": [REST | {part: other}, REST]})
+        for part, one, other in (
+            ("tier", ["top", "mid"], ["mid", "top", "top"]),
+            ("satisfaction", ["low", "unknown"], ["unknown", "low", "low"]),
+            ("loyalty", ["middle", "high"], ["high", "middle", "high"]),
+        )
+    ),
+    ({"vip": one_of("tier", ["high", "top"])}, {"vip": one_of("tier", ["top", "high", "top"])}),
+    (
+        {"vip": {"not": {"any": [one_of("posture", ["steady", "developing"])]}}},
+        {"vip": {"not": {"any": [one_of("posture", ["developing", "steady", "steady"])]}}},
+    ),
+    ({"persons": {"prospects": {"signs": ["visited", "inquired"]}}},
+     {"persons": {"prospects": {"signs": ["inquired", "visited", "inquired"]}}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("one", "other"), SPELLINGS)
+def test_what_differs_in_order_or_doubling_alone_is_one_version(one: dict[str, Any], other: dict[str, Any]) -> None:
+    first, second = drafted(DEFAULT_1, one), drafted(DEFAULT_1, other)
+
+    assert (first, first.content_hash) == (second, second.content_hash)
+    assert first.content_hash != DEFAULT_1.content_hash
+
+
+def test_the_order_of_what_is_taken_by_its_place_is_another_version() -> None:
+    rows = [{"tier": ["top"], "treatment": "a"}, {"tier": ["top"], "treatment": "b"}]
+
+    first, second = (drafted(DEFAULT_1, {"treatments": [*order, REST]}) for order in (rows, rows[::-1]))
+
+    assert first.content_hash != second.content_hash
+
+
+@pytest.mark.parametrize(("one", "other"), SPELLINGS[:-1])
+def test_what_was_stored_in_another_order_keeps_it_and_its_hash(one: dict[str, Any], other: dict[str, Any]) -> None:
+    written = laid_over(DEFAULT_1.model_dump(mode="json"), other)
+    document = json.dumps(written, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    stored = Policy.stored(document)
+
+    assert stored.model_dump(mode="json") == written
+    assert stored.content_hash == hashlib.sha256(document.encode()).hexdigest()
+    assert stored.content_hash != drafted(stored, {}).content_hash == drafted(DEFAULT_1, one).content_hash
 
 
 def test_an_order_that_decides_nothing_is_told_too() -> None:

@@ -101,7 +101,7 @@ def test_the_digest_line_holds_codes_integers_and_days_alone() -> None:
     told = line(stands, as_of=RULING.day(at), currency="EUR", policy=DAYS_1, zone=UTC_ZONE)
 
     assert json.loads(told) == [
-        *("customer", "low", None, "serve", "unknown", "unknown", "small", "developing"),
+        *("customer", "low", None, "serve", "middle", "high", "small", "developing"),
         *(["profit_making", "returning"], False, 1, 10, 59, 1_500, 1_500, 1_500, "EUR"),
         *("2026-01-01", "2026-04-01", DAYS_1.content_hash, None),
     ]

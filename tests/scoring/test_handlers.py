@@ -329,6 +329,37 @@ async def test_a_fact_ahead_of_time_counts_when_its_day_comes(scoring: Database,
     assert (await party(scoring, somebody))["value_minor"] == 40_000
 
 
+async def test_a_fact_ahead_of_time_is_what_changes_a_grade_when_its_day_comes(
+    scoring: Database, feed: Feeding
+) -> None:
+    somebody, midnight = feed.identity(), datetime(2026, 6, 2, tzinfo=UTC)
+    await feed.bought(somebody, JUNE, 40_000)
+    await feed.interacted(somebody, midnight + timedelta(hours=8), InteractionKind.COMPLAINT)
+
+    await feed.reached(midnight + timedelta(hours=1))
+    await sweep_once(scoring)
+
+    (regraded,) = (await announced(scoring, somebody))[1:]
+    assert (regraded["cause"], regraded.get("fact_id")) == ("fact", None)
+    assert datetime.fromisoformat(regraded["occurred_at"]) == midnight
+    assert (await party(scoring, somebody))["satisfaction_band"] == "low"
+
+
+async def test_a_fact_ahead_of_time_takes_nothing_from_what_the_clock_does_on_its_day(
+    scoring: Database, feed: Feeding
+) -> None:
+    somebody, out = feed.identity(), datetime(2026, 8, 30, tzinfo=UTC)
+    await feed.bought(somebody, JUNE, 40_000)
+    feed.at = out - timedelta(hours=2)
+    await feed.interacted(somebody, out + timedelta(hours=8), InteractionKind.VISIT)
+
+    await feed.reached(out + timedelta(hours=1))
+    await sweep_once(scoring)
+
+    (regraded,) = (await announced(scoring, somebody))[1:]
+    assert (regraded["cause"], datetime.fromisoformat(regraded["occurred_at"])) == ("clock", out)
+
+
 async def test_a_party_that_becomes_empty_comes_back_at_a_higher_revision(scoring: Database, feed: Feeding) -> None:
     one, other = sorted([feed.identity(), feed.identity()])
     await feed.bought(other, JUNE, 1_000)

@@ -7,6 +7,7 @@ from uuid import UUID
 import httpx
 import pytest
 
+from chassis.clock import now
 from chassis.consumer import Delivery
 from chassis.db import Database, driver
 from chassis.ids import uuid7
@@ -14,13 +15,16 @@ from contracts.customers import Assignment, FactWithdrawn, Holding, IdentitiesAs
 from services.scoring.domain.model import Model
 from services.scoring.domain.policy import ByDays, Policy, Stages
 from services.scoring.domain.presets import DAYS_1, DEFAULT_1
+from services.scoring.domain.quality import Quality
 from services.scoring.domain.tiers import Cuts
 from services.scoring.handlers.activating import activate_next
+from services.scoring.handlers.sweeping import sweep_once
 from services.scoring.queries import clocks, facts, known
 from services.scoring.queries.activations import plan
 from services.scoring.queries.policies import approve, draft, tried
 from services.scoring.queries.rulings import Connection, add_cut_points, add_rates, new_ruling
-from tests.scoring.feeding import Feeding
+from tests.scoring.conftest import MakeScoring
+from tests.scoring.feeding import Feeding, served
 from tests.scoring.filed import as_line, exported
 from tests.scoring.handmade import MODEL
 from tests.scoring.stories import Story, give
@@ -29,6 +33,7 @@ FIRST = datetime(2026, 5, 20, 12, tzinfo=UTC)
 THEN = datetime(2026, 5, 21, 12, tzinfo=UTC)
 LATER = datetime(2026, 5, 22, 12, tzinfo=UTC)
 KNOWN = {"known_at": THEN.isoformat()}
+UNJUDGED = Quality(horizon_days=DEFAULT_1.horizon_days, periods=())
 
 
 @pytest.fixture
@@ -403,6 +408,70 @@ async def test_from_an_activation_on_that_has_yet_to_take_place_nothing_is_known
 
     assert (refused.status_code, refused.json()["code"]) == (409, "not_read_yet")
     assert (before["policy"], (await read(api, somebody, **asked))["policy"]) == ("default-1", "days-1")
+
+
+async def may_decide(database: Database, policy: Policy) -> None:
+    async with database.transaction() as session:
+        connection = await driver(session)
+        await draft(connection, policy, FIRST, "tests")
+        await tried(connection, policy.content_hash, FIRST)
+        await approve(connection, policy.content_hash, FIRST, "tests")
+        await have_model(connection)
+        await connection.execute("UPDATE model SET quality = $1::text::jsonb", UNJUDGED.model_dump_json())
+
+
+DECISIONS = {
+    "a policy": (f"/v1/policies/{BRISK.content_hash}/activate", None),
+    "a model": (f"/v1/models/{MODEL.content_hash}/activate", None),
+    "cut points": ("/v1/tiers/fit", None),
+    "a rate": ("/v1/rates", {"rates": [{"day": "2026-01-01", "currency": "USD", "rate": "0.5"}]}),
+    "the currency": ("/internal/reporting-currency", {"currency": "USD"}),
+}
+
+
+@pytest.mark.parametrize("decided", DECISIONS)
+async def test_what_was_answered_as_known_at_the_last_instant_stays_whatever_is_decided_at_once(
+    make_scoring: MakeScoring, decided: str
+) -> None:
+    database = await make_scoring(currency=None)
+    feed, today = Feeding(database, at=FIRST), now()
+    for days, currency in ((4, "EUR"), (40, "USD"), (400, "EUR"), (41, "EUR")):
+        await feed.bought(feed.identity(), today - timedelta(days=days), 7_000 * days, currency)
+    await may_decide(database, BRISK)
+    # As the clock of another machine has it.
+    ahead = today + timedelta(hours=1)
+    await feed.reached(ahead)
+    path, body = DECISIONS[decided]
+
+    async with served(database) as api:
+        told = await everything(api, known_at=ahead.isoformat())
+        answer = await api.post(path, json=body)
+        assert answer.status_code == 200, answer.text
+        await sweep_once(database)
+        again = await everything(api, known_at=ahead.isoformat())
+        await feed.reached(ahead + timedelta(seconds=1))
+        later = await everything(api, known_at=(ahead + timedelta(seconds=1)).isoformat())
+
+    assert again == told
+    assert later != told
+
+
+@pytest.mark.parametrize(
+    "path", [f"/v1/policies/{BRISK.content_hash}/activate", f"/v1/models/{MODEL.content_hash}/activate"]
+)
+async def test_no_activation_is_planned_for_an_instant_that_was_told_of(
+    scoring: Database, api: httpx.AsyncClient, feed: Feeding, path: str
+) -> None:
+    await may_decide(scoring, BRISK)
+    ahead = now() + timedelta(hours=1)
+    await feed.reached(ahead)
+
+    refused = await api.post(path, json={"active_from": ahead.isoformat()})
+    planned = await api.post(path, json={"active_from": (ahead + timedelta(seconds=1)).isoformat()})
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "activation_passed")
+    assert datetime.fromisoformat(refused.json()["now"]) == ahead + timedelta(microseconds=1)
+    assert planned.status_code == 200
 
 
 async def test_where_nothing_was_read_whole_yet_no_time_is_known(scoring: Database, api: httpx.AsyncClient) -> None:

@@ -3,10 +3,12 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 
 from chassis.clock import now
 from chassis.db import Database, driver
+from contracts.customers import PartyKind, PartyRegistered
 from services.scoring.handlers import rebuilding
 from services.scoring.handlers.rebuilding import carry_out_rebuilds, move_on
 from services.scoring.handlers.sweeping import sweep_once
@@ -61,6 +63,31 @@ async def test_a_rebuild_repairs_what_was_corrupted(scoring: Database, feed: Fee
     done = await rebuild(scoring, rebuild_id)
     assert (done["state"], done["identities"], done["folded"]) == ("done", 2, 2)
     assert not (await rows(scoring, "SELECT rebuilding FROM installation"))[0]["rebuilding"]
+
+
+async def test_a_registration_kept_without_its_kind_is_of_a_person_until_it_is_told_anew(
+    scoring: Database, feed: Feeding, api: httpx.AsyncClient
+) -> None:
+    company = feed.identity()
+
+    async def kind() -> str:
+        reasons = (await api.get(f"/v1/standings/party_{company.hex}")).json()["reasons"]
+        return str(reasons["kind"])
+
+    registered = PartyRegistered(subject=company, occurred_at=JUNE, kind=PartyKind.ORGANISATION)
+    (old,) = await feed.tell(registered)
+    assert await kind() == "organisation"
+    await rows(scoring, "UPDATE fact SET detail = ''")
+    await ask(scoring)
+    while await move_on(scoring):
+        pass
+    await feed.bought(company, JUNE, 1_000)
+    assert await kind() == "person"
+
+    await feed.withdrawn(company, old)
+    await feed.tell(registered)
+
+    assert await kind() == "organisation"
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -1,8 +1,10 @@
 """Models over HTTP, with a real database: fitted, judged, activated, planned, and by themselves."""
 
-import json
+import asyncio
+import contextlib
+import multiprocessing
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -16,12 +18,15 @@ from chassis.db import Database, driver
 from chassis.http import encode_cursor
 from contracts.scoring import Stage
 from services.scoring.domain.buyers import Ledger
-from services.scoring.domain.fitting import Fitted, fit
+from services.scoring.domain.fitting import MARGIN, Fitted, fit
 from services.scoring.domain.model import Model
 from services.scoring.domain.presets import DEFAULT_1
+from services.scoring.handlers import fitting
 from services.scoring.handlers.activating import activate_next
-from services.scoring.handlers.fitting import Activating, fit_if_due
+from services.scoring.handlers.fitting import Activating, ask_if_due, carry_out_fits, fit_next
 from services.scoring.handlers.sweeping import sweep_once
+from services.scoring.queries.fits import begin
+from services.scoring.queries.fitting import gathered
 from services.scoring.queries.models import add_model, model, quality_of
 from services.scoring.queries.rulings import set_currency
 from tests.scoring.feeding import JUNE, Feeding, served
@@ -54,16 +59,25 @@ async def shop(feed: Feeding) -> dict[int, UUID]:
     return who
 
 
-async def fitted(api: httpx.AsyncClient, **body: Any) -> list[Any]:
+async def asked(api: httpx.AsyncClient, **body: Any) -> Any:
     answer = await api.post("/v1/models", json={"as_of": AS_OF.isoformat(), **body})
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"] == "application/x-ndjson"
-    return [json.loads(line) for line in answer.text.splitlines()]
+    assert answer.status_code == 202, answer.text
+    assert answer.headers["location"] == f"/v1/fits/{answer.json()['id']}"
+    return answer.json()
 
 
-async def a_model(api: httpx.AsyncClient, **body: Any) -> Any:
-    *_, last = await fitted(api, **body)
-    return last["model"]
+async def fitted(api: httpx.AsyncClient, database: Database, **body: Any) -> Any:
+    """A fit, carried out."""
+    job = await asked(api, **body)
+    assert await fit_next(database, MARGIN)
+    done = (await api.get(f"/v1/fits/{job['id']}")).json()
+    assert done["state"] == "done", done["error"]
+    return done
+
+
+async def a_model(api: httpx.AsyncClient, database: Database, **body: Any) -> Any:
+    done = await fitted(api, database, **body)
+    return (await api.get(f"/v1/models/{done['model']}")).json()
 
 
 async def another(database: Database, hash: str, **changed: Any) -> str:
@@ -77,14 +91,17 @@ async def another(database: Database, hash: str, **changed: Any) -> str:
 
 
 async def test_a_fit_tells_how_far_it_is_and_at_last_the_model_with_its_quality(
-    api: httpx.AsyncClient, shop: dict[int, UUID]
+    api: httpx.AsyncClient, scoring: Database, shop: dict[int, UUID]
 ) -> None:
-    progress, last = await fitted(api)
+    job = await asked(api)
+    assert (job["state"], job["as_of"], job["asked_by"], job["model"]) == ("waiting", "2026-05-31", "tests", None)
+    assert await fit_next(scoring, MARGIN)
+    assert not await fit_next(scoring, MARGIN)
 
-    assert progress == {"read": 300, "parties": 300}
-    assert last["done"]
-    assert last["activated"] is False
-    told = last["model"]
+    done = (await api.get(f"/v1/fits/{job['id']}")).json()
+    assert (done["state"], done["parties"], done["done"], done["error"]) == ("done", 300, 300, None)
+    assert (done["activated"], done["refused"], done["not_enough"]) == (False, None, None)
+    told = (await api.get(f"/v1/models/{done['model']}")).json()
     assert (told["state"], told["as_of"], told["fitted_by"], told["planned"]) == ("fitted", "2026-05-31", "tests", [])
     document = Model.model_validate(told["document"])
     assert document.content_hash == told["hash"]
@@ -92,26 +109,25 @@ async def test_a_fit_tells_how_far_it_is_and_at_last_the_model_with_its_quality(
     assert document.repeaters == sum(len({at.date() for at, _ in bought}) > 1 for _, bought in lives())
     assert document.currency == "EUR"
     assert document.cuts
-    assert [period["as_of"] for period in last["quality"]["periods"]] == ["2025-06-05", "2025-09-03", "2025-12-02"]
-    assert await a_model(api) == told
-    assert (await api.get(f"/v1/models/{told['hash']}")).json() == told
-    assert (await api.get(f"/v1/models/{told['hash']}/quality")).json() == last["quality"]
+    judged = (await api.get(f"/v1/models/{told['hash']}/quality")).json()
+    assert [period["as_of"] for period in judged["periods"]] == ["2025-06-05", "2025-09-03", "2025-12-02"]
+    assert await a_model(api, scoring) == told
 
 
 async def test_a_fit_knows_what_counts_as_of_its_day_in_the_reporting_currency_and_nothing_else(
-    api: httpx.AsyncClient, feed: Feeding, shop: dict[int, UUID]
+    api: httpx.AsyncClient, scoring: Database, feed: Feeding, shop: dict[int, UUID]
 ) -> None:
-    before = await a_model(api)
+    before = await a_model(api, scoring)
     stranger = feed.identity()
     await feed.registered(stranger, JUNE)
     gone = await feed.bought(feed.identity(), JUNE - timedelta(days=90), 7_000)
     await feed.tell(*(feed.purchase(who, datetime(2026, 6, 1, 9, tzinfo=UTC), 5_000) for who in shop.values()))
-    with_gone = await a_model(api)
+    with_gone = await a_model(api, scoring)
     await feed.withdrawn((await _identity_of(feed.database, gone)), gone)
 
     assert with_gone["document"]["parties"] == 301
-    assert (await a_model(api))["hash"] == before["hash"]
-    today = await a_model(api, as_of="2026-06-01")
+    assert (await a_model(api, scoring))["hash"] == before["hash"]
+    today = await a_model(api, scoring, as_of="2026-06-01")
     assert today["document"]["repeaters"] == 300
 
 
@@ -121,24 +137,27 @@ async def _identity_of(database: Database, fact: UUID) -> UUID:
     return identity
 
 
-async def test_two_merged_parties_are_one_buyer(api: httpx.AsyncClient, feed: Feeding, shop: dict[int, UUID]) -> None:
-    alone = await a_model(api)
+async def test_two_merged_parties_are_one_buyer(
+    api: httpx.AsyncClient, scoring: Database, feed: Feeding, shop: dict[int, UUID]
+) -> None:
+    alone = await a_model(api, scoring)
     one, other = shop[0], shop[1]
     await feed.assigned({one: [(one, None)], other: [(one, None)]}, {other: one})
 
-    assert (await a_model(api))["document"]["parties"] == alone["document"]["parties"] - 1
+    assert (await a_model(api, scoring))["document"]["parties"] == alone["document"]["parties"] - 1
 
 
 async def test_too_few_repeat_buyers_are_told_with_the_way_out_and_no_model_is_stored(
-    api: httpx.AsyncClient, feed: Feeding
+    api: httpx.AsyncClient, scoring: Database, feed: Feeding
 ) -> None:
     for _ in range(3):
         await feed.bought(feed.identity(), JUNE - timedelta(days=40), 500)
 
-    *_, last = await fitted(api, activate=True)
+    done = await fitted(api, scoring, activate=True)
 
-    assert {**last["not_enough"], "detail": ""} == {"parties": 3, "repeaters": 0, "needed": 30, "detail": ""}
-    assert "days of the policy" in last["not_enough"]["detail"]
+    assert {**done["not_enough"], "detail": ""} == {"parties": 3, "repeaters": 0, "needed": 30, "detail": ""}
+    assert "days of the policy" in done["not_enough"]["detail"]
+    assert (done["model"], done["activated"]) == (None, False)
     assert (await api.get("/v1/models")).json()["data"] == []
 
 
@@ -152,10 +171,11 @@ async def test_no_model_is_fitted_as_of_a_day_to_come(api: httpx.AsyncClient) ->
 async def test_an_active_model_decides_and_everybody_is_assessed_again(
     api: httpx.AsyncClient, scoring: Database, shop: dict[int, UUID]
 ) -> None:
-    *_, last = await fitted(api, activate=True)
-    hash = last["model"]["hash"]
-    assert last["activated"]
-    assert last["model"]["state"] == "active"
+    done = await fitted(api, scoring, activate=True)
+    hash = done["model"]
+    assert done["activated"]
+    told = (await api.get(f"/v1/models/{hash}")).json()
+    assert told["state"] == "active"
     await read_until(scoring, JUNE)
 
     await sweep_once(scoring)
@@ -163,7 +183,7 @@ async def test_an_active_model_decides_and_everybody_is_assessed_again(
     (ruling,) = await rows(scoring, "SELECT * FROM ruling ORDER BY id DESC LIMIT 1")
     assert (ruling["reason"], ruling["model"], ruling["cut_points"]) == ("model", hash, None)
     assert ruling["applied_at"]
-    document = Model.model_validate(last["model"]["document"])
+    document = Model.model_validate(told["document"])
     stood = set()
     for row in await rows(scoring, "SELECT * FROM party WHERE purchase_days > 0"):
         tx, T = (row["last_day"] - row["first_day"]).days, (JUNE.date() - row["first_day"]).days
@@ -178,7 +198,7 @@ async def test_an_active_model_decides_and_everybody_is_assessed_again(
 async def test_another_active_model_retires_the_one_before_which_may_be_active_again(
     api: httpx.AsyncClient, scoring: Database, shop: dict[int, UUID]
 ) -> None:
-    first = (await a_model(api, activate=True))["hash"]
+    first = (await a_model(api, scoring, activate=True))["hash"]
     second = await another(scoring, first, calibration=1.5)
 
     activated = await api.post(f"/v1/models/{second}/activate")
@@ -203,7 +223,7 @@ async def worse_than(database: Database, hash: str) -> str:
 
 
 async def test_a_worse_model_takes_force(api: httpx.AsyncClient, scoring: Database, shop: dict[int, UUID]) -> None:
-    good = (await a_model(api, activate=True))["hash"]
+    good = (await a_model(api, scoring, activate=True))["hash"]
     worse = await worse_than(scoring, good)
 
     refused = await api.post(f"/v1/models/{worse}/activate")
@@ -216,7 +236,7 @@ async def test_a_worse_model_takes_force(api: httpx.AsyncClient, scoring: Databa
 
 
 async def test_the_margin_is_a_setting(scoring: Database, api: httpx.AsyncClient, shop: dict[int, UUID]) -> None:
-    worse = await worse_than(scoring, (await a_model(api, activate=True))["hash"])
+    worse = await worse_than(scoring, (await a_model(api, scoring, activate=True))["hash"])
 
     async with served(scoring, model_margin=0.05) as lenient:
         answer = await lenient.post(f"/v1/models/{worse}/activate")
@@ -227,7 +247,7 @@ async def test_the_margin_is_a_setting(scoring: Database, api: httpx.AsyncClient
 async def test_a_model_of_another_currency_is_not_activated(
     scoring: Database, api: httpx.AsyncClient, shop: dict[int, UUID]
 ) -> None:
-    foreign = await another(scoring, (await a_model(api))["hash"], currency="USD")
+    foreign = await another(scoring, (await a_model(api, scoring))["hash"], currency="USD")
 
     answer = await api.post(f"/v1/models/{foreign}/activate", json={"force": True})
 
@@ -243,7 +263,7 @@ async def test_a_model_whose_currency_the_installation_left_decides_no_more(
     for number, bought in lives():
         await feed.tell(*(feed.purchase(UUID(int=number + 1), at, amount) for at, amount in bought))
     async with served(database) as api:
-        hash = (await a_model(api, activate=True))["hash"]
+        hash = (await a_model(api, database, activate=True))["hash"]
         async with database.transaction() as session:
             await set_currency(await driver(session), "USD", provisional=False, at=now())
 
@@ -255,7 +275,7 @@ async def test_a_model_whose_currency_the_installation_left_decides_no_more(
 async def test_an_activation_of_a_model_is_planned_and_takes_place_when_its_instant_comes(
     api: httpx.AsyncClient, scoring: Database, shop: dict[int, UUID]
 ) -> None:
-    hash, at = (await a_model(api))["hash"], now() + timedelta(days=2)
+    hash, at = (await a_model(api, scoring))["hash"], now() + timedelta(days=2)
     body = {"active_from": at.isoformat()}
 
     planned = (await api.post(f"/v1/models/{hash}/activate", json=body)).json()
@@ -272,10 +292,10 @@ async def test_an_activation_of_a_model_is_planned_and_takes_place_when_its_inst
     assert (await api.get(f"/v1/activations/{plan['id']}")).json()["done_at"]
 
 
-async def test_a_planned_activation_of_a_model_in_a_currency_that_was_left_is_cancelled(
+async def test_a_planned_activation_of_a_model_in_a_currency_that_was_left_is_refused_and_told_with_the_reason(
     api: httpx.AsyncClient, scoring: Database, shop: dict[int, UUID]
 ) -> None:
-    hash, at = (await a_model(api))["hash"], now() + timedelta(days=2)
+    hash, at = (await a_model(api, scoring))["hash"], now() + timedelta(days=2)
     (plan,) = (await api.post(f"/v1/models/{hash}/activate", json={"active_from": at.isoformat()})).json()["planned"]
     async with scoring.transaction() as session:
         await (await driver(session)).execute(
@@ -284,11 +304,26 @@ async def test_a_planned_activation_of_a_model_in_a_currency_that_was_left_is_ca
 
     assert await activate_next(scoring, at)
 
-    assert (await api.get(f"/v1/activations/{plan['id']}")).json()["cancelled_at"]
+    told = (await api.get(f"/v1/activations/{plan['id']}")).json()
+    assert told["cancelled_at"]
+    assert not told["done_at"]
+    assert (told["refused"]["code"], told["refused"]["reporting_currency"]) == ("model_currency", "EUR")
+    assert "Fit a model anew" in told["refused"]["detail"]
+    assert (await api.get("/v1/activations")).json()["data"] == [told]
+    (listed,) = (await api.get("/v1/models")).json()["data"]
+    assert listed["refused"] == (await api.get(f"/v1/models/{hash}")).json()["refused"] == told
+    closed = await api.delete(f"/v1/activations/{plan['id']}")
+    assert (closed.status_code, closed.json()["detail"]) == (409, "This activation was refused.")
+    assert (await api.get("/readyz")).json()["refused_activations"] == 1
+    assert "shuke_refused_activations 1.0" in (await api.get("/metrics")).text
+
+    assert (await api.post(f"/v1/models/{hash}/activate", json={"active_from": at.isoformat()})).status_code == 409
 
 
-async def test_no_activation_of_a_model_is_in_the_past(api: httpx.AsyncClient, shop: dict[int, UUID]) -> None:
-    hash = (await a_model(api))["hash"]
+async def test_no_activation_of_a_model_is_in_the_past(
+    api: httpx.AsyncClient, scoring: Database, shop: dict[int, UUID]
+) -> None:
+    hash = (await a_model(api, scoring))["hash"]
 
     answer = await api.post(f"/v1/models/{hash}/activate", json={"active_from": "2026-01-02T00:00:00Z"})
 
@@ -305,7 +340,7 @@ async def test_an_unknown_model_is_not_found(api: httpx.AsyncClient, method: str
 async def test_models_are_listed_the_newest_first_page_by_page(
     api: httpx.AsyncClient, scoring: Database, shop: dict[int, UUID]
 ) -> None:
-    first = (await a_model(api))["hash"]
+    first = (await a_model(api, scoring))["hash"]
     hashes = [first, *[await another(scoring, first, calibration=2.0 + extra) for extra in range(3)]]
 
     page = (await api.get("/v1/models", params={"limit": 3})).json()
@@ -327,7 +362,7 @@ async def test_a_model_is_what_the_purchases_give_whatever_the_order_of_the_part
     columns = zip(*((number, day, amount) for (number, day), amount in sorted(days.items())), strict=True)
     by_hand = fit(Ledger(*(np.array(column) for column in columns)), AS_OF, DEFAULT_1, "EUR", None)
 
-    told = await a_model(api)
+    told = await a_model(api, scoring)
 
     assert isinstance(by_hand, Fitted)
     assert told["document"] == by_hand.model.model_dump(mode="json")
@@ -339,11 +374,16 @@ async def test_a_model_is_what_the_purchases_give_whatever_the_order_of_the_part
 EVERY = timedelta(days=7)
 
 
+async def by_itself(database: Database, activating: Activating = Activating.BY_HAND) -> bool:
+    """Have a fit asked for by itself carried out; whether one was due."""
+    return await ask_if_due(database, EVERY, activating) and await fit_next(database, MARGIN)
+
+
 async def test_a_model_is_fitted_by_itself_every_so_many_days_and_left_to_be_activated_by_hand(
     scoring: Database, shop: dict[int, UUID], api: httpx.AsyncClient
 ) -> None:
-    assert await fit_if_due(scoring, EVERY, Activating.BY_HAND, 0.01)
-    assert not await fit_if_due(scoring, EVERY, Activating.BY_HAND, 0.01)
+    assert await by_itself(scoring)
+    assert not await by_itself(scoring)
     (told,) = (await api.get("/v1/models")).json()["data"]
     assert (told["state"], told["fitted_by"]) == ("fitted", None)
     assert told["as_of"] == (now().date() - timedelta(days=1)).isoformat()
@@ -351,7 +391,8 @@ async def test_a_model_is_fitted_by_itself_every_so_many_days_and_left_to_be_act
     async with scoring.transaction() as session:
         await (await driver(session)).execute("UPDATE fitting SET tried_at = tried_at - $1::interval", EVERY)
 
-    assert await fit_if_due(scoring, EVERY, Activating.BY_HAND, 0.01)
+    assert await by_itself(scoring)
+    assert [fit["asked_by"] for fit in (await api.get("/v1/fits")).json()["data"]] == [None, None]
 
 
 async def test_by_rule_a_fitted_model_decides_unless_it_was_not_judged(
@@ -361,35 +402,130 @@ async def test_by_rule_a_fitted_model_decides_unless_it_was_not_judged(
     people = [feed.identity() for _ in range(60)]
     await feed.tell(*(feed.purchase(who, recent + timedelta(days=day), 700) for who in people for day in (0, 9)))
 
-    assert await fit_if_due(scoring, EVERY, Activating.BY_RULE, 0.01)
+    assert await by_itself(scoring, Activating.BY_RULE)
 
     (told,) = (await api.get("/v1/models")).json()["data"]
     assert told["state"] == "fitted"
     assert "not_judged" in told["document"]["flags"]
+    (done,) = (await api.get("/v1/fits")).json()["data"]
+    assert (done["activated"], done["refused"]["code"]) == (False, "fit_not_judged")
 
 
 async def test_by_rule_a_judged_model_decides(scoring: Database, shop: dict[int, UUID], api: httpx.AsyncClient) -> None:
-    assert await fit_if_due(scoring, EVERY, Activating.BY_RULE, 0.01)
+    assert await by_itself(scoring, Activating.BY_RULE)
 
     (told,) = (await api.get("/v1/models")).json()["data"]
     assert told["state"] == "active"
 
 
 async def test_where_there_was_not_enough_a_model_is_sought_again_the_next_day(scoring: Database) -> None:
-    assert not await fit_if_due(scoring, EVERY, Activating.BY_HAND, 0.01)
+    assert await by_itself(scoring)
     (first,) = await rows(scoring, "SELECT tried_at, enough FROM fitting")
     assert not first["enough"]
+    assert not await by_itself(scoring)
     async with scoring.transaction() as session:
         await (await driver(session)).execute("UPDATE fitting SET tried_at = tried_at - interval '25 hours'")
 
-    assert not await fit_if_due(scoring, EVERY, Activating.BY_HAND, 0.01)
+    assert await by_itself(scoring)
 
     (again,) = await rows(scoring, "SELECT tried_at FROM fitting")
     assert again["tried_at"] > first["tried_at"]
 
 
-async def test_one_process_fits_at_a_time(scoring: Database, shop: dict[int, UUID]) -> None:
+async def test_one_process_fits_at_a_time(scoring: Database, api: httpx.AsyncClient, shop: dict[int, UUID]) -> None:
+    job = await asked(api)
+
     async with scoring.transaction() as session:
         await (await driver(session)).execute("SELECT pg_advisory_xact_lock(7003)")
-        assert not await fit_if_due(scoring, EVERY, Activating.BY_HAND, 0.01)
-    assert await rows(scoring, "SELECT FROM fitting") == []
+        assert not await fit_next(scoring, MARGIN)
+    assert (await api.get(f"/v1/fits/{job['id']}")).json()["state"] == "waiting"
+
+
+async def test_one_fit_is_under_way_at_a_time_whoever_asks(
+    api: httpx.AsyncClient, scoring: Database, shop: dict[int, UUID]
+) -> None:
+    key = {"Idempotency-Key": "one"}
+    first = await api.post("/v1/models", json={"as_of": "2026-05-31"}, headers=key)
+    again = await api.post("/v1/models", json={"as_of": "2026-05-31"}, headers=key)
+    refused = await asyncio.gather(*(api.post("/v1/models") for _ in range(5)))
+
+    assert again.json() == first.json()
+    for each in refused:
+        assert (each.status_code, each.json()["code"]) == (409, "fit_under_way")
+        assert each.json()["fit_id"] == first.json()["id"]
+    assert not await ask_if_due(scoring, EVERY, Activating.BY_HAND)
+    assert await fit_next(scoring, MARGIN)
+    assert await ask_if_due(scoring, EVERY, Activating.BY_HAND)
+
+
+async def test_a_cancelled_fit_ends_where_it_is_and_leaves_no_model(
+    api: httpx.AsyncClient, scoring: Database, shop: dict[int, UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await asked(api)
+
+    async def cancelled_meanwhile(*asked: Any) -> AsyncGenerator[int]:
+        async for done in gathered(*asked):
+            assert (await api.delete(f"/v1/fits/{job['id']}")).status_code == 200
+            yield done
+
+    monkeypatch.setattr(fitting, "gathered", cancelled_meanwhile)
+
+    assert await fit_next(scoring, MARGIN)
+
+    done = (await api.get(f"/v1/fits/{job['id']}")).json()
+    assert (done["state"], done["model"]) == ("cancelled", None)
+    assert (await api.delete(f"/v1/fits/{job['id']}")).json() == done
+    assert (await api.get("/v1/models")).json()["data"] == []
+    assert not await fit_next(scoring, MARGIN)
+    assert (await asked(api))["state"] == "waiting"
+    assert (await api.get(f"/v1/fits/fit_{'0' * 32}")).json()["code"] == "fit_not_found"
+
+
+async def test_a_fit_whose_process_was_killed_is_begun_anew_and_not_for_ever(
+    api: httpx.AsyncClient, scoring: Database, shop: dict[int, UUID]
+) -> None:
+    async def killed(times: int) -> Any:
+        """A fit that was begun so often, as it lies there when its process is gone."""
+        job = await asked(api)
+        async with scoring.transaction() as session:
+            for _ in range(times):
+                assert await begin(await driver(session), UUID(job["id"].removeprefix("fit_")), now())
+        assert await fit_next(scoring, MARGIN)
+        return (await api.get(f"/v1/fits/{job['id']}")).json()
+
+    anew, given_up = await killed(2), await killed(3)
+
+    assert (anew["state"], anew["done"]) == ("done", 300)
+    assert (given_up["state"], given_up["model"]) == ("failed", None)
+    assert "killed 3 times" in given_up["error"]
+
+
+async def test_a_fault_of_ours_ends_a_fit_and_the_next_one_goes_on(
+    api: httpx.AsyncClient, scoring: Database, shop: dict[int, UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await asked(api)
+    with monkeypatch.context() as patched:
+        patched.setattr(fitting, "Gathering", None)
+        assert await fit_next(scoring, MARGIN)
+
+    done = (await api.get(f"/v1/fits/{job['id']}")).json()
+    assert done["state"] == "failed"
+    assert done["error"].startswith("TypeError")
+    assert (await a_model(api, scoring))["state"] == "fitted"
+
+
+async def test_fits_are_carried_out_in_processes_of_their_own_until_cancelled(
+    api: httpx.AsyncClient, scoring: Database, shop: dict[int, UUID]
+) -> None:
+    job = await asked(api)
+    carrying = asyncio.create_task(carry_out_fits(scoring, MARGIN))
+
+    async with asyncio.timeout(60):
+        while (done := (await api.get(f"/v1/fits/{job['id']}")).json())["state"] in ("waiting", "running"):
+            await asyncio.sleep(0.05)
+    carrying.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await carrying
+
+    assert (done["state"], done["done"]) == ("done", 300)
+    assert not multiprocessing.active_children()

@@ -14,7 +14,7 @@ from services.scoring.domain.overrides import Field
 from services.scoring.domain.presets import DEFAULT_1
 from services.scoring.handlers.rebuilding import move_on
 from services.scoring.handlers.sweeping import sweep_once
-from services.scoring.queries.overrides import recording_instant
+from services.scoring.queries.recording import recording_instant
 from services.scoring.queries.watermark import move_watermark
 from tests.scoring.feeding import Feeding
 from tests.scoring.test_handlers import announced, party, rows

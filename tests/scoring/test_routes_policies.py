@@ -22,7 +22,7 @@ from services.scoring.handlers.sweeping import sweep_once
 from services.scoring.queries.activations import plan as keep_plan
 from services.scoring.queries.models import add_model
 from services.scoring.queries.parties import NOBODY
-from services.scoring.queries.policies import tried
+from services.scoring.queries.policies import activate, draft, tried
 from tests.scoring.feeding import JUNE, Feeding
 from tests.scoring.test_sweeping import moves, read_until, rows
 
@@ -76,6 +76,26 @@ async def test_a_part_of_a_document_is_laid_over_the_active_policy(api: httpx.As
     }
     assert told["document"]["vip"] == DEFAULT_1.model_dump(mode="json")["vip"]
     assert Policy.model_validate(told["document"]).content_hash == told["hash"]
+
+
+async def test_a_policy_that_was_stored_in_another_order_decides_under_its_hash(
+    api: httpx.AsyncClient, scoring: Database, feed: Feeding
+) -> None:
+    reasons = ["unknown", "price", "unknown"]
+    written = Policy.stored(json.dumps({**DAYS_1.model_dump(mode="json"), "follow_up_reasons": reasons}))
+    async with scoring.transaction() as session:
+        await draft(await driver(session), written, now(), "tests")
+    await was_tried(scoring, written.content_hash)
+    assert (await api.post(f"/v1/policies/{written.content_hash}/approve")).status_code == 200
+    assert (await api.post(f"/v1/policies/{written.content_hash}/activate")).status_code == 200
+
+    somebody = feed.identity()
+    await feed.bought(somebody, JUNE, 1_000)
+
+    hash = (await api.get(f"/v1/standings/party_{somebody.hex}")).json()["reasons"]["policy_hash"]
+    told = (await api.get(f"/v1/policies/{hash}")).json()
+    assert (told["hash"], told["document"]["follow_up_reasons"]) == (written.content_hash, reasons)
+    assert (await drafted(api, document={"horizon_days": 90}))["document"]["follow_up_reasons"] == ["price", "unknown"]
 
 
 async def test_a_whole_document_or_a_part_laid_over_a_base_or_a_preset_is_drafted(api: httpx.AsyncClient) -> None:
@@ -308,6 +328,30 @@ async def test_a_planned_activation_is_cancelled_once(api: httpx.AsyncClient, sc
     assert not await activate_next(scoring, now() + timedelta(days=9))
     assert (await api.post(f"/v1/policies/{hash}/retire")).json()["state"] == "retired"
     assert (await api.get(f"/v1/activations/activation_{'0' * 32}")).json()["code"] == "activation_not_found"
+
+
+async def test_a_planned_activation_that_is_refused_says_why_until_the_policy_is_active_again(
+    api: httpx.AsyncClient, scoring: Database
+) -> None:
+    hash = await approved(api, scoring, document=STRICT)
+    at = now() + timedelta(days=3)
+    await api.post(f"/v1/policies/{hash}/activate", json={"active_from": at.isoformat()})
+    await api.post(f"/v1/policies/{hash}/activate")
+    assert await activate_next(scoring, at)
+
+    (refused,) = (await api.get("/v1/activations")).json()["data"]
+    while_active = (await api.get(f"/v1/policies/{hash}")).json()
+    async with scoring.transaction() as session:
+        await activate(await driver(session), FIRST, at, "tests")
+    left = {policy["hash"]: policy["refused"] for policy in (await api.get("/v1/policies")).json()["data"]}
+    async with scoring.transaction() as session:
+        await activate(await driver(session), hash, at + timedelta(days=9), "tests")
+
+    assert (refused["refused"]["code"], refused["refused"]["state"]) == ("illegal_policy_move", "active")
+    assert refused["refused"]["detail"] == "It is active already."
+    assert while_active["refused"] is None
+    assert left == {hash: refused, FIRST: None}
+    assert (await api.get(f"/v1/policies/{hash}")).json()["refused"] is None
 
 
 async def test_no_activation_is_in_the_past(api: httpx.AsyncClient, scoring: Database) -> None:

@@ -325,9 +325,10 @@ async def test_a_fact_that_comes_in_between_two_pages_shifts_no_implied_move(
 async def test_cut_points_fitted_later_make_a_move_of_their_day(
     api: httpx.AsyncClient, feed: Feeding, told: list[UUID]
 ) -> None:
-    await feed.reached(datetime.now(UTC) + timedelta(hours=1))
+    await feed.reached(datetime.now(UTC))
     before = (await api.get(f"/v1/standings/party_{told[0].hex}/moves")).json()["data"]
     await api.post("/v1/tiers/fit")
+    await feed.reached(datetime.now(UTC) + timedelta(hours=1))
 
     *history, last = (await api.get(f"/v1/standings/party_{told[0].hex}/moves")).json()["data"]
 

@@ -54,7 +54,8 @@ async def test_standings_are_filtered_by_what_else_is_graded(
         ({"treatment": "recover"}, {angry}),
         ({"flag": "returning"}, {angry}),
         ({"satisfaction": "low"}, {angry}),
-        ({"loyalty": "unknown"}, {top, faded, known, angry}),
+        ({"loyalty": "high"}, {angry}),
+        ({"loyalty": "unknown"}, {top, faded, known}),
         ({"posture": "developing"}, {top, angry}),
         ({"level": "small", "posture": "conservative"}, {faded}),
     ):

@@ -71,7 +71,7 @@ async def test_what_else_is_graded_changes_once_and_on_its_computed_day(scoring:
         await read_until(scoring, JUNE + timedelta(days=days))
         await sweep_once(scoring)
 
-    # The purchase leaves the window of the posture; a year later comes its anniversary, which is evidence for a day.
+    # The purchase leaves the window of the posture; a year later comes its anniversary, which is evidence.
     out, anniversary = (("regraded", "clock", datetime(*day, tzinfo=UTC)) for day in ((2026, 8, 30), (2027, 6, 1)))
     assert await told(scoring, somebody) == [APPEARED, out, FADED, anniversary, LOST]
 

@@ -253,15 +253,19 @@ class Product:
         self.post(f"{path}/activate")
 
     def fit(self, as_of: date | None = None) -> dict[str, Any]:
-        """Fit a model and have it decide, if enough bought again; what is told of it last."""
+        """Fit a model and have it decide, if enough bought again; what came of it."""
         asked = {"as_of": as_of and as_of.isoformat(), "activate": True, "force": True}
-        until = time.monotonic() + PATIENCE_S
+        until, job = time.monotonic() + PATIENCE_S, None
         while True:
             with suppress(httpx.TransportError):
-                response = self.client.post("/v1/models", json=asked)
-                last: dict[str, Any] = json.loads(response.text.splitlines()[-1])
-                if response.is_success and last.get("done"):
-                    return last
+                if job is None:
+                    response = self.client.post("/v1/models", json=asked)
+                    job = response.json()["id"] if response.status_code == 202 else None
+                else:
+                    told: dict[str, Any] = self.get(f"/v1/fits/{job}")
+                    assert told["state"] in ("waiting", "running", "done"), told
+                    if told["state"] == "done":
+                        return told
             assert time.monotonic() < until
             time.sleep(0.1)
 

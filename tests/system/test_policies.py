@@ -94,6 +94,7 @@ def test_a_span_of_a_trial_is_told_as_a_table(shop: Product, strict: Path) -> No
     table = shop.shuke("policy", "trial", id, "--from", str(since), "--until", str(until))
 
     assert f"from {since} up to {until}" in table
+    assert shop.shuke("digest", "--policy", id) != shop.shuke("digest")
     assert "would stand elsewhere" in table
 
 

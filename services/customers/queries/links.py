@@ -1,6 +1,6 @@
 """Links of members of communities: a link is a merge, which the member's next link takes back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from asyncpg import Record
@@ -11,9 +11,10 @@ from chassis.db import driver
 from contracts.community import MemberLinked
 from contracts.identity import Identity
 from services.customers.domain.assignments import edge
-from services.customers.queries.assignments import parties_to_change
+from services.customers.domain.duplicates import Edge
+from services.customers.queries.assignments import parties_to_change, reassign
 from services.customers.queries.identities import have_identities
-from services.customers.queries.merges import merge, unmerge
+from services.customers.queries.merges import join, part
 
 
 async def link_members(session: AsyncSession, told: Sequence[MemberLinked]) -> None:
@@ -54,27 +55,36 @@ async def link_members(session: AsyncSession, told: Sequence[MemberLinked]) -> N
     ):
         raise StartOver
     holders |= {identity: identity for identity in strangers}
+    connected = await parties_to_change(session, *sorted(concerned | strangers))
+    pairs = {link.member_id: _pair(link, holders) for link in links}
+    taken_back = {(row["party_id"], row["other_id"]) for row in merged if row["merge_id"]}
+    ordered = sorted(taken_back | {pair for pair in pairs.values() if pair})
+    # Candidates come before identities, and both each in one order: others lock them without all of these parties.
+    await connection.execute(_LOCK_CANDIDATES, [one for one, _ in ordered], [other for _, other in ordered])
     for link in links:
-        merge_id = await _moved(session, link, before.get(link.member_id), holders)
+        merge_id = await _moved(session, pairs[link.member_id], before.get(link.member_id))
         await connection.execute(_KEEP, link.member_id, link.version, merge_id)
+    await reassign(session, connected)
 
 
-async def _moved(
-    session: AsyncSession, link: MemberLinked, before: Record | None, holders: dict[UUID, UUID]
-) -> UUID | None:
-    """The merge that stands for a link of locked parties, in the place of the one before."""
+def _pair(link: MemberLinked, holders: Mapping[UUID, UUID]) -> Edge | None:
+    """The parties that a link makes one; none where it links nothing, or a party with itself."""
     own, other = holders[link.subject], link.party_id or (link.identity_id and holders[link.identity_id])
-    pair = edge(own, other) if other and other != own else None
+    return edge(own, other) if other and other != own else None
+
+
+async def _moved(session: AsyncSession, pair: Edge | None, before: Record | None) -> UUID | None:
+    """The merge that stands for a link, in the place of the one before."""
     if before and before["merge_id"]:
         merge_id: UUID = before["merge_id"]
         if pair == (before["party_id"], before["other_id"]) and await _counts(session, merge_id):
             return merge_id
-        await unmerge(session, before["party_id"], merge_id)
+        await part(session, merge_id)
     if pair is None:
         return None
-    made, fresh = await merge(session, *pair)
+    made, fresh = await join(session, pair)
     # One that was there is somebody's own decision, and no link takes it back.
-    return made.id if fresh else None
+    return made if fresh else None
 
 
 async def _counts(session: AsyncSession, merge_id: UUID) -> bool:
@@ -97,6 +107,12 @@ _UNKNOWN = (
 )
 
 _HOLDERS = "SELECT identity_id, party_id FROM holding WHERE identity_id = ANY($1) AND until_day IS NULL"
+
+_LOCK_CANDIDATES = """
+SELECT FROM candidate
+WHERE (party_id, other_id) IN (SELECT * FROM unnest($1::uuid[], $2::uuid[]))
+ORDER BY party_id, other_id FOR NO KEY UPDATE
+"""
 
 _COUNTS = "SELECT unmerged_at IS NULL FROM merge WHERE id = $1"
 

@@ -8,6 +8,7 @@ from chassis.clock import now
 from chassis.db import driver
 from chassis.ids import uuid7
 from services.customers.domain.assignments import MergeNotFound, edge
+from services.customers.domain.duplicates import Edge
 from services.customers.models.parties import Merge, MergeKind
 from services.customers.queries.assignments import parties_to_change, reassign
 
@@ -19,14 +20,22 @@ async def merge(session: AsyncSession, one: UUID, other: UUID, *, by: str | None
     """
     pair = edge(one, other)
     connected = await parties_to_change(session, *pair)
+    merge_id, fresh = await join(session, pair, by=by)
+    if fresh:
+        await reassign(session, connected)
+    return await merge_named(session, merge_id), fresh
+
+
+async def join(session: AsyncSession, pair: Edge, *, by: str | None = None) -> tuple[UUID, bool]:
+    """Write down that two locked parties are one, and whether that is new; reassigned they are by the caller."""
     connection = await driver(session)
-    merge_id = await connection.fetchval(_MERGE, uuid7(), *pair, now(), by)
+    merge_id: UUID | None = await connection.fetchval(_MERGE, uuid7(), *pair, now(), by)
     if merge_id is None:
-        return await merge_named(session, await connection.fetchval(_ACTIVE, *pair)), False
+        active: UUID = await connection.fetchval(_ACTIVE, *pair)
+        return active, False
     await connection.execute(_NOT_APART, *pair)
     await connection.execute(_ACCEPTED, *pair, now(), by)
-    await reassign(session, connected)
-    return await merge_named(session, merge_id), True
+    return merge_id, True
 
 
 async def unmerge(session: AsyncSession, party_id: UUID, merge_id: UUID, *, by: str | None = None) -> Merge:
@@ -43,13 +52,22 @@ async def unmerge(session: AsyncSession, party_id: UUID, merge_id: UUID, *, by: 
     related = party_id in pair[:2] or pair["party_id"] in connected.together(party_id)
     if not related:
         raise MergeNotFound("This party has no such merge.")
-    if await connection.fetchval(_UNMERGE, merge_id, now(), by):
-        if by is not None or pair["kind"] == MergeKind.AUTOMATIC:
-            await _apart(session, pair["party_id"], pair["other_id"], by)
-        else:
-            await connection.execute(_OPEN_AGAIN, pair["party_id"], pair["other_id"])
+    if await part(session, merge_id, by=by):
         await reassign(session, connected)
     return await merge_named(session, merge_id)
+
+
+async def part(session: AsyncSession, merge_id: UUID, *, by: str | None = None) -> bool:
+    """Take out a merge of locked parties, and whether that is new; reassigned they are by the caller."""
+    connection = await driver(session)
+    pair = await connection.fetchrow(_UNMERGE, merge_id, now(), by)
+    if pair is None:
+        return False
+    if by is not None or pair["kind"] == MergeKind.AUTOMATIC:
+        await _apart(session, pair["party_id"], pair["other_id"], by)
+    else:
+        await connection.execute(_OPEN_AGAIN, pair["party_id"], pair["other_id"])
+    return True
 
 
 async def tell_apart(session: AsyncSession, one: UUID, other: UUID, by: str) -> None:
@@ -105,7 +123,10 @@ UPDATE candidate SET status = 'accepted', decided_at = $3, decided_by = $4, deci
 WHERE party_id = $1 AND other_id = $2 AND status <> 'accepted'
 """
 
-_UNMERGE = "UPDATE merge SET unmerged_at = $2, unmerged_by = $3 WHERE id = $1 AND unmerged_at IS NULL RETURNING id"
+_UNMERGE = """
+UPDATE merge SET unmerged_at = $2, unmerged_by = $3 WHERE id = $1 AND unmerged_at IS NULL
+RETURNING party_id, other_id, kind
+"""
 
 _UNMERGE_ALL = """
 UPDATE merge SET unmerged_at = $3, unmerged_by = $4 WHERE party_id = $1 AND other_id = $2 AND unmerged_at IS NULL

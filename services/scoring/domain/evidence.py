@@ -36,6 +36,8 @@ NOISE = 9
 """Decimals that are exact whatever the order in which a sum was made; what is shown is rounded from these."""
 NEVER = 10_000_000
 """Days that do not come."""
+FARTHEST = 36_500
+"""So many days ahead it is looked for what fades."""
 YEAR = 365
 """Days before an anniversary within which there was a purchase."""
 

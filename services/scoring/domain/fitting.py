@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from contracts.problems import Conflict, Invalid
+from contracts.problems import Conflict, Invalid, NotFound
 from services.scoring.domain import bgnbd, gamma_gamma, tiers
 from services.scoring.domain.bgnbd import NotEnough
 from services.scoring.domain.buyers import Ledger
@@ -21,6 +21,18 @@ BACK = (2.0, 1.5, 1.0)
 
 class FitInFuture(Invalid):
     """A model knows what happened up to a day, which has to have come."""
+
+
+class FitNotFound(NotFound):
+    """There is no such fit."""
+
+
+class FitUnderWay(Conflict):
+    """One fit at a time."""
+
+
+class FitNotJudged(Conflict):
+    """A model that was fitted by itself decides by itself only where it was judged."""
 
 
 class ModelActive(Conflict):

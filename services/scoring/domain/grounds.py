@@ -45,7 +45,7 @@ class Bought(Ground):
     tx_days: int
     """Days from the first purchase day to the last."""
     T_days: int
-    """Days from the first purchase day to the day of the assessment."""
+    """Days from the first purchase day to the day of the assessment, or to the 36,500th day after the last one."""
     paid_days: int
     """Purchase days with an amount above zero that converts."""
     paid_minor: int

@@ -6,9 +6,10 @@ from itertools import accumulate
 
 from contracts.scoring import Band, Posture, Stage, Tier
 from services.scoring.domain.calendar import Calendar
-from services.scoring.domain.evidence import Fading, evidence
+from services.scoring.domain.evidence import FARTHEST, Fading, evidence
 from services.scoring.domain.grades import Flag, Grades
 from services.scoring.domain.lifecycle import Lifecycle
+from services.scoring.domain.model import LONGEST
 from services.scoring.domain.overrides import Field
 from services.scoring.domain.ruling import Ruling
 
@@ -17,8 +18,6 @@ Outcome = tuple[Stage | None, Tier | None]
 NOWHERE: Outcome = (None, None)
 """No standing."""
 
-FARTHEST = 36_500
-"""So many days ahead it is looked for what fades."""
 Fades = Callable[[int, int], int | None]
 """Gives the first day between two on which something is another than on the first of the two, if nothing happens."""
 
@@ -61,10 +60,15 @@ class History(Lifecycle):
     def p(self, day: int) -> float | None:
         """The probability of a purchase within the horizon of the policy; None without a model or a purchase."""
         model, bought = self.ruling.model, self.purchases(day)
-        if model is None or not bought:
-            return None
+        return model.p_buys(*self.asked(day, bought), self.policy.horizon_days) if model and bought else None
+
+    def asked(self, day: int, bought: int) -> tuple[int, int, int]:
+        """What a model is asked on a day with, of whoever bought on so many days up to it: x, tx and T (`Model`).
+
+        From `LONGEST` days after the last purchase day on it is asked as on that day, so that nothing falls any more.
+        """
         first, then = self.purchase_days[0], self.purchase_days[bought - 1]
-        return model.p_buys(bought - 1, then - first, day - first, self.policy.horizon_days)
+        return bought - 1, then - first, min(day, then + LONGEST) - first
 
     def value(self, day: int, known: int | None = None) -> int:
         """What a model expects of whoever bought up to the day `known`; without one it is the turnover."""
@@ -76,12 +80,11 @@ class History(Lifecycle):
             return 0
         value = self._valued.get((day, bought))
         if value is None:
-            first, then = self.purchase_days[0], self.purchase_days[bought - 1]
             if self._paid is None:
                 counts, sums = accumulate(worth > 0 for worth in self._gross), accumulate(self._gross)
                 self._paid = list(zip(counts, sums, strict=True))
             value = self._valued[day, bought] = model.value_minor(
-                bought - 1, then - first, day - first, *self._paid[bought - 1], self.policy.turnover_days
+                *self.asked(day, bought), *self._paid[bought - 1], self.policy.turnover_days
             )
         return value
 
@@ -173,7 +176,8 @@ class History(Lifecycle):
     def next_turn(self, day: int, now: Grades | None = None) -> int | None:
         """The first later day on which any of the grades differs if nothing else happens; None if they stay for ever.
 
-        What fades is looked for in the next `FARTHEST` days.
+        What fades is looked for in the `FARTHEST` days after the day; value falls in the `LONGEST` days after the last
+        purchase day.
         """
         now, before, fading = now or self.grades(day), day, self._fading
         for turn in self.turns(day):

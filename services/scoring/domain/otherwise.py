@@ -201,7 +201,7 @@ class _Others:
             return (silent > by_days.dormant_after_days) + (silent > by_days.lost_after_days)
         if silent <= customers.fresh_days:
             return 0
-        p = model.p_buys(bought - 1, days[bought - 1] - days[0], self.day - days[0], self.policy.horizon_days)
+        p = model.p_buys(*self.history.asked(self.day, bought), self.policy.horizon_days)
         return (p < customers.dormant_below) + (p < customers.lost_below)
 
     def _strongest(self, index: Index, band: Band) -> tuple[Collection[Kind], Collection[int]] | None:

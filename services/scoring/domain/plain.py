@@ -143,8 +143,10 @@ def plain_standing(
 def _turns(walk: Walk, now: Outcome) -> tuple[int | None, int | None, Stage | None]:
     """The next days on which anything differs, and the stage, and to which: None where they never do."""
     turned: int | None = None
-    end = max(walk.day, walk.quiet_from) + FARTHEST
-    while not walk.stays(stage_alone=turned is not None) and walk.day < end:
+    asked = walk.day
+    while not walk.stays(stage_alone=turned is not None):
+        if walk.day >= max(walk.quiet_from, asked + FARTHEST, (walk.bought or asked) + FARTHEST):
+            break
         if walk.day >= walk.quiet_from:
             walk.leap()
         walk.step()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _EXACT = Context(prec=60)
 FARTHEST = 36_500
-"""So many days ahead it is looked for what falls little by little; what has not come by then never comes."""
+"""So many days after the day asked the bands of indexes, and after the last purchase chances and value, may fall."""
 _LEAP = 64
 _AGAINST = frozenset({Kind.LEAD_LOST, Kind.LEAD_DISQUALIFIED, Kind.DECLINED})
 _TOUCHES = frozenset({
@@ -162,8 +162,7 @@ class Walk:
         """The chance of buying within the horizon; None without a model or a purchase."""
         if self.model is None or self.first_bought is None or self.bought is None:
             return None
-        age = (self.day if day is None else day) - self.first_bought
-        x, tx = self.days_bought - 1, self.bought - self.first_bought
+        x, tx, age = self.days_bought - 1, self.bought - self.first_bought, self._age(day, self.bought)
         return plain_probability(self.model, x, tx, age, self.policy.horizon_days)
 
     def value(self, day: int | None = None) -> int:
@@ -176,11 +175,15 @@ class Walk:
             self.model,
             self.days_bought - 1,
             self.bought - self.first_bought,
-            (self.day if day is None else day) - self.first_bought,
+            self._age(day, self.bought),
             paid_days=self._paid_days,
             paid_minor=self._paid,
             days=self.policy.turnover_days,
         )
+
+    def _age(self, day: int | None, bought: int) -> int:
+        """Days since the first purchase. What has not fallen a century after the last one never falls."""
+        return min(self.day if day is None else day, bought + FARTHEST) - (self.first_bought or bought)
 
     def derived_stage(self, day: int | None = None) -> Stage | None:
         """The stage before overrides, if nothing happened after the present day."""
@@ -203,7 +206,7 @@ class Walk:
             return Stage.LOST_CUSTOMER
         rule, silent = self.policy.stages(self.kind).customers, day - bought
         if isinstance(rule, ByProbability):
-            chance = None if self.model is None else self.probability(bought + min(silent, FARTHEST))
+            chance = None if self.model is None else self.probability(day)
             if chance is not None:
                 if silent <= rule.fresh_days or chance >= rule.dormant_below:
                     return Stage.CUSTOMER

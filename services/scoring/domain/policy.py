@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 from contracts.customers import PartyKind
 from contracts.loss import LossReason
 from contracts.scoring import Band, Tier
-from contracts.versions import Version
+from contracts.versions import EachOnce, Version
 from services.scoring.domain.facts import DECLARATIONS, MONEY, Kind
 from services.scoring.domain.indexes import Evidence
 from services.scoring.domain.money import half_even
@@ -147,8 +147,9 @@ class Index(Version):
     """What one piece of evidence of a kind adds to the log-odds on its day; kinds that are not named add nothing."""
     half_life_days: Annotated[int, Field(ge=1, le=36_500)] = 180
     """After so many days a piece of evidence counts half."""
-    min_evidence: Annotated[float, Field(ge=0, le=1_000)] = 1.0
-    """The band is `unknown` where the aged count of all evidence is below this."""
+    min_evidence: Annotated[float, Field(ge=0, le=1_000)] = 0.5
+    """The band is `unknown` where the aged count of all evidence is below this; one piece alone comes to 1 on its day,
+    and to 0.5 after a half-life."""
     low_below: Annotated[float, Field(gt=0, lt=100)] = 40.0
     """The band is `low` where the index is below this."""
     high_from: Annotated[float, Field(gt=0, lt=100)] = 60.0
@@ -214,12 +215,13 @@ class Profit(Version):
     """What one fact of a kind costs us, in minor units of the reporting currency; kinds not named cost nothing."""
 
     @cached_property
-    def _exact_margin(self) -> tuple[int, int]:
+    def exact_margin(self) -> tuple[int, int]:
+        """The margin as a fraction: numerator and denominator."""
         return Fraction(str(self.margin)).as_integer_ratio()
 
     def of(self, turnover_minor: int) -> int:
         """What is left of a turnover after the cost of goods, in minor units, half-even."""
-        return half_even(self._exact_margin[0] * turnover_minor, self._exact_margin[1])
+        return half_even(self.exact_margin[0] * turnover_minor, self.exact_margin[1])
 
     @model_validator(mode="after")
     def _known_kinds(self) -> Self:
@@ -232,11 +234,11 @@ class Profit(Version):
 class Treatment(Version):
     """How parties are treated: the first row of the table whose parts all fit. An empty part fits everybody."""
 
-    tier: tuple[Tier, ...] = ()
+    tier: Annotated[tuple[Tier, ...], EachOnce] = ()
     """Fits these tiers."""
-    satisfaction: tuple[Band, ...] = ()
+    satisfaction: Annotated[tuple[Band, ...], EachOnce] = ()
     """Fits these bands of satisfaction."""
-    loyalty: tuple[Band, ...] = ()
+    loyalty: Annotated[tuple[Band, ...], EachOnce] = ()
     """Fits these bands of loyalty."""
     treatment: Slug
     """What is done, as front ends know it."""
@@ -295,7 +297,7 @@ class Policy(Version):
         Treatment(treatment="serve"),
     )
     """The last row fits everybody."""
-    follow_up_reasons: tuple[LossReason, ...] = (LossReason.UNKNOWN,)
+    follow_up_reasons: Annotated[tuple[LossReason, ...], EachOnce] = (LossReason.UNKNOWN,)
     """Lost parties with one of these reasons stand on the follow-up list."""
     refresh_days: Annotated[int, Field(ge=1, le=366)] = 7
     """Stored values that move from day to day are looked at again at least so often."""

@@ -99,10 +99,11 @@ class _Reasoning:
         if not days:
             return None
         paid = [bought for day in days if (bought := self.earned.get(day, Earned(day, 0, 0)).bought_minor) > 0]
+        x, tx, T = self.history.asked(self.day, len(days))
         return Bought(
-            x=len(days) - 1,
-            tx_days=days[-1] - days[0],
-            T_days=self.day - days[0],
+            x=x,
+            tx_days=tx,
+            T_days=T,
             paid_days=len(paid),
             paid_minor=sum(paid),
         )

@@ -7,7 +7,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from contracts.customers import PartyKind
 from contracts.scoring import Band, Posture, Stage, Tier
-from contracts.versions import Version
+from contracts.versions import EachOnce, Version
 
 DEPTH = 5
 """So deep a rule may be."""
@@ -42,7 +42,7 @@ class Comparison(Version):
     `turnover_minor`, `value_minor`, `spend_minor`, `purchase_days` (whole numbers)."""
     op: Literal["eq", "in", "gte", "lt"]
     """Codes are compared by `eq` and `in`, numbers by `eq`, `gte` and `lt`."""
-    value: Annotated[int, Field(ge=-(2**53), le=2**53)] | str | tuple[str, ...]
+    value: Annotated[int, Field(ge=-(2**53), le=2**53)] | str | Annotated[tuple[str, ...], EachOnce]
     """A code, several codes with `in`, or a whole number."""
 
     @model_validator(mode="after")

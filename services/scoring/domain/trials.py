@@ -43,7 +43,7 @@ class TrialNotDone(Conflict):
 
 
 class State(StrEnum):
-    """How far a trial is."""
+    """How far a trial is, or a fit."""
 
     WAITING = "waiting"
     RUNNING = "running"

@@ -7,7 +7,7 @@ import structlog
 from chassis.db import Database, driver
 from contracts.problems import Problem
 from services.scoring.queries import models, policies
-from services.scoring.queries.activations import cancel, due_from, next_due, took_place
+from services.scoring.queries.activations import due_from, next_due, refuse, took_place
 from services.scoring.queries.rulings import BARRIER
 
 log = structlog.get_logger()
@@ -22,7 +22,7 @@ async def next_activation(database: Database, at: datetime) -> datetime | None:
 async def activate_next(database: Database, at: datetime) -> bool:
     """Have the first activation take place that is due by an instant; whether there was one.
 
-    It counts from the instant that was planned. One that what happened since forbids is cancelled.
+    It counts from the instant that was planned. One that what happened since forbids is refused, and it is told why.
     """
     async with database.transaction() as session:
         connection = await driver(session)
@@ -37,8 +37,8 @@ async def activate_next(database: Database, at: datetime) -> bool:
                     if hash is not None:
                         await room.activate(connection, hash, plan["active_from"], plan["planned_by"])
         except Problem as problem:
-            log.warning("planned activation cancelled", hash=plan["policy"] or plan["model"], reason=problem.detail)
-            await cancel(connection, plan["id"], at)
+            log.error("planned activation refused", hash=plan["policy"] or plan["model"], reason=problem.detail)
+            await refuse(connection, plan["id"], problem, at)
         else:
             await took_place(connection, plan["id"], at)
     return True

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from contracts.scoring import Cause, MoveKind, Stage, Tier
 from services.scoring.domain.calendar import Calendar, fold
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.facts import DECLARATIONS, MONEY, Fact, Kind
+from services.scoring.domain.grades import Grades
 from services.scoring.domain.history import NOWHERE, History, Outcome
 from services.scoring.domain.policy import Stages
 from services.scoring.domain.ruling import Ruling
@@ -66,6 +67,11 @@ class Assessed:
         return party_id
 
     @property
+    def stood(self) -> Outcome:
+        """Stage and tier at the last assessment."""
+        return self.row["stage"] and Stage(self.row["stage"]), self.row["tier"] and Tier(self.row["tier"])
+
+    @property
     def merged_into(self) -> UUID | None:
         """The other party that its id leads to from just now on."""
         if self.redirect is None or self.redirect.resolves_to in (self.row["party_id"], self.row["resolves_to"]):
@@ -73,26 +79,27 @@ class Assessed:
         return self.redirect.resolves_to
 
 
-def steps(
-    party: Assessed, history: History, now: Standing, here: Present, reruled: Cause | None = None
-) -> Iterator[Change]:
-    """What became different: what was thought of the past, then what each day brought, on its own.
+def regraded(party: Assessed, now: Standing, here: Present, reruled: Cause | None = None) -> list[Change]:
+    """One step where neither stage nor tier became another but anything else that is graded did.
 
-    `reruled` is what the ruling changed since the last assessment. Where neither stage nor tier became another but
-    anything else that is graded did, that is one step of its own.
+    `reruled` is what the ruling changed since the last assessment.
     """
-    moved = False
-    for change in _moved(party, history, now, here, reruled):
-        moved = True
-        yield change
     # Who was stored before anything but stage and tier was graded has no treatment, and nothing to compare.
-    if not moved and now.stage and party.row["treatment"] and _graded(now) != _graded_before(party.row):
-        yield _regraded(party, now, here, party.corrected or reruled)
+    if now.stage and party.row["treatment"] and _graded(now) != _graded_before(party.row):
+        return [_regraded(party, now, here, party.corrected or reruled)]
+    return []
 
 
 def _graded(now: Standing) -> tuple[object, ...]:
     return (
         now.satisfaction_band, now.loyalty_band, now.level, now.posture, now.treatment, list(now.flags), now.vip,
+    )  # fmt: skip
+
+
+def _graded_by(grades: Grades) -> tuple[object, ...]:
+    return (
+        grades.satisfaction, grades.loyalty, grades.level, grades.posture, grades.treatment, list(grades.flags),
+        grades.vip,
     )  # fmt: skip
 
 
@@ -103,7 +110,7 @@ def _graded_before(row: asyncpg.Record) -> tuple[object, ...]:
 
 
 def _regraded(party: Assessed, now: Standing, here: Present, corrected: Cause | None) -> Change:
-    """The same stage and tier with another grade: by the clock where that was due before anything was done."""
+    """The same stage and tier with another grade: on the day on which it was due, if that is before anything new."""
     due: datetime | None = party.row["next_change_at"]
     days = [(here.ruling.day(fact.occurred_at), fact) for fact in party.facts]
     today = here.ruling.day(party.at)
@@ -112,7 +119,7 @@ def _regraded(party: Assessed, now: Standing, here: Present, corrected: Cause | 
     if corrected:
         cause, at, fact = corrected, party.at, party.late
     elif due is not None and due <= party.at and (first is None or here.ruling.day(due) < first):
-        cause, at, fact = Cause.CLOCK, due, None
+        cause, at, fact = _due(party, here.ruling, here.ruling.day(due)), due, None
     elif fact is not None:
         cause, at = Cause.OVERRIDE if fact.kind is Kind.OVERRIDDEN else Cause.FACT, fact.occurred_at
     else:
@@ -122,9 +129,24 @@ def _regraded(party: Assessed, now: Standing, here: Present, corrected: Cause | 
     return Change(cause, Regrading.REGRADED, *stays, now.value_minor, now.loss_reason, at, named)
 
 
-def _moved(party: Assessed, history: History, now: Standing, here: Present, reruled: Cause | None) -> Iterator[Change]:
+def _due(party: Assessed, ruling: Ruling, day: int) -> Cause:
+    """What it is that was due on a day: what a fact dated ahead of its time does, unless the clock does so without."""
+    start = date.fromordinal(day)
+    if not party.calendar.between(start, date.fromordinal(day + 1)):
+        return Cause.CLOCK
+    silent = History(party.calendar.between(None, start), ruling).grades(day)
+    return Cause.FACT if _graded_by(silent) == _graded_before(party.row) else Cause.CLOCK
+
+
+def moved(
+    party: Assessed, history: History, now: Standing, here: Present, reruled: Cause | None = None
+) -> Iterator[Change]:
+    """The changes of stage and tier: what was thought of the past, then what each day brought, on its own.
+
+    `reruled` is what the ruling changed since the last assessment.
+    """
     row, ruling = party.row, here.ruling
-    before: Outcome = row["stage"] and Stage(row["stage"]), row["tier"] and Tier(row["tier"])
+    before = party.stood
     if row["assessed_at"] is None:
         if now.stage is not None:
             yield _appearance(party, history, now, ruling)

@@ -35,7 +35,6 @@ from services.scoring.queries.overrides import (
     oldest_identity,
     overrides_of,
     party_overridden,
-    recording_instant,
 )
 from services.scoring.queries.parties import (
     EMPTY,
@@ -47,6 +46,7 @@ from services.scoring.queries.parties import (
     write_calendars,
 )
 from services.scoring.queries.rebuilds import touch
+from services.scoring.queries.recording import recording_instant
 from services.scoring.queries.rulings import present
 
 

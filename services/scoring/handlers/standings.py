@@ -14,7 +14,8 @@ from contracts.topics import STANDINGS
 from services.scoring.domain.history import History
 from services.scoring.domain.standing import Standing, standing
 from services.scoring.domain.trajectory import Regrading
-from services.scoring.handlers.changes import Assessed, Change, steps
+from services.scoring.handlers.changes import Assessed, Change, moved, regraded
+from services.scoring.handlers.passing import is_quiet, passed
 from services.scoring.queries.rulings import Connection, Present, ruling_of
 from services.scoring.queries.standings import append_moves, write_standings
 
@@ -28,10 +29,12 @@ async def record(session: AsyncSession, connection: Connection, here: Present, p
     rows: list[tuple[object, ...]] = []
     lived: list[tuple[object, ...]] = []
     events: list[Event | UUID] = []
+    quiet = [party for party in parties if is_quiet(party, here.ruling)]
+    stands = dict(zip((party.party_id for party in quiet), passed(quiet, here.ruling, reruled), strict=True))
     for party in sorted(parties, key=lambda party: party.merged_into is None):
-        history = History(party.calendar, here.ruling)
-        now = standing(history, party.at)
-        changes = list(steps(party, history, now, here, reruled.get(party.row["ruling"])))
+        why = reruled.get(party.row["ruling"])
+        now, changes = stands.get(party.party_id) or _alone(party, here, why)
+        changes = changes or regraded(party, now, here, why)
         if not changes and _must_be_told(party, now):
             kind = MoveKind.VANISHED if now.stage is None else MoveKind.REVISED
             stays = now.stage, now.stage, now.tier, now.tier
@@ -66,6 +69,12 @@ async def record(session: AsyncSession, connection: Connection, here: Present, p
     await write_standings(connection, rows)
     if lived:
         await append_moves(connection, lived)
+
+
+def _alone(party: Assessed, here: Present, reruled: Cause | None) -> tuple[Standing, list[Change]]:
+    history = History(party.calendar, here.ruling)
+    now = standing(history, party.at)
+    return now, list(moved(party, history, now, here, reruled))
 
 
 async def _reruled(connection: Connection, here: Present, parties: Sequence[Assessed]) -> dict[int, Cause]:

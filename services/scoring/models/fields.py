@@ -11,6 +11,7 @@ from contracts.event import Digest
 
 RebuildId = Annotated[UUID, prefixed("rebuild")]
 TrialId = Annotated[UUID, prefixed("trial")]
+FitId = Annotated[UUID, prefixed("fit")]
 ActivationId = Annotated[UUID, prefixed("activation")]
 OverrideId = Annotated[UUID, prefixed("override")]
 

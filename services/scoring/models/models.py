@@ -2,15 +2,16 @@
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import Field
+import msgspec
 
 from chassis.fields import Body, Day, Instant, Shown
 from services.scoring.domain.bgnbd import NotEnough
 from services.scoring.domain.model import Model
 from services.scoring.domain.quality import Beside, Period, Quality
-from services.scoring.models.fields import ModelHash
+from services.scoring.domain.trials import State
+from services.scoring.models.fields import FitId, ModelHash
 from services.scoring.models.policies import Activation
 
 if TYPE_CHECKING:
@@ -76,15 +77,20 @@ class ModelShown(Shown):
     activated_at: datetime | None
     """From when it was active last."""
     activated_by: str | None
+    refused: Activation | None
+    """The activation that was planned last, where that was refused and it was not active since."""
     document: Model
 
     @classmethod
-    def stored(cls, row: "asyncpg.Record", **more: Any) -> Self:
+    def stored(cls, row: "asyncpg.Record", refused: "asyncpg.Record | None", **more: Any) -> Self:
         """As it lies in the table."""
         were = ModelState.RETIRED if row["activated_at"] else ModelState.FITTED
         state = ModelState.ACTIVE if row["active"] else were
         told = {name: value for name, value in row.items() if name in cls.model_fields}
-        return cls(**{**told, **more, "state": state, "document": Model.model_validate_json(row["document"])})
+        document = Model.model_validate_json(row["document"])
+        return cls(
+            **{**told, **more, "state": state, "document": document, "refused": refused and Activation.stored(refused)}
+        )
 
 
 class ModelTold(ModelShown):
@@ -116,17 +122,38 @@ class Shortage(Shown):
         return cls(**found._asdict(), detail=lacking)
 
 
-class FitStep(Shown):
-    """A line of a fit: how far it is, or its end."""
+class Fit(Shown):
+    """A fit of a model to everybody, and what came out."""
 
-    read: Annotated[int, Field(ge=0)] | None = None
-    """Parties read so far, of `parties`."""
-    parties: int | None = None
-    done: bool = False
-    """True on the last line."""
-    model: ModelTold | None = None
-    quality: QualityShown | None = None
-    activated: bool = False
-    refused: dict[str, Any] | None = None
-    """Why it was not activated: `code`, `detail` and more."""
-    not_enough: Shortage | None = None
+    id: FitId
+    as_of: date
+    """The last day of what the model is to know."""
+    activate: bool
+    force: bool
+    state: State
+    parties: int
+    """Parties there are."""
+    done: int
+    """Parties whose purchases are read. When all are, the model is sought."""
+    asked_at: datetime
+    asked_by: str | None
+    """The key that asked; none where it was asked for by itself."""
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: str | None
+    model: ModelHash | None
+    """What came out: `GET /v1/models/{model_hash}`, and `/quality` behind it."""
+    activated: bool
+    """Whether it decides since."""
+    refused: dict[str, Any] | None
+    """Why it was not activated though asked: `code`, `detail` and more."""
+    not_enough: Shortage | None
+    """Where too few bought again to fit a model."""
+
+    @classmethod
+    def stored(cls, row: "asyncpg.Record") -> Self:
+        """As it lies in the table."""
+        told = {name: value for name, value in row.items() if name in cls.model_fields}
+        found = row["not_enough"] and NotEnough(**msgspec.json.decode(row["not_enough"]))
+        refused = row["refused"] and msgspec.json.decode(row["refused"])
+        return cls(**{**told, "refused": refused, "not_enough": found and Shortage.of(found)})

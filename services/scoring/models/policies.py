@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Self
 
 import asyncpg
+import msgspec
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -52,6 +53,15 @@ class Activation(Shown):
     done_at: datetime | None
     """When it took place; none where it did not."""
     cancelled_at: datetime | None
+    """When it was cancelled, or refused."""
+    refused: dict[str, Any] | None
+    """Why it could not take place when its instant came: `code`, `detail` and more."""
+
+    @classmethod
+    def stored(cls, row: "asyncpg.Record") -> Self:
+        """As it lies in the table."""
+        told = {name: value for name, value in row.items() if name in cls.model_fields}
+        return cls(**{**told, "refused": row["refused"] and msgspec.json.decode(row["refused"])})
 
 
 class PolicyLife(Shown):
@@ -72,6 +82,14 @@ class PolicyLife(Shown):
     activated_by: str | None
     retired_at: datetime | None
     retired_by: str | None
+    refused: Activation | None
+    """The activation that was planned last, where that was refused and it was not active since."""
+
+    @classmethod
+    def stored(cls, row: "asyncpg.Record", refused: "asyncpg.Record | None", **more: Any) -> Self:
+        """As it lies in the table."""
+        told = {name: value for name, value in row.items() if name in cls.model_fields}
+        return cls(**{**told, **more, "refused": refused and Activation.stored(refused)})
 
 
 class PolicyTold(PolicyLife):
@@ -80,13 +98,6 @@ class PolicyTold(PolicyLife):
     document: Policy
     planned: list[Activation]
     """When it is to become active, the next time first."""
-
-    @classmethod
-    def stored(cls, row: "asyncpg.Record", planned: "list[asyncpg.Record]") -> Self:
-        """As it lies in the table."""
-        document = Policy.model_validate_json(row["document"])
-        told = [Activation(**each) for each in planned]
-        return cls(**{**row, "document": document, "planned": told})
 
 
 class Preset(Shown):

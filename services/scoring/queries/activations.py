@@ -1,10 +1,13 @@
 """Activations of a policy or a model that are planned for an instant to come."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
+from contracts.problems import Problem
 from services.scoring.domain.lives import ActivationClosed, ActivationNotFound, ActivationPlanned
 from services.scoring.queries.rulings import Connection
 
@@ -47,6 +50,19 @@ async def planned_for(
     )
 
 
+async def refused_of(connection: Connection, versions: Sequence[asyncpg.Record]) -> Mapping[str, asyncpg.Record]:
+    """Of policies or models, by their hashes, the last planned activation where it was refused and is not made up for.
+
+    That it is by a later plan, whatever became of it, by having been active since, and by being active.
+    """
+    activated = {row["hash"]: row["activated_at"] for row in versions if not row["active"]}
+    return {
+        row["version"]: row
+        for row in await connection.fetch(_LAST, list(activated))
+        if row["refused"] and (activated[row["version"]] is None or activated[row["version"]] < row["cancelled_at"])
+    }
+
+
 async def refuse_planned(connection: Connection, *, policy: str | None = None, model: str | None = None) -> None:
     """Raise `ActivationPlanned` where a policy or a model is to become active."""
     for plan in await planned_for(connection, policy=policy, model=model):
@@ -61,7 +77,7 @@ async def cancel(connection: Connection, activation_id: UUID, at: datetime) -> a
     """Have a planned activation not take place. Raises `ActivationNotFound` or `ActivationClosed`."""
     if await connection.fetchval(_CANCEL, activation_id, at) is None:
         row = await planned(connection, activation_id)
-        became = "took place" if row["done_at"] else "was cancelled before"
+        became = "took place" if row["done_at"] else "was refused" if row["refused"] else "was cancelled before"
         raise ActivationClosed(f"This activation {became}.", done_at=row["done_at"], cancelled_at=row["cancelled_at"])
     return await planned(connection, activation_id)
 
@@ -87,6 +103,18 @@ async def next_due(connection: Connection, at: datetime) -> asyncpg.Record | Non
     )
 
 
+async def refuse(connection: Connection, activation_id: UUID, problem: Problem, at: datetime) -> None:
+    """What happened since forbids a planned activation: it does not take place, and why is kept."""
+    why = {**problem.extensions, "code": problem.code(), "detail": problem.detail}
+    await connection.execute(_REFUSE, activation_id, at, msgspec.json.encode(why).decode())
+
+
+async def refusals(connection: Connection) -> int:
+    """How many planned activations were refused when their instant came."""
+    count: int = await connection.fetchval("SELECT count(*) FROM planned_activation WHERE refused IS NOT NULL")
+    return count
+
+
 async def took_place(connection: Connection, activation_id: UUID, at: datetime) -> None:
     """A planned activation was carried out."""
     await connection.execute("UPDATE planned_activation SET done_at = $2 WHERE id = $1", activation_id, at)
@@ -94,12 +122,19 @@ async def took_place(connection: Connection, activation_id: UUID, at: datetime) 
 
 _OPEN = "done_at IS NULL AND cancelled_at IS NULL"
 
-_PLANNED = """
-SELECT id, policy, model, active_from, planned_at, planned_by, done_at, cancelled_at FROM planned_activation
+_COLUMNS = "id, policy, model, active_from, planned_at, planned_by, done_at, cancelled_at, refused::text AS refused"
+
+_PLANNED = f"SELECT {_COLUMNS} FROM planned_activation"
+
+_LAST = f"""
+SELECT DISTINCT ON (version) coalesce(policy, model) AS version, {_COLUMNS} FROM planned_activation
+WHERE policy = ANY($1) OR model = ANY($1) ORDER BY version, id DESC
 """
 
 _PLAN = """
 INSERT INTO planned_activation (id, policy, model, active_from, planned_at, planned_by) VALUES ($1, $2, $3, $4, $5, $6)
 """
+
+_REFUSE = "UPDATE planned_activation SET cancelled_at = $2, refused = $3::text::jsonb WHERE id = $1"
 
 _CANCEL = f"UPDATE planned_activation SET cancelled_at = $2 WHERE id = $1 AND {_OPEN} RETURNING id"

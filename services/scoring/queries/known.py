@@ -119,6 +119,7 @@ _ROWS = """
 SELECT party_id, owner_id, team_id, $1::timestamptz AS assessed_at, (
     SELECT coalesce(max(revision), 0) FROM lived_move
     WHERE lived_move.party_id = party.party_id AND lived_move.assessed_at <= $1
+      AND ruling <= (SELECT max(id) FROM ruling WHERE active_from <= $1)
 ) AS revision
 FROM party
 """

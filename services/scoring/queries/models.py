@@ -11,9 +11,6 @@ from services.scoring.domain.ruling import ModelNotFound
 from services.scoring.queries.activations import refuse_planned
 from services.scoring.queries.rulings import BARRIER, Connection, new_ruling, present
 
-FITTING = 7_003
-"""Advisory lock: held by the one process that fits a model by itself."""
-
 
 async def model(connection: Connection, hash: str) -> asyncpg.Record:
     """A model by its content hash. Raises `ModelNotFound`."""
@@ -69,31 +66,12 @@ async def activate(connection: Connection, hash: str, at: datetime, by: str | No
         raise ModelActive("It decides already.")
     _check_currency(row, here.currency)
     await connection.execute("UPDATE model SET activated_at = $2, activated_by = $3 WHERE hash = $1", hash, at, by)
-    # Rulings follow each other in time: what was decided meanwhile holds until this one does.
-    latest = await connection.fetchval("SELECT active_from FROM ruling ORDER BY id DESC LIMIT 1")
-    return await new_ruling(connection, "model", max(at, latest), model=hash)
+    return await new_ruling(connection, "model", at, model=hash)
 
 
 def quality_of(row: asyncpg.Record) -> Quality:
     """How good the model in a row would have been."""
     return Quality.model_validate_json(row["quality"])
-
-
-async def alone(connection: Connection) -> bool:
-    """Whether no other process fits a model by itself; none does until the transaction ends."""
-    free: bool = await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", FITTING)
-    return free
-
-
-async def last_fitting(connection: Connection) -> tuple[datetime, bool] | None:
-    """When a model was sought by itself last, and whether there was enough to fit one; None before the first time."""
-    row = await connection.fetchrow("SELECT tried_at, enough FROM fitting")
-    return (row["tried_at"], row["enough"]) if row else None
-
-
-async def note_fitting(connection: Connection, at: datetime, *, enough: bool) -> None:
-    """A model was sought."""
-    await connection.execute(_NOTE, at, enough)
 
 
 def _check_currency(row: asyncpg.Record, currency: str | None) -> None:
@@ -118,9 +96,4 @@ _ADD = """
 INSERT INTO model (hash, document, quality, as_of, fitted_at, fitted_by)
 VALUES ($1, $2::text::jsonb, $3::text::jsonb, $4, $5, $6)
 ON CONFLICT (hash) DO UPDATE SET quality = excluded.quality
-"""
-
-_NOTE = """
-INSERT INTO fitting (tried_at, enough) VALUES ($1, $2)
-ON CONFLICT (sole) DO UPDATE SET tried_at = excluded.tried_at, enough = excluded.enough
 """

@@ -1,7 +1,7 @@
 """What people set: the words of it, beside the facts that it is."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date
 from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -20,7 +20,6 @@ from services.scoring.queries.rulings import Connection
 
 TOPIC = "scoring.overrides"
 """Where their facts come from, as no log has them."""
-LEAST = timedelta(microseconds=1)
 
 
 class Concerned(NamedTuple):
@@ -65,20 +64,6 @@ async def oldest_identity(connection: Connection, whom: Concerned, named: UUID, 
 
 def _holds(whom: Concerned, identity_id: UUID, day: int) -> bool:
     return whom.members.holder(identity_id, day) == whom.party_id
-
-
-async def recording_instant(connection: Connection, now: datetime, *, after: datetime | None) -> datetime:
-    """The instant at which something is recorded that no log has, later than `after`. Asked under the party locks.
-
-    What was answered as known at an instant stays so. Such a question is refused for a time later than the watermark,
-    which the clocks of other machines set and which goes on while this transaction is under way. So it is kept from
-    moving until the end, and the instant lies behind it: no answer that was ever given should have had the fact, and
-    whoever may ask for the instant sees it, as the watermark passes it only after the fact is there, however late the
-    commit is. To the watermark itself nothing is owed: what is unread still waits for its turn.
-    """
-    await connection.execute("LOCK TABLE watermark IN SHARE MODE")
-    reached = await connection.fetchval("SELECT max(reached) FROM watermark")
-    return max([now, *(before + LEAST for before in (reached, after) if before)])
 
 
 async def overrides_of(

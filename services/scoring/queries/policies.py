@@ -21,13 +21,13 @@ async def policy(connection: Connection, hash: str) -> asyncpg.Record:
 
 async def document_of(connection: Connection, hash: str) -> Policy:
     """What a policy says. Raises `PolicyNotFound`."""
-    return Policy.model_validate_json((await policy(connection, hash))["document"])
+    return Policy.stored((await policy(connection, hash))["document"])
 
 
 async def active_policy(connection: Connection) -> Policy:
     """What decides now."""
     found: str = await connection.fetchval(_ACTIVE)
-    return Policy.model_validate_json(found)
+    return Policy.stored(found)
 
 
 async def policies_before(
@@ -89,9 +89,7 @@ async def activate(connection: Connection, hash: str, at: datetime, by: str | No
             replaced = _life(row).after(Act.REPLACE)
             await _write(connection, other, replaced, retired_at=at, retired_by=by, approved_at=approved_at)
     await _write(connection, hash, state, activated_at=at, activated_by=by, retired_at=None, retired_by=None)
-    # Rulings follow each other in time: what was decided meanwhile holds until this one does.
-    latest = await connection.fetchval("SELECT active_from FROM ruling ORDER BY id DESC LIMIT 1")
-    return await new_ruling(connection, "policy", max(at, latest), policy=hash)
+    return await new_ruling(connection, "policy", at, policy=hash)
 
 
 async def retire(connection: Connection, hash: str, at: datetime, by: str | None) -> None:
@@ -121,7 +119,7 @@ async def _write(connection: Connection, hash: str, state: State, **columns: Any
 
 _POLICIES = """
 SELECT hash, document ->> 'name' AS name, document::text AS document, state, created_at, created_by, tried_at,
-       approved_at, approved_by, activated_by, retired_at, retired_by,
+       approved_at, approved_by, activated_by, retired_at, retired_by, state = 'active' AS active,
        coalesce(activated_at, (SELECT min(active_from) FROM ruling WHERE policy = hash)) AS activated_at
 FROM policy
 """

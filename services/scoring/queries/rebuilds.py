@@ -78,8 +78,8 @@ async def change_places(connection: Connection, rebuild_id: UUID, time_zone: str
     for statement in _SWAP:
         await connection.execute(statement)
     await connection.execute("UPDATE installation SET rebuilding = false, time_zone = $1", time_zone)
-    await new_ruling(connection, "rebuild", at)
-    await connection.execute("UPDATE rebuild SET state = 'done', finished_at = $2 WHERE id = $1", rebuild_id, at)
+    made = await new_ruling(connection, "rebuild", at)
+    await connection.execute(_FINISH, rebuild_id, made)
 
 
 async def give_up(connection: Connection, rebuild_id: UUID, at: datetime, error: str) -> None:
@@ -91,6 +91,10 @@ async def give_up(connection: Connection, rebuild_id: UUID, at: datetime, error:
         "UPDATE rebuild SET state = 'failed', finished_at = $2, error = $3 WHERE id = $1", rebuild_id, at, error
     )
 
+
+_FINISH = """
+UPDATE rebuild SET state = 'done', finished_at = active_from FROM ruling WHERE rebuild.id = $1 AND ruling.id = $2
+"""
 
 # The row is locked even where it is there: a rebuild that takes it waits for the facts that are written with it.
 _TOUCH = """

@@ -92,7 +92,7 @@ async def present(connection: Connection) -> Present:
 async def _ready(connection: Connection, row: asyncpg.Record | Mapping[str, Any]) -> Present:
     key = (row["installation"], row["id"], row["time_zone"], row["currency"])
     if key not in _known:
-        policy = Policy.model_validate_json(row["document"])
+        policy = Policy.stored(row["document"])
         found = await connection.fetch(_RATES, row["currency"], row["last_rate"])
         rates = tuple((rate["day"], rate["currency"], Decimal(rate["rate"])) for rate in found)
         model = _model(row)
@@ -141,7 +141,7 @@ async def ruling_asked(
     here = (await _ready(connection, row)).ruling
     if policy is None and model is None:
         return here
-    asked, fitted = Policy.model_validate_json(versions["document"]), _model(versions)
+    asked, fitted = Policy.stored(versions["document"]), _model(versions)
     return msgspec.structs.replace(here, policy=asked, model=fitted, cuts=_cuts(versions, asked, fitted))
 
 
@@ -153,7 +153,7 @@ async def activations(connection: Connection) -> list[Activation]:
     here = (await present(connection)).ruling
     found: list[Activation] = []
     for row in await connection.fetch(_ACTIVATED, here.rates.currency):
-        policy = Policy.model_validate_json(row["document"])
+        policy = Policy.stored(row["document"])
         model = _model(row)
         ruling = Ruling(policy, _cuts(row, policy, model), here.rates, here.zone, model)
         if not found or found[-1].ruling != ruling:
@@ -233,10 +233,11 @@ async def add_cut_points(connection: Connection, cuts: Cuts, customers: int, at:
 async def new_ruling(connection: Connection, reason: str, at: datetime, **changed: Any) -> int:
     """The ruling in force with something changed. The caller holds the barrier; the sweeper applies it to everybody.
 
-    `changed` are columns of the ruling; `policy` and `model` are hashes. A model brings cut points of its own.
+    `changed` are columns of the ruling; `policy` and `model` are hashes. A model brings cut points of its own. Rulings
+    follow each other in time: what was decided meanwhile holds until this one does.
     """
     row = await connection.fetchrow(
-        "SELECT policy, model, cut_points, last_rate, currency FROM ruling ORDER BY id DESC LIMIT 1"
+        "SELECT active_from, policy, model, cut_points, last_rate, currency FROM ruling ORDER BY id DESC LIMIT 1"
     )
     assert row is not None
     versions = {**dict(row), **({"cut_points": None} if "model" in changed else {}), **changed}
@@ -246,8 +247,8 @@ async def new_ruling(connection: Connection, reason: str, at: datetime, **change
     made: int = await connection.fetchval(
         "INSERT INTO ruling (active_from, reason, policy, model, cut_points, last_rate, currency)"
         " VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
-        at, reason, versions["policy"], versions["model"], versions["cut_points"], versions["last_rate"],
-        versions["currency"],
+        max(at, row["active_from"]), reason, versions["policy"], versions["model"], versions["cut_points"],
+        versions["last_rate"], versions["currency"],
     )  # fmt: skip
     return made
 

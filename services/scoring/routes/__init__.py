@@ -29,7 +29,6 @@ for room in (
     policies.router,
     activations.router,
     models.router,
-    models.streams,
     trials.router,
     trials.streams,
     reports.router,

@@ -21,16 +21,16 @@ async def list_activations(
     """Planned activations, the one planned last first; with `open`, those that are still to come."""
     before = decode_cursor(cursor, tuple[UUID])[0] if cursor else LATEST[1]
     rows = await planned_before(await driver(session), before, open=open, limit=limit + 1)
-    return page([Activation(**row) for row in rows], limit=limit, key=lambda activation: (activation.id,))
+    return page([Activation.stored(row) for row in rows], limit=limit, key=lambda activation: (activation.id,))
 
 
 @router.get("/{activation_id}")
 async def read_activation(activation_id: ActivationId, session: Session) -> Activation:
     """A planned activation, and what became of it."""
-    return Activation(**await planned(await driver(session), activation_id))
+    return Activation.stored(await planned(await driver(session), activation_id))
 
 
 @router.delete("/{activation_id}")
 async def cancel_activation(activation_id: ActivationId, session: Session) -> Activation:
     """Have a planned activation not take place."""
-    return Activation(**await cancel(await driver(session), activation_id, now()))
+    return Activation.stored(await cancel(await driver(session), activation_id, now()))

@@ -27,6 +27,7 @@ from services.scoring.queries.clocks import moment_asked
 from services.scoring.queries.overall import file_of
 from services.scoring.queries.overrides import overrides_of
 from services.scoring.queries.reading import implied_moves, moment, one, snapshot
+from services.scoring.queries.recording import deciding_instant
 from services.scoring.queries.rulings import present, set_currency
 from services.scoring.routes.clocks import Asked
 from services.scoring.routes.snapshots import Snapshot, population
@@ -51,8 +52,9 @@ async def read_scoring_status(request: Request) -> dict[str, Any]:
 async def fix_reporting_currency(body: ReportingCurrency, session: Session) -> ReportingCurrencyNow:
     """Fix the currency in which standings are told, if nothing has fixed it yet; tell which it is."""
     connection = await driver(session)
+    at = await deciding_instant(connection, now())
     with suppress(CurrencyFixed):
-        await set_currency(connection, body.currency, provisional=body.provisional, at=now())
+        await set_currency(connection, body.currency, provisional=body.provisional, at=at)
     here = await present(connection)
     return ReportingCurrencyNow(currency=here.currency, fixed=here.currency_fixed)
 

@@ -16,6 +16,7 @@ from services.scoring.domain.policy import Policy
 from services.scoring.domain.presets import PRESETS
 from services.scoring.models.fields import AnyHash, AnyInstant, PolicyHash
 from services.scoring.models.policies import (
+    Activation,
     ActivationAsked,
     Difference,
     Differences,
@@ -26,7 +27,8 @@ from services.scoring.models.policies import (
     Presets,
 )
 from services.scoring.queries import policies as known
-from services.scoring.queries.activations import plan, planned_for
+from services.scoring.queries.activations import plan, planned_for, refused_of
+from services.scoring.queries.recording import deciding_instant
 from services.scoring.queries.rulings import Connection
 
 router = APIRouter(prefix="/v1/policies", tags=["policies"], route_class=TransactionalRoute)
@@ -41,8 +43,11 @@ async def list_policies(
 ) -> Page[PolicyLife]:
     """Policies and where they are in their life, the one drafted last first."""
     before = decode_cursor(cursor, tuple[AnyInstant, AnyHash]) if cursor else NEWEST
-    rows = await known.policies_before(await driver(session), before, state=state, limit=limit + 1)
-    return page([PolicyLife(**row) for row in rows], limit=limit, key=lambda policy: (policy.created_at, policy.hash))
+    connection = await driver(session)
+    rows = await known.policies_before(connection, before, state=state, limit=limit + 1)
+    refused = await refused_of(connection, rows)
+    shown = [PolicyLife.stored(row, refused.get(row["hash"])) for row in rows]
+    return page(shown, limit=limit, key=lambda policy: (policy.created_at, policy.hash))
 
 
 @router.post("")
@@ -110,8 +115,8 @@ async def activate_policy(
 
     Every standing is assessed again while events go on. What was active once may be activated again as it is.
     """
-    connection, at = await driver(session), now()
-    active_from = body.active_from if body else None
+    connection, active_from = await driver(session), body.active_from if body else None
+    at = await deciding_instant(connection, now())
     if active_from is None:
         await known.activate(connection, policy_hash, at, actor.key_id)
     elif active_from <= at:
@@ -142,4 +147,7 @@ async def _base(connection: Connection, body: NewPolicy) -> Policy:
 
 async def _told(connection: Connection, policy_hash: str) -> PolicyTold:
     row = await known.policy(connection, policy_hash)
-    return PolicyTold.stored(row, await planned_for(connection, policy=policy_hash))
+    refused = await refused_of(connection, [row])
+    planned = [Activation.stored(each) for each in await planned_for(connection, policy=policy_hash)]
+    document = Policy.stored(row["document"])
+    return PolicyTold.stored(row, refused.get(policy_hash), document=document, planned=planned)

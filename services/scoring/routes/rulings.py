@@ -12,6 +12,7 @@ from services.scoring.models.rulings import NewRates, Rate, RatesAdded, Tiers
 from services.scoring.queries.deciding import rates_before, tiers_now
 from services.scoring.queries.overall import values_now
 from services.scoring.queries.reading import snapshot
+from services.scoring.queries.recording import deciding_instant
 from services.scoring.queries.rulings import add_cut_points, add_rates, present
 from services.scoring.routes.snapshots import population
 
@@ -37,7 +38,8 @@ async def fit_tiers(request: Request, session: Session) -> Tiers:
     async with snapshot(request.app.state.database) as reading:
         values = await values_now(population(request, reading), now())
     connection = await driver(session)
-    await add_cut_points(connection, fit(values), len(values), now())
+    at = await deciding_instant(connection, now())
+    await add_cut_points(connection, fit(values), len(values), at)
     return Tiers.model_validate(dict(await tiers_now(connection)))
 
 
@@ -48,7 +50,8 @@ async def add_new_rates(body: NewRates, session: Session) -> RatesAdded:
     Every standing is assessed again.
     """
     connection = await driver(session)
-    added = await add_rates(connection, [(rate.day, rate.currency, rate.rate) for rate in body.rates], now())
+    at = await deciding_instant(connection, now())
+    added = await add_rates(connection, [(rate.day, rate.currency, rate.rate) for rate in body.rates], at)
     here = await present(connection)
     return RatesAdded(added=added, reporting_currency=here.currency, ruling=here.ruling_id)
 
