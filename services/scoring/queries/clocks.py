@@ -1,6 +1,5 @@
 """Standings by both clocks: after a day, by what was recorded up to an instant, and under the versions asked for."""
 
-import asyncio
 from datetime import date, datetime
 from uuid import UUID
 
@@ -13,7 +12,6 @@ from services.scoring.models.clocks import Question
 from services.scoring.queries.activations import settled_until
 from services.scoring.queries.known import known_identities_of, known_one, known_parties_of
 from services.scoring.queries.reading import (
-    BREATH,
     PAGE,
     Found,
     Read,
@@ -29,7 +27,7 @@ from services.scoring.queries.standings import Filter
 from services.scoring.queries.watermark import watermark
 
 MOST = 10_000
-"""Parties that one page of a list is looked for among; that takes about half a second."""
+"""Parties that one page of a list is looked for among; that takes about a third of a second."""
 CARE = frozenset({"owner_id", "team_id"})
 """What a filter asks of who takes care of a party, not of how it stands."""
 
@@ -101,14 +99,13 @@ async def standings_then(
         while reads:
             if len(fitting) == limit or looked == MOST:
                 return fitting, last
-            some = reads[: min(BREATH, MOST - looked)]
+            # So many are enough where all fit. Where few do the others of the page are assessed together.
+            some = reads[: min(PAGE if looked else limit + 1, MOST - looked)]
             reads = reads[len(some) :]
             fitting += [each for each in found(some, then) if fits(wanted, each.read, each.standing)]
             if len(fitting) > limit:
                 return fitting[:limit], fitting[limit - 1].party_id
             looked, last = looked + len(some), some[-1].row["party_id"]
-            # Others want a turn.
-            await asyncio.sleep(0)
     return fitting, None
 
 

@@ -16,12 +16,12 @@ from chassis.db import plain_url
 from chassis.processes import Processes
 from services.scoring.domain.moment import Moment
 from services.scoring.queries.parties import NOBODY
-from services.scoring.queries.reading import BREATH, PAGE, Found, Read, Stretch, found, stretches
+from services.scoring.queries.reading import PAGE, Found, Read, Stretch, found, stretches
 from services.scoring.queries.rulings import Connection
 
 MANY = 20_000
 """More parties than these are left to processes, which take a second to begin where none has begun lately."""
-LENGTH = 4_000
+LENGTH = 5_000
 """Parties of a stretch that a process is given at once."""
 
 T = TypeVar("T")
@@ -57,11 +57,7 @@ async def of_everybody(population: Population, then: Moment, reading: Reading, t
 
 async def _here(connection: Connection, then: Moment, reading: Reading, taking: Taking[T]) -> AsyncGenerator[T]:
     async for stretch in stretches(connection, PAGE):
-        reads = await reading(connection, then, stretch)
-        for place in range(0, len(reads), BREATH):
-            yield taking(found(reads[place : place + BREATH], then), then)
-            # Others want a turn.
-            await asyncio.sleep(0)
+        yield taking(found(await reading(connection, then, stretch), then), then)
 
 
 async def _apart(population: Population, then: Moment, reading: Reading, taking: Taking[T]) -> AsyncGenerator[T]:
