@@ -1,4 +1,5 @@
 import asyncio
+import os
 from concurrent.futures import BrokenExecutor
 from contextlib import suppress
 from multiprocessing import active_children
@@ -32,4 +33,10 @@ async def test_where_a_process_is_killed_others_begin_with_the_next_work() -> No
     with suppress(BrokenExecutor):
         await processes.begin(abs, -1)
     assert await processes.begin(abs, -2) == 2
+    processes.close()
+
+
+async def test_arithmetic_has_no_threads_of_its_own() -> None:
+    processes = Processes()
+    assert await processes.begin(os.getenv, "OPENBLAS_NUM_THREADS") == "1"
     processes.close()
