@@ -1,23 +1,25 @@
-"""One PostgreSQL database per service: sessions, the transaction edge, migrations."""
+"""One PostgreSQL database per service: sessions, the transaction edge."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from importlib.resources import files
-from pathlib import Path
 from typing import cast
 
 import asyncpg
-from sqlalchemy import Connection, event, text
+from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from chassis import outbox
+from contracts.problems import Problem
 from contracts.topics import Topic
 
-TABLES = files("chassis").joinpath("tables.sql").read_text()
+OPERATING = files("chassis").joinpath("operating.sql").read_text()
+"""DDL of what those tables got later, for databases that have them already. It may run again."""
+TABLES = files("chassis").joinpath("tables.sql").read_text() + OPERATING
 """DDL of the tables that the chassis needs in every service's database."""
 
 KEEPALIVE = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "2"}
@@ -32,16 +34,21 @@ class Database:
         self.sessions = async_sessionmaker(engine, expire_on_commit=False)
         self.wake = asyncio.Event()
         """Set after every commit that appended events; the sequencer of this process waits for it."""
+        self.refusal: Problem | None = None
+        """Why nothing may be announced just now (`chassis.pressure`); transactions that would are rolled back by it."""
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """Commit on leaving, roll back when the body raises.
 
-        Appended events are written by the last statement, so that their ids are taken after every lock.
+        Appended events are written by the last statement, so that their ids are taken after every lock. Raises
+        `refusal` where there is one and the transaction has appended any.
         """
         async with self.sessions() as session:
             async with session.begin():
                 yield session
+                if self.refusal is not None and session.info.get("outbox"):
+                    raise self.refusal
                 appended = await outbox.write(session)
             if appended:
                 self.wake.set()
@@ -141,36 +148,3 @@ async def declare_topics(database: Database, topics: Iterable[Topic]) -> None:
             " WHERE NOT EXISTS (SELECT FROM event_stream WHERE topic = $1) ON CONFLICT DO NOTHING",
             [(topic.name, topic.partitions) for topic in topics],
         )
-
-
-async def migrate(url: str, package: str) -> list[str]:
-    """Bring a database to the newest version of a package's `migrations` (Alembic); return the versions applied.
-
-    One process at a time does it.
-    """
-    # Here, because every process would otherwise spend a quarter of a second of its start on it.
-    from alembic import command
-    from alembic.config import Config
-    from alembic.migration import MigrationContext
-    from alembic.script import ScriptDirectory
-
-    config = Config()
-    config.set_main_option("script_location", str(Path(str(files("chassis"))) / "alembic"))
-    config.set_main_option("version_locations", str(Path(str(files(package))) / "migrations"))
-    config.set_main_option("path_separator", "newline")
-
-    def upgrade(connection: Connection) -> list[str]:
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('migrate'))"))
-        present = MigrationContext.configure(connection).get_current_revision()
-        missing = ScriptDirectory.from_config(config).iterate_revisions("heads", present or "base")
-        applied = [version.revision for version in missing][::-1]
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        return applied
-
-    engine = create_async_engine(url)
-    try:
-        async with engine.begin() as connection:
-            return await connection.run_sync(upgrade)
-    finally:
-        await engine.dispose()

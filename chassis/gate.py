@@ -68,7 +68,8 @@ async def _is_restored(connection: Connection, end: _End) -> bool:
     assert stream is not None, f"{end.topic} is not declared"
     beyond_last_ack = bool(end.offset > stream["published_offset"] + 1)
     if end.event_id is None:
-        return beyond_last_ack
+        # An epoch above the first that no broker has taken anything of is new to everybody.
+        return beyond_last_ack and not (stream["published_offset"] < 0 and stream["epoch"] > 1)
     # An epoch above that of the record has begun after it: its numbers are new to everybody.
     if stream["epoch"] > end.epoch:
         return False

@@ -36,12 +36,17 @@ class OtherIdentityKey(Exception):
     """The database was filled under another identity key: no identifier would be found again."""
 
 
+def fingerprint(key: bytes) -> bytes:
+    """By which a database knows the identity key under which it was filled, without holding it."""
+    return sha256(b"shuke identity key" + key).digest()
+
+
 async def check_key(session: AsyncSession, installation: Installation) -> None:
     """Remember the identity key's fingerprint at the first start; raise `OtherIdentityKey` at a later one."""
-    fingerprint = sha256(b"shuke identity key" + installation.key).digest()
+    known = fingerprint(installation.key)
     connection = await driver(session)
-    await connection.execute("INSERT INTO identity_key (fingerprint) VALUES ($1) ON CONFLICT DO NOTHING", fingerprint)
-    if await connection.fetchval("SELECT fingerprint FROM identity_key") != fingerprint:
+    await connection.execute("INSERT INTO identity_key (fingerprint) VALUES ($1) ON CONFLICT DO NOTHING", known)
+    if await connection.fetchval("SELECT fingerprint FROM identity_key") != known:
         raise OtherIdentityKey("This database belongs to another identity key.")
 
 

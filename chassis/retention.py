@@ -1,5 +1,7 @@
-"""What is kept for how long: the log, the answers under Idempotency-Keys, the dead letters that are closed."""
+"""What is kept for how long: the log, the answers under Idempotency-Keys, the dead letters that are closed, and what a
+service itself keeps for a time."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Never, TypeAlias
 
@@ -22,7 +24,13 @@ LOCK_TIMEOUT = "2s"
 """Whoever reads the log waits behind one who waits to drop a part of it: not for longer than this."""
 
 
-async def run(database: Database, settings: ServiceSettings, *, rest_s: float = REST_S) -> Never:
+Forget: TypeAlias = Callable[[Connection, datetime], Awaitable[None]]
+"""Lets go of what a service itself keeps for too long, as it is now."""
+
+
+async def run(
+    database: Database, settings: ServiceSettings, *, forgets: Sequence[Forget] = (), rest_s: float = REST_S
+) -> Never:
     """Let go of what is older than its setting, now and then, until cancelled.
 
     It rests first: in an installation that stood still for longer than its log is kept, consumers read before it goes.
@@ -30,16 +38,19 @@ async def run(database: Database, settings: ServiceSettings, *, rest_s: float = 
     while True:
         await rest(rest_s)
         try:
-            await sweep(database, settings)
+            await sweep(database, settings, forgets)
         except Exception as error:
             if not database_is_away(error):
                 raise
             log.warning("old rows are let go later", error=str(error))
 
 
-async def sweep(database: Database, settings: ServiceSettings) -> None:
+async def sweep(database: Database, settings: ServiceSettings, forgets: Sequence[Forget] = ()) -> None:
     """Let go once of all that is too old."""
     present = now()
+    for forget in forgets:
+        async with database.transaction() as session:
+            await forget(await driver(session), present)
     async with database.transaction() as session:
         connection = await driver(session)
         await idempotency.forget(connection, present - timedelta(hours=settings.idempotency_retention_hours))

@@ -1,17 +1,22 @@
 """The databases of the services: made, brought to the newest version, their logs opened to one role that reads them."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
-from chassis.db import migrate, plain_url
+from chassis.db import plain_url
+from chassis.migrations import migrate
 from deploy.roles import PACKAGES
 
 LOG_READER = "log_reader"
 READABLE = ("event_log", "event_stream", "sequencing")
 """What a service publishes of its database: what another one needs to read its log."""
+
+
+UNFINISHED = "restore_unfinished"
+"""A table that is there as long as a restore into the database has not come to its end."""
 
 
 class CannotMigrate(Exception):
@@ -64,10 +69,17 @@ def database_of(url: str) -> str:
     return unquote(urlsplit(url).path.removeprefix("/"))
 
 
-async def bring_up(urls: Mapping[str, str]) -> dict[str, list[str]]:
-    """Bring each database to the newest version and open its log; return the versions applied, by service.
+async def bring_up(
+    urls: Mapping[str, str],
+    *,
+    restoring: bool = False,
+    to: str = "head",
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, list[str]]:
+    """Bring each database to the newest version, or the one named, and open its log; return the versions applied.
 
-    Asked again, nothing changes. Raises `CannotMigrate` with the first one that fails.
+    They are told by service. Asked again, nothing changes. Raises `CannotMigrate` with the first one that fails, or
+    that a restore, unless it is this one, has left unfinished.
     """
     from alembic.util import CommandError
     from sqlalchemy.exc import DBAPIError
@@ -75,12 +87,33 @@ async def bring_up(urls: Mapping[str, str]) -> dict[str, list[str]]:
     applied = {}
     for name, url in urls.items():
         try:
-            applied[name] = await migrate(url, PACKAGES[name])
+            if not restoring:
+                await refuse_unfinished(name, url)
+            applied[name] = await migrate(url, PACKAGES[name], to=to, say=_of(name, say))
             await open_log(url)
         except (CommandError, DBAPIError, OSError, TimeoutError, asyncpg.PostgresError) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
             raise CannotMigrate(f"{name} was not brought to the newest version: {cause}") from error
     return applied
+
+
+def _of(name: str, say: Callable[[str], None]) -> Callable[[str], None]:
+    return lambda text: say(f"{name}: {text}")
+
+
+async def refuse_unfinished(name: str, url: str) -> None:
+    """Raise `CannotMigrate` where a restore was cut short."""
+    connection = await asyncpg.connect(plain_url(url))
+    try:
+        if await is_unfinished(connection):
+            raise CannotMigrate(f"{name} was not restored to its end: begin `shuke restore` again.")
+    finally:
+        await connection.close()
+
+
+async def is_unfinished(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
+    """Whether a restore into the database was cut short, or is at it."""
+    return bool(await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", UNFINISHED))
 
 
 async def open_log(url: str) -> None:

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 import structlog
 
-from chassis import db
+from chassis import db, migrations
 from deploy import kafka as kafka_parts
 from deploy import postgres, readiness
 from deploy.postgres import Postgres
@@ -68,7 +68,7 @@ async def make_database(server: Postgres) -> AsyncIterator[MakeDatabase]:
         await connection.close()
         url = server.url(name, role="postgres", scheme="postgresql+asyncpg")
         if package:
-            await db.migrate(url, package)
+            await migrations.migrate(url, package)
         else:
             connection = await asyncpg.connect(db.plain_url(url))
             await connection.execute(db.TABLES)

@@ -1,6 +1,7 @@
-"""Alembic's entry: the connection and its transaction belong to `chassis.db.migrate`."""
+"""Alembic's entry: the connection belongs to `chassis.migrations`; each version is a transaction of its own."""
 
 from alembic import context
 
-context.configure(connection=context.config.attributes["connection"])
-context.run_migrations()
+context.configure(connection=context.config.attributes["connection"], transaction_per_migration=True)
+with context.begin_transaction():
+    context.run_migrations()

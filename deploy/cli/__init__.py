@@ -2,7 +2,24 @@
 
 import typer
 
-from deploy.cli import contracts, example, gaps, imports, keys, model, policy, quality, rates, run, standings, status
+from deploy.cli import (
+    backups,
+    consumers,
+    contracts,
+    drain,
+    example,
+    gaps,
+    imports,
+    keys,
+    letters,
+    model,
+    policy,
+    quality,
+    rates,
+    run,
+    standings,
+    status,
+)
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": ["--help"]}
 
@@ -18,7 +35,16 @@ app.command()(run.cluster)
 app.command()(run.serve)
 app.command()(run.migrate)
 app.command()(run.admin_key)
+app.command()(backups.backup)
+app.command()(backups.restore)
 app.command()(status.status)
+app.command()(consumers.lag)
+app.command()(consumers.topics)
+app.command()(consumers.pause)
+app.command()(consumers.resume)
+app.command()(consumers.replay)
+app.command()(drain.drain)
+app.add_typer(letters.app, name="dead-letters")
 app.add_typer(imports.app, name="import")
 app.add_typer(standings.export, name="export")
 app.add_typer(standings.standings, name="standings")

@@ -114,7 +114,7 @@ def migrate(
     try:
         if superuser:
             asyncio.run(databases.have(superuser, urls, log_reader_password=log_reader_password))
-        applied = asyncio.run(databases.bring_up(urls))
+        applied = asyncio.run(databases.bring_up(urls, say=lambda text: typer.echo(text, err=True)))
     except databases.CannotMigrate as error:
         fail(str(error))
     except (OSError, asyncpg.PostgresError) as error:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Never
 
 import structlog
@@ -30,6 +31,7 @@ from services.scoring.queries.activations import refusals
 from services.scoring.queries.proof import verified
 from services.scoring.queries.recording import deciding_instant
 from services.scoring.queries.rulings import decided_for_good, open_installation
+from services.scoring.queries.trials import forget_moves
 from services.scoring.queries.watermark import wait_for
 from services.scoring.routes import router
 
@@ -59,11 +61,25 @@ class Settings(ServiceSettings, env_prefix="SCORING_"):
     """Who has such a model decide: `by_hand`, or `by_rule` at once, unless it was not judged or is worse."""
     model_margin: float = Field(MARGIN, ge=0, le=1)
     """By so much a model may be worse than the active one, by AUC or Brier score, and be activated without force."""
+    trial_moves_retention_days: int = Field(90, ge=1, le=36_500)
+    """Days after the end of a trial for which the moves that it kept can be read; its result stays."""
 
 
 def app() -> FastAPI:
     """The API."""
-    return create_app("scoring", router=router, settings=Settings(), lifespan=opened, ready=what_to_heed, hears=HEARD)
+    settings = Settings()
+    forget = partial(forget_moves, days=settings.trial_moves_retention_days)
+    return create_app(
+        "scoring",
+        router=router,
+        settings=settings,
+        lifespan=opened,
+        ready=what_to_heed,
+        hears=HEARD,
+        handler=apply,
+        source_urls=settings.source_urls,
+        forgets=(forget,),
+    )
 
 
 @asynccontextmanager

@@ -12,16 +12,16 @@ from contracts.scoring import Band, Stage, Tier
 from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.days import end_of_day
 from services.scoring.domain.facts import DECLARATIONS, DERIVED, MONEY, Kind
-from services.scoring.domain.grounds import Reason
 from services.scoring.domain.indexes import Evidence
 from services.scoring.domain.model import Model
 from services.scoring.domain.money import Rates
 from services.scoring.domain.overrides import Field, detail
-from services.scoring.domain.policy import ByProbability, Treatment
+from services.scoring.domain.policy import Treatment
 from services.scoring.domain.presets import DAYS_1, DEFAULT_1, VIP
-from services.scoring.domain.reasons import reason
+from services.scoring.domain.reasons.reason import Reason, reason
 from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.sentences import sentence
+from services.scoring.domain.stages import ByProbability
 from services.scoring.domain.standing import Standing, assess
 from tests.docs.pages import code, page, rows, section
 

@@ -1,8 +1,9 @@
 """What people do as evidence of satisfaction and loyalty: what enters on which day, and how it fades."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import cycle
 from math import exp2, log
+from random import Random
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -11,25 +12,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.scoring import Band, Posture
-from services.scoring.domain.calendar import Calendar
-from services.scoring.domain.evidence import NEVER, PLACES, Fading, Piece, evidence
+from services.scoring.domain.calendar import Calendar, fold
+from services.scoring.domain.evidence import PLACES, Piece, evidence
 from services.scoring.domain.facts import Fact, Kind
+from services.scoring.domain.fading import NEVER, Fading
 from services.scoring.domain.history import History
-from services.scoring.domain.indexes import Evidence
+from services.scoring.domain.indexes import Evidence, Index
 from services.scoring.domain.money import Rates
-from services.scoring.domain.policy import Index, Policy, Profit
+from services.scoring.domain.policy import Policy, Profit
 from services.scoring.domain.presets import DAYS_1
 from services.scoring.domain.ruling import Ruling
-from services.scoring.domain.standing import assess
+from services.scoring.domain.standing import assess, standing
+from tests.scoring.test_domain_plain_agrees import RATES, ZONES, some_facts, some_model, some_policy
 from tests.scoring.test_domain_standing import DEFAULT, calendar, fact, noon
 
 KINDS = [*Evidence]
+BEGUN = date(2023, 11, 20)
+"""The first day of histories that chance makes."""
 
 
 def entered(*facts: Fact, policy: Policy = DAYS_1) -> list[tuple[str, Evidence, int]]:
     """The evidence that facts come to: day, what it is, how often."""
     history = History(calendar(*facts), DEFAULT)
-    pieces = evidence(calendar(*facts).entries, history.purchase_days, history._gross, policy)
+    pieces = evidence(calendar(*facts).entries, history.purchase_days, history.gross, policy)
     return [(str(date.fromordinal(day)), KINDS[place], count) for day, place, count in pieces]
 
 
@@ -259,3 +264,25 @@ def test_a_band_ends_on_the_first_day_on_which_it_is_another(
     until = day + days
     plainly = next((later for later in range(day + 1, until) if fading.band(later) is not fading.band(day)), None)
     assert fading.fades(day, until) == plainly
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_history_read_anew_from_a_change_on_is_that_of_the_changed_calendar(seed: int) -> None:
+    random = Random(seed)
+    policy, zone = some_policy(random), random.choice(ZONES)
+    currency = random.choice(["EUR", "EUR", "JPY", None])
+    ruling = Ruling(policy, policy.cuts, Rates(currency, RATES), zone, some_model(random))
+    days = random.choice([20, 120, 900])
+    facts, other = (some_facts(random, random.choice([1, 4, 30, 80]), days) for _ in range(2))
+    since = BEGUN.toordinal() + random.randrange(-1, days + 2)
+    before = [fact for fact in facts if ruling.day(fact.occurred_at) < since]
+    changed = fold([*before, *(fact for fact in other if ruling.day(fact.occurred_at) >= since)], zone)
+
+    again, whole = History(fold(facts, zone), ruling).changed(changed, since), History(changed, ruling)
+
+    assert again.pieces == whole.pieces
+    assert (again.gross, again.unconverted, again.organised) == (whole.gross, whole.unconverted, whole.organised)
+    for day in {since, *(BEGUN.toordinal() + random.randrange(-3, 2 * days) for _ in range(15))}:
+        at = datetime.combine(date.fromordinal(day), time(12), zone)
+        assert standing(again, at) == standing(whole, at), day
+        assert list(again.earned(day - 90, day)) == list(whole.earned(day - 90, day))

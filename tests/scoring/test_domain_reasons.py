@@ -20,17 +20,18 @@ from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.facts import DECLARATIONS, MONEY, Kind
 from services.scoring.domain.fitting import fitted
-from services.scoring.domain.grounds import Otherwise, Reason
 from services.scoring.domain.model import Model
 from services.scoring.domain.money import Rates
-from services.scoring.domain.otherwise import with_fact, without_facts
 from services.scoring.domain.overrides import Field, detail
-from services.scoring.domain.policy import ByDays, ByProbability, Interest, Policy, Profit, Stages
+from services.scoring.domain.policy import Policy, Profit
 from services.scoring.domain.presets import DAYS_1, DEFAULT_1, VIP
-from services.scoring.domain.reasons import reason
+from services.scoring.domain.reasons.otherwise import Otherwise, without_facts
+from services.scoring.domain.reasons.raising import with_fact
+from services.scoring.domain.reasons.reason import Reason, reason
 from services.scoring.domain.rules import AnyOf, Comparison, Not
 from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.sentences import Language, sentence
+from services.scoring.domain.stages import ByDays, ByProbability, Interest, Stages
 from services.scoring.domain.standing import Standing, assess
 from tests.scoring.by_hand import decided
 from tests.scoring.handmade import MODEL

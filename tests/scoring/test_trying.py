@@ -7,6 +7,7 @@ import json
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,14 @@ import httpx
 import pytest
 
 from chassis.db import Database, driver
-from services.scoring.handlers import trying
+from chassis.retention import sweep
+from services.scoring.app import Settings
+from services.scoring.handlers import apart, trying
 from services.scoring.handlers.trying import carry_out_trials, try_next
 from services.scoring.queries import reading
+from services.scoring.queries import trials as queries
 from services.scoring.queries.reading import snapshot
-from services.scoring.queries.trials import alone, begin
+from services.scoring.queries.trials import alone, begin, forget_moves
 from tests.scoring.feeding import Feeding
 from tests.scoring.test_routes_policies import FIRST, STRICT, drafted
 from tests.scoring.test_sweeping import read_until, rows
@@ -240,8 +244,86 @@ async def test_moves_can_be_read_when_they_are_there(api: httpx.AsyncClient, sco
     assert (await api.get(f"/internal/trials/trial_{'0' * 32}/moves")).json()["code"] == "trial_not_found"
 
 
-@pytest.fixture
-def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_trial_that_looked_at_nobody_does_not_make_a_policy_tried(
+    api: httpx.AsyncClient, scoring: Database, feed: Feeding
+) -> None:
+    await feed.bought(feed.identity(), START, 1_000)
+    policy = (await drafted(api, document=STRICT))["hash"]
+
+    early = await tried(api, scoring, STRICT, until="2024-05-31")
+    refused = await api.post(f"/v1/policies/{policy}/approve")
+
+    assert (early["result"]["parties"], early["result"]["draft"]["moves"]) == (0, {})
+    assert (refused.status_code, refused.json()["code"]) == (409, "illegal_policy_move")
+    assert "looks at somebody" in refused.json()["detail"]
+    assert (await api.get(f"/v1/policies/{policy}")).json()["state"] == "draft"
+
+    await tried(api, scoring, STRICT, until="2024-06-01")
+    assert (await api.get(f"/v1/policies/{policy}")).json()["state"] == "tried"
+
+
+async def test_where_nobody_is_known_a_trial_of_all_that_is_known_makes_a_policy_tried(
+    api: httpx.AsyncClient, scoring: Database
+) -> None:
+    done = await tried(api, scoring, STRICT)
+
+    assert (done["parties"], done["result"]["parties"]) == (0, 0)
+    assert (await api.get(f"/v1/policies/{done['policy']}")).json()["state"] == "tried"
+
+
+async def test_no_more_than_so_many_trials_wait(api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries, "MOST_WAITING", 3)
+    jobs = [await asked(api, FIRST) for _ in range(3)]
+
+    refused = await api.post(f"/v1/policies/{FIRST}/trials")
+
+    assert (refused.status_code, refused.json()["code"], refused.json()["waiting"]) == (409, "too_many_trials", 3)
+    assert len((await api.get("/v1/trials")).json()["data"]) == 3
+    await api.delete(f"/v1/trials/{jobs[0]['id']}")
+    await asked(api, FIRST)
+
+
+async def test_a_trial_that_is_asked_for_again_by_the_same_key_is_one_trial(api: httpx.AsyncClient) -> None:
+    key = {"Idempotency-Key": "once"}
+    first, again = [await api.post(f"/v1/policies/{FIRST}/trials", json={}, headers=key) for _ in range(2)]
+
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert (again.json(), again.headers["location"]) == (first.json(), first.headers["location"])
+    assert again.headers["idempotency-replayed"] == "true"
+    assert [each["id"] for each in (await api.get("/v1/trials")).json()["data"]] == [first.json()["id"]]
+
+
+async def test_moves_are_forgotten_so_many_days_after_the_end_of_their_trial(
+    api: httpx.AsyncClient, scoring: Database, feed: Feeding
+) -> None:
+    await feed.bought(feed.identity(), START, 1_000)
+    old, young = [await tried(api, scoring, SHORT, keep_moves=True) for _ in range(2)]
+    ended = datetime.fromisoformat(young["finished_at"])
+    await rows(
+        scoring,
+        "UPDATE trial SET finished_at = now() - interval '91 days'"
+        " WHERE id = (SELECT id FROM trial ORDER BY id LIMIT 1)",
+    )
+    every = Settings.model_validate({"database_url": scoring.url, "internal_secret": "x" * 32})
+
+    await sweep(scoring, every, (partial(forget_moves, days=every.trial_moves_retention_days),))
+
+    gone = await api.get(f"/internal/trials/{old['id']}/moves")
+    assert (gone.status_code, gone.json()["code"]) == (409, "moves_not_kept")
+    assert (await trial(api, old))["result"] == old["result"]
+    assert await kept(api, young)
+    assert len(await rows(scoring, "SELECT DISTINCT trial_id FROM trial_move")) == 1
+    async with scoring.transaction() as session:
+        await forget_moves(await driver(session), ended + timedelta(days=89), days=90)
+        assert await kept(api, young)
+
+
+@pytest.fixture(params=["here", "apart"])
+def small_pages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two parties at a time, in this process or in others."""
+    monkeypatch.setattr(trying, "FEW", 100 if request.param == "here" else 0)
+    monkeypatch.setattr(trying, "SPAN", 2)
+    monkeypatch.setattr(apart, "ENTRIES", 0)
     monkeypatch.setattr(reading, "PAGE", 2)
     monkeypatch.setattr(trying, "TELL_S", 0.0)
     monkeypatch.setattr(trying, "REST_S", 0.01)

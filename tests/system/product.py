@@ -97,8 +97,16 @@ class Product:
 
     def shuke(self, *words: str) -> str:
         """What a command says that ends well."""
+        command = self.begun(*words)
+        said, errors = command.communicate(timeout=120)
+        if command.returncode:
+            raise subprocess.CalledProcessError(command.returncode, command.args, said, errors)
+        return said
+
+    def begun(self, *words: str) -> "subprocess.Popen[str]":
+        """A command that runs."""
         command = (sys.executable, "-P", "-m", "deploy.cli", *words, "--data", str(self.folder))
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120).stdout
+        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def sql(self, database: str, statement: str, *arguments: object) -> list[asyncpg.Record]:
         """Do something behind the product's back."""

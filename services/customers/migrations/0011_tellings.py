@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from chassis.migrations import index
+
 revision = "0011"
 down_revision = "0010"
 
@@ -20,12 +22,11 @@ UPDATE registration SET identity_id = party_id, told = party_id || given,
 ALTER TABLE registration ALTER COLUMN identity_id SET NOT NULL;
 ALTER TABLE registration ALTER COLUMN kind DROP DEFAULT;
 ALTER TABLE registration ALTER COLUMN occurred_at DROP DEFAULT;
-ALTER TABLE registration ALTER COLUMN told DROP DEFAULT;
-
-CREATE INDEX registration_of_identity ON registration (identity_id)
+ALTER TABLE registration ALTER COLUMN told DROP DEFAULT
 """
 
 
 def upgrade() -> None:
     for statement in OWN.split(";"):
         op.execute(statement)
+    index("registration_of_identity", "registration (identity_id)")

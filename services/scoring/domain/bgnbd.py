@@ -11,7 +11,6 @@ parameters are in weeks, as they are published. Arrays are of one shape.
 
 from collections.abc import Callable
 from functools import lru_cache
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +22,8 @@ NODES = ((1.0, 16), (4.0, 32), (32.0, 64), (128.0, 128), (512.0, 256), (float("i
 """How many points a mean over who leaves takes, up to so many times `alpha + T` of `t`.
 
 Measured against the sum of the series, relative errors stay below 1e-12 up to 2,000 times, below 1e-8 up to 5,000."""
+AT_ONCE = 4_096
+"""Means that are taken at once: their points stay in the cache of a processor."""
 DENSE = 10_000_000
 """Up to so many pairs of x and T are looked up in a table of all."""
 SPARSE = 64
@@ -75,25 +76,23 @@ def if_alive(of: Parameters, x: Whole, T: Whole, t: int) -> Numbers:
     days = int(T.max(initial=0)) + 1
     pairs, place = _distinct(x * days + T)
     bought, age = np.divmod(pairs, days)
-    begin = np.flatnonzero(np.diff(bought, prepend=-1))
-    means = [
-        mean_if_alive(of, int(bought[first]), age[first:end], t)
-        for first, end in pairwise([*begin.tolist(), len(pairs)])
-    ]
-    return np.asarray(np.concatenate(means)[place]) if means else np.zeros(0)
+    return mean_if_alive(of, bought, age, t)[place]
 
 
-def mean_if_alive(of: Parameters, x: int, T: Whole | Numbers, t: int) -> Numbers:
-    """`if_alive` of everybody with one number of purchases."""
+def mean_if_alive(of: Parameters, x: Whole, T: Whole | Numbers, t: int) -> Numbers:
+    """`if_alive` of each pair of x and T."""
     share, above = t / (DAYS_PER_WEEK * of.alpha + T), 0.0
     means = np.empty(len(T))
     for most, nodes in NODES:
         those = np.flatnonzero((share > above) & (share <= most))
         above = most
-        if len(those):
-            leaving, weight = leaving_rule(of.a, of.b + float(x), nodes)
-            silent = (of.r + x) * np.log1p(np.outer(share[those], leaving))
-            means[those] = (-np.expm1(-silent) * (weight / leaving)).sum(axis=1)
+        for begin in range(0, len(those), AT_ONCE):
+            some = those[begin : begin + AT_ONCE]
+            different, row = np.unique(x[some], return_inverse=True)
+            rules = [leaving_rule(of.a, of.b + float(purchases), nodes) for purchases in different]
+            leaving, weight = (np.stack(column) for column in zip(*rules, strict=True))
+            silent = (of.r + x[some])[:, None] * np.log1p(share[some][:, None] * leaving[row])
+            means[some] = (-np.expm1(-silent) * (weight / leaving)[row]).sum(axis=1)
     return means
 
 

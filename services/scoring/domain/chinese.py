@@ -3,7 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from contracts.scoring import Band, Stage
-from services.scoring.domain.grounds import Change, Coming, IndexGround, Otherwise, OverrideGround, Reason
+from services.scoring.domain.reasons.coming import Change, Coming
+from services.scoring.domain.reasons.indexes import IndexGround
+from services.scoring.domain.reasons.otherwise import Otherwise
+from services.scoring.domain.reasons.overriding import OverrideGround
+from services.scoring.domain.reasons.reason import Reason
 from services.scoring.domain.wording import amount, decisive, number, percent
 
 WORDS: Mapping[str, Mapping[str, str]] = {

@@ -1,6 +1,6 @@
 """When somebody was declared lost, and why."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 
 from contracts.loss import LossReason
 
@@ -13,6 +13,12 @@ class Declared:
     def __init__(self) -> None:
         self.days: list[int] = []
         self.reasons: list[LossReason] = []
+
+    def before(self, day: int) -> "Declared":
+        """Those on earlier days."""
+        earlier, place = Declared(), bisect_left(self.days, day)
+        earlier.days, earlier.reasons = self.days[:place], self.reasons[:place]
+        return earlier
 
     def add(self, day: int, reason: LossReason) -> None:
         """One more, on no earlier day than those before; of a day counts the reason that the taxonomy has first."""

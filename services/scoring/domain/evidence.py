@@ -1,19 +1,14 @@
-"""What speaks for or against satisfaction and loyalty on which day, and what it comes to on any other.
+"""What speaks for or against satisfaction and loyalty, and on which day it enters."""
 
-index(day) = 100 * sigmoid(sum over earlier days and the day itself of weight * count * 2^(-age / half-life))
-"""
-
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from math import exp, exp2, log, log2
 
-from contracts.scoring import Band
 from services.scoring.domain.calendar import Entry
 from services.scoring.domain.facts import Kind
 from services.scoring.domain.indexes import Evidence
-from services.scoring.domain.policy import Index, Policy
+from services.scoring.domain.policy import Policy
 
 Piece = tuple[int, int, int]
 """The day (ordinal) on which it enters, its place in `Evidence`, how often."""
@@ -32,12 +27,6 @@ REPEATED, UPGRADE, ANNIVERSARY, OVERDUE, LATE, OPENED, SOLVED = (
     )
 )
 
-NOISE = 9
-"""Decimals that are exact whatever the order in which a sum was made; what is shown is rounded from these."""
-NEVER = 10_000_000
-"""Days that do not come."""
-FARTHEST = 36_500
-"""So many days ahead it is looked for what fades."""
 YEAR = 365
 """Days before an anniversary within which there was a purchase."""
 
@@ -59,16 +48,45 @@ COUNTED: Mapping[int, Evidence] = {
 PLACE_OF_KIND = {int(kind): PLACES[what] for kind, what in COUNTED.items()}
 ASKING = frozenset({int(Kind.INQUIRED), int(Kind.CONTACTED), int(Kind.COMPLAINED)})
 """Whoever does this waits for an answer."""
-REACHED = int(Kind.REACHED)
+REACHED, SOLVING = int(Kind.REACHED), int(Kind.PROBLEM_SOLVED)
 
 
 def evidence(
-    entries: Iterable[Entry], purchase_days: Sequence[int], gross: Sequence[int], policy: Policy
+    entries: Sequence[Entry], purchase_days: Sequence[int], gross: Sequence[int], policy: Policy
 ) -> list[Piece]:
     """All evidence of a calendar, in the order of its days. `gross` is what each purchase day was worth.
 
     What enters on a day follows from that day and earlier ones: of any day one reads the pieces up to it.
     """
+    pieces = _entering(entries, (), purchase_days, gross, policy)
+    pieces.sort()
+    return pieces
+
+
+def evidence_again(
+    like: Sequence[Piece],
+    since: int,
+    entries: Sequence[Entry],
+    purchase_days: Sequence[int],
+    gross: Sequence[int],
+    policy: Policy,
+) -> list[Piece]:
+    """`evidence` of a calendar that is the same on the days before one as another, of which `like` is all evidence."""
+    waits = max(policy.problem_limit_days, policy.answer_within_days) + 1
+    place = bisect_left(entries, (since - waits,))
+    later = _entering(entries[place:], entries[:place], purchase_days, gross, policy, since)
+    return [*like[: bisect_left(like, (since,))], *sorted(piece for piece in later if piece[0] >= since)]
+
+
+def _entering(
+    entries: Iterable[Entry],
+    earlier: Iterable[Entry],
+    purchase_days: Sequence[int],
+    gross: Sequence[int],
+    policy: Policy,
+    since: int = 0,
+) -> list[Piece]:
+    """What enters by some entries, of purchases from a day on alone; `earlier` entries may have solved a problem."""
     # Plain numbers, looked up once: this runs for every party that an event touches.
     pieces: list[Piece] = []
     asked: list[int] = []
@@ -88,14 +106,14 @@ def evidence(
         elif kind == REACHED:
             reached.append(day)
     if opened:
+        solved += ((day, detail, count) for day, kind, detail, count, _ in earlier if kind == SOLVING)
         pieces += _overdue(opened, solved, policy.problem_limit_days)
     if asked:
         pieces += _late(asked, reached, policy.answer_within_days)
     if len(purchase_days) > 1:
-        pieces += _repeated(purchase_days, gross)
+        pieces += _repeated(purchase_days, gross, since)
     if purchase_days:
         pieces += _anniversaries(purchase_days)
-    pieces.sort()
     return pieces
 
 
@@ -117,9 +135,10 @@ def _late(asked: Iterable[int], reached: Sequence[int], within_days: int) -> Ite
             yield day + within_days + 1, LATE, 1
 
 
-def _repeated(purchase_days: Sequence[int], gross: Sequence[int]) -> Iterator[Piece]:
-    most = gross[0]
-    for day, worth in zip(purchase_days[1:], gross[1:], strict=True):
+def _repeated(purchase_days: Sequence[int], gross: Sequence[int], since: int) -> Iterator[Piece]:
+    begin = bisect_left(purchase_days, since, 1)
+    most = max(gross[:begin])
+    for day, worth in zip(purchase_days[begin:], gross[begin:], strict=True):
         yield day, REPEATED, 1
         if worth > most:
             yield day, UPGRADE, 1
@@ -141,105 +160,3 @@ def _in_year(day: date, year: int) -> date:
     """The same day of another year; of a leap day the first of March where there is none."""
     leap = (day.month, day.day) == (2, 29) and not (year % 4 == 0 and (year % 100 != 0 or year % 400 == 0))
     return date(year, 3, 1) if leap else day.replace(year=year)
-
-
-class Fading:
-    """One index of one party: running sums over the days on which evidence enters, faded to the day that is asked."""
-
-    __slots__ = ("_amounts", "_log_odds", "days", "index")
-
-    def __init__(self, pieces: Sequence[Piece], index: Index) -> None:
-        self.index = index
-        self.days: list[int] = []
-        """The days on which evidence enters."""
-        self._log_odds: list[float] = []
-        self._amounts: list[float] = []
-        if pieces:
-            self._sum(pieces)
-
-    def _sum(self, pieces: Iterable[Piece]) -> None:
-        weights, half_life_days = self.index.by_place, self.index.half_life_days
-        days, sums, amounts = self.days, self._log_odds, self._amounts
-        log_odds = amount = 0.0
-        before = 0
-        for day, place, count in pieces:
-            weight = weights[place]
-            if weight is None:
-                continue
-            if day != before:
-                if before:
-                    days.append(before)
-                    sums.append(log_odds)
-                    amounts.append(amount)
-                    left = exp2((before - day) / half_life_days)
-                    log_odds *= left
-                    amount *= left
-                before = day
-            log_odds += weight * count
-            amount += count
-        if before:
-            days.append(before)
-            sums.append(log_odds)
-            amounts.append(amount)
-
-    def value(self, day: int) -> float:
-        """The index on a day, from 0 to 100, to one decimal; 50 without evidence."""
-        place = bisect_right(self.days, day) - 1
-        if place < 0:
-            return 50.0
-        said = self._log_odds[place] * self._left(day - self.days[place])
-        return round(round(100.0 * _sigmoid(said), NOISE), 1)
-
-    def amount(self, day: int) -> float:
-        """How much evidence is left on a day, to three decimals."""
-        place = bisect_right(self.days, day) - 1
-        if place < 0:
-            return 0.0
-        return round(round(self._amounts[place] * self._left(day - self.days[place]), NOISE), 3)
-
-    def band(self, day: int) -> Band:
-        """Where the index lies on a day; unknown where too little evidence is left."""
-        index = self.index
-        if self.amount(day) < index.min_evidence:
-            return Band.UNKNOWN
-        value = self.value(day)
-        if value < index.low_below:
-            return Band.LOW
-        return Band.HIGH if value >= index.high_from else Band.MIDDLE
-
-    def fades(self, day: int, until: int) -> int | None:
-        """The first day between two on which the band is another, where no evidence enters; None where it stays."""
-        begun = self.band(day)
-        place = bisect_right(self.days, day) - 1
-        if place < 0 or begun is Band.UNKNOWN or until - day <= 1:
-            return None
-
-        def faded(day: int) -> bool:
-            return self.band(day) is not begun
-
-        # Looked for about the day that exact arithmetic gives; the rounded one decides.
-        low, high = day + 1, until
-        likely = self.days[place] + self._lasts(place, begun)
-        for near in (likely - 1, likely + 2):
-            if low <= near < high:
-                low, high = (low, near) if faded(near) else (near + 1, high)
-        found = bisect_left(range(high), True, low, high, key=faded)
-        return found if found < until else None
-
-    def _lasts(self, place: int, band: Band) -> int:
-        """About how many days after an entry of evidence the band ends; `NEVER` where it does not."""
-        index, said = self.index, abs(self._log_odds[place])
-        left = index.min_evidence / self._amounts[place]
-        if band is not Band.MIDDLE:
-            share = (index.high_from if band is Band.HIGH else index.low_below) / 100
-            left = max(left, abs(log(share / (1 - share))) / said if said else 0.0)
-        return int(index.half_life_days * -log2(left)) if left else NEVER
-
-    def _left(self, days: int) -> float:
-        return exp2(-days / self.index.half_life_days)
-
-
-def _sigmoid(log_odds: float) -> float:
-    if log_odds >= 0:
-        return 1 / (1 + exp(-log_odds))
-    return exp(max(log_odds, -700.0)) / (1 + exp(max(log_odds, -700.0)))

@@ -5,19 +5,11 @@ from typing import NamedTuple
 import numpy as np
 
 from services.scoring.domain.columns import NEVER, SPAN, Columns, Days, TooLarge
-from services.scoring.domain.evidence import (
-    ANNIVERSARY,
-    ASKING,
-    FARTHEST,
-    LATE,
-    PLACE_OF_KIND,
-    REACHED,
-    REPEATED,
-    UPGRADE,
-    YEAR,
-)
+from services.scoring.domain.evidence import ANNIVERSARY, ASKING, LATE, PLACE_OF_KIND, REACHED, REPEATED, UPGRADE, YEAR
+from services.scoring.domain.fading import FARTHEST
+from services.scoring.domain.indexes import Index
 from services.scoring.domain.likelihood import Numbers, Whole
-from services.scoring.domain.policy import Index, Policy
+from services.scoring.domain.policy import Policy
 from services.scoring.domain.rounding import NEAR, Holds, edge, near_half
 
 LOW, MIDDLE, HIGH, UNKNOWN = range(4)
@@ -135,6 +127,10 @@ class Fadings:
         turn, unsure = self._turn(~known, day, said, amount, band)
         value, left = np.rint(_hundred(said) * 10) / 10, np.rint(amount * 1000) / 1000
         return Faded(value, left, band, turn, doubtful | unsure)
+
+    def band(self, day: Whole) -> tuple[Whole, Holds]:
+        """The band on a day of each party, a place in `Band`, and where noise could turn it."""
+        return self._band(*self._sums(self._day <= day[self._party], day, len(day)))
 
     def _sums(self, rows: Holds, day: Whole, parties: int) -> tuple[Numbers, Numbers]:
         party = self._party[rows]

@@ -1,17 +1,13 @@
 """A calendar read under a ruling: what it says of any day."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from contracts.scoring import Band, Posture, Stage, Tier
+from contracts.scoring import Stage, Tier
 from services.scoring.domain.calendar import Calendar
-from services.scoring.domain.evidence import FARTHEST, Fading, evidence
-from services.scoring.domain.grades import Flag, Grades
-from services.scoring.domain.lifecycle import Lifecycle
-from services.scoring.domain.model import LONGEST
-from services.scoring.domain.overrides import Field
-from services.scoring.domain.ruling import Ruling
+from services.scoring.domain.fading import FARTHEST
+from services.scoring.domain.grades import Grades
+from services.scoring.domain.grading import Grading
 
 Outcome = tuple[Stage | None, Tier | None]
 """The part of a standing whose change is a move."""
@@ -22,17 +18,10 @@ Fades = Callable[[int, int], int | None]
 """Gives the first day between two on which something is another than on the first of the two, if nothing happens."""
 
 
-class History(Lifecycle):
-    """The life of a party with what it is worth and how it is graded. Days are ordinals."""
+class History(Grading):
+    """A graded life with its turns: the days on which it is graded otherwise if nothing else happens."""
 
-    __slots__ = ("_indexes", "_paid", "_valued")
-
-    def __init__(self, calendar: Calendar, ruling: Ruling) -> None:
-        super().__init__(calendar, ruling)
-        self._paid: list[tuple[int, int]] | None = None
-        self._indexes: tuple[Fading, Fading] | None = None
-        # As the stages are, it is asked of one day again and again.
-        self._valued: dict[tuple[int, int], int] = {}
+    __slots__ = ()
 
     def outcome(self, day: int, known: int | None = None, set_on: int | None = None) -> Outcome:
         """Stage and tier on a day, if nothing happened after the day `known` and what is set is what was on `set_on`.
@@ -41,137 +30,9 @@ class History(Lifecycle):
         """
         return self.stage(day, known, set_on), self.tier(day, known, set_on)
 
-    def tier(self, day: int, known: int | None = None, set_on: int | None = None) -> Tier | None:
-        """The tier, see `outcome`; None before anything happened."""
-        known = day if known is None else known
-        if not self.is_known(known):
-            return None
-        if self.overrides:
-            held = self.overrides.on(known if set_on is None else set_on).get("tier")
-            if held:
-                return Tier(held)
-        return self.ruling.cuts.tier(self.value(day, known)) if self.has_bought(known) else Tier.UNPROVEN
-
-    @property
-    def expects(self) -> bool:
-        """Whether value is what a model expects."""
-        return self.ruling.model is not None and self.ruling.model.p is not None
-
-    def p(self, day: int) -> float | None:
-        """The probability of a purchase within the horizon of the policy; None without a model or a purchase."""
-        model, bought = self.ruling.model, self.purchases(day)
-        return model.p_buys(*self.asked(day, bought), self.policy.horizon_days) if model and bought else None
-
-    def asked(self, day: int, bought: int) -> tuple[int, int, int]:
-        """What a model is asked on a day with, of whoever bought on so many days up to it: x, tx and T (`Model`).
-
-        From `LONGEST` days after the last purchase day on it is asked as on that day, so that nothing falls any more.
-        """
-        first, then = self.purchase_days[0], self.purchase_days[bought - 1]
-        return bought - 1, then - first, min(day, then + LONGEST) - first
-
-    def value(self, day: int, known: int | None = None) -> int:
-        """What a model expects of whoever bought up to the day `known`; without one it is the turnover."""
-        model = self.ruling.model
-        if model is None or not self.expects:
-            return self.turnover(day, known)
-        bought = self.purchases(day if known is None else known)
-        if not bought:
-            return 0
-        value = self._valued.get((day, bought))
-        if value is None:
-            if self._paid is None:
-                counts, sums = accumulate(worth > 0 for worth in self._gross), accumulate(self._gross)
-                self._paid = list(zip(counts, sums, strict=True))
-            value = self._valued[day, bought] = model.value_minor(
-                *self.asked(day, bought), *self._paid[bought - 1], self.policy.turnover_days
-            )
-        return value
-
-    @property
-    def indexes(self) -> tuple[Fading, Fading]:
-        """Satisfaction and loyalty."""
-        if self._indexes is None:
-            policy = self.policy
-            pieces = evidence(self._calendar.entries, self.purchase_days, self._gross, policy)
-            self._indexes = Fading(pieces, policy.satisfaction), Fading(pieces, policy.loyalty)
-        return self._indexes
-
-    def _posture(self, day: int) -> Posture:
-        """Which way the relationship goes: days with contact or purchase in one window against those of that before."""
-        trend, days = self.policy.posture, self.touching_days
-        begin = bisect_right(days, day - trend.window_days)
-        later = bisect_right(days, day) - begin
-        earlier = begin - bisect_right(days, day - 2 * trend.window_days)
-        if not earlier:
-            return Posture.DEVELOPING if later else Posture.CONSERVATIVE
-        ratio = later / earlier
-        if ratio >= trend.developing_from:
-            return Posture.DEVELOPING
-        return Posture.CONSERVATIVE if ratio < trend.conservative_below else Posture.STEADY
-
-    def grades(self, day: int) -> Grades:
-        """The discrete part of the standing on a day, with what was set in the place of what follows."""
-        return self._graded(day, self.set_on(day))
-
-    def derived(self, day: int) -> Mapping[str, str]:
-        """What follows of each field that is set otherwise; of treatment and vip what follows from the rest as set."""
-        held = self.set_on(day)
-        if not held or not self.is_known(day):
-            return {}
-        shown, bare = self._graded(day, held), self._graded(day, {})
-        follows = self._graded(day, {field: value for field, value in held.items() if field not in FOLLOWING})
-        found = {}
-        for field in held:
-            now, then = getattr(shown, field), getattr(follows if field in FOLLOWING else bare, field)
-            if now != then:
-                found[field] = str(then).lower() if field == Field.VIP else str(then)
-        return found
-
-    def _graded(self, day: int, held: Mapping[str, str]) -> Grades:
-        if not self.is_known(day):
-            return _UNGRADED
-        # Each is looked up once: this runs twice for every party that an event touches.
-        policy, (satisfied, loyal) = self.policy, self.indexes
-        bought, turnover = bisect_right(self.purchase_days, day), self.turnover(day)
-        value = self.value(day) if self.expects else turnover
-        stage, posture = self._stage(day, day), self._posture(day)
-        tier = self.ruling.cuts.tier(value) if bought else Tier.UNPROVEN
-        satisfaction, loyalty = satisfied.band(day), loyal.band(day)
-        if held:
-            stage, tier = Stage(held.get("stage", stage)), Tier(held.get("tier", tier))
-            satisfaction = Band(held.get("satisfaction", satisfaction))
-            loyalty, posture = Band(held.get("loyalty", loyalty)), Posture(held.get("posture", posture))
-        flags: list[str] = []
-        if tier is Tier.TOP or tier is Tier.HIGH:
-            flags.append(Flag.HIGH_VALUE)
-        if self.makes_profit(turnover, day):
-            flags.append(Flag.PROFIT_MAKING)
-        if bought > 1:
-            flags.append(Flag.RETURNING)
-        if satisfaction is Band.HIGH:
-            flags.append(Flag.SATISFIED)
-        vip = False
-        if "vip" in held:
-            vip = held["vip"] == "true"
-        elif policy.vip is not None:
-            vip = policy.vip.holds(
-                {
-                    "kind": self.kind(day),
-                    "stage": stage,
-                    "tier": tier,
-                    "satisfaction": satisfaction,
-                    "loyalty": loyalty,
-                    "posture": posture,
-                    "turnover_minor": turnover,
-                    "value_minor": value,
-                    "spend_minor": self.spend(day),
-                    "purchase_days": bought,
-                }
-            )
-        treatment = held.get("treatment") or policy.treatment(tier, satisfaction, loyalty)
-        level = policy.level(turnover)
-        return Grades(stage, tier, satisfaction, loyalty, level, posture, treatment, tuple(flags), vip)
+    def changed(self, calendar: Calendar, since: int) -> "History":
+        """The history of a calendar that is the same on the days before one: it is read anew from that day on alone."""
+        return History(calendar, self.ruling, self, since)
 
     def next_turn(self, day: int, now: Grades | None = None) -> int | None:
         """The first later day on which any of the grades differs if nothing else happens; None if they stay for ever.
@@ -267,8 +128,3 @@ def _later(days: Sequence[int], offset: int, after: int) -> Sequence[int]:
     if not days or days[-1] + offset <= after:
         return ()
     return [day + offset for day in days[bisect_right(days, after - offset) :]]
-
-
-FOLLOWING = frozenset({Field.TREATMENT, Field.VIP})
-"""What follows from the other grades as they are set."""
-_UNGRADED = Grades(None, None)

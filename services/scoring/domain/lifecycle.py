@@ -9,10 +9,10 @@ from contracts.scoring import Stage
 from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.course import Course, Phase, earliest, following, last
 from services.scoring.domain.declared import Declared
-from services.scoring.domain.policy import ByProbability, Stages
 from services.scoring.domain.reading import Reading
 from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.spans import ByModel, Spans, fixed
+from services.scoring.domain.stages import ByProbability, Stages
 
 PROSPECTS: Mapping[Phase, Stage] = {
     Phase.ACTIVE: Stage.PROSPECT,
@@ -48,8 +48,8 @@ class Lifecycle(Reading):
 
     __slots__ = ("_organisation", "_person", "_staged", "sign_days", "stages")
 
-    def __init__(self, calendar: Calendar, ruling: Ruling) -> None:
-        super().__init__(calendar, ruling)
+    def __init__(self, calendar: Calendar, ruling: Ruling, like: Reading | None = None, since: int = 0) -> None:
+        super().__init__(calendar, ruling, like, since)
         # Of one day it is asked again and again: for the grades, since when, why, and for what comes next.
         self._staged: dict[tuple[int, int], Stage] = {}
         self._person = self._courses(self.policy.persons, self.signs_of_persons)

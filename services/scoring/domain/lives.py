@@ -56,8 +56,13 @@ MOVES: Mapping[State, Mapping[Act, State]] = {
 """What may be done in a state, and where it leads. Drafting again what is not retired changes nothing."""
 
 WAYS_OUT: Mapping[tuple[State, Act], str] = {
-    (State.DRAFT, Act.APPROVE): "It was not tried yet. Have a trial of it first, and approve it when that has ended.",
-    (State.DRAFT, Act.ACTIVATE): "It was not tried and not approved. Have a trial of it, then have it approved.",
+    (State.DRAFT, Act.APPROVE): (
+        "It was not tried yet. Have a trial of it first, and approve it when that has ended. A trial counts that looks"
+        " at somebody: over the whole history, or until a day on which a party stood somewhere."
+    ),
+    (State.DRAFT, Act.ACTIVATE): (
+        "It was not tried and not approved. Have a trial of it that looks at somebody, then have it approved."
+    ),
     (State.TRIED, Act.ACTIVATE): "It was not approved. Have somebody with the role admin approve it first.",
     (State.APPROVED, Act.APPROVE): "It is approved already, and can be activated.",
     (State.ACTIVE, Act.APPROVE): "It is approved already, and active.",

@@ -97,11 +97,14 @@ class Outlook:
         """The first T behind that of the past, up to `until`, at which the value is below an amount if nothing is
         bought, and where that is doubtful; `NEVER` where it stays. It is not below it by now.
         """
-        edge, paid = amount - 0.5, self._amount(past)
+        often, paid, edge = self._model.parameters, self._amount(past), amount - 0.5
         low, high = past.T + 1, until + 1
+        known, line = np.unique(past.x, return_inverse=True)
+        lines = np.concatenate([self._line(x, days) for x in known.tolist()]) if len(known) else np.zeros(GRID)
+        line *= GRID
         while (looking := low < high).any():
             middle = (low + high) // 2
-            below = self._guessed(past, middle, days) * paid < edge
+            below = self._guessed(lines, line, middle) * bgnbd.p_alive(often, past.x, past.tx, middle) * paid < edge
             low, high = np.where(looking & ~below, middle + 1, low), np.where(looking & below, middle, high)
         stays, then = low > until, np.minimum(low, until)
         before = self._expected(past._replace(T=np.maximum(then - 1, past.T)), days)
@@ -121,23 +124,20 @@ class Outlook:
         often = bgnbd.expected_purchases(self._model.parameters, past.x, past.tx, past.T, days)
         return often * self._amount(past)
 
-    def _guessed(self, past: Past, T: Whole, days: int) -> Numbers:
-        """About `bgnbd.expected_purchases`."""
-        known, place = np.unique(past.x, return_inverse=True)
-        lines = np.stack([self._line(int(x), days) for x in known.tolist()])
+    def _guessed(self, lines: Numbers, line: Whole, T: Whole) -> Numbers:
+        """About `bgnbd.if_alive`, where lines begin."""
         at = (np.log(DAYS_PER_WEEK * self._model.alpha + T) - self._youngest) * (
             (GRID - 1) / (self._oldest - self._youngest)
         )
         left = np.minimum(at.astype(np.int64), GRID - 2)
-        rest = at - left
-        guess = lines[place, left] * (1 - rest) + lines[place, left + 1] * rest
-        return np.asarray(guess * bgnbd.p_alive(self._model.parameters, past.x, past.tx, T))
+        rest, left = at - left, line + left
+        return np.asarray(lines[left] * (1 - rest) + lines[left + 1] * rest)
 
     def _line(self, x: int, days: int) -> Numbers:
         line = self._lines.get((x, days))
         if line is None:
             age = np.exp(np.linspace(self._youngest, self._oldest, GRID)) - np.exp(self._youngest)
-            line = self._lines[x, days] = bgnbd.mean_if_alive(self._model.parameters, x, age, days)
+            line = self._lines[x, days] = bgnbd.mean_if_alive(self._model.parameters, np.full(GRID, x), age, days)
         return line
 
 

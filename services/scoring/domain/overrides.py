@@ -35,13 +35,14 @@ def detail(set_at: datetime, field: Field, value: str, until: date | None) -> st
 class Overrides:
     """All that were ever set for a party. Of two for one field the one set last holds, as long as it lasts."""
 
-    __slots__ = ("_by_field", "_known", "boundaries")
+    __slots__ = ("_by_field", "_known", "boundaries", "entries")
 
     def __init__(self, entries: Iterable[tuple[int, str]]) -> None:
         """`entries` are the local day (ordinal) and the detail of each fact."""
+        self.entries = tuple(entries)
         by_field: dict[str, list[tuple[str, int, int | None, str]]] = {}
         boundaries = set()
-        for day, said in entries:
+        for day, said in self.entries:
             _, field, value, until = said.split("|")
             last = date.fromisoformat(until).toordinal() if until else None
             by_field.setdefault(field, []).append((said, day, last, value))
@@ -58,10 +59,17 @@ class Overrides:
         place = bisect_right(self.boundaries, day)
         if place not in self._known:
             self._known[place] = {
-                field: value for field, rows in self._by_field.items() if (value := self._holding(rows, day))
+                field: value for field, rows in self._by_field.items() if (value := self._holding(rows, day)[1])
             }
         return self._known[place]
 
+    def said(self, field: str, day: int) -> str:
+        """The fact of an override that holds for a field on a day, or that ended it; empty where there is none."""
+        return self._holding(self._by_field.get(field, ()), day)[0]
+
     @staticmethod
-    def _holding(rows: Iterable[tuple[str, int, int | None, str]], day: int) -> str:
-        return next((value for _, begun, last, value in rows if begun <= day and (last is None or day <= last)), "")
+    def _holding(rows: Iterable[tuple[str, int, int | None, str]], day: int) -> tuple[str, str]:
+        return next(
+            ((said, value) for said, begun, last, value in rows if begun <= day and (last is None or day <= last)),
+            ("", ""),
+        )

@@ -1,10 +1,12 @@
 """A calendar read once: on which days what happened, and what it came to in the reporting currency."""
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from contracts.customers import PartyKind
 from contracts.loss import LossReason
-from services.scoring.domain.calendar import Calendar
+from services.scoring.domain.calendar import Calendar, Entry
 from services.scoring.domain.course import last
 from services.scoring.domain.declared import Declared
 from services.scoring.domain.facts import DECLARATIONS, Kind
@@ -34,18 +36,27 @@ ALONE = frozenset({int(Kind.RATED_WELL), int(Kind.RATED_POORLY), OVERRIDDEN})
 """Entries that do not make a party known."""
 
 
+class Earned(NamedTuple):
+    """Of one day, in minor units of the reporting currency, at the rates of the day."""
+
+    day: int
+    bought_minor: int
+    returned_minor: int
+
+
 class Reading:
     """Days are ordinals, in order; those after the one asked for do not count."""
 
     __slots__ = (
-        "_calendar", "_costs", "_gross", "_net", "_spend", "days", "declared", "declined", "money_days", "organised",
+        "_costs", "_net", "_spend", "calendar", "days", "declared", "declined", "gross", "money_days", "organised",
         "overrides", "policy", "purchase_days", "ruling", "signs_of_persons", "touching_days", "unconverted",
     )  # fmt: skip
 
-    def __init__(self, calendar: Calendar, ruling: Ruling) -> None:
+    def __init__(self, calendar: Calendar, ruling: Ruling, like: "Reading | None" = None, since: int = 0) -> None:
+        """`like` is a reading, under the same ruling, of a calendar that is the same on the days before `since`."""
         self.ruling = ruling
         self.policy = ruling.policy
-        self._calendar = calendar
+        self.calendar = calendar
         self.days: list[int] = []
         """Days on which anything happened."""
         self.purchase_days: list[int] = []
@@ -53,8 +64,8 @@ class Reading:
         """By anybody, also by us about a lead."""
         self.declined = Declared()
         """By the party itself, which alone loses a customer."""
-        self.unconverted: dict[tuple[int, str], int] = {}
-        """Net amounts by day and currency for which there is no rate: they are left out."""
+        self.unconverted: dict[tuple[int, int, str], int] = {}
+        """Amounts by day, kind and currency for which there is no rate: they are left out."""
         self.money_days: list[int] = []
         """Days with money that counts."""
         self.organised: int | None = None
@@ -62,15 +73,33 @@ class Reading:
         self.overrides: Overrides | None = None
         self._net = [0]
         self._spend = [0]
-        self._gross: list[int] = []
+        self.gross: list[int] = []
+        """What each purchase day was worth, returns aside."""
         self.touching_days: list[int] = []
         """Days with contact or purchase."""
         self._costs: tuple[list[int], list[int]] | None = None
         self.signs_of_persons: list[int] = []
         """Days with what a person shows interest by."""
-        self._read()
+        if like is None:
+            self._read(calendar.entries)
+        else:
+            self._take_over(like, since)
+            self._read(calendar.entries[bisect_left(calendar.entries, (since,)) :])
 
-    def _read(self) -> None:
+    def _take_over(self, like: "Reading", since: int) -> None:
+        """What another reading says of the days before one."""
+        for name in ("days", "purchase_days", "money_days", "touching_days", "signs_of_persons"):
+            days = getattr(like, name)
+            setattr(self, name, days[: bisect_left(days, since)])
+        self.gross = like.gross[: len(self.purchase_days)]
+        self._net, self._spend = (sums[: len(self.money_days) + 1] for sums in (like._net, like._spend))
+        self.declared, self.declined = like.declared.before(since), like.declined.before(since)
+        self.unconverted = {key: amount for key, amount in like.unconverted.items() if key[0] < since}
+        self.organised = None if like.organised is None or like.organised >= since else like.organised
+        if like.overrides and (earlier := [entry for entry in like.overrides.entries if entry[0] < since]):
+            self.overrides = Overrides(earlier)
+
+    def _read(self, entries: Sequence[Entry]) -> None:
         # One pass with names bound once: this runs for every party that an event touches.
         rates, reporting = self.ruling.rates, self.ruling.rates.currency
         purchase, returned, signs = int(Kind.PURCHASE), int(Kind.RETURN), self.policy.persons.prospects.sign_numbers
@@ -80,11 +109,11 @@ class Reading:
             self.money_days,
             self.signs_of_persons,
         )
-        nets, spends, gross = self._net, self._spend, self._gross
+        nets, spends, gross = self._net, self._spend, self.gross
         overridden: list[tuple[int, str]] = []
-        touching, net, spend = self.touching_days, 0, 0
+        touching, net, spend = self.touching_days, nets[-1], spends[-1]
         last_day = last_bought = last_sign = last_money = last_touched = 0
-        for day, kind, detail, _, amount in self._calendar.entries:
+        for day, kind, detail, _, amount in entries:
             if day != last_day and kind not in ALONE:
                 days.append(day)
                 last_day = day
@@ -113,7 +142,7 @@ class Reading:
                 continue
             worth = amount if detail == reporting else rates.converted(amount, detail, day)
             if worth is None:
-                self.unconverted[day, detail] = self.unconverted.get((day, detail), 0) + sign * amount
+                self.unconverted[day, kind, detail] = amount
                 continue
             net += sign * worth
             if sign > 0:
@@ -127,7 +156,7 @@ class Reading:
                 spends.append(spend)
                 last_money = day
         if overridden:
-            self.overrides = Overrides(overridden)
+            self.overrides = Overrides((*self.overrides.entries, *overridden) if self.overrides else overridden)
 
     def _declare(self, day: int, kind: int, detail: str) -> None:
         reason = LossReason(detail)
@@ -136,7 +165,7 @@ class Reading:
             self.declined.add(day, reason)
 
     def _sign_days(self, signs: frozenset[int]) -> list[int]:
-        return list(dict.fromkeys(day for day, kind, *_ in self._calendar.entries if kind in signs))
+        return list(dict.fromkeys(day for day, kind, *_ in self.calendar.entries if kind in signs))
 
     def kind(self, day: int) -> PartyKind:
         """What the party is known to be on a day."""
@@ -170,6 +199,13 @@ class Reading:
         low = bisect_right(days, day - self.policy.turnover_days)
         return self._net[max(bisect_right(days, day if known is None else known), low)] - self._net[low]
 
+    def earned(self, first: int, until: int) -> Iterator[Earned]:
+        """What came and went on each of the days from one up to another with money that counts."""
+        days, net, spend = self.money_days, self._net, self._spend
+        for place in range(bisect_left(days, first), bisect_right(days, until)):
+            bought = spend[place + 1] - spend[place]
+            yield Earned(days[place], bought, bought - (net[place + 1] - net[place]))
+
     def spend(self, day: int) -> int:
         """Gross purchases up to the day."""
         return self._spend[bisect_right(self.money_days, day)]
@@ -187,7 +223,7 @@ class Reading:
         if self._costs is None:
             by_kind = {int(Kind[code.upper()]): price for code, price in self.policy.profit.cost_minor.items()}
             days, sums = list[int](), [0]
-            for on_day, kind, _, count, _ in self._calendar.entries if by_kind else ():
+            for on_day, kind, _, count, _ in self.calendar.entries if by_kind else ():
                 if kind in by_kind:
                     days.append(on_day)
                     sums.append(sums[-1] + by_kind[kind] * count)

@@ -9,7 +9,11 @@ from contracts.scoring import Stage
 from services.scoring.domain.chinese import SIMPLIFIED, TRADITIONAL
 from services.scoring.domain.english import English
 from services.scoring.domain.facts import Kind
-from services.scoring.domain.grounds import Coming, IndexGround, Otherwise, OverrideGround, Reason
+from services.scoring.domain.reasons.coming import Coming
+from services.scoring.domain.reasons.indexes import IndexGround
+from services.scoring.domain.reasons.otherwise import Otherwise
+from services.scoring.domain.reasons.overriding import OverrideGround
+from services.scoring.domain.reasons.reason import Reason
 
 
 class Language(StrEnum):

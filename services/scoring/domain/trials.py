@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from contracts.loss import LossReason
 from contracts.problems import Conflict, Invalid, NotFound
 from contracts.scoring import Cause, Stage, Tier
 from services.scoring.domain.calendar import Calendar
@@ -36,6 +37,17 @@ class TrialAhead(Invalid):
 
 class MovesNotKept(Conflict):
     """The trial counted its moves and did not keep them."""
+
+
+class TooManyTrials(Conflict):
+    """As many trials wait as may."""
+
+    def __init__(self, waiting: int) -> None:
+        super().__init__(
+            f"{waiting} trials wait or are under way, as many as may. Ask again when one has ended, or cancel one:"
+            " `GET /v1/trials` lists them, `DELETE /v1/trials/{trial_id}` cancels one.",
+            waiting=waiting,
+        )
 
 
 class TrialNotDone(Conflict):
@@ -110,17 +122,36 @@ def because(history: History, move: Move) -> str:
     if move.cause is Cause.OVERRIDE:
         return "set by hand, or the end of that"
     if move.from_stage == move.to_stage:
-        return f"{move.to_tier} instead of {move.from_tier}: value {move.value_minor}"
+        return by_value(move.from_tier, move.to_tier, move.value_minor)
     if move.cause is Cause.CLOCK:
         # A day begins with the clock: what was done on it came later.
-        bought = history.last_purchase(day - 1)
-        act, last = ("purchase", bought) if bought else ("sign of interest", history.last_sign(day - 1))
-        return "time alone" if last is None else f"no {act} for {day - last} days"
-    if move.to_stage in LOST:
-        return f"declared lost: {move.loss_reason}"
-    if move.to_stage is Stage.CUSTOMER:
+        bought, sign = history.last_purchase(day - 1), history.last_sign(day - 1)
+        return by_clock(*(None if last is None else day - last for last in (bought, sign)))
+    bought, sign, declared = history.last_purchase(day), history.last_sign(day), history.declared.last(day)
+    told = {bought, sign, declared and declared[0]}
+    if history.organised == day and move.from_stage is not None and day not in told:
+        return "known to be an organisation"
+    return by_fact(move.to_stage, move.loss_reason)
+
+
+def by_value(before: Tier | None, after: Tier | None, value_minor: int) -> str:
+    """Why the tier alone is another."""
+    return f"{after} instead of {before}: value {value_minor}"
+
+
+def by_clock(bought_days: int | None, sign_days: int | None) -> str:
+    """Why silence led to another stage, so many days after the last purchase and the last sign of interest."""
+    act, silent_days = ("sign of interest", sign_days) if bought_days is None else ("purchase", bought_days)
+    return "time alone" if silent_days is None else f"no {act} for {silent_days} days"
+
+
+def by_fact(stage: Stage | None, reason: LossReason | None) -> str:
+    """Why the facts of a day led to a stage."""
+    if stage in LOST:
+        return f"declared lost: {reason}"
+    if stage is Stage.CUSTOMER:
         return "a purchase"
-    return "a sign of interest" if move.to_stage is Stage.PROSPECT else "a fact"
+    return "a sign of interest" if stage is Stage.PROSPECT else "a fact"
 
 
 def _stand(tally: Tally, side: Side, history: History, day: int) -> tuple[Stage | None, Tier | None]:
@@ -175,6 +206,11 @@ def _judge(tally: Tally, side: Side, history: History, counted: Sequence[Move], 
         bought = place < len(days) and days[place] <= day + horizon_days
         if bought == (move.to_stage in LOST):
             tally["judged", side, move.to_stage, "wrong"] += 1
+
+
+def looked_at_somebody(tally: Tally, parties: int) -> bool:
+    """Whether a trial says anything of a policy: somebody stands somewhere at its end, or there is nobody at all."""
+    return tally["parties",] > 0 or not parties
 
 
 def outcome(tally: Tally, trial: Trial, until: date) -> dict[str, Any]:

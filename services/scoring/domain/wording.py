@@ -2,7 +2,7 @@
 
 from contracts.money import major
 from contracts.scoring import Band
-from services.scoring.domain.grounds import IndexGround
+from services.scoring.domain.reasons.indexes import IndexGround
 
 
 def amount(minor: int, currency: str) -> str:

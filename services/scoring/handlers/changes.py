@@ -16,8 +16,8 @@ from services.scoring.domain.days import start_of_day
 from services.scoring.domain.facts import DECLARATIONS, MONEY, Fact, Kind
 from services.scoring.domain.grades import Grades
 from services.scoring.domain.history import NOWHERE, History, Outcome
-from services.scoring.domain.policy import Stages
 from services.scoring.domain.ruling import Ruling
+from services.scoring.domain.stages import Stages
 from services.scoring.domain.standing import Standing
 from services.scoring.domain.trajectory import Regrading, kind_of, moves
 from services.scoring.queries.rulings import Present

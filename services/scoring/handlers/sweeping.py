@@ -5,7 +5,7 @@ Whom it concerns is guessed without a lock and decided again under it, as the wo
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime, timedelta
 from multiprocessing import get_context
@@ -54,6 +54,8 @@ log = structlog.get_logger()
 
 BATCH = 200
 """Parties; assessing so many keeps the event loop, and their locks, for some 50 ms."""
+BATCH_APART = 1_000
+"""Parties of a process of its own, which answers nobody: so many are assessed by arrays, for some 100 ms."""
 MANY = 5_000
 """More parties than these are left to processes of their own, which take half a second to begin."""
 REST_S = 1.0
@@ -200,10 +202,9 @@ async def _take_due(session: AsyncSession, after: UUID, until: datetime | None) 
     """Assess the next parties that are due and free; None where there are none. It begins at the longest due always."""
     connection = await driver(session)
     await pass_barrier(connection)
-    parties = await take_due(connection, until, BATCH) if until else []
-    if parties:
-        await assess_again(session, parties, until)
-    return after if parties else None
+    rows = await take_due(connection, until, BATCH_APART) if until else []
+    await _assess(session, rows, until)
+    return after if rows else None
 
 
 async def _take_older(session: AsyncSession, after: UUID, until: datetime | None) -> UUID | None:
@@ -211,10 +212,9 @@ async def _take_older(session: AsyncSession, after: UUID, until: datetime | None
     connection = await driver(session)
     await pass_barrier(connection)
     here = await present(connection)
-    parties = await take_under_older_ruling(connection, here.ruling_id, after, BATCH)
-    if parties:
-        await assess_again(session, parties, until)
-    return parties[-1] if parties else None
+    rows = await take_under_older_ruling(connection, here.ruling_id, after, BATCH_APART)
+    await _assess(session, rows, until)
+    return rows[-1]["party_id"] if rows else None
 
 
 async def _step_due(database: Database, until: datetime) -> bool:
@@ -268,16 +268,20 @@ async def assess_again(session: AsyncSession, parties: Sequence[UUID], until: da
 
     Every change on the way is told with its own instant.
     """
+    rows = await standings_to_change(await driver(session), parties)
+    await _assess(session, rows.values(), until)
+
+
+async def _assess(session: AsyncSession, locked: Iterable[asyncpg.Record], until: datetime | None) -> None:
+    rows = {row["party_id"]: row for row in locked if row["assessed_at"] is not None}
+    if not rows:
+        return
     connection = await driver(session)
-    rows = await standings_to_change(connection, parties)
     here = await present(connection)
     belong = (await members_now(connection, (), rows)).of(rows)
     stored = opened(await calendars(connection, {identity for held in rows for identity, _ in belong[held]}))
     assessed = []
     for party_id, row in rows.items():
-        if row["assessed_at"] is None:
-            continue
         at = max(row["assessed_at"], until) if until else row["assessed_at"]
         assessed.append(Assessed(row, *party_calendar(belong[party_id], stored), at))
-    if assessed:
-        await record(session, connection, here, assessed)
+    await record(session, connection, here, assessed)

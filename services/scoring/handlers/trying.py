@@ -23,10 +23,11 @@ from chassis.clock import now
 from chassis.db import Database, database_is_away, driver
 from chassis.rest import rest
 from services.scoring.domain.moment import Moment
-from services.scoring.domain.trials import Scope, Tally, Trial, outcome
-from services.scoring.handlers.apart import Row, Seen, begin_apart, try_apart
+from services.scoring.domain.trials import Scope, Tally, Trial, looked_at_somebody, outcome
+from services.scoring.handlers.apart import Job, Part, Span, begin_apart, parts, try_apart
+from services.scoring.queries.parties import NOBODY
 from services.scoring.queries.policies import tried as was_tried
-from services.scoring.queries.reading import by_party, moment, snapshot
+from services.scoring.queries.reading import EVERYBODY, moment, party_spans, snapshot
 from services.scoring.queries.rulings import Connection, ruling_asked
 from services.scoring.queries.trials import alone, begin, fail, finish, go_on, open_trial
 
@@ -36,8 +37,10 @@ REST_S = 1.0
 """Seconds between looks for a trial."""
 TELL_S = 0.5
 """Seconds between two notes of how far a trial is."""
-MOST_MOVES = 20_000
-"""So many kept moves are written at once."""
+FEW = 20_000
+"""Up to so many parties no other processes are begun."""
+SPAN = 5_000
+"""Parties that another process is given at once."""
 
 
 async def carry_out_trials(database: Database) -> Never:
@@ -80,70 +83,75 @@ async def try_next(database: Database) -> bool:
     return True
 
 
-async def _carry_out(database: Database, reading: Connection, job: asyncpg.Record) -> None:
-    trial, then = await _prepared(reading, job)
+async def _carry_out(database: Database, reading: Connection, asked: asyncpg.Record) -> None:
+    trial, then = await _prepared(reading, asked)
+    job = Job(asked["id"], asked["started_at"], trial, then, asked["keep_moves"])
     tally: Tally = Counter()
-    waiting: list[Row] = []
-    done = kept = 0
-    told = time.monotonic()
-    async with contextlib.aclosing(_tried(reading, trial, then, keeps=job["keep_moves"])) as pages:
-        async for parties, counted, rows in pages:
-            tally.update(counted)
-            waiting += rows
-            done += parties
-            if time.monotonic() - told > TELL_S or len(waiting) >= MOST_MOVES:
-                if not await _told(database, job["id"], done, kept, waiting):
+    done, told = 0, time.monotonic()
+    # Few are looked at before another process would have begun.
+    few = asked["parties"] <= FEW
+    looking = parts(database, reading, job, Span(0, NOBODY, EVERYBODY)) if few else _apart(database, reading, job)
+    async with contextlib.aclosing(looking) as found:
+        async for part in found:
+            tally.update(part.tally)
+            done += part.parties
+            if time.monotonic() - told > TELL_S:
+                if not await _told(database, job.trial_id, done):
                     return
-                kept, waiting, told = kept + len(waiting), [], time.monotonic()
+                told = time.monotonic()
     async with database.transaction() as session:
         connection = await driver(session)
-        if await go_on(connection, job["id"], done, kept, waiting):
-            await finish(connection, job["id"], outcome(tally, trial, _last_day(then, now())), now())
-            await was_tried(connection, job["policy"], now())
+        if await go_on(connection, job.trial_id, done):
+            await finish(connection, job.trial_id, outcome(tally, trial, _last_day(then, now())), now())
+            if looked_at_somebody(tally, done):
+                await was_tried(connection, asked["policy"], now())
 
 
-async def _prepared(reading: Connection, job: asyncpg.Record) -> tuple[Trial, Moment]:
+async def _prepared(reading: Connection, asked: asyncpg.Record) -> tuple[Trial, Moment]:
     """Both sides, and the moment up to which they are looked at."""
-    then = await moment(reading, job["until_day"], now())
-    draft = await ruling_asked(reading, None, policy=job["policy"], model=job["model"])
-    first = job["from_day"] and job["from_day"].toordinal()
+    then = await moment(reading, asked["until_day"], now())
+    draft = await ruling_asked(reading, None, policy=asked["policy"], model=asked["model"])
+    first = asked["from_day"] and asked["from_day"].toordinal()
+    # Both convert by the same rates: what is worked out by them is worked out once.
+    draft = msgspec.structs.replace(draft, rates=then.ruling.rates)
     return Trial(draft, then.ruling, Scope(first, draft.policy.horizon_days)), then
 
 
-async def _tried(
-    reading: Connection, trial: Trial, then: Moment, *, keeps: bool
-) -> AsyncGenerator[tuple[int, Tally, list[Row]]]:
-    """Page by page in the order of party ids: how many parties, what they add up to, and their moves.
+async def _apart(database: Database, reading: Connection, job: Job) -> AsyncGenerator[Part]:
+    """Span by span in the order of party ids. Each is read and looked at by one of several processes.
 
-    The arithmetic has processes of its own. Events that come meanwhile do not wait for it.
+    Events that come meanwhile do not wait for the arithmetic.
     """
+    shared = await reading.fetchval("SELECT pg_export_snapshot()")
+    spans = [Span(place, *ids) for place, ids in enumerate(await party_spans(reading, SPAN))]
     loop, processes = asyncio.get_running_loop(), os.cpu_count() or 1
-    pool = ProcessPoolExecutor(processes, get_context("spawn"), begin_apart, (_to_send(trial), keeps))
-    under_way: deque[tuple[int, asyncio.Future[tuple[Tally, list[Row]]]]] = deque()
+    pool = ProcessPoolExecutor(
+        processes, get_context("spawn"), begin_apart, (_to_send(job), database.url, shared)
+    )  # fmt: skip
     try:
-        async for reads in by_party(reading):
-            seen = [(read.row["party_id"], then.seen(read.calendar, read.row["assessed_at"])) for read in reads]
-            page: list[Seen] = [(party_id, *found) for party_id, found in seen if found]
-            under_way.append((len(reads), loop.run_in_executor(pool, try_apart, page)))
+        under_way: deque[asyncio.Future[Part]] = deque()
+        for span in spans:
+            under_way.append(loop.run_in_executor(pool, try_apart, span))
             if len(under_way) > 2 * processes:
-                parties, result = under_way.popleft()
-                yield parties, *await result
-        for parties, result in under_way:
-            yield parties, *await result
+                yield await under_way.popleft()
+        for part in under_way:
+            yield await part
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _to_send(trial: Trial) -> Trial:
+def _to_send(job: Job) -> Job:
     """A trial that another process can be given: what a model has remembered stays here."""
-    return msgspec.structs.replace(trial, draft=trial.draft.unused(), active=trial.active.unused())
+    draft, active = job.trial.draft.unused(), job.trial.active.unused()
+    trial = msgspec.structs.replace(job.trial, draft=draft, active=active)
+    return job._replace(trial=trial, then=msgspec.structs.replace(job.then, ruling=active))
 
 
 def _last_day(then: Moment, at: datetime) -> date:
     return then.as_of or date.fromordinal(then.ruling.day(then.reached or at))
 
 
-async def _told(database: Database, trial_id: UUID, done: int, kept: int, moves: list[Row]) -> bool:
+async def _told(database: Database, trial_id: UUID, done: int) -> bool:
     """Write down how far it is; whether it goes on. What was kept of one that does not is forgotten by who ended it."""
     async with database.transaction() as session:
-        return await go_on(await driver(session), trial_id, done, kept, moves)
+        return await go_on(await driver(session), trial_id, done)

@@ -1,10 +1,10 @@
 """Finding who was lost to a competitor without reading all facts."""
 
-from alembic import op
+from chassis.migrations import index
 
 revision = "0009"
 down_revision = "0008"
 
 
 def upgrade() -> None:
-    op.execute("CREATE INDEX fact_of_competitor ON fact (identity_id) WHERE detail = 'competitor'")
+    index("fact_of_competitor", "fact (identity_id) WHERE detail = 'competitor'")

@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from services.scoring.domain.grounds import Reason
+from services.scoring.domain.reasons.reason import Reason
 from services.scoring.domain.sentences import Language, sentence
 
 

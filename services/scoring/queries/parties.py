@@ -177,11 +177,11 @@ INSERT INTO party (party_id, resolves_to) SELECT id, id FROM unnest($1::uuid[]) 
 ON CONFLICT DO NOTHING
 """
 
-_LOCK = """
-SELECT party_id, resolves_to, resolution_version, revision, stage, tier, since, satisfaction_band, loyalty_band, level,
-       posture, treatment, flags, vip, next_change_at, assessed_at, ruling
-FROM party WHERE party_id = ANY($1) ORDER BY party_id FOR NO KEY UPDATE
-"""
+STOOD = """party_id, resolves_to, resolution_version, revision, stage, tier, since, satisfaction_band, loyalty_band,
+    level, posture, treatment, flags, vip, next_change_at, assessed_at, ruling"""
+"""What is read of a party that is about to change."""
+
+_LOCK = f"SELECT {STOOD} FROM party WHERE party_id = ANY($1) ORDER BY party_id FOR NO KEY UPDATE"
 
 _ASSIGNED = """
 WITH wanted AS (

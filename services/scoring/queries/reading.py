@@ -61,11 +61,16 @@ class Found(NamedTuple):
 
 
 @asynccontextmanager
-async def snapshot(database: Database) -> AsyncIterator[Connection]:
-    """A connection that sees one state of the database until it is given back."""
+async def snapshot(database: Database, shared: str | None = None) -> AsyncIterator[Connection]:
+    """A connection that sees one state of the database until it is given back: that of another one where it is shared.
+
+    A state can be shared (`pg_export_snapshot()`) as long as the connection that saw it first is not given back.
+    """
     async with database.sessions() as session, session.begin():
         await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
         connection = await driver(session)
+        if shared is not None:
+            await connection.execute(f"SET TRANSACTION SNAPSHOT '{shared}'")
         # Before anything is seen: a rebuild lets calendars change places only while nobody reads them.
         await connection.execute("LOCK TABLE calendar IN ACCESS SHARE MODE")
         yield connection
@@ -79,18 +84,27 @@ async def breathing(parties: Iterable[Some]) -> AsyncIterator[Some]:
         yield party
 
 
-async def stretches(connection: Connection, size: int, after: UUID | None = None) -> AsyncIterator[Stretch]:
-    """All ids behind one, in order, cut so that so many parties lie in each stretch; in the last one fewer."""
+async def stretches(
+    connection: Connection, size: int, after: UUID | None = None, until: UUID = EVERYBODY
+) -> AsyncIterator[Stretch]:
+    """All ids behind one up to and with another, in order, cut so that so many parties lie in each; last come fewer."""
     begin = after or NOBODY
-    while until := await connection.fetchval(_CUT, begin, size - 1):
-        yield Stretch(begin, until)
-        begin = until
-    yield Stretch(begin)
+    while (end := await connection.fetchval(_CUT, begin, size - 1)) and end < until:
+        yield Stretch(begin, end)
+        begin = end
+    yield Stretch(begin, until)
 
 
-async def by_party(connection: Connection, after: UUID | None = None) -> AsyncIterator[list[Read]]:
-    """Parties that may have a standing, in id order, behind an id."""
-    async for stretch in stretches(connection, PAGE, after):
+async def party_spans(connection: Connection, parties: int) -> list[tuple[UUID, UUID]]:
+    """Pairs of ids, so many parties in each part: behind the one, up to and with the other."""
+    return [(stretch.after, stretch.until) async for stretch in stretches(connection, parties)]
+
+
+async def by_party(
+    connection: Connection, after: UUID | None = None, until: UUID = EVERYBODY
+) -> AsyncIterator[list[Read]]:
+    """Parties that may have a standing, in id order, behind an id up to and with another."""
+    async for stretch in stretches(connection, PAGE, after, until):
         yield await parties_of(connection, stretch)
 
 

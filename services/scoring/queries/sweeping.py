@@ -3,38 +3,44 @@
 from datetime import datetime
 from uuid import UUID
 
-from services.scoring.queries.parties import NOBODY
+import asyncpg
+
+from services.scoring.queries.parties import NOBODY, STOOD
 from services.scoring.queries.rulings import Connection
 
 
 async def due(connection: Connection, until: datetime, limit: int) -> list[UUID]:
     """Parties that time changes by an instant, the longest due first."""
-    return [row["party_id"] for row in await connection.fetch(_DUE, until, limit)]
+    return [row["party_id"] for row in await connection.fetch(_DUE.format(columns="party_id"), until, limit)]
 
 
-async def take_due(connection: Connection, until: datetime, limit: int) -> list[UUID]:
-    """Likewise, locked, without those that somebody else holds a lock of."""
-    return [row["party_id"] for row in await connection.fetch(_DUE + _FREE, until, limit)]
+async def take_due(connection: Connection, until: datetime, limit: int) -> list[asyncpg.Record]:
+    """Likewise their rows, locked, without those that somebody else holds a lock of."""
+    return await connection.fetch(_DUE.format(columns=STOOD) + _FREE, until, limit)
 
 
 async def under_older_ruling(connection: Connection, ruling_id: int, after: UUID, limit: int) -> list[UUID]:
     """Parties behind one, in id order, that were assessed under an older ruling."""
-    return [row["party_id"] for row in await connection.fetch(_UNDER_OLDER, ruling_id, after, limit)]
+    query = _UNDER_OLDER.format(columns="party_id")
+    return [row["party_id"] for row in await connection.fetch(query, ruling_id, after, limit)]
 
 
-async def take_under_older_ruling(connection: Connection, ruling_id: int, after: UUID, limit: int) -> list[UUID]:
-    """Likewise, locked, without those that somebody else holds a lock of."""
-    return [row["party_id"] for row in await connection.fetch(_UNDER_OLDER + _FREE, ruling_id, after, limit)]
+async def take_under_older_ruling(
+    connection: Connection, ruling_id: int, after: UUID, limit: int
+) -> list[asyncpg.Record]:
+    """Likewise their rows, locked, without those that somebody else holds a lock of."""
+    return await connection.fetch(_UNDER_OLDER.format(columns=STOOD) + _FREE, ruling_id, after, limit)
 
 
 async def many_due(connection: Connection, until: datetime, many: int) -> bool:
     """Whether time changes more than so many parties by an instant."""
-    return await connection.fetchval(_DUE + " OFFSET $3", until, 1, many) is not None
+    return await connection.fetchval(_DUE.format(columns="1") + " OFFSET $3", until, 1, many) is not None
 
 
 async def many_under_older_ruling(connection: Connection, ruling_id: int, many: int) -> bool:
     """Whether more than so many parties were assessed under an older ruling."""
-    return await connection.fetchval(_UNDER_OLDER + " OFFSET $4", ruling_id, NOBODY, 1, many) is not None
+    query = _UNDER_OLDER.format(columns="1") + " OFFSET $4"
+    return await connection.fetchval(query, ruling_id, NOBODY, 1, many) is not None
 
 
 async def applied(connection: Connection, ruling_id: int, at: datetime) -> None:
@@ -58,12 +64,12 @@ async def refreshed(connection: Connection, at: datetime) -> None:
     await connection.execute("UPDATE installation SET refreshed_at = $1", at)
 
 
-_DUE = "SELECT party_id FROM party WHERE next_change_at <= $1 ORDER BY next_change_at, party_id LIMIT $2"
+_DUE = "SELECT {columns} FROM party WHERE next_change_at <= $1 ORDER BY next_change_at, party_id LIMIT $2"
 
 # Of several processes that take parties at once none waits for another, nor for the worker.
 _FREE = " FOR NO KEY UPDATE SKIP LOCKED"
 
-_UNDER_OLDER = "SELECT party_id FROM party WHERE ruling < $1 AND party_id > $2 ORDER BY party_id LIMIT $3"
+_UNDER_OLDER = "SELECT {columns} FROM party WHERE ruling < $1 AND party_id > $2 ORDER BY party_id LIMIT $3"
 
 _UNREFRESHED = """
 SELECT party_id FROM party WHERE stage IS NOT NULL AND assessed_at < $1 AND party_id > $2 ORDER BY party_id LIMIT $3

@@ -1,18 +1,22 @@
 """Trials as they are asked for, carried out and shown."""
 
-from collections.abc import AsyncIterator, Sequence
-from datetime import date, datetime
+from collections.abc import AsyncIterator, Iterable
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
-from services.scoring.domain.trials import MovesNotKept, TrialNotDone, TrialNotFound
+from services.scoring.domain.trials import MovesNotKept, TooManyTrials, TrialNotDone, TrialNotFound
 from services.scoring.queries.rulings import Connection
 
 TRYING = 7_002
 """Advisory lock: held by the one process that carries a trial out."""
+ASKING = 7_004
+"""Advisory lock: held by whoever asks for a trial."""
+MOST_WAITING = 20
+"""So many trials may wait or be under way."""
 
 
 async def ask_for_trial(
@@ -29,6 +33,14 @@ async def ask_for_trial(
     """A trial that waits to be carried out, after those before it."""
     await connection.execute(_ASK, trial_id, policy, model, *span, keep_moves, at, by)
     return await trial(connection, trial_id)
+
+
+async def check_waiting(connection: Connection) -> None:
+    """Raise `TooManyTrials` where as many wait as may; nobody else asks for one until the transaction ends."""
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", ASKING)
+    waiting = await connection.fetchval("SELECT count(*) FROM trial WHERE state IN ('waiting', 'running')")
+    if waiting >= MOST_WAITING:
+        raise TooManyTrials(waiting)
 
 
 async def trial(connection: Connection, trial_id: UUID) -> asyncpg.Record:
@@ -83,22 +95,28 @@ async def alone(connection: Connection) -> bool:
 
 async def begin(connection: Connection, trial_id: UUID, at: datetime) -> asyncpg.Record | None:
     """Begin a trial, from the beginning also where a killed process had begun it; None where it has ended since."""
-    await connection.execute("DELETE FROM trial_move WHERE trial_id = $1", trial_id)
     if await connection.fetchval(_BEGIN, trial_id, at) is None:
         return None
+    # Now nobody writes moves any more who was begun before.
+    await connection.execute("DELETE FROM trial_move WHERE trial_id = $1", trial_id)
     return await trial(connection, trial_id)
 
 
-async def go_on(
-    connection: Connection, trial_id: UUID, done: int, kept: int, moves: Sequence[tuple[object, ...]]
+async def go_on(connection: Connection, trial_id: UUID, done: int) -> bool:
+    """Write down how far a trial is; whether it is to go on."""
+    return await connection.fetchval(_GO_ON, trial_id, done) is not None
+
+
+async def keep_moves(
+    connection: Connection, trial_id: UUID, begun_at: datetime, first: int, moves: Iterable[tuple[object, ...]]
 ) -> bool:
-    """Write down how far a trial is, with moves behind so many kept before; whether it is to go on.
+    """Write moves from a place on, unless the trial has ended or was begun anew; whether it was so.
 
     Of a move: party, instant, stage from and to, tier from and to, kind, why.
     """
-    if await connection.fetchval(_GO_ON, trial_id, done) is None:
+    if await connection.fetchval(_UNDER_WAY, trial_id, begun_at) is None:
         return False
-    records = [(trial_id, place, *row) for place, row in enumerate(moves, kept)]
+    records = ((trial_id, place, *row) for place, row in enumerate(moves, first))
     await connection.copy_records_to_table("trial_move", records=records, columns=_MOVE)
     return True
 
@@ -112,6 +130,13 @@ async def fail(connection: Connection, trial_id: UUID, at: datetime, error: str)
     """End a trial without a result, and say why."""
     await connection.execute(_FAIL, trial_id, at, error)
     await connection.execute("DELETE FROM trial_move WHERE trial_id = $1", trial_id)
+
+
+async def forget_moves(connection: Connection, present: datetime, *, days: int) -> None:
+    """Forget the moves of trials that ended so many days ago; their results stay."""
+    ended = [row["id"] for row in await connection.fetch(_ENDED, present - timedelta(days=days))]
+    if ended:
+        await connection.execute("DELETE FROM trial_move WHERE trial_id = ANY($1)", ended)
 
 
 _ASK = """
@@ -134,6 +159,11 @@ SET state = CASE WHEN state IN ('waiting', 'running') THEN 'cancelled' ELSE stat
 WHERE id = $1 RETURNING id
 """
 
+_ENDED = """
+UPDATE trial SET keep_moves = false
+WHERE keep_moves AND finished_at < $1 AND state NOT IN ('waiting', 'running') RETURNING id
+"""
+
 _OPEN = "SELECT id FROM trial WHERE state IN ('waiting', 'running') ORDER BY id LIMIT 1"
 
 _BEGIN = """
@@ -144,6 +174,9 @@ WHERE id = $1 AND state IN ('waiting', 'running') RETURNING id
 """
 
 _GO_ON = "UPDATE trial SET done = $2 WHERE id = $1 AND state = 'running' RETURNING id"
+
+# Who ends it, or begins it anew, waits until what is being written can be forgotten.
+_UNDER_WAY = "SELECT id FROM trial WHERE id = $1 AND state = 'running' AND started_at = $2 FOR SHARE"
 
 _FINISH = "UPDATE trial SET state = 'done', result = $2::text::jsonb, finished_at = $3 WHERE id = $1"
 

@@ -15,9 +15,8 @@ from contracts.loss import LossReason
 from contracts.scoring import Band, Posture, Stage, Tier
 from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.grades import Flag
-from services.scoring.domain.grounds import Reason
 from services.scoring.domain.moment import OnlyByParty
-from services.scoring.domain.reasons import reason
+from services.scoring.domain.reasons.reason import Reason, reason
 from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.standing import NoStanding, assess
 from services.scoring.models.clocks import Question

@@ -36,13 +36,14 @@ async def try_policy(
     """Try a policy over the whole history: who would stand where, who moved when, how often it was wrong.
 
     It is carried out in the background, beside the active policy and without any effect; `GET` tells how far it is.
-    When it is done, the policy is tried and can be approved.
+    When it is done, and somebody stood somewhere at its end, the policy is tried and can be approved.
     """
     connection, asked = await driver(session), body or TrialAsked()
     await ruling_asked(connection, None, policy=policy_hash, model=asked.model)
     today = (await present(connection)).ruling.day(now())
     if (last := asked.until or asked.from_day) and last.toordinal() > today:
         raise TrialAhead("What comes is not known: `from` and `until` are today at the latest.")
+    await known.check_waiting(connection)
     trial_id = uuid7()
     row = await known.ask_for_trial(
         connection, trial_id, policy_hash, model=asked.model, span=(asked.from_day, asked.until),

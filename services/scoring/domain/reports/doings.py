@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.facts import Kind
-from services.scoring.domain.money import Rates
+from services.scoring.domain.history import History
 from services.scoring.domain.reports.weeks import Sign
 
 
@@ -18,19 +18,11 @@ def days_with(calendar: Calendar, kind: Kind) -> list[int]:
     return sorted({entry[0] for entry in calendar.entries if entry[1] == kind})
 
 
-def gross(calendar: Calendar, rates: Rates) -> dict[int, int]:
+def gross(history: History) -> dict[int, int]:
     """What was bought on a day, in the reporting currency; without days of which no rate converts all."""
-    sums: dict[int, int] = {}
-    in_part: set[int] = set()
-    for day, kind, currency, _, amount in calendar.entries:
-        if kind != Kind.PURCHASE:
-            continue
-        worth = rates.converted(amount, currency, day)
-        if worth is None:
-            in_part.add(day)
-        else:
-            sums[day] = sums.get(day, 0) + worth
-    return {day: worth for day, worth in sums.items() if day not in in_part}
+    in_part = {day for day, kind, _ in history.unconverted if kind == Kind.PURCHASE}
+    worth = zip(history.purchase_days, history.gross, strict=True)
+    return {day: bought for day, bought in worth if day not in in_part}
 
 
 def signs(calendar: Calendar, kinds: Collection[int]) -> list[Sign]:

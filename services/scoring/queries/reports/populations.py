@@ -8,8 +8,6 @@ from uuid import UUID
 import msgspec
 
 from contracts.scoring import Stage
-from services.scoring.domain import earnings
-from services.scoring.domain.evidence import evidence
 from services.scoring.domain.facts import Kind
 from services.scoring.domain.reports.association import Association, Pairs, without_purchases
 from services.scoring.domain.reports.doings import days_with, gross, purchase_days, signs
@@ -38,9 +36,7 @@ async def kinds_by_month(connection: Connection, kinds: KindsByMonth, as_of: dat
     async for seen in everybody(connection, as_of, now):
         days = purchase_days(seen.calendar)
         if days:
-            kinds.take(
-                days, gross(seen.calendar, seen.history.ruling.rates), days_with(seen.calendar, Kind.WAS_REFERRED)
-            )
+            kinds.take(days, gross(seen.history), days_with(seen.calendar, Kind.WAS_REFERRED))
     return kinds
 
 
@@ -62,8 +58,8 @@ async def losses_by_month(connection: Connection, losses: Losses, as_of: date, n
 
 async def win_back(
     connection: Connection, programme: WinBack, listed: Collection[UUID] | None, as_of: date, now: datetime
-) -> int:
-    """Who of those that stood lost came back. Return how many of a list did not stand lost on that day."""
+) -> tuple[WinBack, int]:
+    """Who of those that stood lost came back, and how many of a list did not stand lost on that day."""
     on_list = None if listed is None else set((await survivors(connection, listed)).values())
     found = 0
     async for seen in everybody(connection, as_of, now):
@@ -73,11 +69,11 @@ async def win_back(
         found += bool(is_on_list)
         programme.take(
             purchase_days(seen.calendar),
-            gross(seen.calendar, seen.history.ruling.rates),
+            gross(seen.history),
             days_with(seen.calendar, Kind.REACHED),
             on_list=is_on_list,
         )
-    return 0 if on_list is None else len(on_list) - found
+    return programme, 0 if on_list is None else len(on_list) - found
 
 
 class Associated(msgspec.Struct, frozen=True):
@@ -103,8 +99,7 @@ async def satisfaction_and_sales(
     rows = await connection.fetch(_CUSTOMERS, SAMPLE + 1)
     async for seen in those(connection, [row["party_id"] for row in rows[:SAMPLE]], as_of, now):
         days = seen.history.purchase_days
-        worth = earnings.gross(seen.calendar, days, seen.history.ruling)
-        pieces = evidence(seen.calendar.entries, days, worth, policy)
+        pieces = seen.history.pieces
         after = [
             (start, bisect_right(days, start + lag_days) - bisect_right(days, start))
             for start in starts

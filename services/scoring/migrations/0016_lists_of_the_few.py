@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0015"
-down_revision = "0014"
+revision = "0016"
+down_revision = "0015"
 
 # A standing that is written pays for the first alone, a third of what its row costs, as the others hold few.
 STATEMENTS = """

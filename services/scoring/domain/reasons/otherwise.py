@@ -1,69 +1,74 @@
 """What would hold with other facts: a standing explained by what would change it."""
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from math import ceil, isfinite
 
-from contracts.scoring import Band, Stage
+from contracts.scoring import Band, Stage, Tier
 from services.scoring.domain.calendar import Calendar
-from services.scoring.domain.earnings import Piece, gross
 from services.scoring.domain.evidence import ASKING, COUNTED
 from services.scoring.domain.facts import DECLARATIONS, DERIVED, Kind
-from services.scoring.domain.grades import Grades
-from services.scoring.domain.grounds import Change, Otherwise
-from services.scoring.domain.history import History
-from services.scoring.domain.indexes import Evidence
-from services.scoring.domain.model import Model
-from services.scoring.domain.policy import ByProbability, Index, Policy
-
-MOST = 10**13
-"""Nobody is told to spend more minor units than these."""
+from services.scoring.domain.indexes import Evidence, Index
+from services.scoring.domain.policy import Policy
+from services.scoring.domain.reasons.coming import Change, changes
+from services.scoring.domain.reasons.ground import Ground, Subject
+from services.scoring.domain.reasons.indexes import EVIDENCE
+from services.scoring.domain.reasons.raising import history_with, to_the_next_tier, usual_minor
+from services.scoring.domain.stages import ByProbability
 
 
-def otherwise(calendar: Calendar, history: History, pieces: Sequence[Piece], day: int) -> Iterator[Otherwise]:
-    """What makes another standing: going without the facts that keep it, one more fact, or one before it falls.
+class Otherwise(Ground):
+    """What would hold with other facts: without some of those there are, or with one more."""
 
-    `pieces` are all evidence of the calendar.
-    """
-    return (other for other in _Others(calendar, history, pieces, day).thought_of() if other.changes)
+    without: tuple[date, ...]
+    """Days from which facts are taken away together."""
+    without_kinds: tuple[str, ...]
+    """The kinds that are taken away from these days."""
+    added: str | None
+    """Kind of one more fact."""
+    added_on: date | None
+    """Its day."""
+    added_minor: int | None
+    """Its amount, where that is a purchase."""
+    on: date
+    """The day of which the rest is told."""
+    stage: Stage | None
+    tier: Tier | None
+    changes: tuple[Change, ...]
+    """Against what holds on that day if nothing else happens."""
 
 
-def changes(before: Grades, after: Grades) -> Iterator[Change]:
-    """The parts of a standing that differ."""
-    for field, was, becomes in zip(Grades._fields, before, after, strict=True):
-        if was != becomes:
-            yield Change(field=field, before=was, after=becomes)
-
-
-def with_fact(calendar: Calendar, day: int, kind: Kind, detail: str = "", amount_minor: int = 0) -> Calendar:
-    """The calendar with one more fact on a day."""
-    return calendar + Calendar(((day, int(kind), detail, 1, amount_minor),))
+def otherwise(of: Subject) -> Iterator[Otherwise]:
+    """What makes another standing: going without the facts that keep it, one more fact, or one before it falls."""
+    return (other for other in _Others(of).thought_of() if other.changes)
 
 
 def without_facts(calendar: Calendar, kinds: Collection[Kind], days: Iterable[date]) -> Calendar:
     """The calendar without any fact of some kinds on some days."""
-    gone = {day.toordinal() for day in days}
-    return Calendar(tuple(entry for entry in calendar.entries if not (entry[1] in kinds and entry[0] in gone)))
+    gone, entries = {day.toordinal() for day in days}, calendar.entries
+    begin = bisect_left(entries, (min(gone, default=0),))
+    left = (entry for entry in entries[begin:] if not (entry[1] in kinds and entry[0] in gone))
+    return Calendar((*entries[:begin], *left))
 
 
 class _Others:
     """What comes to mind about one party on one day."""
 
-    def __init__(self, calendar: Calendar, history: History, pieces: Sequence[Piece], day: int) -> None:
-        self.calendar, self.history, self.pieces, self.day = calendar, history, pieces, day
-        self.policy, self.ruling = history.policy, history.ruling
-        self.stages = history.stages_on(day)
-        self.bought = history.purchases(day)
+    def __init__(self, of: Subject) -> None:
+        self.of, self.calendar, self.history, self.day = of, of.calendar, of.history, of.day
+        self.policy, self.ruling, self.bought = of.policy, of.ruling, of.bought
+        self.stages = of.history.stages_on(of.day)
 
     def thought_of(self) -> Iterator[Otherwise]:
         """Each whether or not it changes anything."""
         for kinds, days in self._keeping():
-            yield self._without(kinds, days)
+            if days:
+                yield self._without(kinds, days)
         sign = likely_sign(self.stages.prospects.signs)
         if not self.bought and sign is not None:
             yield self._with(sign, self.day, self.day)
         if self.ruling.rates.currency is not None:
-            yield self._with(Kind.PURCHASE, self.day, self.day, self._to_the_next_tier())
+            yield self._with(Kind.PURCHASE, self.day, self.day, to_the_next_tier(self.of))
         yield from self._on_the_eve(sign)
         for index, band in zip((self.policy.satisfaction, self.policy.loyalty), self._bands(), strict=True):
             if (strongest := self._strongest(index, band)) is not None:
@@ -76,12 +81,12 @@ class _Others:
         satisfaction, loyalty = self.history.indexes
         return satisfaction.band(self.day), loyalty.band(self.day)
 
-    def _without(self, kinds: Collection[Kind], days: Collection[int]) -> Otherwise:
-        taken, on = tuple(date.fromordinal(of_day) for of_day in days), set(days)
-        there = {Kind(entry[1]) for entry in self.calendar.entries if entry[0] in on}
+    def _without(self, kinds: Collection[Kind], days: Sequence[int]) -> Otherwise:
+        taken, on, entries = tuple(date.fromordinal(of_day) for of_day in days), set(days), self.calendar.entries
+        there = {*map(Kind, {entry[1] for entry in entries[bisect_left(entries, (days[0],)) :] if entry[0] in on})}
         # What was stated in a contact goes with it.
         kinds = {*kinds, *(there & DERIVED if there & {*kinds} - DERIVED - {Kind.PURCHASE} else ())}
-        then = History(without_facts(self.calendar, kinds, taken), self.ruling).grades(self.day)
+        then = self.history.changed(without_facts(self.calendar, kinds, taken), days[0]).grades(self.day)
         return Otherwise(
             without=taken,
             without_kinds=tuple(kind.code for kind in sorted(kinds & there)),
@@ -96,7 +101,7 @@ class _Others:
 
     def _with(self, kind: Kind, day: int, on: int, amount_minor: int = 0) -> Otherwise:
         bought = kind is Kind.PURCHASE
-        then = self._history_with(kind, day, amount_minor).grades(on)
+        then = history_with(self.of, kind, day, amount_minor).grades(on)
         return Otherwise(
             without=(),
             without_kinds=(),
@@ -109,10 +114,6 @@ class _Others:
             changes=tuple(changes(self.history.grades(on), then)),
         )
 
-    def _history_with(self, kind: Kind, day: int, amount_minor: int) -> History:
-        detail = self.ruling.rates.currency or "" if kind is Kind.PURCHASE else ""
-        return History(with_fact(self.calendar, day, kind, detail, amount_minor), self.ruling)
-
     def _on_the_eve(self, sign: Kind | None) -> Iterator[Otherwise]:
         """One purchase, or one sign of interest, on the day before the stage falls; and what the same does now.
 
@@ -123,50 +124,12 @@ class _Others:
             return
         if self.bought and self.ruling.rates.currency is not None:
             for day in dict.fromkeys((turn - 1, self.day)):
-                yield self._with(Kind.PURCHASE, day, turn, self._usual_minor())
+                yield self._with(Kind.PURCHASE, day, turn, usual_minor(self.of))
         elif not self.bought and sign is not None:
             for day in dict.fromkeys((turn - 1, self.day)):
                 yield self._with(sign, day, turn)
 
-    def _usual_minor(self) -> int:
-        """What a purchase day of the party was worth on average."""
-        return self.history.spend(self.day) // self.bought if self.bought else 0
-
-    def _to_the_next_tier(self) -> int:
-        """The least amount of a purchase on the day that makes a higher tier; the usual one where none would."""
-        cuts, value = self.ruling.cuts, self.history.value(self.day)
-        above = [least for least in (cuts.mid, cuts.high, cuts.top) if least > value]
-        if not above:
-            return self._usual_minor()
-        if self.ruling.model is None or not self.history.expects:
-            return above[0] - value
-        amount = self._expecting(self.ruling.model, above[0])
-        return self._usual_minor() if amount is None else amount
-
-    def _expecting(self, model: Model, least: int) -> int | None:
-        """The amount of a purchase on the day with which so much is expected; None where no amount of it would do."""
-        if model.p is None or model.q is None or model.v is None or model.q <= 1:
-            return None
-        first = self.history.purchase_days[0] if self.bought else self.day
-        again = self.bought and self.history.last_purchase(self.day) == self.day
-        x, age = (self.bought - 1 if again else self.bought), self.day - first
-        purchases = model.expected_purchases(x, age, age, self.policy.turnover_days)
-        worth = gross(self.calendar, self.history.purchase_days[: self.bought], self.ruling)
-        paid = [each for each in worth if each > 0]
-        paid_days = len(paid) + (0 if again and worth[-1] > 0 else 1)
-        if purchases <= 0:
-            return None
-        exact = least / purchases * (model.p * paid_days + model.q - 1) / model.p - model.v - sum(paid)
-        if not isfinite(exact) or exact > MOST:
-            return None
-        amount = max(1, ceil(exact))
-        amounts = range(max(1, amount - 1), amount + 2)
-        return next(
-            (each for each in amounts if self._history_with(Kind.PURCHASE, self.day, each).value(self.day) >= least),
-            None,
-        )
-
-    def _keeping(self) -> Iterator[tuple[frozenset[Kind], list[int]]]:
+    def _keeping(self) -> Iterator[tuple[frozenset[Kind], Sequence[int]]]:
         """The facts that keep the stage, all of the kinds on all of the days together; silence may keep it without."""
         history, day, prospects = self.history, self.day, self.stages.prospects
         signs = frozenset(Kind(number) for number in prospects.sign_numbers)
@@ -204,22 +167,24 @@ class _Others:
         p = model.p_buys(*self.history.asked(self.day, bought), self.policy.horizon_days)
         return (p < customers.dormant_below) + (p < customers.lost_below)
 
-    def _strongest(self, index: Index, band: Band) -> tuple[Collection[Kind], Collection[int]] | None:
+    def _strongest(self, index: Index, band: Band) -> tuple[Collection[Kind], Sequence[int]] | None:
         """The facts of the one kind of evidence that does most for a low or for a high band."""
         if band not in (Band.LOW, Band.HIGH):
             return None
-        sums: dict[Evidence, float] = {}
-        counted = [piece for piece in self.pieces if piece.day <= self.day and piece.what in index.weights]
-        for of_day, what, count in counted:
-            faded = count * 2.0 ** (-(self.day - of_day) / index.half_life_days)
-            sums[what] = sums.get(what, 0.0) + index.weights[what] * faded
+        weights, half_life_days, pieces = index.by_place, index.half_life_days, self.history.pieces
+        sums: dict[int, float] = {}
+        for of_day, place, count in pieces[: bisect_left(pieces, (self.day + 1,))]:
+            if (weight := weights[place]) is not None:
+                faded = count * 2.0 ** (-(self.day - of_day) / half_life_days)
+                sums[place] = sums.get(place, 0.0) + weight * faded
         if not sums:
             return None
-        what = min(sums, key=lambda each: (sums[each] if band is Band.LOW else -sums[each], each))
-        kinds, back = _facts_behind(what, self.policy)
-        if what is Evidence.ANNIVERSARY:
+        most = min(sums, key=lambda each: (sums[each] if band is Band.LOW else -sums[each], EVIDENCE[each]))
+        kinds, back = _facts_behind(EVIDENCE[most], self.policy)
+        if EVIDENCE[most] is Evidence.ANNIVERSARY:
             return kinds, self.history.purchase_days[: self.bought]
-        return kinds, sorted({of_day - back for of_day, of, _ in counted if of is what})
+        days = dict.fromkeys(of_day for of_day, place, _ in pieces if place == most and of_day <= self.day)
+        return kinds, [of_day - back for of_day in days]
 
 
 FALLS: Mapping[Stage | None, Collection[Stage]] = {

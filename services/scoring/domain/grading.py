@@ -1,0 +1,186 @@
+"""What a party is worth and how it is graded on any day: tier, bands, level, posture, flags, VIP and treatment."""
+
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
+from typing import Any
+
+from contracts.scoring import Band, Posture, Stage, Tier
+from services.scoring.domain.calendar import Calendar
+from services.scoring.domain.evidence import Piece, evidence, evidence_again
+from services.scoring.domain.fading import Fading
+from services.scoring.domain.grades import Flag, Grades
+from services.scoring.domain.lifecycle import Lifecycle
+from services.scoring.domain.model import LONGEST
+from services.scoring.domain.overrides import Field
+from services.scoring.domain.ruling import Ruling
+
+
+class Grading(Lifecycle):
+    """The life of a party with what it is worth and how it is graded. Days are ordinals."""
+
+    __slots__ = ("_indexes", "_paid", "_pieces", "_valued")
+
+    def __init__(self, calendar: Calendar, ruling: Ruling, like: "Grading | None" = None, since: int = 0) -> None:
+        super().__init__(calendar, ruling, like, since)
+        self._paid: list[tuple[int, int]] | None = None
+        self._pieces: Sequence[Piece] | None = None
+        self._indexes: tuple[Fading, Fading] | None = None
+        if like is not None:
+            pieces = evidence_again(like.pieces, since, calendar.entries, self.purchase_days, self.gross, self.policy)
+            satisfied, loyal = (Fading(pieces, fading.index, fading, since) for fading in like.indexes)
+            self._pieces, self._indexes = pieces, (satisfied, loyal)
+        # As the stages are, it is asked of one day again and again.
+        self._valued: dict[tuple[int, int], int] = {}
+
+    def tier(self, day: int, known: int | None = None, set_on: int | None = None) -> Tier | None:
+        """The tier, see `outcome`; None before anything happened."""
+        known = day if known is None else known
+        if not self.is_known(known):
+            return None
+        if self.overrides:
+            held = self.overrides.on(known if set_on is None else set_on).get("tier")
+            if held:
+                return Tier(held)
+        return self.ruling.cuts.tier(self.value(day, known)) if self.has_bought(known) else Tier.UNPROVEN
+
+    @property
+    def expects(self) -> bool:
+        """Whether value is what a model expects."""
+        return self.ruling.model is not None and self.ruling.model.p is not None
+
+    def p(self, day: int) -> float | None:
+        """The probability of a purchase within the horizon of the policy; None without a model or a purchase."""
+        model, bought = self.ruling.model, self.purchases(day)
+        return model.p_buys(*self.asked(day, bought), self.policy.horizon_days) if model and bought else None
+
+    def asked(self, day: int, bought: int) -> tuple[int, int, int]:
+        """What a model is asked on a day with, of whoever bought on so many days up to it: x, tx and T (`Model`).
+
+        From `LONGEST` days after the last purchase day on it is asked as on that day, so that nothing falls any more.
+        """
+        first, then = self.purchase_days[0], self.purchase_days[bought - 1]
+        return bought - 1, then - first, min(day, then + LONGEST) - first
+
+    def value(self, day: int, known: int | None = None) -> int:
+        """What a model expects of whoever bought up to the day `known`; without one it is the turnover."""
+        model = self.ruling.model
+        if model is None or not self.expects:
+            return self.turnover(day, known)
+        bought = self.purchases(day if known is None else known)
+        if not bought:
+            return 0
+        value = self._valued.get((day, bought))
+        if value is None:
+            if self._paid is None:
+                counts, sums = accumulate(worth > 0 for worth in self.gross), accumulate(self.gross)
+                self._paid = list(zip(counts, sums, strict=True))
+            value = self._valued[day, bought] = model.value_minor(
+                *self.asked(day, bought), *self._paid[bought - 1], self.policy.turnover_days
+            )
+        return value
+
+    @property
+    def pieces(self) -> Sequence[Piece]:
+        """All evidence in the order of its days; see `evidence`."""
+        if self._pieces is None:
+            self._pieces = evidence(self.calendar.entries, self.purchase_days, self.gross, self.policy)
+        return self._pieces
+
+    @property
+    def indexes(self) -> tuple[Fading, Fading]:
+        """Satisfaction and loyalty."""
+        if self._indexes is None:
+            policy, pieces = self.policy, self.pieces
+            self._indexes = Fading(pieces, policy.satisfaction), Fading(pieces, policy.loyalty)
+        return self._indexes
+
+    def touched(self, day: int) -> tuple[int, int]:
+        """The days with contact or purchase in the window of posture that ends with a day, and in the one before it."""
+        days, window = self.touching_days, self.policy.posture.window_days
+        begin = bisect_right(days, day - window)
+        return bisect_right(days, day) - begin, begin - bisect_right(days, day - 2 * window)
+
+    def _posture(self, day: int) -> Posture:
+        """Which way the relationship goes."""
+        trend, (later, earlier) = self.policy.posture, self.touched(day)
+        if not earlier:
+            return Posture.DEVELOPING if later else Posture.CONSERVATIVE
+        ratio = later / earlier
+        if ratio >= trend.developing_from:
+            return Posture.DEVELOPING
+        return Posture.CONSERVATIVE if ratio < trend.conservative_below else Posture.STEADY
+
+    def grades(self, day: int) -> Grades:
+        """The discrete part of the standing on a day, with what was set in the place of what follows."""
+        return self._graded(day, self.set_on(day))
+
+    def derived(self, day: int) -> Mapping[str, str]:
+        """What follows of each field that is set otherwise; of treatment and vip what follows from the rest as set."""
+        held = self.set_on(day)
+        if not held or not self.is_known(day):
+            return {}
+        shown, bare = self._graded(day, held), self._graded(day, {})
+        follows = self._graded(day, {field: value for field, value in held.items() if field not in FOLLOWING})
+        found = {}
+        for field in held:
+            now, then = getattr(shown, field), getattr(follows if field in FOLLOWING else bare, field)
+            if now != then:
+                found[field] = str(then).lower() if field == Field.VIP else str(then)
+        return found
+
+    def _graded(self, day: int, held: Mapping[str, str]) -> Grades:
+        if not self.is_known(day):
+            return _UNGRADED
+        said = self.said(day, held)
+        stage, tier, satisfaction, loyalty = said["stage"], said["tier"], said["satisfaction"], said["loyalty"]
+        policy, turnover = self.policy, said["turnover_minor"]
+        flags: list[str] = []
+        if tier is Tier.TOP or tier is Tier.HIGH:
+            flags.append(Flag.HIGH_VALUE)
+        if self.makes_profit(turnover, day):
+            flags.append(Flag.PROFIT_MAKING)
+        if said["purchase_days"] > 1:
+            flags.append(Flag.RETURNING)
+        if satisfaction is Band.HIGH:
+            flags.append(Flag.SATISFIED)
+        vip = False
+        if "vip" in held:
+            vip = held["vip"] == "true"
+        elif policy.vip is not None:
+            vip = policy.vip.holds(said)
+        treatment = held.get("treatment") or policy.treatment(tier, satisfaction, loyalty)
+        level = policy.level(turnover)
+        return Grades(stage, tier, satisfaction, loyalty, level, said["posture"], treatment, tuple(flags), vip)
+
+    def said(self, day: int, held: Mapping[str, str]) -> Mapping[str, Any]:
+        """What a rule may be about, by the names of its fields, with what is set in the place of what follows."""
+        # Each is looked up once: this runs twice for every party that an event touches.
+        satisfied, loyal = self.indexes
+        bought, turnover = bisect_right(self.purchase_days, day), self.turnover(day)
+        value = self.value(day) if self.expects else turnover
+        said: dict[str, Any] = {
+            "kind": self.kind(day),
+            "stage": self._stage(day, day),
+            "tier": self.ruling.cuts.tier(value) if bought else Tier.UNPROVEN,
+            "satisfaction": satisfied.band(day),
+            "loyalty": loyal.band(day),
+            "posture": self._posture(day),
+            "turnover_minor": turnover,
+            "value_minor": value,
+            "spend_minor": self.spend(day),
+            "purchase_days": bought,
+        }
+        if held:
+            for field in held.keys() & SETTABLE.keys():
+                said[field] = SETTABLE[field](held[field])
+        return said
+
+
+FOLLOWING = frozenset({Field.TREATMENT, Field.VIP})
+"""What follows from the other grades as they are set."""
+SETTABLE: Mapping[str, Callable[[str], str]] = {
+    "stage": Stage, "tier": Tier, "satisfaction": Band, "loyalty": Band, "posture": Posture,
+}  # fmt: skip
+"""What of this a person may set, and what is made of the value."""
+_UNGRADED = Grades(None, None)

@@ -1,0 +1,45 @@
+"""What changes next if nothing else happens."""
+
+from collections.abc import Iterator
+from datetime import date
+
+from contracts.scoring import Stage, Tier
+from services.scoring.domain.grades import Grades
+from services.scoring.domain.reasons.ground import Ground, Subject
+
+Output = str | bool | tuple[str, ...] | None
+"""A discrete part of a standing: a code, whether somebody is a VIP, the flags."""
+
+
+class Change(Ground):
+    """A part of the standing that is another one."""
+
+    field: str
+    before: Output
+    after: Output
+
+
+class Coming(Ground):
+    """What holds from a day on if nothing else happens."""
+
+    day: date
+    stage: Stage | None
+    tier: Tier | None
+    changes: tuple[Change, ...]
+    """Against the day of the assessment."""
+
+
+def changes(before: Grades, after: Grades) -> Iterator[Change]:
+    """The parts of a standing that differ."""
+    for field, was, becomes in zip(Grades._fields, before, after, strict=True):
+        if was != becomes:
+            yield Change(field=field, before=was, after=becomes)
+
+
+def coming(of: Subject, turn: int | None) -> Coming | None:
+    """What holds from the day of a turn on."""
+    if turn is None:
+        return None
+    then = of.history.grades(turn)
+    changed = tuple(changes(of.grades, then))
+    return Coming(day=date.fromordinal(turn), stage=then.stage, tier=then.tier, changes=changed)
