@@ -11,6 +11,7 @@ from fastapi.responses import Response, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from chassis.apart import while_awaited
 from chassis.auth import HEADER
 from chassis.limits import DISCARD_S
 from chassis.paths import methods
@@ -78,18 +79,22 @@ async def passed_on(request: Request, services: Services, service: str, caller: 
     target = request.scope["raw_path"].decode("latin-1")
     if query := request.scope["query_string"]:
         target += f"?{query.decode('latin-1')}"
+    sent, patient = await body.to_send(), PATIENT.match(request.scope["path"]) is not None
     asked = services.ask(
         service,
         request.method,
         target,
         caller=caller,
         headers=to_pass(request.headers.items(), OURS),
-        body=await body.to_send(),
-        patient=PATIENT.match(request.scope["path"]) is not None,
+        body=sent,
+        patient=patient,
     )
     async with AsyncExitStack() as stack:
         try:
-            response = await stack.enter_async_context(asked)
+            # Long work ends where the client leaves. One whose body comes piece by piece is watched by who reads it.
+            watched = patient and (sent is None or isinstance(sent, bytes))
+            entered = stack.enter_async_context(asked)
+            response = await (while_awaited(request, entered) if watched else entered)
         except Exception:
             if body.failure is not None:
                 raise body.failure from None

@@ -70,7 +70,15 @@ def app() -> FastAPI:
     settings = Settings()
     forget = partial(forget_moves, days=settings.trial_moves_retention_days)
     return create_app(
-        "scoring", router=router, settings=settings, lifespan=opened, ready=what_to_heed, hears=HEARD, forgets=(forget,)
+        "scoring",
+        router=router,
+        settings=settings,
+        lifespan=opened,
+        ready=what_to_heed,
+        hears=HEARD,
+        handler=apply,
+        source_urls=settings.source_urls,
+        forgets=(forget,),
     )
 
 

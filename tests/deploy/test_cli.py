@@ -108,6 +108,23 @@ def test_a_file_that_could_not_be_written_is_misuse(tmp_path: Path, words: tuple
     assert "Traceback" not in done.stderr
 
 
+def test_arithmetic_takes_one_thread_in_whatever_a_command_starts_unless_told_otherwise() -> None:
+    code = (
+        "import os, runpy, sys; sys.argv = ['shuke', 'status', '--help']\n"
+        "try: runpy.run_module('deploy.cli', run_name='__main__')\n"
+        "except SystemExit: print(os.environ['OPENBLAS_NUM_THREADS'], os.environ['OMP_NUM_THREADS'])"
+    )
+    kept = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+
+    def told(**variables: str) -> str:
+        command, environment = (sys.executable, "-P", "-c", code), kept | variables
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=True)
+        return done.stdout.splitlines()[-1]
+
+    assert told() == "1 1"
+    assert told(OPENBLAS_NUM_THREADS="4") == "4 1"
+
+
 def test_every_command_has_a_help_text() -> None:
     from deploy.cli import app
 

@@ -33,6 +33,8 @@ class Seen:
     caller: Caller | None = None
     body: bytes = b""
     query: dict[str, str] = field(default_factory=dict)
+    left: asyncio.Event = field(default_factory=asyncio.Event)
+    """Whoever waited for long work has broken the connection."""
 
 
 def a_service(name: str, seen: Seen) -> FastAPI:
@@ -207,6 +209,13 @@ def a_service(name: str, seen: Seen) -> FastAPI:
     async def slow() -> str:
         await asyncio.sleep(30)
         return "late"
+
+    @app.get("/v1/reports/long")
+    async def long(request: Request) -> None:
+        await note(request)
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        seen.left.set()
 
     @app.api_route("/{path:path}", methods=["GET", "POST", "DELETE", "HEAD"], include_in_schema=False)
     async def anything(request: Request) -> Response:

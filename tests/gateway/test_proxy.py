@@ -216,6 +216,14 @@ async def test_a_service_that_breaks_off_is_a_502_and_a_slow_one_a_504(
     assert (slow.status_code, slow.json()["code"]) == (504, "service_timeout")
 
 
+async def test_a_client_that_leaves_long_work_leaves_the_service_too(door: Door) -> None:
+    with pytest.raises(httpx.ReadTimeout):
+        await door.client.get("/v1/reports/long", timeout=httpx.Timeout(20, read=1))
+
+    async with asyncio.timeout(20):
+        await door.scoring.left.wait()
+
+
 async def test_connections_to_services_are_kept(door: Door) -> None:
     for _ in range(20):
         assert (await door.client.get("/v1/parties")).status_code == 200

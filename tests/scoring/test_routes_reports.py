@@ -1,5 +1,6 @@
 """Reports over HTTP, from facts that a worker took."""
 
+import asyncio
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from random import Random
@@ -9,6 +10,7 @@ from uuid import UUID
 import httpx
 import pytest
 
+from chassis.apart import apart
 from chassis.clock import now
 from chassis.db import Database
 from chassis.ids import uuid7
@@ -26,6 +28,7 @@ from contracts.event import Event
 from contracts.leads import LeadLost
 from contracts.loss import LossReason
 from services.scoring.domain.reports.zoom import ZoomBy
+from services.scoring.queries.reports import apart as reports_apart
 from tests.scoring.feeding import JUNE, Feeding, served
 
 Json = dict[str, Any]
@@ -490,3 +493,61 @@ async def test_every_report_of_an_empty_installation_is_empty(api: httpx.AsyncCl
     assert (await asked(api, "zoom"))["data"][0]["measures"]["count"] == 0
     assert (await asked(api, "satisfaction-and-sales"))["sentence"].startswith("Not proven: 0 customers")
     assert (await posted(api, "win-back", lost_on="2025-01-01"))["comparison"] is None
+
+
+ON_EVERYBODY: list[tuple[str, str, Json]] = [
+    ("GET", "satisfaction-and-sales", {"lag_days": 30}),
+    ("GET", "sales-weeks", {}),
+    ("GET", "purchase-kinds", {}),
+    ("GET", "second-purchases", {}),
+    ("POST", "win-back", {"lost_on": "2026-05-01"}),
+    ("GET", "losses", {}),
+    ("GET", "defections", {}),
+    ("GET", "zoom", {"level": "segment", "by": "tier", "as_of": "2026-05-31"}),
+    ("GET", "zoom", {"level": "party", "as_of": "2026-05-31", "limit": 7}),
+]
+
+
+async def sent(api: httpx.AsyncClient, method: str, report: str, asked: Json) -> httpx.Response:
+    if method == "POST":
+        return await api.post(f"/v1/reports/{report}", json=asked)
+    return await api.get(f"/v1/reports/{report}", params=asked)
+
+
+@pytest.mark.parametrize(("method", "report", "asked"), ON_EVERYBODY)
+async def test_a_report_on_many_is_the_same_from_a_process_of_its_own(
+    api: httpx.AsyncClient, various: Database, monkeypatch: pytest.MonkeyPatch, method: str, report: str, asked: Json
+) -> None:
+    here = await sent(api, method, report, asked)
+    ended: list[str] = []
+
+    async def in_a_process(*work: Any) -> Any:
+        found = await apart(*work)
+        ended.append(report)
+        return found
+
+    monkeypatch.setattr(reports_apart, "MANY", 0)
+    monkeypatch.setattr(reports_apart, "apart", in_a_process)
+
+    there = await sent(api, method, report, asked)
+
+    assert (here.status_code, there.status_code) == (200, 200), there.text
+    assert there.json() == here.json()
+    assert ended == [report]
+
+
+async def test_two_reports_on_everybody_are_computed_at_once_and_others_are_told_when_to_ask_again(
+    api: httpx.AsyncClient, various: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports_apart, "MANY", 0)
+
+    answers = await asyncio.gather(*(api.get("/v1/reports/losses") for _ in range(5)))
+    stored = await api.get("/v1/reports/zoom")
+    again = await api.get("/v1/reports/losses")
+
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 503, 503, 503]
+    for refused in answers:
+        if refused.status_code == 503:
+            assert refused.json()["code"] == "reports_busy"
+            assert refused.headers["retry-after"] == "10"
+    assert (stored.status_code, again.status_code) == (200, 200)

@@ -58,8 +58,8 @@ async def losses_by_month(connection: Connection, losses: Losses, as_of: date, n
 
 async def win_back(
     connection: Connection, programme: WinBack, listed: Collection[UUID] | None, as_of: date, now: datetime
-) -> int:
-    """Who of those that stood lost came back. Return how many of a list did not stand lost on that day."""
+) -> tuple[WinBack, int]:
+    """Who of those that stood lost came back, and how many of a list did not stand lost on that day."""
     on_list = None if listed is None else set((await survivors(connection, listed)).values())
     found = 0
     async for seen in everybody(connection, as_of, now):
@@ -73,7 +73,7 @@ async def win_back(
             days_with(seen.calendar, Kind.REACHED),
             on_list=is_on_list,
         )
-    return 0 if on_list is None else len(on_list) - found
+    return programme, 0 if on_list is None else len(on_list) - found
 
 
 class Associated(msgspec.Struct, frozen=True):

@@ -59,7 +59,7 @@ async def segments(connection: Connection, zoomed: Zoomed) -> dict[str, Measures
 
 
 async def members(
-    connection: Connection, zoomed: Zoomed, segment: str | None, *, after: UUID | None, limit: int
+    connection: Connection, zoomed: Zoomed, segment: str | None, after: UUID | None, limit: int
 ) -> list[Part]:
     """The parties of a group (None: all), in id order behind an id."""
     if not zoomed.stored:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
 from chassis.clock import now
 from chassis.fields import Day, PartyId
@@ -16,6 +16,7 @@ from services.scoring.models.reports import comparing as shown
 from services.scoring.queries.reports import comparing
 from services.scoring.queries.reports.seeing import last_day, survivors, those
 from services.scoring.queries.rulings import present
+from services.scoring.routes.reports.asking import reported
 from services.scoring.routes.snapshots import Snapshot
 
 router = APIRouter()
@@ -55,6 +56,7 @@ async def compare_with_a_list(asked: shown.NewSurprises, snapshot: Snapshot) -> 
 
 @router.get("/defections")
 async def report_defections(
+    request: Request,
     snapshot: Snapshot,
     since: Day | None = None,
     until: Day | None = None,
@@ -69,7 +71,7 @@ async def report_defections(
     first, last = period(since, until, known=await last_day(snapshot, None, now()))
     soon = start_of_day(here.ruling.day(now()) + within_days, here.ruling.zone)
     risk = await comparing.at_risk(snapshot, by, soon)
-    found = await comparing.defections(snapshot, losses.Defections(first, last, by), now())
+    found = await reported(request, snapshot, comparing.defections, losses.Defections(first, last, by), now())
     return shown.Defections.of(found, risk, within_days, here.currency)
 
 

@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
 from chassis.clock import now
 from chassis.fields import Day
@@ -17,6 +17,7 @@ from services.scoring.models.reports import populations as shown
 from services.scoring.queries.reports import populations
 from services.scoring.queries.reports.seeing import last_day
 from services.scoring.queries.rulings import present
+from services.scoring.routes.reports.asking import reported
 from services.scoring.routes.snapshots import Snapshot
 
 router = APIRouter()
@@ -28,7 +29,7 @@ WeekCount = Annotated[int, Query(ge=1, le=53)]
 
 @router.get("/satisfaction-and-sales")
 async def relate_satisfaction_to_sales(
-    snapshot: Snapshot, lag_days: Within = 90, starts: Starts = 4, as_of: Day | None = None
+    request: Request, snapshot: Snapshot, lag_days: Within = 90, starts: Starts = 4, as_of: Day | None = None
 ) -> shown.SatisfactionAndSales:
     """Does satisfaction go with later purchases? A rank correlation with its uncertainty; `not_proven` where it is so.
 
@@ -38,7 +39,7 @@ async def relate_satisfaction_to_sales(
     """
     until = await last_day(snapshot, as_of, now())
     days = [until.toordinal() - lag_days * back for back in range(starts, 0, -1)]
-    found = await populations.satisfaction_and_sales(snapshot, days, lag_days, until, now())
+    found = await reported(request, snapshot, populations.satisfaction_and_sales, days, lag_days, until, now())
     return shown.SatisfactionAndSales(
         as_of=until,
         lag_days=lag_days,
@@ -52,7 +53,7 @@ async def relate_satisfaction_to_sales(
 
 @router.get("/sales-weeks")
 async def measure_sales_by_week(
-    snapshot: Snapshot, until: Day | None = None, weeks: WeekCount = 12
+    request: Request, snapshot: Snapshot, until: Day | None = None, weeks: WeekCount = 12
 ) -> shown.SalesWeeks:
     """How many prospects there are, how much they want to buy and how fast they do, for whole weeks up to a local day.
 
@@ -61,14 +62,18 @@ async def measure_sales_by_week(
     """
     last = await last_day(snapshot, until, now())
     first = monday(last.toordinal()) - 7 * (weeks - 1)
-    found = await populations.sales_weeks(snapshot, first, weeks, last, now())
+    found = await reported(request, snapshot, populations.sales_weeks, first, weeks, last, now())
     policy = (await present(snapshot)).ruling.policy.name
     return shown.SalesWeeks(as_of=last, policy=policy, data=[shown.SalesWeek.of(week) for week in found.weeks])
 
 
 @router.get("/purchase-kinds")
 async def classify_purchases(
-    snapshot: Snapshot, since: Day | None = None, until: Day | None = None, add_on_days: Within = purchases.ADD_ON_DAYS
+    request: Request,
+    snapshot: Snapshot,
+    since: Day | None = None,
+    until: Day | None = None,
+    add_on_days: Within = purchases.ADD_ON_DAYS,
 ) -> shown.PurchaseKinds:
     """What purchase days were, month by month: referred, first, upgrade, add_on, repeat; each day is exactly one.
 
@@ -76,7 +81,7 @@ async def classify_purchases(
     """
     first, last = period(since, until, known=await last_day(snapshot, None, now()))
     kinds = purchases.KindsByMonth(first, last, add_on_days)
-    await populations.kinds_by_month(snapshot, kinds, last, now())
+    kinds = await reported(request, snapshot, populations.kinds_by_month, kinds, last, now())
     return shown.PurchaseKinds(
         since=first,
         until=last,
@@ -88,6 +93,7 @@ async def classify_purchases(
 
 @router.get("/second-purchases")
 async def measure_second_purchases(
+    request: Request,
     snapshot: Snapshot,
     since: Day | None = None,
     until: Day | None = None,
@@ -101,12 +107,12 @@ async def measure_second_purchases(
     known = await last_day(snapshot, as_of, now())
     first, last = period(since, until, known=known)
     second = purchases.SecondPurchases(first, last, within_days=within_days, known=known.toordinal())
-    await populations.second_purchases(snapshot, second, known, now())
+    second = await reported(request, snapshot, populations.second_purchases, second, known, now())
     return shown.SecondPurchases.of(second)
 
 
 @router.post("/win-back")
-async def judge_win_back(asked: shown.NewWinBack, snapshot: Snapshot) -> shown.WinBack:
+async def judge_win_back(asked: shown.NewWinBack, request: Request, snapshot: Snapshot) -> shown.WinBack:
     """Of the customers that stood lost after a day, how many came back: those who were contacted beside the others.
 
     It reads every party. Nobody drew lots who is called, so that a difference need not be the calls' doing.
@@ -118,7 +124,9 @@ async def judge_win_back(asked: shown.NewWinBack, snapshot: Snapshot) -> shown.W
         within_days=asked.within_days,
         listed=asked.party_ids is not None,
     )
-    not_lost = await populations.win_back(snapshot, programme, asked.party_ids, known, now())
+    programme, not_lost = await reported(
+        request, snapshot, populations.win_back, programme, asked.party_ids, known, now()
+    )
     currency = (await present(snapshot)).currency
     return shown.WinBack.of(
         programme, known=known, not_lost=not_lost, currency=currency, sentence=of_win_back(programme)
@@ -126,11 +134,13 @@ async def judge_win_back(asked: shown.NewWinBack, snapshot: Snapshot) -> shown.W
 
 
 @router.get("/losses")
-async def count_losses(snapshot: Snapshot, since: Day | None = None, until: Day | None = None) -> shown.LossesByMonth:
+async def count_losses(
+    request: Request, snapshot: Snapshot, since: Day | None = None, until: Day | None = None
+) -> shown.LossesByMonth:
     """Who was lost, month by month, with the reason, as the facts known now imply it under the present policy.
 
     Without days, the last 365. It reads every party. `GET /v1/losses` lists who is lost now.
     """
     first, last = period(since, until, known=await last_day(snapshot, None, now()))
-    found = await populations.losses_by_month(snapshot, Losses(first, last), last, now())
+    found = await reported(request, snapshot, populations.losses_by_month, Losses(first, last), last, now())
     return shown.LossesByMonth.of(found, (await present(snapshot)).currency)

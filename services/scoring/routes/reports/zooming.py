@@ -1,10 +1,10 @@
 """The same measures of everybody, of groups, and of each party of a group."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, TypeVar
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
 from chassis.clock import now
 from chassis.fields import Day
@@ -12,14 +12,19 @@ from chassis.http import Cursor, Limit, decode_cursor, page
 from services.scoring.domain.reports.zoom import Measures, ZoomBy
 from services.scoring.models.reports import zooming as shown
 from services.scoring.queries.reports import zooming
-from services.scoring.queries.rulings import present
+from services.scoring.queries.reports.apart import Report
+from services.scoring.queries.rulings import Connection, present
+from services.scoring.routes.reports.asking import reported
 from services.scoring.routes.snapshots import Snapshot
 
 router = APIRouter()
 
+T = TypeVar("T")
+
 
 @router.get("/zoom")
 async def zoom(
+    request: Request,
     snapshot: Snapshot,
     level: shown.Level = shown.Level.POPULATION,
     by: ZoomBy = ZoomBy.STAGE,
@@ -41,7 +46,7 @@ async def zoom(
     if level is shown.Level.PARTY:
         after = decode_cursor(cursor, tuple[UUID])[0] if cursor else None
         rows = page(
-            await zooming.members(snapshot, asked, segment, after=after, limit=limit + 1),
+            await _read(request, snapshot, zooming.members, asked, segment, after, limit + 1),
             limit=limit,
             key=lambda part: [part.party_id],
         )
@@ -50,11 +55,20 @@ async def zoom(
             for part in rows.data
         ]
         return found.model_copy(update={"data": data, "has_more": rows.has_more, "next_cursor": rows.next_cursor})
-    groups = await zooming.segments(snapshot, asked)
+    groups = await _read(request, snapshot, zooming.segments, asked)
     if level is shown.Level.POPULATION:
         whole = sum(groups.values(), Measures())
         return found.model_copy(update={"data": [shown.Zoomed(segment=None, measures=_measures(whole))]})
     return found.model_copy(update={"data": _groups(groups, segment)})
+
+
+async def _read(
+    request: Request, snapshot: Connection, report: Report[T], asked: zooming.Zoomed, *arguments: object
+) -> T:
+    """What one statement tells as it is stored, at once; what is computed from every party, as such a report."""
+    if asked.stored:
+        return await report(snapshot, asked, *arguments)
+    return await reported(request, snapshot, report, asked, *arguments)
 
 
 def _groups(groups: Mapping[str, Measures], wanted: str | None) -> list[shown.Zoomed]:
