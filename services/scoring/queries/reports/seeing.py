@@ -12,7 +12,7 @@ from services.scoring.domain.calendar import Calendar, Share
 from services.scoring.domain.history import History
 from services.scoring.domain.moment import Moment
 from services.scoring.domain.reports.weeks import Turn
-from services.scoring.domain.trajectory import Move, moves
+from services.scoring.domain.trajectory import Move, stage_moves
 from services.scoring.queries.parties import calendars, members_now, opened, party_calendar
 from services.scoring.queries.reading import PAGE, Read, breathing, by_party, moment
 from services.scoring.queries.rulings import Connection
@@ -39,8 +39,11 @@ class Seen(NamedTuple):
         return self.history.ruling.day(self.at)
 
     def moves(self, since: int | None = None) -> list[Move]:
-        """The moves that its facts imply from a day on (None: all), as if the present ruling had always held."""
-        return moves(self.history, None if since is None else since - 1, self.day)
+        """The moves of the days on which its stage changed, from a day on (None: all).
+
+        They are what its facts imply, as if the present ruling had always held.
+        """
+        return stage_moves(self.history, None if since is None else since - 1, self.day)
 
     def turns(self, since: int) -> list[Turn]:
         """Its stages, each from its first day on: all, or those from a day on where it became no prospect meanwhile."""
