@@ -12,8 +12,8 @@ from services.scoring.domain import bgnbd, gamma_gamma
 from services.scoring.domain.buyers import Buyers
 from services.scoring.domain.likelihood import Numbers, Whole
 from services.scoring.domain.model import Model
-from services.scoring.domain.policy import ByProbability
 from services.scoring.domain.quality import probabilities, stages, values
+from services.scoring.domain.stages import ByProbability
 from services.scoring.domain.tiers import Cuts
 
 CUSTOMERS = 1_000_000

@@ -13,11 +13,12 @@ import uvicorn
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.middleware import Middleware
 
-from chassis import auth, gaps, health, marks, retention, sequencer, status
+from chassis import auth, gaps, health, letters, marks, pauses, pressure, replays, retention, sequencer, status
 from chassis.bus import restore_gate
+from chassis.consumer import Handler
 from chassis.db import Database, connect, declare_topics
 from chassis.heads import BoundedHeads
-from chassis.limits import BodyLimit
+from chassis.limits import BodyLimit, Counted, Writing
 from chassis.problems import PROBLEM_RESPONSES, RENDERERS, unexpected
 from chassis.settings import ServiceSettings
 from chassis.telemetry import TASK_DEATHS, Edge
@@ -45,6 +46,8 @@ def create_app(
     body_limits: Mapping[str, int] | None = None,
     forgets: Sequence[retention.Forget] = (),
     hears: Sequence[Topic] = (),
+    handler: Handler | None = None,
+    source_urls: Mapping[str, str] | None = None,
     middleware: Sequence[Middleware] = (),
     **options: Any,
 ) -> FastAPI:
@@ -55,12 +58,14 @@ def create_app(
     is. `ready` adds what else must be there, and raises `contracts.problems.Unavailable` if it is not. `body_limits`
     are bytes by the beginning of the path, for routes that take larger bodies piece by piece. `forgets` let go of what
     the service itself keeps for a time. `hears` are the topics that the service's consumer reads in another process:
-    what waits there is known before that one has begun.
+    what waits there is known before that one has begun. `handler` is that consumer's, for what an operator hands it
+    again, and `source_urls` the logs that it reads.
     """
-    topics = topics_of(name)
+    topics, writing = topics_of(name), Writing()
     tasks: dict[str, Background] = {"retention": partial(retention.run, settings=settings, forgets=forgets)}
     tasks.update(background or {})
     if topics:
+        tasks["pressure"] = partial(pressure.watch, service=name, settings=settings)
         tasks["sequencer"] = partial(sequencer.run, gate=restore_gate(settings.bus_url, name))
 
     @asynccontextmanager
@@ -85,6 +90,7 @@ def create_app(
         redirect_slashes=False,
         middleware=[
             Middleware(Edge, service=name, failure=unexpected),
+            Middleware(Counted, writing=writing),
             Middleware(BodyLimit, largest=settings.max_body_bytes, larger=body_limits or {}),
             *middleware,
         ],
@@ -94,13 +100,37 @@ def create_app(
     app.state.database = connect(settings.database_url, pool_size=settings.pool_size)
     app.state.signer = auth.Signer(settings.internal_secret.get_secret_value())
     app.state.failed = asyncio.Event()
+    app.state.writing, app.state.observed = writing, True
     app.state.name = name
     app.state.guard = guard
     app.state.ready = ready
+    app.state.hears, app.state.handler, app.state.source_urls = hears, handler, source_urls or {}
     app.include_router(router, dependencies=[Depends(guard)], responses=PROBLEM_RESPONSES)
     if topics:
-        for room in (status.router, gaps.router):
+        for room in (
+            status.router,
+            gaps.router,
+            pauses.router,
+            letters.router,
+            letters.putting_back,
+            replays.router,
+        ):
             app.include_router(room, dependencies=[Depends(guard)])
+    app.include_router(health.router)
+    return app
+
+
+def probe(name: str, settings: ServiceSettings, *, host: str, port: int) -> FastAPI:
+    """What a process without HTTP of its own answers to a supervisor and to Prometheus, on an address of its own.
+
+    It is ready while the database of its service answers and it has what it reads from and writes to.
+    """
+    app = FastAPI(title=name, docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(Edge, service=name, failure=unexpected)
+    app.state.settings = settings.model_copy(update={"host": host, "port": port})
+    app.state.database = connect(settings.database_url, pool_size=1)
+    app.state.failed = asyncio.Event()
+    app.state.name, app.state.observed, app.state.ready = name, False, None
     app.include_router(health.router)
     return app
 

@@ -13,15 +13,18 @@ import asyncpg
 import structlog
 from prometheus_client import Counter, Histogram
 from sqlalchemy.ext.asyncio import AsyncSession
+from structlog.contextvars import bound_contextvars
 
 from chassis import marks
 from chassis.bus import Record, TopicPartition, Transport
 from chassis.clock import now
 from chassis.db import Database, database_is_away, driver, plain_url
 from chassis.envelope import Unreadable, finish, open_data, open_envelope
+from chassis.freshness import FRESHNESS
 from chassis.marks import Mark, Stopped
 from chassis.outcomes import Outcomes
 from chassis.rest import rest
+from chassis.telemetry import child_of
 from contracts.event import Event
 from contracts.topics import TOPICS
 
@@ -54,6 +57,8 @@ class Delivery:
     seq: int
     recorded_at: datetime
     """When the sequencer numbered it; within an epoch of a partition never earlier than the one before it."""
+    traceparent: str | None = None
+    """The trace of the command behind it (W3C Trace Context)."""
 
 
 Handler = Callable[[AsyncSession, Sequence[Delivery]], Awaitable[None]]
@@ -75,6 +80,14 @@ class _Letter:
     @property
     def content(self) -> tuple[object, ...]:
         return self.record.offset, self.record.key, self.record.value, self.error_class, self.error
+
+
+class _Paused(Exception):
+    """A partition of which nothing is to be read for now."""
+
+    def __init__(self, next_offset: int) -> None:
+        super().__init__("paused")
+        self.next_offset = next_offset
 
 
 class _Gap(Exception):
@@ -162,6 +175,8 @@ class Sink:
                         raise Stopped(str(gap), gap.epoch, gap.found) from None
                     await self._fill(partition, gap)
                     filled = gap.place
+        except _Paused as paused:
+            return paused.next_offset
         except Stopped as stopped:
             log.error("partition stopped", **_place(partition), reason=stopped.reason)
             async with self._database.transaction() as session:
@@ -171,7 +186,7 @@ class Sink:
         """All in one transaction or, where that fails, one by one, so that only what fails is set aside."""
         try:
             return (await self._transact({partition: records}))[partition]
-        except (StartOver, _Gap):
+        except (StartOver, _Gap, _Paused):
             raise
         except Exception as error:
             if database_is_away(error):
@@ -184,7 +199,7 @@ class Sink:
     async def _handle_one(self, partition: TopicPartition, record: Record) -> int:
         try:
             return (await self._transact({partition: [record]}))[partition]
-        except (StartOver, _Gap):
+        except (StartOver, _Gap, _Paused):
             raise
         except Exception as error:
             if database_is_away(error):
@@ -203,6 +218,11 @@ class Sink:
             connection = await driver(session)
             known = await marks.lock(connection, self._name, batches)
             for partition, records in batches.items():
+                if known[partition].paused:
+                    if len(batches) == 1:
+                        raise _Paused(known[partition].next_offset)
+                    del known[partition]
+                    continue
                 try:
                     found, letters = self._sift(partition, records, known[partition])
                 except _Gap:
@@ -218,7 +238,10 @@ class Sink:
             # Merged, not sorted: an event that a new epoch took over was recorded before the one in front of it.
             deliveries = list(merge(*sifted, key=lambda delivery: delivery.recorded_at))
             if deliveries:
-                await self._handler(session, deliveries)
+                # What follows from one command goes on in its trace.
+                [*traces] = {each.traceparent for each in deliveries}
+                with bound_contextvars(traceparent=child_of(traces[0]) if len(traces) == 1 else None):
+                    await self._handler(session, deliveries)
             if buried:
                 await connection.executemany(_BURY, buried)
             if known:
@@ -226,6 +249,10 @@ class Sink:
         for (topic, number), count in Counted((each.topic, each.partition) for each in deliveries).items():
             self._outcomes[TopicPartition(topic, number)].handled(count)
         HANDLED.labels(self._name).inc(len(deliveries))
+        FRESHNESS.note(self._name, [each.event_id for each in deliveries])
+        for each in deliveries:
+            if each.traceparent is not None and each.traceparent.endswith("01"):
+                log.info("event handled", consumer=self._name, **_traced(each))
         BURIED.labels(self._name).inc(len(buried))
         return {partition: mark.next_offset for partition, mark in known.items()}
 
@@ -270,7 +297,7 @@ class Sink:
                 continue
             if event is not None:
                 place = partition.topic, partition.partition, epoch, seq
-                deliveries.append(Delivery(event, envelope.id, *place, envelope.recordedat))
+                deliveries.append(Delivery(event, envelope.id, *place, envelope.recordedat, envelope.traceparent))
         return deliveries, letters
 
     async def _fill(self, partition: TopicPartition, gap: _Gap) -> None:
@@ -307,6 +334,16 @@ class Sink:
 
 def _finished(row: asyncpg.Record) -> bytes:
     return finish(row["payload"], row["recorded_at"], row["epoch"], row["seq"])
+
+
+def _traced(delivery: Delivery) -> dict[str, object]:
+    return {
+        "topic": delivery.topic,
+        "partition": delivery.partition,
+        "sequence": f"{delivery.epoch}.{delivery.seq}",
+        "event_id": str(delivery.event_id),
+        "traceparent": delivery.traceparent,
+    }
 
 
 def _place(partition: TopicPartition) -> dict[str, object]:

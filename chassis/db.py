@@ -14,9 +14,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from chassis import outbox
+from contracts.problems import Problem
 from contracts.topics import Topic
 
-TABLES = files("chassis").joinpath("tables.sql").read_text()
+OPERATING = files("chassis").joinpath("operating.sql").read_text()
+"""DDL of what those tables got later, for databases that have them already. It may run again."""
+TABLES = files("chassis").joinpath("tables.sql").read_text() + OPERATING
 """DDL of the tables that the chassis needs in every service's database."""
 
 KEEPALIVE = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "2"}
@@ -31,16 +34,21 @@ class Database:
         self.sessions = async_sessionmaker(engine, expire_on_commit=False)
         self.wake = asyncio.Event()
         """Set after every commit that appended events; the sequencer of this process waits for it."""
+        self.refusal: Problem | None = None
+        """Why nothing may be announced just now (`chassis.pressure`); transactions that would are rolled back by it."""
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """Commit on leaving, roll back when the body raises.
 
-        Appended events are written by the last statement, so that their ids are taken after every lock.
+        Appended events are written by the last statement, so that their ids are taken after every lock. Raises
+        `refusal` where there is one and the transaction has appended any.
         """
         async with self.sessions() as session:
             async with session.begin():
                 yield session
+                if self.refusal is not None and session.info.get("outbox"):
+                    raise self.refusal
                 appended = await outbox.write(session)
             if appended:
                 self.wake.set()

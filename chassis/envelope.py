@@ -1,5 +1,6 @@
 """What stands on the bus: CloudEvents 1.0 in structured mode, one JSON document per event."""
 
+import re
 from datetime import datetime
 from uuid import UUID
 
@@ -19,12 +20,23 @@ class Envelope(msgspec.Struct, frozen=True):
     recordedat: datetime
     sequence: str
     data: msgspec.Raw
+    traceparent: str | None = None
 
     @property
     def place(self) -> tuple[int, int]:
         """(epoch, seq): the position in its partition, as the sequencer gave it."""
         epoch, _, seq = self.sequence.partition(".")
         return int(epoch), int(seq)
+
+
+SAMPLED = re.compile(rb'"traceparent":"(00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f][13579bdf])"')
+
+
+def sampled_trace(payload: bytes) -> bytes | None:
+    """The traceparent of an event whose trace is recorded somewhere (W3C Trace Context, §3.2.2.5.1)."""
+    end = payload.find(b',"data":')
+    found = SAMPLED.search(payload, 0, end) if end >= 0 else None
+    return found[1] if found else None
 
 
 class Unreadable(Exception):

@@ -29,6 +29,12 @@ def uuid7() -> UUID:
     )
 
 
+def made_ms(id: UUID) -> int | None:
+    """When a UUIDv7 was made, in Unix milliseconds; None of any other."""
+    value = id.int
+    return value >> 80 if value >> 76 & 0xF == 7 else None
+
+
 def outer(prefix: str, id: str) -> str:
     """The outer spelling of an id in SQL; `id` is SQL too."""
     return f"'{prefix}_' || replace({id}::text, '-', '')"

@@ -15,6 +15,7 @@ from aiokafka.structs import ConsumerRecord
 
 from chassis.bus import PartitionSink, Record, TopicPartition, together
 from chassis.rest import rest
+from chassis.telemetry import CONNECTED
 from contracts.topics import TOPICS, Topic
 
 log = structlog.get_logger()
@@ -40,11 +41,13 @@ class KafkaTransport:
 
     async def run(self, consumer: str, topics: Sequence[str], sink: PartitionSink) -> Never:
         """See `chassis.bus.Transport`."""
+        CONNECTED.labels(consumer, "kafka").set(0)
         await ensure_topics(self._servers, [topic for topic in TOPICS if topic.name in topics])
         while True:
             try:
                 await self._consume(consumer, topics, sink)
             except* (KafkaError, OSError) as errors:
+                CONNECTED.labels(consumer, "kafka").set(0)
                 log.warning("consumer rebuilt", errors=[repr(error) for error in errors.exceptions])
             await rest(1)
 
@@ -67,6 +70,7 @@ class KafkaTransport:
         try:
             async with asyncio.timeout(60):
                 await kafka.start()
+            CONNECTED.labels(consumer, "kafka").set(1)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(claims.report())
                 await self._pump(kafka, claims, sink)

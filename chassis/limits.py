@@ -39,6 +39,33 @@ class BodyLimit:
         await self.app(scope, receive_limited, send)
 
 
+class Writing:
+    """How many requests that may change something are under way in this process."""
+
+    def __init__(self) -> None:
+        self.underway = 0
+
+
+CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+class Counted:
+    """Counts requests that may change something of what the public sees."""
+
+    def __init__(self, app: ASGIApp, *, writing: Writing) -> None:
+        self.app = app
+        self.writing = writing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, counted until it has ended."""
+        counts = scope["type"] == "http" and scope["method"] in CHANGING and scope["path"].startswith("/v1/")
+        self.writing.underway += counts
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self.writing.underway -= counts
+
+
 async def _discard(receive: Receive) -> None:
     # A client that still writes when the connection closes never reads why it was refused.
     with contextlib.suppress(TimeoutError):

@@ -8,12 +8,14 @@ from typing import Never
 
 import asyncpg
 import structlog
+from prometheus_client import Gauge
 
 from chassis.bus import PartitionSink, Record, TopicPartition, together
 from chassis.db import KEEPALIVE, Database, database_is_away, driver, plain_url
 from chassis.envelope import finish
 from chassis.rest import rest
 from chassis.sequencer import CHANNEL
+from chassis.telemetry import CONNECTED
 from contracts.topics import TOPICS
 
 log = structlog.get_logger()
@@ -54,7 +56,7 @@ class LogTransport:
                 tasks.create_task(self._keep_share(consumer, share))
                 for service, names in by_source.items():
                     if url := self._source_urls.get(service):
-                        tasks.create_task(self._follow(url, names, share, sink))
+                        tasks.create_task(self._follow(url, names, share, sink, CONNECTED.labels(consumer, service)))
                     else:
                         log.info("topics are not read, their service has no URL", source=service, topics=names)
                 await asyncio.Event().wait()
@@ -62,13 +64,16 @@ class LogTransport:
             await asyncio.shield(self._leave(consumer))
         raise AssertionError("unreachable")
 
-    async def _follow(self, url: str, topics: list[str], share: "_Share", sink: PartitionSink) -> Never:
+    async def _follow(
+        self, url: str, topics: list[str], share: "_Share", sink: PartitionSink, connected: Gauge
+    ) -> Never:
         while True:
             try:
                 async with asyncio.timeout(15):
                     connection = await asyncpg.connect(
                         plain_url(url), server_settings={"application_name": "shuke-reader", "jit": "off", **KEEPALIVE}
                     )
+                connected.set(1)
                 try:
                     await _Reader(connection, topics, share, sink).run()
                 finally:
@@ -76,6 +81,7 @@ class LogTransport:
             except Exception as error:
                 if not database_is_away(error):
                     raise
+                connected.set(0)
                 log.warning("log reader interrupted", error=str(error), error_class=type(error).__name__)
                 await rest(1)
 

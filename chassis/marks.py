@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeAlias
 
 import asyncpg
@@ -23,6 +24,8 @@ class Mark:
     seq: int
     unreadable: int
     """Records without a readable envelope since that event: each stands for one missing number."""
+    paused: bool = False
+    """An operator has said that nothing is to be read here."""
 
 
 class Stopped(Exception):
@@ -88,6 +91,19 @@ async def let_pass(session: AsyncSession, consumer: str, partition: TopicPartiti
     return passed is not None
 
 
+async def pause(session: AsyncSession, consumer: str, topics: Collection[str] | None, at: datetime, by: str) -> int:
+    """Have a consumer read nothing of topics, or of any, until `resume`; return how many partitions stand since now.
+
+    What it is handling is committed or comes again: once this has committed, nothing more takes effect.
+    """
+    return len(await (await driver(session)).fetch(_PAUSE, consumer, topics, at, by))
+
+
+async def resume(session: AsyncSession, consumer: str, topics: Collection[str] | None) -> int:
+    """Have a consumer read topics, or all, again; return how many partitions stood."""
+    return len(await (await driver(session)).fetch(_RESUME, consumer, topics))
+
+
 _HAVE = """
 INSERT INTO consumer_offset (consumer, topic, partition)
 SELECT $1, topic, partition FROM unnest($2::text[], $3::int[]) AS new(topic, partition) ORDER BY topic, partition
@@ -95,7 +111,7 @@ ON CONFLICT DO NOTHING
 """
 
 _LOCK = """
-SELECT topic, partition, next_offset, epoch, seq, unreadable FROM consumer_offset
+SELECT topic, partition, next_offset, epoch, seq, unreadable, paused_at IS NOT NULL FROM consumer_offset
 WHERE consumer = $1 AND (topic, partition) IN (SELECT * FROM unnest($2::text[], $3::int[]))
 ORDER BY topic, partition FOR UPDATE
 """
@@ -118,4 +134,27 @@ _LET_PASS = """
 UPDATE consumer_offset SET epoch = stopped_epoch, seq = stopped_seq - 1, unreadable = 0,
     stopped_reason = NULL, stopped_epoch = NULL, stopped_seq = NULL
 WHERE consumer = $1 AND topic = $2 AND partition = $3 AND stopped_reason IS NOT NULL RETURNING true
+"""
+
+_PAUSE = """
+WITH held AS MATERIALIZED (
+    -- In order: the consumer locks the same rows.
+    SELECT consumer, topic, partition FROM consumer_offset
+    WHERE consumer = $1 AND ($2::text[] IS NULL OR topic = ANY($2)) AND paused_at IS NULL
+    ORDER BY topic, partition FOR UPDATE
+)
+UPDATE consumer_offset AS known SET paused_at = $3, paused_by = $4
+FROM held WHERE (known.consumer, known.topic, known.partition) = (held.consumer, held.topic, held.partition)
+RETURNING known.partition
+"""
+
+_RESUME = """
+WITH held AS MATERIALIZED (
+    SELECT consumer, topic, partition FROM consumer_offset
+    WHERE consumer = $1 AND ($2::text[] IS NULL OR topic = ANY($2)) AND paused_at IS NOT NULL
+    ORDER BY topic, partition FOR UPDATE
+)
+UPDATE consumer_offset AS known SET paused_at = NULL, paused_by = NULL
+FROM held WHERE (known.consumer, known.topic, known.partition) = (held.consumer, held.topic, held.partition)
+RETURNING known.partition
 """

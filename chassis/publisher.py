@@ -11,12 +11,13 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from chassis.db import KEEPALIVE, Database, connect, plain_url
-from chassis.envelope import CONTENT_TYPE, finish
+from chassis.envelope import CONTENT_TYPE, finish, sampled_trace
 from chassis.gate import gate
 from chassis.kafka_transport import CLIENT, RETENTION_DAYS, drop, keep_for
 from chassis.rest import rest
 from chassis.sequencer import CHANNEL
 from chassis.settings import ServiceSettings
+from chassis.telemetry import CONNECTED
 from contracts.topics import topics_of
 
 log = structlog.get_logger()
@@ -43,18 +44,20 @@ async def run(database: Database, service: str, servers: str, *, retention_days:
 
     Kafka keeps what is published for `retention_days`.
     """
+    CONNECTED.labels(f"{service}-publisher", "kafka").set(0)
     while True:
         try:
             # What is sent before the gate is passed would pass for the last event of a restored database.
             await gate(database, service, servers)
             await keep_for(servers, topics_of(service), retention_days)
-            await _publish(database, servers)
+            await _publish(database, service, servers)
         except (KafkaError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("publisher starts over", error=str(error), error_class=type(error).__name__)
+            CONNECTED.labels(f"{service}-publisher", "kafka").set(0)
             await rest(1)
 
 
-async def _publish(database: Database, servers: str) -> Never:
+async def _publish(database: Database, service: str, servers: str) -> Never:
     connection = await asyncpg.connect(
         plain_url(database.url), timeout=10, server_settings={"timezone": "UTC", "jit": "off", **KEEPALIVE}
     )
@@ -72,6 +75,7 @@ async def _publish(database: Database, servers: str) -> Never:
         await connection.add_listener(CHANNEL, lambda *_: grown.set())
         async with asyncio.timeout(30):
             await producer.start()
+        CONNECTED.labels(f"{service}-publisher", "kafka").set(1)
         while True:
             grown.clear()
             pending = await connection.fetch(_PENDING)
@@ -116,7 +120,10 @@ async def _send(producer: AIOKafkaProducer, rows: Sequence[asyncpg.Record]) -> t
         if row["payload"] is not None:
             value = finish(row["payload"], row["recorded_at"], row["epoch"], row["seq"])
         timestamp = int(row["recorded_at"].timestamp() * 1000)
-        if batch.append(key=row["key"].encode(), value=value, timestamp=timestamp, headers=HEADERS) is None:
+        # In the value it is in any case; a header costs every reader, so only traces that somebody follows have one.
+        trace = row["payload"] and sampled_trace(row["payload"])
+        headers = [*HEADERS, ("traceparent", trace)] if trace else HEADERS
+        if batch.append(key=row["key"].encode(), value=value, timestamp=timestamp, headers=headers) is None:
             break
         last = row
     async with asyncio.timeout(BATCH_TIMEOUT_S):

@@ -1,6 +1,7 @@
 """Settings that every service has. Each reads its own under a prefix, and the common ones under `SHUKE_`."""
 
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
@@ -49,6 +50,12 @@ class ServiceSettings(BaseSettings):
     """A dead letter that is closed goes so long after it failed; an open one stays."""
     idempotency_retention_hours: int = Field(24, ge=1, validation_alias="SHUKE_IDEMPOTENCY_RETENTION_HOURS")
     """A request that comes again under its Idempotency-Key gets the first answer for so long."""
+    outbox_limit: int = Field(100_000, ge=1, validation_alias="SHUKE_OUTBOX_LIMIT")
+    """While more events than this wait for their numbers, what would add to them is refused (503)."""
+    disk_folder: Path | None = Field(None, validation_alias="SHUKE_DISK_FOLDER")
+    """A folder on the disk that must not run full, such as that of the databases, if it is on this machine."""
+    disk_least_mb: int = Field(500, ge=0, validation_alias="SHUKE_DISK_LEAST_MB")
+    """While that disk has less room, what would be recorded is refused (503)."""
     time_zone: str = Field("UTC", validation_alias="SHUKE_TIME_ZONE")
     """IANA name of the installation's time zone: what a local day is."""
     log_level: str = Field("INFO", validation_alias="SHUKE_LOG_LEVEL")

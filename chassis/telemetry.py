@@ -1,11 +1,12 @@
 """What can be seen from outside: JSON log lines, metrics, and the request id and traceparent that connect them."""
 
+import asyncio
 import logging
 import re
 import secrets
 import sys
 import time
-from typing import Any
+from typing import Any, Never
 
 import msgspec
 import structlog
@@ -24,6 +25,24 @@ REQUESTS = Histogram(
     "Time from the first to the last byte of a request.",
     ("service", "operation", "status"),
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
+)
+OUTBOX_EVENTS = Gauge("shuke_outbox_events", "Events not yet numbered, up to the limit of the intake.", ("service",))
+UNPUBLISHED = Gauge("shuke_unpublished_events", "Numbered events not yet on Kafka.", ("service",))
+LAG = Gauge("shuke_lag_events", "Events that a consumer has not read yet.", ("consumer", "topic", "partition"))
+LAG_AGE = Gauge(
+    "shuke_lag_seconds", "Age of the oldest event that a consumer has not read yet.", ("consumer", "topic", "partition")
+)
+STOPPED = Gauge("shuke_partitions_stopped", "Partitions at which a consumer stands.", ("consumer",))
+PAUSED = Gauge("shuke_partitions_paused", "Partitions that an operator has paused.", ("consumer",))
+LETTERS_OPEN = Gauge("shuke_dead_letters_open", "Records set aside that wait for a person.", ("consumer", "topic"))
+DATABASE_UP = Gauge("shuke_database_up", "Whether the database answered when it was last asked.", ("service",))
+DISK_FREE = Gauge("shuke_disk_free_bytes", "Room on the disk that must not run full.", ("service",))
+INTAKE_REFUSED = Gauge("shuke_intake_refused", "Whether what would announce anything is refused.", ("service",))
+CONNECTED = Gauge("shuke_bus_connected", "Whether a process has what it reads from or writes to.", ("part", "peer"))
+LOOP_LAG = Histogram(
+    "shuke_event_loop_lag_seconds",
+    "By how much a task of the process was late.",
+    buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
 )
 OUTBOX_AGE = Gauge("shuke_outbox_oldest_seconds", "Age of the oldest event not yet numbered.", ("service",))
 UNPUBLISHED_AGE = Gauge("shuke_unpublished_age_seconds", "Age of the oldest event not yet on Kafka.", ("service",))
@@ -66,6 +85,21 @@ def _json(value: Any, default: Any = repr, **_: Any) -> str:
     return msgspec.json.encode(value, enc_hook=default).decode()
 
 
+async def measure_loop(every_s: float = 0.5) -> Never:
+    """Note again and again how late this task is woken: so late is everything in this process."""
+    clock = asyncio.get_running_loop().time
+    while True:
+        due = clock() + every_s
+        await asyncio.sleep(every_s)
+        LOOP_LAG.observe(max(0.0, clock() - due))
+
+
+def disconnected() -> list[str]:
+    """What this process is to be connected with and is not."""
+    samples = [sample for metric in CONNECTED.collect() for sample in metric.samples]
+    return [f"{sample.labels['part']} from {sample.labels['peer']}" for sample in samples if not sample.value]
+
+
 def request_id() -> str | None:
     """The id of the request being answered in this context."""
     return get_contextvars().get("request_id")
@@ -74,6 +108,11 @@ def request_id() -> str | None:
 def traceparent() -> str | None:
     """Where this context stands in a trace (W3C Trace Context)."""
     return get_contextvars().get("traceparent")
+
+
+def child_of(parent: str | None) -> str | None:
+    """A span of ours in the same trace."""
+    return parent and f"{parent[:36]}{secrets.token_hex(8)}{parent[52:]}"
 
 
 class Edge:
@@ -95,8 +134,7 @@ class Edge:
         id = _accepted(_REQUEST_ID, headers.get("x-request-id")) or uuid7().hex
         parent = _accepted(_TRACEPARENT, headers.get("traceparent"))
         # The same trace goes on under a span of ours; without one it starts here, marked as not sampled.
-        trace, flags = (parent[3:35], parent[53:]) if parent else (secrets.token_hex(16), "00")
-        span = f"00-{trace}-{secrets.token_hex(8)}-{flags}"
+        span = child_of(parent) or f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"
         with bound_contextvars(request_id=id, traceparent=span):
             await self._answer(scope, receive, send, id, span)
 

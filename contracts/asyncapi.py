@@ -107,13 +107,27 @@ def _operation(topic: Topic, events: Sequence[type[Event]]) -> Schema:
     }
 
 
+HEADERS: Schema = {
+    "type": "object",
+    "properties": {
+        "content-type": {"type": "string", "const": CONTENT_TYPE},
+        "traceparent": {
+            "type": "string",
+            "description": "As in the payload; only where its trace is marked as sampled (W3C Trace Context).",
+        },
+    },
+    "required": ["content-type"],
+}
+"""Of a record on Kafka."""
+
+
 def _message(event: type[Event], examples: Mapping[str, Mapping[str, Any]]) -> Schema:
     return {
         "name": event.wire_type,
         "title": event.wire_type,
         "summary": cleandoc(event.__doc__ or ""),
         "contentType": CONTENT_TYPE,
-        "headers": {"type": "object", "properties": {"content-type": {"type": "string", "const": CONTENT_TYPE}}},
+        "headers": HEADERS,
         "payload": {"$ref": f"#/components/schemas/{event.wire_type}"},
         "correlationId": {"location": "$message.payload#/correlationid"},
         "bindings": {"kafka": {"key": {"type": "string", "format": "uuid"}, **BINDING}},

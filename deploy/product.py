@@ -108,7 +108,8 @@ async def start(shape: Shape, keeper: Supervisor, *, example: FirstStart, say: C
     bus_url, admin_key = await asyncio.gather(shape.bus(Parts(keeper, server)), prepare(server, options.folder))
     settled = await settle(options, server)
     variables = environment(shape, server, bus_url, settled, key_file)
-    services = [process(one, variables) for one in shape.services]
+    probes = {one.name: postgres.free_port() for one in shape.services if not set(roles.HTTP).intersection(one.plays)}
+    services = [process(one, variables, probe=probes.get(one.name)) for one in shape.services]
     gateway = replace(process(role("gateway"), variables), ready=f"{options.url}/readyz")
     await asyncio.gather(keeper.start(*services), keeper.start(gateway))
     supervisor.announce(
@@ -120,6 +121,7 @@ async def start(shape: Shape, keeper: Supervisor, *, example: FirstStart, say: C
             "postgres": {name: f"127.0.0.1:{server.port}/{name}" for name in roles.PACKAGES},
             "bus": bus_url,
             "services": json.loads(variables["GATEWAY_SERVICES"]),
+            "probes": {name: f"http://127.0.0.1:{port}" for name, port in probes.items()},
         },
     )
     if settled.example == "wanted":
@@ -173,6 +175,7 @@ def environment(shape: Shape, server: Postgres, bus_url: str, settled: Installat
         "GATEWAY_HOST": options.host,
         "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
         "TMPDIR": str(temporary.resolve()),
+        "SHUKE_DISK_FOLDER": str(options.folder.resolve()),
     }
     for name, port in ports.items():
         variables[f"{name.upper()}_PORT"] = str(port)
@@ -184,12 +187,13 @@ def environment(shape: Shape, server: Postgres, bus_url: str, settled: Installat
     return variables | ({"SHUKE_CURRENCY": settled.currency} if settled.currency else {})
 
 
-def process(one: Role, variables: dict[str, str]) -> Process:
-    """A process of the product; one that answers HTTP is ready when it says so."""
+def process(one: Role, variables: dict[str, str], *, probe: int | None = None) -> Process:
+    """A process of the product; one that answers HTTP is ready when it says so. `probe` is where others are asked."""
     answering = [name for name in one.plays if name in roles.HTTP]
     ready = f"http://127.0.0.1:{variables[f'{answering[0].upper()}_PORT']}/readyz" if answering else None
     # Under a name that stays, a restarted consumer is the one that left: no partition of another one moves.
-    return Process(one.name, one.plays, variables | {"SHUKE_MEMBER": one.name}, ready=ready, forked=True)
+    own = {"SHUKE_MEMBER": one.name} | ({"SHUKE_PROBE_PORT": str(probe)} if probe else {})
+    return Process(one.name, one.plays, variables | own, ready=ready, forked=True)
 
 
 def refuse_taken_port(options: Options) -> None:

@@ -73,14 +73,26 @@ async def run(name: str) -> None:
         raise RuntimeError(f"{name} ended, and it never should.")
 
 
+async def answer_probes(name: str) -> None:
+    """Answer a supervisor and Prometheus beside roles that have no HTTP of their own, where a port is set for it."""
+    from chassis.app import probe, serve
+
+    port, host = os.environ["SHUKE_PROBE_PORT"], os.environ.get("SHUKE_PROBE_HOST", "127.0.0.1")
+    [package] = {each.package for each in SERVICES if name in map(each.role, each.parts)}
+    await serve(probe(name, resolve_name(f"{package}.app:Settings")(), host=host, port=int(port)))
+
+
 async def run_all(names: Sequence[str]) -> None:
     """Be several roles in one process: when one fails all end with it; SIGTERM and SIGINT let all finish."""
-    from chassis.telemetry import configure_logging
+    from chassis.telemetry import configure_logging, measure_loop
 
     configure_logging(os.environ.get("SHUKE_LOG_LEVEL", "INFO"))
     loop = asyncio.get_running_loop()
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(run(name), name=name) for name in names]
+        tasks.append(group.create_task(measure_loop()))
+        if os.environ.get("SHUKE_PROBE_PORT") and not set(HTTP).intersection(names):
+            tasks.append(group.create_task(answer_probes(names[0])))
         for sent in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(sent, lambda: [task.cancel() for task in tasks])
 

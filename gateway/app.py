@@ -17,16 +17,42 @@ from chassis.settings import ServiceSettings
 from gateway.domain.rates import Rate
 from gateway.domain.rights import Role
 from gateway.domain.services import ServiceUnavailable
+from gateway.queries.intake import Intake
 from gateway.queries.keyring import Keyring
 from gateway.queries.keys import make_key
 from gateway.queries.meter import Meter
 from gateway.queries.neighbours import hear_and_tell
 from gateway.queries.services import Services
-from gateway.routes import composed, documents, gaps, imports, keys, parties, proxy, trials
+from gateway.routes import (
+    composed,
+    consumers,
+    documents,
+    drain,
+    gaps,
+    imports,
+    keys,
+    letters,
+    parties,
+    proxy,
+    replays,
+    trials,
+)
 from gateway.routes.door import RateFields, caller
 
 router = APIRouter()
-for room in (keys.router, composed.router, gaps.router, imports.router, parties.router, trials.router, proxy.router):
+for room in (
+    keys.router,
+    composed.router,
+    consumers.router,
+    gaps.router,
+    letters.router,
+    replays.router,
+    drain.router,
+    imports.router,
+    parties.router,
+    trials.router,
+    proxy.router,
+):
     router.include_router(room)
 
 
@@ -86,7 +112,7 @@ def app() -> FastAPI:
     made.title = "Shuke"
     made.include_router(documents.router)
     made.router.routes.append(documents.assets)
-    made.state.keyring, made.state.meter = keyring, meter
+    made.state.keyring, made.state.meter, made.state.intake = keyring, meter, Intake()
     made.state.documents, made.state.importing = {}, {}
     return made
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import pressure
 from chassis.clock import now
 from chassis.db import Database, connect, database_is_away
 from chassis.ids import uuid7
@@ -40,6 +41,7 @@ from chassis.imports.uploads import CHUNK_ROWS, plan_of
 from chassis.installation import IdentifyingSettings
 from chassis.rest import rest
 from contracts.identity import FURTHEST_AHEAD, Installation
+from contracts.problems import Unavailable
 from contracts.telling import Outcome
 
 log = structlog.get_logger()
@@ -51,15 +53,18 @@ REST_S = 0.25
 Kinds = Sequence[ImportKind[Any]]
 
 
-async def run(settings: IdentifyingSettings, kinds: Kinds) -> Never:
+async def run(service: str, settings: IdentifyingSettings, kinds: Kinds) -> Never:
     """Carry out the imports of a service, one at a time; any number of these processes may run."""
     database = connect(settings.database_url, pool_size=2)
     # Rows come and go by the thousand and make no cycles: looking for some took a fifth of the time.
     gc.set_threshold(50_000, 20, 20)
     try:
-        await carry_out_imports(database, kinds, settings.installation())
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(pressure.watch(database, service=service, settings=settings))
+            tasks.create_task(carry_out_imports(database, kinds, settings.installation()))
     finally:
         await database.close()
+    raise AssertionError("unreachable")
 
 
 async def carry_out_imports(database: Database, kinds: Kinds, installation: Installation) -> Never:
@@ -71,12 +76,16 @@ async def carry_out_imports(database: Database, kinds: Kinds, installation: Inst
     while True:
         import_id = None
         try:
+            if database.refusal is not None:
+                await rest(1)
+                continue
             async with database.transaction() as session:
                 import_id = await claim(session, importer, now())
             while import_id and await move_on(database, kinds, installation, import_id, importer):
-                pass
+                while database.refusal is not None:
+                    await rest(1)
         except Exception as error:
-            if not database_is_away(error):
+            if not (isinstance(error, Unavailable) or database_is_away(error)):
                 log.exception("import failed", import_id=import_id)
                 if import_id is None:
                     raise

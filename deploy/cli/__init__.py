@@ -4,11 +4,14 @@ import typer
 
 from deploy.cli import (
     backups,
+    consumers,
     contracts,
+    drain,
     example,
     gaps,
     imports,
     keys,
+    letters,
     model,
     policy,
     quality,
@@ -35,6 +38,13 @@ app.command()(run.admin_key)
 app.command()(backups.backup)
 app.command()(backups.restore)
 app.command()(status.status)
+app.command()(consumers.lag)
+app.command()(consumers.topics)
+app.command()(consumers.pause)
+app.command()(consumers.resume)
+app.command()(consumers.replay)
+app.command()(drain.drain)
+app.add_typer(letters.app, name="dead-letters")
 app.add_typer(imports.app, name="import")
 app.add_typer(standings.export, name="export")
 app.add_typer(standings.standings, name="standings")

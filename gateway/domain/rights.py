@@ -87,7 +87,13 @@ AREAS: Mapping[str, Area] = {
     "trials": Area("scoring", READER, OPERATOR),
     "verify": Area("scoring", OPERATOR, OPERATOR),
     "rebuild": Area("scoring", OPERATOR, OPERATOR),
+    "lag": Area(None, OPERATOR, OPERATOR),
+    "topics": Area(None, OPERATOR, OPERATOR),
     "gaps": Area(None, OPERATOR, OPERATOR),
+    "dead-letters": Area(None, OPERATOR, OPERATOR),
+    "consumers": Area(None, OPERATOR, OPERATOR),
+    "replays": Area(None, OPERATOR, OPERATOR),
+    "drain": Area(None, OPERATOR, OPERATOR),
     "status": Area(None, OPERATOR, OPERATOR),
     "keys": Area(None, ADMIN, ADMIN, ADMIN),
 }
@@ -142,6 +148,11 @@ def rights(method: str, path: str, area: Area) -> frozenset[Role]:
             return area.post
         case _:
             return area.change
+
+
+def changes(method: str, path: str, area: Area) -> bool:
+    """Whether a request may change something: it is not for whoever may only read."""
+    return method not in ("GET", "HEAD", "OPTIONS") and Role.READER not in rights(method, path, area)
 
 
 def scopes(roles: Iterable[str]) -> frozenset[str]:

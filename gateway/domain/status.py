@@ -8,7 +8,7 @@ Report = Mapping[str, Any]
 
 
 def composed(reports: Mapping[str, Report | None]) -> dict[str, Any]:
-    """Lag per consumer and topic, dead letters, gaps, what holds time, how many wait for a ruling, the oldest event.
+    """Lag per consumer and topic, gaps, pauses, dead letters, what holds time, how many wait for a ruling, how old.
 
     None is a service that is away.
     """
@@ -16,7 +16,7 @@ def composed(reports: Mapping[str, Report | None]) -> dict[str, Any]:
     written = {
         (stream["topic"], stream["partition"]): stream for report in there.values() for stream in report["streams"]
     }
-    consumers = _of_services(there, "consumers")
+    consumers = of_services(there, "consumers")
     return {
         "services": [
             {
@@ -33,14 +33,15 @@ def composed(reports: Mapping[str, Report | None]) -> dict[str, Any]:
             for consumer in consumers
             if consumer["stopped_reason"] is not None
         ],
-        "dead_letters": _of_services(there, "dead_letters"),
+        "paused": _paused(consumers),
+        "dead_letters": of_services(there, "dead_letters"),
         "watermark": [source for report in there.values() for source in report.get("watermark", ())],
         "reassessing": sum(report.get("reassessing", 0) for report in there.values()),
         "oldest_unsequenced_s": max((report["oldest_unsequenced_s"] for report in there.values()), default=None),
     }
 
 
-def _of_services(reports: Mapping[str, Report], part: str) -> list[dict[str, Any]]:
+def of_services(reports: Mapping[str, Report], part: str) -> list[dict[str, Any]]:
     """The rows of a part of all reports, each with the service that it is of."""
     return [{"service": service, **row} for service, report in reports.items() for row in report[part]]
 
@@ -59,6 +60,25 @@ def _lag(consumers: list[dict[str, Any]], written: Mapping[tuple[str, int], Repo
         {"service": service, "consumer": consumer, "topic": topic, "events": events}
         for (service, consumer, topic), events in sorted(behind.items())
     ]
+
+
+def _paused(consumers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What operators have paused: a line for each topic of a consumer."""
+    found: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for each in consumers:
+        if each.get("paused_at"):
+            place = each["service"], each["consumer"], each["topic"]
+            line = found.setdefault(
+                place,
+                {
+                    **dict(zip(("service", "consumer", "topic"), place, strict=True)),
+                    "partitions": 0,
+                    "since": each["paused_at"],
+                    "by": each["paused_by"],
+                },
+            )
+            line["partitions"] += 1
+    return [found[place] for place in sorted(found)]
 
 
 def _unpublished(report: Report) -> int:

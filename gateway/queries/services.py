@@ -140,6 +140,18 @@ class Services:
         answers = await asyncio.gather(*map(one, self.addresses))
         return dict(zip(self.addresses, answers, strict=True))
 
+    async def part(self, service: str, method: str, target: str, body: Any = None, *, within_s: float) -> Answered:
+        """What a service answers to what the gateway itself asks of it, if it does in time."""
+        if service not in self.addresses:
+            return Answered(Status.NOT_INSTALLED)
+        try:
+            async with asyncio.timeout(within_s):
+                return Answered(Status.OK, await self.json(service, method, target, body))
+        except (TimeoutError, ServiceTimeout):
+            return Answered(Status.SLOW)
+        except Problem:
+            return Answered(Status.UNAVAILABLE)
+
     async def side_by_side(
         self, asked: Mapping[str, tuple[str, str]], *, caller: tuple[str, Iterable[str]], within_s: float
     ) -> dict[str, Answered]:

@@ -9,8 +9,10 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis.auth import Caller, Forbidden, Unauthorized
+from gateway.domain.drain import IntakeClosed
 from gateway.domain.rates import Level, Rate, RateLimited, fields, neighbourhood, of_roles
-from gateway.domain.rights import Area, PathNotFound, UnreadableAddress, area_of, rights
+from gateway.domain.rights import Area, PathNotFound, UnreadableAddress, area_of, changes, rights
+from gateway.queries.intake import Intake
 from gateway.queries.keyring import Holder, Keyring
 from gateway.queries.meter import Meter
 
@@ -35,8 +37,18 @@ async def caller(request: Request) -> Caller:
     needed = rights(request.method, request.scope["path"], area(request))
     if needed.isdisjoint(holder.caller.scopes):
         raise Forbidden("This key may not do this.", scopes=sorted(holder.caller.scopes), needed=sorted(needed))
+    await refuse_while_drained(request)
     request.state.caller = holder.caller
     return holder.caller
+
+
+async def refuse_while_drained(request: Request) -> None:
+    """Raise `IntakeClosed` for what would change something in a service, or bring something, during a drain."""
+    path, there = request.scope["path"], area(request)
+    if there.service is not None and changes(request.method, path, there):
+        intake: Intake = request.app.state.intake
+        if await intake.is_closed(request.app.state.database):
+            raise IntakeClosed
 
 
 async def known(request: Request) -> Holder:

@@ -50,6 +50,8 @@ def app() -> FastAPI:
         settings=settings,
         lifespan=checked,
         hears=HEARD,
+        handler=learn,
+        source_urls=settings.source_urls,
         body_limits={"/v1/imports": settings.max_import_bytes},
     )
     made.state.installation = settings.installation()
@@ -59,7 +61,7 @@ def app() -> FastAPI:
 
 async def importer() -> Never:
     """Carry out imports, one at a time; any number of these processes may run."""
-    await importing.run(Settings(), KINDS)
+    await importing.run("community", Settings(), KINDS)
 
 
 async def worker() -> Never:

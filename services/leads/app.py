@@ -47,6 +47,8 @@ def app() -> FastAPI:
         settings=settings,
         lifespan=opened,
         hears=HEARD,
+        handler=assignments.learn,
+        source_urls=settings.source_urls,
         body_limits={"/v1/imports": settings.max_import_bytes},
     )
     made.state.installation = settings.installation()
@@ -66,7 +68,7 @@ async def importer() -> Never:
     """Carry out imports, one at a time; any number of these processes may run."""
     settings = Settings()
     await _have_rubric(settings)
-    await importing.run(settings, KINDS)
+    await importing.run("leads", settings, KINDS)
 
 
 async def worker() -> Never:

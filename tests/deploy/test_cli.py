@@ -155,3 +155,23 @@ def test_the_developer_s_lock_holds_all_of_the_product_s() -> None:
 
 def test_roles_that_answer_have_a_database_of_their_own() -> None:
     assert set(HTTP) == set(PACKAGES) <= set(ROLES)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("dead-letters", "discard", "scoring-1"), "--yes"),
+        (("dead-letters", "requeue"), "--all"),
+        (("dead-letters", "requeue", "scoring-1", "--all"), "say which"),
+        (("replay", "scoring"), "--since"),
+        (("replay", "scoring", "--sequence", "first"), "1.4711"),
+        (("replay", "scoring", "--since", "yesterday"), "2026-06-30T18:00:00+02:00"),
+    ],
+)
+def test_what_an_operator_must_say_more_clearly_is_asked_for_and_nothing_is_done(
+    words: tuple[str, ...], says: str, tmp_path: Path
+) -> None:
+    done = shuke(*words, "--data", str(tmp_path))
+
+    assert done.returncode == 2
+    assert says in done.stderr

@@ -245,10 +245,12 @@ def test_every_container_is_limited_restarted_and_bounded_in_its_log() -> None:
 def test_what_answers_is_asked_whether_it_is_ready() -> None:
     asked = {name for name, each in CONTAINERS.items() if "healthcheck" in each}
 
-    assert asked == {"postgres", "kafka", *(each.name for each in SERVICES)}
-    for service in SERVICES:
-        [_, _, _, script] = CONTAINERS[service.name]["healthcheck"]["test"]
-        assert "http://127.0.0.1:8000/readyz" in script
+    assert asked == {"postgres", "kafka", *SERVING}
+    answering = {service.name for service in SERVICES}
+    for name, container in SERVING.items():
+        [_, _, _, script] = container["healthcheck"]["test"]
+        port = "8000" if name in answering else container["environment"]["SHUKE_PROBE_PORT"]
+        assert f"http://127.0.0.1:{port}/readyz" in script
         compile(script, "healthcheck", "exec")
 
 

@@ -16,11 +16,12 @@ from services.scoring.domain.indexes import Evidence
 from services.scoring.domain.model import Model
 from services.scoring.domain.money import Rates
 from services.scoring.domain.overrides import Field, detail
-from services.scoring.domain.policy import ByProbability, Treatment
+from services.scoring.domain.policy import Treatment
 from services.scoring.domain.presets import DAYS_1, DEFAULT_1, VIP
 from services.scoring.domain.reasons.reason import Reason, reason
 from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.sentences import sentence
+from services.scoring.domain.stages import ByProbability
 from services.scoring.domain.standing import Standing, assess
 from tests.docs.pages import code, page, rows, section
 

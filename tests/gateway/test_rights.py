@@ -38,7 +38,13 @@ fits        R--         ---         RPC         RPC
 trials      R--         ---         RPC         RPC
 verify      ---         ---         RPC         RPC
 rebuild     ---         ---         RPC         RPC
+lag         ---         ---         RPC         RPC
+topics      ---         ---         RPC         RPC
 gaps        ---         ---         RPC         RPC
+dead-letters ---        ---         RPC         RPC
+consumers   ---         ---         RPC         RPC
+replays     ---         ---         RPC         RPC
+drain       ---         ---         RPC         RPC
 status      ---         ---         RPC         RPC
 keys        ---         ---         ---         RPC
 """

@@ -17,9 +17,9 @@ from services.scoring.domain.evidence import PLACES, Piece, evidence
 from services.scoring.domain.facts import Fact, Kind
 from services.scoring.domain.fading import NEVER, Fading
 from services.scoring.domain.history import History
-from services.scoring.domain.indexes import Evidence
+from services.scoring.domain.indexes import Evidence, Index
 from services.scoring.domain.money import Rates
-from services.scoring.domain.policy import Index, Policy, Profit
+from services.scoring.domain.policy import Policy, Profit
 from services.scoring.domain.presets import DAYS_1
 from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.standing import assess, standing

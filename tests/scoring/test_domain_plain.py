@@ -11,14 +11,15 @@ import pytest
 from contracts.customers import PartyKind
 from contracts.scoring import Band, Posture, Stage, Tier
 from services.scoring.domain.facts import DECLARATIONS, MONEY, Fact, Kind
-from services.scoring.domain.indexes import Evidence
+from services.scoring.domain.indexes import Evidence, Index
 from services.scoring.domain.model import Model
 from services.scoring.domain.plain import plain_entries, plain_standing
 from services.scoring.domain.plain_indexes import Fading, pieces
 from services.scoring.domain.plain_model import plain_probability, plain_purchases, plain_value
-from services.scoring.domain.policy import ByDays, ByProbability, Index, Interest, Policy, Profit, Stages
+from services.scoring.domain.policy import Policy, Profit
 from services.scoring.domain.presets import DEFAULT_1
 from services.scoring.domain.rules import All, AnyOf, Comparison, Not
+from services.scoring.domain.stages import ByDays, ByProbability, Interest, Stages
 from services.scoring.domain.standing import Standing
 
 ZONE = ZoneInfo("UTC")

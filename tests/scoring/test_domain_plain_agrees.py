@@ -17,26 +17,15 @@ from contracts.loss import LossReason
 from contracts.scoring import Band, Posture, Stage, Tier
 from services.scoring.domain.calendar import fold
 from services.scoring.domain.facts import DECLARATIONS, DERIVED, MONEY, Fact, Kind
-from services.scoring.domain.indexes import Evidence
+from services.scoring.domain.indexes import Evidence, Index
 from services.scoring.domain.model import Model
 from services.scoring.domain.money import Rates
 from services.scoring.domain.plain import plain_entries, plain_standing
-from services.scoring.domain.policy import (
-    INTEREST,
-    ByDays,
-    ByProbability,
-    Index,
-    Interest,
-    Level,
-    Policy,
-    Profit,
-    Stages,
-    Treatment,
-    Trend,
-)
+from services.scoring.domain.policy import Level, Policy, Profit, Treatment, Trend
 from services.scoring.domain.presets import PRESETS
 from services.scoring.domain.rules import All, AnyOf, Comparison, Not, Rule
 from services.scoring.domain.ruling import Ruling
+from services.scoring.domain.stages import INTEREST, ByDays, ByProbability, Interest, Stages
 from services.scoring.domain.standing import Standing, assess
 from services.scoring.domain.tiers import Cuts
 from services.scoring.domain.together import assess_together

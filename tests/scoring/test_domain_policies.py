@@ -12,10 +12,11 @@ from contracts.loss import LossReason
 from contracts.scoring import Band, Stage, Tier
 from services.scoring.domain.differences import differences
 from services.scoring.domain.drafts import drafted, laid_over
-from services.scoring.domain.indexes import Evidence
+from services.scoring.domain.indexes import Evidence, Index
 from services.scoring.domain.lives import MOVES, WAYS_OUT, Act, BadPolicy, IllegalPolicyMove, Life, State
-from services.scoring.domain.policy import ByDays, ByProbability, Index, Policy, Stages
+from services.scoring.domain.policy import Policy
 from services.scoring.domain.presets import DAYS_1, DEFAULT_1, PRESETS
+from services.scoring.domain.stages import ByDays, ByProbability, Stages
 
 REST = {"tier": [], "satisfaction": [], "loyalty": [], "treatment": "rest"}
 

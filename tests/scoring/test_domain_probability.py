@@ -12,9 +12,10 @@ from services.scoring.domain.facts import Kind
 from services.scoring.domain.history import History
 from services.scoring.domain.model import Model
 from services.scoring.domain.money import Rates
-from services.scoring.domain.policy import ByDays, ByProbability, Policy, Stages
+from services.scoring.domain.policy import Policy
 from services.scoring.domain.presets import DEFAULT_1
 from services.scoring.domain.ruling import Ruling
+from services.scoring.domain.stages import ByDays, ByProbability, Stages
 from services.scoring.domain.standing import assess
 from services.scoring.domain.tiers import Cuts
 from services.scoring.domain.trajectory import Activation, trajectory

@@ -12,7 +12,7 @@ from services.scoring.domain.bgnbd import NotEnough
 from services.scoring.domain.buyers import Ledger
 from services.scoring.domain.fitting import Fitted, fit, fitted, worse
 from services.scoring.domain.model import Model
-from services.scoring.domain.policy import ByProbability, Policy
+from services.scoring.domain.policy import Policy
 from services.scoring.domain.presets import DAYS_1, DEFAULT_1
 from services.scoring.domain.quality import (
     Beside,
@@ -25,6 +25,7 @@ from services.scoring.domain.quality import (
     top_share,
     values,
 )
+from services.scoring.domain.stages import ByProbability
 from tests.scoring.cdnow import ledger, needs_cdnow
 
 

@@ -10,8 +10,9 @@ from contracts.scoring import Cause, MoveKind, Stage, Tier
 from services.scoring.domain.facts import Kind
 from services.scoring.domain.history import History
 from services.scoring.domain.money import Rates
-from services.scoring.domain.policy import INTEREST, Interest, Policy, Stages
+from services.scoring.domain.policy import Policy
 from services.scoring.domain.ruling import Ruling
+from services.scoring.domain.stages import INTEREST, Interest, Stages
 from services.scoring.domain.standing import assess
 from services.scoring.domain.trajectory import KINDS, trajectory
 from tests.scoring.test_domain_standing import DEFAULT, calendar, fact, noon, stage

@@ -17,24 +17,15 @@ from services.scoring.domain.calendar import Calendar, fold, pack, shares, total
 from services.scoring.domain.days import local_day, start_of_day
 from services.scoring.domain.facts import DECLARATIONS, DERIVED, MONEY, Fact, Kind
 from services.scoring.domain.history import History
+from services.scoring.domain.indexes import LOYALTY, SATISFACTION
 from services.scoring.domain.money import Rates, half_even
 from services.scoring.domain.overrides import Field, detail
-from services.scoring.domain.policy import (
-    LOYALTY,
-    SATISFACTION,
-    ByDays,
-    ByProbability,
-    Interest,
-    Level,
-    Policy,
-    Profit,
-    Stages,
-    Trend,
-)
+from services.scoring.domain.policy import Level, Policy, Profit, Trend
 from services.scoring.domain.presets import DAYS_1
 from services.scoring.domain.reasons.reason import reason
 from services.scoring.domain.rules import All, AnyOf, Comparison
 from services.scoring.domain.ruling import Ruling
+from services.scoring.domain.stages import ByDays, ByProbability, Interest, Stages
 from services.scoring.domain.standing import Standing, assess
 from services.scoring.domain.tiers import Cuts, NoCustomers, fit
 from services.scoring.domain.trajectory import Move, trajectory

@@ -14,9 +14,10 @@ from services.scoring.domain.facts import DECLARATIONS, MONEY, Fact, Kind
 from services.scoring.domain.history import History
 from services.scoring.domain.money import Rates
 from services.scoring.domain.plain import counting, held, plain_entries
-from services.scoring.domain.policy import ByDays, Policy, Stages
+from services.scoring.domain.policy import Policy
 from services.scoring.domain.presets import DAYS_1
 from services.scoring.domain.ruling import Ruling
+from services.scoring.domain.stages import ByDays, Stages
 from services.scoring.domain.standing import assess
 from services.scoring.domain.tiers import Cuts
 from services.scoring.domain.trajectory import Activation, moves, stage_moves, trajectory

@@ -6,8 +6,9 @@ import msgspec
 
 from contracts.scoring import Stage
 from services.scoring.domain.facts import Kind
-from services.scoring.domain.policy import ByDays, Interest, Policy, Stages
+from services.scoring.domain.policy import Policy
 from services.scoring.domain.ruling import Ruling
+from services.scoring.domain.stages import ByDays, Interest, Stages
 from services.scoring.domain.trials import Scope, Side, Trial, tried
 from tests.scoring.test_domain_standing import DEFAULT, calendar, fact, noon
 

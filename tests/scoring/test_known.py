@@ -13,9 +13,10 @@ from chassis.db import Database, driver
 from chassis.ids import uuid7
 from contracts.customers import Assignment, FactWithdrawn, Holding, IdentitiesAssigned
 from services.scoring.domain.model import Model
-from services.scoring.domain.policy import ByDays, Policy, Stages
+from services.scoring.domain.policy import Policy
 from services.scoring.domain.presets import DAYS_1, DEFAULT_1
 from services.scoring.domain.quality import Quality
+from services.scoring.domain.stages import ByDays, Stages
 from services.scoring.domain.tiers import Cuts
 from services.scoring.handlers.activating import activate_next
 from services.scoring.handlers.sweeping import sweep_once

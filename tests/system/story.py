@@ -15,8 +15,9 @@ from contracts.scoring import Band
 from services.scoring.domain.digest import Digest, line
 from services.scoring.domain.facts import Fact, Kind
 from services.scoring.domain.model import Model
-from services.scoring.domain.policy import ByDays, ByProbability, Interest, Policy, Profit, Stages
+from services.scoring.domain.policy import Policy, Profit
 from services.scoring.domain.rules import AnyOf, Comparison
+from services.scoring.domain.stages import ByDays, ByProbability, Interest, Stages
 from services.scoring.domain.standing import Standing
 from tests.system.doings import REASONS, Did, Step, Withdraw, lead, member, problem, referral
 from tests.system.hand import EndOverride, Override, set_by_hand

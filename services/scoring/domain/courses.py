@@ -8,7 +8,7 @@ from services.scoring.domain.columns import NEVER, Days
 from services.scoring.domain.course import Phase
 from services.scoring.domain.likelihood import Whole
 from services.scoring.domain.outlook import Outlook
-from services.scoring.domain.policy import ByProbability
+from services.scoring.domain.stages import ByProbability
 
 NONE, ACTIVE, DORMANT, LOST = range(4)
 PHASES = (None, Phase.ACTIVE, Phase.DORMANT, Phase.LOST)

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from services.scoring.domain.indexes import Evidence
-from services.scoring.domain.policy import ByDays, ByProbability, Index, Interest, Level, Policy, Stages, Treatment
+from services.scoring.domain.indexes import Evidence, Index
+from services.scoring.domain.policy import Level, Policy, Treatment
 from services.scoring.domain.rules import All, AnyOf, Comparison, Not, Rule
+from services.scoring.domain.stages import ByDays, ByProbability, Interest, Stages
 
 
 class Difference(msgspec.Struct, frozen=True):

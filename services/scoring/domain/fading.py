@@ -9,7 +9,7 @@ from math import exp, exp2, log, log2
 
 from contracts.scoring import Band
 from services.scoring.domain.evidence import Piece
-from services.scoring.domain.policy import Index
+from services.scoring.domain.indexes import Index
 
 NOISE = 9
 """Decimals that are exact whatever the order in which a sum was made; what is shown is rounded from these."""

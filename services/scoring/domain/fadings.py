@@ -7,8 +7,9 @@ import numpy as np
 from services.scoring.domain.columns import NEVER, SPAN, Columns, Days, TooLarge
 from services.scoring.domain.evidence import ANNIVERSARY, ASKING, LATE, PLACE_OF_KIND, REACHED, REPEATED, UPGRADE, YEAR
 from services.scoring.domain.fading import FARTHEST
+from services.scoring.domain.indexes import Index
 from services.scoring.domain.likelihood import Numbers, Whole
-from services.scoring.domain.policy import Index, Policy
+from services.scoring.domain.policy import Policy
 from services.scoring.domain.rounding import NEAR, Holds, edge, near_half
 
 LOW, MIDDLE, HIGH, UNKNOWN = range(4)

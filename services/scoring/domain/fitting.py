@@ -10,8 +10,9 @@ from services.scoring.domain import bgnbd, gamma_gamma, tiers
 from services.scoring.domain.bgnbd import NotEnough
 from services.scoring.domain.buyers import Ledger
 from services.scoring.domain.model import Model
-from services.scoring.domain.policy import ByProbability, Policy
+from services.scoring.domain.policy import Policy
 from services.scoring.domain.quality import Beside, Period, Quality, judge, values
+from services.scoring.domain.stages import ByProbability
 
 MARGIN = 0.01
 """By so much a model may be worse than the active one by AUC or Brier score."""

@@ -9,10 +9,10 @@ from contracts.scoring import Stage
 from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.course import Course, Phase, earliest, following, last
 from services.scoring.domain.declared import Declared
-from services.scoring.domain.policy import ByProbability, Stages
 from services.scoring.domain.reading import Reading
 from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.spans import ByModel, Spans, fixed
+from services.scoring.domain.stages import ByProbability, Stages
 
 PROSPECTS: Mapping[Phase, Stage] = {
     Phase.ACTIVE: Stage.PROSPECT,

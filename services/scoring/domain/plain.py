@@ -16,7 +16,8 @@ import msgspec
 from contracts.money import MINOR_DIGITS
 from contracts.scoring import Stage
 from services.scoring.domain.facts import Fact, Kind
-from services.scoring.domain.plain_days import FARTHEST, Outcome, Walk
+from services.scoring.domain.plain_grades import Outcome, Walk
+from services.scoring.domain.plain_stages import FARTHEST
 from services.scoring.domain.policy import Policy
 from services.scoring.domain.standing import Standing
 from services.scoring.domain.tiers import Cuts

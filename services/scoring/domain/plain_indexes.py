@@ -7,8 +7,8 @@ from datetime import date, timedelta
 
 from contracts.scoring import Band
 from services.scoring.domain.facts import Kind
-from services.scoring.domain.indexes import Evidence
-from services.scoring.domain.policy import Index, Policy
+from services.scoring.domain.indexes import Evidence, Index
+from services.scoring.domain.policy import Policy
 
 Entries = Mapping[tuple[date, Kind, str], tuple[int, int]]
 """Count and sum by local day, kind and detail."""

@@ -1,134 +1,25 @@
 """Policy: every threshold that decides, as data with a content hash."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import pairwise, product
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from contracts.customers import PartyKind
 from contracts.loss import LossReason
 from contracts.scoring import Band, Tier
 from contracts.versions import EachOnce, Version
-from services.scoring.domain.facts import DECLARATIONS, MONEY, Kind
-from services.scoring.domain.indexes import Evidence
+from services.scoring.domain.facts import Kind
+from services.scoring.domain.indexes import LOYALTY, SATISFACTION, Index
 from services.scoring.domain.money import half_even
 from services.scoring.domain.rules import Rule, comparisons
+from services.scoring.domain.stages import Days, Share, Stages
 from services.scoring.domain.tiers import Cuts, Minor
 
-Days = Annotated[int, Field(ge=0, le=36_500)]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-def _in_one_spelling(kinds: Iterable[str]) -> tuple[str, ...]:
-    possible = {kind.code for kind in Kind if kind not in MONEY | DECLARATIONS}
-    named = set(kinds)
-    if not named <= possible:
-        raise ValueError(f"a sign of interest is one of {', '.join(sorted(possible))}")
-    return tuple(sorted(named))
-
-
-Signs = Annotated[tuple[str, ...], AfterValidator(_in_one_spelling)]
-"""Kinds of facts, each once and in order, so that the same signs have the same content hash."""
-
-INTEREST = _in_one_spelling(
-    kind.code
-    for kind in (
-        Kind.LEAD_CAPTURED,
-        Kind.LEAD_QUALIFIED,
-        Kind.LEAD_WON,
-        Kind.LEAD_REOPENED,
-        Kind.INQUIRED,
-        Kind.CONTACTED,
-        Kind.COMPLAINED,
-        Kind.PRAISED,
-        Kind.POSTED,
-        Kind.REPLIED,
-    )
-)
-"""Whatever a party itself does toward us beyond visiting, joining or reacting."""
-
-
-class ByDays(Version):
-    """The stage of whoever bought, by the days since the last purchase day."""
-
-    by: Literal["days"] = "days"
-    """What decides."""
-    dormant_after_days: Days = 90
-    """Dormant when strictly more days than these have passed."""
-    lost_after_days: Days = 365
-    """Lost when strictly more days than these have passed."""
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.lost_after_days <= self.dormant_after_days:
-            raise ValueError("a party is lost later than it is dormant")
-        return self
-
-
-class ByProbability(Version):
-    """The stage of whoever bought, by the probability that they buy within the horizon."""
-
-    by: Literal["probability"] = "probability"
-    """What decides."""
-    fresh_days: Days = 30
-    """A customer in any case for so many days after the last purchase day."""
-    dormant_below: Share = 0.5
-    """Dormant when the probability is below this."""
-    lost_below: Share = 0.2
-    """Lost when the probability is below this."""
-    without_model: ByDays = ByDays()
-    """What decides as long as no model is active."""
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.lost_below > self.dormant_below:
-            raise ValueError("a party is lost at a lower probability than it is dormant")
-        return self
-
-
-class Interest(Version):
-    """The stage of whoever never bought, by the days since the last sign of interest."""
-
-    active_days: Days = 30
-    """Dormant when strictly more days than these have passed."""
-    lost_after_days: Days = 180
-    """Lost when strictly more days than these have passed."""
-    signs: Signs = INTEREST
-    """The kinds of facts that are a sign of interest."""
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.lost_after_days <= self.active_days:
-            raise ValueError("a prospect is lost later than it is dormant")
-        return self
-
-    @property
-    def sign_numbers(self) -> frozenset[int]:
-        """The numbers of the kinds that are a sign of interest."""
-        return _numbers(self.signs)
-
-
-@lru_cache(maxsize=64)
-def _numbers(kinds: tuple[str, ...]) -> frozenset[int]:
-    return frozenset(int(Kind[code.upper()]) for code in kinds)
-
-
-class Stages(Version):
-    """When a party of one kind is in which stage."""
-
-    customers: Annotated[ByProbability | ByDays, Field(discriminator="by")] = ByProbability()
-    """Of whoever bought."""
-    prospects: Interest = Interest()
-    """Of whoever never bought."""
-
-    @property
-    def by_days(self) -> ByDays:
-        """The fixed days that decide where no model does."""
-        return self.customers if isinstance(self.customers, ByDays) else self.customers.without_model
 
 
 class Level(Version):
@@ -138,61 +29,6 @@ class Level(Version):
     """What the band is called."""
     from_minor: Minor
     """The smallest turnover of the band, in minor units of the reporting currency."""
-
-
-class Index(Version):
-    """How an index from 0 to 100 is made of evidence: 100 * sigmoid(sum of weight * count * 2^(-age / half-life))."""
-
-    weights: Mapping[Evidence, Annotated[float, Field(ge=-10, le=10)]]
-    """What one piece of evidence of a kind adds to the log-odds on its day; kinds that are not named add nothing."""
-    half_life_days: Annotated[int, Field(ge=1, le=36_500)] = 180
-    """After so many days a piece of evidence counts half."""
-    min_evidence: Annotated[float, Field(ge=0, le=1_000)] = 0.5
-    """The band is `unknown` where the aged count of all evidence is below this; one piece alone comes to 1 on its day,
-    and to 0.5 after a half-life."""
-    low_below: Annotated[float, Field(gt=0, lt=100)] = 40.0
-    """The band is `low` where the index is below this."""
-    high_from: Annotated[float, Field(gt=0, lt=100)] = 60.0
-    """The band is `high` where the index is at least this."""
-
-    @cached_property
-    def by_place(self) -> tuple[float | None, ...]:
-        """The weight of each kind of evidence in the order of `Evidence`; None of one that is none of this index."""
-        return tuple(self.weights.get(what) for what in Evidence)
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.high_from <= self.low_below:
-            raise ValueError("the high band begins above the low one")
-        return self
-
-
-SATISFACTION = Index(
-    weights={
-        Evidence.COMPLAINT: -0.8,
-        Evidence.PRAISE: 0.5,
-        Evidence.PROBLEM_OPENED: -0.4,
-        Evidence.PROBLEM_SOLVED: 0.3,
-        Evidence.PROBLEM_OVERDUE: -0.8,
-        Evidence.RETURN: -0.5,
-        Evidence.LATE_ANSWER: -0.3,
-        Evidence.RATED_WELL: 0.3,
-        Evidence.RATED_POORLY: -0.5,
-        Evidence.REPEAT_PURCHASE: 0.4,
-        Evidence.REFERRAL: 0.8,
-    }
-)
-LOYALTY = Index(
-    weights={
-        Evidence.REPEAT_PURCHASE: 0.5,
-        Evidence.REFERRAL: 0.6,
-        Evidence.REFERRAL_CONVERTED: 0.6,
-        Evidence.PARTICIPATION: 0.2,
-        Evidence.UPGRADE: 0.4,
-        Evidence.ANNIVERSARY: 0.3,
-    },
-    half_life_days=365,
-)
 
 
 class Trend(Version):

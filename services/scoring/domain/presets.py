@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from contracts.scoring import Band, Stage, Tier
-from services.scoring.domain.policy import ByDays, ByProbability, Interest, Policy, Stages, Treatment
+from services.scoring.domain.policy import Policy, Treatment
 from services.scoring.domain.rules import All, Comparison
+from services.scoring.domain.stages import ByDays, ByProbability, Interest, Stages
 
 VIP = All(
     all=(

@@ -15,7 +15,7 @@ from services.scoring.domain.gamma_gamma import Parameters as Amounts
 from services.scoring.domain.gamma_gamma import expected_amount
 from services.scoring.domain.likelihood import Numbers, Whole, dot
 from services.scoring.domain.model import QUANTUM, Model
-from services.scoring.domain.policy import ByProbability
+from services.scoring.domain.stages import ByProbability
 
 Facts = npt.NDArray[np.bool_]
 """Whether it happened."""

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from services.scoring.domain.model import Model
-from services.scoring.domain.policy import ByProbability
+from services.scoring.domain.stages import ByProbability
 
 
 class Spans(Protocol):

@@ -24,11 +24,12 @@ from services.scoring.domain.grades import Flag
 from services.scoring.domain.likelihood import Numbers, Whole
 from services.scoring.domain.model import LONGEST
 from services.scoring.domain.outlook import Past, outlook
-from services.scoring.domain.policy import ByProbability, Policy
+from services.scoring.domain.policy import Policy
 from services.scoring.domain.reading import ALONE, TOUCHING
 from services.scoring.domain.rounding import Holds
 from services.scoring.domain.rules import All, AnyOf, Comparison, Not, Rule, comparisons
 from services.scoring.domain.ruling import Ruling
+from services.scoring.domain.stages import ByProbability
 from services.scoring.domain.standing import Standing, assess
 from services.scoring.domain.windows import posture, tier_places, turnover
 

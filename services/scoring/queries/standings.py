@@ -95,6 +95,12 @@ async def lived_moves(
     return await connection.fetch(_LIVED, party_id, *(after or (_BEGINNING, UUID(int=0), 0)), limit)
 
 
+async def raised(connection: Connection, after: UUID, *, above: int, limit: int) -> list[asyncpg.Record]:
+    """The next parties of which anything was ever told, in their order, with a revision above a number from here on."""
+    rows = await connection.fetch(_RAISE, after, above, limit)
+    return sorted(rows, key=lambda row: row["party_id"])
+
+
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
 _BEHIND = {
@@ -156,6 +162,18 @@ _MOVE = [
     "party_id", "revision", "cause", "kind", "from_stage", "to_stage", "from_tier", "to_tier", "value_minor",
     "loss_reason", "occurred_at", "assessed_at", "fact_id", "merged_into", "ruling",
 ]  # fmt: skip
+
+_RAISE = """
+UPDATE party SET revision = greatest(party.revision, $2) + 1
+FROM (
+    SELECT party_id, ruling.currency, ruling.policy, ruling.model FROM party JOIN ruling ON ruling.id = party.ruling
+    WHERE party_id > $1 AND revision > 0 ORDER BY party_id LIMIT $3
+) AS next
+WHERE party.party_id = next.party_id
+RETURNING party.party_id, party.revision, stage, tier, since, value_minor, purchase_days, loss_reason, next_change_at,
+    level, satisfaction_band, loyalty_band, posture, treatment, flags, vip, assessed_at,
+    next.currency, next.policy, next.model
+"""
 
 _SUM_CELLS = """
 WITH gone AS (DELETE FROM cell_change RETURNING stage, tier, count, value_minor)

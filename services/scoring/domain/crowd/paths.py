@@ -23,9 +23,9 @@ from services.scoring.domain.crowd.told import NEVER, REASONS, Declarations, Tol
 from services.scoring.domain.likelihood import Numbers, Whole
 from services.scoring.domain.model import Model
 from services.scoring.domain.outlook import outlook
-from services.scoring.domain.policy import ByProbability, Stages
 from services.scoring.domain.rounding import Holds
 from services.scoring.domain.ruling import Ruling
+from services.scoring.domain.stages import ByProbability, Stages
 from services.scoring.domain.trajectory import kind_of
 
 STAGES: tuple[Stage | None, ...] = (None, *Stage)

@@ -9,8 +9,7 @@ from math import fsum
 from contracts.scoring import Band
 from services.scoring.domain.evidence import Piece
 from services.scoring.domain.fading import Fading
-from services.scoring.domain.indexes import Evidence
-from services.scoring.domain.policy import Index
+from services.scoring.domain.indexes import Evidence, Index
 from services.scoring.domain.reasons.ground import Ground, Subject
 
 TOLD = 100

@@ -3,22 +3,18 @@
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from math import ceil, isfinite
 
 from contracts.scoring import Band, Stage, Tier
 from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.evidence import ASKING, COUNTED
 from services.scoring.domain.facts import DECLARATIONS, DERIVED, Kind
-from services.scoring.domain.history import History
-from services.scoring.domain.indexes import Evidence
-from services.scoring.domain.model import Model
-from services.scoring.domain.policy import ByProbability, Index, Policy
+from services.scoring.domain.indexes import Evidence, Index
+from services.scoring.domain.policy import Policy
 from services.scoring.domain.reasons.coming import Change, changes
 from services.scoring.domain.reasons.ground import Ground, Subject
 from services.scoring.domain.reasons.indexes import EVIDENCE
-
-MOST = 10**13
-"""Nobody is told to spend more minor units than these."""
+from services.scoring.domain.reasons.raising import history_with, to_the_next_tier, usual_minor
+from services.scoring.domain.stages import ByProbability
 
 
 class Otherwise(Ground):
@@ -47,11 +43,6 @@ def otherwise(of: Subject) -> Iterator[Otherwise]:
     return (other for other in _Others(of).thought_of() if other.changes)
 
 
-def with_fact(calendar: Calendar, day: int, kind: Kind, detail: str = "", amount_minor: int = 0) -> Calendar:
-    """The calendar with one more fact on a day."""
-    return calendar + Calendar(((day, int(kind), detail, 1, amount_minor),))
-
-
 def without_facts(calendar: Calendar, kinds: Collection[Kind], days: Iterable[date]) -> Calendar:
     """The calendar without any fact of some kinds on some days."""
     gone, entries = {day.toordinal() for day in days}, calendar.entries
@@ -64,9 +55,11 @@ class _Others:
     """What comes to mind about one party on one day."""
 
     def __init__(self, of: Subject) -> None:
-        self.calendar, self.history, self.day = of.calendar, of.history, of.day
+        self.of, self.calendar, self.history, self.day = of, of.calendar, of.history, of.day
         self.policy, self.ruling, self.bought = of.policy, of.ruling, of.bought
         self.stages = of.history.stages_on(of.day)
+        # The same facts may keep the stage and both bands.
+        self._told: dict[tuple[frozenset[Kind], tuple[int, ...]], Otherwise] = {}
 
     def thought_of(self) -> Iterator[Otherwise]:
         """Each whether or not it changes anything."""
@@ -77,7 +70,7 @@ class _Others:
         if not self.bought and sign is not None:
             yield self._with(sign, self.day, self.day)
         if self.ruling.rates.currency is not None:
-            yield self._with(Kind.PURCHASE, self.day, self.day, self._to_the_next_tier())
+            yield self._with(Kind.PURCHASE, self.day, self.day, to_the_next_tier(self.of))
         yield from self._on_the_eve(sign)
         for index, band in zip((self.policy.satisfaction, self.policy.loyalty), self._bands(), strict=True):
             if (strongest := self._strongest(index, band)) is not None:
@@ -90,7 +83,13 @@ class _Others:
         satisfaction, loyalty = self.history.indexes
         return satisfaction.band(self.day), loyalty.band(self.day)
 
-    def _without(self, kinds: Collection[Kind], days: Sequence[int]) -> Otherwise:
+    def _without(self, kinds: frozenset[Kind], days: Sequence[int]) -> Otherwise:
+        which = kinds, tuple(days)
+        if which not in self._told:
+            self._told[which] = self._taken_away(*which)
+        return self._told[which]
+
+    def _taken_away(self, kinds: Collection[Kind], days: Sequence[int]) -> Otherwise:
         taken, on, entries = tuple(date.fromordinal(of_day) for of_day in days), set(days), self.calendar.entries
         there = {*map(Kind, {entry[1] for entry in entries[bisect_left(entries, (days[0],)) :] if entry[0] in on})}
         # What was stated in a contact goes with it.
@@ -110,7 +109,7 @@ class _Others:
 
     def _with(self, kind: Kind, day: int, on: int, amount_minor: int = 0) -> Otherwise:
         bought = kind is Kind.PURCHASE
-        then = self._history_with(kind, day, amount_minor).grades(on)
+        then = history_with(self.of, kind, day, amount_minor).grades(on)
         return Otherwise(
             without=(),
             without_kinds=(),
@@ -123,10 +122,6 @@ class _Others:
             changes=tuple(changes(self.history.grades(on), then)),
         )
 
-    def _history_with(self, kind: Kind, day: int, amount_minor: int) -> History:
-        detail = self.ruling.rates.currency or "" if kind is Kind.PURCHASE else ""
-        return self.history.changed(with_fact(self.calendar, day, kind, detail, amount_minor), day)
-
     def _on_the_eve(self, sign: Kind | None) -> Iterator[Otherwise]:
         """One purchase, or one sign of interest, on the day before the stage falls; and what the same does now.
 
@@ -137,48 +132,10 @@ class _Others:
             return
         if self.bought and self.ruling.rates.currency is not None:
             for day in dict.fromkeys((turn - 1, self.day)):
-                yield self._with(Kind.PURCHASE, day, turn, self._usual_minor())
+                yield self._with(Kind.PURCHASE, day, turn, usual_minor(self.of))
         elif not self.bought and sign is not None:
             for day in dict.fromkeys((turn - 1, self.day)):
                 yield self._with(sign, day, turn)
-
-    def _usual_minor(self) -> int:
-        """What a purchase day of the party was worth on average."""
-        return self.history.spend(self.day) // self.bought if self.bought else 0
-
-    def _to_the_next_tier(self) -> int:
-        """The least amount of a purchase on the day that makes a higher tier; the usual one where none would."""
-        cuts, value = self.ruling.cuts, self.history.value(self.day)
-        above = [least for least in (cuts.mid, cuts.high, cuts.top) if least > value]
-        if not above:
-            return self._usual_minor()
-        if self.ruling.model is None or not self.history.expects:
-            return above[0] - value
-        amount = self._expecting(self.ruling.model, above[0])
-        return self._usual_minor() if amount is None else amount
-
-    def _expecting(self, model: Model, least: int) -> int | None:
-        """The amount of a purchase on the day with which so much is expected; None where no amount of it would do."""
-        if model.p is None or model.q is None or model.v is None or model.q <= 1:
-            return None
-        first = self.history.purchase_days[0] if self.bought else self.day
-        again = self.bought and self.history.last_purchase(self.day) == self.day
-        x, age = (self.bought - 1 if again else self.bought), self.day - first
-        purchases = model.expected_purchases(x, age, age, self.policy.turnover_days)
-        worth = self.history.gross[: self.bought]
-        paid = [each for each in worth if each > 0]
-        paid_days = len(paid) + (0 if again and worth[-1] > 0 else 1)
-        if purchases <= 0:
-            return None
-        exact = least / purchases * (model.p * paid_days + model.q - 1) / model.p - model.v - sum(paid)
-        if not isfinite(exact) or exact > MOST:
-            return None
-        amount = max(1, ceil(exact))
-        amounts = range(max(1, amount - 1), amount + 2)
-        return next(
-            (each for each in amounts if self._history_with(Kind.PURCHASE, self.day, each).value(self.day) >= least),
-            None,
-        )
 
     def _keeping(self) -> Iterator[tuple[frozenset[Kind], Sequence[int]]]:
         """The facts that keep the stage, all of the kinds on all of the days together; silence may keep it without."""
@@ -190,7 +147,7 @@ class _Others:
                 yield signs, _within(history.sign_days, day, prospects.active_days)
             case Stage.DORMANT_PROSPECT:
                 yield signs, _within(history.sign_days, day, prospects.lost_after_days)
-            case Stage.CUSTOMER | Stage.DORMANT_CUSTOMER:
+            case Stage.CUSTOMER | Stage.DORMANT_CUSTOMER if self.bought:
                 yield frozenset({Kind.PURCHASE}), self._last_purchases()
             case Stage.LOST_PROSPECT:
                 if days := [of_day for of_day in history.declared.days if (sign or 0) <= of_day <= day]:
@@ -218,7 +175,7 @@ class _Others:
         p = model.p_buys(*self.history.asked(self.day, bought), self.policy.horizon_days)
         return (p < customers.dormant_below) + (p < customers.lost_below)
 
-    def _strongest(self, index: Index, band: Band) -> tuple[Collection[Kind], Sequence[int]] | None:
+    def _strongest(self, index: Index, band: Band) -> tuple[frozenset[Kind], Sequence[int]] | None:
         """The facts of the one kind of evidence that does most for a low or for a high band."""
         if band not in (Band.LOW, Band.HIGH):
             return None

@@ -7,8 +7,8 @@ from typing import Literal
 from contracts.loss import LossReason
 from contracts.scoring import Stage
 from services.scoring.domain.facts import DECLARATIONS, Kind
-from services.scoring.domain.policy import ByProbability
 from services.scoring.domain.reasons.ground import Ground, Subject, told
+from services.scoring.domain.stages import ByProbability
 
 TOLD = 100
 """Days that are told one by one."""

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from contracts.scoring import Band
 from services.scoring.domain.evidence import Piece
 from services.scoring.domain.fading import Fading
-from services.scoring.domain.indexes import Evidence
-from services.scoring.domain.policy import Index
+from services.scoring.domain.indexes import Evidence, Index
 from services.scoring.domain.reports.proportions import Z
 
 Floats: TypeAlias = NDArray[np.float64]

@@ -1,0 +1,81 @@
+"""How far a consumer is behind in each partition, by what the publishing service has numbered."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+import asyncpg
+
+from chassis.bus import TopicPartition
+from chassis.db import KEEPALIVE, Database, driver, plain_url
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """What of a partition is not read yet."""
+
+    topic: str
+    partition: int
+    epoch: int
+    seq: int
+    """Place of the last event that took effect."""
+    last_epoch: int
+    last_seq: int
+    """Place of the last event that was numbered."""
+    oldest_at: datetime | None
+    """When the first of those that are unread was numbered; None where nothing is, or where it has left the log."""
+
+    @property
+    def events(self) -> int:
+        """How many there are; of those of an older epoch nothing is known."""
+        return max(0, self.last_seq - (self.seq if self.epoch == self.last_epoch else 0))
+
+    def age_s(self, at: datetime) -> float:
+        """Seconds for which the oldest has waited."""
+        return 0.0 if self.oldest_at is None else max(0.001, round((at - self.oldest_at).total_seconds(), 3))
+
+
+async def unread(connection: Connection, marks: Mapping[TopicPartition, tuple[int, int]]) -> list[Unread]:
+    """What a consumer with these marks, each (epoch, seq), has not read, on a connection to the publishing service."""
+    if not marks:
+        return []
+    places = [(*partition, *mark) for partition, mark in sorted(marks.items())]
+    return [Unread(*row) for row in await connection.fetch(_UNREAD, *map(list, zip(*places, strict=True)))]
+
+
+async def unread_of(database: Database, consumer: str, source_urls: Mapping[str, str]) -> list[Unread]:
+    """What a consumer has not read of any source; a source that is away raises what its database does."""
+    async with database.transaction() as session:
+        rows = await (await driver(session)).fetch(_MARKS, consumer)
+    found: list[Unread] = []
+    for source, url in sorted(source_urls.items()):
+        marks = {
+            TopicPartition(row["topic"], row["partition"]): (row["epoch"], row["seq"])
+            for row in rows
+            if row["topic"].startswith(f"{source}.")
+        }
+        connection = await asyncpg.connect(plain_url(url), timeout=2, command_timeout=5, server_settings=KEEPALIVE)
+        try:
+            found += await unread(connection, marks)
+        finally:
+            connection.terminate()
+    return found
+
+
+_MARKS = "SELECT topic, partition, epoch, seq FROM consumer_offset WHERE consumer = $1"
+
+_UNREAD = """
+SELECT place.topic, place.partition, place.epoch, place.seq, stream.epoch AS last_epoch, stream.last_seq,
+       next.recorded_at AS oldest_at
+FROM unnest($1::text[], $2::int[], $3::int[], $4::bigint[]) AS place(topic, partition, epoch, seq)
+JOIN event_stream AS stream ON stream.topic = place.topic AND stream.partition = place.partition
+LEFT JOIN LATERAL (
+    SELECT recorded_at FROM event_log
+    WHERE topic = place.topic AND partition = place.partition AND (epoch, seq) > (place.epoch, place.seq)
+    ORDER BY epoch, seq LIMIT 1
+) AS next ON (stream.epoch, stream.last_seq) > (place.epoch, place.seq)
+ORDER BY place.topic, place.partition
+"""

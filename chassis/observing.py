@@ -1,0 +1,115 @@
+"""What a database knows of how its service fares, read when Prometheus asks."""
+
+import asyncio
+from collections.abc import Mapping
+
+from chassis.clock import now
+from chassis.db import Database, database_is_away, driver
+from chassis.lag import unread_of
+from chassis.telemetry import (
+    DATABASE_UP,
+    LAG,
+    LAG_AGE,
+    LETTERS_OPEN,
+    OUTBOX_AGE,
+    OUTBOX_EVENTS,
+    PAUSED,
+    STOPPED,
+    UNPUBLISHED,
+    UNPUBLISHED_AGE,
+)
+
+PATIENCE_S = 5.0
+
+
+async def observe(database: Database, service: str, source_urls: Mapping[str, str]) -> None:
+    """Bring the gauges of a service up to date. What cannot be read is left out, and `shuke_database_up` is 0."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            await _own(database, service)
+        DATABASE_UP.labels(service).set(1)
+    except Exception as error:
+        if not database_is_away(error):
+            raise
+        DATABASE_UP.labels(service).set(0)
+        return
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            await _lag(database, service, source_urls)
+    except Exception as error:
+        if not database_is_away(error):
+            raise
+
+
+async def oldest_outbox_s(database: Database) -> float:
+    """Seconds that the oldest event has waited for its number; 0 only without any. Its id tells when it was made."""
+    async with database.transaction() as session:
+        age_s = await (await driver(session)).fetchval(_OLDEST_OUTBOX)
+    return 0.0 if age_s is None else max(0.001, round(float(age_s), 3))
+
+
+async def oldest_unpublished_s(database: Database) -> float:
+    """Seconds that the oldest numbered event has waited for Kafka; 0 without any, and where no broker took one yet.
+
+    A producer retries in silence: nothing else tells an operator that the brokers take nothing.
+    """
+    async with database.transaction() as session:
+        oldest = await (await driver(session)).fetchval(_OLDEST_UNPUBLISHED)
+    return 0.0 if oldest is None else max(0.001, round((now() - oldest).total_seconds(), 3))
+
+
+async def _own(database: Database, service: str) -> None:
+    OUTBOX_AGE.labels(service).set(await oldest_outbox_s(database))
+    UNPUBLISHED_AGE.labels(service).set(await oldest_unpublished_s(database))
+    async with database.transaction() as session:
+        connection = await driver(session)
+        OUTBOX_EVENTS.labels(service).set(await connection.fetchval("SELECT count(*) FROM outbox"))
+        UNPUBLISHED.labels(service).set(await connection.fetchval(_UNPUBLISHED))
+        standing = await connection.fetch(_STANDING)
+        letters = await connection.fetch(_LETTERS)
+    for row in standing:
+        STOPPED.labels(row["consumer"]).set(row["stopped"])
+        PAUSED.labels(row["consumer"]).set(row["paused"])
+    LETTERS_OPEN.clear()
+    for row in letters:
+        LETTERS_OPEN.labels(row["consumer"], row["topic"]).set(row["letters"])
+
+
+async def _lag(database: Database, consumer: str, source_urls: Mapping[str, str]) -> None:
+    present = now()
+    for each in await unread_of(database, consumer, source_urls):
+        place = consumer, each.topic, str(each.partition)
+        LAG.labels(*place).set(each.events)
+        LAG_AGE.labels(*place).set(each.age_s(present))
+
+
+_UNPUBLISHED = """
+SELECT coalesce(sum(last_seq - published_seq), 0) FROM event_stream
+WHERE EXISTS (SELECT FROM event_stream WHERE published_offset >= 0)
+"""
+
+_STANDING = """
+SELECT consumer, count(stopped_reason) AS stopped, count(paused_at) AS paused FROM consumer_offset GROUP BY consumer
+"""
+
+_LETTERS = """
+SELECT of.consumer, of.topic, count(letter.id) AS letters
+FROM (SELECT DISTINCT consumer, topic FROM consumer_offset) AS of
+LEFT JOIN dead_letter AS letter
+    ON letter.consumer = of.consumer AND letter.topic = of.topic AND letter.status = 'open'
+GROUP BY of.consumer, of.topic
+"""
+
+_OLDEST_OUTBOX = """
+SELECT extract(epoch FROM clock_timestamp() - uuid_extract_timestamp(event_id)) FROM outbox ORDER BY id LIMIT 1
+"""
+
+_OLDEST_UNPUBLISHED = """
+SELECT min(next.recorded_at) FROM event_stream AS stream
+CROSS JOIN LATERAL (
+    SELECT recorded_at FROM event_log
+    WHERE topic = stream.topic AND partition = stream.partition AND epoch = stream.epoch AND seq > stream.published_seq
+    ORDER BY seq LIMIT 1
+) AS next
+WHERE stream.published_seq < stream.last_seq AND EXISTS (SELECT FROM event_stream WHERE published_offset >= 0)
+"""

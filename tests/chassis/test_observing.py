@@ -1,0 +1,208 @@
+"""What Prometheus and a supervisor are told by a process, and what is refused before a disk or an outbox is full."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+import pytest
+from fastapi import APIRouter
+from prometheus_client import REGISTRY
+
+from chassis import outbox, pressure
+from chassis.app import create_app, probe
+from chassis.auth import HEADER, Signer
+from chassis.db import Database, connect
+from chassis.freshness import FRESHNESS
+from chassis.http import Session, TransactionalRoute
+from chassis.ids import uuid7
+from chassis.settings import ServiceSettings
+from chassis.telemetry import CONNECTED, measure_loop
+from contracts.customers import PurchaseCompleted
+from contracts.topics import PURCHASES
+from tests.chassis.chain import fetch
+
+SECRET = "a secret of at least thirty-two characters"
+Purchase = Callable[..., PurchaseCompleted]
+
+
+def chosen(database: Database, **more: object) -> ServiceSettings:
+    return ServiceSettings(database_url=database.url, internal_secret=SECRET, **more)  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def served(database: Database, purchase: Purchase, **more: object) -> AsyncIterator[httpx.AsyncClient]:
+    """A service that announces a purchase where it is told to."""
+    router = APIRouter(route_class=TransactionalRoute)
+
+    @router.post("/v1/purchases")
+    async def buy(session: Session) -> dict[str, str]:
+        """Announce one."""
+        outbox.append(session, purchase())
+        return {"bought": "yes"}
+
+    @router.post("/v1/nothing")
+    async def do_nothing(session: Session) -> dict[str, str]:
+        """Announce nothing."""
+        return {"done": "yes"}
+
+    app = create_app(
+        "customers",
+        router=router,
+        settings=chosen(database, **more),
+        hears=[PURCHASES],
+        source_urls={"customers": database.url},
+    )
+    headers = {HEADER: Signer(SECRET).sign("key_1", ())}
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://customers", headers=headers) as client:
+            client.app = app  # type: ignore[attr-defined]
+            yield client
+
+
+def told(name: str, **labels: str) -> float | None:
+    return REGISTRY.get_sample_value(name, labels)
+
+
+async def test_metrics_tell_lag_by_partition_open_letters_and_what_stands(
+    database: Database, purchase: Purchase
+) -> None:
+    async with served(database, purchase) as client:
+        for _ in range(3):
+            await client.post("/v1/purchases")
+        while await fetch(database, "SELECT FROM outbox"):
+            pass
+        await fetch(
+            database,
+            'INSERT INTO dead_letter (consumer, topic, partition, "offset", error_class, error, first_failed_at)'
+            " VALUES ('customers', $1, 3, 4, 'Unreadable', 'no JSON', now())",
+            PURCHASES.name,
+        )
+        await fetch(database, "UPDATE consumer_offset SET paused_at = now() WHERE partition < 5")
+        await fetch(database, "UPDATE consumer_offset SET stopped_reason = 'a gap' WHERE partition = 7")
+        text = (await client.get("/metrics")).text
+
+    lag = [
+        told("shuke_lag_events", consumer="customers", topic=PURCHASES.name, partition=str(number))
+        for number in range(24)
+    ]
+    assert sum(filter(None, lag)) == 3
+    assert "shuke_lag_seconds{" in text
+    assert told("shuke_dead_letters_open", consumer="customers", topic=PURCHASES.name) == 1
+    assert told("shuke_partitions_paused", consumer="customers") == 5
+    assert told("shuke_partitions_stopped", consumer="customers") == 1
+    assert told("shuke_database_up", service="customers") == 1
+    assert told("shuke_outbox_events", service="customers") == 0
+
+
+async def test_metrics_are_told_although_the_database_is_away(database: Database, purchase: Purchase) -> None:
+    async with served(database, purchase) as client:
+        app = client.app  # type: ignore[attr-defined]
+        await app.state.database.close()
+        app.state.database = connect("postgresql+asyncpg://nobody@127.0.0.1:1/nothing")
+        answer = await client.get("/metrics")
+        ready = await client.get("/readyz")
+
+    assert answer.status_code == 200
+    assert told("shuke_database_up", service="customers") == 0
+    assert (ready.status_code, ready.json()["status"]) == (503, "the database does not answer")
+
+
+async def test_freshness_counts_every_event_by_the_time_since_its_command() -> None:
+    made = UUID(int=((time.time_ns() // 1_000_000 - 2_000) << 80) | 0x7 << 76 | 0b10 << 62)
+
+    FRESHNESS.note("reader of a test", [made, made, uuid7(), UUID(int=4)])
+
+    assert told("shuke_freshness_seconds_bucket", consumer="reader of a test", le="1.0") == 1
+    assert told("shuke_freshness_seconds_bucket", consumer="reader of a test", le="2.5") == 3
+    assert told("shuke_freshness_seconds_count", consumer="reader of a test") == 3
+    total = told("shuke_freshness_seconds_sum", consumer="reader of a test")
+    assert total is not None
+    assert 4 <= total < 5
+
+
+async def test_a_loop_that_is_held_up_is_seen() -> None:
+    before = told("shuke_event_loop_lag_seconds_sum") or 0
+    measuring = asyncio.create_task(measure_loop(0.01))
+    await asyncio.sleep(0)
+    time.sleep(0.2)  # noqa: ASYNC251
+    await asyncio.sleep(0.05)
+    measuring.cancel()
+
+    assert (told("shuke_event_loop_lag_seconds_sum") or 0) - before > 0.15
+
+
+async def test_a_deep_outbox_refuses_what_announces_anything_and_nothing_else(
+    database: Database, purchase: Purchase
+) -> None:
+    settings = chosen(database, outbox_limit=2)
+    async with database.transaction() as session:
+        outbox.append(session, *(purchase() for _ in range(3)))
+    async with served(database, purchase) as client:
+        app = client.app  # type: ignore[attr-defined]
+        # Read before the sequencer of the app has emptied it.
+        app.state.database.refusal = pressure.Backlogged(3, 2)
+        refused = await client.post("/v1/purchases")
+        other = await client.post("/v1/nothing")
+        while await fetch(database, "SELECT FROM outbox"):
+            pass
+        await pressure.look(app.state.database, service="customers", settings=settings)
+        taken = await client.post("/v1/purchases")
+
+    assert (refused.status_code, refused.json()["code"], refused.json()["limit"]) == (503, "backlogged", 2)
+    assert refused.headers["retry-after"] == "5"
+    assert (other.status_code, taken.status_code) == (200, 200)
+
+
+async def test_depth_of_the_outbox_and_room_on_the_disk_decide_and_never_what_is_unpublished(
+    database: Database, purchase: Purchase, tmp_path: Path
+) -> None:
+    await fetch(database, "UPDATE event_stream SET published_offset = 0, last_seq = 1000000")
+    async with database.transaction() as session:
+        outbox.append(session, *(purchase() for _ in range(3)))
+
+    async def refusal(**settings: object) -> str | None:
+        await pressure.look(database, service="customers", settings=chosen(database, **settings))
+        problem, database.refusal = database.refusal, None
+        return None if problem is None else problem.code()
+
+    assert await refusal(outbox_limit=3) is None
+    assert await refusal(outbox_limit=2) == "backlogged"
+    assert told("shuke_intake_refused", service="customers") == 1
+    assert await refusal(disk_folder=tmp_path, disk_least_mb=0) is None
+    assert await refusal(disk_folder=tmp_path, disk_least_mb=2**40) == "disk_full"
+    assert told("shuke_disk_free_bytes", service="customers")
+
+
+async def test_a_transaction_that_is_refused_leaves_nothing(database: Database, purchase: Purchase) -> None:
+    database.refusal = pressure.Backlogged(3, 2)
+
+    with pytest.raises(pressure.Backlogged):
+        async with database.transaction() as session:
+            outbox.append(session, purchase())
+    database.refusal = None
+
+    assert await fetch(database, "SELECT FROM outbox") == []
+
+
+async def test_a_process_without_http_is_ready_while_it_has_its_database_and_its_bus(database: Database) -> None:
+    app = probe("customers-worker", chosen(database), host="127.0.0.1", port=0)
+    transport = httpx.ASGITransport(app)
+    CONNECTED.clear()
+    async with httpx.AsyncClient(transport=transport, base_url="http://worker") as client:
+        alive, ready = await client.get("/healthz"), await client.get("/readyz")
+        CONNECTED.labels("customers", "kafka").set(0)
+        cut = await client.get("/readyz")
+        CONNECTED.labels("customers", "kafka").set(1)
+        again = await client.get("/readyz")
+        metrics = await client.get("/metrics")
+    CONNECTED.clear()
+    await app.state.database.close()
+
+    assert [answer.status_code for answer in (alive, ready, cut, again)] == [200, 200, 503, 200]
+    assert cut.json()["status"] == "not connected: customers from kafka"
+    assert "shuke_bus_connected" in metrics.text
