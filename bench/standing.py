@@ -90,25 +90,46 @@ async def _sweeper(running: Running, parties: int, bought: list[UUID]) -> tuple[
 
 
 def trial(parties: int) -> list[Figure]:
-    """A draft over the whole history beside the active policy. 60 s at 200,000."""
+    """A draft over the whole history beside the active policy, then with its moves kept. 60 s at 200,000."""
     with _populated(parties) as running, running.client() as client:
         draft, _ = AFTER
         made = client.post("/v1/policies", json={"document": draft.model_dump(mode="json")}).raise_for_status().json()
-        began = time.perf_counter()
-        job = client.post(f"/v1/policies/{made['hash']}/trials", json={}).raise_for_status().json()
-        while job["state"] != "done":
-            time.sleep(0.05)
-            job = client.get(f"/v1/trials/{job['id']}").raise_for_status().json()
-            if job["state"] in ("failed", "cancelled"):
-                raise RuntimeError(f"The trial ended: {job}")
-        took_s = time.perf_counter() - began
+        used_s = running.cpu_s()
+        took_s, _ = _tried(client, made["hash"], keep_moves=False)
+        used_s = running.cpu_s() - used_s
         raw_s = asyncio.run(_decoded(running))
+        idle_mb = running.resident_mb()
+        with peak_of(running) as keeping_mb:
+            keeping_s, kept = _tried(client, made["hash"], keep_moves=True)
+        with peak_of(running) as telling_mb:
+            began, lines = time.perf_counter(), -1
+            with client.stream("GET", f"/v1/trials/{kept['id']}/moves", timeout=None) as answer:
+                lines += sum(chunk.count(b"\n") for chunk in answer.raise_for_status().iter_bytes())
+            telling_s = time.perf_counter() - began
     how = f"{parties:,} parties; baseline: every calendar read and decoded"
     goal = GOAL_TRIAL_S * parties / GOAL_PARTIES
     return [
         Figure("trial", "over the whole history, both sides", took_s, "s", goal, raw_s, how),
         Figure("trial", "parties per second", parties / took_s, "1/s"),
+        Figure("trial", "processor time per party", used_s / parties * 1e6, "µs", how="of all processes"),
+        Figure("trial", "the same, with its moves kept", keeping_s, "s", how=f"{lines:,} moves"),
+        Figure("trial", "memory beyond that of the idle product", max(keeping_mb) - idle_mb, "MB"),
+        Figure("trial", "moves per second as CSV", lines / telling_s, "1/s", how="through the gateway"),
+        Figure("trial", "memory beyond that of the idle product meanwhile", max(telling_mb) - idle_mb, "MB"),
     ]
+
+
+def _tried(client: httpx.Client, policy: str, *, keep_moves: bool) -> tuple[float, dict[str, Any]]:
+    """How long a trial took, and what came of it."""
+    began = time.perf_counter()
+    asked = client.post(f"/v1/policies/{policy}/trials", json={"keep_moves": keep_moves}).raise_for_status()
+    job: dict[str, Any] = asked.json()
+    while job["state"] != "done":
+        time.sleep(0.05)
+        job = client.get(f"/v1/trials/{job['id']}").raise_for_status().json()
+        if job["state"] in ("failed", "cancelled"):
+            raise RuntimeError(f"The trial ended: {job}")
+    return time.perf_counter() - began, job
 
 
 def export(parties: int) -> list[Figure]:

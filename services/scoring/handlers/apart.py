@@ -1,6 +1,7 @@
 """The arithmetic of a trial, in processes of its own. What these import is all that they have to load."""
 
 import asyncio
+import gc
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from datetime import datetime
@@ -96,6 +97,8 @@ _here: list[_Apart] = []
 def begin_apart(job: Job, url: str, shared: str) -> None:
     """Make a process of the pool ready for a trial that is carried out in a shared state of the database."""
     step_back()
+    # What was imported stays: it is not looked through for garbage again and again, as calendars come and go.
+    gc.freeze()
     _here[:] = [_Apart(job, connect(url, pool_size=2), shared, asyncio.Runner())]
 
 
