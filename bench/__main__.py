@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench import costs, freshness, journey, machine, model, standing
+from bench import costs, freshness, journey, machine, model, posts, standing
 from bench.figures import Figure, median
 from bench.product import ROOT
 
@@ -28,6 +28,7 @@ ROWS: Mapping[str, Callable[[], list[Figure]]] = {
     "freshness": freshness.embedded,
     "freshness-kafka": freshness.kafka,
     "journey": journey.imported,
+    "post": posts.posts,
     "fit": model.fitted,
     "assess-array": model.assessed,
 }

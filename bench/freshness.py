@@ -63,7 +63,8 @@ def _row(row: str, *words: str) -> list[Figure]:
     return figures
 
 
-def _purchase(customer: int) -> dict[str, Any]:
+def purchase_of(customer: int) -> dict[str, Any]:
+    """The body of a purchase now."""
     return {
         "identifier": {"scheme": "external", "system": "bench", "value": str(customer)},
         "occurred_at": datetime.now(UTC).isoformat(),
@@ -77,7 +78,7 @@ def have_bought(running: Running, count: int = PARTIES) -> list[UUID]:
     with running.client() as client:
         parties = []
         for customer in range(count):
-            made = client.post("/v1/purchases", json=_purchase(customer)).raise_for_status().json()
+            made = client.post("/v1/purchases", json=purchase_of(customer)).raise_for_status().json()
             parties.append(UUID(made["party_id"].removeprefix("party_")))
         settle(client)
     return parties
@@ -105,7 +106,7 @@ async def buying(
         readable: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         waiting[party] = spend[party], readable
         sent = time.perf_counter()
-        async with session.post("/v1/purchases", json=_purchase(customer)) as response:
+        async with session.post("/v1/purchases", json=purchase_of(customer)) as response:
             response.raise_for_status()
         answered = time.perf_counter()
         when = await asyncio.wait_for(readable, LATEST_S)

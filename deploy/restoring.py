@@ -10,7 +10,7 @@ from pathlib import Path
 
 import asyncpg
 
-from chassis import epochs
+from chassis import epochs, sequencer
 from chassis.clock import now
 from chassis.db import plain_url
 from chassis.migrations import versions
@@ -19,6 +19,7 @@ from deploy.backups import IDENTITY_KEY, Backup, Connection, Gauge, NoBackup, To
 from deploy.databases import UNFINISHED
 from deploy.postgres import write_secret
 from deploy.supervisor import Supervisor
+from services.scoring.app import tell_standings_again
 
 INSTALLATION = ("postgres", "secrets.json", IDENTITY_KEY, "admin.key", "installation.json")
 """What of a data folder is replaced by a restore. The brokers stay: they may be ahead."""
@@ -64,6 +65,11 @@ async def into_databases(backup: Backup, urls: Mapping[str, str], *, force: bool
         await _load(backup, urls, told)
         applied = await databases.bring_up(urls, restoring=True)
         epoch = await epochs.begin(connections, now())
+        if epoch and "scoring" in urls:
+            await tell_standings_again(urls["scoring"], epoch)
+            # Here, and not at the next start, which would look as if its events got no numbers.
+            while await sequencer.number(connections["scoring"]):
+                pass
         for connection in connections.values():
             await connection.execute(f"DROP TABLE {UNFINISHED}")
     finally:

@@ -24,6 +24,7 @@ from services.scoring.domain.fitting import MARGIN
 from services.scoring.handlers.batches import apply
 from services.scoring.handlers.fitting import Activating, carry_out_fits, keep_asking
 from services.scoring.handlers.rebuilding import carry_out_rebuilds
+from services.scoring.handlers.retelling import tell_again
 from services.scoring.handlers.sweeping import sweep
 from services.scoring.handlers.trying import carry_out_trials
 from services.scoring.handlers.verifying import keep_verifying
@@ -155,6 +156,15 @@ async def decided(database_url: str) -> tuple[str | None, str | None]:
     try:
         async with database.transaction() as session:
             return await decided_for_good(await driver(session))
+    finally:
+        await database.close()
+
+
+async def tell_standings_again(database_url: str, epoch: int) -> int:
+    """Tell how every party stands, in a database that was just restored into an epoch; return of how many."""
+    database = connect(database_url, pool_size=1)
+    try:
+        return await tell_again(database, epoch)
     finally:
         await database.close()
 

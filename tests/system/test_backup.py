@@ -1,5 +1,7 @@
 """A backup taken while commands went on is a product again: on an empty Kafka, on one that is ahead, on none."""
 
+import asyncio
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,10 +11,13 @@ from threading import Event
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from bench.product import CURRENCY
+from contracts.topics import STANDINGS
+from deploy import supervisor
 from tests.system.conftest import Start
-from tests.system.product import Product
+from tests.system.product import PATIENCE_S, Product
 from tests.system.test_any_order import told_once
 
 STEPS = 150
@@ -88,6 +93,43 @@ def facts(product: Product) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in product.sql("scoring", "SELECT fact_id, identity_id FROM fact ORDER BY 1, 2")]
 
 
+def others_know(product: Product) -> dict[str, tuple[str, str]]:
+    """How each party stands by the compacted topic, for who takes the record of the highest revision."""
+    until = time.monotonic() + PATIENCE_S
+    while product.sql("scoring", "SELECT FROM event_stream WHERE published_seq < last_seq"):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    servers = supervisor.endpoints(product.folder)["bus"].removeprefix("kafka://")
+    with ThreadPoolExecutor(1) as thread:
+        values = thread.submit(asyncio.run, read(servers)).result()
+    known: dict[str, dict[str, Any]] = {}
+    for key, value in values:
+        data: dict[str, Any] | None = json.loads(value)["data"] if value else None
+        if data is None:
+            known.pop(key, None)
+        elif key not in known or known[key]["revision"] < data["revision"]:
+            known[key] = data
+    return {key: (data["stage"], data["tier"]) for key, data in known.items()}
+
+
+async def read(servers: str) -> list[tuple[str, bytes | None]]:
+    """Key and value of each record of the topic."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(STANDINGS.name, number) for number in range(STANDINGS.partitions)]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        found = []
+        for partition in (each for each in partitions if ends[each]):
+            while await consumer.position(partition) < ends[partition]:
+                for records in (await consumer.getmany(partition, timeout_ms=500)).values():
+                    found += [(record.key.decode(), record.value) for record in records]
+        return found
+    finally:
+        await consumer.stop()
+
+
 def stands_and_goes_on(product: Product, last: str) -> None:
     """It verifies; and told everything again it is as the one that was never restored."""
     assert product.agrees()
@@ -124,6 +166,8 @@ def test_a_backup_of_a_cluster_goes_on_with_an_empty_kafka_and_with_one_that_is_
         assert (holds(over), facts(over), over.digest()) == (had, known, digest)
         stands_and_goes_on(over, last)
         assert over.get("/v1/status")["gaps"] == []
+        stands = over.sql("scoring", "SELECT party_id, stage, tier FROM party WHERE stage IS NOT NULL")
+        assert others_know(over) == {str(row["party_id"]): (row["stage"], row["tier"]) for row in stands}
 
 
 def test_a_backup_in_one_file_goes_on_embedded_and_a_killed_restore_is_begun_again(

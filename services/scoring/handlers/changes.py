@@ -165,7 +165,7 @@ def moved(
     set_now = [fact for fact in facts.get(day, ()) if fact.kind is Kind.OVERRIDDEN]
     unset = History(party.calendar - fold(set_now, ruling.zone), ruling) if set_now else history
     if unset.outcome(day) != known:
-        fact = _deciding(facts[day], known, unset.outcome(day), unset.stages_on(day))
+        fact = deciding(facts[day], known, unset.outcome(day), unset.stages_on(day))
         yield _step(Cause.FACT, known, unset, day, fact, fact.occurred_at)
     if set_now and history.outcome(day) != unset.outcome(day):
         fact = max(set_now, key=lambda fact: fact.occurred_at)
@@ -174,7 +174,7 @@ def moved(
         turned, by = move.day.toordinal(), None
         if move.cause in NAMING and turned in facts:
             outcomes = (move.from_stage, move.from_tier), (move.to_stage, move.to_tier)
-            by = _deciding(facts[turned], *outcomes, history.stages_on(turned), override=move.cause is Cause.OVERRIDE)
+            by = deciding(facts[turned], *outcomes, history.stages_on(turned), override=move.cause is Cause.OVERRIDE)
         yield Change(
             move.cause, move.kind, move.from_stage, move.to_stage, move.from_tier, move.to_tier, move.value_minor,
             move.loss_reason, by.occurred_at if by else start_of_day(turned, ruling.zone), by.fact_id if by else None,
@@ -186,10 +186,10 @@ def _appearance(party: Assessed, history: History, now: Standing, ruling: Ruling
     facts, first, day = _by_day(party.facts, ruling), history.days[0], ruling.day(party.at)
     outcome = now.stage, now.tier
     if party.corrected is None and first in facts and history.outcome(first) == outcome:
-        fact = _deciding(facts[first], NOWHERE, outcome, history.stages_on(first))
+        fact = deciding(facts[first], NOWHERE, outcome, history.stages_on(first))
         return _step(Cause.FACT, NOWHERE, history, day, fact, fact.occurred_at)
     past = [fact for fact in party.facts if ruling.day(fact.occurred_at) <= day]
-    latest = _deciding(past, NOWHERE, outcome, history.stages_on(day)) if past else None
+    latest = deciding(past, NOWHERE, outcome, history.stages_on(day)) if past else None
     return _step(party.corrected or Cause.LATE_FACT, NOWHERE, history, day, latest, party.at)
 
 
@@ -200,9 +200,7 @@ def _by_day(facts: Sequence[Fact], ruling: Ruling) -> dict[int, list[Fact]]:
     return days
 
 
-def _deciding(
-    facts: Sequence[Fact], before: Outcome, after: Outcome, stages: Stages, *, override: bool = False
-) -> Fact:
+def deciding(facts: Sequence[Fact], before: Outcome, after: Outcome, stages: Stages, *, override: bool = False) -> Fact:
     """The one to be named of several: the last of a kind that can make the change, or the last of all."""
     kinds = (Kind.OVERRIDDEN,) if override else _making(before, after, stages)
     return max(facts, key=lambda fact: (fact.kind in kinds, fact.kind is not Kind.OVERRIDDEN, fact.occurred_at))

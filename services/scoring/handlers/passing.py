@@ -1,71 +1,185 @@
-"""What time and another ruling alone make of parties, of many at once: the changes that `moved` gives for each."""
+"""How many parties come to stand otherwise at once: the standings and the changes that `moved` gives for each.
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+From one day on which anything turns they go to the next, all of them in one step: first by what was known of them
+before, up to the day of what they did; then by all.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from uuid import UUID
 
 from contracts.scoring import Cause
-from services.scoring.domain.facts import Kind
-from services.scoring.domain.history import Outcome
+from services.scoring.domain.calendar import Calendar, fold
+from services.scoring.domain.days import start_of_day
+from services.scoring.domain.facts import Fact, Kind
+from services.scoring.domain.history import NOWHERE, Outcome
+from services.scoring.domain.reading import ALONE
 from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.standing import Standing
 from services.scoring.domain.together import assess_together
 from services.scoring.domain.trajectory import kind_of
-from services.scoring.handlers.changes import Assessed, Change
+from services.scoring.handlers.changes import NAMING, Assessed, Change, deciding
 
 _OVERRIDDEN = int(Kind.OVERRIDDEN)
 
 
-def is_quiet(party: Assessed, ruling: Ruling) -> bool:
-    """Whether nothing was told of a party, and nothing that was told or set is about a day still to come."""
+@dataclass(slots=True)
+class Way:
+    """What a party goes through, with where it is on it."""
+
+    party: Assessed
+    begun: int | None
+    """The local day of the last assessment."""
+    told: int | None
+    """That of its new facts."""
+    until: int
+    """That of this assessment."""
+    outcome: Outcome
+    standing: Standing | None = None
+    day: int = 0
+    """The local day of that standing."""
+    changes: list[Change] = field(default_factory=list)
+
+    def stand(self, then: Standing, day: int, cause: Cause, at: datetime, fact: Fact | None = None) -> None:
+        """Come to stand so on a day."""
+        after = then.stage, then.tier
+        if after != self.outcome:
+            named = fact.fact_id if fact and cause in NAMING else None
+            kind = kind_of(self.outcome[0], then.stage, cause)
+            (stage, tier), value, reason = self.outcome, then.value_minor, then.loss_reason
+            self.changes.append(
+                Change(cause, kind, stage, then.stage, tier, then.tier, value, reason, at, named)
+            )  # fmt: skip
+        self.outcome, self.standing, self.day = after, then, day
+
+
+def way(party: Assessed, ruling: Ruling) -> Way | None:
+    """The way of a party; None of one that is better looked at alone.
+
+    That is whoever has an override, or anything new or still to come on several days.
+    """
+    entries, policy = party.calendar.entries, ruling.policy
+    if not entries or policy.organisations is not None or any(entry[1] == _OVERRIDDEN for entry in entries):
+        return None
     assessed_at: datetime | None = party.row["assessed_at"]
-    if assessed_at is None or party.facts or party.corrected or party.redirect or party.survives:
-        return False
-    entries = party.calendar.entries
-    if not entries or entries[-1][0] > ruling.day(assessed_at):
-        return False
-    return all(entry[1] != _OVERRIDDEN for entry in entries)
+    begun, until = None if assessed_at is None else ruling.day(assessed_at), ruling.day(party.at)
+    told = {ruling.day(fact.occurred_at) for fact in party.facts}
+    if begun is None:
+        return Way(party, None, None, until, NOWHERE) if entries[-1][0] <= until else None
+    if len(told) > 1 or any(fact.kind is Kind.OVERRIDDEN for fact in party.facts):
+        return None
+    day = next(iter(told), None)
+    if entries[-1][0] > (begun if day is None else min(day, until)):
+        return None
+    if day is not None and day > begun:
+        before = bisect_left(entries, (day,)) - 1
+        if before >= 0 and entries[before][0] > begun:
+            return None
+    return Way(party, begun, day, until, party.stood)
 
 
 def passed(
     parties: Sequence[Assessed], ruling: Ruling, reruled: Mapping[int, Cause]
-) -> list[tuple[Standing, list[Change]]]:
-    """How quiet parties stand, each with its changes of stage and tier since it was assessed last.
+) -> dict[UUID, tuple[Standing, list[Change]]]:
+    """How parties stand, each with its changes of stage and tier, without those that are better looked at alone.
 
-    `reruled` is what each older ruling was replaced by. From one day on which anything turns they go to the next.
+    `reruled` is what each older ruling was replaced by.
     """
-    ats: list[datetime] = [party.row["assessed_at"] for party in parties]
-    stands = assess_together([(party.calendar, at) for party, at in zip(parties, ats, strict=True)], ruling)
-    changes: list[list[Change]] = []
-    for party, then in zip(parties, stands, strict=True):
-        cause = reruled.get(party.row["ruling"], Cause.LATE_FACT)
-        changes.append(_changes(party.stood, then, cause, party.at))
-    waiting: Sequence[int] = range(len(parties))
-    while waiting:
-        waiting = [place for place in waiting if _turns(stands[place], parties[place].at)]
-        turns = [stands[place].next_change_at or ats[place] for place in waiting]
-        calendars = [parties[place].calendar for place in waiting]
-        thens = assess_together(list(zip(calendars, turns, strict=True)), ruling)
-        for place, then, at in zip(waiting, thens, turns, strict=True):
-            changes[place] += _changes((stands[place].stage, stands[place].tier), then, Cause.CLOCK, at)
-            stands[place], ats[place] = then, at
-    days = {at: ruling.day(at) for at in {*ats, *(party.at for party in parties)}}
-    later = [place for place, party in enumerate(parties) if days[ats[place]] < days[party.at]]
-    now = assess_together([(parties[place].calendar, parties[place].at) for place in later], ruling)
-    for place, then in zip(later, now, strict=True):
-        stands[place] = then
-    return list(zip(stands, changes, strict=True))
+    ways = [each for party in parties if (each := way(party, ruling))]
+    known = [each for each in ways if each.begun is not None]
+    told = [each for each in known if each.told is not None]
+    _by_what_was_known(known, ruling, reruled)
+    _by_what_was_told(told, ruling)
+    _walk([(each, each.party.calendar, each.party.at) for each in told], ruling)
+    _stand_now([each for each in ways if each.day < each.until], ruling)
+    _appear([each for each in ways if each.begun is None], ruling)
+    return {each.party.party_id: (each.standing, each.changes) for each in ways if each.standing}
 
 
-def _turns(then: Standing, until: datetime) -> bool:
-    return then.next_change_at is not None and then.next_change_at <= until
+def _by_what_was_known(ways: Sequence[Way], ruling: Ruling, reruled: Mapping[int, Cause]) -> None:
+    """What is thought of the day of the last assessment, and what the clock did since, up to the day of what is new."""
+    walked: list[tuple[Way, Calendar, datetime]] = []
+    for each in ways:
+        party, until = each.party, each.party.at
+        due: datetime | None = party.row["next_change_at"]
+        corrected = party.corrected or reruled.get(party.row["ruling"])
+        calendar = party.calendar
+        if each.told is not None:
+            # Who was current stands as stored until something turns.
+            if not corrected and (due is None or due > party.facts[0].occurred_at):
+                continue
+            until = start_of_day(each.told, ruling.zone)
+            if each.told == each.begun:
+                calendar -= fold(party.facts, ruling.zone)
+            else:
+                calendar = calendar.between(None, date.fromordinal(each.told))
+        walked.append((each, calendar, until))
+    seen = [(calendar, each.party.row["assessed_at"]) for each, calendar, _ in walked]
+    for (each, _, _), then in zip(walked, assess_together(seen, ruling), strict=True):
+        party = each.party
+        cause = party.corrected or reruled.get(party.row["ruling"]) or Cause.LATE_FACT
+        each.stand(then, each.begun or 0, cause, party.at, party.late)
+    _walk(walked, ruling)
 
 
-def _changes(before: Outcome, then: Standing, cause: Cause, at: datetime) -> list[Change]:
-    if before == (then.stage, then.tier):
-        return []
-    kind = kind_of(before[0], then.stage, cause)
-    return [
-        Change(
-            cause, kind, before[0], then.stage, before[1], then.tier, then.value_minor, then.loss_reason, at
-        )
-    ]  # fmt: skip
+def _by_what_was_told(ways: Sequence[Way], ruling: Ruling) -> None:
+    """What the new facts did on their day."""
+    days = [each.told or 0 for each in ways]
+    seen = [
+        (each.party.calendar, each.party.at if day == each.until else start_of_day(day, ruling.zone))
+        for each, day in zip(ways, days, strict=True)
+    ]
+    for each, day, then in zip(ways, days, assess_together(seen, ruling), strict=True):
+        fact = deciding(each.party.facts, each.outcome, (then.stage, then.tier), ruling.policy.persons)
+        each.stand(then, day, Cause.FACT, fact.occurred_at, fact)
+
+
+def _walk(ways: Iterable[tuple[Way, Calendar, datetime]], ruling: Ruling) -> None:
+    """What the clock does up to an instant to those who stand somewhere, by what a calendar says."""
+    waiting = list(ways)
+    while True:
+        turning = [
+            (each, calendar, until, each.standing.next_change_at)
+            for each, calendar, until in waiting
+            if each.standing and each.standing.next_change_at and each.standing.next_change_at <= until
+        ]
+        if not turning:
+            return
+        thens = assess_together([(calendar, at) for _, calendar, _, at in turning], ruling)
+        for (each, _, _, at), then in zip(turning, thens, strict=True):
+            each.stand(then, ruling.day(at), Cause.CLOCK, at)
+        waiting = [(each, calendar, until) for each, calendar, until, _ in turning]
+
+
+def _stand_now(ways: Sequence[Way], ruling: Ruling) -> None:
+    thens = assess_together([(each.party.calendar, each.party.at) for each in ways], ruling)
+    for each, then in zip(ways, thens, strict=True):
+        each.standing, each.day = then, each.until
+
+
+def _appear(ways: Sequence[Way], ruling: Ruling) -> None:
+    """The first standing: the doing of the first day if it is still what that day made it, else learned of late."""
+    firsts = [next((entry[0] for entry in each.party.calendar.entries if entry[1] not in ALONE), 0) for each in ways]
+    earlier = [(each, first) for each, first in zip(ways, firsts, strict=True) if 0 < first < each.until]
+    seen = [
+        (each.party.calendar.between(None, date.fromordinal(first + 1)), start_of_day(first, ruling.zone))
+        for each, first in earlier
+    ]
+    begins = {
+        each.party.party_id: (then.stage, then.tier)
+        for (each, _), then in zip(earlier, assess_together(seen, ruling), strict=True)
+    }
+    for each, first in zip(ways, firsts, strict=True):
+        party, now = each.party, each.standing
+        if now is None or now.stage is None:
+            continue
+        after = now.stage, now.tier
+        then = [fact for fact in party.facts if ruling.day(fact.occurred_at) == first]
+        if party.corrected is None and then and begins.get(party.party_id, after) == after:
+            fact = deciding(then, NOWHERE, after, ruling.policy.persons)
+            each.stand(now, each.until, Cause.FACT, fact.occurred_at, fact)
+        else:
+            latest = deciding(party.facts, NOWHERE, after, ruling.policy.persons) if party.facts else None
+            each.stand(now, each.until, party.corrected or Cause.LATE_FACT, party.at, latest)

@@ -15,7 +15,7 @@ from services.scoring.domain.history import History
 from services.scoring.domain.standing import Standing, standing
 from services.scoring.domain.trajectory import Regrading
 from services.scoring.handlers.changes import Assessed, Change, moved, regraded
-from services.scoring.handlers.passing import is_quiet, passed
+from services.scoring.handlers.passing import passed
 from services.scoring.queries.rulings import Connection, Present, ruling_of
 from services.scoring.queries.standings import append_moves, write_standings
 
@@ -29,11 +29,10 @@ async def record(session: AsyncSession, connection: Connection, here: Present, p
     rows: list[tuple[object, ...]] = []
     lived: list[tuple[object, ...]] = []
     events: list[Event | UUID] = []
-    quiet = [party for party in parties if is_quiet(party, here.ruling)]
-    stands = dict(zip((party.party_id for party in quiet), passed(quiet, here.ruling, reruled), strict=True))
+    together = passed(parties, here.ruling, reruled)
     for party in sorted(parties, key=lambda party: party.merged_into is None):
         why = reruled.get(party.row["ruling"])
-        now, changes = stands.get(party.party_id) or _alone(party, here, why)
+        now, changes = together.get(party.party_id) or _alone(party, here, why)
         changes = changes or regraded(party, now, here, why)
         if not changes and _must_be_told(party, now):
             kind = MoveKind.VANISHED if now.stage is None else MoveKind.REVISED

@@ -61,17 +61,29 @@ async def standings(
         [wanted.stage] if wanted.stage else list(Stage), [wanted.tier] if wanted.tier else list(Tier)
     )
     conditions.equal(
-        loss_reason=wanted.loss_reason, owner_id=wanted.owner_id, team_id=wanted.team_id, vip=wanted.vip,
-        treatment=wanted.treatment, satisfaction_band=wanted.satisfaction_band, loyalty_band=wanted.loyalty_band,
+        loss_reason=wanted.loss_reason, owner_id=wanted.owner_id, team_id=wanted.team_id, treatment=wanted.treatment,
         posture=wanted.posture, level=wanted.level,
     )  # fmt: skip
+    # Written out, so that a plan knows when an index of these parties alone is of use.
+    if wanted.vip is not None:
+        conditions.add("vip" if wanted.vip else "NOT vip")
+    if wanted.satisfaction_band:
+        conditions.add(f"satisfaction_band = '{wanted.satisfaction_band}'")
+    if wanted.loyalty_band:
+        conditions.add(f"loyalty_band = '{wanted.loyalty_band}'")
     conditions.add("{} = ANY(flags)", wanted.flag)
     conditions.add("value_minor >= {}", wanted.min_value_minor)
     conditions.add("value_minor <= {}", wanted.max_value_minor)
     if after is not None:
         conditions.add(_BEHIND[order], *after)
-    query = _LISTS[order].format(conditions=conditions, limit=int(limit))
+    few = order is Order.VALUE and _have_an_index(wanted) and not (wanted.stage and wanted.tier)
+    query = (_BY_VALUE_OF_FEW if few else _LISTS[order]).format(conditions=conditions, limit=int(limit))
     return await connection.fetch(query, *conditions.arguments)
+
+
+def _have_an_index(wanted: Filter) -> bool:
+    low = Band.LOW in (wanted.satisfaction_band, wanted.loyalty_band)
+    return low or bool(wanted.vip) or wanted.treatment is not None
 
 
 def keyset(row: asyncpg.Record, order: Order) -> list[object]:
@@ -93,6 +105,12 @@ async def lived_moves(
 ) -> list[asyncpg.Record]:
     """What was announced of a party and of those merged into it since, oldest first."""
     return await connection.fetch(_LIVED, party_id, *(after or (_BEGINNING, UUID(int=0), 0)), limit)
+
+
+async def raised(connection: Connection, after: UUID, *, above: int, limit: int) -> list[asyncpg.Record]:
+    """The next parties of which anything was ever told, in their order, with a revision above a number from here on."""
+    rows = await connection.fetch(_RAISE, after, above, limit)
+    return sorted(rows, key=lambda row: row["party_id"])
 
 
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
@@ -131,6 +149,12 @@ WITH party AS (
 {_SHOWN} ORDER BY value_minor DESC, party_id DESC LIMIT {{limit}}
 """
 
+# Those whom an index of their own has by value: looked for in each cell, few would be found late.
+_BY_VALUE_OF_FEW = f"""
+{_SHOWN} WHERE stage = ANY($1) AND tier = ANY($2){{conditions}}
+ORDER BY value_minor DESC, party_id DESC LIMIT {{limit}}
+"""
+
 _LISTS = {
     Order.VALUE: _BY_VALUE,
     Order.NEXT_CHANGE_AT: f"""
@@ -156,6 +180,18 @@ _MOVE = [
     "party_id", "revision", "cause", "kind", "from_stage", "to_stage", "from_tier", "to_tier", "value_minor",
     "loss_reason", "occurred_at", "assessed_at", "fact_id", "merged_into", "ruling",
 ]  # fmt: skip
+
+_RAISE = """
+UPDATE party SET revision = greatest(party.revision, $2) + 1
+FROM (
+    SELECT party_id, ruling.currency, ruling.policy, ruling.model FROM party JOIN ruling ON ruling.id = party.ruling
+    WHERE party_id > $1 AND revision > 0 ORDER BY party_id LIMIT $3
+) AS next
+WHERE party.party_id = next.party_id
+RETURNING party.party_id, party.revision, stage, tier, since, value_minor, purchase_days, loss_reason, next_change_at,
+    level, satisfaction_band, loyalty_band, posture, treatment, flags, vip, assessed_at,
+    next.currency, next.policy, next.model
+"""
 
 _SUM_CELLS = """
 WITH gone AS (DELETE FROM cell_change RETURNING stage, tier, count, value_minor)
