@@ -20,6 +20,7 @@ from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.facts import DECLARATIONS, MONEY, Kind
 from services.scoring.domain.fitting import fitted
+from services.scoring.domain.history import History
 from services.scoring.domain.model import Model
 from services.scoring.domain.money import Rates
 from services.scoring.domain.overrides import Field, detail
@@ -534,3 +535,26 @@ def test_the_same_is_told_in_traditional_and_in_simplified_characters() -> None:
         "若没有其他变化，自 2026-04-01 起价值层级为“中”、关系为“相对保守”、对待方式为“培育”、标记为“创利”；"
         "自 2026-04-02 起成为休眠的成交客户。只要在 2026-04-02 之前再购买一次，就仍是成交客户。"
     )
+
+
+@pytest.mark.parametrize("name", RULINGS)
+def test_a_customer_by_hand_alone_has_a_reason(name: str) -> None:
+    known = calendar("visited 2026-01-05") + override("2026-01-06", Field.STAGE, "customer")
+
+    found = because(known, "2026-01-10", RULINGS[name])
+
+    assert (found.stage.stage, found.overrides[0].value) == (Stage.STRANGER, "customer")
+
+
+@pytest.mark.parametrize("name", RULINGS)
+def test_what_is_read_anew_from_a_change_on_alone_gives_the_reason_that_all_of_it_gives(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random, ruling = Random(name), RULINGS[name]
+    seen = [(anybody(random), noon(f"202{random.randrange(4, 7)}-05-{random.randrange(10, 30)}")) for _ in range(60)]
+    reasons = [reason(party, at, ruling) for party, at in seen]
+
+    monkeypatch.setattr(History, "changed", lambda history, whole, since: History(whole, history.ruling))
+
+    assert reasons == [reason(party, at, ruling) for party, at in seen]
+    assert sum(len(each.otherwise) for each in reasons if each) > 100

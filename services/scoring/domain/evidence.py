@@ -65,28 +65,32 @@ def evidence(
 
 def evidence_again(
     like: Sequence[Piece],
+    solved: Sequence[Entry],
     since: int,
     entries: Sequence[Entry],
     purchase_days: Sequence[int],
     gross: Sequence[int],
     policy: Policy,
 ) -> list[Piece]:
-    """`evidence` of a calendar that is the same on the days before one as another, of which `like` is all evidence."""
-    waits = max(policy.problem_limit_days, policy.answer_within_days) + 1
-    place = bisect_left(entries, (since - waits,))
-    later = _entering(entries[place:], entries[:place], purchase_days, gross, policy, since)
+    """`evidence` of a calendar that is the same on the days before one as another.
+
+    `like` is all evidence of the other, `solved` are its entries of problems that were solved.
+    """
+    begin = since - max(policy.problem_limit_days, policy.answer_within_days) - 1
+    earlier = solved[: bisect_left(solved, (begin,))]
+    later = _entering(entries[bisect_left(entries, (begin,)) :], earlier, purchase_days, gross, policy, since)
     return [*like[: bisect_left(like, (since,))], *sorted(piece for piece in later if piece[0] >= since)]
 
 
 def _entering(
     entries: Iterable[Entry],
-    earlier: Iterable[Entry],
+    earlier: Sequence[Entry],
     purchase_days: Sequence[int],
     gross: Sequence[int],
     policy: Policy,
     since: int = 0,
 ) -> list[Piece]:
-    """What enters by some entries, of purchases from a day on alone; `earlier` entries may have solved a problem."""
+    """What enters by some entries, of purchases from a day on alone; `earlier` ones may have solved a problem."""
     # Plain numbers, looked up once: this runs for every party that an event touches.
     pieces: list[Piece] = []
     asked: list[int] = []
@@ -106,7 +110,7 @@ def _entering(
         elif kind == REACHED:
             reached.append(day)
     if opened:
-        solved += ((day, detail, count) for day, kind, detail, count, _ in earlier if kind == SOLVING)
+        solved += ((day, detail, count) for day, _, detail, count, _ in earlier)
         pieces += _overdue(opened, solved, policy.problem_limit_days)
     if asked:
         pieces += _late(asked, reached, policy.answer_within_days)

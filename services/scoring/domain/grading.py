@@ -6,8 +6,8 @@ from itertools import accumulate
 from typing import Any
 
 from contracts.scoring import Band, Posture, Stage, Tier
-from services.scoring.domain.calendar import Calendar
-from services.scoring.domain.evidence import Piece, evidence, evidence_again
+from services.scoring.domain.calendar import Calendar, Entry
+from services.scoring.domain.evidence import SOLVING, Piece, evidence, evidence_again
 from services.scoring.domain.fading import Fading
 from services.scoring.domain.grades import Flag, Grades
 from services.scoring.domain.lifecycle import Lifecycle
@@ -19,15 +19,17 @@ from services.scoring.domain.ruling import Ruling
 class Grading(Lifecycle):
     """The life of a party with what it is worth and how it is graded. Days are ordinals."""
 
-    __slots__ = ("_indexes", "_paid", "_pieces", "_valued")
+    __slots__ = ("_indexes", "_paid", "_pieces", "_solutions", "_valued")
 
     def __init__(self, calendar: Calendar, ruling: Ruling, like: "Grading | None" = None, since: int = 0) -> None:
         super().__init__(calendar, ruling, like, since)
         self._paid: list[tuple[int, int]] | None = None
         self._pieces: Sequence[Piece] | None = None
+        self._solutions: Sequence[Entry] | None = None
         self._indexes: tuple[Fading, Fading] | None = None
         if like is not None:
-            pieces = evidence_again(like.pieces, since, calendar.entries, self.purchase_days, self.gross, self.policy)
+            days, entries = self.purchase_days, calendar.entries
+            pieces = evidence_again(like.pieces, like.solutions, since, entries, days, self.gross, self.policy)
             satisfied, loyal = (Fading(pieces, fading.index, fading, since) for fading in like.indexes)
             self._pieces, self._indexes = pieces, (satisfied, loyal)
         # As the stages are, it is asked of one day again and again.
@@ -86,6 +88,13 @@ class Grading(Lifecycle):
         if self._pieces is None:
             self._pieces = evidence(self.calendar.entries, self.purchase_days, self.gross, self.policy)
         return self._pieces
+
+    @property
+    def solutions(self) -> Sequence[Entry]:
+        """The entries of problems that were solved."""
+        if self._solutions is None:
+            self._solutions = [entry for entry in self.calendar.entries if entry[1] == SOLVING]
+        return self._solutions
 
     @property
     def indexes(self) -> tuple[Fading, Fading]:

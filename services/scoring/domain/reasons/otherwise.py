@@ -58,6 +58,8 @@ class _Others:
         self.of, self.calendar, self.history, self.day = of, of.calendar, of.history, of.day
         self.policy, self.ruling, self.bought = of.policy, of.ruling, of.bought
         self.stages = of.history.stages_on(of.day)
+        # The same facts may keep the stage and both bands.
+        self._told: dict[tuple[frozenset[Kind], tuple[int, ...]], Otherwise] = {}
 
     def thought_of(self) -> Iterator[Otherwise]:
         """Each whether or not it changes anything."""
@@ -81,7 +83,13 @@ class _Others:
         satisfaction, loyalty = self.history.indexes
         return satisfaction.band(self.day), loyalty.band(self.day)
 
-    def _without(self, kinds: Collection[Kind], days: Sequence[int]) -> Otherwise:
+    def _without(self, kinds: frozenset[Kind], days: Sequence[int]) -> Otherwise:
+        which = kinds, tuple(days)
+        if which not in self._told:
+            self._told[which] = self._taken_away(*which)
+        return self._told[which]
+
+    def _taken_away(self, kinds: Collection[Kind], days: Sequence[int]) -> Otherwise:
         taken, on, entries = tuple(date.fromordinal(of_day) for of_day in days), set(days), self.calendar.entries
         there = {*map(Kind, {entry[1] for entry in entries[bisect_left(entries, (days[0],)) :] if entry[0] in on})}
         # What was stated in a contact goes with it.
@@ -139,7 +147,7 @@ class _Others:
                 yield signs, _within(history.sign_days, day, prospects.active_days)
             case Stage.DORMANT_PROSPECT:
                 yield signs, _within(history.sign_days, day, prospects.lost_after_days)
-            case Stage.CUSTOMER | Stage.DORMANT_CUSTOMER:
+            case Stage.CUSTOMER | Stage.DORMANT_CUSTOMER if self.bought:
                 yield frozenset({Kind.PURCHASE}), self._last_purchases()
             case Stage.LOST_PROSPECT:
                 if days := [of_day for of_day in history.declared.days if (sign or 0) <= of_day <= day]:
@@ -167,7 +175,7 @@ class _Others:
         p = model.p_buys(*self.history.asked(self.day, bought), self.policy.horizon_days)
         return (p < customers.dormant_below) + (p < customers.lost_below)
 
-    def _strongest(self, index: Index, band: Band) -> tuple[Collection[Kind], Sequence[int]] | None:
+    def _strongest(self, index: Index, band: Band) -> tuple[frozenset[Kind], Sequence[int]] | None:
         """The facts of the one kind of evidence that does most for a low or for a high band."""
         if band not in (Band.LOW, Band.HIGH):
             return None
