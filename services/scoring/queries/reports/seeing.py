@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -13,8 +13,7 @@ from services.scoring.domain.history import History
 from services.scoring.domain.moment import Moment
 from services.scoring.domain.reports.weeks import Turn
 from services.scoring.domain.trajectory import Move, stage_moves
-from services.scoring.queries.parties import calendars, members_now, opened, party_calendar
-from services.scoring.queries.reading import PAGE, Read, breathing, by_party, moment
+from services.scoring.queries.reading import PAGE, Read, breathing, by_party, moment, with_calendars
 from services.scoring.queries.rulings import Connection
 
 
@@ -73,7 +72,7 @@ async def those(
     then, ids = await moment(connection, as_of, now), sorted(set(party_ids))
     for place in range(0, len(ids), PAGE):
         rows = await connection.fetch(_THOSE, ids[place : place + PAGE])
-        async for seen in breathing(_seen(await _with_calendars(connection, rows), then)):
+        async for seen in breathing(_seen(await with_calendars(connection, rows), then)):
             yield seen
 
 
@@ -97,13 +96,6 @@ def _seen(reads: Iterable[Read], then: Moment) -> Iterator[Seen]:
         if found and found[0]:
             calendar, at = found
             yield Seen(read.row, calendar, read.members, History(calendar, then.ruling), at)
-
-
-async def _with_calendars(connection: Connection, rows: Sequence[Any]) -> list[Read]:
-    ids = [row["party_id"] for row in rows]
-    members = (await members_now(connection, (), ids)).of(ids)
-    stored = opened(await calendars(connection, {identity for held in ids for identity, _ in members[held]}))
-    return [Read(row, party_calendar(members[row["party_id"]], stored)[0], members[row["party_id"]]) for row in rows]
 
 
 _THOSE = """
