@@ -20,9 +20,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis import consumer
 from chassis.clock import now
 from chassis.db import Database, connect, database_is_away, driver
+from chassis.processes import step_back
 from chassis.rest import rest
 from services.scoring.handlers.activating import activate_next, next_activation
-from services.scoring.handlers.apart import step_back
 from services.scoring.handlers.changes import Assessed
 from services.scoring.handlers.standings import record
 from services.scoring.queries.parties import (
