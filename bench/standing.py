@@ -126,7 +126,7 @@ def _tried(client: httpx.Client, policy: str, *, keep_moves: bool) -> tuple[floa
     asked = client.post(f"/v1/policies/{policy}/trials", json={"keep_moves": keep_moves}).raise_for_status()
     job: dict[str, Any] = asked.json()
     while job["state"] != "done":
-        time.sleep(0.05)
+        time.sleep(0.2)
         job = client.get(f"/v1/trials/{job['id']}").raise_for_status().json()
         if job["state"] in ("failed", "cancelled"):
             raise RuntimeError(f"The trial ended: {job}")
