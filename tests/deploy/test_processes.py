@@ -18,9 +18,9 @@ import pytest
 from chassis.app import GRACE_S
 from chassis.auth import HEADER, Signer
 from chassis.db import Database, plain_url
+from deploy import product
 from deploy.databases import variable
 from deploy.postgres import free_port
-from deploy.product import process, role
 from deploy.roles import PACKAGES, SERVICES
 from tests.docs.pages import ROOT
 from tests.docs.test_metrics import told_metrics
@@ -166,4 +166,4 @@ async def takes_connections(address: str) -> bool:
 
 
 def test_a_supervised_process_has_longer_to_end_than_the_requests_that_it_answers() -> None:
-    assert process(role("customers"), {"CUSTOMERS_PORT": "1"}).stop_s > GRACE_S
+    assert product.process(product.role("customers"), {"CUSTOMERS_PORT": "1"}).stop_s > GRACE_S
