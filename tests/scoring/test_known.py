@@ -20,7 +20,7 @@ from services.scoring.domain.stages import ByDays, Stages
 from services.scoring.domain.tiers import Cuts
 from services.scoring.handlers.activating import activate_next
 from services.scoring.handlers.sweeping import sweep_once
-from services.scoring.queries import clocks, facts, known
+from services.scoring.queries import clocks, everybody, facts
 from services.scoring.queries.activations import plan
 from services.scoring.queries.policies import approve, draft, tried
 from services.scoring.queries.rulings import Connection, add_cut_points, add_rates, new_ruling
@@ -580,7 +580,8 @@ async def test_more_facts_than_are_held_at_once_are_all_known(
     api: httpx.AsyncClient, feed: Feeding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(facts, "PAGE", 3)
-    monkeypatch.setattr(known, "PAGE", 2)
+    monkeypatch.setattr(clocks, "PAGE", 2)
+    monkeypatch.setattr(everybody, "PAGE", 2)
     parties = sorted(feed.identity() for _ in range(5))
     days = [FIRST - timedelta(days=day) for day in range(4)]
     await feed.tell(*(feed.purchase(party, day, 1_000) for day in days for party in parties))

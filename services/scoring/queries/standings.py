@@ -76,14 +76,18 @@ async def standings(
     conditions.add("value_minor <= {}", wanted.max_value_minor)
     if after is not None:
         conditions.add(_BEHIND[order], *after)
-    few = order is Order.VALUE and _have_an_index(wanted) and not (wanted.stage and wanted.tier)
-    query = (_BY_VALUE_OF_FEW if few else _LISTS[order]).format(conditions=conditions, limit=int(limit))
+    query = _list(wanted, order).format(conditions=conditions, limit=int(limit))
     return await connection.fetch(query, *conditions.arguments)
 
 
-def _have_an_index(wanted: Filter) -> bool:
-    low = Band.LOW in (wanted.satisfaction_band, wanted.loyalty_band)
-    return low or bool(wanted.vip) or wanted.treatment is not None
+def _list(wanted: Filter, order: Order) -> str:
+    """The list whose index has the fewest to look at."""
+    if order is Order.VALUE and not (wanted.stage and wanted.tier):
+        if wanted.vip or Band.LOW in (wanted.satisfaction_band, wanted.loyalty_band):
+            return _BY_VALUE_OF_FEW
+        if wanted.treatment:
+            return _BY_VALUE_TREATED
+    return _LISTS[order]
 
 
 def keyset(row: asyncpg.Record, order: Order) -> list[object]:
@@ -143,6 +147,18 @@ WITH party AS (
     SELECT highest.*
     FROM unnest($1::text[]) AS at_stage CROSS JOIN unnest($2::text[]) AS at_tier CROSS JOIN LATERAL (
         SELECT * FROM party WHERE stage = at_stage AND tier = at_tier{{conditions}}
+        ORDER BY value_minor DESC, party_id DESC LIMIT {{limit}}
+    ) AS highest
+)
+{_SHOWN} ORDER BY value_minor DESC, party_id DESC LIMIT {{limit}}
+"""
+
+# Likewise those of one treatment in each tier.
+_BY_VALUE_TREATED = f"""
+WITH party AS (
+    SELECT highest.*
+    FROM unnest($2::text[]) AS at_tier CROSS JOIN LATERAL (
+        SELECT * FROM party WHERE tier = at_tier AND stage IS NOT NULL AND stage = ANY($1){{conditions}}
         ORDER BY value_minor DESC, party_id DESC LIMIT {{limit}}
     ) AS highest
 )
