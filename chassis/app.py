@@ -27,6 +27,9 @@ from contracts.topics import Topic, topics_of
 
 log = structlog.get_logger()
 
+GRACE_S = 5
+"""Seconds that requests under way have when a process is told to end."""
+
 Background = Callable[[Database], Coroutine[Any, Any, Never]]
 Caller = Callable[..., Any]
 
@@ -185,7 +188,7 @@ async def serve(app: FastAPI, *, sockets: list[socket.socket] | None = None) -> 
         forwarded_allow_ips=settings.trusted_proxies,
         # Longer than the gateway keeps idle connections: it must be the one that closes them.
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=GRACE_S,
         backlog=2_048,
     )
     server = _Server(config)
