@@ -9,7 +9,7 @@ FROM python:3.13-slim-trixie
 
 RUN useradd --system --uid 10001 --no-create-home --home-dir /app --shell /usr/sbin/nologin shuke
 WORKDIR /app
-ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 OPENBLAS_NUM_THREADS=1
+ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1
 COPY --from=packages /venv /venv
 COPY LICENSE NOTICE ./
 COPY examples examples

@@ -113,6 +113,30 @@ async def load(url: str, parties: int, on: date, *, due: bool) -> int:
     return len(purchases.day)
 
 
+async def load_ids(url: str, parties: int) -> None:
+    """Write into an empty database of customers that each party of the population has one external id."""
+    connection = await asyncpg.connect(url)
+    try:
+        at = datetime.now(UTC)
+        async with connection.transaction():
+            for first in range(0, parties, PAGE):
+                numbers = range(first, min(first + PAGE, parties))
+                ids = [(identity(number), f"C-{number:07}") for number in numbers]
+                for table, columns, rows in (
+                    ("party", ("id", "resolves_to", "created_at"), [(id, id, at) for id, _ in ids]),
+                    (
+                        "identity",
+                        ("id", "scheme", "system", "value", "created_at"),
+                        [(id, "external", "shop", value, at) for id, value in ids],
+                    ),
+                    ("holding", ("identity_id", "nth", "party_id", "assigned_at"), [(id, 1, id, at) for id, _ in ids]),
+                ):
+                    await connection.copy_records_to_table(table, records=rows, columns=columns)
+        await connection.execute("VACUUM ANALYZE")
+    finally:
+        await connection.close()
+
+
 async def activated(
     connection: "asyncpg.Connection[asyncpg.Record]", policy: Policy, model: Model, *, at: datetime
 ) -> int:

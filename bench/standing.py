@@ -16,7 +16,7 @@ import httpx
 from bench.figures import Figure, percentile
 from bench.freshness import Seen, buying, have_bought
 from bench.journey import peak_of
-from bench.population import AFTER, DECIDED, activated, load
+from bench.population import AFTER, DECIDED, activated, load, load_ids
 from bench.product import Running, product
 from services.scoring.domain.calendar import unpack
 from services.scoring.queries.rulings import Connection
@@ -30,6 +30,7 @@ DUE = 100_000
 AGED_DAYS = 400
 """So old are the standings whose parties become due."""
 PAGES = 400
+SUMS: Mapping[str, str] = {"summary": "standings/summary", "digest": "digest"}
 GOAL_EXPORT_PER_S, GOAL_PAGE_MS, GOAL_FRESH_MS, GOAL_DUE_S = 50_000, 20.0, 250.0, 10.0
 GOAL_ACTIVATION_S, GOAL_TRIAL_S, GOAL_PARTIES = 30.0, 60.0, 1_000_000
 
@@ -89,47 +90,83 @@ async def _sweeper(running: Running, parties: int, bought: list[UUID]) -> tuple[
 
 
 def trial(parties: int) -> list[Figure]:
-    """A draft over the whole history beside the active policy. 60 s at 200,000."""
+    """A draft over the whole history beside the active policy, then with its moves kept. 60 s at 200,000."""
     with _populated(parties) as running, running.client() as client:
         draft, _ = AFTER
         made = client.post("/v1/policies", json={"document": draft.model_dump(mode="json")}).raise_for_status().json()
-        began = time.perf_counter()
-        job = client.post(f"/v1/policies/{made['hash']}/trials", json={}).raise_for_status().json()
-        while job["state"] != "done":
-            time.sleep(0.05)
-            job = client.get(f"/v1/trials/{job['id']}").raise_for_status().json()
-            if job["state"] in ("failed", "cancelled"):
-                raise RuntimeError(f"The trial ended: {job}")
-        took_s = time.perf_counter() - began
+        used_s = running.cpu_s()
+        took_s, _ = _tried(client, made["hash"], keep_moves=False)
+        used_s = running.cpu_s() - used_s
         raw_s = asyncio.run(_decoded(running))
+        idle_mb = running.resident_mb()
+        with peak_of(running) as keeping_mb:
+            keeping_s, kept = _tried(client, made["hash"], keep_moves=True)
+        with peak_of(running) as telling_mb:
+            began, lines = time.perf_counter(), -1
+            with client.stream("GET", f"/v1/trials/{kept['id']}/moves", timeout=None) as answer:
+                lines += sum(chunk.count(b"\n") for chunk in answer.raise_for_status().iter_bytes())
+            telling_s = time.perf_counter() - began
     how = f"{parties:,} parties; baseline: every calendar read and decoded"
     goal = GOAL_TRIAL_S * parties / GOAL_PARTIES
     return [
         Figure("trial", "over the whole history, both sides", took_s, "s", goal, raw_s, how),
         Figure("trial", "parties per second", parties / took_s, "1/s"),
+        Figure("trial", "processor time per party", used_s / parties * 1e6, "µs", how="of all processes"),
+        Figure("trial", "the same, with its moves kept", keeping_s, "s", how=f"{lines:,} moves"),
+        Figure("trial", "memory beyond that of the idle product", max(keeping_mb) - idle_mb, "MB"),
+        Figure("trial", "moves per second as CSV", lines / telling_s, "1/s", how="through the gateway"),
+        # Until then the processes of the trial may not have ended.
+        Figure("trial", "memory, in the second half", max(telling_mb[len(telling_mb) // 2 :]) - idle_mb, "MB"),
     ]
 
 
+def _tried(client: httpx.Client, policy: str, *, keep_moves: bool) -> tuple[float, dict[str, Any]]:
+    """How long a trial took, and what came of it."""
+    began = time.perf_counter()
+    asked = client.post(f"/v1/policies/{policy}/trials", json={"keep_moves": keep_moves}).raise_for_status()
+    job: dict[str, Any] = asked.json()
+    while job["state"] != "done":
+        time.sleep(0.2)
+        job = client.get(f"/v1/trials/{job['id']}").raise_for_status().json()
+        if job["state"] in ("failed", "cancelled"):
+            raise RuntimeError(f"The trial ended: {job}")
+    return time.perf_counter() - began, job
+
+
 def export(parties: int) -> list[Figure]:
-    """All standings as of a day half a year ago, as CSV. 30 s at 200,000."""
-    day = datetime.now(UTC).date() - timedelta(days=180)
+    """All standings as of a day half a year ago, as CSV with external ids, and two sums over them. 20 s at 200,000."""
+    asked = {"as_of": str(datetime.now(UTC).date() - timedelta(days=180))}
     with _populated(parties) as running, running.client() as client:
+        asyncio.run(load_ids(running.database("customers"), parties))
         idle_mb = running.resident_mb()
         with peak_of(running) as peak_mb:
-            began, lines = time.perf_counter(), -1
-            with client.stream("GET", "/v1/standings/export", params={"as_of": str(day)}) as answer:
-                lines += sum(chunk.count(b"\n") for chunk in answer.raise_for_status().iter_bytes())
-            took_s = time.perf_counter() - began
+            (first_s, lines), (took_s, _) = _exported(client, asked), _exported(client, asked)
+            sums = {name: _took_s(client, f"/v1/{path}", asked) for name, path in SUMS.items()}
         raw_s, rows = asyncio.run(_copied(running))
     how = f"{lines:,} rows; baseline: COPY of the party rows as CSV"
     return [
         Figure("export", "rows per second as of a day", lines / took_s, "1/s", GOAL_EXPORT_PER_S, rows / raw_s, how),
+        Figure("export", "the same while its processes begin", lines / first_s, "1/s"),
         Figure("export", "memory beyond that of the idle product", max(peak_mb) - idle_mb, "MB"),
+        *(Figure("export", f"{name} as of a day", seconds, "s") for name, seconds in sums.items()),
     ]
 
 
+def _exported(client: httpx.Client, asked: Mapping[str, str]) -> tuple[float, int]:
+    began, lines = time.perf_counter(), -1
+    with client.stream("GET", "/v1/standings/export", params=asked) as answer:
+        lines += sum(chunk.count(b"\n") for chunk in answer.raise_for_status().iter_bytes())
+    return time.perf_counter() - began, lines
+
+
+def _took_s(client: httpx.Client, path: str, asked: Mapping[str, str]) -> float:
+    began = time.perf_counter()
+    client.get(path, params=asked).raise_for_status()
+    return time.perf_counter() - began
+
+
 def pages(parties: int) -> list[Figure]:
-    """Pages of the list by value, anywhere in it and of any cell, and the summary. 20 s at 200,000."""
+    """Pages of the list by value, anywhere in it, of any cell or of those marked, and the summary. 20 s at 200,000."""
     with _populated(parties) as running, running.client() as client:
         took = {"list": _pages_ms(client), "summary": _each_ms(client, "/v1/standings/summary")}
         raw = asyncio.run(_asked(running))
@@ -146,6 +183,7 @@ def pages(parties: int) -> list[Figure]:
 def _pages_ms(client: httpx.Client) -> list[float]:
     chance, took = random.Random(1), []
     stages, tiers = ("customer", "dormant_customer", "lost_customer"), ("top", "high", "mid", "low")
+    treatments = ("recover", "care", "develop", "serve")
     asked: dict[str, Any] = {}
     for _ in range(PAGES):
         began = time.perf_counter()
@@ -154,8 +192,13 @@ def _pages_ms(client: httpx.Client) -> list[float]:
         if answer["has_more"] and chance.random() < 0.8:
             asked = {**asked, "cursor": answer["next_cursor"]}
         else:
-            asked = (
-                {"stage": chance.choice(stages)} if chance.random() < 0.5 else {"max_value": 10 ** chance.randint(2, 5)}
+            asked = chance.choice(
+                (
+                    {"stage": chance.choice(stages)},
+                    {"max_value": 10 ** chance.randint(2, 5)},
+                    {"treatment": chance.choice(treatments)},
+                    chance.choice(({"vip": True}, {"satisfaction": "low"}, {"loyalty": "low"})),
+                )
             )
             asked |= {"tier": chance.choice(tiers)} if chance.random() < 0.5 else {}
     return took

@@ -1,14 +1,14 @@
 """Long work for somebody who waits: in a process of its own, which ends with the one who asked."""
 
 import asyncio
-import os
-import threading
 from collections.abc import Awaitable, Callable
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
 from starlette.requests import ClientDisconnect, Request
+
+from chassis.processes import step_back
 
 T = TypeVar("T")
 
@@ -67,8 +67,7 @@ async def _gone(request: Request) -> None:
 
 
 def _answer(pipe: Connection, work: Callable[..., object], arguments: tuple[object, ...]) -> None:
-    os.nice(10)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    step_back()
     answer: tuple[object, Exception | None]
     with pipe:
         try:
@@ -76,11 +75,3 @@ def _answer(pipe: Connection, work: Callable[..., object], arguments: tuple[obje
         except Exception as error:
             answer = None, error
         pipe.send(answer)
-
-
-def _end_with_parent() -> None:
-    # A parent that is killed ends nobody.
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-    os._exit(1)

@@ -20,11 +20,15 @@ from chassis.db import Database, connect, declare_topics
 from chassis.heads import BoundedHeads
 from chassis.limits import BodyLimit, Counted, Writing
 from chassis.problems import PROBLEM_RESPONSES, RENDERERS, unexpected
+from chassis.processes import Processes
 from chassis.settings import ServiceSettings
 from chassis.telemetry import TASK_DEATHS, Edge
 from contracts.topics import Topic, topics_of
 
 log = structlog.get_logger()
+
+GRACE_S = 5
+"""Seconds that requests under way have when a process is told to end."""
 
 Background = Callable[[Database], Coroutine[Any, Any, Never]]
 Caller = Callable[..., Any]
@@ -51,7 +55,7 @@ def create_app(
     middleware: Sequence[Middleware] = (),
     **options: Any,
 ) -> FastAPI:
-    """A service: `app.state` has `database`, `settings`, `signer`, `guard` and `failed`.
+    """A service: `app.state` has `database`, `processes`, `settings`, `signer`, `guard` and `failed`.
 
     `background` tasks run beside the sequencer until the app stops; when one dies, `app.state.failed` is set, the app
     is not ready any more and `serve` ends. `guard` is asked before every route of `router`, and tells who the caller
@@ -72,6 +76,7 @@ def create_app(
     async def whole_life(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(app.state.database.close)
+            stack.callback(app.state.processes.close)
             await declare_topics(app.state.database, topics)
             if hears:
                 await marks.declare(app.state.database, name, hears)
@@ -98,6 +103,7 @@ def create_app(
     )
     app.state.settings = settings
     app.state.database = connect(settings.database_url, pool_size=settings.pool_size)
+    app.state.processes = Processes()
     app.state.signer = auth.Signer(settings.internal_secret.get_secret_value())
     app.state.failed = asyncio.Event()
     app.state.writing, app.state.observed = writing, True
@@ -182,7 +188,7 @@ async def serve(app: FastAPI, *, sockets: list[socket.socket] | None = None) -> 
         forwarded_allow_ips=settings.trusted_proxies,
         # Longer than the gateway keeps idle connections: it must be the one that closes them.
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=GRACE_S,
         backlog=2_048,
     )
     server = _Server(config)

@@ -26,6 +26,7 @@ from chassis.outcomes import Outcomes
 from chassis.rest import rest
 from chassis.telemetry import child_of
 from contracts.event import Event
+from contracts.problems import Unavailable
 from contracts.topics import TOPICS
 
 log = structlog.get_logger()
@@ -137,7 +138,7 @@ class Sink:
             except StartOver:
                 continue
             except Exception as error:
-                if not database_is_away(error):
+                if not _passing(error):
                     raise
                 log.warning("batch interrupted", partitions=len(batches), error=str(error), rest_s=rest_s)
                 await rest(rest_s)
@@ -152,7 +153,7 @@ class Sink:
             except StartOver:
                 raise
             except Exception as error:
-                if database_is_away(error):
+                if _passing(error):
                     raise
                 log.warning("partitions are handled one by one", partitions=len(batches), exc_info=error)
         return {
@@ -189,7 +190,7 @@ class Sink:
         except (StartOver, _Gap, _Paused):
             raise
         except Exception as error:
-            if database_is_away(error):
+            if _passing(error):
                 raise
             log.warning("batch failed, its records are tried one by one", **_place(partition), exc_info=error)
         for record in records:
@@ -202,7 +203,7 @@ class Sink:
         except (StartOver, _Gap, _Paused):
             raise
         except Exception as error:
-            if database_is_away(error):
+            if _passing(error):
                 raise
             if reason := self._outcomes[partition].failed():
                 place = open_envelope(record.value or b"").place
@@ -330,6 +331,11 @@ class Sink:
             return await connection.fetch(_LOGGED, partition.topic, partition.partition, epoch, first, until)
         finally:
             connection.terminate()
+
+
+def _passing(error: Exception) -> bool:
+    """Whether the same may go through later: it is neither the data's fault nor ours."""
+    return isinstance(error, Unavailable) or database_is_away(error)
 
 
 def _finished(row: asyncpg.Record) -> bytes:

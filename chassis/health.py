@@ -1,7 +1,6 @@
 """What a supervisor and Prometheus ask of every app."""
 
 import asyncio
-import contextlib
 from typing import Any
 
 import prometheus_client
@@ -11,6 +10,7 @@ from fastapi.responses import JSONResponse
 from chassis.db import database_is_away
 from chassis.observing import observe, oldest_outbox_s, oldest_unpublished_s
 from chassis.telemetry import disconnected
+from contracts.problems import Unavailable
 
 OLDEST_OUTBOX_S = 60
 """A row that waits longer for its number makes the service unready."""
@@ -55,7 +55,10 @@ async def metrics(request: Request) -> Response:
     if state.observed:
         await observe(state.database, state.name, state.source_urls)
     if state.ready:
-        with contextlib.suppress(Exception):
-            # What it finds missing is said by /readyz; here it only brings its own figures up to date.
+        # What it finds missing is said by /readyz; here it only brings its own figures up to date.
+        try:
             await state.ready(request.app)
+        except Exception as error:
+            if not (isinstance(error, Unavailable) or database_is_away(error)):
+                raise
     return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)

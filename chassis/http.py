@@ -3,7 +3,8 @@
 import base64
 import binascii
 import re
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar, cast
 from uuid import UUID
@@ -13,7 +14,8 @@ from fastapi import Depends, Header, Query
 from fastapi.routing import APIRoute
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from chassis import idempotency
 from chassis.fields import Shown
@@ -102,6 +104,18 @@ def made(response: Response, location: str, *, new: bool) -> None:
     """Say where it is, and whether it was made (201) or was there already (200)."""
     response.status_code = 201 if new else 200
     response.headers["Location"] = location
+
+
+class Streamed(StreamingResponse):
+    """Closes the generator that it streams when it is sent, or when the client has gone away.
+
+    What is open in there, a transaction or processes at work, would else wait for the garbage collector.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        async with aclosing(cast("AsyncGenerator[Any]", self.body_iterator)):
+            await super().__call__(scope, receive, send)
 
 
 Limit = Annotated[int, Query(ge=1, le=1_000)]

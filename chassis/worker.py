@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Never
 
-from chassis import consumer, sequencer
+from chassis import consumer, pressure, sequencer
 from chassis.app import Background
 from chassis.bus import connect_bus, restore_gate
 from chassis.db import connect, declare_topics
@@ -34,6 +34,8 @@ async def work(
         async with asyncio.TaskGroup() as tasks:
             if announces:
                 await declare_topics(database, topics_of(service))
+                # What reads waits as well as what is asked: else its outbox would have no bound.
+                tasks.create_task(pressure.watch(database, service=service, settings=settings))
                 tasks.create_task(sequencer.run(database, gate=restore_gate(settings.bus_url, service)))
             for task in beside:
                 tasks.create_task(task(database))

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Never
 
-from deploy.process import MARK, ONE_THREAD, Process, alive, called, die_with, die_with_me
+from deploy.process import MARK, Process, alive, called, die_with, die_with_me
 from deploy.roles import ROLES, serve
 
 LARGEST = 65_536
@@ -77,7 +77,7 @@ class Forge:
                 with theirs, self._log.open("ab") as log:
                     server = await asyncio.create_subprocess_exec(
                         *(sys.executable, "-P", "-m", "deploy.forge"),
-                        env={**ONE_THREAD, **os.environ, MARK: str(self._run.resolve())},
+                        env={**os.environ, MARK: str(self._run.resolve())},
                         stdin=theirs.fileno(),
                         stdout=log,
                         stderr=log,

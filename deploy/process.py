@@ -56,14 +56,10 @@ def called(name: str) -> None:
     libc.prctl(PR_SET_NAME, name.encode())
 
 
-ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
-"""What is multiplied here is small, and its threads only wait for each other: ten times the processor's time."""
-
-
 def environment(process: Process, run: Path) -> dict[str, str]:
     """The whole environment of a process, marked with the run folder unless it outlives it."""
     mark = {} if process.outlives else {MARK: str(run.resolve())}
-    return {**ONE_THREAD, **os.environ, **process.env, **mark}
+    return {**os.environ, **process.env, **mark}
 
 
 def alive(pid: int) -> bool:

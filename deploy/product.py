@@ -16,6 +16,9 @@ from deploy.postgres import Postgres
 from deploy.process import Process
 from deploy.supervisor import Supervisor
 
+STOP_S = 6.0
+"""Seconds that a process has to end: longer than requests under way have (`chassis.app`)."""
+
 
 class PortTaken(Exception):
     """Somebody else listens on the port asked for."""
@@ -193,7 +196,7 @@ def process(one: Role, variables: dict[str, str], *, probe: int | None = None) -
     ready = f"http://127.0.0.1:{variables[f'{answering[0].upper()}_PORT']}/readyz" if answering else None
     # Under a name that stays, a restarted consumer is the one that left: no partition of another one moves.
     own = {"SHUKE_MEMBER": one.name} | ({"SHUKE_PROBE_PORT": str(probe)} if probe else {})
-    return Process(one.name, one.plays, variables | own, ready=ready, forked=True)
+    return Process(one.name, one.plays, variables | own, ready=ready, stop_s=STOP_S, forked=True)
 
 
 def refuse_taken_port(options: Options) -> None:

@@ -1,60 +1,14 @@
-"""A line of the standings export: what scoring knows and the id that others know the party by."""
+"""The ids that others know parties by, as a column of a file."""
 
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from contracts.money import major
-
-COLUMNS = (
-    "party_id",
-    "external_id",
-    "stage",
-    "tier",
-    "value",
-    "currency",
-    "x",
-    "tx_days",
-    "T_days",
-    "spend",
-    "since",
-    "next_change_at",
-    "policy",
-    "model",
-    "p",
-    "turnover",
-    "level",
-    "satisfaction",
-    "satisfaction_band",
-    "loyalty",
-    "loyalty_band",
-    "posture",
-    "treatment",
-    "flags",
-    "vip",
-)
-"""New columns are added behind; these keep their places."""
-
-
-def lines(standings: Iterable[Mapping[str, Any]], external_ids: Mapping[str, str]) -> list[Sequence[Any]]:
-    """One line per standing: money in decimal major units, flags with blanks between; what is not known is empty."""
-    return [
-        [
-            _written(
-                {
-                    **standing,
-                    "external_id": external_ids.get(standing["party_id"]),
-                    "value": _money(standing, "value_minor"),
-                    "spend": _money(standing, "spend_minor"),
-                    "turnover": _money(standing, "turnover_minor"),
-                    "flags": " ".join(standing.get("flags") or ()),
-                }.get(column)
-            )
-            for column in COLUMNS
-        ]
-        for standing in standings
-    ]
+PARTY = "party_id"
+"""The name of the first column."""
+SPECIAL = frozenset(',"\r\n')
+"""Characters for which CSV has a field in quotes (RFC 4180 §2)."""
 
 
 def written(rows: Iterable[Sequence[Any]]) -> str:
@@ -72,13 +26,25 @@ def oldest(external_ids: Iterable[Mapping[str, str]]) -> dict[str, str]:
     return chosen
 
 
-def _money(standing: Mapping[str, Any], member: str) -> str | None:
-    amount_minor, currency = standing.get(member), standing.get("currency")
-    # Without a reporting currency nothing was counted yet: two decimals, as most have.
-    return None if amount_minor is None else f"{major(amount_minor, currency or '')}"
+def party_ids(lines: Iterable[str]) -> list[str]:
+    """What lines of CSV begin with: party ids, and the name of their column."""
+    return [line.partition(",")[0] for line in lines]
 
 
-def _written(value: Any) -> Any:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "" if value is None else value
+def joined(lines: Sequence[str], party_ids: Sequence[str], external_ids: Mapping[str, str]) -> str:
+    """Lines of CSV that begin with party ids, each with the id that others know the party by behind it.
+
+    A party without one has an empty field there.
+    """
+    texts = {party_id: _field(value) for party_id, value in external_ids.items()}
+    known = {PARTY: "external_id", **texts}.get
+    return "".join(
+        [
+            f"{party_id},{known(party_id, '')}{line[len(party_id) :]}\n"
+            for line, party_id in zip(lines, party_ids, strict=True)
+        ]
+    )
+
+
+def _field(value: str) -> str:
+    return value if SPECIAL.isdisjoint(value) else '"' + value.replace('"', '""') + '"'

@@ -1,6 +1,6 @@
 """The ids by which others know parties, as the services that know them tell."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import structlog
 
@@ -22,12 +22,16 @@ class ExternalIds:
 
     async def of(self, party_ids: Iterable[str]) -> dict[str, str]:
         """The id of each party that has one."""
-        asked = {"party_ids": list(dict.fromkeys(party_ids))}
-        found = (await self._services.json("customers", "POST", EXTERNAL_IDS, asked))["data"]
-        if self._leads_answers:
+        asked = list(dict.fromkeys(party_ids))
+        found = await self._told("customers", asked)
+        if self._leads_answers and (left := [party_id for party_id in asked if party_id not in found]):
             try:
-                found += (await self._services.json("leads", "POST", EXTERNAL_IDS, asked))["data"]
+                found |= await self._told("leads", left)
             except Problem as problem:
                 self._leads_answers = False
                 log.warning("a file goes on without the ids of leads", reason=problem.code())
-        return oldest(found)
+        return found
+
+    async def _told(self, service: str, party_ids: Sequence[str]) -> dict[str, str]:
+        told = await self._services.json(service, "POST", EXTERNAL_IDS, {"party_ids": party_ids})
+        return oldest(told["data"])

@@ -7,20 +7,21 @@ from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 from pydantic import AwareDatetime
 
+from chassis.http import Streamed
 from contracts.event import Digest
 from gateway.domain import export, status
 from gateway.domain.rights import scopes
 from gateway.queries.external_ids import ExternalIds
 from gateway.queries.services import Services
-from gateway.queries.streams import pages
+from gateway.queries.streams import blocks
 from gateway.routes.door import Asking
 
 router = APIRouter(prefix="/v1")
 
-JOINED = 2_000
+JOINED = 4_000
 """Standings whose external ids are asked for at once."""
 
 
@@ -32,7 +33,7 @@ async def read_status(request: Request) -> dict[str, Any]:
     return {"time_zone": zone, **status.composed(await services.each("GET", "/internal/status"))}
 
 
-@router.get("/standings/export", tags=["standings"], response_class=StreamingResponse)
+@router.get("/standings/export", tags=["standings"], response_class=Streamed)
 async def export_standings(
     request: Request,
     asking: Asking,
@@ -62,17 +63,17 @@ async def export_standings(
         answer = await stack.enter_async_context(services.ask("scoring", "GET", target, caller=caller, patient=True))
         if answer.status != 200:
             return Response(await answer.read(), answer.status, media_type=answer.content_type)
-        return StreamingResponse(
-            _csv(services, answer.content, stack.pop_all()),
+        return Streamed(
+            _csv(services, answer.content.iter_any(), stack.pop_all()),
             media_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": 'attachment; filename="standings.csv"'},
         )
 
 
-async def _csv(services: Services, ndjson: AsyncIterable[bytes], stack: AsyncExitStack) -> AsyncIterator[str]:
+async def _csv(services: Services, pieces: AsyncIterable[bytes], stack: AsyncExitStack) -> AsyncIterator[str]:
     ids = ExternalIds(services)
     async with stack:
-        yield export.written([export.COLUMNS])
-        async for standings in pages(ndjson, "scoring", JOINED):
-            external_ids = await ids.of(standing["party_id"] for standing in standings)
-            yield export.written(export.lines(standings, external_ids))
+        async for lines in blocks(pieces, "scoring", JOINED):
+            party_ids = export.party_ids(lines)
+            external_ids = await ids.of(party_id for party_id in party_ids if party_id != export.PARTY)
+            yield export.joined(lines, party_ids, external_ids)

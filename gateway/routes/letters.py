@@ -113,7 +113,7 @@ async def _told(
     data: list[dict[str, Any]] = []
     names = [name for name in asked if name >= begun]
     for place, name in enumerate(names):
-        sent = asked[name] | more | {"after": after if name == begun else 0, "limit": body.limit - len(data)}
+        sent = asked[name] | more | {"after": after if name == begun else 0, "limit": max(1, body.limit - len(data))}
         told = await services.json(name, "POST", f"/internal/dead-letters/{word}", sent, caller=caller)
         data += [letters.shown(name, each) for each in told["data"]]
         last = told["data"][-1]["id"] if told["data"] else 0

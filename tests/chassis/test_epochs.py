@@ -7,10 +7,11 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from chassis import epochs
+from chassis import epochs, outbox
 from chassis.db import plain_url
 from chassis.epochs import FIRST, Place, Tail, restored_epoch
-from tests.chassis.chain import Bus, Purchase, end, fetch, running
+from chassis.gate import gate
+from tests.chassis.chain import Bus, Purchase, end, fetch, forget, published, running
 from tests.chassis.test_gate import backup_of, numbered
 from tests.conftest import MakeDatabase
 
@@ -175,3 +176,22 @@ async def test_a_former_life_on_a_broker_is_passed_over_and_what_nobody_had_come
     assert await fetch(again.target, "SELECT FROM consumer_offset WHERE stopped_reason IS NOT NULL") == []
     await again.source.close()
     await again.target.close()
+
+
+async def test_the_gate_leaves_a_restored_epoch_alone_where_retention_has_emptied_kafka(
+    bus: Bus, purchase: Purchase, kafka: str
+) -> None:
+    key = uuid4()
+    partition = outbox.key_hash(str(key)) % 24
+    async with running(bus, kafka):
+        await bus.publish(purchase, [key], 3)
+        await published(bus.source)
+    await forget(kafka, partition)
+    connection = await asyncpg.connect(plain_url(bus.source.url))
+    epoch = await epochs.begin({"customers": connection}, AT)
+
+    await gate(bus.source, "customers", kafka)
+
+    query = "SELECT epoch FROM event_stream WHERE topic = $1 AND partition = $2"
+    assert await connection.fetchval(query, TOPIC, partition) == epoch
+    await connection.close()

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import UUID
@@ -11,10 +11,12 @@ import httpx
 import pytest
 from fastapi import APIRouter
 from prometheus_client import REGISTRY
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import outbox, pressure
 from chassis.app import create_app, probe
 from chassis.auth import HEADER, Signer
+from chassis.consumer import Delivery
 from chassis.db import Database, connect
 from chassis.freshness import FRESHNESS
 from chassis.http import Session, TransactionalRoute
@@ -24,6 +26,7 @@ from chassis.telemetry import CONNECTED, measure_loop
 from contracts.customers import PurchaseCompleted
 from contracts.topics import PURCHASES
 from tests.chassis.chain import fetch
+from tests.chassis.test_consumer import PLACE, Bench
 
 SECRET = "a secret of at least thirty-two characters"
 Purchase = Callable[..., PurchaseCompleted]
@@ -206,3 +209,36 @@ async def test_a_process_without_http_is_ready_while_it_has_its_database_and_its
     assert [answer.status_code for answer in (alive, ready, cut, again)] == [200, 200, 503, 200]
     assert cut.json()["status"] == "not connected: customers from kafka"
     assert "shuke_bus_connected" in metrics.text
+
+
+class Announcing(Bench):
+    """A reader that announces something because of what it reads."""
+
+    def __init__(self, database: Database, purchase: Purchase) -> None:
+        super().__init__(database)
+        self.purchase = purchase
+
+    async def handle(self, session: AsyncSession, batch: Sequence[Delivery]) -> None:
+        await super().handle(session, batch)
+        outbox.append(session, self.purchase())
+
+
+async def test_a_worker_whose_outbox_is_too_deep_waits_and_sets_nothing_aside(
+    database: Database, purchase: Purchase
+) -> None:
+    await fetch(database, "CREATE TABLE handled (id bigserial, amount bigint)")
+    bench = Announcing(database, purchase)
+    await bench.sink.claim(PLACE)
+    records = await bench.publish(purchase, 2)
+    database.refusal = pressure.Backlogged(3, 2)
+
+    taking = asyncio.create_task(bench.take(PLACE, records))
+    await asyncio.sleep(0.3)
+    assert not taking.done()
+    assert await bench.amounts() == []
+    database.refusal = None
+    async with asyncio.timeout(20):
+        assert await taking == 2
+
+    assert await bench.amounts() == [1, 2]
+    assert await fetch(database, "SELECT FROM dead_letter") == []

@@ -19,6 +19,7 @@ from chassis.installation import fingerprint
 from chassis.migrations import versions
 from deploy import VERSION, backups, databases, restoring
 from deploy.backups import NoBackup
+from deploy.cli import backups as commands
 from deploy.postgres import Postgres
 from deploy.roles import PACKAGES
 from tests.deploy.test_cli import shuke
@@ -91,9 +92,7 @@ async def backup(filled: dict[str, str], tmp_path_factory: pytest.TempPathFactor
 
 
 async def put_back(source: Path, workspace: Path, urls: dict[str, str], *, force: bool = False) -> restoring.Restored:
-    return await restoring.into_databases(
-        backups.opened(source, workspace), urls, force=force, told=lambda done, of: None
-    )
+    return await restoring.into_databases(backups.opened(source, workspace), urls, force=force, told=nothing)
 
 
 def test_only_its_owner_may_read_a_backup_and_it_says_what_is_in_it(backup: Path) -> None:
@@ -178,7 +177,7 @@ async def test_an_older_backup_is_upgraded_and_one_of_a_newer_version_is_refused
     await databases.bring_up({name: url for name, url in older.items() if name != "leads"})
     [*_, before, _] = newest = versions(PACKAGES["leads"])
     await databases.bring_up({"leads": older["leads"]}, to=before)
-    await backups.take(tmp_path / "old", older, KEY, OTHERS, lambda done, of: None)
+    await backups.take(tmp_path / "old", older, KEY, OTHERS, nothing)
 
     restored = await put_back(tmp_path / "old", tmp_path, target)
 
@@ -205,9 +204,45 @@ async def test_a_backup_with_another_identity_key_is_refused_and_leaves_nothing(
     filled: dict[str, str], tmp_path: Path
 ) -> None:
     with pytest.raises(NoBackup, match="not that of customers"):
-        await backups.take(tmp_path / "night", filled, "cd" * 32, OTHERS, lambda done, of: None)
+        await backups.take(tmp_path / "night", filled, "cd" * 32, OTHERS, nothing)
 
     assert not listdir(tmp_path)
+
+
+async def test_a_data_folder_on_which_nothing_runs_is_restored_and_backed_up(
+    server: Postgres, filled: dict[str, str], backup: Path, tmp_path: Path
+) -> None:
+    folder, again, target = tmp_path / "data", tmp_path / "again.tar", await made(server)
+
+    restored, _ = await commands.restored(backup, folder, nothing, force=False)
+    made_again = await commands.taken(again, folder, nothing)
+    await put_back(again, tmp_path, target)
+
+    assert restored.epoch is None
+    assert set(listdir(folder)) == {*restoring.INSTALLATION, "run", "logs"} - {"admin.key"}
+    assert json.loads((folder / "installation.json").read_text()) == json.loads(OTHERS["installation.json"])
+    assert set(made_again.sha256) == {*(f"{name}.dump" for name in PACKAGES), "identity.key", "installation.json"}
+    assert await content(target) == await content(filled)
+    with pytest.raises(NoBackup, match="holds an installation"):
+        await commands.restored(backup, folder, nothing, force=False)
+    with pytest.raises(NoBackup, match="holds no installation"):
+        await commands.taken(tmp_path / "none", tmp_path / "nowhere", nothing)
+
+
+def nothing(done: int, of: int) -> None:
+    """Say nothing of how far it is."""
+
+
+def test_a_folder_in_which_parts_were_changing_places_starts_nothing_until_it_is_begun_again(tmp_path: Path) -> None:
+    (tmp_path / "restoring").mkdir()
+    (tmp_path / "restoring" / "swapping").touch()
+    (tmp_path / "identity.key").write_text(KEY)
+
+    done = shuke("up", "--data", str(tmp_path))
+
+    assert done.returncode == 1
+    assert "was not restored to its end" in " ".join(done.stderr.split())
+    restoring.refuse_folder(tmp_path, force=False)
 
 
 async def test_nobody_is_ahead_of_what_it_was_told_in_a_backup_that_was_taken_meanwhile(
@@ -236,7 +271,7 @@ async def test_nobody_is_ahead_of_what_it_was_told_in_a_backup_that_was_taken_me
     travelling = asyncio.create_task(travel())
     reached = []
     for night in ("one", "two", "three"):
-        await backups.take(tmp_path / night, filled, KEY, OTHERS, lambda done, of: None)
+        await backups.take(tmp_path / night, filled, KEY, OTHERS, nothing)
         target = await made(server)
         await put_back(tmp_path / night, tmp_path, target)
         has = []

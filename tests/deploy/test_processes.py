@@ -15,8 +15,10 @@ import asyncpg
 import httpx
 import pytest
 
+from chassis.app import GRACE_S
 from chassis.auth import HEADER, Signer
 from chassis.db import Database, plain_url
+from deploy import product
 from deploy.databases import variable
 from deploy.postgres import free_port
 from deploy.roles import PACKAGES, SERVICES
@@ -161,3 +163,7 @@ async def takes_connections(address: str) -> bool:
         return False
     writer.close()
     return True
+
+
+def test_a_supervised_process_has_longer_to_end_than_the_requests_that_it_answers() -> None:
+    assert product.process(product.role("customers"), {"CUSTOMERS_PORT": "1"}).stop_s > GRACE_S

@@ -105,36 +105,13 @@ def a_service(name: str, seen: Seen) -> FastAPI:
             return Response(b'{"code": "future_day"}', 422, media_type="application/problem+json")  # type: ignore[return-value]
 
         async def lines() -> AsyncIterator[str]:
+            yield "party_id,stage,value,x\n"
             for number in range(rows):
-                standing = {
-                    "party_id": f"party_{number:032x}",
-                    "stage": "customer",
-                    "tier": "top",
-                    "value_minor": 123450 + number,
-                    "currency": "JPY" if number == 1 else "EUR",
-                    "x": None if number == 2 else 3,
-                    "tx_days": 20,
-                    "T_days": 90,
-                    "spend_minor": 5,
-                    "since": "2026-01-01",
-                    "next_change_at": None,
-                    "policy": "days-1",
-                    "model": None,
-                    "p": 0.25,
-                    "turnover_minor": 7,
-                    "level": "small",
-                    "satisfaction": 50.0,
-                    "satisfaction_band": "unknown",
-                    "loyalty": 61.5,
-                    "loyalty_band": "high",
-                    "posture": "steady",
-                    "treatment": "care",
-                    "flags": ["high_value", "returning"],
-                    "vip": number == 0,
-                }
-                yield json.dumps(standing) + "\n"
+                yield f"party_{number:032x},customer,{number}.50,{'' if number == 2 else 3}\n"
+            if as_of == "1999-01-01":
+                yield "party_00"
 
-        return StreamingResponse(lines(), media_type="application/x-ndjson")
+        return StreamingResponse(lines(), media_type="text/csv")
 
     @app.api_route("/v1/standings/{party_id}/overrides", methods=["GET", "POST"], include_in_schema=False)
     async def overrides(party_id: str, request: Request) -> dict[str, Any]:

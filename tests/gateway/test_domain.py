@@ -1,4 +1,7 @@
-from gateway.domain.export import COLUMNS, lines, oldest
+import csv
+import io
+
+from gateway.domain.export import joined, oldest, party_ids
 from gateway.domain.keys import PREFIX, looks_like_key, secret_hash
 from gateway.domain.openapi import merged
 from gateway.domain.status import composed
@@ -34,18 +37,17 @@ def test_internal_paths_are_not_in_the_document() -> None:
     assert list(everything["paths"]) == ["/v1/keys"]
 
 
-def test_a_line_has_every_column_and_money_in_major_units() -> None:
-    standing = {"party_id": "party_1", "value_minor": 1250, "currency": "KWD", "spend_minor": 0, "x": 0}
-    [line] = lines([standing], {"party_1": "C-1"})
-    assert dict(zip(COLUMNS, line, strict=True)) == {
-        **dict.fromkeys(COLUMNS, ""),
-        "party_id": "party_1",
-        "external_id": "C-1",
-        "value": "1.250",
-        "currency": "KWD",
-        "x": 0,
-        "spend": "0.000",
-    }
+def test_an_external_id_stands_behind_the_party_id_in_quotes_where_it_must() -> None:
+    lines = ["party_id,stage", "party_1,customer", "party_2,customer", "party_3,customer"]
+    ids = {"party_1": 'a "b", c', "party_2": "C-1"}
+    text = joined(lines, party_ids(lines), ids)
+    assert list(csv.reader(io.StringIO(text))) == [
+        ["party_id", "external_id", "stage"],
+        ["party_1", 'a "b", c', "customer"],
+        ["party_2", "C-1", "customer"],
+        ["party_3", "", "customer"],
+    ]
+    assert text.splitlines()[2] == "party_2,C-1,customer"
 
 
 def test_of_several_external_ids_the_oldest_stands_for_the_party() -> None:

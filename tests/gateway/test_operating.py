@@ -233,6 +233,21 @@ async def test_letters_are_put_back_by_filter_and_by_id_and_each_is_told_of(door
     assert len(behind.handler.seen) == 3
 
 
+async def test_letters_of_several_services_may_be_named_at_once_whatever_the_limit(door: Door, behind: Behind) -> None:
+    await behind.publish(3)
+    await behind.set_aside(3)
+
+    ids = ["leads-1", "customers-3", "customers-1", "customers-2"]
+    told = await said(door, "/v1/dead-letters/discard", ids=ids, limit=1)
+
+    assert [(each["id"], each["became"]) for each in told["data"]] == [
+        ("customers-1", "discarded"),
+        ("customers-2", "discarded"),
+        ("customers-3", "discarded"),
+        ("leads-1", "unknown"),
+    ]
+
+
 async def test_letters_are_given_up_with_a_word_why(door: Door, behind: Behind) -> None:
     await behind.publish(2)
     await behind.set_aside(2)

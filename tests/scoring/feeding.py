@@ -165,4 +165,5 @@ async def served(database: Database, **settings: Any) -> AsyncIterator[httpx.Asy
     )
     async with asked_by_admin(app, "scoring") as client:
         yield client
+    app.state.processes.close()
     await app.state.database.close()

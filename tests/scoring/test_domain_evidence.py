@@ -286,3 +286,13 @@ def test_a_history_read_anew_from_a_change_on_is_that_of_the_changed_calendar(se
         at = datetime.combine(date.fromordinal(day), time(12), zone)
         assert standing(again, at) == standing(whole, at), day
         assert list(again.earned(day - 90, day)) == list(whole.earned(day - 90, day))
+
+
+def test_what_has_faded_to_next_to_nothing_still_has_a_band() -> None:
+    index = Index(
+        weights={Evidence.PRAISE: 1.0, Evidence.COMPLAINT: 0.0}, half_life_days=1, min_evidence=0, low_below=55
+    )
+    day = BEGUN.toordinal()
+    faded = Fading([(day, PLACES[Evidence.PRAISE], 1), (day + 1_060, PLACES[Evidence.COMPLAINT], 1)], index)
+    assert faded.band(day + 1_060) is Band.LOW
+    assert faded.fades(day + 1_060, NEVER) is None

@@ -9,15 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.scoring.domain import together
-from services.scoring.domain.calendar import Calendar, fold
+from services.scoring.domain.calendar import Calendar, Entry, fold
 from services.scoring.domain.facts import DECLARATIONS, Kind
+from services.scoring.domain.indexes import Evidence, Index
+from services.scoring.domain.model import Model
 from services.scoring.domain.money import Rates
-from services.scoring.domain.policy import Policy
+from services.scoring.domain.policy import Policy, Profit
 from services.scoring.domain.presets import DEFAULT_1
 from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.standing import Standing, assess
 from services.scoring.domain.together import assess_together
-from tests.scoring.test_domain_plain_agrees import RATES, ZONES, some_facts, some_model, some_policy
+from tests.scoring.test_domain_plain_agrees import FAITHFUL, RATES, ZONES, some_facts, some_model, some_policy
 
 RARE = DECLARATIONS | {Kind.OVERRIDDEN, Kind.PROBLEM_OPENED}
 BEGIN = datetime(2023, 11, 20, tzinfo=UTC)
@@ -82,3 +84,38 @@ def test_amounts_beyond_what_arrays_hold_are_exact() -> None:
     for calendars in ([much] * 20, [more] * 20):
         seen = [(calendar, BEGIN + timedelta(days=400)) for calendar in calendars]
         assert assess_together(seen, ruling) == [assess(calendar, at, ruling) for calendar, at in seen]
+
+
+def alike(policy: Policy, day: int, *entries: Entry, model: Model | None = None) -> bool:
+    """Whether so many parties of some entries stand on a day as one does alone."""
+    ruling = Ruling(policy, policy.cuts, Rates("EUR"), ZONES[0], model)
+    at = datetime.fromordinal(day).replace(tzinfo=UTC)
+    seen = [(Calendar(entries), at)] * 20
+    return assess_together(seen, ruling) == [assess(*seen[0], ruling)] * 20
+
+
+@pytest.mark.parametrize(("half_life", "least"), [(20_077, 0.784), (24_802, 0.523), (27_889, 0.715), (33_440, 0.559)])
+def test_where_little_fades_in_a_day_the_rounded_number_decides_which(half_life: int, least: float) -> None:
+    index = Index(
+        weights={Evidence.PRAISE: 1.0}, half_life_days=half_life, min_evidence=least, low_below=1, high_from=2
+    )
+    assert alike(Policy(name="slow", satisfaction=index), 739_000, (738_000, int(Kind.PRAISED), "", 1, 0))
+
+
+@pytest.mark.parametrize("margin", [1e-20, 1.25e-19, 3e-18, 1 / 3, 0.1234567890123456, 1.0])
+def test_a_margin_is_exact_whatever_its_digits_are(margin: float) -> None:
+    for amount in (0, 3, 5_000, 2**53):
+        bought, returned = (738_000, int(Kind.PURCHASE), "EUR", 1, amount), (738_000, int(Kind.RETURN), "EUR", 1, 4)
+        assert alike(Policy(name="thin", profit=Profit(margin=margin)), 738_000, bought, returned)
+
+
+@pytest.mark.parametrize("visits", [511, 512, 1_024, 2_048])
+def test_costs_beyond_what_arrays_hold_are_exact(visits: int) -> None:
+    policy = Policy(name="dear", profit=Profit(cost_minor={"visited": 2**53}))
+    bought = (738_000, int(Kind.PURCHASE), "EUR", 1, 5_000)
+    assert alike(policy, 738_000, bought, (738_000, int(Kind.VISITED), "", visits, 0))
+
+
+def test_values_beyond_what_arrays_hold_are_exact() -> None:
+    rich = FAITHFUL.model_copy(update={"q": 0.5, "mean_minor": 1e20})
+    assert alike(DEFAULT_1, 738_000, (738_000, int(Kind.PURCHASE), "EUR", 1, 5_000), model=rich)

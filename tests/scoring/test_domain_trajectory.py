@@ -1,13 +1,17 @@
 import json
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from random import Random
 from uuid import UUID
 from zoneinfo import ZoneInfo
+
+import pytest
 
 from contracts.scoring import Cause, MoveKind, Stage, Tier
 from services.scoring.domain.calendar import Calendar, fold
 from services.scoring.domain.digest import Digest, line
 from services.scoring.domain.facts import DECLARATIONS, MONEY, Fact, Kind
+from services.scoring.domain.history import History
 from services.scoring.domain.money import Rates
 from services.scoring.domain.plain import counting, held, plain_entries
 from services.scoring.domain.policy import Policy
@@ -16,7 +20,9 @@ from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.stages import ByDays, Stages
 from services.scoring.domain.standing import assess
 from services.scoring.domain.tiers import Cuts
-from services.scoring.domain.trajectory import Activation, trajectory
+from services.scoring.domain.trajectory import Activation, moves, stage_moves, trajectory
+from tests.scoring.test_domain_plain_agrees import some_policy
+from tests.scoring.test_domain_together import some_parties, some_ruling
 
 UTC_ZONE = ZoneInfo("UTC")
 RULING = Ruling(policy=DAYS_1, cuts=DAYS_1.cuts, rates=Rates("EUR"), zone=UTC_ZONE)
@@ -70,6 +76,21 @@ def test_a_day_begins_with_the_clock_so_that_a_purchase_on_the_day_of_the_loss_w
     )  # fmt: skip
     assert (won_back.day, won_back.kind, won_back.cause) == (lost_on, MoveKind.WON_BACK, Cause.FACT)
     assert assess(both, noon("2027-02-01"), RULING).since == lost_on
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_moves_to_another_stage_are_the_same_where_no_other_day_is_valued(seed: int) -> None:
+    random = Random(seed)
+    ruling = some_ruling(random, some_policy(random))
+    found = 0
+    for told, at in some_parties(random, ruling, all_kinds=True):
+        history, until = History(told, ruling), ruling.day(at)
+        for after in (None, until - random.randint(1, 400)):
+            staged = [each for each in moves(history, after, until) if each.from_stage is not each.to_stage]
+            quickly = [each for each in stage_moves(history, after, until) if each.from_stage is not each.to_stage]
+            assert quickly == staged
+            found += len(staged)
+    assert found > 20
 
 
 def test_each_ruling_decides_from_its_activation_on() -> None:

@@ -20,12 +20,13 @@ from services.scoring.domain.stages import ByDays, Stages
 from services.scoring.domain.tiers import Cuts
 from services.scoring.handlers.activating import activate_next
 from services.scoring.handlers.sweeping import sweep_once
-from services.scoring.queries import clocks, facts, known
+from services.scoring.queries import clocks, everybody, facts
 from services.scoring.queries.activations import plan
 from services.scoring.queries.policies import approve, draft, tried
 from services.scoring.queries.rulings import Connection, add_cut_points, add_rates, new_ruling
 from tests.scoring.conftest import MakeScoring
 from tests.scoring.feeding import Feeding, served
+from tests.scoring.filed import as_line, exported
 from tests.scoring.handmade import MODEL
 from tests.scoring.stories import Story, give
 
@@ -73,12 +74,13 @@ async def everything(api: httpx.AsyncClient, **query: Any) -> dict[str, Any]:
         cursor = page["next_cursor"]
         if not page["has_more"]:
             break
-    export = await api.get("/internal/standings/export", params=query)
+    export = await exported(api, **query)
+    assert export == list(map(as_line, standings))
     summary = await answered(api, "/v1/standings/summary", **query)
     digest = await answered(api, "/v1/digest", **query)
     return {
         "list": [_told(standing) for standing in standings],
-        "export": [_told(standing) for standing in map(_loaded, export.text.splitlines())],
+        "export": export,
         "summary": summary["data"],
         "digest": (digest["as_of"], digest["parties"], digest["digest"]),
     }
@@ -88,11 +90,6 @@ async def each_by_its_id(api: httpx.AsyncClient, ids: Iterable[UUID], **query: A
     """How parties stand, with reasons and facts: those that stand under their own id."""
     answers = {id: (await api.get(f"/v1/standings/party_{id.hex}", params=query)).json() for id in ids}
     return {id: told for id, told in answers.items() if told.get("party_id") == f"party_{id.hex}"}
-
-
-def _loaded(line: str) -> dict[str, Any]:
-    loaded: dict[str, Any] = httpx.Response(200, text=line).json()
-    return loaded
 
 
 def _told(standing: dict[str, Any]) -> dict[str, Any]:
@@ -583,7 +580,8 @@ async def test_more_facts_than_are_held_at_once_are_all_known(
     api: httpx.AsyncClient, feed: Feeding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(facts, "PAGE", 3)
-    monkeypatch.setattr(known, "PAGE", 2)
+    monkeypatch.setattr(clocks, "PAGE", 2)
+    monkeypatch.setattr(everybody, "PAGE", 2)
     parties = sorted(feed.identity() for _ in range(5))
     days = [FIRST - timedelta(days=day) for day in range(4)]
     await feed.tell(*(feed.purchase(party, day, 1_000) for day in days for party in parties))

@@ -82,6 +82,24 @@ async def test_pages_of_one_give_the_whole_list_in_its_order(
     assert set(found) == set(three if sort != "next_change_at" else three[:2])
 
 
+async def test_those_of_one_treatment_come_by_value_over_all_pages(api: httpx.AsyncClient, feed: Feeding) -> None:
+    for cents in (200, 900_000, 5_000, 700, 5_000, 30_000):
+        await feed.bought(feed.identity(), JUNE - timedelta(days=cents % 90), cents)
+    everybody = (await api.get("/v1/standings")).json()["data"]
+    served = [each["party_id"] for each in everybody if each["treatment"] == "serve"]
+    found: list[str] = []
+    more: dict[str, str] = {}
+    while True:
+        page = (await api.get("/v1/standings", params={"treatment": "serve", "limit": 2, **more})).json()
+        found += [each["party_id"] for each in page["data"]]
+        if not page["has_more"]:
+            break
+        more = {"cursor": page["next_cursor"]}
+
+    assert found == served
+    assert 2 < len(served) < len(everybody)
+
+
 async def test_a_cursor_of_another_order_is_refused(api: httpx.AsyncClient, three: list[str]) -> None:
     cursor = (await api.get("/v1/standings", params={"limit": 1})).json()["next_cursor"]
     nobody = "00000000-0000-0000-0000-000000000000"

@@ -214,6 +214,27 @@ async def test_stored_values_are_refreshed_within_the_week(scoring: Database, fe
     assert row["assessed_at"] > JUNE + timedelta(days=6)
 
 
+async def test_a_long_refresh_goes_on_where_it_was_and_lets_others_come_first(
+    scoring: Database, feed: Feeding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        await feed.bought(feed.identity(), JUNE, 500)
+    until = JUNE + timedelta(days=10)
+    await read_until(scoring, until)
+    monkeypatch.setattr(sweeping, "BATCH", 1)
+    monkeypatch.setattr(sweeping, "REST_S", 0.0)
+    refresh, looked_at = sweeping.Refresh(), []
+
+    for _ in range(5):
+        await refresh.go_on(scoring, until)
+        (row,) = await rows(scoring, f"SELECT count(*) FROM party WHERE assessed_at = '{until}'")
+        looked_at.append(row["count"])
+
+    assert looked_at == [1, 2, 3, 3, 3]
+    (row,) = await rows(scoring, "SELECT refreshed_at FROM installation")
+    assert row["refreshed_at"] == until
+
+
 @pytest.fixture
 async def customers(make_database: MakeDatabase) -> Database:
     database = await make_database("services.customers")

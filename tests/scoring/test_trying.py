@@ -386,6 +386,24 @@ async def test_a_killed_trial_is_begun_anew_by_the_next_process(
     assert "half" not in {move["reason"] for move in await kept(api, done)}
 
 
+async def test_who_was_killed_writes_no_moves_beside_those_of_the_trial_that_was_begun_anew(
+    api: httpx.AsyncClient, scoring: Database
+) -> None:
+    trial_id = UUID((await asked(api, FIRST, keep_moves=True))["id"].removeprefix("trial_"))
+    move = (trial_id, START, None, "customer", None, "low", "appeared", "a purchase")
+    for begun_at in (START, START + timedelta(seconds=1)):
+        async with scoring.transaction() as session:
+            assert await begin(await driver(session), trial_id, begun_at)
+
+    async with scoring.transaction() as session:
+        connection = await driver(session)
+        assert not await queries.keep_moves(connection, trial_id, START, 0, [move])
+        assert await queries.keep_moves(connection, trial_id, START + timedelta(seconds=1), 0, [move])
+        await queries.end(connection, trial_id, START)
+        assert not await queries.keep_moves(connection, trial_id, START + timedelta(seconds=1), 1, [move])
+    assert not await rows(scoring, "SELECT FROM trial_move")
+
+
 @pytest.mark.usefixtures("small_pages")
 async def test_a_trial_sees_one_state_while_events_go_on(
     api: httpx.AsyncClient, scoring: Database, feed: Feeding, monkeypatch: pytest.MonkeyPatch

@@ -186,10 +186,10 @@ async def _shown(session: AsyncSession, tops: Sequence[UUID]) -> list[Party]:
     ]
 
 
-async def external_ids(session: AsyncSession, party_ids: Sequence[UUID]) -> list[ExternalId]:
+async def external_ids(session: AsyncSession, party_ids: Sequence[UUID | str]) -> list[ExternalId]:
     """The external ids that surviving parties hold now, the oldest of each first."""
     rows = await (await driver(session)).fetch(f"{_IDENTIFIERS_OF} AND scheme = 'external' {_OLDEST_FIRST}", party_ids)
-    return [ExternalId(party_id=row["party_id"], system=row["system"], value=row["value"]) for row in rows]
+    return [ExternalId.of(row["party_id"], row["system"], row["value"]) for row in rows]
 
 
 _HOLDERS = """

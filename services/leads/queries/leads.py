@@ -152,11 +152,11 @@ async def entries(
 
 
 async def external_ids(
-    session: AsyncSession, party_ids: Sequence[UUID], installation: Installation
+    session: AsyncSession, party_ids: Sequence[UUID | str], installation: Installation
 ) -> list[ExternalId]:
     """The ids of the leads that parties had on the day of their capture, the oldest of each first."""
     rows = await (await driver(session)).fetch(_EXTERNAL_IDS, installation.zone.key, party_ids)
-    return [ExternalId.model_validate(row) for row in map(dict, rows)]
+    return [ExternalId.of(row["party_id"], row["system"], row["value"]) for row in rows]
 
 
 _DAY = "(lead.occurred_at AT TIME ZONE $1)::date"

@@ -3,9 +3,9 @@
 from datetime import datetime
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
-from chassis.external_ids import AskedParties, ExternalIds
+from chassis.external_ids import AskedParties, told
 from chassis.fields import PartyId
 from chassis.http import LATEST, Cursor, Limit, Page, Session, TransactionalRoute, decode_cursor, page
 from chassis.installation import Here
@@ -27,9 +27,9 @@ async def list_leads_of_party(
 
 
 @router.post("/external-ids")
-async def read_external_ids(body: AskedParties, session: Session, here: Here) -> ExternalIds:
+async def read_external_ids(body: AskedParties, session: Session, here: Here) -> Response:
     """The ids that leads of parties have in their sources."""
-    return ExternalIds(data=await known.external_ids(session, body.party_ids, here))
+    return told(await known.external_ids(session, body.hex_ids, here))
 
 
 @router.get("/parties/{party_id}/timeline")

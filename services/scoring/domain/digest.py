@@ -60,10 +60,10 @@ class Digest:
         self._whole = hashlib.sha256()
         self.parties = 0
 
-    def take(self, line: bytes) -> None:
-        """The next party."""
-        self._whole.update(line)
-        self.parties += 1
+    def take(self, lines: bytes, parties: int = 1) -> None:
+        """The lines of the next parties."""
+        self._whole.update(lines)
+        self.parties += parties
 
     @property
     def hex(self) -> str:

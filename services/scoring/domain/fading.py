@@ -5,7 +5,7 @@ index(day) = 100 * sigmoid(sum over earlier days and the day itself of weight * 
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from math import exp, exp2, log, log2
+from math import exp, exp2, inf, log, log2
 
 from contracts.scoring import Band
 from services.scoring.domain.evidence import Piece
@@ -116,7 +116,7 @@ class Fading:
         if band is not Band.MIDDLE:
             share = (index.high_from if band is Band.HIGH else index.low_below) / 100
             left = max(left, abs(log(share / (1 - share))) / said if said else 0.0)
-        return int(index.half_life_days * -log2(left)) if left else NEVER
+        return int(index.half_life_days * -log2(left)) if 0 < left < inf else NEVER
 
     def _left(self, days: int) -> float:
         return exp2(-days / self.index.half_life_days)

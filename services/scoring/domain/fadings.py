@@ -10,7 +10,7 @@ from services.scoring.domain.fading import FARTHEST
 from services.scoring.domain.indexes import Index
 from services.scoring.domain.likelihood import Numbers, Whole
 from services.scoring.domain.policy import Policy
-from services.scoring.domain.rounding import NEAR, Holds, edge, near_half
+from services.scoring.domain.rounding import Holds, edge, near_half
 
 LOW, MIDDLE, HIGH, UNKNOWN = range(4)
 """Places in `Band`."""
@@ -184,7 +184,10 @@ class Fadings:
         with np.errstate(divide="ignore", invalid="ignore"):
             days = np.minimum(self._days_to(said / at), self._days_to(amount / self._least))
         days = np.where((band == UNKNOWN) | ~(days < NEVER), NEVER, days)
-        doubtful = (days < NEVER) & ((np.abs(days - np.rint(days)) < NEAR) | (days < 0))
+        # What is compared is rounded: where little fades in a day, that is days off from where the edge is passed.
+        left = np.exp2(-np.rint(days) / self._half)
+        _, unsure = self._band(said * left, amount * left)
+        doubtful = (days < NEVER) & (unsure | (days < 0))
         return np.where(days < NEVER, np.floor(days) + 1, NEVER).astype(np.int64), doubtful
 
     def _days_to(self, times: Numbers) -> Numbers:

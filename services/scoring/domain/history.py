@@ -66,9 +66,18 @@ class History(Grading):
         if fading:
             yield from self._fades(before, until + 1, fading)
 
+    def staging_days(self, after: int | None, until: int) -> list[int]:
+        """The days behind one (None: from the beginning) up to another on which the stage may change, in order."""
+        if after is None:
+            after = self.days[0] - 1 if self.days else 0
+        return [day for day in self._in_order(self._staging(after)) if day <= until]
+
     def _turning(self, after: int) -> Iterator[Iterable[int]]:
-        yield _later(self.days, 0, after)
+        yield from self._staging(after)
         yield _later(self.money_days, self.policy.turnover_days, after)
+
+    def _staging(self, after: int) -> Iterator[Iterable[int]]:
+        yield _later(self.days, 0, after)
         for of in (self._person, self._organisation):
             if of is not None:
                 # Of the two courses most parties have one alone.

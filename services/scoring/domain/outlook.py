@@ -11,7 +11,7 @@ import numpy as np
 
 from services.scoring.domain import bgnbd, gamma_gamma
 from services.scoring.domain.bgnbd import DAYS_PER_WEEK
-from services.scoring.domain.columns import NEVER
+from services.scoring.domain.columns import EXACT, NEVER
 from services.scoring.domain.likelihood import Numbers, Whole
 from services.scoring.domain.model import LONGEST, QUANTUM, Model
 from services.scoring.domain.rounding import Holds, edge, near_half
@@ -22,6 +22,8 @@ GRID = 4_096
 """Ages at which an expectation is known; in between it is guessed by a line."""
 KEPT_X, KEPT_TX = 64, 1 << 14
 """Up to so many purchases and days the ends of silences are kept."""
+TABLES, LINES = 16, 1_000
+"""So many tables of these, of up to 8 MB, and lines of 32 kB are held of a model."""
 
 
 class Past(NamedTuple):
@@ -43,8 +45,9 @@ class Outlook:
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self._silences: dict[tuple[float, int], Whole] = {}
-        self._lines: dict[tuple[int, int], Numbers] = {}
+        # A process outlives many trials, each with thresholds of its own.
+        self._silences = lru_cache(TABLES)(_nothing_kept)
+        self._line = lru_cache(LINES)(self._drawn)
         self._oldest = np.log(DAYS_PER_WEEK * model.alpha + 3 * LONGEST)
         self._youngest = np.log(DAYS_PER_WEEK * model.alpha)
 
@@ -55,9 +58,7 @@ class Outlook:
 
     def first_below(self, x: Whole, tx: Whole, threshold: float, horizon: int) -> Whole:
         """How many days after the last purchase day `p_buys` is below a threshold first; `NEVER` where never."""
-        known = self._silences.get((threshold, horizon))
-        if known is None:
-            known = self._silences[threshold, horizon] = np.zeros((KEPT_X, KEPT_TX), np.int64)
+        known = self._silences(threshold, horizon)
         kept = (x < KEPT_X) & (tx < KEPT_TX)
         found = np.zeros(len(x), np.int64)
         found[kept] = known[x[kept], tx[kept]]
@@ -90,8 +91,9 @@ class Outlook:
     def value(self, past: Past, days: int) -> tuple[Whole, Holds]:
         """`Model.value_minor` of each, and where its rounding is doubtful."""
         exact = self._expected(past, days)
-        whole = np.rint(exact)
-        return whole.astype(np.int64), np.abs(np.abs(exact - whole) - 0.5) < CLOSE * (exact + 10)
+        beyond = exact >= EXACT
+        whole = np.where(beyond, 0.0, np.rint(exact))
+        return whole.astype(np.int64), beyond | (np.abs(np.abs(exact - whole) - 0.5) < CLOSE * (exact + 10))
 
     def falls(self, past: Past, days: int, amount: Whole, until: Whole) -> tuple[Whole, Holds]:
         """The first T behind that of the past, up to `until`, at which the value is below an amount if nothing is
@@ -133,12 +135,13 @@ class Outlook:
         rest, left = at - left, line + left
         return np.asarray(lines[left] * (1 - rest) + lines[left + 1] * rest)
 
-    def _line(self, x: int, days: int) -> Numbers:
-        line = self._lines.get((x, days))
-        if line is None:
-            age = np.exp(np.linspace(self._youngest, self._oldest, GRID)) - np.exp(self._youngest)
-            line = self._lines[x, days] = bgnbd.mean_if_alive(self._model.parameters, np.full(GRID, x), age, days)
-        return line
+    def _drawn(self, x: int, days: int) -> Numbers:
+        age = np.exp(np.linspace(self._youngest, self._oldest, GRID)) - np.exp(self._youngest)
+        return bgnbd.mean_if_alive(self._model.parameters, np.full(GRID, x), age, days)
+
+
+def _nothing_kept(threshold: float, horizon: int) -> Whole:
+    return np.zeros((KEPT_X, KEPT_TX), np.int64)
 
 
 @lru_cache(maxsize=8)

@@ -42,6 +42,11 @@ class Ruling(msgspec.Struct, frozen=True):
         steps, cuts = self.policy.value_steps, (self.cuts.mid, self.cuts.high, self.cuts.top)
         return sorted((*cuts, *steps)) if steps else cuts
 
+    def unused(self) -> Self:
+        """The same without what its model has remembered, as another process is given it."""
+        model = self.model and type(self.model).model_validate_json(self.model.model_dump_json())
+        return msgspec.structs.replace(self, model=model)
+
     def cause_after(self, before: Self) -> Cause:
         """What made things different where this ruling took the place of another: the policy, or the model alone."""
         replaced = self.policy == before.policy and self.model != before.model

@@ -35,7 +35,7 @@ from services.scoring.domain.windows import posture, tier_places, turnover
 
 Things = npt.NDArray[np.object_]
 
-FEW = 12
+FEW = 16
 """So many parties are sooner assessed one by one."""
 MOST = 5_000
 """Parties whose arrays are made at once."""

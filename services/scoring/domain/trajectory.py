@@ -118,21 +118,37 @@ def moves(history: History, after: int | None, until: int) -> list[Move]:
 
     A day begins with what the clock does; then come its facts, and at last what is set for it.
     """
-    found = []
+    found: list[Move] = []
     outcome = NOWHERE if after is None else history.outcome(after)
     for day in history.turning_days(after, until):
-        then = history.outcome(day)
-        quiet = not history.happened(day)
-        unset = history.outcome(day, set_on=day - 1) if history.overrides else then
-        silent = unset if quiet else history.outcome(day, known=day - 1)
-        if silent != outcome:
-            found.append(_move(history, day, outcome, Cause.CLOCK, known=day - 1))
-        if unset != silent:
-            found.append(_move(history, day, silent, Cause.FACT, set_on=day - 1))
-        if then != unset:
-            found.append(_move(history, day, unset, Cause.OVERRIDE))
-        outcome = then
+        outcome = _take_day(history, day, outcome, found)
     return found
+
+
+def stage_moves(history: History, after: int | None, until: int) -> list[Move]:
+    """Of the moves those of the days on which the stage changes, also there and back. Other days are not valued."""
+    found: list[Move] = []
+    for day in history.staging_days(after, until):
+        before = history.stage(day - 1)
+        steps = history.stage(day, day - 1), history.stage(day, set_on=day - 1), history.stage(day)
+        if any(step is not before for step in steps):
+            _take_day(history, day, history.outcome(day - 1), found)
+    return found
+
+
+def _take_day(history: History, day: int, before: Outcome, found: list[Move]) -> Outcome:
+    """Add the moves of a day behind those before it; where it ends."""
+    then = history.outcome(day)
+    quiet = not history.happened(day)
+    unset = history.outcome(day, set_on=day - 1) if history.overrides else then
+    silent = unset if quiet else history.outcome(day, known=day - 1)
+    if silent != before:
+        found.append(_move(history, day, before, Cause.CLOCK, known=day - 1))
+    if unset != silent:
+        found.append(_move(history, day, silent, Cause.FACT, set_on=day - 1))
+    if then != unset:
+        found.append(_move(history, day, unset, Cause.OVERRIDE))
+    return then
 
 
 def _move(

@@ -35,9 +35,10 @@ def turnover(of: Columns, day: Whole, policy: Policy, cuts: Cuts | None, bought:
     prices = np.zeros(64, np.int64)
     for code, price in policy.profit.cost_minor.items():
         prices[Kind[code.upper()]] = price
-    cost = prices[of.kind] * of.times
-    if np.abs(cost.astype(np.float64)).sum() >= EXACT:
+    # Reckoned by floats first: whole numbers would come round to something small.
+    if np.abs(prices[of.kind].astype(np.float64) * of.times).sum() >= EXACT:
         raise TooLarge
+    cost = prices[of.kind] * of.times
     inside = (of.converts | (cost != 0)) & (of.day > day[of.party] - policy.turnover_days)
     days, net = of.days(inside), np.where(of.kind == Kind.RETURN, -of.worth, of.worth)
     came, spent = of.total(inside, net), of.total(inside, cost)
@@ -67,8 +68,8 @@ def _codes(policy: Policy, cuts: Cuts | None, minor: Whole, cost: Whole, bought:
 def _margin(profit: Profit, minor: Whole) -> Whole:
     """`Profit.of` each."""
     numerator, denominator = profit.exact_margin
-    if numerator * int(np.abs(minor).max(initial=0)) >= EXACT:
-        raise TooLarge
+    if max(numerator * int(np.abs(minor).max(initial=0)), denominator) >= EXACT:
+        return np.array([profit.of(each) for each in minor.tolist()], np.int64)
     quotient, rest = np.divmod(numerator * minor, denominator)
     return np.asarray(quotient + ((2 * rest > denominator) | ((2 * rest == denominator) & (quotient % 2 == 1))))
 

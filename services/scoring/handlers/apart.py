@@ -1,16 +1,15 @@
 """The arithmetic of a trial, in processes of its own. What these import is all that they have to load."""
 
 import asyncio
-import os
-import threading
+import gc
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from datetime import datetime
-from multiprocessing import parent_process
 from typing import NamedTuple
 from uuid import UUID
 
 from chassis.db import Database, connect, driver
+from chassis.processes import step_back
 from services.scoring.domain.crowd.trials import Seen, tried_together
 from services.scoring.domain.moment import Moment
 from services.scoring.domain.trials import Tally, Trial
@@ -98,21 +97,9 @@ _here: list[_Apart] = []
 def begin_apart(job: Job, url: str, shared: str) -> None:
     """Make a process of the pool ready for a trial that is carried out in a shared state of the database."""
     step_back()
+    # What was imported stays: it is not looked through for garbage again and again, as calendars come and go.
+    gc.freeze()
     _here[:] = [_Apart(job, connect(url, pool_size=2), shared, asyncio.Runner())]
-
-
-def step_back() -> None:
-    """Have a process of a pool step back behind those that answer somebody, and end with the one that began it."""
-    os.nice(10)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    # Where the sweeper is killed nobody else ends the pool: each of its processes holds both ends of the queue.
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-    os._exit(1)
 
 
 def try_apart(span: Span) -> Part:

@@ -19,12 +19,12 @@ import structlog
 from chassis.clock import now
 from chassis.db import Database, connect, database_is_away, driver
 from chassis.ids import uuid7
+from chassis.processes import step_back
 from chassis.rest import rest
 from contracts.problems import Problem
 from services.scoring.domain.bgnbd import NotEnough
 from services.scoring.domain.buyers import Gathering
 from services.scoring.domain.fitting import FitNotJudged, Fitted, FitUnderWay, fit
-from services.scoring.handlers.apart import step_back
 from services.scoring.queries.fits import (
     alone,
     ask_for_fit,

@@ -5,6 +5,7 @@ Whom it concerns is guessed without a lock and decided again under it, as the wo
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime, timedelta
@@ -20,9 +21,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis import consumer
 from chassis.clock import now
 from chassis.db import Database, connect, database_is_away, driver
+from chassis.processes import step_back
 from chassis.rest import rest
 from services.scoring.handlers.activating import activate_next, next_activation
-from services.scoring.handlers.apart import step_back
 from services.scoring.handlers.changes import Assessed
 from services.scoring.handlers.standings import record
 from services.scoring.queries.parties import (
@@ -59,7 +60,7 @@ BATCH_APART = 1_000
 MANY = 5_000
 """More parties than these are left to processes of their own, which take half a second to begin."""
 REST_S = 1.0
-"""Seconds between two looks at the clock."""
+"""Seconds between two looks at the clock, and those that go to values which may wait."""
 REFRESH_AFTER = timedelta(days=6) / 7
 """Of each day that stored values may be old by the policy: so much is left for a pass over all. Lists sort by them."""
 
@@ -71,13 +72,13 @@ WATERMARK_AGE = Gauge("shuke_watermark_age_seconds", "How long ago every event w
 
 async def sweep(database: Database, source_urls: Mapping[str, str], topics: Sequence[str]) -> Never:
     """Follow the clock up to the watermark until cancelled."""
-    sources = [Followed(Source(name, url)) for name, url in source_urls.items()]
+    sources, refresh = [Followed(Source(name, url)) for name, url in source_urls.items()], Refresh()
     try:
         while True:
             try:
                 for source in sources:
                     await source.follow(database, topics)
-                await sweep_once(database)
+                await sweep_once(database, refresh)
             except Exception as error:
                 if not database_is_away(error):
                     raise
@@ -124,7 +125,43 @@ class Followed:
         self._held_by = held_by
 
 
-async def sweep_once(database: Database) -> None:
+class Refresh:
+    """A pass over stored values that were not looked at for days, in pieces: whoever is due does not wait for it."""
+
+    def __init__(self) -> None:
+        self._after = NOBODY
+        self._began: datetime | None = None
+
+    async def go_on(self, database: Database, until: datetime) -> None:
+        """Begin a pass if it is time, or go on with it for a while."""
+        async with database.transaction() as session:
+            connection = await driver(session)
+            last = await refreshed_at(connection)
+            since = until - (await present(connection)).ruling.policy.refresh_days * REFRESH_AFTER
+        if last is not None and last > since:
+            return
+        self._began = self._began or until
+        ends = time.monotonic() + REST_S
+        while await self._step(database, since, until) and time.monotonic() < ends:
+            pass
+
+    async def _step(self, database: Database, since: datetime, until: datetime) -> bool:
+        """Assess the next of them; whether there were any."""
+        async with database.transaction() as session:
+            connection = await driver(session)
+            await pass_barrier(connection)
+            parties = await unrefreshed(connection, since, self._after, BATCH)
+            if parties:
+                await assess_again(session, parties, until)
+            else:
+                await refreshed(connection, self._began or until)
+        self._after = parties[-1] if parties else NOBODY
+        if not parties:
+            self._began = None
+        return bool(parties)
+
+
+async def sweep_once(database: Database, refresh: Refresh | None = None) -> None:
     """Whoever is due, then whoever stands under an older ruling, then values that were not looked at for days."""
     async with database.transaction() as session:
         connection = await driver(session)
@@ -146,7 +183,7 @@ async def sweep_once(database: Database) -> None:
     while after and (after := await _step_ruling(database, after, until)):
         pass
     if until:
-        await _refresh(database, until)
+        await (refresh or Refresh()).go_on(database, until)
 
 
 async def _due_until(database: Database, until: datetime) -> None:
@@ -241,26 +278,6 @@ async def _step_ruling(database: Database, after: UUID, until: datetime | None) 
             return None
         await assess_again(session, parties, until)
     return parties[-1]
-
-
-async def _refresh(database: Database, until: datetime) -> None:
-    async with database.transaction() as session:
-        connection = await driver(session)
-        last = await refreshed_at(connection)
-        since = until - (await present(connection)).ruling.policy.refresh_days * REFRESH_AFTER
-    if last is not None and last > since:
-        return
-    after: UUID | None = NOBODY
-    while after:
-        async with database.transaction() as session:
-            connection = await driver(session)
-            await pass_barrier(connection)
-            parties = await unrefreshed(connection, since, after, BATCH)
-            if parties:
-                await assess_again(session, parties, until)
-            else:
-                await refreshed(connection, until)
-            after = parties[-1] if parties else None
 
 
 async def assess_again(session: AsyncSession, parties: Sequence[UUID], until: datetime | None) -> None:

@@ -23,7 +23,6 @@ from chassis.clock import now
 from chassis.db import Database, database_is_away, driver
 from chassis.rest import rest
 from services.scoring.domain.moment import Moment
-from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.trials import Scope, Tally, Trial, looked_at_somebody, outcome
 from services.scoring.handlers.apart import Job, Part, Span, begin_apart, parts, try_apart
 from services.scoring.queries.parties import NOBODY
@@ -143,14 +142,9 @@ async def _apart(database: Database, reading: Connection, job: Job) -> AsyncGene
 
 def _to_send(job: Job) -> Job:
     """A trial that another process can be given: what a model has remembered stays here."""
-    draft, active = _unused(job.trial.draft), _unused(job.trial.active)
+    draft, active = job.trial.draft.unused(), job.trial.active.unused()
     trial = msgspec.structs.replace(job.trial, draft=draft, active=active)
     return job._replace(trial=trial, then=msgspec.structs.replace(job.then, ruling=active))
-
-
-def _unused(ruling: Ruling) -> Ruling:
-    model = ruling.model and type(ruling.model).model_validate_json(ruling.model.model_dump_json())
-    return msgspec.structs.replace(ruling, model=model)
 
 
 def _last_day(then: Moment, at: datetime) -> date:

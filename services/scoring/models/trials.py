@@ -24,7 +24,7 @@ class TrialAsked(Body):
     model: ModelHash | None = None
     """The model that the draft decides with; the one in force where none is named."""
     keep_moves: bool = False
-    """Keep every move under the draft, to be read afterwards."""
+    """Keep every move under the draft, to be read afterwards, for 90 days unless the installation says otherwise."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

@@ -3,7 +3,7 @@
 Nothing of this is stored as it was. Calendars are folded again, in the time zone of the present, page by page.
 """
 
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from itertools import groupby
 from uuid import UUID
@@ -14,37 +14,36 @@ import asyncpg
 from contracts.customers import Assignment
 from services.scoring.domain.calendar import Calendar, Share, fold
 from services.scoring.queries.facts import facts_known
-from services.scoring.queries.parties import EMPTY, NOBODY, Members, party_calendar
-from services.scoring.queries.reading import PAGE, Read
-from services.scoring.queries.rebuilds import identities_behind
+from services.scoring.queries.parties import EMPTY, Members, party_calendar
+from services.scoring.queries.reading import Read, Stretch
 from services.scoring.queries.rulings import Connection
 
 
-async def known_by_party(
-    connection: Connection, known_at: datetime, zone: ZoneInfo, after: UUID | None = None
-) -> AsyncIterator[list[Read]]:
-    """Parties in id order, behind an id, also those that held nothing yet."""
-    cursor = await connection.cursor(_BY_PARTY, known_at, after or NOBODY)
-    while rows := await cursor.fetch(PAGE):
-        yield [read for read, _ in await _reads(connection, rows, known_at, zone)]
+async def known_parties_of(connection: Connection, stretch: Stretch, known_at: datetime, zone: ZoneInfo) -> list[Read]:
+    """Parties of a stretch in id order, also those that held nothing yet."""
+    rows = await connection.fetch(_BY_PARTY, known_at, *stretch)
+    return [read for read, _ in await _reads(connection, rows, known_at, zone)]
 
 
-async def known_by_identity(connection: Connection, known_at: datetime, zone: ZoneInfo) -> AsyncIterator[list[Read]]:
-    """Parties that held anything, in the order of their smallest identity; of one, by the days they held it."""
-    last = NOBODY
-    while identities := await identities_behind(connection, last, PAGE):
-        members = await _members(connection, identities, (), known_at)
-        held = {party for identity in identities for party in members.holders(identity)}
-        rows = await connection.fetch(_OF_PARTIES, known_at, list(held))
-        found = {read.row["party_id"]: (read, first) for read, first in await _reads(connection, rows, known_at, zone)}
-        yield [
-            read
-            for identity in identities
-            for party in _in_order(members, identity)
-            for read, first in (found[party],)
-            if first == identity
-        ]
-        last = identities[-1]
+async def known_identities_of(
+    connection: Connection, stretch: Stretch, known_at: datetime, zone: ZoneInfo
+) -> list[Read]:
+    """Parties whose smallest identity that brought anything is of a stretch, in the order of these.
+
+    Of one identity by the days on which they held it.
+    """
+    identities = [row["identity_id"] for row in await connection.fetch(_IDENTITIES, *stretch)]
+    members = await _members(connection, identities, (), known_at)
+    held = {party for identity in identities for party in members.holders(identity)}
+    rows = await connection.fetch(_OF_PARTIES, known_at, list(held))
+    found = {read.row["party_id"]: (read, first) for read, first in await _reads(connection, rows, known_at, zone)}
+    return [
+        read
+        for identity in identities
+        for party in _in_order(members, identity)
+        for read, first in (found[party],)
+        if first == identity
+    ]
 
 
 async def known_one(connection: Connection, known_at: datetime, zone: ZoneInfo, party_id: UUID) -> Read | None:
@@ -117,7 +116,7 @@ async def _calendars(
 
 
 _ROWS = """
-SELECT party_id, resolves_to, owner_id, team_id, $1::timestamptz AS assessed_at, (
+SELECT party_id, owner_id, team_id, $1::timestamptz AS assessed_at, (
     SELECT coalesce(max(revision), 0) FROM lived_move
     WHERE lived_move.party_id = party.party_id AND lived_move.assessed_at <= $1
       AND ruling <= (SELECT max(id) FROM ruling WHERE active_from <= $1)
@@ -125,7 +124,11 @@ SELECT party_id, resolves_to, owner_id, team_id, $1::timestamptz AS assessed_at,
 FROM party
 """
 
-_BY_PARTY = f"{_ROWS} WHERE party_id > $2 ORDER BY party_id"
+_BY_PARTY = f"{_ROWS} WHERE party_id > $2 AND party_id <= $3 ORDER BY party_id"
+
+_IDENTITIES = """
+SELECT DISTINCT identity_id FROM fact WHERE identity_id > $1 AND identity_id <= $2 ORDER BY identity_id
+"""
 
 _OF_PARTIES = f"{_ROWS} WHERE party_id = ANY($2)"
 

@@ -4,30 +4,27 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, datetime
-from itertools import pairwise
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 import asyncpg
 
 from chassis.db import Database, driver
-from contracts.scoring import Stage, Tier
-from services.scoring.domain.calendar import Calendar, Share
-from services.scoring.domain.digest import Digest, line
-from services.scoring.domain.history import History
+from services.scoring.domain.calendar import Calendar, Share, unpack
 from services.scoring.domain.moment import Moment
-from services.scoring.domain.standing import assess
+from services.scoring.domain.standing import Standing
+from services.scoring.domain.together import assess_together
 from services.scoring.domain.trajectory import Move, trajectory
-from services.scoring.queries.parties import NOBODY, calendars, members_now, opened, party_calendar
+from services.scoring.queries.parties import EMPTY, NOBODY, calendars, members_now, opened, party_calendar
 from services.scoring.queries.rulings import Connection, activations, present
 from services.scoring.queries.watermark import watermark
 
 PAGE = 500
-"""Parties that are read at once."""
-EVERYBODY = UUID(int=(1 << 128) - 1)
-"""Behind every party."""
+"""Parties that are read at once; assessing so many together keeps the event loop for some 15 ms."""
 BREATH = 25
-"""Parties; assessing so many keeps the event loop for some 10 ms, a report for some 25 ms."""
+"""Parties; a report on so many keeps the event loop for some 25 ms."""
+EVERYBODY = UUID(int=2**128 - 1)
+"""Behind every party."""
 
 Some = TypeVar("Some")
 
@@ -36,13 +33,31 @@ class Read(NamedTuple):
     """A party as it is stored."""
 
     row: asyncpg.Record
+    """`party_id`, `revision`, `assessed_at`, `owner_id`, `team_id`."""
     calendar: Calendar
     members: Sequence[tuple[UUID, Share]]
     """Its identities, each with the days that are its own."""
 
 
-Pages = AsyncIterator[list[Read]]
-"""Parties, page by page."""
+class Stretch(NamedTuple):
+    """Ids behind one, up to and with another."""
+
+    after: UUID = NOBODY
+    until: UUID = EVERYBODY
+
+
+class Found(NamedTuple):
+    """A party with how it stands at an instant."""
+
+    read: Read
+    at: datetime
+    standing: Standing
+
+    @property
+    def party_id(self) -> UUID:
+        """Whose standing it is."""
+        party_id: UUID = self.read.row["party_id"]
+        return party_id
 
 
 @asynccontextmanager
@@ -69,30 +84,47 @@ async def breathing(parties: Iterable[Some]) -> AsyncIterator[Some]:
         yield party
 
 
+async def stretches(
+    connection: Connection, size: int, after: UUID | None = None, until: UUID = EVERYBODY
+) -> AsyncIterator[Stretch]:
+    """All ids behind one up to and with another, in order, cut so that so many parties lie in each; last come fewer."""
+    begin = after or NOBODY
+    while (end := await connection.fetchval(_CUT, begin, size - 1)) and end < until:
+        yield Stretch(begin, end)
+        begin = end
+    yield Stretch(begin, until)
+
+
+async def party_spans(connection: Connection, parties: int) -> list[tuple[UUID, UUID]]:
+    """Pairs of ids, so many parties in each part: behind the one, up to and with the other."""
+    return [(stretch.after, stretch.until) async for stretch in stretches(connection, parties)]
+
+
 async def by_party(
     connection: Connection, after: UUID | None = None, until: UUID = EVERYBODY
 ) -> AsyncIterator[list[Read]]:
     """Parties that may have a standing, in id order, behind an id up to and with another."""
-    async for page in _pages(connection, _BY_PARTY, after or NOBODY, until):
-        yield page
+    async for stretch in stretches(connection, PAGE, after, until):
+        yield await parties_of(connection, stretch)
 
 
-async def party_spans(connection: Connection, parties: int) -> list[tuple[UUID, UUID]]:
-    """Pairs of ids, so many who may have a standing in each part: behind the one, up to and with the other."""
-    ends = [row["party_id"] for row in await connection.fetch(_ENDS, parties)]
-    return list(pairwise([NOBODY, *ends, EVERYBODY]))
+async def parties_of(connection: Connection, stretch: Stretch) -> list[Read]:
+    """Parties of a stretch that may have a standing, in id order."""
+    return await _with_own_calendars(connection, stretch, await connection.fetch(_BY_PARTY, *stretch))
 
 
-async def by_identity(connection: Connection) -> AsyncIterator[list[Read]]:
-    """Parties that may have a standing, in the order of their smallest identity; of one, by the days they hold it."""
-    async for page in _pages(connection, _BY_IDENTITY):
-        yield page
+async def identities_of(connection: Connection, stretch: Stretch) -> list[Read]:
+    """Parties that may have a standing and whose smallest identity is of a stretch, in the order of these.
+
+    Of one identity by the days on which they hold it.
+    """
+    return await _with_own_calendars(connection, stretch, await connection.fetch(_BY_IDENTITY, *stretch))
 
 
 async def one(connection: Connection, party_id: UUID) -> Read | None:
     """The party that an id leads to."""
     row = await connection.fetchrow(_ONE, party_id)
-    return (await _with_calendars(connection, [row]))[0] if row else None
+    return (await with_calendars(connection, [row]))[0] if row else None
 
 
 async def moment(connection: Connection, as_of: date | None, now: datetime) -> Moment:
@@ -110,90 +142,72 @@ async def implied_moves(connection: Connection, read: Read, then: Moment) -> lis
     return trajectory(*seen, beginning.ruling, later)
 
 
-async def values_now(connection: Connection, now: datetime) -> list[int]:
-    """What every party with a purchase is worth."""
-    then = await moment(connection, None, now)
-    values = []
-    async for reads in by_party(connection):
-        for read in reads:
-            seen = then.seen(read.calendar, read.row["assessed_at"])
-            if seen:
-                history, day = History(seen[0], then.ruling), then.ruling.day(seen[1])
-                if history.purchases(day):
-                    values.append(history.value(day))
-    return values
+def found(reads: Iterable[Read], then: Moment) -> list[Found]:
+    """How parties stand at a moment, without those that stand nowhere."""
+    seen = [(read, counts) for read in reads if (counts := then.seen(read.calendar, read.row["assessed_at"]))]
+    standings = assess_together([counts for _, counts in seen], then.ruling)
+    return [
+        Found(read, at, standing)
+        for (read, (_, at)), standing in zip(seen, standings, strict=True)
+        if standing.stage is not None
+    ]
 
 
-Cells = dict[tuple[Stage, Tier], tuple[int, int]]
-"""How many parties stand where, and what they are worth."""
-
-
-async def cells(pages: Pages, then: Moment) -> Cells:
-    """How many parties of each stage and tier there are at a moment, and what they are worth."""
-    found: Cells = {}
-    async for reads in pages:
-        async for read in breathing(reads):
-            seen = then.seen(read.calendar, read.row["assessed_at"])
-            decided = seen and assess(*seen, then.ruling)
-            if decided and decided.stage and decided.tier:
-                count, value = found.get((decided.stage, decided.tier), (0, 0))
-                found[decided.stage, decided.tier] = count + 1, value + decided.value_minor
-    return found
-
-
-async def digest_of(pages: Pages, then: Moment, day: date) -> Digest:
-    """One hash over how every party stands after a whole local day, of pages in the order of identities."""
-    ruling, whole = then.ruling, Digest()
-    under: dict[str, Any] = {
-        "currency": ruling.rates.currency, "policy": ruling.policy, "model": ruling.model, "zone": ruling.zone,
-    }  # fmt: skip
-    async for reads in pages:
-        async for read in breathing(reads):
-            seen = then.seen(read.calendar, read.row["assessed_at"])
-            standing = seen and assess(*seen, ruling)
-            if standing and standing.stage is not None:
-                whole.take(line(standing, as_of=day.toordinal(), **under))
-    return whole
-
-
-async def _pages(connection: Connection, query: str, *arguments: object) -> AsyncIterator[list[Read]]:
-    cursor = await connection.cursor(query, *arguments)
-    while rows := await cursor.fetch(PAGE):
-        yield await _with_calendars(connection, rows)
-
-
-async def _with_calendars(connection: Connection, rows: list[asyncpg.Record]) -> list[Read]:
+async def with_calendars(connection: Connection, rows: Sequence[asyncpg.Record]) -> list[Read]:
+    """Parties, each with the whole calendar of its identities."""
     ids = [row["party_id"] for row in rows]
     members = (await members_now(connection, (), ids)).of(ids)
-    stored = await calendars(connection, {identity for held in ids for identity, _ in members[held]})
-    known = opened(stored)
+    known = opened(await calendars(connection, {identity for held in ids for identity, _ in members[held]}))
     return [Read(row, party_calendar(held, known)[0], held) for row in rows for held in (members[row["party_id"]],)]
 
 
-_COLUMNS = """
-SELECT party.party_id, resolves_to, revision, first_identity, stage, tier, since, value_minor, spend_minor,
-       purchase_days, first_day, last_day, last_sign_day, loss_reason, next_change_at, next_stage_at, next_stage,
-       assessed_at, ruling, owner_id, team_id
-FROM party
-"""
+async def _with_own_calendars(connection: Connection, stretch: Stretch, rows: Sequence[asyncpg.Record]) -> list[Read]:
+    """The same where most parties have no identity but their own, whose calendar came with the row."""
+    others = {row["party_id"] for row in await connection.fetch(_WITH_OTHERS, *stretch)}
+    shared = [row for row in rows if row["party_id"] in others or not stretch.after < row["party_id"] <= stretch.until]
+    whole = {read.row["party_id"]: read for read in await with_calendars(connection, shared)} if shared else {}
+    reads = []
+    for row in rows:
+        party_id, years = row["party_id"], row["years"]
+        read = whole.get(party_id) if whole else None
+        reads.append(read or Read(row, unpack(years) if years else EMPTY, ((party_id, Share(party_id)),)))
+    return reads
 
-_ONE = f"{_COLUMNS} WHERE party_id = (SELECT resolves_to FROM party WHERE party_id = $1)"
+
+_COLUMNS = "party.party_id, revision, assessed_at, owner_id, team_id"
+
+_ONE = f"SELECT {_COLUMNS} FROM party WHERE party_id = (SELECT resolves_to FROM party WHERE party_id = $1)"
+
+_CUT = "SELECT party_id FROM party WHERE party_id > $1 ORDER BY party_id OFFSET $2 LIMIT 1"
+
+_YEARS = """(
+    SELECT identity_id, array_agg(days) AS years FROM calendar
+    WHERE identity_id > $1 AND identity_id <= $2 GROUP BY identity_id
+) AS own ON own.identity_id = party.party_id"""
 
 _BY_PARTY = f"""
-{_COLUMNS}
+SELECT {_COLUMNS}, years FROM party LEFT JOIN {_YEARS}
 WHERE party_id > $1 AND party_id <= $2 AND (first_identity IS NOT NULL OR stage IS NOT NULL) ORDER BY party_id
 """
 
-_ENDS = """
-SELECT party_id FROM (
-    SELECT party_id, row_number() OVER (ORDER BY party_id) AS place
-    FROM party WHERE first_identity IS NOT NULL OR stage IS NOT NULL
-) AS placed WHERE place % $1 = 0 ORDER BY party_id
+# No index says whose smallest identity is of the stretch. It is the party's own, or one that the party holds.
+_BY_IDENTITY = f"""
+SELECT {_COLUMNS}, years
+FROM (
+    SELECT * FROM party WHERE party_id > $1 AND party_id <= $2
+    UNION ALL
+    SELECT * FROM party
+    WHERE party_id IN (SELECT party_id FROM holder WHERE identity_id > $1 AND identity_id <= $2)
+    AND NOT (party_id > $1 AND party_id <= $2)
+) AS party
+LEFT JOIN assignment ON assignment.identity_id = party.first_identity
+LEFT JOIN {_YEARS}
+WHERE first_identity > $1 AND first_identity <= $2
+ORDER BY first_identity, array_position(assignment.parties, party.party_id), party.party_id
 """
 
-_BY_IDENTITY = f"""
-{_COLUMNS}
-LEFT JOIN assignment ON assignment.identity_id = party.first_identity
-WHERE first_identity IS NOT NULL
-ORDER BY first_identity, array_position(assignment.parties, party.party_id), party.party_id
+_WITH_OTHERS = """
+SELECT party_id FROM holder WHERE party_id > $1 AND party_id <= $2
+UNION
+SELECT identity_id FROM assignment WHERE identity_id > $1 AND identity_id <= $2
 """

@@ -61,17 +61,33 @@ async def standings(
         [wanted.stage] if wanted.stage else list(Stage), [wanted.tier] if wanted.tier else list(Tier)
     )
     conditions.equal(
-        loss_reason=wanted.loss_reason, owner_id=wanted.owner_id, team_id=wanted.team_id, vip=wanted.vip,
-        treatment=wanted.treatment, satisfaction_band=wanted.satisfaction_band, loyalty_band=wanted.loyalty_band,
+        loss_reason=wanted.loss_reason, owner_id=wanted.owner_id, team_id=wanted.team_id, treatment=wanted.treatment,
         posture=wanted.posture, level=wanted.level,
     )  # fmt: skip
+    # Written out, so that a plan knows when an index of these parties alone is of use.
+    if wanted.vip is not None:
+        conditions.add("vip" if wanted.vip else "NOT vip")
+    if wanted.satisfaction_band:
+        conditions.add(f"satisfaction_band = '{wanted.satisfaction_band}'")
+    if wanted.loyalty_band:
+        conditions.add(f"loyalty_band = '{wanted.loyalty_band}'")
     conditions.add("{} = ANY(flags)", wanted.flag)
     conditions.add("value_minor >= {}", wanted.min_value_minor)
     conditions.add("value_minor <= {}", wanted.max_value_minor)
     if after is not None:
         conditions.add(_BEHIND[order], *after)
-    query = _LISTS[order].format(conditions=conditions, limit=int(limit))
+    query = _list(wanted, order).format(conditions=conditions, limit=int(limit))
     return await connection.fetch(query, *conditions.arguments)
+
+
+def _list(wanted: Filter, order: Order) -> str:
+    """The list whose index has the fewest to look at."""
+    if order is Order.VALUE and not (wanted.stage and wanted.tier):
+        if wanted.vip or Band.LOW in (wanted.satisfaction_band, wanted.loyalty_band):
+            return _BY_VALUE_OF_FEW
+        if wanted.treatment:
+            return _BY_VALUE_TREATED
+    return _LISTS[order]
 
 
 def keyset(row: asyncpg.Record, order: Order) -> list[object]:
@@ -135,6 +151,24 @@ WITH party AS (
     ) AS highest
 )
 {_SHOWN} ORDER BY value_minor DESC, party_id DESC LIMIT {{limit}}
+"""
+
+# Likewise those of one treatment in each tier.
+_BY_VALUE_TREATED = f"""
+WITH party AS (
+    SELECT highest.*
+    FROM unnest($2::text[]) AS at_tier CROSS JOIN LATERAL (
+        SELECT * FROM party WHERE tier = at_tier AND stage IS NOT NULL AND stage = ANY($1){{conditions}}
+        ORDER BY value_minor DESC, party_id DESC LIMIT {{limit}}
+    ) AS highest
+)
+{_SHOWN} ORDER BY value_minor DESC, party_id DESC LIMIT {{limit}}
+"""
+
+# Those whom an index of their own has by value: looked for in each cell, few would be found late.
+_BY_VALUE_OF_FEW = f"""
+{_SHOWN} WHERE stage = ANY($1) AND tier = ANY($2){{conditions}}
+ORDER BY value_minor DESC, party_id DESC LIMIT {{limit}}
 """
 
 _LISTS = {

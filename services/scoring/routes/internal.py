@@ -2,36 +2,35 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
 
 from chassis import status
 from chassis.clock import now
-from chassis.db import Database, driver
+from chassis.db import driver
 from chassis.fields import PartyId
-from chassis.http import Limit, Session, TransactionalRoute
+from chassis.http import Limit, Session, Streamed, TransactionalRoute
 from chassis.timelines import Timeline, WhatIsAsked, timeline
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.money import CurrencyFixed
-from services.scoring.domain.standing import assess
 from services.scoring.domain.trajectory import named
 from services.scoring.models.clocks import Question
 from services.scoring.models.overrides import OVERRIDING
 from services.scoring.models.overrides import entry as overriding
 from services.scoring.models.rulings import ReportingCurrency, ReportingCurrencyNow
-from services.scoring.models.standings import MOVED, Standing, entry
+from services.scoring.models.standings import MOVED, entry
 from services.scoring.queries.chain import heads, lag, progress
-from services.scoring.queries.clocks import moment_asked, parties
+from services.scoring.queries.clocks import moment_asked
+from services.scoring.queries.overall import file_of
 from services.scoring.queries.overrides import overrides_of
-from services.scoring.queries.reading import breathing, implied_moves, moment, one, snapshot
+from services.scoring.queries.reading import implied_moves, moment, one, snapshot
 from services.scoring.queries.recording import deciding_instant
 from services.scoring.queries.rulings import present, set_currency
 from services.scoring.routes.clocks import Asked
-from services.scoring.routes.snapshots import Snapshot
+from services.scoring.routes.snapshots import Snapshot, population
 
 router = APIRouter(prefix="/internal", include_in_schema=False, route_class=TransactionalRoute)
 streams = APIRouter(prefix="/internal", include_in_schema=False, route_class=APIRoute)
@@ -82,25 +81,18 @@ async def read_timeline_of_party(
     return timeline(sorted(wanted, key=lambda each: (each.at, each.id), reverse=True), limit=limit)
 
 
-@streams.get("/standings/export", response_class=StreamingResponse)
-async def export_standings(request: Request, asked: Asked) -> StreamingResponse:
-    """Every standing as a line of JSON, in the order of party ids."""
-    database: Database = request.app.state.database
+@streams.get("/standings/export", response_class=Streamed)
+async def export_standings(request: Request, asked: Asked) -> Streamed:
+    """Every standing as a line of CSV, in the order of party ids, below a line with the names of the columns."""
     # What cannot be answered is said before the first line: a stream that has begun can only break off.
-    async with snapshot(database) as connection:
+    async with snapshot(request.app.state.database) as connection:
         await moment_asked(connection, asked, now())
-    return StreamingResponse(_exported(database, asked), media_type="application/x-ndjson")
+    return Streamed(_exported(request, asked), media_type="text/csv")
 
 
-async def _exported(database: Database, asked: Question) -> AsyncIterator[bytes]:
-    async with snapshot(database) as connection:
+async def _exported(request: Request, asked: Question) -> AsyncIterator[bytes]:
+    async with snapshot(request.app.state.database) as connection:
         then = await moment_asked(connection, asked, now())
-        async for reads in parties(connection, then):
-            lines = []
-            async for read in breathing(reads):
-                seen = then.seen(read.calendar, read.row["assessed_at"])
-                decided = seen and assess(*seen, then.ruling)
-                if seen and decided and decided.stage is not None:
-                    shown = Standing.shown(read.row["party_id"], read.row["revision"], decided, seen[1], then.ruling)
-                    lines.append(shown.model_dump_json() + "\n")
-            yield "".join(lines).encode()
+        async with aclosing(file_of(population(request, connection), then)) as pieces:
+            async for piece in pieces:
+                yield piece

@@ -14,7 +14,8 @@ from services.scoring.domain.standing import NoStanding
 from services.scoring.domain.verdict import Difference
 from services.scoring.models.standings import Digest as DigestShown
 from services.scoring.models.standings import Disagreement, Verdict
-from services.scoring.queries.clocks import day_asked, identities
+from services.scoring.queries.clocks import day_asked
+from services.scoring.queries.overall import digest_of
 from services.scoring.queries.proof import (
     Judge,
     all_evidence,
@@ -24,9 +25,9 @@ from services.scoring.queries.proof import (
     evidence_of_some,
     last_rebuild,
 )
-from services.scoring.queries.reading import digest_of, snapshot
+from services.scoring.queries.reading import snapshot
 from services.scoring.routes.clocks import Asked
-from services.scoring.routes.snapshots import Snapshot
+from services.scoring.routes.snapshots import Snapshot, population
 
 router = APIRouter(prefix="/v1")
 
@@ -34,13 +35,13 @@ Sample = Annotated[int | None, Query(ge=1, le=1_000_000, description="So many pa
 
 
 @router.get("/digest", tags=["proof"])
-async def read_digest(snapshot: Snapshot, asked: Asked) -> DigestShown:
+async def read_digest(request: Request, snapshot: Snapshot, asked: Asked) -> DigestShown:
     """One hash over how every party stands after a whole local day: that of `known_at`, or today, where none is given.
 
     Two installations with the same facts, assignments, rates, policy and cut points have the same digest.
     """
     day, then = await day_asked(snapshot, asked, now())
-    whole = await digest_of(identities(snapshot, then), then, day)
+    whole = await digest_of(population(request, snapshot), then)
     return DigestShown(as_of=day, known_at=asked.known_at, parties=whole.parties, digest=whole.hex)
 
 

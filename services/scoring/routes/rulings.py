@@ -10,9 +10,11 @@ from services.scoring.domain.tiers import fit
 from services.scoring.models.fields import AnyWhole
 from services.scoring.models.rulings import NewRates, Rate, RatesAdded, Tiers
 from services.scoring.queries.deciding import rates_before, tiers_now
-from services.scoring.queries.reading import snapshot, values_now
+from services.scoring.queries.overall import values_now
+from services.scoring.queries.reading import snapshot
 from services.scoring.queries.recording import deciding_instant
 from services.scoring.queries.rulings import add_cut_points, add_rates, present
+from services.scoring.routes.snapshots import population
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute)
 
@@ -34,7 +36,7 @@ async def fit_tiers(request: Request, session: Session) -> Tiers:
     """
     # Given back before the barrier is waited for: a rebuild holds it and waits until nobody reads calendars.
     async with snapshot(request.app.state.database) as reading:
-        values = await values_now(reading, now())
+        values = await values_now(population(request, reading), now())
     connection = await driver(session)
     at = await deciding_instant(connection, now())
     await add_cut_points(connection, fit(values), len(values), at)

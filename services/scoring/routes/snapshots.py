@@ -5,7 +5,9 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
+from services.scoring.queries.everybody import Population
 from services.scoring.queries.reading import snapshot
+from services.scoring.queries.rulings import Connection
 
 
 async def _opened(request: Request) -> AsyncIterator[Any]:
@@ -15,3 +17,8 @@ async def _opened(request: Request) -> AsyncIterator[Any]:
 
 Snapshot = Annotated[Any, Depends(_opened, scope="function")]
 """A connection (`services.scoring.queries.rulings.Connection`) that sees one state until the route returns."""
+
+
+def population(request: Request, connection: Connection) -> Population:
+    """Everybody in the state that a connection sees."""
+    return Population(connection, request.app.state.database.url, request.app.state.processes)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
 from chassis.clock import now
 from chassis.fields import PartyId, TeamId, UserId
@@ -23,14 +23,14 @@ from services.scoring.models.clocks import Question
 from services.scoring.models.fields import AnyInstant, AnyWhole
 from services.scoring.models.reasons import ReasonTold
 from services.scoring.models.standings import Cell, FactTold, Order, ReasonedStanding, Standing, Summary
-from services.scoring.queries.clocks import moment_asked, parties, party, standings_then
+from services.scoring.queries.clocks import moment_asked, party, standings_then
 from services.scoring.queries.facts import latest_facts
-from services.scoring.queries.reading import cells
+from services.scoring.queries.overall import cells
 from services.scoring.queries.rulings import Connection, present
 from services.scoring.queries.standings import Filter, keyset, standings, summary
 from services.scoring.routes.clocks import Asked
 from services.scoring.routes.languages import AskedLanguage
-from services.scoring.routes.snapshots import Snapshot
+from services.scoring.routes.snapshots import Snapshot, population
 
 router = APIRouter(prefix="/v1/standings", tags=["standings"])
 
@@ -107,13 +107,13 @@ async def _computed(
 
 
 @router.get("/summary")
-async def summarize_standings(snapshot: Snapshot, asked: Asked) -> Summary:
+async def summarize_standings(request: Request, snapshot: Snapshot, asked: Asked) -> Summary:
     """How many parties stand where and what they are worth: as stored or, where anything else is asked, computed."""
     if asked == NOTHING_ASKED:
         currency, where = (await present(snapshot)).currency, await summary(snapshot)
     else:
         then = await moment_asked(snapshot, asked, now())
-        currency, where = then.ruling.rates.currency, await cells(parties(snapshot, then), then)
+        currency, where = then.ruling.rates.currency, await cells(population(request, snapshot), then)
     shown = [
         Cell(stage=stage, tier=tier, count=count, value_minor=value)
         for (stage, tier), (count, value) in sorted(where.items())

@@ -22,9 +22,8 @@ NEAR = 1e-9
 changes."""
 MOST = 2_048
 """Up to so many purchase days of one party what is to be expected of it is looked up in a table."""
-BLOCK = 512
+BLOCK = 64
 """So many days of the table are worked out at once."""
-BLOCKS = LONGEST // BLOCK + 1
 
 
 class Last(NamedTuple):
@@ -106,21 +105,25 @@ class Expected:
 
     def __init__(self, of: Parameters, days: int) -> None:
         self._of, self._days = of, days
-        # What is never touched of it takes no memory.
-        self._table = np.empty((MOST, BLOCKS * BLOCK))
-        self._there = np.zeros((MOST, BLOCKS), dtype=bool)
+        self._blocks = np.empty((0, BLOCK))
+        self._place = np.full((MOST, LONGEST // BLOCK + 1), -1)
+        """Of each x and block of T its place in these."""
 
     def at(self, x: Whole, T: Whole) -> Numbers:
         """See `bgnbd.mean_if_alive`; each x is below `MOST`, each T up to `LONGEST`."""
-        block = T // BLOCK
-        missing = ~self._there[x, block]
-        if missing.any():
-            bought, place = np.divmod(np.unique(x[missing] * BLOCKS + block[missing]), BLOCKS)
-            ages = place[:, None] * BLOCK + np.arange(BLOCK)
-            means = mean_if_alive(self._of, np.repeat(bought, BLOCK), ages.ravel(), self._days)
-            self._table[bought[:, None], ages] = means.reshape(ages.shape)
-            self._there[bought, place] = True
-        return self._table[x, T]
+        block, within = np.divmod(T, BLOCK)
+        missing = np.flatnonzero(self._place[x, block] < 0)
+        if len(missing):
+            self._work_out(x[missing], block[missing])
+        return np.asarray(self._blocks[self._place[x, block], within])
+
+    def _work_out(self, x: Whole, block: Whole) -> None:
+        width = self._place.shape[1]
+        x, block = np.divmod(np.unique(x * width + block), width)
+        ages = block[:, None] * BLOCK + np.arange(BLOCK)
+        means = mean_if_alive(self._of, np.repeat(x, BLOCK), ages.ravel(), self._days)
+        self._place[x, block] = len(self._blocks) + np.arange(len(x))
+        self._blocks = np.concatenate((self._blocks, means.reshape(ages.shape)))
 
 
 @lru_cache(maxsize=8)

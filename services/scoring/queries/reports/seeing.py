@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -12,9 +12,8 @@ from services.scoring.domain.calendar import Calendar, Share
 from services.scoring.domain.history import History
 from services.scoring.domain.moment import Moment
 from services.scoring.domain.reports.weeks import Turn
-from services.scoring.domain.trajectory import Move, moves
-from services.scoring.queries.parties import calendars, members_now, opened, party_calendar
-from services.scoring.queries.reading import PAGE, Read, breathing, by_party, moment
+from services.scoring.domain.trajectory import Move, stage_moves
+from services.scoring.queries.reading import PAGE, Read, breathing, by_party, moment, with_calendars
 from services.scoring.queries.rulings import Connection
 
 
@@ -39,8 +38,11 @@ class Seen(NamedTuple):
         return self.history.ruling.day(self.at)
 
     def moves(self, since: int | None = None) -> list[Move]:
-        """The moves that its facts imply from a day on (None: all), as if the present ruling had always held."""
-        return moves(self.history, None if since is None else since - 1, self.day)
+        """The moves of the days on which its stage changed, from a day on (None: all).
+
+        They are what its facts imply, as if the present ruling had always held.
+        """
+        return stage_moves(self.history, None if since is None else since - 1, self.day)
 
     def turns(self, since: int) -> list[Turn]:
         """Its stages, each from its first day on: all, or those from a day on where it became no prospect meanwhile."""
@@ -55,12 +57,10 @@ def _turns(of: Iterable[Move]) -> list[Turn]:
     return [(move.day.toordinal(), move.to_stage) for move in of if move.from_stage is not move.to_stage]
 
 
-async def everybody(
-    connection: Connection, as_of: date | None, now: datetime, *, after: UUID | None = None
-) -> AsyncIterator[Seen]:
-    """All parties that have a calendar, in id order, behind an id."""
+async def everybody(connection: Connection, as_of: date | None, now: datetime) -> AsyncIterator[Seen]:
+    """All parties that have a calendar, in id order."""
     then = await moment(connection, as_of, now)
-    async for reads in by_party(connection, after):
+    async for reads in by_party(connection):
         async for seen in breathing(_seen(reads, then)):
             yield seen
 
@@ -72,7 +72,7 @@ async def those(
     then, ids = await moment(connection, as_of, now), sorted(set(party_ids))
     for place in range(0, len(ids), PAGE):
         rows = await connection.fetch(_THOSE, ids[place : place + PAGE])
-        async for seen in breathing(_seen(await _with_calendars(connection, rows), then)):
+        async for seen in breathing(_seen(await with_calendars(connection, rows), then)):
             yield seen
 
 
@@ -96,13 +96,6 @@ def _seen(reads: Iterable[Read], then: Moment) -> Iterator[Seen]:
         if found and found[0]:
             calendar, at = found
             yield Seen(read.row, calendar, read.members, History(calendar, then.ruling), at)
-
-
-async def _with_calendars(connection: Connection, rows: Sequence[Any]) -> list[Read]:
-    ids = [row["party_id"] for row in rows]
-    members = (await members_now(connection, (), ids)).of(ids)
-    stored = opened(await calendars(connection, {identity for held in ids for identity, _ in members[held]}))
-    return [Read(row, party_calendar(members[row["party_id"]], stored)[0], members[row["party_id"]]) for row in rows]
 
 
 _THOSE = """

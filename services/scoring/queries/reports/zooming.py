@@ -1,5 +1,6 @@
 """The same measures of everybody, of groups and of each party: as stored, or as of a day."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from datetime import date, datetime
@@ -11,10 +12,12 @@ import asyncpg
 from chassis.conditions import Conditions
 from contracts.scoring import Band
 from services.scoring.domain.days import start_of_day
-from services.scoring.domain.grades import Grades
+from services.scoring.domain.history import History
 from services.scoring.domain.reports.zoom import NONE, Measures, ZoomBy, measured
+from services.scoring.domain.standing import Standing
+from services.scoring.domain.together import assess_together
 from services.scoring.queries.followups import FALLEN
-from services.scoring.queries.reports.seeing import Seen, everybody
+from services.scoring.queries.reading import by_party, moment
 from services.scoring.queries.rulings import Connection, present
 
 
@@ -89,39 +92,49 @@ async def _until(connection: Connection, zoomed: Zoomed) -> datetime:
 
 async def _assessed(connection: Connection, zoomed: Zoomed, after: UUID | None = None) -> AsyncIterator[Part]:
     owners = await _owners(connection, zoomed.by)
-    async for seen in everybody(connection, zoomed.as_of, zoomed.now, after=after):
-        history, day = seen.history, seen.day
-        grades = history.grades(day)
-        if grades.stage is None:
-            continue
-        turn = history.next_stage_turn(day)
-        soon = turn is not None and turn <= day + zoomed.within_days
-        yield Part(
-            seen.party_id,
-            _segment(zoomed.by, seen, grades, owners),
-            measured(
-                bought=history.has_bought(day),
-                value_minor=history.value(day),
-                turnover_minor=history.turnover(day),
-                p=history.p(day),
-                satisfaction=None if grades.satisfaction is Band.UNKNOWN else history.indexes[0].value(day),
-                at_risk=soon and turn is not None and history.stage(turn) in FALLEN,
-            ),
-        )
+    then = await moment(connection, zoomed.as_of, zoomed.now)
+    async for reads in by_party(connection, after):
+        found = [(read, seen) for read in reads if (seen := then.seen(read.calendar, read.row["assessed_at"]))]
+        standings = assess_together([seen for _, seen in found], then.ruling)
+        for (read, (calendar, at)), standing in zip(found, standings, strict=True):
+            if standing.stage is not None:
+                party_id, day = read.row["party_id"], then.ruling.day(at)
+                by_kind = zoomed.by is ZoomBy.KIND
+                said = (
+                    History(calendar, then.ruling).kind(day)
+                    if by_kind
+                    else _said(zoomed.by, party_id, standing, owners)
+                )
+                soon = start_of_day(day + zoomed.within_days, then.ruling.zone)
+                yield Part(party_id, NONE if said is None else str(said), _measured(standing, soon))
+        # Others want a turn.
+        await asyncio.sleep(0)
 
 
-def _segment(by: ZoomBy, seen: Seen, grades: Grades, owners: Mapping[UUID, str]) -> str:
-    said: object
+def _measured(standing: Standing, soon: datetime) -> Measures:
+    return measured(
+        bought=standing.purchase_days > 0,
+        value_minor=standing.value_minor,
+        turnover_minor=standing.turnover_minor,
+        p=standing.p,
+        satisfaction=None if standing.satisfaction_band is Band.UNKNOWN else standing.satisfaction,
+        at_risk=standing.next_stage in FALLEN and standing.next_stage_at is not None and standing.next_stage_at <= soon,
+    )
+
+
+def _said(by: ZoomBy, party_id: UUID, standing: Standing, owners: Mapping[UUID, str]) -> object:
+    """The group of a party, as its standing has it; None where it has none of what groups are made by."""
     match by:
-        case ZoomBy.KIND:
-            said = seen.history.kind(seen.day)
         case ZoomBy.OWNER | ZoomBy.TEAM:
-            said = owners.get(seen.party_id)
+            return owners.get(party_id)
         case ZoomBy.VIP:
-            said = "vip" if grades.vip else "other"
+            return "vip" if standing.vip else "other"
+        case ZoomBy.SATISFACTION:
+            return standing.satisfaction_band
+        case ZoomBy.LOYALTY:
+            return standing.loyalty_band
         case _:
-            said = getattr(grades, by)
-    return NONE if said is None else str(said)
+            return getattr(standing, by)
 
 
 async def _owners(connection: Connection, by: ZoomBy) -> dict[UUID, str]:
