@@ -14,7 +14,7 @@ from bench.population import identity
 from bench.product import ROOT
 from chassis.envelope import finish
 from contracts.topics import PURCHASES
-from deploy.process import ONE_THREAD, die_with_me
+from deploy.process import die_with_me
 from services.scoring.queries.rulings import Connection
 
 DEFAULT_PARTIES = 20_000
@@ -84,7 +84,7 @@ async def _raw(at: Parts, backlog: Backlog, processes: int) -> Cost:
     readers = [
         await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "bench.raw", *urls, str(rank), str(processes)),
-            env={**ONE_THREAD, "PYTHONPATH": str(ROOT)},
+            env={"PYTHONPATH": str(ROOT)},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             preexec_fn=die_with_me(),
