@@ -27,7 +27,7 @@ GOAL_OF_RAW, GOAL_OF_NAIVE = 0.5, 100.0
 
 
 def embedded(parties: int) -> list[Figure]:
-    """The log in PostgreSQL, by one and two workers. 50 s at 20,000 parties."""
+    """The log in PostgreSQL, by one and two workers. 70 s at 20,000 parties."""
     return asyncio.run(_drained("drain", parties, brokers=0))
 
 
