@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -11,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench import costs, freshness, journey, machine, model, posts, standing
-from bench.figures import Figure, median
+from bench import costs, drain, freshness, journey, live, machine, model, posts, standing
+from bench.figures import Figure, median, told
 from bench.product import ROOT
 
 SIZED: Mapping[str, Callable[[int], list[Figure]]] = {
@@ -22,12 +21,18 @@ SIZED: Mapping[str, Callable[[int], list[Figure]]] = {
     "export": standing.export,
     "pages": standing.pages,
     "event-cost": costs.of_events,
+    "drain": drain.embedded,
+    "drain-kafka": drain.kafka,
+    "drain-naive": drain.beside_naive,
 }
 """Rows about a population of so many parties."""
+SMALL = {name: drain.DEFAULT_PARTIES for name in ("drain", "drain-kafka", "drain-naive")}
+"""Rows with a smaller population, unless a size is asked for."""
 ROWS: Mapping[str, Callable[[], list[Figure]]] = {
     "freshness": freshness.embedded,
     "freshness-kafka": freshness.kafka,
     "journey": journey.imported,
+    "live": live.embedded,
     "post": posts.posts,
     "fit": model.fitted,
     "assess-array": model.assessed,
@@ -40,8 +45,13 @@ def main(
     rows: Annotated[list[str] | None, typer.Argument(metavar="ROW…", help=f"Of {', '.join(ALL)}; else all.")] = None,
     times: Annotated[int, typer.Option(min=1, help="Measure each row so often, and tell the medians.")] = 3,
     parties: Annotated[
-        int, typer.Option(min=1_000, help=f"Size of the population of {', '.join(SIZED)}.")
-    ] = standing.DEFAULT_PARTIES,
+        int | None,
+        typer.Option(
+            min=1_000,
+            help=f"Size of the population of {', '.join(SIZED)}."
+            f" Unless given {standing.DEFAULT_PARTIES:,}; {drain.DEFAULT_PARTIES:,} of {', '.join(SMALL)}.",
+        ),
+    ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the figures there, else to bench/results/.")
     ] = None,
@@ -52,10 +62,10 @@ def main(
     began, on, figures = datetime.now(UTC), machine.described(), []
     typer.echo(", ".join(f"{name} {value}" for name, value in on.items()))
     for name in rows or ALL:
-        measured = []
+        measured, size = [], parties or SMALL.get(name, standing.DEFAULT_PARTIES)
         for nth in range(1, times + 1):
             typer.echo(f"{name}: run {nth} of {times}")
-            measured.append(SIZED[name](parties) if name in SIZED else ROWS[name]())
+            measured.append(SIZED[name](size) if name in SIZED else ROWS[name]())
         figures += [median(runs) for runs in zip(*measured, strict=True)]
     Console(width=160).print(table(figures, times))
     file = json_file or RESULTS / f"{began:%Y%m%dT%H%M%SZ}.json"
@@ -65,7 +75,7 @@ def main(
         "machine": on,
         "times": times,
         "parties": parties,
-        "figures": [asdict(figure) for figure in figures],
+        "figures": [told(figure) for figure in figures],
     }
     file.write_text(json.dumps(document, indent=2) + "\n")
     typer.echo(f"Written to {file}")
@@ -73,11 +83,12 @@ def main(
 
 def table(figures: list[Figure], times: int) -> Table:
     """The figures for people."""
-    shown = Table("row", "what", "measured", "goal", "baseline", "how", caption=f"Medians of runs: {times}")
+    shown = Table("row", "what", "measured", "goal", "baseline", "ratio", "how", caption=f"Medians of runs: {times}")
     for figure in figures:
         cells = (figure.value, figure.goal, figure.baseline)
         numbers = ["" if cell is None else f"{cell:,.1f} {figure.unit}" for cell in cells]
-        shown.add_row(figure.row, figure.what, *numbers, figure.how)
+        ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
+        shown.add_row(figure.row, figure.what, *numbers, ratio, figure.how)
     return shown
 
 

@@ -3,7 +3,8 @@
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -15,13 +16,18 @@ class Figure:
     value: float
     unit: str
     goal: float | None = None
-    """At most this, in the same unit."""
+    """At most this, in the same unit; at least this where it is a rate or a ratio."""
     baseline: float | None = None
     """The same, done by hand with the least that does it, in the same run."""
     how: str = ""
     """What was done as a baseline, or under which load."""
     runs: tuple[float, ...] = ()
     """Of a median, what it is the median of."""
+
+    @property
+    def ratio(self) -> float | None:
+        """So many times its baseline."""
+        return self.value / self.baseline if self.baseline else None
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -35,3 +41,9 @@ def median(runs: Sequence[Figure]) -> Figure:
     baselines = [run.baseline for run in runs if run.baseline is not None]
     baseline = statistics.median(baselines) if baselines else None
     return replace(runs[0], value=statistics.median(values), baseline=baseline, runs=values)
+
+
+def told(figure: Figure) -> dict[str, Any]:
+    """A figure for programs: what was measured is `ours`, and `ratio` how many times the baseline that is."""
+    document = asdict(figure)
+    return {"row": document.pop("row"), "ours": document.pop("value"), "ratio": figure.ratio} | document

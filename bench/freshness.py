@@ -115,7 +115,7 @@ async def buying(
             seen.readable_ms.append((when - sent) * 1e3)
             seen.behind_ms.append(max(0.0, when - answered) * 1e3)
 
-    looking = asyncio.create_task(_look(watched, waiting, _STANDINGS))
+    looking = asyncio.create_task(look(watched, waiting, STANDINGS))
     connector = aiohttp.TCPConnector(limit=64)
     async with aiohttp.ClientSession(running.url, headers=running.headers, connector=connector) as session:
         await _steadily(one, times, warm_s)
@@ -141,7 +141,7 @@ async def _raw(running: Running) -> list[float]:
         if measured:
             took.append((when - sent) * 1e3)
 
-    looking = asyncio.create_task(_look(watched, waiting, _ROWS))
+    looking = asyncio.create_task(look(watched, waiting, _ROWS))
     await _steadily(one, _times(), WARM_S)
     looking.cancel()
     await watched.close()
@@ -164,7 +164,7 @@ def _times() -> Iterator[float]:
         yield number / PER_S
 
 
-async def _look(
+async def look(
     connection: "asyncpg.Connection[asyncpg.Record]",
     waiting: dict[UUID, tuple[int, "asyncio.Future[float]"]],
     statement: str,
@@ -182,5 +182,5 @@ async def _look(
         await asyncio.sleep(0.001)
 
 
-_STANDINGS = "SELECT party_id, spend_minor FROM party WHERE party_id = ANY ($1)"
+STANDINGS = "SELECT party_id, spend_minor FROM party WHERE party_id = ANY ($1)"
 _ROWS = "SELECT party_id, spend_minor FROM raw WHERE party_id = ANY ($1)"
