@@ -1,8 +1,8 @@
 """One PostgreSQL database per service: sessions, the transaction edge."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from importlib.resources import files
 from typing import cast
 
@@ -138,6 +138,20 @@ def database_is_away(error: BaseException | None) -> bool:
             # asyncpg's word for a connection lost or not to be used just now, but also for a value that it cannot send.
             return not isinstance(error, ValueError)
     return isinstance(error, OSError | PoolTimeout | asyncpg.InternalClientError)
+
+
+@contextmanager
+def away_told_plainly() -> Iterator[None]:
+    """Raise what says that the database is away as an error that says so to another process, too.
+
+    What caused an error of the driver is lost where it is pickled, and with it what it says.
+    """
+    try:
+        yield
+    except Exception as error:
+        if database_is_away(error):
+            raise ConnectionError(str(error)) from None
+        raise
 
 
 async def declare_topics(database: Database, topics: Iterable[Topic]) -> None:

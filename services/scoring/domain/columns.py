@@ -18,6 +18,8 @@ SPAN = 1 << 23
 """More days than a calendar has: `party * SPAN + day` sorts as party and day do."""
 NEVER = SPAN - 1
 """A day that does not come."""
+EPOCH = 719_163
+"""The ordinal of the day from which numpy counts."""
 WIDTH = 5
 """Parts of an entry."""
 EXACT = 2.0**62

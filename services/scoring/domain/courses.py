@@ -10,9 +10,8 @@ from services.scoring.domain.likelihood import Whole
 from services.scoring.domain.outlook import Outlook
 from services.scoring.domain.stages import ByProbability
 
-NONE, ACTIVE, DORMANT, LOST = range(4)
-PHASES = (None, Phase.ACTIVE, Phase.DORMANT, Phase.LOST)
-"""What the numbers of phases mean."""
+ACTIVE, DORMANT, LOST = (phase.value for phase in Phase)
+"""The numbers of phases; 0 is none."""
 
 
 class Silences(Protocol):
@@ -74,7 +73,7 @@ class Phases(NamedTuple):
     """Of each party."""
 
     phase: Whole
-    """A place in `PHASES`."""
+    """0 where nothing happened yet."""
     since: Whole
     """The first day of the phase; 0 where there is none."""
     turn: Whole

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.scoring.domain.columns import NEVER, SPAN, Columns, Days, TooLarge
+from services.scoring.domain.columns import EPOCH, NEVER, SPAN, Columns, Days, TooLarge
 from services.scoring.domain.evidence import ANNIVERSARY, ASKING, LATE, PLACE_OF_KIND, REACHED, REPEATED, UPGRADE, YEAR
 from services.scoring.domain.fading import FARTHEST
 from services.scoring.domain.indexes import Index
@@ -14,8 +14,6 @@ from services.scoring.domain.rounding import Holds, edge, near_half
 
 LOW, MIDDLE, HIGH, UNKNOWN = range(4)
 """Places in `Band`."""
-EPOCH = 719_163
-"""The ordinal of the day from which numpy counts."""
 _PLACES = np.full(64, -1)
 _PLACES[list(PLACE_OF_KIND)] = list(PLACE_OF_KIND.values())
 

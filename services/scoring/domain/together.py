@@ -3,7 +3,7 @@
 Whoever has what few have is assessed alone, and so is whoever noise in the last bits could decide.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
 from itertools import product, repeat
 from typing import Any, NamedTuple
@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from contracts.customers import PartyKind
 from contracts.loss import LossReason
 from contracts.scoring import Band, Posture, Stage, Tier
 from services.scoring.domain.calendar import Calendar
@@ -21,13 +20,14 @@ from services.scoring.domain.days import start_of_day
 from services.scoring.domain.facts import DECLARATIONS, Kind
 from services.scoring.domain.fadings import HIGH, Faded, Fadings, pieces
 from services.scoring.domain.grades import Flag
+from services.scoring.domain.holding import hold
 from services.scoring.domain.likelihood import Numbers, Whole
 from services.scoring.domain.model import LONGEST
 from services.scoring.domain.outlook import Past, outlook
 from services.scoring.domain.policy import Policy
 from services.scoring.domain.reading import ALONE, TOUCHING
 from services.scoring.domain.rounding import Holds
-from services.scoring.domain.rules import All, AnyOf, Comparison, Not, Rule, comparisons
+from services.scoring.domain.rules import comparisons
 from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.stages import ByProbability
 from services.scoring.domain.standing import Standing, assess
@@ -51,11 +51,6 @@ UNPROVEN, LOW_TIER, HIGH_TIER = (list(Tier).index(tier) for tier in (Tier.UNPROV
 LOST = [list(Stage).index(stage) for stage in (Stage.LOST_PROSPECT, Stage.LOST_CUSTOMER)]
 FIRST_OF_CUSTOMERS = 3
 """What the number of a phase lacks to the place of a customer's stage."""
-CHOICES: Mapping[str, list[str]] = {
-    "kind": list(PartyKind), "stage": list(Stage), "tier": list(Tier), "satisfaction": list(Band),
-    "loyalty": list(Band), "posture": list(Posture),
-}  # fmt: skip
-"""The codes of a field of a rule, in the order of their places."""
 FLAGS = [
     tuple(flag for flag, there in zip(Flag, which, strict=True) if there)
     for which in product((False, True), repeat=len(Flag))
@@ -148,7 +143,7 @@ def _graded(of: Columns, day: Whole, ruling: Ruling) -> tuple[Graded, Holds]:
         np.minimum.reduce([stage_turn, worth.turn, satisfaction.turn, loyalty.turn, poised_turn]),
         stage_turn, next_stage, worth.p, worth.turnover, worth.level, satisfaction, loyalty, poised,
         sum(there.astype(np.int64) << place for place, there in enumerate(reversed(has))),
-        _holds(policy.vip, said) if policy.vip else np.zeros(len(day), np.bool_),
+        hold(policy.vip, said) if policy.vip else np.zeros(len(day), np.bool_),
     )  # fmt: skip
     return graded, worth.doubtful | satisfaction.doubtful | loyalty.doubtful
 
@@ -225,26 +220,6 @@ def _worth(of: Columns, past: Past, buyer: Holds, day: Whole, ruling: Ruling) ->
         doubtful[above] |= near
         turn[above] = np.minimum(turn[above], np.where(fallen < NEVER, day[above] - some.T + fallen, NEVER))
     return Worth(tier, value, p, made.minor, made.level, made.profit, turn, doubtful)
-
-
-def _holds(rule: Rule, said: Mapping[str, Whole]) -> Holds:
-    """Whether a rule holds of each."""
-    match rule:
-        case All():
-            return np.asarray(np.all([_holds(part, said) for part in rule.all], axis=0))
-        case AnyOf():
-            return np.asarray(np.any([_holds(part, said) for part in rule.any], axis=0))
-        case Not():
-            return ~_holds(rule.not_, said)
-    return _compared(rule, said[rule.field])
-
-
-def _compared(leaf: Comparison, said: Whole) -> Holds:
-    if leaf.field in CHOICES:
-        values = leaf.value if isinstance(leaf.value, tuple) else (leaf.value,)
-        return np.isin(said, [CHOICES[leaf.field].index(str(value)) for value in values])
-    value = int(str(leaf.value))
-    return said == value if leaf.op == "eq" else said >= value if leaf.op == "gte" else said < value
 
 
 def _shown(of: Graded, day: Whole, ruling: Ruling) -> list[Standing | None]:

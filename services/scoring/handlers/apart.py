@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from chassis.db import Database, connect, driver
+from chassis.db import Database, away_told_plainly, connect, driver
 from chassis.processes import step_back
 from services.scoring.domain.crowd.trials import Seen, tried_together
 from services.scoring.domain.moment import Moment
@@ -105,7 +105,8 @@ def begin_apart(job: Job, url: str, shared: str) -> None:
 def try_apart(span: Span) -> Part:
     """What comes of the parties of a span. Their moves are written where they are kept."""
     (here,) = _here
-    return here.runner.run(_tried(here, span))
+    with away_told_plainly():
+        return here.runner.run(_tried(here, span))
 
 
 async def _tried(here: _Apart, span: Span) -> Part:

@@ -4,6 +4,7 @@ Whom it concerns is guessed without a lock and decided again under it, as the wo
 """
 
 import asyncio
+import gc
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -20,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import consumer
 from chassis.clock import now
-from chassis.db import Database, connect, database_is_away, driver
+from chassis.db import Database, away_told_plainly, connect, database_is_away, driver
 from chassis.processes import step_back
 from chassis.rest import rest
 from services.scoring.handlers.activating import activate_next, next_activation
@@ -216,15 +217,22 @@ async def _ended(taking: asyncio.Future[None]) -> None:
 
 def take_due_apart(url: str, until: datetime | None) -> None:
     """In a process of its own: assess parties that are due until none is left that nobody holds."""
-    asyncio.run(_take(url, until, _take_due))
+    _take(url, until, _take_due)
 
 
 def take_older_apart(url: str, until: datetime | None) -> None:
     """In a process of its own: assess parties under the ruling in force until none is left that nobody holds."""
-    asyncio.run(_take(url, until, _take_older))
+    _take(url, until, _take_older)
 
 
-async def _take(url: str, until: datetime | None, some: Take) -> None:
+def _take(url: str, until: datetime | None, some: Take) -> None:
+    # What was imported stays: it is not looked through for garbage again and again, as calendars come and go.
+    gc.freeze()
+    with away_told_plainly():
+        asyncio.run(_take_all(url, until, some))
+
+
+async def _take_all(url: str, until: datetime | None, some: Take) -> None:
     database = connect(url, pool_size=1, settings=consumer.SESSION_SETTINGS)
     after: UUID | None = NOBODY
     try:

@@ -10,14 +10,13 @@ import numpy as np
 from contracts.customers import PartyKind
 from contracts.scoring import Cause, MoveKind, Stage, Tier
 from services.scoring.domain.calendar import Calendar
-from services.scoring.domain.columns import SPAN, TooLarge
+from services.scoring.domain.columns import EPOCH, SPAN, TooLarge
 from services.scoring.domain.crowd.bands import BANDS, bands
 from services.scoring.domain.crowd.falls import MOST
 from services.scoring.domain.crowd.paths import CAUSES, KINDS, STAGES, TIERS, Moves, Paths, last, taken
 from services.scoring.domain.crowd.told import REASONS, distinct, told
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.facts import Kind
-from services.scoring.domain.fadings import EPOCH
 from services.scoring.domain.lifecycle import LOST
 from services.scoring.domain.likelihood import Whole
 from services.scoring.domain.model import LONGEST
