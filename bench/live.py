@@ -37,7 +37,7 @@ class Taken:
 
 
 def embedded() -> list[Figure]:
-    """On the log in PostgreSQL. 40 s."""
+    """On the log in PostgreSQL. 60 s where scoring is slower than the intake."""
     with product("up") as running:
         watched, taken = have_bought(running, WATCHED), Taken()
         began = time.perf_counter()
