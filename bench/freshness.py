@@ -169,8 +169,9 @@ async def look(
     waiting: dict[UUID, tuple[int, "asyncio.Future[float]"]],
     statement: str,
 ) -> None:
-    """Look every millisecond which of those waited for are there."""
+    """Look every millisecond which of those waited for are there; where many are waited for, a fifth of the time."""
     while True:
+        began = now = time.perf_counter()
         if waiting:
             rows = await connection.fetch(statement, list(waiting))
             now = time.perf_counter()
@@ -179,7 +180,7 @@ async def look(
                 if spend_minor >= wanted:
                     del waiting[party]
                     readable.set_result(now)
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(max(0.001, 4 * (now - began)))
 
 
 STANDINGS = "SELECT party_id, spend_minor FROM party WHERE party_id = ANY ($1)"

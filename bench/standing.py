@@ -23,7 +23,8 @@ from services.scoring.queries.rulings import Connection
 
 DEFAULT_PARTIES = 200_000
 EVENTS_PER_S = 200
-BUYERS = 1_000
+BUYERS = 4_000
+"""Each buys again only when its last purchase was long read."""
 QUIET: Mapping[str, str] = {"SCORING_VERIFY_EVERY_S": "0", "SCORING_MODEL_EVERY_DAYS": "0"}
 """What goes on in the background of its own is left out."""
 DUE = 100_000
