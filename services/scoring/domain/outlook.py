@@ -20,10 +20,10 @@ CLOSE = 1e-10
 """Relative difference beyond that of any two ways to compute the same."""
 GRID = 4_096
 """Ages at which an expectation is known; in between it is guessed by a line."""
-KEPT_X, KEPT_TX = 64, 1 << 14
+KEPT_X, KEPT_TX = 64, 1 << 13
 """Up to so many purchases and days the ends of silences are kept."""
-TABLES, LINES = 16, 1_000
-"""So many tables of these, of up to 8 MB, and lines of 32 kB are held of a model."""
+TABLES, LINES = 8, 256
+"""So many tables of these, of up to 2 MB, and lines of 32 kB are held of a model."""
 
 
 class Past(NamedTuple):
@@ -141,10 +141,10 @@ class Outlook:
 
 
 def _nothing_kept(threshold: float, horizon: int) -> Whole:
-    return np.zeros((KEPT_X, KEPT_TX), np.int64)
+    return np.zeros((KEPT_X, KEPT_TX), np.int32)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def outlook(model: Model) -> Outlook:
     """The outlook of a model, one for everybody who asks."""
     return Outlook(model)
