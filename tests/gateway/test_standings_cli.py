@@ -35,7 +35,7 @@ async def shuke(*words: str, **variables: str) -> tuple[int, str, str]:
     [
         (("digest",), "d" * 64),
         (("standings", "summary"), "1,234"),
-        (("export", "standings"), f"party_{0:032x},first-0000,customer,top,1234.50"),
+        (("export", "standings"), f"party_{0:032x},first-0000,customer,0.50,3"),
     ],
 )
 async def test_standings_are_asked_for_by_both_clocks_and_under_other_versions(
@@ -56,8 +56,8 @@ async def test_standings_are_asked_for_by_both_clocks_and_under_other_versions(
     [
         ("--known-at", "2026-02-01T12:00:00", "say the offset too"),
         ("--known-at", "yesterday", "write a time such as"),
-        ("--policy", "days-1", "content hash"),
-        ("--model", "3", "content hash"),
+        ("--policy", "days-1", "at least the first 4 digits"),
+        ("--model", "3", "at least the first 4 digits"),
         ("--horizon-days", "0", "--horizon-days"),
     ],
 )
@@ -94,7 +94,7 @@ async def test_one_party_and_a_sample_at_once_are_misuse_and_no_disagreement() -
 @pytest.mark.parametrize(
     ("policy", "code", "way"),
     [
-        ("abcdef01", 1, "0 policies begin with abcdef01"),
+        ("abcdef01", 1, "None of the policies begins with abcdef01"),
         ("nowhere/strict.json", 2, "cannot be read: No such file or directory."),
     ],
 )
