@@ -1,6 +1,17 @@
 """What may be wrong with a service behind the gateway."""
 
-from contracts.problems import Problem, Unavailable
+from collections.abc import Iterable
+
+from contracts.problems import NotFound, Problem, Unavailable
+
+
+class ServiceNotFound(NotFound):
+    """No service of this installation has this name."""
+
+    def __init__(self, services: Iterable[str]) -> None:
+        super().__init__(
+            "No service of this installation has this name. `services` are those there are.", services=sorted(services)
+        )
 
 
 class ServiceUnavailable(Unavailable):

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
 from gateway.domain.rights import scopes
+from gateway.domain.services import ServiceNotFound
 from gateway.models import Replay
 from gateway.queries.services import Services
 from gateway.routes.door import Asking
@@ -23,6 +24,8 @@ async def replay(body: Replay, request: Request, asking: Asking) -> Response:
     missing in a database from an older backup, takes effect, if the log of the publishing service has it.
     """
     services: Services = request.app.state.services
+    if body.service not in services.addresses:
+        raise ServiceNotFound(services.addresses)
     asked = body.model_dump(mode="json", exclude={"service"}, exclude_none=True)
     async with AsyncExitStack() as stack:
         answer = await stack.enter_async_context(

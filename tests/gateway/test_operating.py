@@ -292,6 +292,13 @@ async def test_a_replay_tells_how_far_it_is_and_what_the_service_refuses_is_pass
     assert (refused.status_code, refused.json()["code"]) == (422, "nothing_to_replay")
 
 
+async def test_nobody_replays_a_service_that_is_not_there(door: Door) -> None:
+    answer = await door.client.post("/v1/replays", json={"service": "", "since": "2020-01-01T00:00:00Z"})
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "service_not_found")
+    assert "customers" in answer.json()["services"]
+
+
 async def test_a_drain_refuses_what_changes_anything_and_lets_read_until_it_is_ended(
     door: Door, behind: Behind
 ) -> None:
