@@ -45,6 +45,9 @@ def test_nothing_that_the_document_allows_or_forbids_breaks_the_product(start: S
         )
         assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
         assert "Operations:" in done.stdout
+        for paused in product.get("/v1/status")["paused"]:
+            said = {"service": paused["service"], "topic": paused["topic"]}
+            product.client.post("/v1/consumers/resume", json=said).raise_for_status()
         product.settle()
         assert product.agrees()
         logs = {path.name: path.read_text() for path in (product.folder / "logs").glob("*.log")}
