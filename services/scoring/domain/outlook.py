@@ -40,6 +40,14 @@ class Past(NamedTuple):
         return Past(*(column[some] for column in self))
 
 
+def expected_amounts(model: Model, paid_days: Whole, paid: Whole) -> Numbers:
+    """`Model.expected_amount` of each."""
+    if model.p is None or model.q is None or model.v is None or model.q <= 1:
+        return np.full(len(paid_days), model.mean_minor)
+    own = gamma_gamma.expected_amount(gamma_gamma.Parameters(model.p, model.q, model.v), paid_days, paid)
+    return np.asarray(np.where(paid_days > 0, own, model.mean_minor))
+
+
 class Outlook:
     """A model, with what was worked out of it before."""
 
@@ -99,7 +107,11 @@ class Outlook:
         """The first T behind that of the past, up to `until`, at which the value is below an amount if nothing is
         bought, and where that is doubtful; `NEVER` where it stays. It is not below it by now.
         """
-        often, paid, edge = self._model.parameters, self._amount(past), amount - 0.5
+        often, paid, edge = (
+            self._model.parameters,
+            expected_amounts(self._model, past.paid_days, past.paid),
+            amount - 0.5,
+        )
         low, high = past.T + 1, until + 1
         known, line = np.unique(past.x, return_inverse=True)
         lines = np.concatenate([self._line(x, days) for x in known.tolist()]) if len(known) else np.zeros(GRID)
@@ -115,16 +127,9 @@ class Outlook:
         near = np.minimum(np.abs(before - edge), np.abs(after - edge)) < CLOSE * (before + 10)
         return np.where(stays, NEVER, then), ~guessed | near
 
-    def _amount(self, past: Past) -> Numbers:
-        model = self._model
-        if model.p is None or model.q is None or model.v is None or model.q <= 1:
-            return np.full(len(past.x), model.mean_minor)
-        own = gamma_gamma.expected_amount(gamma_gamma.Parameters(model.p, model.q, model.v), past.paid_days, past.paid)
-        return np.asarray(np.where(past.paid_days > 0, own, model.mean_minor))
-
     def _expected(self, past: Past, days: int) -> Numbers:
         often = bgnbd.expected_purchases(self._model.parameters, past.x, past.tx, past.T, days)
-        return often * self._amount(past)
+        return often * expected_amounts(self._model, past.paid_days, past.paid)
 
     def _guessed(self, lines: Numbers, line: Whole, T: Whole) -> Numbers:
         """About `bgnbd.if_alive`, where lines begin."""

@@ -4,21 +4,17 @@ from datetime import date
 from math import ceil
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from contracts.event import Digest
 from contracts.scoring import Stage
 from services.scoring.domain.bgnbd import expected_purchases, p_buys
 from services.scoring.domain.buyers import Buyers, Ledger
-from services.scoring.domain.gamma_gamma import Parameters as Amounts
-from services.scoring.domain.gamma_gamma import expected_amount
 from services.scoring.domain.likelihood import Numbers, Whole, dot
 from services.scoring.domain.model import QUANTUM, Model
+from services.scoring.domain.outlook import expected_amounts
+from services.scoring.domain.rounding import Holds
 from services.scoring.domain.stages import ByProbability
-
-Facts = npt.NDArray[np.bool_]
-"""Whether it happened."""
 
 STAGES = (Stage.CUSTOMER, Stage.DORMANT_CUSTOMER, Stage.LOST_CUSTOMER)
 TOP = 0.1
@@ -106,11 +102,8 @@ def probabilities(model: Model, of: Buyers, horizon_days: int) -> Numbers:
 
 def values(model: Model, of: Buyers, days: int) -> Whole:
     """What each is expected to bring in so many days, in minor units, half-even; see `Model.value_minor`."""
-    amounts: Numbers | float = model.mean_minor
-    if model.p is not None and model.q is not None and model.v is not None and model.q > 1:
-        own = expected_amount(Amounts(model.p, model.q, model.v), of.paid_days, of.paid)
-        amounts = np.where(of.paid_days > 0, own, model.mean_minor)
-    return np.rint(expected_purchases(model.parameters, of.x, of.tx, of.T, days) * amounts).astype(np.int64)
+    often = expected_purchases(model.parameters, of.x, of.tx, of.T, days)
+    return np.rint(often * expected_amounts(model, of.paid_days, of.paid)).astype(np.int64)
 
 
 def stages(p: Numbers, silent_days: Whole, by: ByProbability) -> Whole:
@@ -119,7 +112,7 @@ def stages(p: Numbers, silent_days: Whole, by: ByProbability) -> Whole:
     return np.where(silent_days <= by.fresh_days, 0, places).astype(np.int64)
 
 
-def auc(scores: Numbers | Whole, happened: Facts) -> float | None:
+def auc(scores: Numbers | Whole, happened: Holds) -> float | None:
     """How often, of one to whom it happened and one to whom it did not, the first had the higher score.
 
     Equal scores count half (Mann, Whitney 1947). None where it happened to everybody or to nobody.
@@ -133,7 +126,7 @@ def auc(scores: Numbers | Whole, happened: Facts) -> float | None:
     return dot(those, below + others / 2) / pairs if pairs else None
 
 
-def brier(p: Numbers, happened: Facts) -> float:
+def brier(p: Numbers, happened: Holds) -> float:
     """Mean squared distance of probabilities from what happened (Brier 1950); at least one."""
     return float(np.mean(np.square(p - happened)))
 
@@ -184,6 +177,6 @@ def judge(model: Model, ledger: Ledger, horizon_days: int, value_days: int, by: 
     )
 
 
-def _group(stage: Stage, happened: Facts) -> StageGroup:
+def _group(stage: Stage, happened: Holds) -> StageGroup:
     bought_again = float(np.mean(happened)) if len(happened) else None
     return StageGroup(stage=stage, parties=len(happened), bought_again=bought_again)

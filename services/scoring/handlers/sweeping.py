@@ -5,12 +5,9 @@ Whom it concerns is guessed without a lock and decided again under it, as the wo
 
 import asyncio
 import gc
-import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime, timedelta
-from multiprocessing import get_context
 from typing import Never
 from uuid import UUID
 
@@ -22,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis import consumer
 from chassis.clock import now
 from chassis.db import Database, away_told_plainly, connect, database_is_away, driver
-from chassis.processes import step_back
+from chassis.processes import Processes
 from chassis.rest import rest
 from services.scoring.handlers.activating import activate_next, next_activation
 from services.scoring.handlers.changes import Assessed
@@ -201,14 +198,13 @@ async def apart(take: Callable[[str, datetime | None], None], database: Database
 
     Events that come meanwhile do not wait for the arithmetic. What is left over is for whoever called.
     """
-    loop, processes = asyncio.get_running_loop(), os.cpu_count() or 1
-    pool = ProcessPoolExecutor(processes, get_context("spawn"), step_back)
+    processes = Processes()
     try:
         async with asyncio.TaskGroup() as tasks:
-            for _ in range(processes):
-                tasks.create_task(_ended(loop.run_in_executor(pool, take, database.url, until)))
+            for _ in range(processes.count):
+                tasks.create_task(_ended(processes.begin(take, database.url, until)))
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        processes.close()
 
 
 async def _ended(taking: asyncio.Future[None]) -> None:
