@@ -14,7 +14,7 @@ from chassis.clock import now
 from chassis.db import Database, driver
 from gateway.domain.keys import REFUSALS, Standing, looks_like_key, same_hash, secret_hash
 from gateway.domain.rates import Rate
-from gateway.models import ApiKey, key_text
+from gateway.models.keys import ApiKey, key_text
 
 KNOWN_S = 1.0
 """Seconds that a key is believed without asking again: how long a revoked one may work where the word of it is lost."""

@@ -22,7 +22,7 @@ from gateway.domain.keys import (
     secret_hash,
 )
 from gateway.domain.rights import Role
-from gateway.models import ApiKey
+from gateway.models.keys import ApiKey
 
 
 def new_secret() -> str:

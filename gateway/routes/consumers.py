@@ -10,7 +10,7 @@ from gateway.domain import lag, status
 from gateway.domain.consumers import concerned
 from gateway.domain.rights import scopes
 from gateway.domain.services import ServiceUnavailable
-from gateway.models import ConsumerLag, Topics, Turned, WhatIsRead
+from gateway.models.operating import ConsumerLag, Topics, Turned, WhatIsRead
 from gateway.queries.services import Answered, Services
 from gateway.routes.door import Asking
 

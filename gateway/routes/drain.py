@@ -8,7 +8,7 @@ from chassis.acts import administrative
 from chassis.clock import now
 from chassis.http import Session, TransactionalRoute
 from gateway.domain import drain, status
-from gateway.models import Drain
+from gateway.models.operating import Drain
 from gateway.queries.intake import FRESH_S, close, closed, reopen
 from gateway.queries.services import Services
 from gateway.routes.door import Asking

@@ -7,7 +7,7 @@ from gateway.domain.gaps import PartitionNotStopped, the_one
 from gateway.domain.rights import scopes
 from gateway.domain.services import ServiceUnavailable
 from gateway.domain.status import composed
-from gateway.models import Gap, GapToPass
+from gateway.models.operating import Gap, GapToPass
 from gateway.queries.services import Services
 from gateway.routes.door import Asking
 

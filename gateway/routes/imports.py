@@ -17,7 +17,7 @@ from gateway.domain.joined import Part, Row, joined
 from gateway.domain.parts import Status
 from gateway.domain.rights import scopes
 from gateway.domain.services import ServiceUnavailable
-from gateway.models import ImportList
+from gateway.models.composed import ImportList
 from gateway.queries.services import Answered, Services
 from gateway.routes.door import Asking
 from gateway.routes.proxy import OURS, Body, passed_on, to_pass

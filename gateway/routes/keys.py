@@ -9,7 +9,7 @@ from chassis.clock import now
 from chassis.http import Cursor, Limit, Page, Session, TransactionalRoute, decode_cursor, made, page
 from gateway.domain.keys import check_expiry
 from gateway.domain.rates import Rate, of_roles
-from gateway.models import ApiKey, Key, KeyChange, KeyId, KeyLimit, MadeKey, NewKey, Rotation, key_text
+from gateway.models.keys import ApiKey, Key, KeyChange, KeyId, KeyLimit, MadeKey, NewKey, Rotation, key_text
 from gateway.queries.keys import key_to_change, key_to_end, key_with, keys_before, make_key, rotate
 from gateway.routes.door import Asking
 

@@ -13,7 +13,7 @@ from gateway.domain import letters
 from gateway.domain.joined import Part, joined
 from gateway.domain.rights import scopes
 from gateway.domain.services import ServiceUnavailable
-from gateway.models import DeadLetter, DeadLetterList, LetterOutcomes, LettersToDiscard, LettersToRequeue
+from gateway.models.operating import DeadLetter, DeadLetterList, LetterOutcomes, LettersToDiscard, LettersToRequeue
 from gateway.queries.services import Services
 from gateway.routes.door import Asking
 

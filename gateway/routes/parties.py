@@ -15,7 +15,7 @@ from gateway.domain.joined import Part, joined
 from gateway.domain.parts import Status
 from gateway.domain.rights import scopes
 from gateway.domain.timeline import SERVICES, Place, place
-from gateway.models import PartyView, TimelinePage
+from gateway.models.composed import PartyView, TimelinePage
 from gateway.queries.services import Answered, Services
 from gateway.routes.door import Asking
 

@@ -9,7 +9,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from gateway.domain.rights import scopes
 from gateway.domain.services import ServiceNotFound
-from gateway.models import Replay
+from gateway.models.operating import Replay
 from gateway.queries.services import Services
 from gateway.routes.door import Asking
 
