@@ -14,6 +14,9 @@ from chassis.app import create_app
 from chassis.db import connect
 from chassis.limits import Patience
 from chassis.settings import ServiceSettings
+from gateway.console.frame import RENDERERS
+from gateway.console.router import otherwise
+from gateway.console.router import router as console
 from gateway.domain.rates import Rate
 from gateway.domain.rights import Role
 from gateway.domain.services import ServiceUnavailable
@@ -32,6 +35,7 @@ from gateway.routes import (
     imports,
     keys,
     letters,
+    me,
     parties,
     proxy,
     replays,
@@ -42,6 +46,7 @@ from gateway.routes.door import RateFields, caller
 router = APIRouter()
 for room in (
     keys.router,
+    me.router,
     composed.router,
     consumers.router,
     gaps.router,
@@ -124,6 +129,10 @@ def app() -> FastAPI:
     made.title = "Shuke"
     made.include_router(documents.router)
     made.router.routes.append(documents.assets)
+    made.include_router(console)
+    made.include_router(otherwise)
+    for wrong, render in RENDERERS.items():
+        made.add_exception_handler(wrong, render)
     made.state.keyring, made.state.meter, made.state.intake = keyring, meter, Intake()
     made.state.documents, made.state.importing = {}, {}
     return made

@@ -62,6 +62,7 @@ ADMIN = frozenset({Role.OWNER, Role.ADMIN})
 OPERATOR = ADMIN | {Role.OPERATOR}
 INGEST = OPERATOR | {Role.INGEST}
 READER = OPERATOR | {Role.READER}
+ANYBODY = frozenset(Role)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,7 @@ AREAS: Mapping[str, Area] = {
     "drain": Area(None, OPERATOR, OPERATOR),
     "status": Area(None, OPERATOR, OPERATOR),
     "keys": Area(None, ADMIN, ADMIN, ADMIN),
+    "me": Area(None, ANYBODY, ANYBODY, ANYBODY),
 }
 
 OPERATIONS: Mapping[tuple[str, str], frozenset[Role]] = {
