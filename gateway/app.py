@@ -56,7 +56,6 @@ for room in (
     imports.router,
     parties.router,
     trials.router,
-    proxy.router,
 ):
     router.include_router(room)
 
@@ -123,7 +122,7 @@ def app() -> FastAPI:
         guard=caller,
         ready=ready,
         body_limits={"/v1/imports": settings.max_import_bytes},
-        middleware=[Middleware(Patience, stall_s=settings.stall_s), Middleware(RateFields)],
+        middleware=[Middleware(Patience, stall_s=settings.stall_s), Middleware(RateFields), Middleware(proxy.Proxied)],
         openapi_url=None,
     )
     made.title = "Shuke"
