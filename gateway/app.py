@@ -15,6 +15,9 @@ from chassis.app import create_app
 from chassis.db import connect
 from chassis.limits import Patience
 from chassis.settings import ServiceSettings
+from gateway.console.frame import RENDERERS
+from gateway.console.router import otherwise
+from gateway.console.router import router as console
 from gateway.domain.invitations import Kind
 from gateway.domain.rates import Rate
 from gateway.domain.rights import Role
@@ -146,6 +149,10 @@ def app() -> FastAPI:
     made.title = "Shuke"
     made.include_router(documents.router)
     made.router.routes.append(documents.assets)
+    made.include_router(console)
+    made.include_router(otherwise)
+    for wrong, render in RENDERERS.items():
+        made.add_exception_handler(wrong, render)
     made.state.keyring, made.state.meter, made.state.intake = keyring, meter, Intake()
     made.state.documents, made.state.importing = {}, {}
     made.state.entrance = Entrance(

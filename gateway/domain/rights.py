@@ -42,6 +42,7 @@ ADMIN = frozenset({Role.ADMIN})
 OPERATOR = ADMIN | {Role.OPERATOR}
 INGEST = OPERATOR | {Role.INGEST}
 READER = OPERATOR | {Role.READER}
+ANYBODY = frozenset(Role)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ AREAS: Mapping[str, Area] = {
     "drain": Area(None, OPERATOR, OPERATOR),
     "status": Area(None, OPERATOR, OPERATOR),
     "keys": Area(None, ADMIN, ADMIN, ADMIN),
+    "me": Area(None, ANYBODY, ANYBODY, ANYBODY),
 }
 
 OPERATIONS: Mapping[tuple[str, str], frozenset[Role]] = {

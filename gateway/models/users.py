@@ -231,7 +231,8 @@ class Me(Shown):
     """How far the person reads: their own parties, those of the team, or all."""
     contact: bool
     """Whether contact data is shown in clear."""
-    language: Language
+    language: Language | None
+    """Null for an API key."""
     time_zone: str | None
     """Null for that of the installation."""
     has_password: bool
@@ -268,7 +269,7 @@ class Me(Shown):
             team=None,
             reach=str(caller.reach),
             contact=caller.contact,
-            language=Language.ENGLISH,
+            language=None,
             time_zone=None,
             has_password=False,
             second_step=False,

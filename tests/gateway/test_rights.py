@@ -47,6 +47,7 @@ replays     ---         ---         RPC         RPC
 drain       ---         ---         RPC         RPC
 status      ---         ---         RPC         RPC
 keys        ---         ---         ---         RPC
+me          RPC         RPC         RPC         RPC
 """
 HEAD, *ROWS = [line.split() for line in TABLE.strip().splitlines()]
 CELLS = [(area, role, cell) for area, *cells in ROWS for role, cell in zip(HEAD, cells, strict=True)]
