@@ -206,8 +206,9 @@ async def create_admin_key(database_url: str) -> str:
 
 
 async def create_first_link(database_url: str) -> str | None:
-    """Make the one-time link of the first person in the gateway's database, and return where it leads behind the address
-    of the gateway; None where there is an owner already.
+    """Make the one-time link of the first person in the gateway's database, and return its path in the console.
+
+    None where there is an owner already.
     """
     database = connect(database_url, pool_size=1)
     try:

@@ -73,7 +73,10 @@ def _said(text: str) -> str:
 
 
 Name = Annotated[
-    str, AfterValidator(_nfc), Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$"), AfterValidator(_said)
+    str,
+    AfterValidator(_nfc),
+    Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$"),
+    AfterValidator(_said),
 ]
 Email = Annotated[str, Field(min_length=3, max_length=254)]
 Roles = Annotated[list[Role], Field(min_length=1, max_length=8)]

@@ -34,7 +34,9 @@ async def invite(session: AsyncSession, kind: Kind, user_id: UUID | None, *, by:
 async def withdraw(session: AsyncSession, user_id: UUID | None) -> None:
     """Have the links of a person work no more; None: those for the first person."""
     whose = col(Invitation.user_id).is_(None) if user_id is None else col(Invitation.user_id) == user_id
-    open_ones = update(Invitation).where(whose, col(Invitation.used_at).is_(None), col(Invitation.withdrawn_at).is_(None))
+    open_ones = update(Invitation).where(
+        whose, col(Invitation.used_at).is_(None), col(Invitation.withdrawn_at).is_(None)
+    )
     await session.execute(open_ones.values(withdrawn_at=now()))
 
 
@@ -46,8 +48,6 @@ async def invitation_of(session: AsyncSession, token: str, *, to_use: bool = Fal
     row = None
     if looks_like_invitation(token):
         row = (await session.execute(statement)).scalar_one_or_none()
-    if row is None or not works(
-        now(), expires_at=row.expires_at, used_at=row.used_at, withdrawn_at=row.withdrawn_at
-    ):
-        raise InvitationNotFound("This link does not work any more: it was used, replaced, or is too old. Ask for another.")
+    if row is None or not works(now(), expires_at=row.expires_at, used_at=row.used_at, withdrawn_at=row.withdrawn_at):
+        raise InvitationNotFound("This link works no more: it was used, replaced, or is too old. Ask for another.")
     return row

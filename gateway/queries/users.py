@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import any_, func, literal, or_
+from sqlalchemy import any_, func, literal, or_, tuple_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
@@ -80,7 +80,7 @@ async def users_by_name(
     name = func.lower(AppUser.name)
     statement = select(AppUser).order_by(name, col(AppUser.id)).limit(limit)
     if after is not None:
-        statement = statement.where(or_(name > func.lower(after[0]), (name == func.lower(after[0])) & (col(AppUser.id) > after[1])))
+        statement = statement.where(tuple_(name, col(AppUser.id)) > tuple_(func.lower(after[0]), literal(after[1])))
     if ids is not None:
         statement = statement.where(col(AppUser.id).in_(ids))
     if text is not None:
@@ -158,7 +158,7 @@ async def teams_by_name(
     name = func.lower(Team.name)
     statement = select(Team).order_by(name, col(Team.id)).limit(limit)
     if after is not None:
-        statement = statement.where(or_(name > func.lower(after[0]), (name == func.lower(after[0])) & (col(Team.id) > after[1])))
+        statement = statement.where(tuple_(name, col(Team.id)) > tuple_(func.lower(after[0]), literal(after[1])))
     if ids is not None:
         statement = statement.where(col(Team.id).in_(ids))
     return list((await session.execute(statement)).scalars())

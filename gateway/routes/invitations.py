@@ -70,9 +70,7 @@ async def accept_invitation(wanted: Accepted, entrance: ComeIn, whence: From) ->
         row.used_at = user.password_set_at = now()
         user.password_hash = hashed
         await attempts.give_back(await driver(session), counted)
-        opened = entrance.opened(
-            session, user, Means.INVITATION, whence, entrance.known_device(user.id, wanted.device)
-        )
+        opened = entrance.opened(session, user, Means.INVITATION, whence, entrance.known_device(user.id, wanted.device))
     return await signed_in(entrance, opened)
 
 

@@ -10,7 +10,6 @@ from chassis.clock import now
 from chassis.http import IfMatch, Session, TransactionalRoute, check_seen, etag
 from gateway.domain import totp
 from gateway.domain.passwords import check_password
-from gateway.domain.rights import Role
 from gateway.domain.sessions import CodeRefused, Means
 from gateway.domain.users import UnknownTimeZone
 from gateway.models.keys import ApiKey
@@ -52,7 +51,9 @@ async def read_me(session: Session, response: Response, asking: Asking, roles: R
 
 
 @router.patch("")
-async def change_me(change: MyChange, session: Session, response: Response, asking: Asking, person: PersonAsking, seen: IfMatch) -> Me:
+async def change_me(
+    change: MyChange, session: Session, response: Response, asking: Asking, person: PersonAsking, seen: IfMatch
+) -> Me:
     """Change one's own name, language or time zone; what is left out stays."""
     if change.time_zone is not None and change.time_zone not in available_timezones():
         raise UnknownTimeZone("Write an IANA name such as Asia/Taipei.")

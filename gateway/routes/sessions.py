@@ -39,9 +39,7 @@ async def sign_in(wanted: SignIn, entrance: ComeIn, whence: From) -> SignedIn:
     Its token is sent as `Authorization: Bearer shukes_…`, and shown now and never again.
     """
     password = wanted.password.get_secret_value()
-    opened = await entrance.by_password(
-        wanted.email, password, code=wanted.code, device=wanted.device, whence=whence
-    )
+    opened = await entrance.by_password(wanted.email, password, code=wanted.code, device=wanted.device, whence=whence)
     return await signed_in(entrance, opened)
 
 
@@ -55,7 +53,9 @@ async def signed_in(entrance: Entrance, opened: Opened) -> SignedIn:
 
 
 @own.get("")
-async def list_sessions(session: Session, entrance: ComeIn, person: PersonAsking, current: SessionAsking) -> SessionList:
+async def list_sessions(
+    session: Session, entrance: ComeIn, person: PersonAsking, current: SessionAsking
+) -> SessionList:
     """The sessions of whoever asks that are open, the latest first."""
     rows = await open_sessions(session, person, entrance.idle)
     return SessionList(data=[SessionShown.shown(row, current=current) for row in rows])

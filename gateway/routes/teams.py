@@ -8,7 +8,19 @@ from fastapi import APIRouter, Query, Response, status
 from chassis.acts import administrative
 from chassis.clock import now
 from chassis.fields import TeamId
-from chassis.http import Cursor, IfMatch, Limit, Page, Session, TransactionalRoute, check_seen, decode_cursor, etag, made, page
+from chassis.http import (
+    Cursor,
+    IfMatch,
+    Limit,
+    Page,
+    Session,
+    TransactionalRoute,
+    check_seen,
+    decode_cursor,
+    etag,
+    made,
+    page,
+)
 from chassis.ids import uuid7
 from gateway.models.users import NewTeam, Team, TeamChange, TeamShown, team_text
 from gateway.queries import users

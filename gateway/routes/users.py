@@ -9,7 +9,19 @@ from chassis.acts import administrative
 from chassis.auth import Caller
 from chassis.clock import now
 from chassis.fields import TeamId, UserId
-from chassis.http import Cursor, IfMatch, Limit, Page, Session, TransactionalRoute, check_seen, decode_cursor, etag, made, page
+from chassis.http import (
+    Cursor,
+    IfMatch,
+    Limit,
+    Page,
+    Session,
+    TransactionalRoute,
+    check_seen,
+    decode_cursor,
+    etag,
+    made,
+    page,
+)
 from chassis.ids import uuid7
 from gateway.domain.invitations import Kind
 from gateway.domain.rights import ADMIN, Role
@@ -143,8 +155,10 @@ async def enable_user(user_id: UserId, session: Session, response: Response, ask
 
 
 @router.post("/{user_id}/reset-second-step")
-async def reset_second_step(user_id: UserId, session: Session, response: Response, asking: Asking, seen: IfMatch) -> User:
-    """Have a person who lost the authenticator app sign in by the password alone. Their sessions end. Twice is once."""
+async def reset_second_step(
+    user_id: UserId, session: Session, response: Response, asking: Asking, seen: IfMatch
+) -> User:
+    """Have a person who lost the authenticator app sign in by the password alone; all sessions end. Twice is once."""
     row = await _to_administer(session, user_id, asking, seen)
     if row.totp_secret is not None:
         row.totp_secret, row.totp_pending, row.recovery_hashes = None, None, []
