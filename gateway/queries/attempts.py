@@ -33,7 +33,9 @@ async def take(database: Database, places: Iterable[Place]) -> None:
 async def give_back(connection: "asyncpg.Connection[asyncpg.Record]", places: Iterable[Place]) -> None:
     """A good attempt does not count."""
     for place, pace in sorted(places, key=lambda each: each[0]):
-        await connection.execute("UPDATE sign_in_attempt SET full_at = full_at - $2::interval WHERE place = $1", place, pace.each)
+        await connection.execute(
+            "UPDATE sign_in_attempt SET full_at = full_at - $2::interval WHERE place = $1", place, pace.each
+        )
 
 
 async def forget(connection: "asyncpg.Connection[asyncpg.Record]", present: datetime) -> None:
