@@ -15,6 +15,7 @@ from chassis.app import create_app
 from chassis.db import connect
 from chassis.limits import Patience
 from chassis.settings import ServiceSettings
+from contracts.identity import BadIdentifier
 from gateway.console.frame import RENDERERS
 from gateway.console.router import otherwise
 from gateway.console.router import router as console
@@ -23,6 +24,7 @@ from gateway.domain.rates import Rate
 from gateway.domain.rights import Role
 from gateway.domain.services import ServiceUnavailable
 from gateway.domain.sessions import IDLE_HOURS, LONGEST_DAYS
+from gateway.domain.users import email_key
 from gateway.queries import attempts
 from gateway.queries import sessions as sessions_kept
 from gateway.queries.intake import Intake
@@ -33,7 +35,7 @@ from gateway.queries.meter import Meter
 from gateway.queries.neighbours import hear_and_tell
 from gateway.queries.services import Services
 from gateway.queries.signing_in import Entrance
-from gateway.queries.users import is_owned
+from gateway.queries.users import is_owned, user_by_email
 from gateway.routes import (
     composed,
     consumers,
@@ -205,16 +207,28 @@ async def create_admin_key(database_url: str) -> str:
         await database.close()
 
 
-async def create_first_link(database_url: str) -> str | None:
-    """Make the one-time link of the first person in the gateway's database, and return its path in the console.
+class NobodyToInvite(Exception):
+    """No owner has this address, or there is an owner already."""
 
-    None where there is an owner already.
+
+async def create_owner_link(database_url: str, email: str | None = None) -> str:
+    """Make a one-time link in the gateway's database and return its path in the console.
+
+    It is for the first person, or for an owner to set another password. Raises `NobodyToInvite`.
     """
     database = connect(database_url, pool_size=1)
     try:
         async with database.transaction() as session:
-            if await is_owned(session):
-                return None
-            return (await invite(session, Kind.FIRST, None, by="first start")).path
+            if email is None:
+                if await is_owned(session):
+                    raise NobodyToInvite("There is an owner already; name one by e-mail address.")
+                return (await invite(session, Kind.FIRST, None, by="this machine")).path
+            row = await user_by_email(session, email_key(email))
+            if row is None or Role.OWNER not in row.roles:
+                raise NobodyToInvite(f"No owner has the address {email}.")
+            row.disabled_at = None
+            return (await invite(session, Kind.RESET, row.id, by="this machine")).path
+    except BadIdentifier as problem:
+        raise NobodyToInvite(problem.detail) from None
     finally:
         await database.close()

@@ -56,7 +56,7 @@ class UserDisabled(Problem):
     status = 403
 
 
-class NotAPerson(Problem):
+class PeopleAlone(Problem):
     """This is for people who signed in; an API key has no password and no sessions."""
 
     status = 403

@@ -56,7 +56,7 @@ class NoPassword(Conflict):
     """This person has no password: they sign in elsewhere, or have not used their link yet."""
 
 
-class UnknownTimeZone(Invalid):
+class NoSuchTimeZone(Invalid):
     """No time zone has this name."""
 
 

@@ -51,3 +51,5 @@ RETURNING true
 """
 
 _FULL_AT = "SELECT full_at FROM sign_in_attempt WHERE place = $1"
+
+_GIVE_BACK = "UPDATE sign_in_attempt SET full_at = full_at - $2::interval WHERE place = $1"

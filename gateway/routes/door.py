@@ -25,7 +25,7 @@ from gateway.domain.rights import (
     powers,
     rights,
 )
-from gateway.domain.sessions import NotAPerson
+from gateway.domain.sessions import PeopleAlone
 from gateway.models.users import AppUser
 from gateway.queries import keyring
 from gateway.queries.intake import Intake
@@ -163,9 +163,9 @@ Asking = Annotated[Caller, Depends(caller)]
 
 
 async def person(request: Request, asking: Asking) -> UUID:
-    """The id of the person who asks. Raises `NotAPerson`."""
+    """The id of the person who asks. Raises `PeopleAlone`."""
     if asking.user_id is None:
-        raise NotAPerson("Sign in by POST /v1/sessions, and send the token of the session.")
+        raise PeopleAlone("Sign in by POST /v1/sessions, and send the token of the session.")
     return asking.user_id
 
 

@@ -11,7 +11,7 @@ from chassis.http import IfMatch, Session, TransactionalRoute, check_seen, etag
 from gateway.domain import totp
 from gateway.domain.passwords import check_password
 from gateway.domain.sessions import CodeRefused, Means
-from gateway.domain.users import UnknownTimeZone
+from gateway.domain.users import NoSuchTimeZone
 from gateway.models.keys import ApiKey
 from gateway.models.sessions import SignedIn
 from gateway.models.users import (
@@ -56,7 +56,7 @@ async def change_me(
 ) -> Me:
     """Change one's own name, language or time zone; what is left out stays."""
     if change.time_zone is not None and change.time_zone not in available_timezones():
-        raise UnknownTimeZone("Write an IANA name such as Asia/Taipei.")
+        raise NoSuchTimeZone("Write an IANA name such as Asia/Taipei.")
     row = await _locked(session, person)
     check_seen(row.version, seen, change.version)
     said = {name: getattr(change, name) for name in change.model_fields_set - {"version"}}
