@@ -73,10 +73,11 @@ class Proxied:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass the request on to the router."""
+        if self._own is None:
+            # The first call of all is that of the lifespan: no request waits for the document to be made.
+            self._own = OwnRoutes(scope["app"].openapi())
         if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
             return await self.app(scope, receive, send)
-        if self._own is None:
-            self._own = OwnRoutes(scope["app"].openapi())
         if self._own.answer(scope["method"], scope["path"]):
             return await self.app(scope, receive, send)
         scope["endpoint"] = self.forward
