@@ -38,6 +38,7 @@ from services.customers.models.parties import (
 from services.customers.queries import merges as edges
 from services.customers.queries import parties as known
 from services.customers.queries.assignments import Connected, parties_to_change
+from services.customers.queries.reach import check_reach
 
 router = APIRouter(prefix="/v1/parties", tags=["parties"], route_class=TransactionalRoute)
 NOBODY = UUID(int=0)
@@ -158,6 +159,7 @@ async def list_merges(party_id: PartyId, session: Session, limit: Limit = 50, cu
 
 async def _to_change(session: Session, party_id: UUID, seen: int | None) -> Connected:
     connected = await parties_to_change(session, party_id)
+    await check_reach(session, [party_id])
     same_version(seen, connected.version)
     return connected
 

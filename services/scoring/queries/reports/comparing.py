@@ -63,11 +63,14 @@ async def missed(
     *,
     owner_id: UUID | None,
     team_id: UUID | None,
+    care: Care | None = None,
     limit: int,
 ) -> Missed:
     """Parties that are what a list holds its own to be, and are not on it."""
     conditions = Conditions(list(listed))
     conditions.equal(owner_id=owner_id, team_id=team_id)
+    if care is not None:
+        conditions.either(owner_id=care[0], team_id=care[1])
     if held is HeldAs.VIP:
         conditions.add("vip")
     else:
