@@ -10,6 +10,7 @@ import asyncpg
 from chassis.conditions import Conditions
 from contracts.loss import LossReason
 from contracts.scoring import Band, Posture, Stage, Tier
+from services.scoring.domain.moment import Care
 from services.scoring.models.standings import Order
 from services.scoring.queries.rulings import Connection
 

@@ -8,6 +8,8 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from chassis.conditions import Conditions
+from services.scoring.domain.moment import Care
 from services.scoring.domain.trials import MovesNotKept, TooManyTrials, TrialNotDone, TrialNotFound
 from services.scoring.queries.rulings import Connection
 

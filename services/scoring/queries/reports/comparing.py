@@ -14,6 +14,7 @@ from contracts.scoring import Stage, Tier
 from services.scoring.domain.calendar import Share
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.facts import DECLARATIONS, Kind
+from services.scoring.domain.moment import Care
 from services.scoring.domain.reports.losses import Defections, SegmentBy
 from services.scoring.domain.reports.patterns import Bought, Patterns, patterns
 from services.scoring.domain.reports.surprises import HeldAs, Stands

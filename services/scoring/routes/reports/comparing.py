@@ -13,6 +13,7 @@ from services.scoring.domain.reports.periods import period
 from services.scoring.domain.reports.surprises import agreed, missed, over_rated
 from services.scoring.domain.standing import NoStanding
 from services.scoring.models.reports import comparing as shown
+from services.scoring.queries.reach import reached
 from services.scoring.queries.reports import comparing
 from services.scoring.queries.reports.seeing import last_day, survivors, those
 from services.scoring.queries.rulings import present
