@@ -1,4 +1,4 @@
-"""`shuke contracts`: the committed documents that follow from the event classes."""
+"""`shuke contracts`: the committed documents that follow from the event classes, and from the table of rights."""
 
 import json
 from collections import defaultdict
@@ -14,17 +14,24 @@ from deploy.cli.quality import ROOT
 SCHEMAS = Path("contracts/schemas")
 GOLDEN = Path("tests/contracts/golden")
 ASYNCAPI = Path("docs/asyncapi.json")
+RIGHTS = Path("docs/rights.md")
 
 
 def contracts() -> None:
-    """Write contracts/schemas and docs/asyncapi.json anew. Ends 1 where a schema would break its readers."""
+    """Write contracts/schemas, docs/asyncapi.json and the table of docs/rights.md anew.
+
+    Ends 1 where a schema would break its readers.
+    """
     if broken := list(breaches(ROOT)):
         fail(
             "Nothing was written. Others rely on what is committed: only optional fields with a default may be added"
             " to an event, and none that could hold text about a person. Anything else is another event, `….v2`,"
             " published beside the first.\n" + "\n".join(broken)
         )
-    for path, text in drafts(ROOT).items():
+    from deploy import rights
+
+    page = (ROOT / RIGHTS).read_text()
+    for path, text in {**drafts(ROOT), RIGHTS: rights.page(page, rights.operations())}.items():
         file = ROOT / path
         if not file.exists() or file.read_text() != text:
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,9 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response, status
 
 from chassis import bulk
+from chassis.auth import Actor
 from chassis.clock import now
+from chassis.contact import check_search
 from chassis.fields import Instant, PartyId, SourceId, TeamId, UserId, Versioned, Whole, Withdrawal
 from chassis.http import (
     LAST_VERSION,
@@ -69,6 +71,7 @@ async def capture_leads_in_bulk(request: Request, session: Session, here: Here) 
 async def list_leads(
     session: Session,
     here: Here,
+    actor: Actor,
     lead_status: Annotated[LeadStatus | None, Query(alias="status")] = None,
     grade: Grade | None = None,
     owner_id: UserId | None = None,
@@ -90,6 +93,7 @@ async def list_leads(
     Of a party; with an identifier (`scheme`, `value`, and for an external id the `system` that gave it); or the one
     that a source told of (`system` and `source_id`, its id there). `source` is where leads came from.
     """
+    check_search(actor, scheme)
     named: dict[str, Any] = {}
     if scheme and value is not None and source_id is None:
         named = {"identity_id": here.identity(scheme, value, system=system).id}
