@@ -13,7 +13,7 @@ from chassis.paths import fits
 from contracts.problems import NotFound, Problem
 from gateway.domain.roles import Powers, Role, powers
 
-__all__ = ["AREAS", "OPERATIONS", "Area", "Powers", "Role", "area_of", "changes", "powers", "rights"]
+__all__ = ["AREAS", "OPERATIONS", "Area", "Powers", "Role", "area_of", "changes", "is_open", "powers", "rights"]
 
 
 class PathNotFound(NotFound):
@@ -104,6 +104,10 @@ AREAS: Mapping[str, Area] = {
     "status": Area(None, OPERATOR, OPERATOR),
     "keys": Area(None, ADMIN, ADMIN, ADMIN),
     "me": Area(None, ANYBODY, ANYBODY, ANYBODY),
+    "sessions": Area(None, ANYBODY, ANYBODY, ANYBODY),
+    "users": Area(None, ANYBODY, ADMIN, ADMIN),
+    "teams": Area(None, ANYBODY, ADMIN, ADMIN),
+    "invitations": Area(None, ADMIN, ADMIN, ADMIN),
 }
 
 OPERATIONS: Mapping[tuple[str, str], Grants] = {
@@ -158,6 +162,15 @@ Who tells something may correct and withdraw it, whatever the method. Who is who
 operator to decide, whatever the service, and within a team for its manager. What changes nothing is a reading.
 """
 
+OPEN = frozenset(
+    {
+        ("POST", "/v1/sessions"),
+        ("POST", "/v1/invitations/read"),
+        ("POST", "/v1/invitations/accept"),
+    }
+)
+"""Operations for which nobody has to be anybody: they are how one becomes somebody."""
+
 PATIENT = re.compile(
     r"/v1/(?:imports(?:/|$)|reports/|digest|verify|rebuild|tiers|standings/(?:export|summary)$)|.*/(?:verify|rejects|bulk)$"
 )
@@ -187,6 +200,8 @@ def _named(method: str, area: str) -> tuple[tuple[str, Grants], ...]:
 
 def rights(method: str, path: str, area: Area) -> Grants:
     """The roles that may use a method of a path, which lies in the area, and how far."""
+    if is_open(method, path):
+        return ANYBODY
     for pattern, grants in _named(_READS.get(method, method), path.split("/")[2]):
         if fits(pattern, path):
             return grants
@@ -197,6 +212,11 @@ def rights(method: str, path: str, area: Area) -> Grants:
             return area.post
         case _:
             return area.change
+
+
+def is_open(method: str, path: str) -> bool:
+    """Whether anybody may use a method of a path, who they are or not."""
+    return (method, path) in OPEN
 
 
 def changes(method: str, path: str, area: Area) -> bool:

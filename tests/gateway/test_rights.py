@@ -50,6 +50,10 @@ drain         ---      ---      ---      ---      ---      aaa      aaa      aaa
 status        ---      ---      ---      ---      ---      aaa      aaa      aaa
 keys          ---      ---      ---      ---      ---      ---      aaa      aaa
 me            aaa      aaa      aaa      aaa      aaa      aaa      aaa      aaa
+sessions      aaa      aaa      aaa      aaa      aaa      aaa      aaa      aaa
+users         a--      a--      a--      a--      a--      a--      aaa      aaa
+teams         a--      a--      a--      a--      a--      a--      aaa      aaa
+invitations   ---      ---      ---      ---      ---      ---      aaa      aaa
 """
 """Of each area how far a role reads, posts and changes: all, team, own, or not at all."""
 HEAD, *ROWS = [line.split() for line in TABLE.strip().splitlines()]
