@@ -30,8 +30,10 @@ def contracts() -> None:
         )
     from deploy import rights
 
-    page = (ROOT / RIGHTS).read_text()
-    for path, text in {**drafts(ROOT), RIGHTS: rights.page(page, rights.operations())}.items():
+    written = drafts(ROOT)
+    if (page := ROOT / RIGHTS).exists():
+        written[RIGHTS] = rights.page(page.read_text(), rights.operations())
+    for path, text in written.items():
         file = ROOT / path
         if not file.exists() or file.read_text() != text:
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -187,7 +187,8 @@ async def roles(request: Request, asking: Asking) -> list[Role]:
 
 def signed_as_person(row: AppUser) -> Caller:
     """Somebody who has just signed in, as the caller that they will be."""
-    return signed_as(keyring.person(row))
+    known = keyring.person(row)
+    return replace(known, scopes=powers(known.scopes).scopes)
 
 
 PersonAsking = Annotated[UUID, Depends(person)]
