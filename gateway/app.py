@@ -111,8 +111,8 @@ def app() -> FastAPI:
         guard=caller,
         ready=ready,
         body_limits={"/v1/imports": settings.max_import_bytes},
+        documented=False,
         middleware=[Middleware(Patience, stall_s=settings.stall_s), Middleware(RateFields)],
-        openapi_url=None,
     )
     made.title = "Shuke"
     made.include_router(documents.router)

@@ -12,12 +12,18 @@ from chassis.auth import Caller, Forbidden, Unauthorized
 from gateway.domain.drain import IntakeClosed
 from gateway.domain.rates import Level, Rate, RateLimited, fields, neighbourhood, of_roles
 from gateway.domain.rights import Area, PathNotFound, UnreadableAddress, area_of, changes, rights
+from gateway.domain.services import ServiceFailed, ServiceTimeout, ServiceUnavailable
 from gateway.queries.intake import Intake
 from gateway.queries.keyring import Holder, Keyring
 from gateway.queries.meter import Meter
 
 KEY, ADDRESS = "key", "address"
 """Names of the two policies in the header fields: by key, and by address for who has none."""
+MAY_END_IN = (
+    *(UnreadableAddress, Unauthorized, Forbidden, PathNotFound, RateLimited),
+    *(IntakeClosed, ServiceUnavailable, ServiceFailed, ServiceTimeout),
+)
+"""What any request may end in before a service has had its say, or without one."""
 WHO = {KEY: "This key", ADDRESS: "Whoever has no valid key"}
 
 
