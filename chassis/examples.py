@@ -23,12 +23,14 @@ KNOWN: Mapping[str, Any] = {
     "file_name": "orders.csv",
     "given_name": "Ann",
     "family_name": "Chen",
+    "identifier": {"scheme": "external", "system": "shop", "value": "1042"},
     "language": "en",
     "name": "Ann Chen",
     "next_cursor": None,
     "note": "Asked for the new catalogue.",
     "order_id": "A-1001",
     "phone": "+33142685300",
+    "product": "turntable",
     "reason": "assigned",
     "source": "shop",
     "source_id": "A-1001",
@@ -63,6 +65,8 @@ def example(schema: Schema, components: Mapping[str, Schema], name: str = "", de
         return schema["examples"][0]
     if "enum" in schema:
         return schema["enum"][0]
+    if isinstance(known := KNOWN.get(name), dict) and known.keys() <= schema.get("properties", {}).keys():
+        return known
     for choice in ("anyOf", "oneOf"):
         if choice in schema:
             return _of_choices(schema[choice], components, name, depth)
@@ -118,6 +122,9 @@ def _of_object(schema: Schema, components: Mapping[str, Schema], depth: int) -> 
         for name, each in schema.get("properties", {}).items()
         if name in required or (depth < DEEPEST and "default" not in each)
     }
+    if {"party_id", "identifier"} <= shown.keys() and not required & {"party_id", "identifier"}:
+        # Whom it is about is said in one way or the other.
+        del shown["party_id"]
     made = {name: example(each, components, name, depth + 1) for name, each in shown.items()}
     more = schema.get("additionalProperties")
     if not made and isinstance(more, dict) and more:
