@@ -139,7 +139,19 @@ def _of_string(schema: Schema, name: str) -> Any:
         return known
     if schema.get("format") in _FORMATS:
         return _FORMATS[schema["format"]]
-    for tried in (known, "text", "a" * 64, "0" * 32, "1", "en", "EUR", "2026-W10", "source"):
+    alternatives = re.fullmatch(r"\^\((\w+)(?:\|\w+)*\)\$", schema.get("pattern", ""))
+    for tried in (
+        known,
+        alternatives and alternatives[1],
+        "text",
+        "a" * 64,
+        "0" * 32,
+        "1",
+        "en",
+        "EUR",
+        "2026-W10",
+        "source",
+    ):
         if isinstance(tried, str) and _is(tried, schema):
             return tried
     return "x" * schema.get("minLength", 1)

@@ -156,11 +156,8 @@ def app() -> FastAPI:
         guard=caller,
         ready=ready,
         body_limits={"/v1/imports": settings.max_import_bytes},
-<<<<<<< HEAD
         documented=False,
-=======
         forgets=[attempts.forget, sessions_kept.forget],
->>>>>>> main
         middleware=[Middleware(Patience, stall_s=settings.stall_s), Middleware(RateFields)],
     )
     made.title = "Shuke"

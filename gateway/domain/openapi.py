@@ -85,7 +85,11 @@ def _contents(choice: Callable[[Document, Document], Document], one: Document, o
     for name in one.keys() & other.keys():
         mine, yours = one[name].get("content", {}), other[name].get("content", {})
         schemas = {
-            media: {"schema": choice(mine[media].get("schema", {}), yours[media].get("schema", {}))}
+            media: {
+                **yours[media],
+                **mine[media],
+                "schema": choice(mine[media].get("schema", {}), yours[media].get("schema", {})),
+            }
             for media in mine.keys() & yours.keys()
         }
         if content := {**yours, **mine, **schemas}:

@@ -14,10 +14,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chassis.auth import Caller, Forbidden, Unauthorized
 from gateway.domain.drain import IntakeClosed
 from gateway.domain.rates import Level, Rate, RateLimited, fields, neighbourhood, of_roles
-<<<<<<< HEAD
-from gateway.domain.rights import Area, PathNotFound, UnreadableAddress, area_of, changes, rights
-from gateway.domain.services import ServiceFailed, ServiceTimeout, ServiceUnavailable
-=======
 from gateway.domain.rights import (
     Area,
     PathNotFound,
@@ -29,28 +25,25 @@ from gateway.domain.rights import (
     powers,
     rights,
 )
+from gateway.domain.services import ServiceFailed, ServiceTimeout, ServiceUnavailable
 from gateway.domain.sessions import PeopleAlone
 from gateway.models.users import AppUser
 from gateway.queries import keyring
->>>>>>> main
 from gateway.queries.intake import Intake
 from gateway.queries.keyring import Holder, Keyring
 from gateway.queries.meter import Meter
 
 KEY, ADDRESS = "key", "address"
 """Names of the two policies in the header fields: by key, and by address for who has none."""
-<<<<<<< HEAD
 MAY_END_IN = (
     *(UnreadableAddress, Unauthorized, Forbidden, PathNotFound, RateLimited),
     *(IntakeClosed, ServiceUnavailable, ServiceFailed, ServiceTimeout),
 )
 """What any request may end in before a service has had its say, or without one."""
-=======
 NOBODY = Caller("nobody", frozenset())
 """Whoever asks for what anybody may."""
 ANYBODY: dict[str, Any] = {"security": []}
 """For `openapi_extra=` of what anybody may ask for."""
->>>>>>> main
 WHO = {KEY: "This key", ADDRESS: "Whoever has no valid key"}
 
 
