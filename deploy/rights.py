@@ -1,27 +1,17 @@
 """The table of rights: every operation of the product, each role, and how far it reaches."""
 
-import importlib
-import os
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 
 Operation = tuple[str, str]
 """Method and path."""
 
 
 def operations() -> list[Operation]:
-    """Every operation of the one document, as the apps themselves describe them; nothing is connected to."""
-    from gateway import app as gateway_app
-    from gateway.domain.openapi import merged
-    from gateway.domain.rights import AREAS
+    """Every operation of the document of everything."""
+    from deploy.cli.contracts import PRODUCT, http_documents
 
-    services = sorted({area.service for area in AREAS.values() if area.service})
-    with _nothing_behind([*services, "gateway"]):
-        described = {name: importlib.import_module(f"services.{name}.app").app().openapi() for name in services}
-        document = merged(gateway_app.app().openapi(), described)
-    return [(method.upper(), path) for path, known in document["paths"].items() for method in known]
+    paths = http_documents()[PRODUCT]["paths"]
+    return [(method.upper(), path) for path, known in paths.items() for method in known if method != "parameters"]
 
 
 def table(operations: Sequence[Operation]) -> str:
@@ -42,24 +32,3 @@ def page(text: str, operations: Sequence[Operation]) -> str:
     """A page with its table written anew: it is the last thing on the page."""
     above, heading, _ = text.partition("\n| Operation |")
     return f"{above}\n{table(operations)}" if heading else text
-
-
-@contextmanager
-def _nothing_behind(names: Sequence[str]) -> Iterator[None]:
-    before = dict(os.environ)
-    with tempfile.TemporaryDirectory() as folder:
-        key_file = Path(folder) / "identity.key"
-        key_file.write_text(bytes(range(32)).hex())
-        os.environ |= {
-            "SHUKE_IDENTITY_KEY_FILE": str(key_file),
-            "SHUKE_INTERNAL_SECRET": "a secret of at least thirty-two characters",
-            "GATEWAY_SERVICES": "{}",
-        }
-        os.environ |= {
-            f"{name.upper()}_DATABASE_URL": "postgresql+asyncpg://nobody@localhost/nothing" for name in names
-        }
-        try:
-            yield
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
