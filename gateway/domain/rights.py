@@ -146,6 +146,7 @@ OPERATIONS: Mapping[tuple[str, str], Grants] = {
     ("PATCH", "/v1/groups/{group_id}"): INGEST,
     ("PATCH", "/v1/posts/{post_id}"): INGEST,
     ("GET", "/v1/standings/export"): OVERSEE,
+    ("POST", "/v1/standings/{party_id}/merge-preview"): OVERSEE,
     ("POST", "/v1/standings/{party_id}/verify"): OVERSEE,
     ("GET", "/v1/reports/patterns/{party_id}"): SEE,
     ("POST", "/v1/reports/surprises"): OVERSEE,

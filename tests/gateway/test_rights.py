@@ -143,6 +143,7 @@ POST /v1/purchases/1/correct                        no       yes      no       y
 POST /v1/purchases/1/withdraw                       no       yes      no       yes      yes      yes      yes      yes
 POST /v1/posts/1/reactions/2/correct                no       yes      no       no       no       yes      yes      yes
 POST /v1/standings/1/verify                         yes      no       yes      no       yes      yes      yes      yes
+POST /v1/standings/1/merge-preview                  yes      no       yes      no       yes      yes      yes      yes
 POST /v1/verify                                     no       no       no       no       no       yes      yes      yes
 GET /v1/parties/1                                   yes      no       yes      yes      yes      yes      yes      yes
 POST /v1/purchases/bulk                             no       yes      no       no       no       yes      yes      yes
