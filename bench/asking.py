@@ -69,7 +69,7 @@ async def ask(
     loop = asyncio.get_running_loop()
     made = [
         await loop.create_connection(
-            lambda: Asking(request, began + warm_s + s, began + warm_s), place.hostname, place.port
+            lambda: Asking(request, began + warm_s + s, began + warm_s), place.hostname or "", place.port or 80
         )
         for _ in range(connections)
     ]
