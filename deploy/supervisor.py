@@ -165,6 +165,17 @@ class Supervisor:
             await asyncio.gather(*(self.end(process) for process in group))
         await self.forge.close()
 
+    async def remove(self, process: Process) -> None:
+        """End a process and do not start it again."""
+        if keeper := self.keepers.pop(process.name, None):
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+        await self.end(process)
+        self.running.pop(process.name, None)
+        for group in self.groups:
+            if process in group:
+                group.remove(process)
+
     async def end(self, process: Process) -> None:
         child = self.running.get(process.name)
         if child is None:
