@@ -23,8 +23,19 @@ TELLING = ("customers", "leads", "community")
 SETTLE_S = 240.0
 UNSTEADY = frozenset({"customers.identities_assigned.v1", "leads.lead_graded.v1", "customers.party_registered.v1"})
 """Types of events of which there may be more or fewer, by what was known when something was decided."""
-NOT_COMPARED = frozenset({"subject", "occurred_at", "value_minor", "next_change_at"})
-"""Of a standing, what is no discrete output, and may be from another day."""
+DISCRETE = (
+    "revision",
+    "stage",
+    "tier",
+    "treatment",
+    "level",
+    "satisfaction_band",
+    "loyalty_band",
+    "posture",
+    "flags",
+    "vip",
+)
+"""What the state of a party tells anew whenever it changes."""
 SHOWN = 5
 
 Place = tuple[str, int, int, int]
@@ -192,28 +203,22 @@ def _same(
 
 
 async def _states(verdict: Verdict, partitions: Sequence[Sequence[Any]], database: Any) -> None:
-    columns = sorted(StandingRecorded.model_fields.keys() - NOT_COMPARED)
     told: dict[UUID, dict[str, Any] | None] = {}
     for records in partitions:
         for key, value in records:
             told[UUID(key.decode())] = None if value is None else json.loads(value)["data"]
     rows = await _fetch(database("scoring"), _STANDINGS)
     stand = {row["party_id"]: row for row in rows}
-    known = [column for column in columns if rows and column in dict(rows[0])]
     for party, row in stand.items():
         state = told.pop(party, None)
         if state is None:
             verdict.state_differs.append(f"{party} has no state on the compacted topic")
             continue
         event = StandingRecorded.model_validate(state | {"subject": party}).model_dump(mode="json")
-        for column in known:
-            if _plain(row[column]) != event[column]:
+        for column in DISCRETE:
+            if row[column] != event[column]:
                 verdict.state_differs.append(f"{party} {column}: {event[column]} on Kafka, {row[column]} here")
     verdict.state_differs += [f"{party} has a state, and stands nowhere" for party, state in told.items() if state]
-
-
-def _plain(value: Any) -> Any:
-    return value.isoformat() if hasattr(value, "isoformat") else list(value) if isinstance(value, tuple) else value
 
 
 async def nothing_stuck(verdict: Verdict, database: Any, expected: Sequence[str]) -> None:

@@ -116,8 +116,8 @@ class Wires:
 
     def heal(self, meant: Chosen) -> None:
         """Let everything pass again."""
-        self._holed = [each for each in self._holed if each is not meant]
-        self._resetting = [each for each in self._resetting if each is not meant]
+        self._holed = [each for each in self._holed if each != meant]
+        self._resetting = [each for each in self._resetting if each != meant]
         self._delayed.pop(meant, None)
         self._apply()
 
@@ -164,9 +164,9 @@ class Wires:
         wanted = f"socket:[{_inode(port, at)}]"
         for name, pid in self._pids().items():
             with suppress(OSError):
-                for descriptor in os.scandir(f"/proc/{pid}/fd"):
+                for descriptor in os.listdir(f"/proc/{pid}/fd"):
                     with suppress(OSError):
-                        if os.readlink(descriptor.path) == wanted:
+                        if os.readlink(f"/proc/{pid}/fd/{descriptor}") == wanted:
                             return name
         return "?"
 
