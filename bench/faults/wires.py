@@ -197,6 +197,8 @@ async def _pump(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.Stream
         await wire.flowing.wait()
         if wire.dead:
             continue
+        if writer.transport.is_closing():
+            raise _Over
         writer.write(piece)
         await writer.drain()
 
