@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Never
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, FastAPI
 from pydantic import BeforeValidator, Field
@@ -14,15 +15,21 @@ from chassis.app import create_app
 from chassis.db import connect
 from chassis.limits import Patience
 from chassis.settings import ServiceSettings
+from chassis.worker import work
+from contracts.topics import INTERACTIONS, LEADS, MEMBERS, PARTIES, PURCHASES, STANDING_CHANGES
 from gateway.domain.rates import Rate
 from gateway.domain.rights import Role
 from gateway.domain.services import ServiceUnavailable
+from gateway.handlers.feeding import take_in
+from gateway.handlers.numbering import number_feed
+from gateway.queries.feed import forget
 from gateway.queries.intake import Intake
 from gateway.queries.keyring import Keyring
 from gateway.queries.keys import make_key
 from gateway.queries.meter import Meter
 from gateway.queries.neighbours import hear_and_tell
 from gateway.queries.services import Services
+from gateway.queries.tail import Tail
 from gateway.routes import (
     composed,
     consumers,
@@ -35,9 +42,13 @@ from gateway.routes import (
     parties,
     proxy,
     replays,
+    stream,
     trials,
 )
 from gateway.routes.door import RateFields, caller
+
+HEARD = (STANDING_CHANGES, PARTIES, PURCHASES, INTERACTIONS, LEADS, MEMBERS)
+"""What the feed tells, and what it must know to tell whom it is about."""
 
 router = APIRouter()
 for room in (
@@ -51,6 +62,7 @@ for room in (
     imports.router,
     parties.router,
     trials.router,
+    stream.router,
     proxy.router,
 ):
     router.include_router(room)
@@ -82,6 +94,16 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
     """The same for a reader key."""
     limit_stranger: RateText = Rate(2, 60)
     """The same for all requests without a valid key that come from one address."""
+    source_urls: Mapping[str, str] = Field(default_factory=dict)
+    """Database of each service whose log the feed reads, as JSON, with a role that may only read it."""
+    feed_retention_days: int = Field(7, ge=4, le=366)
+    """Days for which the feed keeps what it told: longer than webhooks are tried again."""
+    feed_historic_days: int = Field(7, ge=1, le=36_500)
+    """What happened more days than this before it was recorded is told as historic."""
+    streams: int = Field(1_000, ge=1, le=100_000)
+    """Streams that may be open in one process."""
+    streams_of_one: int = Field(100, ge=1, le=100_000)
+    """Streams that one caller may have open there."""
 
     def rates(self) -> Mapping[Role, Rate]:
         """What a key may do by its role, unless it has a limit of its own."""
@@ -96,17 +118,20 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
 def app() -> FastAPI:
     """The door."""
     settings = Settings()
-    keyring, meter = Keyring(), Meter()
+    keyring, meter, tail = Keyring(), Meter(), Tail()
     made = create_app(
         "gateway",
         router=router,
         settings=settings,
         lifespan=connected,
-        background={"neighbours": partial(hear_and_tell, keyring, meter)},
+        background={"neighbours": partial(hear_and_tell, keyring, meter), "tail": tail.run},
         guard=caller,
         ready=ready,
         body_limits={"/v1/imports": settings.max_import_bytes},
         middleware=[Middleware(Patience, stall_s=settings.stall_s), Middleware(RateFields)],
+        hears=HEARD,
+        source_urls=settings.source_urls,
+        forgets=(partial(forget, days=settings.feed_retention_days),),
         openapi_url=None,
     )
     made.title = "Shuke"
@@ -114,6 +139,8 @@ def app() -> FastAPI:
     made.router.routes.append(documents.assets)
     made.state.keyring, made.state.meter, made.state.intake = keyring, meter, Intake()
     made.state.documents, made.state.importing = {}, {}
+    made.state.tail = tail
+    made.state.on_ending.append(tail.end)
     return made
 
 
@@ -125,6 +152,18 @@ async def connected(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         await app.state.services.close()
+
+
+async def feed() -> Never:
+    """Take what the services publish into the feed; any number of these processes share the partitions.
+
+    One at a time numbers.
+    """
+    settings = Settings()
+    urls = settings.source_urls
+    hear = partial(take_in, zone=ZoneInfo(settings.time_zone), historic_days=settings.feed_historic_days)
+    numbering = partial(number_feed, scoring_url=urls.get("scoring"))
+    await work("gateway", settings, urls, HEARD, hear, beside=[numbering])
 
 
 async def ready(app: FastAPI) -> Mapping[str, Any]:

@@ -87,6 +87,7 @@ AREAS: Mapping[str, Area] = {
     "trials": Area("scoring", READER, OPERATOR),
     "verify": Area("scoring", OPERATOR, OPERATOR),
     "rebuild": Area("scoring", OPERATOR, OPERATOR),
+    "stream": Area(None, READER, OPERATOR),
     "lag": Area(None, OPERATOR, OPERATOR),
     "topics": Area(None, OPERATOR, OPERATOR),
     "gaps": Area(None, OPERATOR, OPERATOR),
