@@ -17,6 +17,9 @@ from chassis.limits import Patience
 from chassis.settings import ServiceSettings
 from chassis.worker import work
 from contracts.topics import INTERACTIONS, LEADS, MEMBERS, PARTIES, PURCHASES, STANDING_CHANGES
+from gateway.console.frame import RENDERERS
+from gateway.console.router import otherwise
+from gateway.console.router import router as console
 from gateway.domain.rates import Rate
 from gateway.domain.rights import Role
 from gateway.domain.services import ServiceUnavailable
@@ -39,6 +42,7 @@ from gateway.routes import (
     imports,
     keys,
     letters,
+    me,
     parties,
     proxy,
     replays,
@@ -53,6 +57,7 @@ HEARD = (STANDING_CHANGES, PARTIES, PURCHASES, INTERACTIONS, LEADS, MEMBERS)
 router = APIRouter()
 for room in (
     keys.router,
+    me.router,
     composed.router,
     consumers.router,
     gaps.router,
@@ -84,14 +89,22 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
     """Largest file that an import may bring."""
     part_s: float = 1
     """Seconds that each service has for its part of an answer that several give together."""
+    limit_owner: RateText = Rate(1_000, 2_000)
+    """Requests per second of an owner, and how many may come at once: `per_s/burst`."""
     limit_admin: RateText = Rate(1_000, 2_000)
-    """Requests per second of an admin key, and how many may come at once: `per_s/burst`."""
+    """The same for an admin."""
     limit_operator: RateText = Rate(500, 1_000)
-    """The same for an operator key."""
+    """The same for an operator."""
+    limit_manager: RateText = Rate(200, 400)
+    """The same for a manager."""
+    limit_agent: RateText = Rate(100, 200)
+    """The same for an agent."""
+    limit_analyst: RateText = Rate(200, 400)
+    """The same for an analyst."""
     limit_ingest: RateText = Rate(1_000, 2_000)
-    """The same for an ingest key."""
+    """The same for who tells."""
     limit_reader: RateText = Rate(200, 400)
-    """The same for a reader key."""
+    """The same for a reader."""
     limit_stranger: RateText = Rate(2, 60)
     """The same for all requests without a valid key that come from one address."""
     source_urls: Mapping[str, str] = Field(default_factory=dict)
@@ -106,10 +119,14 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
     """Streams that one caller may have open there."""
 
     def rates(self) -> Mapping[Role, Rate]:
-        """What a key may do by its role, unless it has a limit of its own."""
+        """What a person or a key may do by its role, unless it has a limit of its own."""
         return {
+            Role.OWNER: self.limit_owner,
             Role.ADMIN: self.limit_admin,
             Role.OPERATOR: self.limit_operator,
+            Role.MANAGER: self.limit_manager,
+            Role.AGENT: self.limit_agent,
+            Role.ANALYST: self.limit_analyst,
             Role.INGEST: self.limit_ingest,
             Role.READER: self.limit_reader,
         }
@@ -137,6 +154,10 @@ def app() -> FastAPI:
     made.title = "Shuke"
     made.include_router(documents.router)
     made.router.routes.append(documents.assets)
+    made.include_router(console)
+    made.include_router(otherwise)
+    for wrong, render in RENDERERS.items():
+        made.add_exception_handler(wrong, render)
     made.state.keyring, made.state.meter, made.state.intake = keyring, meter, Intake()
     made.state.documents, made.state.importing = {}, {}
     made.state.tail = tail

@@ -11,14 +11,14 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from chassis.auth import Caller, Forbidden, Unauthorized
+from chassis.auth import Caller, Reach, Unauthorized
 from chassis.db import Database, database_is_away
 from chassis.fields import PartyId
 from contracts.scoring import Stage, Tier
 from gateway.domain.feed import HistoryGone, Told, Wanted, known_types
 from gateway.models.feed import FeedEvent
 from gateway.queries.tail import Ended, Stream, Tail
-from gateway.routes.door import Asking, known
+from gateway.routes.door import Asking, known, signed_as
 
 router = APIRouter(tags=["stream"])
 
@@ -85,7 +85,7 @@ class EventStream(Response):
         self._left()
 
 
-@router.get("/v1/stream", response_class=EventStream, responses=STREAM)
+@router.get("/v1/stream", status_code=200, response_class=EventStream, responses=STREAM)
 async def read_stream(
     request: Request,
     asking: Asking,
@@ -154,11 +154,12 @@ async def told(request: Request, stream: Stream, gone: bytes) -> AsyncGenerator[
             block = await stream.take(HEARTBEAT_S)
             yield block or b": %d\nid: %d\n\n" % (int(time.time()), tail.passed(stream))
             if time.monotonic() - looked >= HEARTBEAT_S:
-                await known(request)
+                if signed_as((await known(request)).caller) != request.state.caller:
+                    return
                 looked = time.monotonic()
     except HistoryGone as problem:
         yield reset(problem) + b"id: %d\n\n" % problem.extensions["latest"]
-    except (Ended, Unauthorized, Forbidden):
+    except (Ended, Unauthorized):
         return
     except Exception as error:
         if not database_is_away(error):
@@ -178,6 +179,12 @@ def reset(problem: HistoryGone) -> bytes:
     return b"event: reset\ndata: %s\n" % msgspec.json.encode(problem.extensions)
 
 
-def sees(caller: Caller) -> Callable[[Told], bool]:
-    """Whether a caller may be told of an event."""
-    return lambda event: True
+def sees(asking: Caller) -> Callable[[Told], bool]:
+    """What tells whether an event is about a party in the caller's reach, by who looks after it now."""
+    user, team = asking.user_id, asking.team_id
+    match asking.reach:
+        case Reach.ALL:
+            return lambda event: True
+        case Reach.TEAM if team is not None:
+            return lambda event: event.team_id == team or (user is not None and event.owner_id == user)
+    return lambda event: user is not None and event.owner_id == user

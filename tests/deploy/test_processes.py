@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from chassis.app import GRACE_S
-from chassis.auth import HEADER, Signer
+from chassis.auth import HEADER, Caller, Signer
 from chassis.db import Database, plain_url
 from deploy import product
 from deploy.databases import variable
@@ -35,6 +35,8 @@ KINDS = {
     "scoring-sweeper": "log://",
     "leads-publisher": NO_BROKER,
     "community-worker": NO_BROKER,
+    "gateway": "log://",
+    "gateway-feed": "log://",
 }
 """A role of each kind, and its bus; two of them find no broker."""
 
@@ -59,6 +61,7 @@ class Running:
             "SHUKE_MEMBER": role,
             f"{service.upper()}_PORT": str(port),
             variable(service): self.databases[service].url,
+            "GATEWAY_SERVICES": "{}",
             f"{service.upper()}_SOURCE_URLS": json.dumps(
                 {each: urls[each] for known in SERVICES if known.name == service for each in known.reads}
             ),
@@ -93,7 +96,7 @@ class Running:
 @pytest.fixture
 async def running(make_database: Callable[[str | None], Awaitable[Database]], tmp_path: Path) -> AsyncIterator[Running]:
     (tmp_path / "identity.key").write_text("5c" * 32)
-    databases = {name: await make_database(package) for name, package in PACKAGES.items() if name != "gateway"}
+    databases = {name: await make_database(package) for name, package in PACKAGES.items()}
     made = Running(databases, tmp_path)
     try:
         yield made
@@ -133,7 +136,7 @@ async def test_a_request_under_way_at_sigterm_is_answered_and_no_other_is_taken(
     await holding.start()
     await connection.execute("LOCK TABLE party IN ACCESS EXCLUSIVE MODE")
     body = {"identifiers": [{"scheme": "email", "value": "ann@example.org"}]}
-    signed = {HEADER: Signer(SECRET).sign("key_1", ("admin",))}
+    signed = {HEADER: Signer(SECRET).sign(Caller("key_1", frozenset({"admin"})))}
     async with httpx.AsyncClient(base_url=running.addresses["customers"], trust_env=False, timeout=30) as client:
         asked = asyncio.create_task(client.post("/v1/parties", json=body, headers=signed))
         waiting = (

@@ -1,5 +1,5 @@
 import asyncio
-import json
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,19 +8,22 @@ from uuid import UUID
 import httpx
 import pytest
 
+from chassis.auth import Caller, Reach
 from chassis.clock import now
 from chassis.db import Database, driver
 from chassis.ids import uuid7
+from chassis.outbox import key_hash
 from contracts.customers import Assignment, Holding, IdentitiesAssigned, PartyOwnerChanged
 from contracts.event import event_classes
 from contracts.scoring import Stage, Tier
+from contracts.topics import STANDING_CHANGES
 from gateway import app as gateway_app
-from gateway.domain.feed import INSIDE, KINDS_OF_IDS, TOLD
+from gateway.domain.feed import INSIDE, KINDS_OF_IDS, TOLD, Wanted
 from gateway.queries import feed, tail
 from gateway.routes import stream as streams
 
 from .conftest import Door, MakeDatabase, serving
-from .feeding import LONG_AGO, Sources, bought, fed, listening, moved, workers
+from .feeding import LONG_AGO, Listener, Sources, bought, fed, listening, moved, workers
 
 
 @pytest.fixture
@@ -149,6 +152,33 @@ async def test_who_may_not_read_may_not_follow(door: Door) -> None:
     assert answer.status_code == 403
 
 
+async def test_who_reaches_only_own_parties_or_those_of_a_team_hears_of_no_other(
+    fed_door: Door, sources: Sources
+) -> None:
+    database: Database = fed_door.app.state.database
+    ann, bob, team = uuid7(), uuid7(), uuid7()
+    owned, of_team, of_nobody = uuid7(), uuid7(), uuid7()
+    await sources.tell(
+        PartyOwnerChanged(subject=owned, occurred_at=now(), version=1, owner_id=ann, team_id=team),
+        PartyOwnerChanged(subject=of_team, occurred_at=now(), version=2, owner_id=bob, team_id=team),
+        PartyOwnerChanged(subject=of_team, occurred_at=now(), version=1, owner_id=ann),
+        *(moved(party, 1) for party in (owned, of_team, of_nobody)),
+    )
+    await fed(database, 6)
+    async with database.transaction() as session:
+        events = await feed.read(await driver(session), 3, 6, Wanted(), 10)
+
+    def seen(reach: Reach, user: UUID | None, of: UUID | None) -> set[UUID]:
+        sees = streams.sees(Caller("user_x", frozenset(), user, of, reach))
+        return {event.party_id for event in events if sees(event)}
+
+    assert seen(Reach.ALL, None, None) == {owned, of_team, of_nobody}
+    assert seen(Reach.TEAM, ann, team) == {owned, of_team}
+    assert seen(Reach.TEAM, ann, None) == {owned}
+    assert seen(Reach.OWN, ann, team) == {owned}
+    assert seen(Reach.OWN, None, None) == seen(Reach.TEAM, None, uuid7()) == set()
+
+
 async def stage_some(database: Database, first: int, count: int, *, body: str = "") -> None:
     """Have the feed hold events with these numbers, as what numbers them leaves them."""
     async with database.transaction() as session:
@@ -221,6 +251,12 @@ async def test_a_silent_stream_shows_signs_of_life_and_how_far_it_has_looked(
     assert block.data is None
 
 
+async def ended(stream: Listener) -> None:
+    with contextlib.suppress(StopAsyncIteration):
+        while True:
+            await stream.block()
+
+
 async def test_a_stream_ends_when_its_key_is_revoked(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "HEARTBEAT_S", 0.1)
     made = (await door.client.post("/v1/keys", json={"name": "page", "scopes": ["reader"]})).json()
@@ -229,10 +265,8 @@ async def test_a_stream_ends_when_its_key_is_revoked(door: Door, monkeypatch: py
         await stream.block()
         await door.client.post(f"/v1/keys/{made['id']}/revoke")
 
-        with pytest.raises(StopAsyncIteration):
-            async with asyncio.timeout(10):
-                while True:
-                    await stream.block()
+        async with asyncio.timeout(10):
+            await ended(stream)
 
 
 async def test_a_client_that_takes_nothing_is_cut_off_and_may_come_again(
@@ -316,11 +350,11 @@ async def test_while_a_merged_party_s_last_change_is_not_read_the_survivor_s_nex
     async with database.transaction() as session:
         connection = await driver(session)
         # As where another worker holds the partition and does not come to reading it.
-        place = await partition_of(sources, merged)
+        place = partition_of(merged)
         await connection.execute(
             "UPDATE consumer_offset SET paused_at = now() WHERE consumer = 'gateway' AND partition = $1", place
         )
-    while await partition_of(sources, survivor) == place:
+    while partition_of(survivor) == place:
         survivor = uuid7()
     async with listening(fed_door.client) as stream:
         await sources.tell(moved(merged, 1, merged_into=survivor), moved(survivor, 2))
@@ -336,10 +370,8 @@ async def test_while_a_merged_party_s_last_change_is_not_read_the_survivor_s_nex
     assert [event["party_id"] for event in events] == [f"party_{merged.hex}", f"party_{survivor.hex}"]
 
 
-async def partition_of(sources: Sources, party: UUID) -> int:
-    from chassis.outbox import key_hash
-
-    return key_hash(str(party)) % 24
+def partition_of(party: UUID) -> int:
+    return key_hash(str(party)) % STANDING_CHANGES.partitions
 
 
 async def test_no_gap_and_no_double_while_workers_are_killed_connections_cut_and_clients_move_between_gateways(
@@ -347,7 +379,8 @@ async def test_no_gap_and_no_double_while_workers_are_killed_connections_cut_and
 ) -> None:
     database: Database = door.app.state.database
     parties = [uuid7() for _ in range(40)]
-    rounds, heard = 25, []
+    rounds = 25
+    heard: list[dict[str, Any]] = []
 
     async def tell() -> None:
         for revision in range(1, rounds + 1):

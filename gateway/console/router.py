@@ -1,0 +1,13 @@
+"""All pages of the console."""
+
+from fastapi import APIRouter
+
+from gateway.console import assets
+from gateway.console.pages import language, missing
+
+router = APIRouter(include_in_schema=False)
+for room in (assets.router, language.router):
+    router.include_router(room)
+
+otherwise = missing.router
+"""Takes what nothing else has taken: it comes last of all."""
