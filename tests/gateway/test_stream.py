@@ -166,7 +166,7 @@ async def test_who_reaches_only_own_parties_or_those_of_a_team_hears_of_no_other
     )
     await fed(database, 6)
     async with database.transaction() as session:
-        events = await feed.read(await driver(session), 3, 6, Wanted(), 10)
+        events = await feed.read(await driver(session), 0, 6, Wanted(), 10)
 
     def seen(reach: Reach, user: UUID | None, of: UUID | None) -> set[UUID]:
         sees = streams.sees(Caller("user_x", frozenset(), user, of, reach))
