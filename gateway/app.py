@@ -182,7 +182,7 @@ def app() -> FastAPI:
         middleware=[Middleware(Patience, stall_s=settings.stall_s), Middleware(RateFields)],
         hears=HEARD,
         source_urls=settings.source_urls,
-        openapi_url=None,
+        documented=False,
     )
     made.title = "Shuke"
     made.include_router(documents.router)
