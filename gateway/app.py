@@ -177,7 +177,7 @@ def app() -> FastAPI:
         background={"neighbours": partial(hear_and_tell, keyring, meter), "tail": tail.run},
         guard=caller,
         ready=ready,
-        body_limits={"/v1/imports": settings.max_import_bytes},
+        body_limits={"/v1/imports": settings.max_import_bytes, "/import": settings.max_import_bytes},
         forgets=[attempts.forget, sessions_kept.forget, partial(forget, days=settings.feed_retention_days)],
         middleware=[Middleware(Patience, stall_s=settings.stall_s), Middleware(RateFields)],
         hears=HEARD,

@@ -159,6 +159,7 @@ OPERATIONS: Mapping[tuple[str, str], frozenset[Role]] = {
     ("PATCH", "/v1/groups/{group_id}"): INGEST,
     ("PATCH", "/v1/posts/{post_id}"): INGEST,
     ("POST", "/v1/standings/{party_id}/verify"): READER,
+    ("POST", "/v1/standings/{party_id}/merge-preview"): READER,
     ("POST", "/v1/policies/{policy_hash}/approve"): ADMIN,
 }
 """Operations whose right is not that of their area, by method and path.

@@ -122,6 +122,7 @@ POST /v1/parties/1/identifiers/2/hand-over          no      no      yes       ye
 POST /v1/parties/1/identifiers/2/release            no      no      yes       yes
 POST /v1/parties/1/merge                            no      no      yes       yes
 POST /v1/parties/1/merge-preview                    yes     no      yes       yes
+POST /v1/standings/1/merge-preview                  yes     no      yes       yes
 POST /v1/parties/1/unmerge                          no      no      yes       yes
 POST /v1/parties/1/unmerge-preview                  yes     no      yes       yes
 POST /v1/duplicates/1/accept                        no      no      yes       yes

@@ -1,6 +1,7 @@
 """Possible duplicates: the rules in force, the queue and what people decide in it, identifiers that are shared."""
 
 from collections import defaultdict
+from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from asyncpg import Record
@@ -24,6 +25,8 @@ from services.customers.queries.merges import merge, tell_apart
 LAST = UUID(int=2**128 - 1)
 BEFORE_ALL = 101, LAST
 """The place in the queue before the likeliest."""
+FEW = 3
+"""Identifiers of a party that the queue shows."""
 MOST = 2**31 - 1, LAST
 """The place before the most claimed identifier."""
 
@@ -77,6 +80,14 @@ async def candidates(
     asked = (status, min_score, *after, limit, *([party_id] if party_id else []))
     rows = await (await driver(session)).fetch(_CANDIDATES.format(of_party=of_party), *asked)
     return [Candidate.model_validate(dict(row)) for row in rows]
+
+
+async def known_by(session: AsyncSession, parties: Collection[UUID]) -> Mapping[UUID, list[NamedIdentifier]]:
+    """The first few identifiers that parties, as named, hold now; those that tell a person most come first."""
+    found: defaultdict[UUID, list[NamedIdentifier]] = defaultdict(list)
+    for row in await (await driver(session)).fetch(_KNOWN_BY, list(parties), FEW):
+        found[row["party_id"]].append(NamedIdentifier.model_validate(dict(row)))
+    return found
 
 
 async def candidate(session: AsyncSession, candidate_id: UUID) -> Candidate:
@@ -159,6 +170,17 @@ async def shared_identifiers(session: AsyncSession, *, after: tuple[int, UUID], 
 
 
 _RULES_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('customers.duplicate_rules', 0))"
+
+_KNOWN_BY = """
+SELECT party_id, identity_id, scheme, system, value FROM (
+    SELECT party_id, identity_id, scheme, system, value, row_number() OVER (
+        PARTITION BY party_id ORDER BY array_position('{email,phone,external}', scheme), assigned_at, identity_id
+    ) AS place
+    FROM holding JOIN identity ON identity.id = identity_id
+    WHERE party_id = ANY($1) AND until_day IS NULL AND scheme IS NOT NULL
+) AS held
+WHERE place <= $2 ORDER BY party_id, place
+"""
 
 _CANDIDATES = """
 SELECT candidate.* FROM candidate
