@@ -106,7 +106,7 @@ class Page:
     def may(self, method: str, path: str) -> bool:
         """Whether whoever is signed in may ask the API for this; the API decides again."""
         area = area_of(path)
-        return area is not None and not rights(method, path, area).isdisjoint((self.me or {}).get("scopes", ()))
+        return area is not None and not rights(method, path, area).keys().isdisjoint((self.me or {}).get("scopes", ()))
 
     def instant(self, name: str) -> str | None:
         """A day and time of day that was filled in where the reader is; None where it is empty or none."""

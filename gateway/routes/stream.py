@@ -18,7 +18,7 @@ from contracts.scoring import Stage, Tier
 from gateway.domain.feed import HistoryGone, Told, Wanted, known_types
 from gateway.models.feed import FeedEvent
 from gateway.queries.tail import Ended, Stream, Tail
-from gateway.routes.door import Asking, known, signed_as
+from gateway.routes.door import Asking, known
 
 router = APIRouter(tags=["stream"])
 
@@ -154,7 +154,7 @@ async def told(request: Request, stream: Stream, gone: bytes) -> AsyncGenerator[
             block = await stream.take(HEARTBEAT_S)
             yield block or b": %d\nid: %d\n\n" % (int(time.time()), tail.passed(stream))
             if time.monotonic() - looked >= HEARTBEAT_S:
-                if signed_as((await known(request)).caller) != request.state.caller:
+                if (await known(request)).caller != request.state.holder.caller:
                     return
                 looked = time.monotonic()
     except HistoryGone as problem:

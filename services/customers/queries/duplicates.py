@@ -8,6 +8,7 @@ from asyncpg import Record
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import select
 
+from chassis.auth import limited
 from chassis.clock import now
 from chassis.db import driver
 from services.customers.domain.duplicates import AlreadyDecided, CandidateNotFound, CandidateStatus, Rules
@@ -21,6 +22,7 @@ from services.customers.models.duplicates import (
 )
 from services.customers.queries.assignments import parties_to_change
 from services.customers.queries.merges import merge, tell_apart
+from services.customers.queries.reach import CARED_FOR, check_reach
 
 LAST = UUID(int=2**128 - 1)
 BEFORE_ALL = 101, LAST
@@ -78,6 +80,9 @@ async def candidates(
     """Possible duplicates, the likeliest first. Open ones whose parties became one otherwise are left out."""
     of_party = _CANDIDATES_OF if party_id else ""
     asked = (status, min_score, *after, limit, *([party_id] if party_id else []))
+    if asking := limited(session):
+        of_party += _REACHED.format(care=CARED_FOR.format(f"${len(asked) + 1}", f"${len(asked) + 2}"))
+        asked += asking.caller.care
     rows = await (await driver(session)).fetch(_CANDIDATES.format(of_party=of_party), *asked)
     return [Candidate.model_validate(dict(row)) for row in rows]
 
@@ -93,8 +98,10 @@ async def known_by(session: AsyncSession, parties: Collection[UUID]) -> Mapping[
 async def candidate(session: AsyncSession, candidate_id: UUID) -> Candidate:
     """A possible duplicate. Raises `CandidateNotFound`."""
     row = await (await driver(session)).fetchrow("SELECT * FROM candidate WHERE id = $1", candidate_id)
+    missing = CandidateNotFound("There is no such possible duplicate.")
     if row is None:
-        raise CandidateNotFound("There is no such possible duplicate.")
+        raise missing
+    await check_reach(session, [row["party_id"], row["other_id"]], missing)
     return Candidate.model_validate(dict(row))
 
 
@@ -189,6 +196,11 @@ WHERE candidate.status = $1 AND score >= $2
   AND ($1 <> 'open' OR one.resolves_to <> other.resolves_to)
   AND (score, candidate.id) < ($3, $4) {of_party}
 ORDER BY score DESC, candidate.id DESC LIMIT $5
+"""
+
+_REACHED = """
+AND (SELECT count(*) FROM party_owner WHERE party_id IN (one.resolves_to, other.resolves_to) AND {care})
+    = CASE WHEN one.resolves_to = other.resolves_to THEN 1 ELSE 2 END
 """
 
 _CANDIDATES_OF = """

@@ -175,10 +175,15 @@ def _differing(reads: Sequence[Read], active: Moment, draft: Moment) -> Iterator
 def fits(wanted: Filter, read: Read, standing: Standing) -> bool:
     """Whether a list with this filter has a standing. Who takes care of the party is what is so today."""
     equal = wanted._asdict()
+    care = equal.pop("care")
     least, most, flag = equal.pop("min_value_minor"), equal.pop("max_value_minor"), equal.pop("flag")
     if standing.stage is None or (flag is not None and flag not in standing.flags):
         return False
     if (least is not None and standing.value_minor < least) or (most is not None and standing.value_minor > most):
+        return False
+    if care is not None and not any(
+        each is not None and each == read.row[name] for name, each in zip(("owner_id", "team_id"), care, strict=True)
+    ):
         return False
     return all(
         value is None or value == (read.row[name] if name in CARE else getattr(standing, name))

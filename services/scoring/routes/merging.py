@@ -12,17 +12,22 @@ from services.scoring.models.clocks import Question
 from services.scoring.models.standings import MergeAsked, MergedStanding, Standing
 from services.scoring.queries.clocks import moment_asked, party
 from services.scoring.queries.reading import Read
+from services.scoring.routes.reach import CareOf, check_read
 from services.scoring.routes.snapshots import Snapshot
 
 router = APIRouter(prefix="/v1/standings", tags=["standings"])
 
 
 @router.post("/{party_id}/merge-preview")
-async def preview_standing_of_merge(party_id: PartyId, body: MergeAsked, snapshot: Snapshot) -> MergedStanding:
+async def preview_standing_of_merge(
+    party_id: PartyId, body: MergeAsked, snapshot: Snapshot, care: CareOf
+) -> MergedStanding:
     """How two parties stand, each by itself, and how they would stand as one. Nothing is changed.
 
     Ids of parties merged since lead to the party that they are now; two names of one party stand as that does.
     """
+    for each in (party_id, body.party_id):
+        await check_read(snapshot, care, each)
     then = await moment_asked(snapshot, Question(), now())
 
     one, other = await party(snapshot, then, party_id), await party(snapshot, then, body.party_id)
