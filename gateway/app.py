@@ -42,8 +42,10 @@ from gateway.queries.neighbours import hear_and_tell
 from gateway.queries.services import Services
 from gateway.queries.signing_in import Entrance
 from gateway.queries.tail import Tail
+from gateway.queries.trail import Trail, forget_old
 from gateway.queries.users import is_owned, user_by_email
 from gateway.routes import (
+    audit,
     composed,
     consumers,
     documents,
@@ -70,6 +72,7 @@ HEARD = (STANDING_CHANGES, PARTIES, PURCHASES, INTERACTIONS, LEADS, MEMBERS)
 
 router = APIRouter()
 for room in (
+    audit.router,
     keys.router,
     sessions.router,
     sessions.own,
@@ -140,6 +143,8 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
     streams_of_one: int = Field(100, ge=1, le=100_000)
     """Streams that one caller may have open there."""
 
+    audit_retention_days: int = Field(1_096, ge=30)
+    """Rows stay in the audit trail for so long."""
     session_idle_hours: float = Field(IDLE_HOURS, gt=0)
     """A session ends that nobody used for so long."""
     session_days: float = Field(LONGEST_DAYS, gt=0)
@@ -167,18 +172,28 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
 def app() -> FastAPI:
     """The door."""
     settings = Settings()
-    keyring, meter, tail = Keyring(idle=settings.session_idle), Meter(), Tail()
+    keyring, meter, tail, trail = Keyring(idle=settings.session_idle), Meter(), Tail(), Trail()
     made = create_app(
         "gateway",
         router=router,
         settings=settings,
         lifespan=connected,
-        background={"neighbours": partial(hear_and_tell, keyring, meter), "tail": tail.run},
+        background={"neighbours": partial(hear_and_tell, keyring, meter), "audit": trail.run, "tail": tail.run},
         guard=caller,
         ready=ready,
         body_limits={"/v1/imports": settings.max_import_bytes, "/import": settings.max_import_bytes},
-        forgets=[attempts.forget, sessions_kept.forget, partial(forget, days=settings.feed_retention_days)],
-        middleware=[Middleware(Patience, stall_s=settings.stall_s), Middleware(RateFields), Middleware(proxy.Proxied)],
+        forgets=[
+            attempts.forget,
+            sessions_kept.forget,
+            partial(forget, days=settings.feed_retention_days),
+            partial(forget_old, days=settings.audit_retention_days),
+        ],
+        middleware=[
+            Middleware(Patience, stall_s=settings.stall_s),
+            Middleware(RateFields),
+            Middleware(audit.Audited),
+            Middleware(proxy.Proxied),
+        ],
         hears=HEARD,
         source_urls=settings.source_urls,
         documented=False,
@@ -191,6 +206,7 @@ def app() -> FastAPI:
     for wrong, render in RENDERERS.items():
         made.add_exception_handler(wrong, render)
     made.state.keyring, made.state.meter, made.state.intake = keyring, meter, Intake()
+    made.state.trail = trail
     made.state.documents, made.state.importing = {}, {}
     made.state.tail = tail
     made.state.on_ending.append(tail.end)
@@ -211,6 +227,7 @@ async def connected(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         app.state.entrance.passwords.close()
+        await app.state.trail.close(app.state.database)
         await app.state.services.close()
 
 

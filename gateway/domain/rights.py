@@ -104,6 +104,7 @@ AREAS: Mapping[str, Area] = {
     "drain": Area(None, OPERATOR, OPERATOR),
     "status": Area(None, OPERATOR, OPERATOR),
     "keys": Area(None, ADMIN, ADMIN, ADMIN),
+    "audit": Area(None, ADMIN, ADMIN, ADMIN),
     "me": Area(None, ANYBODY, ANYBODY, ANYBODY),
     "sessions": Area(None, ANYBODY, ANYBODY, ANYBODY),
     "users": Area(None, ANYBODY, ADMIN, ADMIN),
