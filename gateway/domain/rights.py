@@ -169,6 +169,7 @@ operator to decide, whatever the service. What changes nothing is a reading.
 OPEN = frozenset(
     {
         ("POST", "/v1/sessions"),
+        ("POST", "/v1/sessions/second-step"),
         ("POST", "/v1/invitations/read"),
         ("POST", "/v1/invitations/accept"),
     }

@@ -70,6 +70,15 @@ class SignIn(Body):
     device: Device = None
 
 
+class SecondStepSignIn(Body):
+    """The code of somebody whose password was right."""
+
+    ticket: Annotated[str, Field(max_length=200)]
+    """As the problem `code_needed` told it, at most 5 minutes ago."""
+    code: Code
+    device: Device = None
+
+
 class SignedIn(Shown):
     """A session: the only time that its token is shown."""
 
@@ -130,6 +139,8 @@ class InvitationShown(Shown):
     """Whose; null for the first person, who says it."""
     email: str | None
     expires_at: datetime
+    second_step: bool
+    """Whether `code` is asked for beside the password."""
     shortest: int
     """Characters that a password has at least."""
 
