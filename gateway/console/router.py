@@ -3,10 +3,10 @@
 from fastapi import APIRouter
 
 from gateway.console import assets
-from gateway.console.pages import language, missing
+from gateway.console.pages import account, language, missing, sign_in, users
 
 router = APIRouter(include_in_schema=False)
-for room in (assets.router, language.router):
+for room in (assets.router, language.router, sign_in.router, account.router, users.router):
     router.include_router(room)
 
 otherwise = missing.router
