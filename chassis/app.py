@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.middleware import Middleware
 
-from chassis import auth, gaps, health, letters, marks, pauses, pressure, replays, retention, sequencer, status
+from chassis import auth, gaps, health, letters, marks, openapi, pauses, pressure, replays, retention, sequencer, status
 from chassis.bus import restore_gate
 from chassis.consumer import Handler
 from chassis.db import Database, connect, declare_topics
@@ -53,6 +53,7 @@ def create_app(
     handler: Handler | None = None,
     source_urls: Mapping[str, str] | None = None,
     middleware: Sequence[Middleware] = (),
+    documented: bool = True,
     **options: Any,
 ) -> FastAPI:
     """A service: `app.state` has `database`, `processes`, `settings`, `signer`, `guard` and `failed`.
@@ -63,7 +64,7 @@ def create_app(
     are bytes by the beginning of the path, for routes that take larger bodies piece by piece. `forgets` let go of what
     the service itself keeps for a time. `hears` are the topics that the service's consumer reads in another process:
     what waits there is known before that one has begun. `handler` is that consumer's, for what an operator hands it
-    again, and `source_urls` the logs that it reads.
+    again, and `source_urls` the logs that it reads. `documented` is an app that answers with its own OpenAPI document.
     """
     topics, writing = topics_of(name), Writing()
     tasks: dict[str, Background] = {"retention": partial(retention.run, settings=settings, forgets=forgets)}
@@ -90,9 +91,11 @@ def create_app(
         lifespan=whole_life,
         docs_url=None,
         redoc_url=None,
+        openapi_url=None,
         generate_unique_id_function=lambda route: route.name,
         exception_handlers=RENDERERS,
         redirect_slashes=False,
+        separate_input_output_schemas=False,
         middleware=[
             Middleware(Edge, service=name, failure=unexpected),
             Middleware(Counted, writing=writing),
@@ -123,6 +126,8 @@ def create_app(
         ):
             app.include_router(room, dependencies=[Depends(guard)])
     app.include_router(health.router)
+    if documented:
+        app.include_router(openapi.router)
     return app
 
 

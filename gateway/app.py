@@ -156,9 +156,9 @@ def app() -> FastAPI:
         guard=caller,
         ready=ready,
         body_limits={"/v1/imports": settings.max_import_bytes},
+        documented=False,
         forgets=[attempts.forget, sessions_kept.forget],
         middleware=[Middleware(Patience, stall_s=settings.stall_s), Middleware(RateFields)],
-        openapi_url=None,
     )
     made.title = "Shuke"
     made.include_router(documents.router)

@@ -25,6 +25,7 @@ from gateway.domain.rights import (
     powers,
     rights,
 )
+from gateway.domain.services import ServiceFailed, ServiceTimeout, ServiceUnavailable
 from gateway.domain.sessions import PeopleAlone
 from gateway.models.users import AppUser
 from gateway.queries import keyring
@@ -34,6 +35,11 @@ from gateway.queries.meter import Meter
 
 KEY, ADDRESS = "key", "address"
 """Names of the two policies in the header fields: by key, and by address for who has none."""
+MAY_END_IN = (
+    *(UnreadableAddress, Unauthorized, Forbidden, PathNotFound, RateLimited),
+    *(IntakeClosed, ServiceUnavailable, ServiceFailed, ServiceTimeout),
+)
+"""What any request may end in before a service has had its say, or without one."""
 NOBODY = Caller("nobody", frozenset())
 """Whoever asks for what anybody may."""
 ANYBODY: dict[str, Any] = {"security": []}
