@@ -1,4 +1,4 @@
-"""`shuke contracts`: the committed documents that follow from the event classes and from the routes."""
+"""`shuke contracts`: the committed documents that follow from event classes, routes, and the table of rights."""
 
 import json
 import os
@@ -20,22 +20,29 @@ from deploy.roles import HTTP, ROLES
 SCHEMAS = Path("contracts/schemas")
 GOLDEN = Path("tests/contracts/golden")
 ASYNCAPI = Path("docs/asyncapi.json")
+RIGHTS = Path("docs/rights.md")
 OPENAPI = Path("contracts/openapi")
 PRODUCT = "shuke"
 """The document of everything, as the gateway tells it."""
 
 
 def contracts() -> None:
-    """Write contracts/schemas, contracts/openapi and docs/asyncapi.json anew.
+    """Write contracts/schemas, contracts/openapi, docs/asyncapi.json and the table of docs/rights.md anew.
 
-    Ends 1 where a schema would break its readers."""
+    Ends 1 where a schema would break its readers.
+    """
     if broken := list(breaches(ROOT)):
         fail(
             "Nothing was written. Others rely on what is committed: only optional fields with a default may be added"
             " to an event, and none that could hold text about a person. Anything else is another event, `….v2`,"
             " published beside the first.\n" + "\n".join(broken)
         )
-    for path, text in drafts(ROOT).items():
+    from deploy import rights
+
+    written = drafts(ROOT)
+    if (page := ROOT / RIGHTS).exists():
+        written[RIGHTS] = rights.page(page.read_text(), rights.operations())
+    for path, text in written.items():
         file = ROOT / path
         if not file.exists() or file.read_text() != text:
             file.parent.mkdir(parents=True, exist_ok=True)

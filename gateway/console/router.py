@@ -3,10 +3,18 @@
 from fastapi import APIRouter
 
 from gateway.console import assets
-from gateway.console.pages import account, language, missing, sign_in, users
+from gateway.console.pages import account, duplicates, importing, language, missing, sign_in, users
 
 router = APIRouter(include_in_schema=False)
-for room in (assets.router, language.router, sign_in.router, account.router, users.router):
+for room in (
+    assets.router,
+    language.router,
+    sign_in.router,
+    account.router,
+    users.router,
+    importing.router,
+    duplicates.router,
+):
     router.include_router(room)
 
 otherwise = missing.router
