@@ -167,6 +167,8 @@ OPEN = frozenset(
     {
         ("POST", "/v1/sessions"),
         ("POST", "/v1/sessions/second-step"),
+        ("GET", "/v1/sessions/oidc"),
+        ("POST", "/v1/sessions/oidc"),
         ("POST", "/v1/invitations/read"),
         ("POST", "/v1/invitations/accept"),
     }

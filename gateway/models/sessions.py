@@ -79,6 +79,25 @@ class SecondStepSignIn(Body):
     device: Device = None
 
 
+class OidcWay(Shown):
+    """The way to the OpenID provider."""
+
+    url: str
+    """Where to send the browser."""
+    state: str
+    """What comes back with it."""
+    flow: str
+    """To be kept by the browser that goes there, for 10 minutes."""
+
+
+class OidcReturn(Body):
+    """What came back from the OpenID provider."""
+
+    code: Annotated[str, Field(min_length=1, max_length=4_000)]
+    state: Annotated[str, Field(min_length=1, max_length=200)]
+    flow: Annotated[str, Field(min_length=1, max_length=4_000)]
+
+
 class SignedIn(Shown):
     """A session: the only time that its token is shown."""
 
