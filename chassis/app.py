@@ -17,7 +17,7 @@ from chassis import auth, gaps, health, letters, marks, openapi, pauses, pressur
 from chassis.bus import restore_gate
 from chassis.consumer import Handler
 from chassis.contact import Hiding
-from chassis.db import Database, connect, declare_topics
+from chassis.db import SILENCE_S, Database, connect, declare_topics
 from chassis.heads import BoundedHeads
 from chassis.limits import BodyLimit, Counted, Writing
 from chassis.problems import PROBLEM_RESPONSES, RENDERERS, unexpected
@@ -111,7 +111,7 @@ def create_app(
         **options,
     )
     app.state.settings = settings
-    app.state.database = connect(settings.database_url, pool_size=settings.pool_size)
+    app.state.database = connect(settings.database_url, pool_size=settings.pool_size, silence_s=settings.silence_s)
     app.state.processes = Processes()
     app.state.signer = signer
     app.state.failed = asyncio.Event()
@@ -145,7 +145,7 @@ def probe(name: str, settings: ServiceSettings, *, host: str, port: int) -> Fast
     app = FastAPI(title=name, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Edge, service=name, failure=unexpected)
     app.state.settings = settings.model_copy(update={"host": host, "port": port})
-    app.state.database = connect(settings.database_url, pool_size=1)
+    app.state.database = connect(settings.database_url, pool_size=1, silence_s=SILENCE_S)
     app.state.failed = asyncio.Event()
     app.state.name, app.state.observed, app.state.ready = name, False, None
     app.include_router(health.router)

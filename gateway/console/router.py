@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from gateway.console import assets
-from gateway.console.pages import account, duplicates, importing, language, missing, sign_in, users
+from gateway.console.pages import account, duplicates, importing, language, missing, policies, sign_in, trials, users
 
 router = APIRouter(include_in_schema=False)
 for room in (
@@ -14,6 +14,8 @@ for room in (
     users.router,
     importing.router,
     duplicates.router,
+    trials.router,
+    policies.router,
 ):
     router.include_router(room)
 
