@@ -101,6 +101,7 @@ AREAS: Mapping[str, Area] = {
 }
 
 OPERATIONS: Mapping[tuple[str, str], frozenset[Role]] = {
+    ("PUT", "/v1/parties/{party_id}/name"): INGEST,
     ("POST", "/v1/parties/{party_id}/merge"): OPERATOR,
     ("POST", "/v1/parties/{party_id}/unmerge"): OPERATOR,
     ("POST", "/v1/parties/{party_id}/merge-preview"): READER,

@@ -1,6 +1,7 @@
 """Standings by both clocks: after a day, by what was recorded up to an instant, and under the versions asked for."""
 
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -112,12 +113,25 @@ async def standings_then(
 def fits(wanted: Filter, read: Read, standing: Standing) -> bool:
     """Whether a list with this filter has a standing. Who takes care of the party is what is so today."""
     equal = wanted._asdict()
-    least, most, flag = equal.pop("min_value_minor"), equal.pop("max_value_minor"), equal.pop("flag")
+    flag = equal.pop("flag")
     if standing.stage is None or (flag is not None and flag not in standing.flags):
         return False
-    if (least is not None and standing.value_minor < least) or (most is not None and standing.value_minor > most):
-        return False
-    return all(
+    seen = max((day for day in (standing.last_day, standing.last_sign_day) if day), default=None)
+    ranges = (
+        (equal.pop("min_value_minor"), standing.value_minor, equal.pop("max_value_minor")),
+        (equal.pop("min_p"), standing.p, equal.pop("max_p")),
+        (equal.pop("seen_since"), seen, equal.pop("seen_until")),
+        (equal.pop("in_stage_since"), standing.since, equal.pop("in_stage_until")),
+        (None, standing.next_change_at, equal.pop("changes_until")),
+    )
+    return all(_between(*each) for each in ranges) and all(
         value is None or value == (read.row[name] if name in CARE else getattr(standing, name))
         for name, value in equal.items()
     )
+
+
+def _between(least: Any, value: Any, most: Any) -> bool:
+    """Whether a value is there and within its bounds, as far as there are any."""
+    if least is None and most is None:
+        return True
+    return value is not None and (least is None or value >= least) and (most is None or value <= most)

@@ -71,7 +71,7 @@ async def losses(
 FALLEN: Sequence[Stage] = (Stage.DORMANT_PROSPECT, Stage.DORMANT_CUSTOMER, *sorted(LOST))
 """Stages that a fall leads to."""
 
-_SELECT = f"SELECT {STORED}, owner_id, team_id FROM"
+_SELECT = f"SELECT {STORED} FROM"
 
 _AT_RISK = f"{_SELECT} {STORED_FROM} WHERE next_stage = ANY($1) AND next_stage_at <= $2"
 
