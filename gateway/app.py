@@ -77,22 +77,34 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
     """Largest file that an import may bring."""
     part_s: float = 1
     """Seconds that each service has for its part of an answer that several give together."""
+    limit_owner: RateText = Rate(1_000, 2_000)
+    """Requests per second of an owner, and how many may come at once: `per_s/burst`."""
     limit_admin: RateText = Rate(1_000, 2_000)
-    """Requests per second of an admin key, and how many may come at once: `per_s/burst`."""
+    """The same for an admin."""
     limit_operator: RateText = Rate(500, 1_000)
-    """The same for an operator key."""
+    """The same for an operator."""
+    limit_manager: RateText = Rate(200, 400)
+    """The same for a manager."""
+    limit_agent: RateText = Rate(100, 200)
+    """The same for an agent."""
+    limit_analyst: RateText = Rate(200, 400)
+    """The same for an analyst."""
     limit_ingest: RateText = Rate(1_000, 2_000)
-    """The same for an ingest key."""
+    """The same for who tells."""
     limit_reader: RateText = Rate(200, 400)
-    """The same for a reader key."""
+    """The same for a reader."""
     limit_stranger: RateText = Rate(2, 60)
     """The same for all requests without a valid key that come from one address."""
 
     def rates(self) -> Mapping[Role, Rate]:
-        """What a key may do by its role, unless it has a limit of its own."""
+        """What a person or a key may do by its role, unless it has a limit of its own."""
         return {
+            Role.OWNER: self.limit_owner,
             Role.ADMIN: self.limit_admin,
             Role.OPERATOR: self.limit_operator,
+            Role.MANAGER: self.limit_manager,
+            Role.AGENT: self.limit_agent,
+            Role.ANALYST: self.limit_analyst,
             Role.INGEST: self.limit_ingest,
             Role.READER: self.limit_reader,
         }

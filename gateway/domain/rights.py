@@ -1,10 +1,12 @@
 """Which service answers under a path, and which role may ask it for what. All of it is tables."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
+from chassis.auth import Reach
 from chassis.paths import fits
 from contracts.problems import NotFound, Problem
 
@@ -18,12 +20,20 @@ class UnreadableAddress(Problem):
 
 
 class Role(StrEnum):
-    """What a key may do."""
+    """What a person or a key may do."""
 
+    OWNER = "owner"
+    """Everything; alone makes and unmakes owners. People only."""
     ADMIN = "admin"
-    """Everything, keys included."""
+    """Everything but owners: keys, users and teams, and what policy may decide."""
     OPERATOR = "operator"
-    """Everything but keys; alone with the admin, what decides who is who and who looks after whom."""
+    """Runs the product: all but keys and users; who is who, who looks after whom, and by which rules."""
+    MANAGER = "manager"
+    """Leads a team: reads, records, assigns and overrides for the parties of the team."""
+    AGENT = "agent"
+    """Looks after parties: reads those of the team, changes the own ones. People only."""
+    ANALYST = "analyst"
+    """Reads every figure, reports, tries and fits; sees no contact data."""
     INGEST = "ingest"
     """Tell what happened, correct and withdraw it, in any service and by imports; read how its imports fare."""
     READER = "reader"
@@ -31,18 +41,48 @@ class Role(StrEnum):
 
 
 IMPLIES: Mapping[Role, frozenset[Role]] = {
-    Role.ADMIN: frozenset(Role),
-    Role.OPERATOR: frozenset({Role.OPERATOR, Role.INGEST, Role.READER}),
+    Role.OWNER: frozenset(Role),
+    Role.ADMIN: frozenset(Role) - {Role.OWNER},
+    Role.OPERATOR: frozenset(Role) - {Role.OWNER, Role.ADMIN},
+    Role.MANAGER: frozenset({Role.MANAGER, Role.AGENT}),
+    Role.AGENT: frozenset({Role.AGENT}),
+    Role.ANALYST: frozenset({Role.ANALYST}),
     Role.INGEST: frozenset({Role.INGEST}),
     Role.READER: frozenset({Role.READER}),
 }
 """The scopes that services see for a role."""
 
-ADMIN = frozenset({Role.ADMIN})
+REACH: Mapping[Role, Reach] = {Role.MANAGER: Reach.TEAM, Role.AGENT: Reach.TEAM}
+"""How far a role reads, where it is not everything."""
+
+NO_CONTACT = frozenset({Role.ANALYST})
+"""Roles from which contact data is hidden."""
+
+ADMIN = frozenset({Role.OWNER, Role.ADMIN})
 OPERATOR = ADMIN | {Role.OPERATOR}
 INGEST = OPERATOR | {Role.INGEST}
 READER = OPERATOR | {Role.READER}
 ANYBODY = frozenset(Role)
+
+
+@dataclass(frozen=True, slots=True)
+class Powers:
+    """What roles amount to: the scopes that services see, how far they read, and whether contact data is shown."""
+
+    scopes: frozenset[str]
+    reach: Reach
+    contact: bool
+
+
+@lru_cache(1_024)
+def powers(roles: frozenset[str]) -> Powers:
+    """What all of these roles amount to together: each right as wide as the widest of them. None: nothing."""
+    known = [Role(role) for role in roles]
+    return Powers(
+        frozenset(str(scope) for role in known for scope in IMPLIES[role]),
+        max((REACH.get(role, Reach.ALL) for role in known), default=Reach.OWN),
+        any(role not in NO_CONTACT for role in known),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +196,3 @@ def rights(method: str, path: str, area: Area) -> frozenset[Role]:
 def changes(method: str, path: str, area: Area) -> bool:
     """Whether a request may change something: it is not for whoever may only read."""
     return method not in ("GET", "HEAD", "OPTIONS") and Role.READER not in rights(method, path, area)
-
-
-def scopes(roles: Iterable[str]) -> frozenset[str]:
-    """All scopes that roles amount to."""
-    return frozenset(str(scope) for role in roles for scope in IMPLIES[Role(role)])

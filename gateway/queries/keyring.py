@@ -14,6 +14,7 @@ from chassis.clock import now
 from chassis.db import Database, driver
 from gateway.domain.keys import REFUSALS, Standing, looks_like_key, same_hash, secret_hash
 from gateway.domain.rates import Rate
+from gateway.domain.rights import powers
 from gateway.models.keys import ApiKey, key_text
 
 KNOWN_S = 1.0
@@ -69,7 +70,7 @@ class Keyring:
         if row is None or not (same_hash(hashed, row.secret_hash) or same_hash(hashed, row.previous_hash)):
             self._known.pop(hashed, None)
             raise Unauthorized("There is no such API key.")
-        caller = Caller(key_text(row.id), frozenset(row.scopes))
+        caller = caller_of(row)
         found = Holder(caller, row.rate(), row, time.monotonic() + KNOWN_S)
         # What was read before a change that is known by now may be what it was before the change.
         self._known[hashed] = found if changes == self._changes else _stale(found)
@@ -80,6 +81,13 @@ class Keyring:
         if stands is not Standing.GOOD:
             self._known.pop(hashed, None)
             raise Unauthorized(REFUSALS[stands])
+
+
+def caller_of(row: ApiKey) -> Caller:
+    """Who comes with a key; its scopes are the roles."""
+    roles = frozenset(row.scopes)
+    may = powers(roles)
+    return Caller(key_text(row.id), roles, reach=may.reach, contact=may.contact)
 
 
 def _stale(holder: Holder) -> Holder:

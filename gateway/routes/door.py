@@ -1,6 +1,8 @@
 """Who stands at the door: every public route asks here first."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
 from typing import Annotated
 from urllib.parse import unquote_to_bytes
 
@@ -11,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chassis.auth import Caller, Forbidden, Unauthorized
 from gateway.domain.drain import IntakeClosed
 from gateway.domain.rates import Level, Rate, RateLimited, fields, neighbourhood, of_roles
-from gateway.domain.rights import Area, PathNotFound, UnreadableAddress, area_of, changes, rights
+from gateway.domain.rights import Area, PathNotFound, UnreadableAddress, area_of, changes, powers, rights
 from gateway.queries.intake import Intake
 from gateway.queries.keyring import Holder, Keyring
 from gateway.queries.meter import Meter
@@ -38,8 +40,14 @@ async def caller(request: Request) -> Caller:
     if needed.isdisjoint(holder.caller.scopes):
         raise Forbidden("This key may not do this.", scopes=sorted(holder.caller.scopes), needed=sorted(needed))
     await refuse_while_drained(request)
-    request.state.caller = holder.caller
-    return holder.caller
+    admitted = request.state.caller = signed_as(holder.caller)
+    return admitted
+
+
+@lru_cache(1_024)
+def signed_as(caller: Caller) -> Caller:
+    """A caller with the scopes that services see for its roles."""
+    return replace(caller, scopes=powers(caller.scopes).scopes)
 
 
 async def refuse_while_drained(request: Request) -> None:

@@ -9,13 +9,13 @@ import msgspec
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
+from chassis.auth import Caller
 from chassis.fields import ImportId
 from chassis.http import Cursor, Limit, decode_cursor, encode_cursor
 from contracts.problems import Problem
 from gateway.domain.imports import IMPORTING, SPENT_IN, TAKEN_BY, FormFields, Kind, kind_of
 from gateway.domain.joined import Part, Row, joined
 from gateway.domain.parts import Status
-from gateway.domain.rights import scopes
 from gateway.domain.services import ServiceUnavailable
 from gateway.models.composed import ImportList
 from gateway.queries.services import Answered, Services
@@ -49,11 +49,10 @@ async def start_import(
     because the file passes through without being kept. The first real file of purchases or returns that is taken fixes
     the currency in which standings are told, if nothing has fixed it yet.
     """
-    caller = asking.key_id, scopes(asking.scopes)
     form = FormFields(request.headers.get("content-type", ""))
-    answer, kind = await _taken(request, caller, form, kind)
+    answer, kind = await _taken(request, asking, form, kind)
     if answer.status_code == 202 and kind in SPENT_IN and _decides(started := msgspec.json.decode(answer.body), form):
-        answer.headers[TOLD] = await _fix(request.app.state.services, caller, started["currency"])
+        answer.headers[TOLD] = await _fix(request.app.state.services, asking, started["currency"])
     return answer
 
 
@@ -99,9 +98,7 @@ async def read_import_rejects(import_id: ImportId, request: Request, asking: Ask
     return await _passed_to_its_service(import_id, request, asking)
 
 
-async def _taken(
-    request: Request, caller: tuple[str, frozenset[str]], form: FormFields, kind: Kind | None
-) -> tuple[Response, Kind]:
+async def _taken(request: Request, caller: Caller, form: FormFields, kind: Kind | None) -> tuple[Response, Kind]:
     """What the service says to which the file went, and of which kind it is. `form` reads along."""
     services: Services = request.app.state.services
     body = Body(request, form.feed)
@@ -158,7 +155,7 @@ def _decides(started: Mapping[str, Any], form: FormFields) -> bool:
     return real and (bool(form.values.get("currency")) or "currency" not in started["mapping"])
 
 
-async def _fix(services: Services, caller: tuple[str, frozenset[str]], currency: str) -> str:
+async def _fix(services: Services, caller: Caller, currency: str) -> str:
     told: dict[str, Any] = await services.json(
         "scoring", "POST", "/internal/reporting-currency", {"currency": currency}, caller=caller
     )
@@ -172,9 +169,7 @@ def _id(row: Row) -> UUID:
 
 async def _parts(request: Request, asking: Asking, targets: Mapping[str, tuple[str, str]]) -> dict[str, Part | None]:
     services: Services = request.app.state.services
-    answers = await services.side_by_side(
-        targets, caller=(asking.key_id, scopes(asking.scopes)), within_s=request.app.state.settings.part_s
-    )
+    answers = await services.side_by_side(targets, caller=asking, within_s=request.app.state.settings.part_s)
     return {name: _part(answer) for name, answer in answers.items()}
 
 
@@ -186,11 +181,10 @@ def _part(answer: Answered) -> Part | None:
 
 async def _passed_to_its_service(import_id: UUID, request: Request, asking: Asking) -> Response:
     services: Services = request.app.state.services
-    caller = asking.key_id, scopes(asking.scopes)
     known: dict[UUID, str] = request.app.state.importing
     if import_id not in known:
         targets = {service: (service, f"/v1/imports/import_{import_id.hex}") for service in IMPORTING}
-        answers = await services.side_by_side(targets, caller=caller, within_s=request.app.state.settings.part_s)
+        answers = await services.side_by_side(targets, caller=asking, within_s=request.app.state.settings.part_s)
         found = [service for service, answer in answers.items() if answer.status is Status.OK]
         away = [service for service, answer in answers.items() if answer.status in (Status.UNAVAILABLE, Status.SLOW)]
         if not found and away:
@@ -198,8 +192,8 @@ async def _passed_to_its_service(import_id: UUID, request: Request, asking: Aski
                 f"No other service knows this import, and {', '.join(away)} did not answer.", services=away
             )
         if not found:
-            return await passed_on(request, services, IMPORTING[0], caller)
+            return await passed_on(request, services, IMPORTING[0], asking)
         if len(known) >= KEPT:
             known.clear()
         known[import_id] = found[0]
-    return await passed_on(request, services, known[import_id], caller)
+    return await passed_on(request, services, known[import_id], asking)

@@ -13,7 +13,6 @@ from chassis.timelines import Words
 from contracts.identity import PartyNotFound
 from gateway.domain.joined import Part, joined
 from gateway.domain.parts import Status
-from gateway.domain.rights import scopes
 from gateway.domain.timeline import SERVICES, Place, place
 from gateway.models.composed import PartyView, TimelinePage
 from gateway.queries.services import Answered, Services
@@ -105,8 +104,7 @@ def _part(answer: Answered) -> Part | None:
 
 async def _asked(request: Request, asking: Asking, asked: Mapping[str, tuple[str, str]]) -> dict[str, Answered]:
     services: Services = request.app.state.services
-    caller = asking.key_id, scopes(asking.scopes)
-    return await services.side_by_side(asked, caller=caller, within_s=request.app.state.settings.part_s)
+    return await services.side_by_side(asked, caller=asking, within_s=request.app.state.settings.part_s)
 
 
 def _shown(part: Answered) -> dict[str, Any]:

@@ -116,6 +116,13 @@ async def test_an_expiry_in_the_past_is_refused(door: Door) -> None:
     assert (answer.status_code, answer.json()["code"]) == (422, "expiry_passed")
 
 
+@pytest.mark.parametrize("role", ["owner", "manager", "agent"])
+async def test_a_key_has_no_role_of_people(door: Door, role: str) -> None:
+    answer = await door.client.post("/v1/keys", json={"name": "x", "scopes": ["reader", role]})
+    assert (answer.status_code, answer.json()["code"]) == (422, "not_for_keys")
+    assert answer.json()["allowed"] == ["admin", "operator", "analyst", "ingest", "reader"]
+
+
 async def test_a_key_is_changed_in_what_is_said_and_nothing_else(door: Door) -> None:
     made = await make(door, limit={"per_s": 5, "burst": 9})
     path = f"/v1/keys/{made['id']}"

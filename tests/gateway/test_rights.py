@@ -1,7 +1,8 @@
 import pytest
 
+from chassis.auth import Reach
 from chassis.paths import fits
-from gateway.domain.rights import AREAS, OPERATIONS, Role, area_of, rights, scopes
+from gateway.domain.rights import AREAS, OPERATIONS, Powers, Role, area_of, powers, rights
 
 from .conftest import Door
 
@@ -63,7 +64,7 @@ def test_a_role_may_do_what_its_cell_says(area: str, role: str, cell: str) -> No
 
 def test_the_table_has_every_area_and_role() -> None:
     assert [row[0] for row in ROWS] == list(AREAS)
-    assert set(HEAD) == set(Role)
+    assert {*HEAD, "owner", "manager", "agent", "analyst"} == set(Role)
 
 
 def test_an_operation_is_named_only_where_its_area_says_otherwise_and_in_one_place() -> None:
@@ -75,8 +76,13 @@ def test_an_operation_is_named_only_where_its_area_says_otherwise_and_in_one_pla
 
 
 def test_roles_add_up() -> None:
-    assert scopes(["admin"]) == frozenset(Role)
-    assert scopes(["ingest", "reader"]) == {"ingest", "reader"}
+    assert powers(frozenset({"owner"})) == Powers(frozenset(Role), Reach.ALL, contact=True)
+    assert powers(frozenset({"ingest", "reader"})).scopes == {"ingest", "reader"}
+    assert powers(frozenset({"agent", "manager"})).reach is Reach.TEAM
+    assert powers(frozenset({"agent", "reader"})).reach is Reach.ALL
+    assert not powers(frozenset({"analyst"})).contact
+    assert powers(frozenset({"analyst", "agent"})).contact
+    assert powers(frozenset()) == Powers(frozenset(), Reach.OWN, contact=False)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +150,7 @@ async def test_the_door_lets_through_whom_the_cells_name(door: Door, place: int)
         refused = answer.status_code == 403
         assert refused is (cells[place] == "no"), (method, path, answer.text)
         if refused:
-            names = [who for who, cell in zip(PEOPLE, cells, strict=True) if cell == "yes"]
+            names = [who for who, cell in zip(PEOPLE, cells, strict=True) if cell == "yes"] + ["owner"]
             assert answer.json() | {"scopes": [role], "needed": sorted(names)} == answer.json()
 
     passed = [path for _, path, *cells in EACH if cells[place] == "yes"]
