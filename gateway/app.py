@@ -40,6 +40,7 @@ from gateway.routes import (
     proxy,
     replays,
     trials,
+    views,
 )
 from gateway.routes.door import RateFields, caller
 
@@ -56,6 +57,7 @@ for room in (
     imports.router,
     parties.router,
     trials.router,
+    views.router,
     proxy.router,
 ):
     router.include_router(room)

@@ -137,6 +137,7 @@ AREAS: Mapping[str, Area] = {
     "drain": Area(None, OPERATOR, OPERATOR),
     "status": Area(None, OPERATOR, OPERATOR),
     "keys": Area(None, ADMIN, ADMIN, ADMIN),
+    "views": Area(None, READER, READER, READER),
     "me": Area(None, ANYBODY, ANYBODY, ANYBODY),
 }
 

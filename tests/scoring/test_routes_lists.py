@@ -58,6 +58,11 @@ async def test_without_a_model_nobody_has_a_chance_to_be_listed_by(api: httpx.As
     assert await listed(api, min_p="0.0") == []
 
 
+async def test_lists_are_of_those_who_fall_within_so_many_days(api: httpx.AsyncClient, known: list[str]) -> None:
+    assert await listed(api, falls_within_days=11) == [known[1]]
+    assert set(await listed(api, falls_within_days=88)) == {known[0], known[1]}
+
+
 async def test_value_over_time_ends_today_and_is_the_value_of_each_day(
     api: httpx.AsyncClient, known: list[str], today: datetime
 ) -> None:

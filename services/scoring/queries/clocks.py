@@ -24,7 +24,7 @@ from services.scoring.queries.reading import (
     stretches,
 )
 from services.scoring.queries.rulings import Connection, ruling_asked
-from services.scoring.queries.standings import Filter
+from services.scoring.queries.standings import FALLEN, Filter
 from services.scoring.queries.watermark import watermark
 
 MOST = 10_000
@@ -123,6 +123,7 @@ def fits(wanted: Filter, read: Read, standing: Standing) -> bool:
         (equal.pop("seen_since"), seen, equal.pop("seen_until")),
         (equal.pop("in_stage_since"), standing.since, equal.pop("in_stage_until")),
         (None, standing.next_change_at, equal.pop("changes_until")),
+        (None, standing.next_stage_at if standing.next_stage in FALLEN else None, equal.pop("falls_until")),
     )
     return all(_between(*each) for each in ranges) and all(
         value is None or value == (read.row[name] if name in CARE else getattr(standing, name))

@@ -1,6 +1,6 @@
 """Standings: bulk writes of what was decided, and reads of what stands."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -10,6 +10,7 @@ import asyncpg
 from chassis.conditions import Conditions
 from contracts.loss import LossReason
 from contracts.scoring import Band, Posture, Stage, Tier
+from services.scoring.domain.lifecycle import LOST
 from services.scoring.models.standings import Order
 from services.scoring.queries.rulings import Connection
 
@@ -31,6 +32,10 @@ async def sum_cells(connection: Connection) -> None:
 async def append_moves(connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
     """Keep what was announced."""
     await connection.copy_records_to_table("lived_move", records=rows, columns=_MOVE)
+
+
+FALLEN: Sequence[Stage] = (Stage.DORMANT_PROSPECT, Stage.DORMANT_CUSTOMER, *sorted(LOST))
+"""Stages that a fall leads to."""
 
 
 class Filter(NamedTuple):
@@ -60,6 +65,8 @@ class Filter(NamedTuple):
     in_stage_since: date | None = None
     """Who came to the stage on this day or later."""
     in_stage_until: date | None = None
+    falls_until: datetime | None = None
+    """Whose stage falls up to this instant if nothing happens."""
     changes_until: datetime | None = None
     """What will be graded otherwise up to this instant if nothing happens."""
 
@@ -92,6 +99,8 @@ async def standings(
     conditions.add("since >= {}", wanted.in_stage_since)
     conditions.add("since <= {}", wanted.in_stage_until)
     conditions.add("next_change_at <= {}", wanted.changes_until)
+    if wanted.falls_until is not None:
+        conditions.add("next_stage = ANY({}) AND next_stage_at <= {}", FALLEN, wanted.falls_until)
     if after is not None:
         conditions.add(_BEHIND[order], *after)
     query = _list(wanted, order).format(conditions=conditions, limit=int(limit))
@@ -149,7 +158,7 @@ _BEHIND = {
 }
 """What lies behind a place."""
 
-_KEYS = {
+_KEYS: Mapping[Order, Callable[[asyncpg.Record], object]] = {
     Order.VALUE: lambda row: row["value_minor"],
     Order.NEXT_CHANGE_AT: lambda row: row["next_change_at"],
     Order.LAST_SEEN: lambda row: _seen(row["last_day"], row["last_sign_day"]),

@@ -79,6 +79,7 @@ async def list_standings(
     in_stage_since: Day | None = None,
     in_stage_until: Day | None = None,
     changes_within_days: WithinDays = None,
+    falls_within_days: WithinDays = None,
     sort: Order | None = None,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -87,7 +88,8 @@ async def list_standings(
 
     They come by value, the highest first, where no other order is asked for. `seen_since` and `seen_until` bound the
     last purchase or sign of interest, `in_stage_since` and `in_stage_until` the first day of the stage,
-    `changes_within_days` when anything that is graded will be another if nothing happens. With `as_of`, `known_at`,
+    `changes_within_days` when anything that is graded will be another if nothing happens, `falls_within_days` when the
+    stage falls. With `as_of`, `known_at`,
     `policy`, `model` or `horizon_days` they are computed instead, and come by party alone; a page may then be short,
     also empty, though there are more. Owner and team are always those of today.
     """
@@ -96,9 +98,9 @@ async def list_standings(
     wanted = wanted._replace(min_p=min_p, max_p=max_p, seen_since=seen_since, seen_until=seen_until)
     wanted = wanted._replace(in_stage_since=in_stage_since, in_stage_until=in_stage_until)
     ruling = (await present(snapshot)).ruling
-    if changes_within_days is not None:
-        until = start_of_day(ruling.day(now()) + changes_within_days, ruling.zone)
-        wanted = wanted._replace(changes_until=until)
+    wanted = wanted._replace(
+        changes_until=_ahead(ruling, changes_within_days), falls_until=_ahead(ruling, falls_within_days)
+    )
     if asked != NOTHING_ASKED:
         if sort not in (None, Order.PARTY):
             raise OnlyByParty
@@ -111,6 +113,11 @@ async def list_standings(
         key=lambda row: keyset(row, order),
     )
     return found.shown(lambda row: FollowUp.stored(row, ruling))
+
+
+def _ahead(ruling: Ruling, days: int | None) -> datetime | None:
+    """The beginning of a local day to come; None without days."""
+    return None if days is None else start_of_day(ruling.day(now()) + days, ruling.zone)
 
 
 async def _computed(
