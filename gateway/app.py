@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from typing import Annotated, Any
 
@@ -14,18 +15,27 @@ from chassis.app import create_app
 from chassis.db import connect
 from chassis.limits import Patience
 from chassis.settings import ServiceSettings
+from contracts.identity import BadIdentifier
 from gateway.console.frame import RENDERERS
 from gateway.console.router import otherwise
 from gateway.console.router import router as console
+from gateway.domain.invitations import Kind
 from gateway.domain.rates import Rate
 from gateway.domain.rights import Role
 from gateway.domain.services import ServiceUnavailable
+from gateway.domain.sessions import IDLE_HOURS, LONGEST_DAYS
+from gateway.domain.users import email_key
+from gateway.queries import attempts
+from gateway.queries import sessions as sessions_kept
 from gateway.queries.intake import Intake
+from gateway.queries.invitations import invite
 from gateway.queries.keyring import Keyring
 from gateway.queries.keys import make_key
 from gateway.queries.meter import Meter
 from gateway.queries.neighbours import hear_and_tell
 from gateway.queries.services import Services
+from gateway.queries.signing_in import Entrance
+from gateway.queries.users import is_owned, user_by_email
 from gateway.routes import (
     composed,
     consumers,
@@ -33,13 +43,17 @@ from gateway.routes import (
     drain,
     gaps,
     imports,
+    invitations,
     keys,
     letters,
     me,
     parties,
     proxy,
     replays,
+    sessions,
+    teams,
     trials,
+    users,
     views,
 )
 from gateway.routes.door import RateFields, caller
@@ -47,7 +61,16 @@ from gateway.routes.door import RateFields, caller
 router = APIRouter()
 for room in (
     keys.router,
+    sessions.router,
+    sessions.own,
+    invitations.router,
+    invitations.reading,
+    invitations.making,
     me.router,
+    me.secret,
+    users.router,
+    users.links,
+    teams.router,
     composed.router,
     consumers.router,
     gaps.router,
@@ -98,6 +121,16 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
     limit_stranger: RateText = Rate(2, 60)
     """The same for all requests without a valid key that come from one address."""
 
+    session_idle_hours: float = Field(IDLE_HOURS, gt=0)
+    """A session ends that nobody used for so long."""
+    session_days: float = Field(LONGEST_DAYS, gt=0)
+    """A session ends after so long, however much it is used."""
+
+    @property
+    def session_idle(self) -> timedelta:
+        """How long a session may lie idle."""
+        return timedelta(hours=self.session_idle_hours)
+
     def rates(self) -> Mapping[Role, Rate]:
         """What a person or a key may do by its role, unless it has a limit of its own."""
         return {
@@ -115,7 +148,7 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
 def app() -> FastAPI:
     """The door."""
     settings = Settings()
-    keyring, meter = Keyring(), Meter()
+    keyring, meter = Keyring(idle=settings.session_idle), Meter()
     made = create_app(
         "gateway",
         router=router,
@@ -125,6 +158,7 @@ def app() -> FastAPI:
         guard=caller,
         ready=ready,
         body_limits={"/v1/imports": settings.max_import_bytes},
+        forgets=[attempts.forget, sessions_kept.forget],
         middleware=[Middleware(Patience, stall_s=settings.stall_s), Middleware(RateFields)],
         openapi_url=None,
     )
@@ -137,6 +171,12 @@ def app() -> FastAPI:
         made.add_exception_handler(wrong, render)
     made.state.keyring, made.state.meter, made.state.intake = keyring, meter, Intake()
     made.state.documents, made.state.importing = {}, {}
+    made.state.entrance = Entrance(
+        made.state.database,
+        settings.internal_secret.get_secret_value(),
+        idle=settings.session_idle,
+        longest=timedelta(days=settings.session_days),
+    )
     return made
 
 
@@ -147,6 +187,7 @@ async def connected(app: FastAPI) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        app.state.entrance.passwords.close()
         await app.state.services.close()
 
 
@@ -164,5 +205,32 @@ async def create_admin_key(database_url: str) -> str:
     try:
         async with database.transaction() as session:
             return make_key(session, "admin", [Role.ADMIN])[1]
+    finally:
+        await database.close()
+
+
+class NobodyToInvite(Exception):
+    """No owner has this address, or there is an owner already."""
+
+
+async def create_owner_link(database_url: str, email: str | None = None) -> str:
+    """Make a one-time link in the gateway's database and return its path in the console.
+
+    It is for the first person, or for an owner to set another password. Raises `NobodyToInvite`.
+    """
+    database = connect(database_url, pool_size=1)
+    try:
+        async with database.transaction() as session:
+            if email is None:
+                if await is_owned(session):
+                    raise NobodyToInvite("There is an owner already; name one by e-mail address.")
+                return (await invite(session, Kind.FIRST, None, by="this machine")).path
+            row = await user_by_email(session, email_key(email))
+            if row is None or Role.OWNER not in row.roles:
+                raise NobodyToInvite(f"No owner has the address {email}.")
+            row.disabled_at = None
+            return (await invite(session, Kind.RESET, row.id, by="this machine")).path
+    except BadIdentifier as problem:
+        raise NobodyToInvite(problem.detail) from None
     finally:
         await database.close()

@@ -139,6 +139,10 @@ AREAS: Mapping[str, Area] = {
     "keys": Area(None, ADMIN, ADMIN, ADMIN),
     "views": Area(None, READER, READER, READER),
     "me": Area(None, ANYBODY, ANYBODY, ANYBODY),
+    "sessions": Area(None, ANYBODY, ANYBODY, ANYBODY),
+    "users": Area(None, ANYBODY, ADMIN, ADMIN),
+    "teams": Area(None, ANYBODY, ADMIN, ADMIN),
+    "invitations": Area(None, ADMIN, ADMIN, ADMIN),
 }
 
 OPERATIONS: Mapping[tuple[str, str], frozenset[Role]] = {
@@ -164,6 +168,15 @@ Who tells something may correct and withdraw it, whatever the method. Who is who
 operator to decide, whatever the service. What changes nothing is a reading.
 """
 
+OPEN = frozenset(
+    {
+        ("POST", "/v1/sessions"),
+        ("POST", "/v1/invitations/read"),
+        ("POST", "/v1/invitations/accept"),
+    }
+)
+"""Operations for which nobody has to be anybody: they are how one becomes somebody."""
+
 PATIENT = re.compile(
     r"/v1/(?:imports(?:/|$)|reports/|digest|verify|rebuild|tiers|standings/(?:export|summary)$)|.*/(?:verify|rejects|bulk)$"
 )
@@ -182,6 +195,8 @@ def area_of(path: str) -> Area | None:
 
 def rights(method: str, path: str, area: Area) -> frozenset[Role]:
     """The roles that may use a method of a path, which lies in the area."""
+    if is_open(method, path):
+        return ANYBODY
     for (known, pattern), roles in OPERATIONS.items():
         if known == method and fits(pattern, path):
             return roles
@@ -192,6 +207,11 @@ def rights(method: str, path: str, area: Area) -> frozenset[Role]:
             return area.post
         case _:
             return area.change
+
+
+def is_open(method: str, path: str) -> bool:
+    """Whether anybody may use a method of a path, who they are or not."""
+    return (method, path) in OPEN
 
 
 def changes(method: str, path: str, area: Area) -> bool:

@@ -248,7 +248,7 @@ async def test_the_last_use_of_a_key_is_noted_without_making_anybody_ask_anew(do
     ring: Keyring = door.app.state.keyring
     changes = ring._changes
     async with door.app.state.database.transaction() as session:
-        await note_uses(session, dict(ring.used))
+        await note_uses(session, dict(ring.used), {})
     shown = (await door.client.get(f"/v1/keys/{made['id']}")).json()
     assert datetime.fromisoformat(shown["last_used_at"]) <= datetime.now(UTC)
     assert ring._changes == changes

@@ -49,6 +49,10 @@ drain       ---         ---         RPC         RPC
 status      ---         ---         RPC         RPC
 keys        ---         ---         ---         RPC
 me          RPC         RPC         RPC         RPC
+sessions    RPC         RPC         RPC         RPC
+users       R--         R--         R--         RPC
+teams       R--         R--         R--         RPC
+invitations ---         ---         ---         RPC
 """
 HEAD, *ROWS = [line.split() for line in TABLE.strip().splitlines()]
 CELLS = [(area, role, cell) for area, *cells in ROWS for role, cell in zip(HEAD, cells, strict=True)]
