@@ -128,7 +128,7 @@ class Asked:
         if {name for name, _ in self.filters} - {"stage", "tier"}:
             return None
         return sum(
-            cell["count"]
+            int(cell["count"])
             for cell in summary["data"]
             if self.fields.get("stage") in (None, cell["stage"]) and self.fields.get("tier") in (None, cell["tier"])
         )

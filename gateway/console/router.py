@@ -3,10 +3,19 @@
 from fastapi import APIRouter
 
 from gateway.console import assets
-from gateway.console.pages import language, missing
+from gateway.console.pages import acts, language, missing, parties, party, population, search, today
 
 router = APIRouter(include_in_schema=False)
-for room in (assets.router, language.router):
+for room in (
+    assets.router,
+    language.router,
+    today.router,
+    population.router,
+    parties.router,
+    search.router,
+    party.router,
+    acts.router,
+):
     router.include_router(room)
 
 otherwise = missing.router

@@ -21,7 +21,9 @@ def grounds(reasons: Mapping[str, Any]) -> dict[str, Any]:
             "share": max(tier["value_minor"], 0) / longest,
             "cuts": [(name, cut, cut / longest) for name, cut in cuts],
         },
-        "indexes": [(name, reasons[name], _evidence(reasons[name]["contributions"])) for name in ("satisfaction", "loyalty")],
+        "indexes": [
+            (name, reasons[name], _evidence(reasons[name]["contributions"])) for name in ("satisfaction", "loyalty")
+        ],
         "p": (reasons["chances"] or {}).get("p"),
     }
 

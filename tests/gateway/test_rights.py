@@ -48,6 +48,7 @@ replays     ---         ---         RPC         RPC
 drain       ---         ---         RPC         RPC
 status      ---         ---         RPC         RPC
 keys        ---         ---         ---         RPC
+views       RPC         ---         RPC         RPC
 me          RPC         RPC         RPC         RPC
 sessions    RPC         RPC         RPC         RPC
 users       R--         R--         R--         RPC

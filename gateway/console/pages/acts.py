@@ -83,7 +83,7 @@ async def set_override(party_id: str, page: Somebody) -> Response:
 async def end_override(party_id: str, override_id: str, page: Somebody) -> Response:
     """Leave that part to the facts again."""
     return await _done(
-        page, party_id, "party.override_ended", lambda: page.api.post(f"/v1/overrides/{override_id}/end", {})
+        page, party_id, "party.override_over", lambda: page.api.post(f"/v1/overrides/{override_id}/end", {})
     )
 
 
@@ -92,9 +92,8 @@ async def change_owner(party_id: str, page: Somebody) -> Response:
     """Give the party to a person, a team, both or nobody."""
     body = {"owner_id": _text(page, "owner_id") or None, "team_id": _text(page, "team_id") or None}
     version = {"if_match": f'"{_text(page, "version")}"'} if _text(page, "version") else {}
-    return await _done(
-        page, party_id, "party.owner_changed_now", lambda: page.api.put(f"/v1/parties/{party_id}/owner", body, **version)
-    )
+    path = f"/v1/parties/{party_id}/owner"
+    return await _done(page, party_id, "party.owner_changed_now", lambda: page.api.put(path, body, **version))
 
 
 @router.post("/name")
@@ -108,14 +107,15 @@ async def name_party(party_id: str, page: Somebody) -> Response:
 async def unmerge(party_id: str, page: Somebody) -> Response:
     """Take one merge back."""
     body = {"merge_id": _text(page, "merge_id")}
-    return await _done(page, party_id, "party.unmerged_now", lambda: page.api.post(f"/v1/parties/{party_id}/unmerge", body))
+    path = f"/v1/parties/{party_id}/unmerge"
+    return await _done(page, party_id, "party.unmerged_now", lambda: page.api.post(path, body))
 
 
 @router.post("/problems/{problem_id}/solve")
 async def solve_problem(party_id: str, problem_id: str, page: Somebody) -> Response:
     """Say that a problem is solved."""
     note = _text(page, "note")
-    body = {**({"note": note} if note else {}), **_author(page)}
+    body: dict[str, Any] = {**({"note": note} if note else {}), **_author(page)}
     if version := _text(page, "version"):
         body["version"] = int(version) if version.isdigit() else 0
     return await _done(

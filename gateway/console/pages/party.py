@@ -95,7 +95,10 @@ def _standing(part: Part) -> Part:
 async def _people(page: Page) -> Mapping[str, list[Any]]:
     """Whom a party can be given to, as far as whoever looks may know."""
     parts = await page.api.together(users=("/v1/users", {"limit": 200}), teams=("/v1/teams", {"limit": 200}))
-    return {name: [each for each in part["data"] if not each.get("disabled_at")] if part else [] for name, part in parts.items()}
+    return {
+        name: [each for each in part["data"] if not each.get("disabled_at")] if part else []
+        for name, part in parts.items()
+    }
 
 
 @router.get("/parties/{party_id}/timeline")

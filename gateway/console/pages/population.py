@@ -111,7 +111,11 @@ def _flows(found: Mapping[str, Any]) -> dict[str, Any]:
     data = found["data"]
     most = max((flow["count"] for flow in data), default=0) or 1
     flows = [{**flow, "share": flow["count"] / most, "tone": _tone(flow)} for flow in data if flow["count"]]
-    return {"gains": [each for each in flows if each["tone"] != "bad"], "falls": [each for each in flows if each["tone"] == "bad"], "trend": _trend(found["trend"])}
+    return {
+        "gains": [each for each in flows if each["tone"] != "bad"],
+        "falls": [each for each in flows if each["tone"] == "bad"],
+        "trend": _trend(found["trend"]),
+    }
 
 
 def _tone(flow: Mapping[str, Any]) -> str:

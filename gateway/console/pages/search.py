@@ -31,7 +31,7 @@ async def read_search(page: Somebody, q: Annotated[str, Query(max_length=2_000)]
         {
             **hit,
             "label": label(hit["party"]) or shortened(id),
-            "standing": standings[id].data if id in standings and standings[id] else None,
+            "standing": standings[id].data if standings.get(id) else None,
         }
         for id, hit in zip(ids, found["data"], strict=True)
     ]

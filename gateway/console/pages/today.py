@@ -1,13 +1,14 @@
 """What moved and what will move: one's own, one's team's, or everybody's."""
 
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from chassis.clock import now
+from gateway.console.api import Part
 from gateway.console.frame import Page, Somebody
 from gateway.console.naming import names
 
@@ -20,6 +21,7 @@ SLIPPED_DAYS, SLIPPING_DAYS, CHANGING_DAYS = 14, 14, 7
 ANSWER_DAYS, ASKED_DAYS = 2, 60
 """After so many days without an answer it is late; what was asked longer ago is past answering."""
 PROBLEM_DAYS = 3
+Asking = tuple[str, Mapping[str, str | int | bool | Sequence[str] | None]]
 DORMANT = ("dormant_customer", "lost_customer")
 
 
@@ -32,24 +34,20 @@ async def read_today(page: Somebody) -> Response:
         return page.render("today/first.html")
     present = now()
     today = present.astimezone(page.zone).date()
-    slipped = {"in_stage_since": str(today - timedelta(days=SLIPPED_DAYS)), "limit": FEW, **whose}
-    late = {
-        "unanswered": True,
-        "since": (present - timedelta(days=ASKED_DAYS)).isoformat(),
-        "until": (present - timedelta(days=ANSWER_DAYS)).isoformat(),
-        "limit": FEW,
-    }
-    parts = await page.api.together(
-        slipping=("/v1/at-risk", {"within_days": SLIPPING_DAYS, "limit": FEW, **whose}),
+    slipped: dict[str, str | int] = {"in_stage_since": str(today - timedelta(days=SLIPPED_DAYS)), "limit": FEW, **whose}
+    soon: dict[str, str | int] = {"sort": "next_change_at", "changes_within_days": CHANGING_DAYS, "limit": FEW, **whose}
+    asked: dict[str, Asking] = {
+        "slipping": ("/v1/at-risk", {"within_days": SLIPPING_DAYS, "limit": FEW, **whose}),
         **{stage: ("/v1/standings", {"stage": stage, **slipped}) for stage in DORMANT},
-        changing=("/v1/standings", {"sort": "next_change_at", "changes_within_days": CHANGING_DAYS, "limit": FEW, **whose}),
-        unanswered=("/v1/interactions", {**late, **whose}),
-        problems=("/v1/problems", {"status": "open", "open_days": PROBLEM_DAYS, "limit": FEW, **whose}),
-        imports=("/v1/imports", {"limit": 4}),
-        activations=("/v1/activations", {"limit": 3}),
-        policies=("/v1/policies", {"limit": 5}),
-        duplicates=("/v1/duplicates", {"limit": 1}),
-    )
+        "changing": ("/v1/standings", soon),
+        "unanswered": ("/v1/interactions", {**_late(present), **whose}),
+        "problems": ("/v1/problems", {"status": "open", "open_days": PROBLEM_DAYS, "limit": FEW, **whose}),
+        "imports": ("/v1/imports", {"limit": 4}),
+        "activations": ("/v1/activations", {"limit": 3}),
+        "policies": ("/v1/policies", {"limit": 5}),
+        "duplicates": ("/v1/duplicates", {"limit": 1}),
+    }
+    parts = await page.api.together(**asked)
     shown = [name for name in ("slipping", *DORMANT, "changing", "unanswered", "problems") if parts[name]]
     rows = [row for name in shown for row in parts[name]["data"]]
     return page.render(
@@ -68,8 +66,25 @@ async def read_today(page: Somebody) -> Response:
         problem_days=PROBLEM_DAYS,
         answer_days=ANSWER_DAYS,
         news=_news(parts, present - timedelta(days=14)),
-        **{**parts, "slipped": _both(parts)},
+        slipped=_both(parts),
+        **_without_dormant(parts),
     )
+
+
+def _without_dormant(parts: Mapping[str, Part]) -> dict[str, Any]:
+    return {name: part for name, part in parts.items() if name not in DORMANT}
+
+
+def _late(present: datetime) -> dict[str, str | int | bool]:
+    """What asks for contacts that wait for an answer for too long."""
+    since, until = (present - timedelta(days=days) for days in (ASKED_DAYS, ANSWER_DAYS))
+    return {"unanswered": True, "since": since.isoformat(), "until": until.isoformat(), "limit": FEW}
+
+
+@router.get("/figures")
+async def read_figures(page: Somebody) -> Response:
+    """The figures alone, for whoever looks at them while they change."""
+    return page.render("today/figures.html", summary=await page.api.part("/v1/standings/summary"))
 
 
 def _owner(page: Page) -> str | None:
