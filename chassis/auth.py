@@ -5,13 +5,14 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Request
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.problems import Problem
 
@@ -36,6 +37,15 @@ class Forbidden(Problem):
     status = 403
 
 
+class OutOfReach(Problem):
+    """Who asks may change this for some parties, and not for this one."""
+
+    status = 403
+
+    def __init__(self, reach: "Reach") -> None:
+        super().__init__(f"You change this only for {_REACHED[reach]}. {_WHO_MAY[reach]} may do it.", reach=str(reach))
+
+
 class Reach(IntEnum):
     """How far a caller's right goes: the wider one is the greater."""
 
@@ -48,6 +58,14 @@ class Reach(IntEnum):
 
     def __str__(self) -> str:
         return self.name.lower()
+
+
+_REACHED = {Reach.OWN: "parties that you look after", Reach.TEAM: "parties of your team", Reach.ALL: "everybody"}
+_WHO_MAY = {
+    Reach.OWN: "Who looks after it, the manager of its team, or an operator",
+    Reach.TEAM: "Somebody of its team, or an operator",
+    Reach.ALL: "An operator",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +82,11 @@ class Caller:
     reach: Reach = Reach.ALL
     contact: bool = True
     """Whether e-mail addresses, phone numbers and notes are shown in clear."""
+
+    @property
+    def care(self) -> tuple[UUID | None, UUID | None]:
+        """The owner and the team of which a party within a reach short of everything has at least one."""
+        return self.user_id, self.team_id if self.reach is Reach.TEAM else None
 
     def claims(self) -> Mapping[str, Any]:
         """What a token says of the caller; what is as usual is left out."""
@@ -153,6 +176,27 @@ async def caller(request: Request) -> Caller:
 
 
 Actor = Annotated[Caller, Depends(caller)]
+
+
+class Asking(NamedTuple):
+    """Who reaches less than everything, and what it asks for."""
+
+    caller: Caller
+    request: Request
+
+    @property
+    def reads(self) -> bool:
+        """Whether it is to be read."""
+        return self.request.method in ("GET", "HEAD")
+
+
+def limited(session: AsyncSession) -> Asking | None:
+    """Who asks in a transaction, where its reach is less than everything; None also where no request asks."""
+    request: Request | None = session.info.get("request")
+    known: Caller | None = getattr(request.state, "caller", None) if request is not None else None
+    if request is None or known is None or known.reach is Reach.ALL:
+        return None
+    return Asking(known, request)
 
 
 def require(scope: str) -> Callable[[Caller], Awaitable[None]]:

@@ -157,10 +157,10 @@ def app() -> FastAPI:
         background={"neighbours": partial(hear_and_tell, keyring, meter)},
         guard=caller,
         ready=ready,
-        body_limits={"/v1/imports": settings.max_import_bytes},
+        body_limits={"/v1/imports": settings.max_import_bytes, "/import": settings.max_import_bytes},
+        documented=False,
         forgets=[attempts.forget, sessions_kept.forget],
         middleware=[Middleware(Patience, stall_s=settings.stall_s), Middleware(RateFields)],
-        openapi_url=None,
     )
     made.title = "Shuke"
     made.include_router(documents.router)

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, tzinfo
+from datetime import UTC, datetime, tzinfo
 from gzip import compress
 from pathlib import Path
 from typing import Annotated, Any
@@ -106,7 +106,15 @@ class Page:
     def may(self, method: str, path: str) -> bool:
         """Whether whoever is signed in may ask the API for this; the API decides again."""
         area = area_of(path)
-        return area is not None and not rights(method, path, area).isdisjoint((self.me or {}).get("scopes", ()))
+        return area is not None and not rights(method, path, area).keys().isdisjoint((self.me or {}).get("scopes", ()))
+
+    def instant(self, name: str) -> str | None:
+        """A day and time of day that was filled in where the reader is; None where it is empty or none."""
+        try:
+            local = datetime.fromisoformat(str(self.form.get(name) or self.request.query_params.get(name, "")))
+        except ValueError:
+            return None
+        return (local if local.tzinfo else local.replace(tzinfo=self.zone)).isoformat()
 
     def render(self, template: str, /, status: int = 200, **values: Any) -> Response:
         """A page, or a part of one, from a template."""

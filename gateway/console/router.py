@@ -3,7 +3,20 @@
 from fastapi import APIRouter
 
 from gateway.console import assets
-from gateway.console.pages import acts, language, missing, parties, party, population, search, today
+from gateway.console.pages import (
+    acts,
+    duplicates,
+    importing,
+    language,
+    missing,
+    parties,
+    party,
+    policies,
+    population,
+    search,
+    today,
+    trials,
+)
 
 router = APIRouter(include_in_schema=False)
 for room in (
@@ -15,6 +28,10 @@ for room in (
     search.router,
     party.router,
     acts.router,
+    importing.router,
+    duplicates.router,
+    trials.router,
+    policies.router,
 ):
     router.include_router(room)
 

@@ -1,14 +1,19 @@
-"""Which service answers under a path, and which role may ask it for what. All of it is tables."""
+"""Which service answers under a path, which role may ask it for what, and how far. All of it is tables.
+
+A new operation needs a row only where its right is not that of its area; a new area needs one in `AREAS`.
+"""
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from chassis.auth import Reach
 from chassis.paths import fits
 from contracts.problems import NotFound, Problem
+from gateway.domain.roles import Powers, Role, powers
+
+__all__ = ["AREAS", "OPERATIONS", "Area", "Powers", "Role", "area_of", "changes", "is_open", "powers", "rights"]
 
 
 class PathNotFound(NotFound):
@@ -19,70 +24,31 @@ class UnreadableAddress(Problem):
     """Path or query are not text: they hold a NUL, or bytes that are not UTF-8."""
 
 
-class Role(StrEnum):
-    """What a person or a key may do."""
+Grants = dict[Role, Reach]
+"""Who may, and how far."""
 
-    OWNER = "owner"
-    """Everything; alone makes and unmakes owners. People only."""
-    ADMIN = "admin"
-    """Everything but owners: keys, users and teams, and what policy may decide."""
-    OPERATOR = "operator"
-    """Runs the product: all but keys and users; who is who, who looks after whom, and by which rules."""
-    MANAGER = "manager"
-    """Leads a team: reads, records, assigns and overrides for the parties of the team."""
-    AGENT = "agent"
-    """Looks after parties: reads those of the team, changes the own ones. People only."""
-    ANALYST = "analyst"
-    """Reads every figure, reports, tries and fits; sees no contact data."""
-    INGEST = "ingest"
-    """Tell what happened, correct and withdraw it, in any service and by imports; read how its imports fare."""
-    READER = "reader"
-    """Read what is known, preview and verify; change nothing."""
-
-
-IMPLIES: Mapping[Role, frozenset[Role]] = {
-    Role.OWNER: frozenset(Role),
-    Role.ADMIN: frozenset(Role) - {Role.OWNER},
-    Role.OPERATOR: frozenset(Role) - {Role.OWNER, Role.ADMIN},
-    Role.MANAGER: frozenset({Role.MANAGER, Role.AGENT}),
-    Role.AGENT: frozenset({Role.AGENT}),
-    Role.ANALYST: frozenset({Role.ANALYST}),
-    Role.INGEST: frozenset({Role.INGEST}),
-    Role.READER: frozenset({Role.READER}),
-}
-"""The scopes that services see for a role."""
-
-REACH: Mapping[Role, Reach] = {Role.MANAGER: Reach.TEAM, Role.AGENT: Reach.TEAM}
-"""How far a role reads, where it is not everything."""
-
-NO_CONTACT = frozenset({Role.ANALYST})
-"""Roles from which contact data is hidden."""
-
-ADMIN = frozenset({Role.OWNER, Role.ADMIN})
-OPERATOR = ADMIN | {Role.OPERATOR}
-INGEST = OPERATOR | {Role.INGEST}
-READER = OPERATOR | {Role.READER}
-ANYBODY = frozenset(Role)
-
-
-@dataclass(frozen=True, slots=True)
-class Powers:
-    """What roles amount to: the scopes that services see, how far they read, and whether contact data is shown."""
-
-    scopes: frozenset[str]
-    reach: Reach
-    contact: bool
-
-
-@lru_cache(1_024)
-def powers(roles: frozenset[str]) -> Powers:
-    """What all of these roles amount to together: each right as wide as the widest of them. None: nothing."""
-    known = [Role(role) for role in roles]
-    return Powers(
-        frozenset(str(scope) for role in known for scope in IMPLIES[role]),
-        max((REACH.get(role, Reach.ALL) for role in known), default=Reach.OWN),
-        any(role not in NO_CONTACT for role in known),
-    )
+ADMIN: Grants = {Role.OWNER: Reach.ALL, Role.ADMIN: Reach.ALL}
+OPERATOR: Grants = ADMIN | {Role.OPERATOR: Reach.ALL}
+INGEST: Grants = OPERATOR | {Role.INGEST: Reach.ALL}
+"""Tells by itself: a till, a shop, a form."""
+READER: Grants = OPERATOR | {Role.ANALYST: Reach.ALL, Role.READER: Reach.ALL}
+"""Reads what is about everybody, or about nobody's party."""
+STUDY: Grants = OPERATOR | {Role.ANALYST: Reach.ALL}
+"""Tries and fits: what decides nothing yet."""
+TRY: Grants = STUDY | {Role.MANAGER: Reach.ALL}
+RULES: Grants = READER | {Role.MANAGER: Reach.ALL, Role.AGENT: Reach.ALL}
+"""Reads rules, which are about no party."""
+SEE: Grants = READER | {Role.MANAGER: Reach.TEAM, Role.AGENT: Reach.TEAM}
+"""Reads parties and what is told of them."""
+OVERSEE: Grants = READER | {Role.MANAGER: Reach.TEAM}
+"""Likewise, but not who only looks after them: lists to take away, comparisons."""
+RECORD: Grants = INGEST | {Role.MANAGER: Reach.TEAM, Role.AGENT: Reach.TEAM}
+"""Says what happened with a party."""
+AMEND: Grants = INGEST | {Role.MANAGER: Reach.TEAM, Role.AGENT: Reach.OWN}
+"""Puts right, withdraws, moves on what was told."""
+MANAGE: Grants = OPERATOR | {Role.MANAGER: Reach.TEAM}
+"""Decides who looks after a party, and how it stands."""
+ANYBODY: Grants = dict.fromkeys(Role, Reach.ALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,41 +57,41 @@ class Area:
 
     service: str | None
     """None: the gateway itself."""
-    read: frozenset[Role]
-    post: frozenset[Role]
-    change: frozenset[Role] = OPERATOR
+    read: Grants
+    post: Grants
+    change: Grants = field(default_factory=lambda: OPERATOR)
 
 
 AREAS: Mapping[str, Area] = {
-    "parties": Area("customers", READER, INGEST),
-    "purchases": Area("customers", READER, INGEST),
-    "returns": Area("customers", READER, INGEST),
+    "parties": Area("customers", SEE, RECORD),
+    "purchases": Area("customers", SEE, RECORD),
+    "returns": Area("customers", SEE, RECORD),
     "imports": Area("customers", READER | INGEST, INGEST),
-    "merges": Area("customers", READER, OPERATOR),
-    "interactions": Area("customers", READER, INGEST),
-    "problems": Area("customers", READER, INGEST),
-    "observations": Area("customers", READER, INGEST),
-    "duplicates": Area("customers", READER, OPERATOR),
+    "merges": Area("customers", SEE, OPERATOR),
+    "interactions": Area("customers", SEE, RECORD),
+    "problems": Area("customers", SEE, RECORD),
+    "observations": Area("customers", SEE, AMEND),
+    "duplicates": Area("customers", OVERSEE, OPERATOR),
     "identifiers": Area("customers", READER, OPERATOR),
     "owners": Area("customers", READER, OPERATOR),
-    "leads": Area("leads", READER, INGEST),
+    "leads": Area("leads", SEE, AMEND, AMEND),
     "members": Area("community", READER, INGEST),
     "posts": Area("community", READER, INGEST),
     "groups": Area("community", READER, INGEST),
     "referrals": Area("community", READER, INGEST),
-    "standings": Area("scoring", READER, OPERATOR),
-    "overrides": Area("scoring", READER, OPERATOR),
-    "at-risk": Area("scoring", READER, OPERATOR),
-    "losses": Area("scoring", READER, OPERATOR),
+    "standings": Area("scoring", SEE, MANAGE),
+    "overrides": Area("scoring", SEE, MANAGE),
+    "at-risk": Area("scoring", SEE, OPERATOR),
+    "losses": Area("scoring", SEE, OPERATOR),
     "digest": Area("scoring", READER, OPERATOR),
     "reports": Area("scoring", READER, READER),
-    "tiers": Area("scoring", READER, OPERATOR),
-    "rates": Area("scoring", READER, OPERATOR),
-    "policies": Area("scoring", READER, OPERATOR),
-    "activations": Area("scoring", READER, OPERATOR),
-    "models": Area("scoring", READER, OPERATOR),
-    "fits": Area("scoring", READER, OPERATOR),
-    "trials": Area("scoring", READER, OPERATOR),
+    "tiers": Area("scoring", RULES, OPERATOR),
+    "rates": Area("scoring", RULES, OPERATOR),
+    "policies": Area("scoring", RULES, OPERATOR),
+    "activations": Area("scoring", RULES, OPERATOR),
+    "models": Area("scoring", RULES, OPERATOR),
+    "fits": Area("scoring", READER, STUDY, STUDY),
+    "trials": Area("scoring", READER | TRY, STUDY, STUDY),
     "verify": Area("scoring", OPERATOR, OPERATOR),
     "rebuild": Area("scoring", OPERATOR, OPERATOR),
     "lag": Area(None, OPERATOR, OPERATOR),
@@ -137,7 +103,7 @@ AREAS: Mapping[str, Area] = {
     "drain": Area(None, OPERATOR, OPERATOR),
     "status": Area(None, OPERATOR, OPERATOR),
     "keys": Area(None, ADMIN, ADMIN, ADMIN),
-    "views": Area(None, READER, READER, READER),
+    "views": Area(None, RULES, RULES, RULES),
     "me": Area(None, ANYBODY, ANYBODY, ANYBODY),
     "sessions": Area(None, ANYBODY, ANYBODY, ANYBODY),
     "users": Area(None, ANYBODY, ADMIN, ADMIN),
@@ -145,27 +111,58 @@ AREAS: Mapping[str, Area] = {
     "invitations": Area(None, ADMIN, ADMIN, ADMIN),
 }
 
-OPERATIONS: Mapping[tuple[str, str], frozenset[Role]] = {
-    ("PUT", "/v1/parties/{party_id}/name"): INGEST,
-    ("POST", "/v1/parties/{party_id}/merge"): OPERATOR,
-    ("POST", "/v1/parties/{party_id}/unmerge"): OPERATOR,
-    ("POST", "/v1/parties/{party_id}/merge-preview"): READER,
-    ("POST", "/v1/parties/{party_id}/unmerge-preview"): READER,
+OPERATIONS: Mapping[tuple[str, str], Grants] = {
+    ("POST", "/v1/parties/{party_id}/identifiers"): AMEND,
+    ("PUT", "/v1/parties/{party_id}/name"): AMEND,
     ("POST", "/v1/parties/{party_id}/identifiers/{identity_id}/correct"): OPERATOR,
     ("POST", "/v1/parties/{party_id}/identifiers/{identity_id}/hand-over"): OPERATOR,
     ("POST", "/v1/parties/{party_id}/identifiers/{identity_id}/release"): OPERATOR,
-    ("POST", "/v1/leads/{lead_id}/assign"): OPERATOR,
-    ("PATCH", "/v1/leads/{lead_id}"): INGEST,
+    ("POST", "/v1/parties/{party_id}/merge"): OPERATOR,
+    ("POST", "/v1/parties/{party_id}/merge-preview"): OVERSEE,
+    ("POST", "/v1/parties/{party_id}/unmerge"): OPERATOR,
+    ("POST", "/v1/parties/{party_id}/unmerge-preview"): OVERSEE,
+    ("PUT", "/v1/parties/{party_id}/owner"): MANAGE,
+    ("POST", "/v1/purchases/bulk"): INGEST,
+    ("POST", "/v1/purchases/{purchase_id}/correct"): AMEND,
+    ("POST", "/v1/purchases/{purchase_id}/withdraw"): AMEND,
+    ("POST", "/v1/returns/bulk"): INGEST,
+    ("POST", "/v1/returns/{return_id}/correct"): AMEND,
+    ("POST", "/v1/returns/{return_id}/withdraw"): AMEND,
+    ("POST", "/v1/interactions/bulk"): INGEST,
+    ("POST", "/v1/interactions/{interaction_id}/correct"): AMEND,
+    ("POST", "/v1/interactions/{interaction_id}/withdraw"): AMEND,
+    ("POST", "/v1/problems/{problem_id}/reopen"): AMEND,
+    ("POST", "/v1/problems/{problem_id}/solve"): AMEND,
+    ("POST", "/v1/problems/{problem_id}/withdraw"): AMEND,
+    ("GET", "/v1/imports/{import_id}/rejects"): INGEST | {Role.READER: Reach.ALL},
+    ("GET", "/v1/duplicates/rules"): RULES,
+    ("POST", "/v1/leads"): RECORD,
+    ("POST", "/v1/leads/bulk"): INGEST,
+    ("POST", "/v1/leads/{lead_id}/assign"): MANAGE,
+    ("GET", "/v1/leads/moves"): RULES,
+    ("GET", "/v1/leads/rubric"): RULES,
+    ("PUT", "/v1/leads/rubric"): OPERATOR,
+    ("GET", "/v1/leads/rubrics"): RULES,
+    ("GET", "/v1/leads/rubrics/{content_hash}"): RULES,
     ("PATCH", "/v1/members/{member_id}"): INGEST,
     ("PATCH", "/v1/groups/{group_id}"): INGEST,
     ("PATCH", "/v1/posts/{post_id}"): INGEST,
-    ("POST", "/v1/standings/{party_id}/verify"): READER,
+    ("GET", "/v1/standings/export"): OVERSEE,
+    ("POST", "/v1/standings/{party_id}/merge-preview"): OVERSEE,
+    ("POST", "/v1/standings/{party_id}/verify"): OVERSEE,
+    ("GET", "/v1/reports/patterns/{party_id}"): SEE,
+    ("POST", "/v1/reports/surprises"): OVERSEE,
+    ("GET", "/v1/reports/zoom"): SEE,
+    ("POST", "/v1/policies"): TRY,
     ("POST", "/v1/policies/{policy_hash}/approve"): ADMIN,
+    ("POST", "/v1/policies/{policy_hash}/trials"): TRY,
+    ("POST", "/v1/models"): STUDY,
+    ("GET", "/v1/trials/{trial_id}/moves"): OVERSEE,
 }
 """Operations whose right is not that of their area, by method and path.
 
 Who tells something may correct and withdraw it, whatever the method. Who is who, and who looks after whom, is for an
-operator to decide, whatever the service. What changes nothing is a reading.
+operator to decide, whatever the service, and within a team for its manager. What changes nothing is a reading.
 """
 
 OPEN = frozenset(
@@ -183,6 +180,10 @@ PATIENT = re.compile(
 """Paths whose work grows with the data: they get the long timeout."""
 
 
+_READS = {"HEAD": "GET", "OPTIONS": "GET"}
+"""Methods that are as another one."""
+
+
 def area_of(path: str) -> Area | None:
     """The area of a path, or None where nothing public is: also for a path that could mean another one."""
     version, _, rest = path.removeprefix("/").partition("/")
@@ -193,13 +194,20 @@ def area_of(path: str) -> Area | None:
     return AREAS.get(parts[0])
 
 
-def rights(method: str, path: str, area: Area) -> frozenset[Role]:
-    """The roles that may use a method of a path, which lies in the area."""
+@lru_cache(1_024)
+def _named(method: str, area: str) -> tuple[tuple[str, Grants], ...]:
+    return tuple(
+        (path, grants) for (known, path), grants in OPERATIONS.items() if known == method and path.split("/")[2] == area
+    )
+
+
+def rights(method: str, path: str, area: Area) -> Grants:
+    """The roles that may use a method of a path, which lies in the area, and how far."""
     if is_open(method, path):
         return ANYBODY
-    for (known, pattern), roles in OPERATIONS.items():
-        if known == method and fits(pattern, path):
-            return roles
+    for pattern, grants in _named(_READS.get(method, method), path.split("/")[2]):
+        if fits(pattern, path):
+            return grants
     match method:
         case "GET" | "HEAD" | "OPTIONS":
             return area.read

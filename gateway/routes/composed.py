@@ -62,14 +62,13 @@ async def export_standings(
         if answer.status != 200:
             return Response(await answer.read(), answer.status, media_type=answer.content_type)
         return Streamed(
-            _csv(services, answer.content.iter_any(), stack.pop_all()),
+            _csv(ExternalIds(services, contact=asking.contact), answer.content.iter_any(), stack.pop_all()),
             media_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": 'attachment; filename="standings.csv"'},
         )
 
 
-async def _csv(services: Services, pieces: AsyncIterable[bytes], stack: AsyncExitStack) -> AsyncIterator[str]:
-    ids = ExternalIds(services)
+async def _csv(ids: ExternalIds, pieces: AsyncIterable[bytes], stack: AsyncExitStack) -> AsyncIterator[str]:
     async with stack:
         async for lines in blocks(pieces, "scoring", JOINED):
             party_ids = export.party_ids(lines)

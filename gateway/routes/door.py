@@ -11,20 +11,12 @@ from fastapi import Depends, Request
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chassis.auth import Caller, Forbidden, Unauthorized
+from chassis.auth import Caller, Forbidden, Reach, Unauthorized
 from gateway.domain.drain import IntakeClosed
 from gateway.domain.rates import Level, Rate, RateLimited, fields, neighbourhood, of_roles
-from gateway.domain.rights import (
-    Area,
-    PathNotFound,
-    Role,
-    UnreadableAddress,
-    area_of,
-    changes,
-    is_open,
-    powers,
-    rights,
-)
+from gateway.domain.rights import Area, PathNotFound, UnreadableAddress, area_of, changes, is_open, rights
+from gateway.domain.roles import Role, powers, widest
+from gateway.domain.services import ServiceFailed, ServiceTimeout, ServiceUnavailable
 from gateway.domain.sessions import PeopleAlone
 from gateway.models.users import AppUser
 from gateway.queries import keyring
@@ -34,6 +26,11 @@ from gateway.queries.meter import Meter
 
 KEY, ADDRESS = "key", "address"
 """Names of the two policies in the header fields: by key, and by address for who has none."""
+MAY_END_IN = (
+    *(UnreadableAddress, Unauthorized, Forbidden, PathNotFound, RateLimited),
+    *(IntakeClosed, ServiceUnavailable, ServiceFailed, ServiceTimeout),
+)
+"""What any request may end in before a service has had its say, or without one."""
 NOBODY = Caller("nobody", frozenset())
 """Whoever asks for what anybody may."""
 ANYBODY: dict[str, Any] = {"security": []}
@@ -59,17 +56,24 @@ async def caller(request: Request) -> Caller:
     rate = holder.rate or of_roles(holder.caller.scopes, state.settings.rates())
     refuse_too_many(request, KEY, rate, state.meter.take(holder.caller.key_id, rate))
     needed = rights(request.method, request.scope["path"], area(request))
-    if needed.isdisjoint(holder.caller.scopes):
-        raise Forbidden("This key may not do this.", scopes=sorted(holder.caller.scopes), needed=sorted(needed))
+    granted = frozenset((Role(role), needed[Role(role)]) for role in holder.caller.scopes if role in needed)
+    if not granted:
+        raise Forbidden("You may not do this.", scopes=sorted(holder.caller.scopes), needed=sorted(needed))
     await refuse_while_drained(request)
-    admitted = request.state.caller = signed_as(holder.caller)
+    admitted = request.state.caller = signed_as(holder.caller, granted)
     return admitted
 
 
-@lru_cache(1_024)
-def signed_as(caller: Caller) -> Caller:
-    """A caller with the scopes that services see for its roles."""
-    return replace(caller, scopes=powers(caller.scopes).scopes)
+@lru_cache(4_096)
+def signed_as(caller: Caller, granted: frozenset[tuple[Role, Reach]]) -> Caller:
+    """A caller as services see it: the scopes of its roles, and the reach of those that may do what is asked for."""
+    reach, contact = widest(dict(granted))
+    return replace(
+        caller,
+        scopes=powers(caller.scopes).scopes,
+        reach=min(reach, caller.reach),
+        contact=contact and caller.contact,
+    )
 
 
 async def refuse_while_drained(request: Request) -> None:
@@ -189,7 +193,8 @@ async def roles(request: Request, asking: Asking) -> list[Role]:
 
 def signed_as_person(row: AppUser) -> Caller:
     """Somebody who has just signed in, as the caller that they will be."""
-    return signed_as(keyring.person(row))
+    known = keyring.person(row)
+    return replace(known, scopes=powers(known.scopes).scopes)
 
 
 PersonAsking = Annotated[UUID, Depends(person)]

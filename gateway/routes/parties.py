@@ -7,12 +7,14 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request
 
+from chassis.auth import Reach
 from chassis.fields import PartyId
 from chassis.http import BadCursor, Cursor, Limit, decode_cursor, encode_cursor
 from chassis.timelines import Words
 from contracts.identity import PartyNotFound
 from gateway.domain.joined import Part, joined
 from gateway.domain.parts import Status
+from gateway.domain.services import ServiceUnavailable
 from gateway.domain.timeline import SERVICES, Place, place
 from gateway.models.composed import PartyView, TimelinePage
 from gateway.queries.services import Answered, Services
@@ -47,6 +49,9 @@ async def read_party_view(party_id: PartyId, request: Request, asking: Asking) -
     party, standing = answers["party"], answers["standing"]
     if party.status is standing.status is Status.NOT_FOUND:
         raise PartyNotFound("There is no such party.")
+    if asking.reach is not Reach.ALL and Status.OK not in (party.status, standing.status):
+        # Communities know nobody's owner: without a word of who does, nothing is told of the party there.
+        answers["community"] = Answered(Status.UNAVAILABLE)
     known = (party.data or {}).get("id") or (standing.data or {}).get("party_id")
     return PartyView(party_id=party_id, resolves_to=known, **{name: _shown(part) for name, part in answers.items()})
 
@@ -68,6 +73,7 @@ async def read_party_timeline(
     cursor waits for it: its rows come on the next page on which it answers, in their order among themselves, though
     later than others. None is left out. A service that is not installed is not asked.
     """
+    await _check_reach(request, asking, party_id)
     positions: dict[str, Place | None] = dict.fromkeys(SERVICES)
     if cursor:
         positions = decode_cursor(cursor, tuple[dict[str, Place | None]])[0]
@@ -89,6 +95,18 @@ async def read_party_timeline(
             "unavailable": [service for service, part in parts.items() if part is None],
         }
     )
+
+
+async def _check_reach(request: Request, asking: Asking, party_id: UUID) -> None:
+    """Raise where whoever reaches only some parties does not reach this one: communities know nobody's owner."""
+    if asking.reach is Reach.ALL:
+        return
+    target = f"/v1/parties/party_{party_id.hex}"
+    party = (await _asked(request, asking, {"party": ("customers", target)}))["party"]
+    if party.status is Status.NOT_FOUND:
+        raise PartyNotFound("There is no such party.")
+    if party.status is not Status.OK:
+        raise ServiceUnavailable("customers, which knows whose party it is, did not answer.", services=["customers"])
 
 
 def _target(party_id: UUID, last: Place | None, sent: Mapping[str, Any]) -> str:

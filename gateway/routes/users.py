@@ -203,4 +203,4 @@ async def _shown(session: Session, row: AppUser, response: Response, asking: Cal
 
 
 def _administers(asking: Caller) -> bool:
-    return not ADMIN.isdisjoint(asking.scopes)
+    return not ADMIN.keys().isdisjoint(asking.scopes)

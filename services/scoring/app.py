@@ -47,6 +47,10 @@ DISAGREEMENTS = Gauge("shuke_verify_disagreements", "Stored fields that were fou
 REFUSED = Gauge("shuke_refused_activations", "Planned activations that could not take place when their instant came.")
 
 
+FREE_TEXT = ("why", "end_reason")
+"""Members of answers that hold any text."""
+
+
 class Settings(ServiceSettings, env_prefix="SCORING_"):
     """The scoring service: its database, and whose events it reads."""
 
@@ -73,6 +77,7 @@ def app() -> FastAPI:
     return create_app(
         "scoring",
         router=router,
+        free_text=FREE_TEXT,
         settings=settings,
         lifespan=opened,
         ready=what_to_heed,

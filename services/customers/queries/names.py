@@ -6,11 +6,13 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.auth import limited
 from chassis.db import driver
 from contracts.identity import BadIdentifier, Installation, PartyNotFound, Scheme
 from services.customers.domain.names import condition, tokens
 from services.customers.models.parties import Found, FoundBy, FoundParty
 from services.customers.queries.parties import shown
+from services.customers.queries.reach import check_reach, within
 
 PARTY_ID = re.compile(r"party_[0-9a-f]{32}")
 FEWEST_DIGITS = 4
@@ -23,6 +25,7 @@ async def give_name(session: AsyncSession, party_id: UUID, name: str | None) -> 
     top = await connection.fetchval("SELECT resolves_to FROM party WHERE id = $1", party_id)
     if top is None:
         raise PartyNotFound("There is no such party.")
+    await check_reach(session, [top])
     # Of those merged into it too: a name that is taken away does not come back as theirs.
     await connection.fetch(_LOCK, top)
     await connection.execute(_NO_NAME, top)
@@ -38,17 +41,25 @@ async def name_unnamed(session: AsyncSession, names: Mapping[UUID, str]) -> None
         await (await driver(session)).execute(f"{_NAME} AND name IS NULL", ids, [names[id] for id in ids], spelled)
 
 
-async def found(session: AsyncSession, text: str, here: Installation, *, limit: int) -> Found:
-    """Parties that a text leads to: by id, e-mail address, phone number, number elsewhere, or name, in this order."""
+async def found(session: AsyncSession, text: str, here: Installation, *, contact: bool, limit: int) -> Found:
+    """Parties that a text leads to: by id, e-mail address, phone number, number elsewhere, or name, in this order.
+
+    Of those that the caller reaches; by e-mail address and phone number only where `contact` data is not hidden.
+    """
     connection, text = await driver(session), text.strip()
     tried: list[FoundBy] = []
     by: dict[UUID, FoundBy] = {}
     for kind, statement, arguments in _ways(text, here):
+        if kind in (FoundBy.EMAIL, FoundBy.PHONE) and not contact:
+            continue
         if kind not in tried:
             tried.append(kind)
         if len(by) <= limit:
             for row in await connection.fetch(statement, *arguments, limit + 1):
                 by.setdefault(row["party_id"], kind)
+    if asking := limited(session):
+        reached = await within(session, asking.caller, by)
+        by = {top: kind for top, kind in by.items() if top in reached}
     tops = list(by)[:limit]
     parties = {party.id: party for party in await shown(session, tops)}
     data = [FoundParty(found_by=by[top], party=parties[top]) for top in tops if top in parties]

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Body, Query, Response, status
 
 from chassis.auth import Actor
 from chassis.clock import now
+from chassis.contact import check_search
 from chassis.fields import IdentityId, PartyId, TeamId, UserId
 from chassis.http import (
     Cursor,
@@ -41,6 +42,7 @@ from services.customers.queries import merges as edges
 from services.customers.queries import names
 from services.customers.queries import parties as known
 from services.customers.queries.assignments import Connected, parties_to_change
+from services.customers.queries.reach import check_reach
 
 router = APIRouter(prefix="/v1/parties", tags=["parties"], route_class=TransactionalRoute)
 NOBODY = UUID(int=0)
@@ -62,6 +64,7 @@ async def register_party(body: NewParty, session: Session, here: Here, response:
 async def list_parties(
     session: Session,
     here: Here,
+    actor: Actor,
     ids: Ids,
     scheme: Scheme | None = None,
     system: Slug | None = None,
@@ -75,6 +78,7 @@ async def list_parties(
     for an external id) where it is theirs. With `ids`, only the parties that these lead to."""
     if (scheme is None) != (value is None) or (system and not scheme):
         raise BadIdentifier("To find a party by an identifier, give scheme and value.")
+    check_search(actor, scheme)
     held = here.identity(scheme, value, system=system) if scheme is not None and value is not None else None
     [after] = decode_cursor(cursor, tuple[UUID]) if cursor else [NOBODY]
     found = await known.parties(
@@ -87,6 +91,7 @@ async def list_parties(
 async def search_parties(
     session: Session,
     here: Here,
+    actor: Actor,
     q: Annotated[str, Query(min_length=1, max_length=200, pattern=r"^[^\x00]*\S[^\x00]*$")],
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> Found:
@@ -94,7 +99,7 @@ async def search_parties(
 
     Of Chinese names any two characters that stand together are enough, of phone numbers the last four digits.
     """
-    return await names.found(session, q, here, limit=limit)
+    return await names.found(session, q, here, contact=actor.contact, limit=limit)
 
 
 @router.get("/{party_id}")
@@ -188,6 +193,7 @@ async def list_merges(party_id: PartyId, session: Session, limit: Limit = 50, cu
 
 async def _to_change(session: Session, party_id: UUID, seen: int | None) -> Connected:
     connected = await parties_to_change(session, party_id)
+    await check_reach(session, [party_id])
     same_version(seen, connected.version)
     return connected
 

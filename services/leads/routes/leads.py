@@ -1,5 +1,6 @@
 """Leads over HTTP: captured, listed, edited, moved, assigned and taken back."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -7,7 +8,9 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response, status
 
 from chassis import bulk
+from chassis.auth import Actor
 from chassis.clock import now
+from chassis.contact import check_search
 from chassis.fields import Instant, PartyId, SourceId, TeamId, UserId, Versioned, Whole, Withdrawal
 from chassis.http import (
     LAST_VERSION,
@@ -38,6 +41,7 @@ from services.leads.models.leads import Lead, LeadRow, LeadSummary, LeadVersion,
 from services.leads.queries import changes
 from services.leads.queries import leads as known
 from services.leads.queries.capture import capture_leads
+from services.leads.queries.reach import assigned, check_team
 from services.leads.queries.rubrics import in_force
 
 router = APIRouter(prefix="/v1/leads", tags=["leads"], route_class=TransactionalRoute)
@@ -46,7 +50,9 @@ router = APIRouter(prefix="/v1/leads", tags=["leads"], route_class=Transactional
 @router.post("", status_code=status.HTTP_201_CREATED)
 async def capture_lead(body: LeadIn, session: Session, here: Here, response: Response) -> Lead:
     """Capture a lead and grade it. The same again, by `system` and `source_id`, changes nothing (200)."""
-    [outcome] = await capture_leads(session, [_told(body, here)])
+    told = _told(body, here)
+    owner_id, team_id = assigned(session, told.owner_id, told.team_id)
+    [outcome] = await capture_leads(session, [replace(told, owner_id=owner_id, team_id=team_id)])
     lead_id, new = outcome.accepted()
     made(response, f"/v1/leads/lead_{lead_id.hex}", new=new)
     return await _shown(session, lead_id, here, response)
@@ -65,6 +71,7 @@ async def capture_leads_in_bulk(request: Request, session: Session, here: Here) 
 async def list_leads(
     session: Session,
     here: Here,
+    actor: Actor,
     lead_status: Annotated[LeadStatus | None, Query(alias="status")] = None,
     grade: Grade | None = None,
     owner_id: UserId | None = None,
@@ -86,6 +93,7 @@ async def list_leads(
     Of a party; with an identifier (`scheme`, `value`, and for an external id the `system` that gave it); or the one
     that a source told of (`system` and `source_id`, its id there). `source` is where leads came from.
     """
+    check_search(actor, scheme)
     named: dict[str, Any] = {}
     if scheme and value is not None and source_id is None:
         named = {"identity_id": here.identity(scheme, value, system=system).id}
@@ -224,6 +232,7 @@ async def assign_lead(
 ) -> Lead:
     """Give a lead to an owner and a team; who is not named takes care of it no longer. The same changes nothing."""
     row = await _to_change(session, lead_id, body, seen)
+    check_team(session, body.team_id)
     changes.assign(session, row, body.owner_id, body.team_id)
     return await _shown(session, lead_id, here, response)
 

@@ -16,6 +16,7 @@ from services.scoring.models.fields import AnyInstant, AnyWhole
 from services.scoring.models.standings import Move, ValuesOverTime, ValueThen
 from services.scoring.queries.reading import implied_moves, moment, one
 from services.scoring.queries.standings import lived_moves
+from services.scoring.routes.reach import CareOf, check_read
 from services.scoring.routes.snapshots import Snapshot
 
 router = APIRouter(prefix="/v1/standings", tags=["standings"])
@@ -26,12 +27,13 @@ FIRST = date.min, UUID(int=0)
 
 @router.get("/{party_id}/moves")
 async def list_moves(
-    party_id: PartyId, snapshot: Snapshot, lived: bool = False, limit: Limit = 50, cursor: Cursor = None
+    party_id: PartyId, snapshot: Snapshot, care: CareOf, lived: bool = False, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[Move]:
     """Every change of stage or tier, oldest first: the history that the facts imply as they are known now.
 
     With `lived`, what was announced at the time, also of parties merged into this one since.
     """
+    await check_read(snapshot, care, party_id)
     read = await one(snapshot, party_id)
     if read is None:
         raise NoStanding
@@ -51,10 +53,11 @@ async def list_moves(
 
 @router.get("/{party_id}/values")
 async def list_values(
-    party_id: PartyId, snapshot: Snapshot, points: Annotated[int, Query(ge=2, le=400)] = 60
+    party_id: PartyId, snapshot: Snapshot, care: CareOf, points: Annotated[int, Query(ge=2, le=400)] = 60
 ) -> ValuesOverTime:
     """What a party was worth at the end of so many local days, evenly spread from the first one on which anything is
     known of it up to today, as the facts known now imply it under the present policy and model."""
+    await check_read(snapshot, care, party_id)
     read = await one(snapshot, party_id)
     then = await moment(snapshot, None, now())
     seen = read and then.seen(read.calendar, read.row["assessed_at"])
