@@ -8,6 +8,7 @@ from gateway.console.pages import (
     duplicates,
     importing,
     language,
+    live,
     missing,
     parties,
     party,
@@ -22,6 +23,7 @@ router = APIRouter(include_in_schema=False)
 for room in (
     assets.router,
     language.router,
+    live.router,
     today.router,
     population.router,
     parties.router,

@@ -44,6 +44,7 @@ async def read_party(party_id: str, page: Somebody) -> Response:
     path = f"/v1/standings/{party_id}"
     parts = await page.api.together(
         view=f"/v1/parties/{party_id}/360",
+        party=f"/v1/parties/{party_id}",
         standing=(path, {"language": page.language}),
         moves=(f"{path}/moves", {"limit": 200}),
         values=f"{path}/values",
@@ -53,10 +54,10 @@ async def read_party(party_id: str, page: Somebody) -> Response:
         timeline=(f"/v1/parties/{party_id}/timeline", _filtered(page)),
     )
     view = parts["view"].or_raise().data
-    known = view["resolves_to"] or party_id
+    who = parts["party"].data or view["party"]["data"]
+    known = view["resolves_to"] or (who or {}).get("id") or party_id
     if known != party_id:
         return page.to(f"/parties/{known}")
-    who = view["party"]["data"]
     owner = parts["owner"]
     merges = parts["merges"]["data"] if parts["merges"] else []
     called = await names(
