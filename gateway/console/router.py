@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from gateway.console import assets
 from gateway.console.pages import (
+    account,
     acts,
     duplicates,
     importing,
@@ -15,8 +16,10 @@ from gateway.console.pages import (
     policies,
     population,
     search,
+    sign_in,
     today,
     trials,
+    users,
 )
 
 router = APIRouter(include_in_schema=False)
@@ -30,6 +33,9 @@ for room in (
     search.router,
     party.router,
     acts.router,
+    sign_in.router,
+    account.router,
+    users.router,
     importing.router,
     duplicates.router,
     trials.router,
