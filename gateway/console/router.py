@@ -3,10 +3,19 @@
 from fastapi import APIRouter
 
 from gateway.console import assets
-from gateway.console.pages import duplicates, importing, language, missing, policies, trials
+from gateway.console.pages import duplicates, importing, language, missing, models, operations, policies, trials
 
 router = APIRouter(include_in_schema=False)
-for room in (assets.router, language.router, importing.router, duplicates.router, trials.router, policies.router):
+for room in (
+    assets.router,
+    language.router,
+    importing.router,
+    duplicates.router,
+    trials.router,
+    policies.router,
+    models.router,
+    operations.router,
+):
     router.include_router(room)
 
 otherwise = missing.router
