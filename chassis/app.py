@@ -17,7 +17,7 @@ from chassis import auth, gaps, health, letters, marks, openapi, pauses, pressur
 from chassis.bus import restore_gate
 from chassis.consumer import Handler
 from chassis.contact import Hiding
-from chassis.db import Database, connect, declare_topics
+from chassis.db import SILENCE_S, Database, connect, declare_topics
 from chassis.heads import BoundedHeads
 from chassis.limits import BodyLimit, Counted, Writing
 from chassis.problems import PROBLEM_RESPONSES, RENDERERS, unexpected
@@ -58,16 +58,17 @@ def create_app(
     documented: bool = True,
     **options: Any,
 ) -> FastAPI:
-    """A service: `app.state` has `database`, `processes`, `settings`, `signer`, `guard` and `failed`.
+    """A service: `app.state` has `database`, `processes`, `settings`, `signer`, `guard`, `failed` and `on_ending`.
 
     `background` tasks run beside the sequencer until the app stops; when one dies, `app.state.failed` is set, the app
-    is not ready any more and `serve` ends. `guard` is asked before every route of `router`, and tells who the caller
-    is. `ready` adds what else must be there, and raises `contracts.problems.Unavailable` if it is not. `body_limits`
-    are bytes by the beginning of the path, for routes that take larger bodies piece by piece. `forgets` let go of what
-    the service itself keeps for a time. `hears` are the topics that the service's consumer reads in another process:
-    what waits there is known before that one has begun. `handler` is that consumer's, for what an operator hands it
-    again, and `source_urls` the logs that it reads. `free_text` are the members of its answers that hold any text: they
-    are left out for callers who may not see contact data. `documented` is an app that answers with its own OpenAPI
+    is not ready any more and `serve` ends. What is in `on_ending` is called when the app is told to end, before it
+    waits for the requests under way. `guard` is asked before every route of `router`, and tells who the caller is.
+    `ready` adds what else must be there, and raises `contracts.problems.Unavailable` if it is not. `body_limits` are
+    bytes by the beginning of the path, for routes that take larger bodies piece by piece. `forgets` let go of what the
+    service itself keeps for a time. `hears` are the topics that the service's consumer reads in another process: what
+    waits there is known before that one has begun. `handler` is that consumer's, for what an operator hands it again,
+    and `source_urls` the logs that it reads. `free_text` are the members of its answers that hold any text: they are
+    left out for callers who may not see contact data. `documented` is an app that answers with its own OpenAPI
     document.
     """
     topics, writing = topics_of(name), Writing()
@@ -111,10 +112,11 @@ def create_app(
         **options,
     )
     app.state.settings = settings
-    app.state.database = connect(settings.database_url, pool_size=settings.pool_size)
+    app.state.database = connect(settings.database_url, pool_size=settings.pool_size, silence_s=settings.silence_s)
     app.state.processes = Processes()
     app.state.signer = signer
     app.state.failed = asyncio.Event()
+    app.state.on_ending = []
     app.state.writing, app.state.observed = writing, True
     app.state.name = name
     app.state.guard = guard
@@ -145,7 +147,7 @@ def probe(name: str, settings: ServiceSettings, *, host: str, port: int) -> Fast
     app = FastAPI(title=name, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Edge, service=name, failure=unexpected)
     app.state.settings = settings.model_copy(update={"host": host, "port": port})
-    app.state.database = connect(settings.database_url, pool_size=1)
+    app.state.database = connect(settings.database_url, pool_size=1, silence_s=SILENCE_S)
     app.state.failed = asyncio.Event()
     app.state.name, app.state.observed, app.state.ready = name, False, None
     app.include_router(health.router)
@@ -172,7 +174,12 @@ async def _supervised(app: FastAPI, tasks: Mapping[str, Background]) -> AsyncIte
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to the process, which may run several of them."""
+    """Leaves signals to the process, which may run several of them, and tells the app that it ends."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for told in getattr(self.config.app.state, "on_ending", ()):  # type: ignore[union-attr]
+            told()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Any:

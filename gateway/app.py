@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Never
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, FastAPI
 from pydantic import BeforeValidator, Field
@@ -15,7 +16,9 @@ from chassis.app import create_app
 from chassis.db import connect
 from chassis.limits import Patience
 from chassis.settings import ServiceSettings
+from chassis.worker import work
 from contracts.identity import BadIdentifier
+from contracts.topics import INTERACTIONS, LEADS, MEMBERS, PARTIES, PURCHASES, STANDING_CHANGES
 from gateway.console.frame import RENDERERS
 from gateway.console.router import otherwise
 from gateway.console.router import router as console
@@ -25,8 +28,11 @@ from gateway.domain.rights import Role
 from gateway.domain.services import ServiceUnavailable
 from gateway.domain.sessions import IDLE_HOURS, LONGEST_DAYS
 from gateway.domain.users import email_key
+from gateway.handlers.feeding import take_in
+from gateway.handlers.numbering import number_feed
 from gateway.queries import attempts
 from gateway.queries import sessions as sessions_kept
+from gateway.queries.feed import forget
 from gateway.queries.intake import Intake
 from gateway.queries.invitations import invite
 from gateway.queries.keyring import Keyring
@@ -35,6 +41,7 @@ from gateway.queries.meter import Meter
 from gateway.queries.neighbours import hear_and_tell
 from gateway.queries.services import Services
 from gateway.queries.signing_in import Entrance
+from gateway.queries.tail import Tail
 from gateway.queries.users import is_owned, user_by_email
 from gateway.routes import (
     composed,
@@ -51,11 +58,15 @@ from gateway.routes import (
     proxy,
     replays,
     sessions,
+    stream,
     teams,
     trials,
     users,
 )
 from gateway.routes.door import RateFields, caller
+
+HEARD = (STANDING_CHANGES, PARTIES, PURCHASES, INTERACTIONS, LEADS, MEMBERS)
+"""What the feed tells, and what it must know to tell whom it is about."""
 
 router = APIRouter()
 for room in (
@@ -79,6 +90,7 @@ for room in (
     imports.router,
     parties.router,
     trials.router,
+    stream.router,
     proxy.router,
 ):
     router.include_router(room)
@@ -118,6 +130,16 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
     """The same for a reader."""
     limit_stranger: RateText = Rate(2, 60)
     """The same for all requests without a valid key that come from one address."""
+    source_urls: Mapping[str, str] = Field(default_factory=dict)
+    """Database of each service whose log the feed reads, as JSON, with a role that may only read it."""
+    feed_retention_days: int = Field(7, ge=4, le=366)
+    """Days for which the feed keeps what it told: longer than webhooks are tried again."""
+    feed_historic_days: int = Field(7, ge=1, le=36_500)
+    """What happened more days than this before it was recorded is told as historic."""
+    streams: int = Field(1_000, ge=1, le=100_000)
+    """Streams that may be open in one process."""
+    streams_of_one: int = Field(100, ge=1, le=100_000)
+    """Streams that one caller may have open there."""
 
     session_idle_hours: float = Field(IDLE_HOURS, gt=0)
     """A session ends that nobody used for so long."""
@@ -146,19 +168,21 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
 def app() -> FastAPI:
     """The door."""
     settings = Settings()
-    keyring, meter = Keyring(idle=settings.session_idle), Meter()
+    keyring, meter, tail = Keyring(idle=settings.session_idle), Meter(), Tail()
     made = create_app(
         "gateway",
         router=router,
         settings=settings,
         lifespan=connected,
-        background={"neighbours": partial(hear_and_tell, keyring, meter)},
+        background={"neighbours": partial(hear_and_tell, keyring, meter), "tail": tail.run},
         guard=caller,
         ready=ready,
         body_limits={"/v1/imports": settings.max_import_bytes, "/import": settings.max_import_bytes},
-        documented=False,
-        forgets=[attempts.forget, sessions_kept.forget],
+        forgets=[attempts.forget, sessions_kept.forget, partial(forget, days=settings.feed_retention_days)],
         middleware=[Middleware(Patience, stall_s=settings.stall_s), Middleware(RateFields)],
+        hears=HEARD,
+        source_urls=settings.source_urls,
+        documented=False,
     )
     made.title = "Shuke"
     made.include_router(documents.router)
@@ -169,6 +193,8 @@ def app() -> FastAPI:
         made.add_exception_handler(wrong, render)
     made.state.keyring, made.state.meter, made.state.intake = keyring, meter, Intake()
     made.state.documents, made.state.importing = {}, {}
+    made.state.tail = tail
+    made.state.on_ending.append(tail.end)
     made.state.entrance = Entrance(
         made.state.database,
         settings.internal_secret.get_secret_value(),
@@ -187,6 +213,18 @@ async def connected(app: FastAPI) -> AsyncIterator[None]:
     finally:
         app.state.entrance.passwords.close()
         await app.state.services.close()
+
+
+async def feed() -> Never:
+    """Take what the services publish into the feed; any number of these processes share the partitions.
+
+    One at a time numbers.
+    """
+    settings = Settings()
+    urls = settings.source_urls
+    hear = partial(take_in, zone=ZoneInfo(settings.time_zone), historic_days=settings.feed_historic_days)
+    numbering = partial(number_feed, scoring_url=urls.get("scoring"))
+    await work("gateway", settings, urls, HEARD, hear, beside=[numbering])
 
 
 async def ready(app: FastAPI) -> Mapping[str, Any]:

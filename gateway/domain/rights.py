@@ -94,6 +94,7 @@ AREAS: Mapping[str, Area] = {
     "trials": Area("scoring", READER | TRY, STUDY, STUDY),
     "verify": Area("scoring", OPERATOR, OPERATOR),
     "rebuild": Area("scoring", OPERATOR, OPERATOR),
+    "stream": Area(None, SEE, OPERATOR),
     "lag": Area(None, OPERATOR, OPERATOR),
     "topics": Area(None, OPERATOR, OPERATOR),
     "gaps": Area(None, OPERATOR, OPERATOR),
