@@ -18,6 +18,7 @@ from chassis.bus import restore_gate
 from chassis.consumer import Handler
 from chassis.db import Database, connect, declare_topics
 from chassis.heads import BoundedHeads
+from chassis.joining import Joiners
 from chassis.limits import BodyLimit, Counted, Writing
 from chassis.problems import PROBLEM_RESPONSES, RENDERERS, unexpected
 from chassis.processes import Processes
@@ -55,7 +56,7 @@ def create_app(
     middleware: Sequence[Middleware] = (),
     **options: Any,
 ) -> FastAPI:
-    """A service: `app.state` has `database`, `processes`, `settings`, `signer`, `guard` and `failed`.
+    """A service: `app.state` has `database`, `processes`, `joiners`, `settings`, `signer`, `guard` and `failed`.
 
     `background` tasks run beside the sequencer until the app stops; when one dies, `app.state.failed` is set, the app
     is not ready any more and `serve` ends. `guard` is asked before every route of `router`, and tells who the caller
@@ -77,6 +78,7 @@ def create_app(
         async with AsyncExitStack() as stack:
             stack.push_async_callback(app.state.database.close)
             stack.callback(app.state.processes.close)
+            stack.push_async_callback(app.state.joiners.close)
             await declare_topics(app.state.database, topics)
             if hears:
                 await marks.declare(app.state.database, name, hears)
@@ -104,6 +106,7 @@ def create_app(
     app.state.settings = settings
     app.state.database = connect(settings.database_url, pool_size=settings.pool_size)
     app.state.processes = Processes()
+    app.state.joiners = Joiners(app)
     app.state.signer = auth.Signer(settings.internal_secret.get_secret_value())
     app.state.failed = asyncio.Event()
     app.state.writing, app.state.observed = writing, True
