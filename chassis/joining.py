@@ -43,7 +43,7 @@ LOCK_MS = 50
 JOINED = Histogram(
     "shuke_joined_commands",
     "Commands that shared a transaction.",
-    ["command"],
+    ["operation"],
     buckets=(1, 2, 3, 5, 8, 13, 20, 35, 60, MOST),
 )
 
