@@ -14,7 +14,7 @@ import aiohttp
 from bench.figures import Figure, percentile
 from bench.freshness import purchase_of
 from bench.product import ROOT, Running, product, settle
-from chassis.auth import HEADER, Signer
+from chassis.auth import HEADER, Caller, Signer
 from deploy import postgres, readiness, supervisor
 from deploy.process import die_with_me
 
@@ -53,7 +53,7 @@ def posts() -> list[Figure]:
         service = supervisor.endpoints(running.folder)["services"]["customers"]
         doors = {
             "bare": Taken(url, {}),
-            "service": Taken(service, {HEADER: Signer(secret).sign("bench", ["admin"])}),
+            "service": Taken(service, {HEADER: Signer(secret).sign(Caller("bench", frozenset({"admin"})))}),
             "gateway": Taken(running.url, running.headers),
         }
         customers = itertools.count()

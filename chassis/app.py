@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, Never, cast
@@ -13,10 +13,11 @@ import uvicorn
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.middleware import Middleware
 
-from chassis import auth, gaps, health, letters, marks, pauses, pressure, replays, retention, sequencer, status
+from chassis import auth, gaps, health, letters, marks, openapi, pauses, pressure, replays, retention, sequencer, status
 from chassis.bus import restore_gate
 from chassis.consumer import Handler
-from chassis.db import Database, connect, declare_topics
+from chassis.contact import Hiding
+from chassis.db import SILENCE_S, Database, connect, declare_topics
 from chassis.heads import BoundedHeads
 from chassis.joining import Joiners
 from chassis.limits import BodyLimit, Counted, Writing
@@ -53,7 +54,9 @@ def create_app(
     hears: Sequence[Topic] = (),
     handler: Handler | None = None,
     source_urls: Mapping[str, str] | None = None,
+    free_text: Collection[str] = (),
     middleware: Sequence[Middleware] = (),
+    documented: bool = True,
     **options: Any,
 ) -> FastAPI:
     """A service: `app.state` has `database`, `processes`, `joiners`, `settings`, `signer`, `guard` and `failed`.
@@ -64,7 +67,9 @@ def create_app(
     are bytes by the beginning of the path, for routes that take larger bodies piece by piece. `forgets` let go of what
     the service itself keeps for a time. `hears` are the topics that the service's consumer reads in another process:
     what waits there is known before that one has begun. `handler` is that consumer's, for what an operator hands it
-    again, and `source_urls` the logs that it reads.
+    again, and `source_urls` the logs that it reads. `free_text` are the members of its answers that hold any text: they
+    are left out for callers who may not see contact data. `documented` is an app that answers with its own OpenAPI
+    document.
     """
     topics, writing = topics_of(name), Writing()
     tasks: dict[str, Background] = {"retention": partial(retention.run, settings=settings, forgets=forgets)}
@@ -87,27 +92,31 @@ def create_app(
             await stack.enter_async_context(_supervised(app, tasks))
             yield
 
+    signer = auth.Signer(settings.internal_secret.get_secret_value())
     app = FastAPI(
         title=name,
         lifespan=whole_life,
         docs_url=None,
         redoc_url=None,
+        openapi_url=None,
         generate_unique_id_function=lambda route: route.name,
         exception_handlers=RENDERERS,
         redirect_slashes=False,
+        separate_input_output_schemas=False,
         middleware=[
             Middleware(Edge, service=name, failure=unexpected),
             Middleware(Counted, writing=writing),
             Middleware(BodyLimit, largest=settings.max_body_bytes, larger=body_limits or {}),
+            Middleware(Hiding, signer=signer, free_text=frozenset(free_text)),
             *middleware,
         ],
         **options,
     )
     app.state.settings = settings
-    app.state.database = connect(settings.database_url, pool_size=settings.pool_size)
+    app.state.database = connect(settings.database_url, pool_size=settings.pool_size, silence_s=settings.silence_s)
     app.state.processes = Processes()
     app.state.joiners = Joiners(app)
-    app.state.signer = auth.Signer(settings.internal_secret.get_secret_value())
+    app.state.signer = signer
     app.state.failed = asyncio.Event()
     app.state.writing, app.state.observed = writing, True
     app.state.name = name
@@ -126,6 +135,8 @@ def create_app(
         ):
             app.include_router(room, dependencies=[Depends(guard)])
     app.include_router(health.router)
+    if documented:
+        app.include_router(openapi.router)
     return app
 
 
@@ -137,7 +148,7 @@ def probe(name: str, settings: ServiceSettings, *, host: str, port: int) -> Fast
     app = FastAPI(title=name, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Edge, service=name, failure=unexpected)
     app.state.settings = settings.model_copy(update={"host": host, "port": port})
-    app.state.database = connect(settings.database_url, pool_size=1)
+    app.state.database = connect(settings.database_url, pool_size=1, silence_s=SILENCE_S)
     app.state.failed = asyncio.Event()
     app.state.name, app.state.observed, app.state.ready = name, False, None
     app.include_router(health.router)

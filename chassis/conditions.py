@@ -23,6 +23,10 @@ class Conditions:
         for column, value in values.items():
             self.add(f"{column} = {{}}", value)
 
+    def either(self, **values: object) -> None:
+        """Columns of which at least one has its value; none has None."""
+        self._texts.append(f"({' OR '.join(f'{column} = {self.place(value)}' for column, value in values.items())})")
+
     def __str__(self) -> str:
         """All of them, behind a condition that stands already."""
         return "".join(f" AND {text}" for text in self._texts)

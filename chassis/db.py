@@ -22,6 +22,9 @@ OPERATING = files("chassis").joinpath("operating.sql").read_text()
 TABLES = files("chassis").joinpath("tables.sql").read_text() + OPERATING
 """DDL of the tables that the chassis needs in every service's database."""
 
+SILENCE_S = 15.0
+"""After so long without an answer to a statement that takes milliseconds its connection is given up: the other side
+may be gone without a word, which no client of PostgreSQL notices by itself."""
 KEEPALIVE = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "2"}
 
 
@@ -60,10 +63,13 @@ class Database:
         await self.engine.dispose()
 
 
-def connect(url: str, *, pool_size: int = 10, settings: Mapping[str, str] | None = None) -> Database:
+def connect(
+    url: str, *, pool_size: int = 10, settings: Mapping[str, str] | None = None, silence_s: float | None = None
+) -> Database:
     """Open a database by URL (`postgresql+asyncpg://user:password@host:port/name`), lazily.
 
-    `settings` are PostgreSQL session settings, for example `idle_in_transaction_session_timeout`.
+    `settings` are PostgreSQL session settings, for example `idle_in_transaction_session_timeout`. A statement that
+    nothing is heard of for `silence_s` is given up with its connection: the other side may be gone without a word.
     """
     engine = create_async_engine(
         url,
@@ -72,6 +78,7 @@ def connect(url: str, *, pool_size: int = 10, settings: Mapping[str, str] | None
         pool_timeout=10,
         connect_args={
             "timeout": 10,
+            "command_timeout": silence_s,
             "server_settings": {
                 "application_name": "shuke",
                 "timezone": "UTC",

@@ -53,7 +53,7 @@ class TransactionalRoute(APIRoute):
             keeps = self.keeps_responses and request.method == "POST"
             key = request.headers.get("idempotency-key") if keeps else None
             async with request.app.state.database.transaction() as session:
-                request.state.session = session
+                request.state.session, session.info["request"] = session, request
                 if key is None:
                     return await handle(request)
                 return await idempotency.once(session, request, key, handle)

@@ -25,6 +25,7 @@ from starlette.responses import Response
 from structlog.contextvars import bound_contextvars, get_contextvars
 
 from chassis import idempotency, outbox
+from chassis.auth import Caller, Reach
 from chassis.db import Database, driver
 from chassis.http import etag
 from contracts.identity import Installation
@@ -60,6 +61,7 @@ A row that ends in a problem leaves nothing behind. What is appended to the outb
 @dataclass(slots=True, eq=False)
 class _Command(Generic[Row]):
     row: Row
+    request: Request
     asked: idempotency.Asked | None
     origin: outbox.Origin
     context: Mapping[str, Any]
@@ -87,13 +89,19 @@ class Joiner(Generic[Row]):
         self._work: asyncio.Task[None] | None = None
         self._underway: set[asyncio.Task[None]] = set()
 
-    async def answer(self, row: Row, asked: idempotency.Asked | None) -> Response:
+    async def answer(self, row: Row, request: Request) -> Response:
         """Carry a command out with those of the moment. Raises its problem.
 
-        Who stops waiting takes nothing back: a command that has begun ends.
+        Who stops waiting takes nothing back: a command that has begun ends. One whose caller does not reach everything
+        is carried out alone, since what it may do hangs on its request.
         """
         answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Command(row, asked, outbox.origin(), get_contextvars(), answer))
+        command = _Command(row, request, request.state.asked, outbox.origin(), get_contextvars(), answer)
+        caller: Caller | None = getattr(request.state, "caller", None)
+        if caller is not None and caller.reach is not Reach.ALL:
+            await self._carry_out_alone(command)
+            return await answer
+        self._waiting.append(command)
         if self._work is None:
             # What it does is not the work of the request that began it.
             self._work = asyncio.create_task(self._work_off(), context=Context())
@@ -166,6 +174,7 @@ class Joiner(Generic[Row]):
         try:
             with bound_contextvars(**command.context):
                 async with self._database.transaction() as session:
+                    session.info["request"] = command.request
                     [answer] = await self._answers(session, [command])
                     if isinstance(answer, Problem):
                         raise answer
@@ -258,7 +267,7 @@ class Joining:
         state = self._request.state
         state.handed_over = True
         joiners: Joiners = self._request.app.state.joiners
-        return await joiners.of(together).answer(row, state.asked)
+        return await joiners.of(together).answer(row, self._request)
 
 
 async def _joining(request: Request) -> Joining:

@@ -108,7 +108,9 @@ async def start(shape: Shape, keeper: Supervisor, *, example: FirstStart, say: C
     key_file = installation.identity_key(options.folder, options.identity_key)
     server = await asyncio.to_thread(postgres.at, options.folder)
     await keeper.start(server.process())
-    bus_url, admin_key = await asyncio.gather(shape.bus(Parts(keeper, server)), prepare(server, options.folder))
+    bus_url, (admin_key, first_link) = await asyncio.gather(
+        shape.bus(Parts(keeper, server)), prepare(server, options.folder)
+    )
     settled = await settle(options, server)
     variables = environment(shape, server, bus_url, settled, key_file)
     probes = {one.name: postgres.free_port() for one in shape.services if not set(roles.HTTP).intersection(one.plays)}
@@ -130,21 +132,29 @@ async def start(shape: Shape, keeper: Supervisor, *, example: FirstStart, say: C
     if settled.example == "wanted":
         await example(options.url, admin_key)
         installation.keep(options.folder, replace(settled, example="loaded"))
+    if first_link:
+        say(f"The first person comes in once, within 7 days, by {options.url}{first_link}")
     say(f"ready {options.url}")
 
 
-async def prepare(server: Postgres, folder: Path) -> str:
-    """Databases, tables, the log reader's rights, and the admin key, which the first start makes."""
+async def prepare(server: Postgres, folder: Path) -> tuple[str, str | None]:
+    """Databases, tables, the log reader's rights, and what the first start makes.
+
+    That is the admin key, and where the first person comes in, behind the address; None at later starts.
+    """
     urls = {name: server.url(name, scheme="postgresql+asyncpg") for name in roles.PACKAGES}
     superuser = server.url("postgres", role="postgres")
     await databases.have(superuser, urls, log_reader_password=server.passwords[databases.LOG_READER])
     await databases.bring_up(urls)
-    path = folder / "admin.key"
+    path, first_link = folder / "admin.key", None
     if not path.exists():
-        from gateway.app import create_admin_key
+        from gateway.app import NobodyToInvite, create_admin_key, create_owner_link
 
+        # A backup of databases alone brings people and no key.
+        with contextlib.suppress(NobodyToInvite):
+            first_link = await create_owner_link(urls["gateway"])
         postgres.write_secret(path, f"{await create_admin_key(urls['gateway'])}\n")
-    return path.read_text().strip()
+    return path.read_text().strip(), first_link
 
 
 async def settle(options: Options, server: Postgres) -> Installation:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from typing import Annotated, Any
 
@@ -14,15 +15,27 @@ from chassis.app import create_app
 from chassis.db import connect
 from chassis.limits import Patience
 from chassis.settings import ServiceSettings
+from contracts.identity import BadIdentifier
+from gateway.console.frame import RENDERERS
+from gateway.console.router import otherwise
+from gateway.console.router import router as console
+from gateway.domain.invitations import Kind
 from gateway.domain.rates import Rate
 from gateway.domain.rights import Role
 from gateway.domain.services import ServiceUnavailable
+from gateway.domain.sessions import IDLE_HOURS, LONGEST_DAYS
+from gateway.domain.users import email_key
+from gateway.queries import attempts
+from gateway.queries import sessions as sessions_kept
 from gateway.queries.intake import Intake
+from gateway.queries.invitations import invite
 from gateway.queries.keyring import Keyring
 from gateway.queries.keys import make_key
 from gateway.queries.meter import Meter
 from gateway.queries.neighbours import hear_and_tell
 from gateway.queries.services import Services
+from gateway.queries.signing_in import Entrance
+from gateway.queries.users import is_owned, user_by_email
 from gateway.routes import (
     composed,
     consumers,
@@ -30,18 +43,33 @@ from gateway.routes import (
     drain,
     gaps,
     imports,
+    invitations,
     keys,
     letters,
+    me,
     parties,
     proxy,
     replays,
+    sessions,
+    teams,
     trials,
+    users,
 )
 from gateway.routes.door import RateFields, caller
 
 router = APIRouter()
 for room in (
     keys.router,
+    sessions.router,
+    sessions.own,
+    invitations.router,
+    invitations.reading,
+    invitations.making,
+    me.router,
+    me.secret,
+    users.router,
+    users.links,
+    teams.router,
     composed.router,
     consumers.router,
     gaps.router,
@@ -72,22 +100,44 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
     """Largest file that an import may bring."""
     part_s: float = 1
     """Seconds that each service has for its part of an answer that several give together."""
+    limit_owner: RateText = Rate(1_000, 2_000)
+    """Requests per second of an owner, and how many may come at once: `per_s/burst`."""
     limit_admin: RateText = Rate(1_000, 2_000)
-    """Requests per second of an admin key, and how many may come at once: `per_s/burst`."""
+    """The same for an admin."""
     limit_operator: RateText = Rate(500, 1_000)
-    """The same for an operator key."""
+    """The same for an operator."""
+    limit_manager: RateText = Rate(200, 400)
+    """The same for a manager."""
+    limit_agent: RateText = Rate(100, 200)
+    """The same for an agent."""
+    limit_analyst: RateText = Rate(200, 400)
+    """The same for an analyst."""
     limit_ingest: RateText = Rate(1_000, 2_000)
-    """The same for an ingest key."""
+    """The same for who tells."""
     limit_reader: RateText = Rate(200, 400)
-    """The same for a reader key."""
+    """The same for a reader."""
     limit_stranger: RateText = Rate(2, 60)
     """The same for all requests without a valid key that come from one address."""
 
+    session_idle_hours: float = Field(IDLE_HOURS, gt=0)
+    """A session ends that nobody used for so long."""
+    session_days: float = Field(LONGEST_DAYS, gt=0)
+    """A session ends after so long, however much it is used."""
+
+    @property
+    def session_idle(self) -> timedelta:
+        """How long a session may lie idle."""
+        return timedelta(hours=self.session_idle_hours)
+
     def rates(self) -> Mapping[Role, Rate]:
-        """What a key may do by its role, unless it has a limit of its own."""
+        """What a person or a key may do by its role, unless it has a limit of its own."""
         return {
+            Role.OWNER: self.limit_owner,
             Role.ADMIN: self.limit_admin,
             Role.OPERATOR: self.limit_operator,
+            Role.MANAGER: self.limit_manager,
+            Role.AGENT: self.limit_agent,
+            Role.ANALYST: self.limit_analyst,
             Role.INGEST: self.limit_ingest,
             Role.READER: self.limit_reader,
         }
@@ -96,7 +146,7 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
 def app() -> FastAPI:
     """The door."""
     settings = Settings()
-    keyring, meter = Keyring(), Meter()
+    keyring, meter = Keyring(idle=settings.session_idle), Meter()
     made = create_app(
         "gateway",
         router=router,
@@ -105,15 +155,26 @@ def app() -> FastAPI:
         background={"neighbours": partial(hear_and_tell, keyring, meter)},
         guard=caller,
         ready=ready,
-        body_limits={"/v1/imports": settings.max_import_bytes},
+        body_limits={"/v1/imports": settings.max_import_bytes, "/import": settings.max_import_bytes},
+        documented=False,
+        forgets=[attempts.forget, sessions_kept.forget],
         middleware=[Middleware(Patience, stall_s=settings.stall_s), Middleware(RateFields)],
-        openapi_url=None,
     )
     made.title = "Shuke"
     made.include_router(documents.router)
     made.router.routes.append(documents.assets)
+    made.include_router(console)
+    made.include_router(otherwise)
+    for wrong, render in RENDERERS.items():
+        made.add_exception_handler(wrong, render)
     made.state.keyring, made.state.meter, made.state.intake = keyring, meter, Intake()
     made.state.documents, made.state.importing = {}, {}
+    made.state.entrance = Entrance(
+        made.state.database,
+        settings.internal_secret.get_secret_value(),
+        idle=settings.session_idle,
+        longest=timedelta(days=settings.session_days),
+    )
     return made
 
 
@@ -124,6 +185,7 @@ async def connected(app: FastAPI) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        app.state.entrance.passwords.close()
         await app.state.services.close()
 
 
@@ -141,5 +203,32 @@ async def create_admin_key(database_url: str) -> str:
     try:
         async with database.transaction() as session:
             return make_key(session, "admin", [Role.ADMIN])[1]
+    finally:
+        await database.close()
+
+
+class NobodyToInvite(Exception):
+    """No owner has this address, or there is an owner already."""
+
+
+async def create_owner_link(database_url: str, email: str | None = None) -> str:
+    """Make a one-time link in the gateway's database and return its path in the console.
+
+    It is for the first person, or for an owner to set another password. Raises `NobodyToInvite`.
+    """
+    database = connect(database_url, pool_size=1)
+    try:
+        async with database.transaction() as session:
+            if email is None:
+                if await is_owned(session):
+                    raise NobodyToInvite("There is an owner already; name one by e-mail address.")
+                return (await invite(session, Kind.FIRST, None, by="this machine")).path
+            row = await user_by_email(session, email_key(email))
+            if row is None or Role.OWNER not in row.roles:
+                raise NobodyToInvite(f"No owner has the address {email}.")
+            row.disabled_at = None
+            return (await invite(session, Kind.RESET, row.id, by="this machine")).path
+    except BadIdentifier as problem:
+        raise NobodyToInvite(problem.detail) from None
     finally:
         await database.close()

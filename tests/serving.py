@@ -47,7 +47,7 @@ def asked_by_admin(app: FastAPI, name: str) -> httpx.AsyncClient:
     """A client of an app in this process. Each request is signed anew: a slow machine outlives what was signed once."""
 
     async def sign(request: httpx.Request) -> None:
-        request.headers.setdefault(auth.HEADER, app.state.signer.sign("tests", ["admin"]))
+        request.headers.setdefault(auth.HEADER, app.state.signer.sign(auth.Caller("tests", frozenset({"admin"}))))
 
     transport = httpx.ASGITransport(app)
     return httpx.AsyncClient(transport=transport, base_url=f"http://{name}", event_hooks={"request": [sign]})

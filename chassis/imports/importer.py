@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Never
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -16,13 +17,15 @@ from chassis.db import Database, connect, database_is_away
 from chassis.ids import uuid7
 from chassis.imports.amounts import DecimalMark
 from chassis.imports.dates import DateOrder
-from chassis.imports.jobs import OPEN, State
+from chassis.imports.jobs import DRY_RUN_KEPT, OPEN, State
+from chassis.imports.keeping import forget_dry_runs
 from chassis.imports.kinds import ImportKind, Origin
 from chassis.imports.plans import Plan, Refusal, Row
 from chassis.imports.progress import (
     chunk_rows,
     claim,
     forget_file,
+    forget_lines,
     held,
     keep_lines,
     keep_rejects,
@@ -48,6 +51,8 @@ log = structlog.get_logger()
 
 REST_S = 0.25
 """Seconds between looks for a waiting import."""
+FORGET_S = 600
+"""Seconds between looks for dry runs whose day is over."""
 
 
 Kinds = Sequence[ImportKind[Any]]
@@ -62,6 +67,7 @@ async def run(service: str, settings: IdentifyingSettings, kinds: Kinds) -> Neve
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(pressure.watch(database, service=service, settings=settings))
             tasks.create_task(carry_out_imports(database, kinds, settings.installation()))
+            tasks.create_task(forget_what_was_looked_at(database))
     finally:
         await database.close()
     raise AssertionError("unreachable")
@@ -92,6 +98,15 @@ async def carry_out_imports(database: Database, kinds: Kinds, installation: Inst
                 await give_up(database, import_id, importer)
         if import_id is None:
             await rest(REST_S)
+
+
+async def forget_what_was_looked_at(database: Database) -> Never:
+    """Forget the rows of dry runs when their day is over, until cancelled."""
+    while True:
+        with suppress(Unavailable):
+            async with database.transaction() as session:
+                await forget_dry_runs(session, now() - DRY_RUN_KEPT)
+        await rest(FORGET_S)
 
 
 async def move_on(
@@ -129,7 +144,8 @@ async def step(session: AsyncSession, job: ImportJob, kind: ImportKind[Any], ins
         job.after_group = list(groups)[-1]
     else:
         job.state, job.finished_at, job.leased_until = State.DONE, now(), None
-        await forget_file(session, job)
+        # What a dry run looked at may be imported as it was looked at.
+        await (forget_lines if job.dry_run else forget_file)(session, job)
 
 
 async def record(

@@ -1,5 +1,6 @@
 """The life of an import: it waits, runs, is done, and can be undone."""
 
+from datetime import timedelta
 from enum import StrEnum
 
 from contracts.problems import Conflict, NotFound
@@ -18,6 +19,9 @@ class State(StrEnum):
     """What it brought was withdrawn; the same file can be imported again."""
 
 
+DRY_RUN_KEPT = timedelta(days=1)
+"""So long the rows of a dry run are kept, to be imported as they were looked at."""
+
 OPEN = (State.WAITING, State.RUNNING, State.UNDOING)
 """States in which an importer has work to do."""
 
@@ -28,6 +32,10 @@ class ImportNotFound(NotFound):
 
 class NothingToUndo(Conflict):
     """The import was a dry run, which recorded nothing."""
+
+
+class NothingKept(Conflict):
+    """The rows of an import are not kept: it was no dry run, it has not ended, or that was more than a day ago."""
 
 
 def undo(state: State, *, dry_run: bool) -> State:

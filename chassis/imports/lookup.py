@@ -29,12 +29,15 @@ async def imports_after(session: AsyncSession, before: UUID | None, limit: int) 
     return (await session.scalars(wanted)).all()
 
 
-async def rejects(database: Database, import_id: UUID) -> AsyncIterator[list[list[str]]]:
-    """The rows that were not taken, in row order, a part at a time: number, reason, detail, then the cells."""
+async def rejects(database: Database, import_id: UUID, limit: int | None = None) -> AsyncIterator[list[list[str]]]:
+    """The rows that were not taken, in row order, a part at a time: number, reason, detail, then the cells.
+
+    `limit`, at most `REJECTS_AT_ONCE`, ends them after the first ones.
+    """
     after = 0
-    while True:
+    while after == 0 or limit is None:
         async with database.transaction() as session:
-            found = await (await driver(session)).fetch(_REJECTS, import_id, after, REJECTS_AT_ONCE)
+            found = await (await driver(session)).fetch(_REJECTS, import_id, after, limit or REJECTS_AT_ONCE)
         if not found:
             return
         after = found[-1]["row"]

@@ -34,11 +34,13 @@ def mapping_of(
     *,
     one_day: bool = False,
     constants: Mapping[str, str] = NO_CONSTANTS,
+    unfinished: bool = False,
 ) -> dict[str, str]:
     """The column of each field: what was said, then what can be guessed. An empty name says that there is none.
 
     `one_day`: the day of rows that name none was said, so that a column with dates is not looked for; nor is one for a
-    field of `constants`. Raises `UnknownField`, `UnknownColumn` or `ColumnMissing`, each naming what exists.
+    field of `constants`. Raises `UnknownField`, `UnknownColumn` or `ColumnMissing`, each naming what exists; the last
+    not for a mapping that is `unfinished`.
     """
     mapping: dict[str, str] = {}
     absent = {*constants, OCCURRED_AT.name} if one_day else {*constants}
@@ -53,7 +55,7 @@ def mapping_of(
         taken = {other for known, other in mapping.items() if known != part}
         if field.name not in mapping and field.name not in absent and column not in taken:
             mapping[field.name] = column
-    _check(kind, columns, {**constants, **mapping}, one_day=one_day)
+    _check(kind, columns, {**constants, **mapping}, one_day=one_day, unfinished=unfinished)
     return {field.name: mapping[field.name] for field in kind.fields if field.name in mapping}
 
 
@@ -76,9 +78,9 @@ def _names(kind: Kind) -> list[str]:
     return [field.name for field in kind.fields]
 
 
-def _check(kind: Kind, columns: Sequence[str], mapping: Mapping[str, str], *, one_day: bool) -> None:
+def _check(kind: Kind, columns: Sequence[str], mapping: Mapping[str, str], *, one_day: bool, unfinished: bool) -> None:
     known = ", ".join(columns)
-    for field in kind.fields:
+    for field in () if unfinished else kind.fields:
         if field.needed and field.name not in mapping and not (one_day and field.name == OCCURRED_AT.name):
             way_out = ", or the day of all rows with date=YYYY-MM-DD" if field.name == OCCURRED_AT.name else ""
             raise ColumnMissing(
@@ -86,7 +88,7 @@ def _check(kind: Kind, columns: Sequence[str], mapping: Mapping[str, str], *, on
                 field=field.name,
                 columns=list(columns),
             )
-    if kind.any_of and not mapping.keys() & set(kind.any_of):
+    if kind.any_of and not unfinished and not mapping.keys() & set(kind.any_of):
         raise ColumnMissing(
             f"Which column is the {' or the '.join(kind.any_of)}? Say it with {kind.any_of[0]}=COLUMN; "
             f"the columns are {known}.",

@@ -226,10 +226,13 @@ class Survey:
         return DecimalMark.EITHER if len(self.marks) > 1 else next(iter(self.marks), None)
 
 
-def date_order(habits: DateHabits, said: DateOrder | None) -> DateOrder | None:
-    """Whether days or months come first. Raises `AmbiguousDates` where the file does not decide and nobody said."""
+def date_order(habits: DateHabits, said: DateOrder | None, *, unfinished: bool = False) -> DateOrder | None:
+    """Whether days or months come first.
+
+    Raises `AmbiguousDates` where the file does not decide and nobody said, unless that is still to be decided.
+    """
     order = said or habits.order
-    if order is None and (habits.open or habits.day_first):
+    if order is None and not unfinished and (habits.open or habits.day_first):
         raise AmbiguousDates(
             "Day and month cannot be told apart in this file. Say dates=dmy where the day comes first, or dates=mdy.",
             allowed=list(DateOrder),

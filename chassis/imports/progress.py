@@ -68,7 +68,12 @@ async def forget_file(session: AsyncSession, job: ImportJob) -> None:
     """Delete the rows that were kept; those that were not taken stay."""
     connection = await driver(session)
     await connection.execute("DELETE FROM import_chunk WHERE import_id = $1", job.id)
-    await connection.execute("DELETE FROM import_line WHERE import_id = $1", job.id)
+    await forget_lines(session, job)
+
+
+async def forget_lines(session: AsyncSession, job: ImportJob) -> None:
+    """Delete what was sorted; the file as it was read stays."""
+    await (await driver(session)).execute("DELETE FROM import_line WHERE import_id = $1", job.id)
 
 
 _CLAIM = """

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Form, Request, Response, status
+from fastapi import APIRouter, Form, Query, Request, Response, status
 from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
 
@@ -15,11 +15,11 @@ from chassis.db import Database
 from chassis.fields import ImportId
 from chassis.http import Cursor, Limit, Page, Session, TransactionalRoute, decode_cursor, page
 from chassis.imports.jobs import State, undo
-from chassis.imports.keeping import keep_upload
+from chassis.imports.keeping import keep_again, keep_upload
 from chassis.imports.kinds import ImportKind
 from chassis.imports.lookup import import_job, imports_after, rejects
 from chassis.imports.settings import DEFAULT_CURRENCY
-from chassis.imports.table import Import, ImportIn
+from chassis.imports.table import Import, ImportAgain, ImportIn, Kinds, KindShown
 from chassis.installation import Here
 from contracts.problems import Invalid
 
@@ -59,6 +59,12 @@ async def list_imports(session: Session, limit: Limit = 50, cursor: Cursor = Non
     return page([Import.shown(job, now()) for job in jobs], limit=limit, key=lambda job: (job.id,))
 
 
+@router.get("/kinds")
+async def list_import_kinds(request: Request) -> Kinds:
+    """The kinds of files that can be imported, and what their columns can be."""
+    return Kinds(data=[KindShown.of(kind) for kind in request.app.state.import_kinds])
+
+
 @router.get("/{import_id}")
 async def read_import(import_id: ImportId, session: Session) -> Import:
     """How far an import is, and what became of its rows."""
@@ -73,15 +79,40 @@ async def undo_import(import_id: ImportId, session: Session) -> Import:
     return Import.shown(job, now())
 
 
+@router.post("/{import_id}/again", status_code=status.HTTP_202_ACCEPTED)
+async def import_again(
+    import_id: ImportId,
+    request: Request,
+    response: Response,
+    session: Session,
+    here: Here,
+    body: ImportAgain | None = None,
+) -> Import:
+    """Import the rows that a dry run looked at, without sending the file again; also as another dry run.
+
+    What is left out is read as it was. The rows are there for a day.
+    """
+    looked_at = await import_job(session, import_id)
+    kind = _kind(request.app.state.import_kinds, looked_at.kind)
+    job = await keep_again(session, looked_at, body or ImportAgain(), kind, here)
+    response.headers["Location"] = f"/v1/imports/import_{job.id.hex}"
+    return Import.shown(job, now())
+
+
 @streams.get("/{import_id}/rejects", response_class=StreamingResponse)
-async def read_import_rejects(import_id: ImportId, request: Request) -> StreamingResponse:
-    """The rows that were not taken, and those noted, as CSV: row number, reason, detail, then the row as it came."""
+async def read_import_rejects(
+    import_id: ImportId, request: Request, limit: Annotated[int | None, Query(ge=1, le=1_000)] = None
+) -> StreamingResponse:
+    """The rows that were not taken, and those noted, as CSV: row number, reason, detail, then the row as it came.
+
+    With `limit`, the first ones alone.
+    """
     database: Database = request.app.state.database
     async with database.transaction() as session:
         job = await import_job(session, import_id)
     name = f"import_{import_id.hex}.rejects.csv"
     return StreamingResponse(
-        _csv(["row", "reason", "detail", *job.columns], rejects(database, import_id)),
+        _csv(["row", "reason", "detail", *job.columns], rejects(database, import_id, limit)),
         media_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )

@@ -12,9 +12,10 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field as Column
 from sqlmodel import SQLModel
 
-from chassis.fields import CurrencyCode, Day, ImportId
+from chassis.fields import Body, CurrencyCode, Day, ImportId, Shown
 from chassis.imports.dates import DateOrder
 from chassis.imports.jobs import State
+from chassis.imports.kinds import ImportKind
 from contracts.event import Slug
 
 
@@ -66,16 +67,20 @@ class ImportJob(SQLModel, table=True):
     leased_by: UUID | None = None
     leased_until: datetime | None = None
 
+    @property
+    def rows_kept(self) -> bool:
+        """Whether its rows can be imported without sending the file again."""
+        return self.dry_run and self.state == State.DONE and self.chunks > 0
+
 
 Constants = Annotated[dict[str, Annotated[str, Field(max_length=500)]], Field(max_length=50)]
 
 
-class ImportIn(BaseModel):
-    """A file: CSV, gzipped CSV or a spreadsheet, with a header row."""
+class HowToRead(BaseModel):
+    """What is said about the rows of a file."""
 
     model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
 
-    file: UploadFile
     kind: Annotated[str, Field(max_length=64)] | None = None
     """What its rows are, such as `purchases`, which they are where it is not said."""
     mapping: Json[dict[str, str]] = Field(default_factory=dict)
@@ -92,8 +97,82 @@ class ImportIn(BaseModel):
     """Whether `01/12/2011` has the day first (`dmy`) or the month (`mdy`), where the file does not tell."""
     date: Day | None = None
     """The day of rows that name none. No column is then taken for the date unless `mapping` says which."""
+    unfinished: bool = False
+    """In a dry run, columns that are not found and dates that could be read two ways refuse rows, not the file."""
     dry_run: bool = False
-    """Read everything and record nothing; what is there already is not compared."""
+    """Read everything and record nothing; what is there already is not compared.
+
+    The rows are kept for a day: `POST /v1/imports/{import_id}/again` imports them without the file.
+    """
+
+
+class ImportIn(HowToRead):
+    """A file: CSV, gzipped CSV or a spreadsheet, with a header row."""
+
+    file: UploadFile
+
+
+class ImportAgain(Body):
+    """How the rows of a dry run are to be read now; what is left out is as it was then."""
+
+    mapping: Annotated[dict[str, Annotated[str, Field(max_length=500)]], Field(max_length=100)] = Field(
+        default_factory=dict
+    )
+    """Field to column, laid over how the file was understood; an empty column says that there is none."""
+    constants: Constants | None = None
+    """Field to what rows have that do not say it."""
+    source: Slug | None = None
+    """The system that the file came from."""
+    currency: CurrencyCode | None = None
+    """Of rows that name none."""
+    timezone: Annotated[str, Field(max_length=64)] | None = None
+    """Of times without an offset (IANA name)."""
+    dates: DateOrder | None = None
+    """Whether `01/12/2011` has the day first (`dmy`) or the month (`mdy`), where the file does not tell."""
+    date: Day | None = None
+    """The day of rows that name none."""
+    dry_run: bool = False
+    """Record nothing this time either."""
+    unfinished: bool = False
+    """In a dry run, columns that are not found and dates that could be read two ways refuse rows, not the file."""
+
+
+class FieldShown(Shown):
+    """What a column can be."""
+
+    name: str
+    needed: bool
+    """Whether every file must have it."""
+
+
+class KindShown(Shown):
+    """A kind of file that is imported."""
+
+    kind: str
+    fields: list[FieldShown]
+    any_of: list[str]
+    """Fields of which every file must have one."""
+    money: bool
+    """Whether its rows have amounts, so that a currency is of use."""
+    attributes: bool
+    """Whether columns that are no field are kept as well."""
+
+    @classmethod
+    def of(cls, kind: ImportKind[Any]) -> Self:
+        """As its service knows it."""
+        return cls(
+            kind=kind.name,
+            fields=[FieldShown(name=field.name, needed=field.needed) for field in kind.fields],
+            any_of=list(kind.any_of),
+            money=kind.field("amount") is not None,
+            attributes=kind.keeps_attributes,
+        )
+
+
+class Kinds(Shown):
+    """The kinds of files that are imported."""
+
+    data: list[KindShown]
 
 
 class Import(BaseModel):
@@ -105,6 +184,8 @@ class Import(BaseModel):
     kind: str
     state: State
     dry_run: bool
+    rows_kept: bool
+    """Whether its rows can be imported without sending the file again: those of a dry run, for a day."""
     file_name: str
     same_as: ImportId | None
     """An earlier import of the same content: this one will find nothing new."""
@@ -144,7 +225,8 @@ class Import(BaseModel):
         """An import as it is at an instant."""
         seconds = ((job.finished_at or at) - job.started_at).total_seconds() if job.started_at else 0
         rate = job.rows_read / seconds if seconds > 0 else None
-        return cls.model_validate({**job.model_dump(), "date": job.day, "rows_per_s": rate})
+        more = {"date": job.day, "rows_per_s": rate, "rows_kept": job.rows_kept}
+        return cls.model_validate({**job.model_dump(), **more})
 
 
 def create_tables(execute: Callable[[str], object]) -> None:

@@ -36,6 +36,8 @@ class Wish:
     dates: DateOrder | None = None
     day: date | None = None
     constants: Mapping[str, str] = field(default_factory=dict)
+    unfinished: bool = False
+    """Whether what is missing refuses the rows that need it, rather than the file."""
 
 
 class Upload:
@@ -54,6 +56,7 @@ class Upload:
             wish.mapping,
             one_day=wish.day is not None,
             constants=self.constants,
+            unfinished=wish.unfinished,
         )
         self.survey = Survey(positions_of(table.columns, self.mapping))
         self._hash = sha256(msgspec.json.encode(table.columns))
@@ -85,7 +88,7 @@ class Upload:
             currency=currency if self._wish.kind.has_money({**self.mapping, **self.constants}) else "",
             times=times,
             latest=latest,
-            order=date_order(dates, self._wish.dates),
+            order=date_order(dates, self._wish.dates, unfinished=self._wish.unfinished),
             days_only=dates.times and dates.midnights_only,
             mark=self.survey.mark,
             day=self._wish.day,
@@ -106,6 +109,9 @@ class Upload:
             ),
             f"Where a row does not say it: {', '.join(' '.join(said) for said in self.constants.items())}.": (
                 bool(self.constants)
+            ),
+            "Day and month cannot be told apart in this file.": (
+                plan.order is None and (self.survey.dates.open or self.survey.dates.day_first)
             ),
             "Days come before months.": plan.order is DateOrder.DAY_FIRST,
             "Months come before days.": plan.order is DateOrder.MONTH_FIRST,

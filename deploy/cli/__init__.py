@@ -19,6 +19,7 @@ from deploy.cli import (
     run,
     standings,
     status,
+    users,
 )
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": ["--help"]}
@@ -57,6 +58,7 @@ app.add_typer(policy.app, name="policy")
 app.add_typer(model.app, name="model")
 app.add_typer(gaps.app, name="gaps")
 app.add_typer(keys.app, name="keys")
+app.add_typer(users.app, name="users")
 app.add_typer(example.app, name="example")
 app.command()(quality.check)
 app.command()(contracts.contracts)

@@ -1,30 +1,48 @@
-"""`shuke contracts`: the committed documents that follow from the event classes."""
+"""`shuke contracts`: the committed documents that follow from event classes, routes, and the table of rights."""
 
 import json
+import os
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import typer
 
+from deploy import databases
 from deploy.cli.client import fail
 from deploy.cli.quality import ROOT
+from deploy.roles import HTTP, ROLES
 
 SCHEMAS = Path("contracts/schemas")
 GOLDEN = Path("tests/contracts/golden")
 ASYNCAPI = Path("docs/asyncapi.json")
+RIGHTS = Path("docs/rights.md")
+OPENAPI = Path("contracts/openapi")
+PRODUCT = "shuke"
+"""The document of everything, as the gateway tells it."""
 
 
 def contracts() -> None:
-    """Write contracts/schemas and docs/asyncapi.json anew. Ends 1 where a schema would break its readers."""
+    """Write contracts/schemas, contracts/openapi, docs/asyncapi.json and the table of docs/rights.md anew.
+
+    Ends 1 where a schema would break its readers.
+    """
     if broken := list(breaches(ROOT)):
         fail(
             "Nothing was written. Others rely on what is committed: only optional fields with a default may be added"
             " to an event, and none that could hold text about a person. Anything else is another event, `….v2`,"
             " published beside the first.\n" + "\n".join(broken)
         )
-    for path, text in drafts(ROOT).items():
+    from deploy import rights
+
+    written = drafts(ROOT)
+    if (page := ROOT / RIGHTS).exists():
+        written[RIGHTS] = rights.page(page.read_text(), rights.operations())
+    for path, text in written.items():
         file = ROOT / path
         if not file.exists() or file.read_text() != text:
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -37,8 +55,36 @@ def drafts(root: Path) -> dict[Path, str]:
     from contracts import asyncapi, wire
 
     schemas = {SCHEMAS / f"{event.wire_type}.json": wire.snapshot(event) for event in wire.published()}
-    documents = {**schemas, ASYNCAPI: asyncapi.document(examples(root))}
+    told = {OPENAPI / f"{name}.json": document for name, document in http_documents().items()}
+    documents = {**schemas, ASYNCAPI: asyncapi.document(examples(root)), **told}
     return {path: json.dumps(found, indent=2, ensure_ascii=False) + "\n" for path, found in documents.items()}
+
+
+def http_documents() -> dict[str, dict[str, Any]]:
+    """The OpenAPI document of each service, of the gateway alone, and of the product as the gateway tells it."""
+    from chassis.openapi import document
+    from gateway.routes.documents import public
+
+    with settings_of_nobody():
+        found = {name: document(resolve_name(ROLES[name])()) for name in HTTP}
+    return {**found, PRODUCT: public(found["gateway"], {name: found[name] for name in HTTP if name != "gateway"})}
+
+
+@contextmanager
+def settings_of_nobody() -> Iterator[None]:
+    """What an app must be told to be made, without anything behind it."""
+    with tempfile.NamedTemporaryFile("w", suffix=".identity") as key:
+        key.write("0" * 64)
+        key.flush()
+        said = {"SHUKE_INTERNAL_SECRET": "-" * 32, "SHUKE_IDENTITY_KEY_FILE": key.name, "GATEWAY_SERVICES": "{}"}
+        said |= {databases.variable(name): "postgresql+asyncpg://nobody@localhost/nothing" for name in HTTP}
+        before = dict(os.environ)
+        os.environ.update(said)
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
 
 
 def examples(root: Path) -> dict[str, dict[str, Any]]:

@@ -47,7 +47,8 @@ def listed(key: dict[str, Any]) -> str:
 def create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is, for people.")],
     scopes: Annotated[
-        list[str], typer.Option("--scope", metavar="admin|operator|ingest|reader", help="What it may do; repeatable.")
+        list[str],
+        typer.Option("--scope", metavar="admin|operator|analyst|ingest|reader", help="What it may do; repeatable."),
     ],
     expires: Annotated[
         datetime | None, typer.Option(metavar="TIME", help="When it ends, in local time.", show_default="never")

@@ -36,6 +36,14 @@ class ExpiryPassed(Invalid):
     """A key cannot expire before now; to end it at once it is revoked."""
 
 
+class NotForKeys(Invalid):
+    """A role that only people have."""
+
+
+PEOPLES = frozenset({Role.OWNER, Role.MANAGER, Role.AGENT})
+"""Roles of people: a key is in no team and owns no party."""
+
+
 class Standing(StrEnum):
     """Whether a secret opens the door."""
 
@@ -101,3 +109,11 @@ def check_admin_left(scopes: Collection[str], others: Collection[object]) -> Non
     """Raise `LastAdminKey` where a lasting admin key would end and no other one lasts."""
     if Role.ADMIN in scopes and not others:
         raise LastAdminKey("This is the only admin key without an expiry; make another one first.")
+
+
+def check_roles(roles: Collection[Role]) -> None:
+    """Raise `NotForKeys` where one of the roles is one of people."""
+    if peoples := sorted(PEOPLES.intersection(roles)):
+        raise NotForKeys(
+            f"{', '.join(peoples)}: only people have this role.", allowed=[role for role in Role if role not in PEOPLES]
+        )

@@ -18,8 +18,10 @@ def merged(own: Document, services: Mapping[str, Document]) -> Document:
     several services answer under one path is described together, and by the gateway where it has a say itself.
     """
     components: Document = {**own.get("components", {}).get("schemas", {})}
+    examples = dict(own.get("components", {}).get("examples", {}))
     paths: Document = {}
     for service, document in services.items():
+        examples |= document.get("components", {}).get("examples", {})
         schemas = document.get("components", {}).get("schemas", {})
         renamed = {
             name: f"{service.capitalize()}{name}"
@@ -28,7 +30,8 @@ def merged(own: Document, services: Mapping[str, Document]) -> Document:
         }
         document = _with_refs(document, renamed)
         schemas = document.get("components", {}).get("schemas", {})
-        components |= {renamed.get(name, name): schema for name, schema in schemas.items()}
+        components |= {name: schema for name, schema in schemas.items() if name not in renamed}
+        components |= {new: {**schemas[name], "title": new} for name, new in renamed.items()}
         for path, operations in document["paths"].items():
             if path.startswith("/v1/"):
                 told = {method: _told_again(operation) for method, operation in operations.items()}
@@ -38,7 +41,11 @@ def merged(own: Document, services: Mapping[str, Document]) -> Document:
     return {
         **own,
         "paths": dict(sorted(paths.items())),
-        "components": {"schemas": dict(sorted(components.items())), "securitySchemes": SECURITY},
+        "components": {
+            "schemas": dict(sorted(components.items())),
+            "examples": dict(sorted(examples.items())),
+            "securitySchemes": SECURITY,
+        },
         "security": [{"apiKey": []}],
     }
 
@@ -78,7 +85,11 @@ def _contents(choice: Callable[[Document, Document], Document], one: Document, o
     for name in one.keys() & other.keys():
         mine, yours = one[name].get("content", {}), other[name].get("content", {})
         schemas = {
-            media: {"schema": choice(mine[media].get("schema", {}), yours[media].get("schema", {}))}
+            media: {
+                **yours[media],
+                **mine[media],
+                "schema": choice(mine[media].get("schema", {}), yours[media].get("schema", {})),
+            }
             for media in mine.keys() & yours.keys()
         }
         if content := {**yours, **mine, **schemas}:

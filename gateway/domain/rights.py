@@ -1,12 +1,19 @@
-"""Which service answers under a path, and which role may ask it for what. All of it is tables."""
+"""Which service answers under a path, which role may ask it for what, and how far. All of it is tables.
+
+A new operation needs a row only where its right is not that of its area; a new area needs one in `AREAS`.
+"""
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
 
+from chassis.auth import Reach
 from chassis.paths import fits
 from contracts.problems import NotFound, Problem
+from gateway.domain.roles import Powers, Role, powers
+
+__all__ = ["AREAS", "OPERATIONS", "Area", "Powers", "Role", "area_of", "changes", "is_open", "powers", "rights"]
 
 
 class PathNotFound(NotFound):
@@ -17,31 +24,31 @@ class UnreadableAddress(Problem):
     """Path or query are not text: they hold a NUL, or bytes that are not UTF-8."""
 
 
-class Role(StrEnum):
-    """What a key may do."""
+Grants = dict[Role, Reach]
+"""Who may, and how far."""
 
-    ADMIN = "admin"
-    """Everything, keys included."""
-    OPERATOR = "operator"
-    """Everything but keys; alone with the admin, what decides who is who and who looks after whom."""
-    INGEST = "ingest"
-    """Tell what happened, correct and withdraw it, in any service and by imports; read how its imports fare."""
-    READER = "reader"
-    """Read what is known, preview and verify; change nothing."""
-
-
-IMPLIES: Mapping[Role, frozenset[Role]] = {
-    Role.ADMIN: frozenset(Role),
-    Role.OPERATOR: frozenset({Role.OPERATOR, Role.INGEST, Role.READER}),
-    Role.INGEST: frozenset({Role.INGEST}),
-    Role.READER: frozenset({Role.READER}),
-}
-"""The scopes that services see for a role."""
-
-ADMIN = frozenset({Role.ADMIN})
-OPERATOR = ADMIN | {Role.OPERATOR}
-INGEST = OPERATOR | {Role.INGEST}
-READER = OPERATOR | {Role.READER}
+ADMIN: Grants = {Role.OWNER: Reach.ALL, Role.ADMIN: Reach.ALL}
+OPERATOR: Grants = ADMIN | {Role.OPERATOR: Reach.ALL}
+INGEST: Grants = OPERATOR | {Role.INGEST: Reach.ALL}
+"""Tells by itself: a till, a shop, a form."""
+READER: Grants = OPERATOR | {Role.ANALYST: Reach.ALL, Role.READER: Reach.ALL}
+"""Reads what is about everybody, or about nobody's party."""
+STUDY: Grants = OPERATOR | {Role.ANALYST: Reach.ALL}
+"""Tries and fits: what decides nothing yet."""
+TRY: Grants = STUDY | {Role.MANAGER: Reach.ALL}
+RULES: Grants = READER | {Role.MANAGER: Reach.ALL, Role.AGENT: Reach.ALL}
+"""Reads rules, which are about no party."""
+SEE: Grants = READER | {Role.MANAGER: Reach.TEAM, Role.AGENT: Reach.TEAM}
+"""Reads parties and what is told of them."""
+OVERSEE: Grants = READER | {Role.MANAGER: Reach.TEAM}
+"""Likewise, but not who only looks after them: lists to take away, comparisons."""
+RECORD: Grants = INGEST | {Role.MANAGER: Reach.TEAM, Role.AGENT: Reach.TEAM}
+"""Says what happened with a party."""
+AMEND: Grants = INGEST | {Role.MANAGER: Reach.TEAM, Role.AGENT: Reach.OWN}
+"""Puts right, withdraws, moves on what was told."""
+MANAGE: Grants = OPERATOR | {Role.MANAGER: Reach.TEAM}
+"""Decides who looks after a party, and how it stands."""
+ANYBODY: Grants = dict.fromkeys(Role, Reach.ALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,41 +57,41 @@ class Area:
 
     service: str | None
     """None: the gateway itself."""
-    read: frozenset[Role]
-    post: frozenset[Role]
-    change: frozenset[Role] = OPERATOR
+    read: Grants
+    post: Grants
+    change: Grants = field(default_factory=lambda: OPERATOR)
 
 
 AREAS: Mapping[str, Area] = {
-    "parties": Area("customers", READER, INGEST),
-    "purchases": Area("customers", READER, INGEST),
-    "returns": Area("customers", READER, INGEST),
+    "parties": Area("customers", SEE, RECORD),
+    "purchases": Area("customers", SEE, RECORD),
+    "returns": Area("customers", SEE, RECORD),
     "imports": Area("customers", READER | INGEST, INGEST),
-    "merges": Area("customers", READER, OPERATOR),
-    "interactions": Area("customers", READER, INGEST),
-    "problems": Area("customers", READER, INGEST),
-    "observations": Area("customers", READER, INGEST),
-    "duplicates": Area("customers", READER, OPERATOR),
+    "merges": Area("customers", SEE, OPERATOR),
+    "interactions": Area("customers", SEE, RECORD),
+    "problems": Area("customers", SEE, RECORD),
+    "observations": Area("customers", SEE, AMEND),
+    "duplicates": Area("customers", OVERSEE, OPERATOR),
     "identifiers": Area("customers", READER, OPERATOR),
     "owners": Area("customers", READER, OPERATOR),
-    "leads": Area("leads", READER, INGEST),
+    "leads": Area("leads", SEE, AMEND, AMEND),
     "members": Area("community", READER, INGEST),
     "posts": Area("community", READER, INGEST),
     "groups": Area("community", READER, INGEST),
     "referrals": Area("community", READER, INGEST),
-    "standings": Area("scoring", READER, OPERATOR),
-    "overrides": Area("scoring", READER, OPERATOR),
-    "at-risk": Area("scoring", READER, OPERATOR),
-    "losses": Area("scoring", READER, OPERATOR),
+    "standings": Area("scoring", SEE, MANAGE),
+    "overrides": Area("scoring", SEE, MANAGE),
+    "at-risk": Area("scoring", SEE, OPERATOR),
+    "losses": Area("scoring", SEE, OPERATOR),
     "digest": Area("scoring", READER, OPERATOR),
     "reports": Area("scoring", READER, READER),
-    "tiers": Area("scoring", READER, OPERATOR),
-    "rates": Area("scoring", READER, OPERATOR),
-    "policies": Area("scoring", READER, OPERATOR),
-    "activations": Area("scoring", READER, OPERATOR),
-    "models": Area("scoring", READER, OPERATOR),
-    "fits": Area("scoring", READER, OPERATOR),
-    "trials": Area("scoring", READER, OPERATOR),
+    "tiers": Area("scoring", RULES, OPERATOR),
+    "rates": Area("scoring", RULES, OPERATOR),
+    "policies": Area("scoring", RULES, OPERATOR),
+    "activations": Area("scoring", RULES, OPERATOR),
+    "models": Area("scoring", RULES, OPERATOR),
+    "fits": Area("scoring", READER, STUDY, STUDY),
+    "trials": Area("scoring", READER | TRY, STUDY, STUDY),
     "verify": Area("scoring", OPERATOR, OPERATOR),
     "rebuild": Area("scoring", OPERATOR, OPERATOR),
     "lag": Area(None, OPERATOR, OPERATOR),
@@ -96,34 +103,83 @@ AREAS: Mapping[str, Area] = {
     "drain": Area(None, OPERATOR, OPERATOR),
     "status": Area(None, OPERATOR, OPERATOR),
     "keys": Area(None, ADMIN, ADMIN, ADMIN),
+    "me": Area(None, ANYBODY, ANYBODY, ANYBODY),
+    "sessions": Area(None, ANYBODY, ANYBODY, ANYBODY),
+    "users": Area(None, ANYBODY, ADMIN, ADMIN),
+    "teams": Area(None, ANYBODY, ADMIN, ADMIN),
+    "invitations": Area(None, ADMIN, ADMIN, ADMIN),
 }
 
-OPERATIONS: Mapping[tuple[str, str], frozenset[Role]] = {
-    ("POST", "/v1/parties/{party_id}/merge"): OPERATOR,
-    ("POST", "/v1/parties/{party_id}/unmerge"): OPERATOR,
-    ("POST", "/v1/parties/{party_id}/merge-preview"): READER,
-    ("POST", "/v1/parties/{party_id}/unmerge-preview"): READER,
+OPERATIONS: Mapping[tuple[str, str], Grants] = {
+    ("POST", "/v1/parties/{party_id}/identifiers"): AMEND,
     ("POST", "/v1/parties/{party_id}/identifiers/{identity_id}/correct"): OPERATOR,
     ("POST", "/v1/parties/{party_id}/identifiers/{identity_id}/hand-over"): OPERATOR,
     ("POST", "/v1/parties/{party_id}/identifiers/{identity_id}/release"): OPERATOR,
-    ("POST", "/v1/leads/{lead_id}/assign"): OPERATOR,
-    ("PATCH", "/v1/leads/{lead_id}"): INGEST,
+    ("POST", "/v1/parties/{party_id}/merge"): OPERATOR,
+    ("POST", "/v1/parties/{party_id}/merge-preview"): OVERSEE,
+    ("POST", "/v1/parties/{party_id}/unmerge"): OPERATOR,
+    ("POST", "/v1/parties/{party_id}/unmerge-preview"): OVERSEE,
+    ("PUT", "/v1/parties/{party_id}/owner"): MANAGE,
+    ("POST", "/v1/purchases/bulk"): INGEST,
+    ("POST", "/v1/purchases/{purchase_id}/correct"): AMEND,
+    ("POST", "/v1/purchases/{purchase_id}/withdraw"): AMEND,
+    ("POST", "/v1/returns/bulk"): INGEST,
+    ("POST", "/v1/returns/{return_id}/correct"): AMEND,
+    ("POST", "/v1/returns/{return_id}/withdraw"): AMEND,
+    ("POST", "/v1/interactions/bulk"): INGEST,
+    ("POST", "/v1/interactions/{interaction_id}/correct"): AMEND,
+    ("POST", "/v1/interactions/{interaction_id}/withdraw"): AMEND,
+    ("POST", "/v1/problems/{problem_id}/reopen"): AMEND,
+    ("POST", "/v1/problems/{problem_id}/solve"): AMEND,
+    ("POST", "/v1/problems/{problem_id}/withdraw"): AMEND,
+    ("GET", "/v1/imports/{import_id}/rejects"): INGEST | {Role.READER: Reach.ALL},
+    ("GET", "/v1/duplicates/rules"): RULES,
+    ("POST", "/v1/leads"): RECORD,
+    ("POST", "/v1/leads/bulk"): INGEST,
+    ("POST", "/v1/leads/{lead_id}/assign"): MANAGE,
+    ("GET", "/v1/leads/moves"): RULES,
+    ("GET", "/v1/leads/rubric"): RULES,
+    ("PUT", "/v1/leads/rubric"): OPERATOR,
+    ("GET", "/v1/leads/rubrics"): RULES,
+    ("GET", "/v1/leads/rubrics/{content_hash}"): RULES,
     ("PATCH", "/v1/members/{member_id}"): INGEST,
     ("PATCH", "/v1/groups/{group_id}"): INGEST,
     ("PATCH", "/v1/posts/{post_id}"): INGEST,
-    ("POST", "/v1/standings/{party_id}/verify"): READER,
+    ("GET", "/v1/standings/export"): OVERSEE,
+    ("POST", "/v1/standings/{party_id}/merge-preview"): OVERSEE,
+    ("POST", "/v1/standings/{party_id}/verify"): OVERSEE,
+    ("GET", "/v1/reports/patterns/{party_id}"): SEE,
+    ("POST", "/v1/reports/surprises"): OVERSEE,
+    ("GET", "/v1/reports/zoom"): SEE,
+    ("POST", "/v1/policies"): TRY,
     ("POST", "/v1/policies/{policy_hash}/approve"): ADMIN,
+    ("POST", "/v1/policies/{policy_hash}/trials"): TRY,
+    ("POST", "/v1/models"): STUDY,
+    ("GET", "/v1/trials/{trial_id}/moves"): OVERSEE,
 }
 """Operations whose right is not that of their area, by method and path.
 
 Who tells something may correct and withdraw it, whatever the method. Who is who, and who looks after whom, is for an
-operator to decide, whatever the service. What changes nothing is a reading.
+operator to decide, whatever the service, and within a team for its manager. What changes nothing is a reading.
 """
+
+OPEN = frozenset(
+    {
+        ("POST", "/v1/sessions"),
+        ("POST", "/v1/invitations/read"),
+        ("POST", "/v1/invitations/accept"),
+    }
+)
+"""Operations for which nobody has to be anybody: they are how one becomes somebody."""
 
 PATIENT = re.compile(
     r"/v1/(?:imports(?:/|$)|reports/|digest|verify|rebuild|tiers|standings/(?:export|summary)$)|.*/(?:verify|rejects|bulk)$"
 )
 """Paths whose work grows with the data: they get the long timeout."""
+
+
+_READS = {"HEAD": "GET", "OPTIONS": "GET"}
+"""Methods that are as another one."""
 
 
 def area_of(path: str) -> Area | None:
@@ -136,11 +192,20 @@ def area_of(path: str) -> Area | None:
     return AREAS.get(parts[0])
 
 
-def rights(method: str, path: str, area: Area) -> frozenset[Role]:
-    """The roles that may use a method of a path, which lies in the area."""
-    for (known, pattern), roles in OPERATIONS.items():
-        if known == method and fits(pattern, path):
-            return roles
+@lru_cache(1_024)
+def _named(method: str, area: str) -> tuple[tuple[str, Grants], ...]:
+    return tuple(
+        (path, grants) for (known, path), grants in OPERATIONS.items() if known == method and path.split("/")[2] == area
+    )
+
+
+def rights(method: str, path: str, area: Area) -> Grants:
+    """The roles that may use a method of a path, which lies in the area, and how far."""
+    if is_open(method, path):
+        return ANYBODY
+    for pattern, grants in _named(_READS.get(method, method), path.split("/")[2]):
+        if fits(pattern, path):
+            return grants
     match method:
         case "GET" | "HEAD" | "OPTIONS":
             return area.read
@@ -150,11 +215,11 @@ def rights(method: str, path: str, area: Area) -> frozenset[Role]:
             return area.change
 
 
+def is_open(method: str, path: str) -> bool:
+    """Whether anybody may use a method of a path, who they are or not."""
+    return (method, path) in OPEN
+
+
 def changes(method: str, path: str, area: Area) -> bool:
     """Whether a request may change something: it is not for whoever may only read."""
     return method not in ("GET", "HEAD", "OPTIONS") and Role.READER not in rights(method, path, area)
-
-
-def scopes(roles: Iterable[str]) -> frozenset[str]:
-    """All scopes that roles amount to."""
-    return frozenset(str(scope) for role in roles for scope in IMPLIES[Role(role)])

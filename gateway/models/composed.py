@@ -21,6 +21,15 @@ class ImportList(Shown):
     """Services that did not answer."""
 
 
+class ImportKinds(Shown):
+    """The kinds of files that can be imported."""
+
+    data: list[dict[str, Any]]
+    """Each with `kind`, its `fields` (`name`, `needed`), `any_of` of which one is needed, `money` and `attributes`."""
+    unavailable: list[str]
+    """Services that did not answer."""
+
+
 class ViewPart(Shown):
     """What one service knows of a party."""
 

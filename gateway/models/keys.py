@@ -66,7 +66,7 @@ class NewKey(Body):
 
     name: KeyName
     """Whose key it is, for people."""
-    scopes: Annotated[list[Role], Field(min_length=1, max_length=4)]
+    scopes: Annotated[list[Role], Field(min_length=1, max_length=5)]
     expires_at: Instant | None = None
     """From when on it works no more; null for one that lasts."""
     limit: KeyLimit | None = None

@@ -1,8 +1,10 @@
-"""Whose secret it is, remembered for a moment; a change of any key makes every process ask anew."""
+"""Whose secret it is, remembered for a moment; a change of any key, person or session makes every process ask anew."""
 
 import time
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
 from uuid import UUID
 
 from sqlalchemy import or_
@@ -14,10 +16,16 @@ from chassis.clock import now
 from chassis.db import Database, driver
 from gateway.domain.keys import REFUSALS, Standing, looks_like_key, same_hash, secret_hash
 from gateway.domain.rates import Rate
+from gateway.domain.rights import powers
+from gateway.domain.sessions import IDLE_HOURS, Course, looks_like_session
 from gateway.models.keys import ApiKey, key_text
+from gateway.models.sessions import UserSession
+from gateway.models.users import AppUser, user_text
 
 KNOWN_S = 1.0
 """Seconds that a key is believed without asking again: how long a revoked one may work where the word of it is lost."""
+KEPT = 20_000
+"""Secrets that are remembered at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +33,39 @@ class Holder:
     """Whose secret it is."""
 
     caller: Caller
+    """Its scopes are roles."""
     rate: Rate | None
     """The key's own; None for that of its roles."""
-    row: ApiKey
+    refusal: Callable[[datetime], str | None]
+    """Why the secret opens nothing at an instant; None where it does."""
     until: float
     """On the monotonic clock."""
+    key_id: UUID | None = None
+    session_id: UUID | None = None
+
+
+class Outside(Protocol):
+    """Reads the tokens of somebody else."""
+
+    def looks_like_token(self, secret: str) -> bool:
+        """Whether a secret has the form of one."""
+
+    async def holder(self, database: Database, token: str) -> Holder:
+        """Whose token it is. Raises `Unauthorized`."""
 
 
 class Keyring:
-    """The keys that this process has seen, by the hash of their secret."""
+    """The secrets that this process has seen, by their hash."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, idle: timedelta = timedelta(hours=IDLE_HOURS), outside: Outside | None = None) -> None:
         self._known: dict[bytes, Holder] = {}
         self._changes = 0
+        self._idle = idle
+        self._outside = outside
         self.used: dict[UUID, datetime] = {}
         """When keys were last used, as far as it was not written down yet."""
+        self.seen_at: dict[UUID, datetime] = {}
+        """The same of sessions."""
 
     def seen(self, secret: str) -> bool:
         """Whether the secret was good here when it came last."""
@@ -47,43 +73,99 @@ class Keyring:
 
     async def holder(self, database: Database, secret: str) -> Holder:
         """Whose secret it is. Raises `Unauthorized`."""
-        if not looks_like_key(secret):
-            raise Unauthorized("This is not an API key.")
         hashed = secret_hash(secret)
         known = self._known.get(hashed)
         if known is None or known.until < time.monotonic():
-            known = await self._asked(database, hashed)
-        self._refuse(known.row, hashed)
-        self.used[known.row.id] = now()
+            known = await self._asked(database, secret, hashed)
+        present = now()
+        if refusal := known.refusal(present):
+            self._known.pop(hashed, None)
+            raise Unauthorized(refusal)
+        if known.key_id is not None:
+            self.used[known.key_id] = present
+        if known.session_id is not None:
+            self.seen_at[known.session_id] = present
         return known
 
+    def written(self, seen_at: dict[UUID, datetime]) -> None:
+        """Forget what was written down of when sessions were seen, unless they were seen since."""
+        self.seen_at = {id: at for id, at in self.seen_at.items() if seen_at.get(id) != at}
+
     def doubt(self) -> None:
-        """Ask again for every key: one has changed, or a change may have been missed."""
+        """Ask again for every secret: something has changed, or a change may have been missed."""
         self._changes += 1
         self._known = {hashed: _stale(holder) for hashed, holder in self._known.items()}
 
-    async def _asked(self, database: Database, hashed: bytes) -> Holder:
+    async def _asked(self, database: Database, secret: str, hashed: bytes) -> Holder:
         changes = self._changes
-        async with database.transaction() as session:
-            row = await key_of(session, hashed)
-        if row is None or not (same_hash(hashed, row.secret_hash) or same_hash(hashed, row.previous_hash)):
+        try:
+            found = await self._found(database, secret, hashed)
+        except Unauthorized:
             self._known.pop(hashed, None)
-            raise Unauthorized("There is no such API key.")
-        caller = Caller(key_text(row.id), frozenset(row.scopes))
-        found = Holder(caller, row.rate(), row, time.monotonic() + KNOWN_S)
+            raise
+        if len(self._known) >= KEPT and hashed not in self._known:
+            # Those that were asked for longest ago make room: a dict keeps the order in which they came.
+            self._known = dict(list(self._known.items())[KEPT // 2 :])
         # What was read before a change that is known by now may be what it was before the change.
         self._known[hashed] = found if changes == self._changes else _stale(found)
         return found
 
-    def _refuse(self, row: ApiKey, hashed: bytes) -> None:
-        stands = row.life().standing(now(), previous=row.secret_hash != hashed)
-        if stands is not Standing.GOOD:
-            self._known.pop(hashed, None)
-            raise Unauthorized(REFUSALS[stands])
+    async def _found(self, database: Database, secret: str, hashed: bytes) -> Holder:
+        if looks_like_key(secret):
+            async with database.transaction() as session:
+                row = await key_of(session, hashed)
+            if row is None or not (same_hash(hashed, row.secret_hash) or same_hash(hashed, row.previous_hash)):
+                raise Unauthorized("There is no such API key.")
+            return of_key(row, hashed)
+        if looks_like_session(secret):
+            async with database.transaction() as session:
+                found = await session_of(session, hashed)
+            if found is None or not same_hash(hashed, found[0].token_hash):
+                raise Unauthorized("There is no such session. Sign in again.")
+            return self._of_session(*found)
+        if self._outside is not None and self._outside.looks_like_token(secret):
+            return await self._outside.holder(database, secret)
+        raise Unauthorized("This is neither an API key nor a session.")
+
+    def _of_session(self, row: UserSession, user: AppUser) -> Holder:
+        def refusal(at: datetime) -> str | None:
+            seen = max(row.last_seen_at, self.seen_at.get(row.id, row.last_seen_at))
+            return Course(seen, row.expires_at, row.ended_at, user.disabled_at).refusal(at, self._idle)
+
+        return Holder(person(user), None, refusal, time.monotonic() + KNOWN_S, session_id=row.id)
+
+
+def of_key(row: ApiKey, hashed: bytes) -> Holder:
+    """Who comes with a secret of a key: the present one, or the one before."""
+    life, previous = row.life(), row.secret_hash != hashed
+
+    def refusal(at: datetime) -> str | None:
+        stands = life.standing(at, previous=previous)
+        return None if stands is Standing.GOOD else REFUSALS[stands]
+
+    return Holder(caller_of(row), row.rate(), refusal, time.monotonic() + KNOWN_S, key_id=row.id)
+
+
+def caller_of(row: ApiKey) -> Caller:
+    """Who comes with a key; its scopes are the roles."""
+    roles = frozenset(row.scopes)
+    may = powers(roles)
+    return Caller(key_text(row.id), roles, reach=may.reach, contact=may.contact)
+
+
+def person(row: AppUser) -> Caller:
+    """A person as a caller, whose scopes are the roles."""
+    return person_with(row.id, row.team_id, frozenset(row.roles))
+
+
+def person_with(user_id: UUID, team_id: UUID | None, roles: frozenset[str]) -> Caller:
+    """The caller who has an id, a team and roles."""
+    may = powers(roles)
+    return Caller(user_text(user_id), roles, user_id, team_id, may.reach, may.contact)
 
 
 def _stale(holder: Holder) -> Holder:
-    return Holder(holder.caller, holder.rate, holder.row, 0.0)
+    return replace(holder, until=0.0)
 
 
 async def key_of(session: AsyncSession, hashed: bytes) -> ApiKey | None:
@@ -92,13 +174,32 @@ async def key_of(session: AsyncSession, hashed: bytes) -> ApiKey | None:
     return (await session.execute(statement)).scalar_one_or_none()
 
 
-async def note_uses(session: AsyncSession, used: dict[UUID, datetime]) -> None:
-    """Write down when keys were last used."""
-    await (await driver(session)).execute(_USED, list(used), list(used.values()))
+async def session_of(session: AsyncSession, hashed: bytes) -> tuple[UserSession, AppUser] | None:
+    """The session of this token, and the person."""
+    statement = (
+        select(UserSession, AppUser)
+        .join(AppUser, col(AppUser.id) == UserSession.user_id)
+        .where(UserSession.token_hash == hashed)
+    )
+    found = (await session.execute(statement)).one_or_none()
+    return None if found is None else (found[0], found[1])
+
+
+async def note_uses(session: AsyncSession, used: dict[UUID, datetime], seen_at: dict[UUID, datetime]) -> None:
+    """Write down when keys were last used, and sessions last seen."""
+    connection = await driver(session)
+    await connection.execute(_USED, list(used), list(used.values()))
+    await connection.execute(_SEEN, list(seen_at), list(seen_at.values()))
 
 
 _USED = """
 UPDATE api_key SET last_used_at = greatest(last_used_at, new.at)
 FROM (SELECT * FROM unnest($1::uuid[], $2::timestamptz[]) AS new(id, at) ORDER BY id) AS new
 WHERE api_key.id = new.id
+"""
+
+_SEEN = """
+UPDATE session SET last_seen_at = greatest(last_seen_at, new.at)
+FROM (SELECT * FROM unnest($1::uuid[], $2::timestamptz[]) AS new(id, at) ORDER BY id) AS new
+WHERE session.id = new.id
 """

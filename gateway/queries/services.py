@@ -11,7 +11,7 @@ import msgspec
 import structlog
 from yarl import URL
 
-from chassis.auth import HEADER, Signer
+from chassis.auth import GATEWAY, HEADER, Caller, Signer
 from chassis.telemetry import request_id, traceparent
 from contracts.problems import Problem
 from gateway.domain.parts import Status, status_of
@@ -63,7 +63,7 @@ class Services:
         method: str,
         target: str,
         *,
-        caller: tuple[str, Iterable[str]] = ("gateway", ()),
+        caller: Caller = GATEWAY,
         headers: Iterable[tuple[str, str]] = (),
         body: Any = None,
         patient: bool = False,
@@ -72,7 +72,7 @@ class Services:
 
         `target` is path and query as they came. Raises `ServiceUnavailable`, `ServiceFailed` or `ServiceTimeout`.
         """
-        signed = [*headers, (HEADER, self._signer.sign(*caller))]
+        signed = [*headers, (HEADER, self._signer.sign(caller))]
         signed += [(name, id) for name, id in (("X-Request-Id", request_id()), ("traceparent", traceparent())) if id]
         patience = aiohttp.ClientTimeout(
             total=PATIENT_S if patient else QUICK_S,
@@ -153,7 +153,7 @@ class Services:
             return Answered(Status.UNAVAILABLE)
 
     async def side_by_side(
-        self, asked: Mapping[str, tuple[str, str]], *, caller: tuple[str, Iterable[str]], within_s: float
+        self, asked: Mapping[str, tuple[str, str]], *, caller: Caller, within_s: float
     ) -> dict[str, Answered]:
         """The answers to several reads, each a service and a target, as far as they come in time.
 

@@ -13,7 +13,6 @@ from pydantic import AwareDatetime
 from chassis.http import Streamed
 from contracts.event import Digest
 from gateway.domain import export, status
-from gateway.domain.rights import scopes
 from gateway.queries.external_ids import ExternalIds
 from gateway.queries.services import Services
 from gateway.queries.streams import blocks
@@ -59,19 +58,17 @@ async def export_standings(
     query = urlencode({name: value for name, value in asked.items() if value is not None})
     target = "/internal/standings/export" + (f"?{query}" if query else "")
     async with AsyncExitStack() as stack:
-        caller = asking.key_id, scopes(asking.scopes)
-        answer = await stack.enter_async_context(services.ask("scoring", "GET", target, caller=caller, patient=True))
+        answer = await stack.enter_async_context(services.ask("scoring", "GET", target, caller=asking, patient=True))
         if answer.status != 200:
             return Response(await answer.read(), answer.status, media_type=answer.content_type)
         return Streamed(
-            _csv(services, answer.content.iter_any(), stack.pop_all()),
+            _csv(ExternalIds(services, contact=asking.contact), answer.content.iter_any(), stack.pop_all()),
             media_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": 'attachment; filename="standings.csv"'},
         )
 
 
-async def _csv(services: Services, pieces: AsyncIterable[bytes], stack: AsyncExitStack) -> AsyncIterator[str]:
-    ids = ExternalIds(services)
+async def _csv(ids: ExternalIds, pieces: AsyncIterable[bytes], stack: AsyncExitStack) -> AsyncIterator[str]:
     async with stack:
         async for lines in blocks(pieces, "scoring", JOINED):
             party_ids = export.party_ids(lines)

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Request
 from chassis.http import TransactionalRoute
 from gateway.domain import lag, status
 from gateway.domain.consumers import concerned
-from gateway.domain.rights import scopes
 from gateway.domain.services import ServiceUnavailable
 from gateway.models.operating import ConsumerLag, Topics, Turned, WhatIsRead
 from gateway.queries.services import Answered, Services
@@ -89,11 +88,10 @@ async def _turn(body: WhatIsRead, request: Request, asking: Asking, word: str) -
     if reports.get(body.service, ()) is None:
         raise ServiceUnavailable(f"{body.service} does not answer just now.", services=[body.service])
     consumers = concerned(status.of_services(_there(reports), "consumers"), body.service, body.topic)
-    caller = asking.key_id, scopes(asking.scopes)
     turned = 0
     for consumer in consumers:
         said = {"consumer": consumer, "topic": body.topic}
-        answer = await services.json(body.service, "POST", f"/internal/consumers/{word}", said, caller=caller)
+        answer = await services.json(body.service, "POST", f"/internal/consumers/{word}", said, caller=asking)
         turned += answer["partitions"]
     return Turned(service=body.service, topic=body.topic, consumers=consumers, partitions=turned)
 

@@ -1,5 +1,6 @@
 """What anybody may read: the OpenAPI document of everything, and pages to look at it without the internet."""
 
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -9,10 +10,11 @@ from fastapi.responses import HTMLResponse
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
+from chassis.openapi import Document, committed, operations, refuse
 from gateway.domain.openapi import merged
 from gateway.domain.services import ServiceUnavailable
 from gateway.queries.services import Services
-from gateway.routes.door import stranger
+from gateway.routes.door import MAY_END_IN, stranger
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(stranger)])
 
@@ -26,7 +28,15 @@ async def read_openapi(request: Request) -> dict[str, Any]:
         known |= {name: found for name, found in (await services.each("GET", "/openapi.json")).items() if found}
     if missing := sorted(services.addresses.keys() - known.keys()):
         raise ServiceUnavailable(f"{', '.join(missing)} did not answer yet.", services=missing)
-    return merged(request.app.openapi(), known)
+    return public(committed(request.app), known)
+
+
+def public(own: Document, services: Mapping[str, Document]) -> Document:
+    """The document of the gateway and of services, each operation with what it may end in at the door already."""
+    told = merged(own, services)
+    for operation in operations(told):
+        refuse(told, operation, MAY_END_IN)
+    return told
 
 
 async def document_of(request: Request, service: str) -> dict[str, Any]:

@@ -1,23 +1,40 @@
 """Who stands at the door: every public route asks here first."""
 
 from collections.abc import Callable
-from typing import Annotated
+from dataclasses import replace
+from functools import lru_cache
+from typing import Annotated, Any
 from urllib.parse import unquote_to_bytes
+from uuid import UUID
 
 from fastapi import Depends, Request
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chassis.auth import Caller, Forbidden, Unauthorized
+from chassis.auth import Caller, Forbidden, Reach, Unauthorized
 from gateway.domain.drain import IntakeClosed
 from gateway.domain.rates import Level, Rate, RateLimited, fields, neighbourhood, of_roles
-from gateway.domain.rights import Area, PathNotFound, UnreadableAddress, area_of, changes, rights
+from gateway.domain.rights import Area, PathNotFound, UnreadableAddress, area_of, changes, is_open, rights
+from gateway.domain.roles import Role, powers, widest
+from gateway.domain.services import ServiceFailed, ServiceTimeout, ServiceUnavailable
+from gateway.domain.sessions import PeopleAlone
+from gateway.models.users import AppUser
+from gateway.queries import keyring
 from gateway.queries.intake import Intake
 from gateway.queries.keyring import Holder, Keyring
 from gateway.queries.meter import Meter
 
 KEY, ADDRESS = "key", "address"
 """Names of the two policies in the header fields: by key, and by address for who has none."""
+MAY_END_IN = (
+    *(UnreadableAddress, Unauthorized, Forbidden, PathNotFound, RateLimited),
+    *(IntakeClosed, ServiceUnavailable, ServiceFailed, ServiceTimeout),
+)
+"""What any request may end in before a service has had its say, or without one."""
+NOBODY = Caller("nobody", frozenset())
+"""Whoever asks for what anybody may."""
+ANYBODY: dict[str, Any] = {"security": []}
+"""For `openapi_extra=` of what anybody may ask for."""
 WHO = {KEY: "This key", ADDRESS: "Whoever has no valid key"}
 
 
@@ -30,16 +47,33 @@ async def caller(request: Request) -> Caller:
     if admitted is not None:
         return admitted
     refuse_unreadable(request)
-    holder = await known(request)
+    if is_open(request.method, request.scope["path"]):
+        await stranger(request)
+        request.state.caller = NOBODY
+        return NOBODY
+    holder = request.state.holder = await known(request)
     state = request.app.state
     rate = holder.rate or of_roles(holder.caller.scopes, state.settings.rates())
     refuse_too_many(request, KEY, rate, state.meter.take(holder.caller.key_id, rate))
     needed = rights(request.method, request.scope["path"], area(request))
-    if needed.isdisjoint(holder.caller.scopes):
-        raise Forbidden("This key may not do this.", scopes=sorted(holder.caller.scopes), needed=sorted(needed))
+    granted = frozenset((Role(role), needed[Role(role)]) for role in holder.caller.scopes if role in needed)
+    if not granted:
+        raise Forbidden("You may not do this.", scopes=sorted(holder.caller.scopes), needed=sorted(needed))
     await refuse_while_drained(request)
-    request.state.caller = holder.caller
-    return holder.caller
+    admitted = request.state.caller = signed_as(holder.caller, granted)
+    return admitted
+
+
+@lru_cache(4_096)
+def signed_as(caller: Caller, granted: frozenset[tuple[Role, Reach]]) -> Caller:
+    """A caller as services see it: the scopes of its roles, and the reach of those that may do what is asked for."""
+    reach, contact = widest(dict(granted))
+    return replace(
+        caller,
+        scopes=powers(caller.scopes).scopes,
+        reach=min(reach, caller.reach),
+        contact=contact and caller.contact,
+    )
 
 
 async def refuse_while_drained(request: Request) -> None:
@@ -52,14 +86,14 @@ async def refuse_while_drained(request: Request) -> None:
 
 
 async def known(request: Request) -> Holder:
-    """Whose key it is; who has none, or a wrong one, may not try again and again."""
+    """Whose secret it is; who has none, or a wrong one, may not try again and again."""
     keyring: Keyring = request.app.state.keyring
     secret = _bearer(request)
     if keyring.seen(secret):
         return await keyring.holder(request.app.state.database, secret)
     give_back = await stranger(request)
     if not secret:
-        raise Unauthorized("Send an API key: Authorization: Bearer shuke_…")
+        raise Unauthorized("Send an API key or the token of a session: Authorization: Bearer shuke_…")
     holder = await keyring.holder(request.app.state.database, secret)
     give_back()
     return holder
@@ -130,3 +164,40 @@ def _bearer(request: Request) -> str:
 
 
 Asking = Annotated[Caller, Depends(caller)]
+
+
+async def person(request: Request, asking: Asking) -> UUID:
+    """The id of the person who asks. Raises `PeopleAlone`."""
+    if asking.user_id is None:
+        raise PeopleAlone("Sign in by POST /v1/sessions, and send the token of the session.")
+    return asking.user_id
+
+
+async def session_id(request: Request, asking: Asking) -> UUID | None:
+    """The session that the request came with; None where it came with something else."""
+    holder: Holder = request.state.holder
+    return holder.session_id
+
+
+async def key_id(request: Request, asking: Asking) -> UUID | None:
+    """The API key that the request came with; None where it came with something else."""
+    holder: Holder = request.state.holder
+    return holder.key_id
+
+
+async def roles(request: Request, asking: Asking) -> list[Role]:
+    """The roles of whoever asks, without what they imply."""
+    holder: Holder = request.state.holder
+    return [role for role in Role if role in holder.caller.scopes]
+
+
+def signed_as_person(row: AppUser) -> Caller:
+    """Somebody who has just signed in, as the caller that they will be."""
+    known = keyring.person(row)
+    return replace(known, scopes=powers(known.scopes).scopes)
+
+
+PersonAsking = Annotated[UUID, Depends(person)]
+SessionAsking = Annotated[UUID | None, Depends(session_id)]
+KeyAsking = Annotated[UUID | None, Depends(key_id)]
+RolesAsking = Annotated[list[Role], Depends(roles)]

@@ -4,7 +4,6 @@ from fastapi import APIRouter, Request
 
 from chassis.http import TransactionalRoute
 from gateway.domain.gaps import PartitionNotStopped, the_one
-from gateway.domain.rights import scopes
 from gateway.domain.services import ServiceUnavailable
 from gateway.domain.status import composed
 from gateway.models.operating import Gap, GapToPass
@@ -33,8 +32,7 @@ async def pass_gap(body: GapToPass, request: Request, asking: Asking) -> Gap:
     stopped = composed(reports)["gaps"]
     gap = the_one(stopped, topic=body.topic, partition=body.partition, service=body.service, consumer=body.consumer)
     place = {name: gap[name] for name in ("consumer", "topic", "partition")}
-    caller = asking.key_id, scopes(asking.scopes)
-    answer = await services.json(gap["service"], "POST", "/internal/gaps/pass", place, caller=caller)
+    answer = await services.json(gap["service"], "POST", "/internal/gaps/pass", place, caller=asking)
     if not answer["passed"]:
         raise PartitionNotStopped(other for other in stopped if other is not gap)
     return Gap(service=gap["service"], reason=gap["reason"], **place)

@@ -9,15 +9,15 @@ import msgspec
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
+from chassis.auth import Caller
 from chassis.fields import ImportId
 from chassis.http import Cursor, Limit, decode_cursor, encode_cursor
 from contracts.problems import Problem
 from gateway.domain.imports import IMPORTING, SPENT_IN, TAKEN_BY, FormFields, Kind, kind_of
 from gateway.domain.joined import Part, Row, joined
 from gateway.domain.parts import Status
-from gateway.domain.rights import scopes
 from gateway.domain.services import ServiceUnavailable
-from gateway.models.composed import ImportList
+from gateway.models.composed import ImportKinds, ImportList
 from gateway.queries.services import Answered, Services
 from gateway.routes.door import Asking
 from gateway.routes.proxy import OURS, Body, passed_on, to_pass
@@ -49,11 +49,13 @@ async def start_import(
     because the file passes through without being kept. The first real file of purchases or returns that is taken fixes
     the currency in which standings are told, if nothing has fixed it yet.
     """
-    caller = asking.key_id, scopes(asking.scopes)
     form = FormFields(request.headers.get("content-type", ""))
-    answer, kind = await _taken(request, caller, form, kind)
-    if answer.status_code == 202 and kind in SPENT_IN and _decides(started := msgspec.json.decode(answer.body), form):
-        answer.headers[TOLD] = await _fix(request.app.state.services, caller, started["currency"])
+    answer, kind = await _taken(request, asking, form, kind)
+    if answer.status_code == 202 and kind in SPENT_IN:
+        started = msgspec.json.decode(answer.body)
+        if not _decides(started, currency_said=bool(form.values.get("currency"))):
+            return answer
+        answer.headers[TOLD] = await _fix(request.app.state.services, asking, started["currency"])
     return answer
 
 
@@ -81,6 +83,19 @@ async def list_imports(request: Request, asking: Asking, limit: Limit = 50, curs
     )
 
 
+@router.get("/kinds")
+async def list_import_kinds(request: Request, asking: Asking) -> ImportKinds:
+    """The kinds of files that can be imported, and what their columns can be.
+
+    A service that does not answer is named in `unavailable`; one that is not installed is not asked.
+    """
+    answers = await _asked(request, asking, {service: (service, "/v1/imports/kinds") for service in IMPORTING})
+    return ImportKinds(
+        data=[kind for answer in answers.values() if answer.status is Status.OK for kind in answer.data["data"]],
+        unavailable=[name for name, answer in answers.items() if answer.status in (Status.UNAVAILABLE, Status.SLOW)],
+    )
+
+
 @router.get("/{import_id}", response_class=Response)
 async def read_import(import_id: ImportId, request: Request, asking: Asking) -> Response:
     """How far an import is, and what became of its rows."""
@@ -93,15 +108,28 @@ async def undo_import(import_id: ImportId, request: Request, asking: Asking) -> 
     return await _passed_to_its_service(import_id, request, asking)
 
 
+@router.post("/{import_id}/again", status_code=202, response_class=Response)
+async def import_again(import_id: ImportId, request: Request, asking: Asking) -> Response:
+    """Import the rows that a dry run looked at, without sending the file again; also as another dry run.
+
+    The body may say how they are read instead: `mapping`, `constants`, `source`, `currency`, `timezone`, `dates`,
+    `date`, `dry_run`. What is left out is as it was. The rows are there for a day.
+    """
+    answer = await _passed_to_its_service(import_id, request, asking)
+    if answer.status_code == 202 and (started := msgspec.json.decode(answer.body))["kind"] in SPENT_IN:
+        said = msgspec.json.decode(await request.body() or b"{}").get("currency")
+        if _decides(started, currency_said=bool(said)):
+            answer.headers[TOLD] = await _fix(request.app.state.services, asking, started["currency"])
+    return answer
+
+
 @router.get("/{import_id}/rejects", response_class=Response)
 async def read_import_rejects(import_id: ImportId, request: Request, asking: Asking) -> Response:
     """The rows that were not taken as CSV: row number, reason, detail, then the row as it came."""
     return await _passed_to_its_service(import_id, request, asking)
 
 
-async def _taken(
-    request: Request, caller: tuple[str, frozenset[str]], form: FormFields, kind: Kind | None
-) -> tuple[Response, Kind]:
+async def _taken(request: Request, caller: Caller, form: FormFields, kind: Kind | None) -> tuple[Response, Kind]:
     """What the service says to which the file went, and of which kind it is. `form` reads along."""
     services: Services = request.app.state.services
     body = Body(request, form.feed)
@@ -152,13 +180,13 @@ async def _whole(begun: list[bytes], pieces: AsyncGenerator[bytes]) -> AsyncIter
         yield piece
 
 
-def _decides(started: Mapping[str, Any], form: FormFields) -> bool:
+def _decides(started: Mapping[str, Any], *, currency_said: bool) -> bool:
     """Whether an import that has amounts says the currency: it was named, or there is one for all rows."""
     real = started["source"] != EXAMPLE and not started["dry_run"] and started["currency"] is not None
-    return real and (bool(form.values.get("currency")) or "currency" not in started["mapping"])
+    return real and (currency_said or "currency" not in started["mapping"])
 
 
-async def _fix(services: Services, caller: tuple[str, frozenset[str]], currency: str) -> str:
+async def _fix(services: Services, caller: Caller, currency: str) -> str:
     told: dict[str, Any] = await services.json(
         "scoring", "POST", "/internal/reporting-currency", {"currency": currency}, caller=caller
     )
@@ -171,11 +199,12 @@ def _id(row: Row) -> UUID:
 
 
 async def _parts(request: Request, asking: Asking, targets: Mapping[str, tuple[str, str]]) -> dict[str, Part | None]:
+    return {name: _part(answer) for name, answer in (await _asked(request, asking, targets)).items()}
+
+
+async def _asked(request: Request, asking: Asking, targets: Mapping[str, tuple[str, str]]) -> dict[str, Answered]:
     services: Services = request.app.state.services
-    answers = await services.side_by_side(
-        targets, caller=(asking.key_id, scopes(asking.scopes)), within_s=request.app.state.settings.part_s
-    )
-    return {name: _part(answer) for name, answer in answers.items()}
+    return await services.side_by_side(targets, caller=asking, within_s=request.app.state.settings.part_s)
 
 
 def _part(answer: Answered) -> Part | None:
@@ -186,11 +215,10 @@ def _part(answer: Answered) -> Part | None:
 
 async def _passed_to_its_service(import_id: UUID, request: Request, asking: Asking) -> Response:
     services: Services = request.app.state.services
-    caller = asking.key_id, scopes(asking.scopes)
     known: dict[UUID, str] = request.app.state.importing
     if import_id not in known:
         targets = {service: (service, f"/v1/imports/import_{import_id.hex}") for service in IMPORTING}
-        answers = await services.side_by_side(targets, caller=caller, within_s=request.app.state.settings.part_s)
+        answers = await _asked(request, asking, targets)
         found = [service for service, answer in answers.items() if answer.status is Status.OK]
         away = [service for service, answer in answers.items() if answer.status in (Status.UNAVAILABLE, Status.SLOW)]
         if not found and away:
@@ -198,8 +226,8 @@ async def _passed_to_its_service(import_id: UUID, request: Request, asking: Aski
                 f"No other service knows this import, and {', '.join(away)} did not answer.", services=away
             )
         if not found:
-            return await passed_on(request, services, IMPORTING[0], caller)
+            return await passed_on(request, services, IMPORTING[0], asking)
         if len(known) >= KEPT:
             known.clear()
         known[import_id] = found[0]
-    return await passed_on(request, services, known[import_id], caller)
+    return await passed_on(request, services, known[import_id], asking)

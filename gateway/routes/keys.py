@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response, status
 
 from chassis.clock import now
 from chassis.http import Cursor, Limit, Page, Session, TransactionalRoute, decode_cursor, made, page
-from gateway.domain.keys import check_expiry
+from gateway.domain.keys import check_expiry, check_roles
 from gateway.domain.rates import Rate, of_roles
 from gateway.models.keys import ApiKey, Key, KeyChange, KeyId, KeyLimit, MadeKey, NewKey, Rotation, key_text
 from gateway.queries.keys import key_to_change, key_to_end, key_with, keys_before, make_key, rotate
@@ -31,6 +31,7 @@ async def create_key(wanted: NewKey, session: Session, request: Request, respons
     whose answer was lost.
     """
     check_expiry(wanted.expires_at, now())
+    check_roles(wanted.scopes)
     row, secret = make_key(
         session, wanted.name, wanted.scopes, expires_at=wanted.expires_at, rate=_columns(wanted.limit)
     )

@@ -11,7 +11,6 @@ from chassis.http import Cursor, Limit, TransactionalRoute, decode_cursor, encod
 from chassis.letters import DeadLetterNotFound
 from gateway.domain import letters
 from gateway.domain.joined import Part, joined
-from gateway.domain.rights import scopes
 from gateway.domain.services import ServiceUnavailable
 from gateway.models.operating import DeadLetter, DeadLetterList, LetterOutcomes, LettersToDiscard, LettersToRequeue
 from gateway.queries.services import Services
@@ -101,7 +100,6 @@ async def _told(
     body: LettersToRequeue, request: Request, asking: Asking, word: str, more: dict[str, Any]
 ) -> LetterOutcomes:
     services: Services = request.app.state.services
-    caller = asking.key_id, scopes(asking.scopes)
     begun, after = decode_cursor(body.cursor, tuple[str, int]) if body.cursor else ("", 0)
     asked = _asked(body, services)
     reports = await services.each("GET", "/readyz") if body.ids is None and body.service is None else {}
@@ -114,7 +112,7 @@ async def _told(
     names = [name for name in asked if name >= begun]
     for place, name in enumerate(names):
         sent = asked[name] | more | {"after": after if name == begun else 0, "limit": max(1, body.limit - len(data))}
-        told = await services.json(name, "POST", f"/internal/dead-letters/{word}", sent, caller=caller)
+        told = await services.json(name, "POST", f"/internal/dead-letters/{word}", sent, caller=asking)
         data += [letters.shown(name, each) for each in told["data"]]
         last = told["data"][-1]["id"] if told["data"] else 0
         if told["has_more"] or (len(data) >= body.limit and place + 1 < len(names) and body.ids is None):

@@ -7,13 +7,14 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request
 
+from chassis.auth import Reach
 from chassis.fields import PartyId
 from chassis.http import BadCursor, Cursor, Limit, decode_cursor, encode_cursor
 from chassis.timelines import Words
 from contracts.identity import PartyNotFound
 from gateway.domain.joined import Part, joined
 from gateway.domain.parts import Status
-from gateway.domain.rights import scopes
+from gateway.domain.services import ServiceUnavailable
 from gateway.domain.timeline import SERVICES, Place, place
 from gateway.models.composed import PartyView, TimelinePage
 from gateway.queries.services import Answered, Services
@@ -48,6 +49,9 @@ async def read_party_view(party_id: PartyId, request: Request, asking: Asking) -
     party, standing = answers["party"], answers["standing"]
     if party.status is standing.status is Status.NOT_FOUND:
         raise PartyNotFound("There is no such party.")
+    if asking.reach is not Reach.ALL and Status.OK not in (party.status, standing.status):
+        # Communities know nobody's owner: without a word of who does, nothing is told of the party there.
+        answers["community"] = Answered(Status.UNAVAILABLE)
     known = (party.data or {}).get("id") or (standing.data or {}).get("party_id")
     return PartyView(party_id=party_id, resolves_to=known, **{name: _shown(part) for name, part in answers.items()})
 
@@ -69,6 +73,7 @@ async def read_party_timeline(
     cursor waits for it: its rows come on the next page on which it answers, in their order among themselves, though
     later than others. None is left out. A service that is not installed is not asked.
     """
+    await _check_reach(request, asking, party_id)
     positions: dict[str, Place | None] = dict.fromkeys(SERVICES)
     if cursor:
         positions = decode_cursor(cursor, tuple[dict[str, Place | None]])[0]
@@ -92,6 +97,18 @@ async def read_party_timeline(
     )
 
 
+async def _check_reach(request: Request, asking: Asking, party_id: UUID) -> None:
+    """Raise where whoever reaches only some parties does not reach this one: communities know nobody's owner."""
+    if asking.reach is Reach.ALL:
+        return
+    target = f"/v1/parties/party_{party_id.hex}"
+    party = (await _asked(request, asking, {"party": ("customers", target)}))["party"]
+    if party.status is Status.NOT_FOUND:
+        raise PartyNotFound("There is no such party.")
+    if party.status is not Status.OK:
+        raise ServiceUnavailable("customers, which knows whose party it is, did not answer.", services=["customers"])
+
+
 def _target(party_id: UUID, last: Place | None, sent: Mapping[str, Any]) -> str:
     before = {"before_at": last[0].isoformat(), "before_id": last[1]} if last else {}
     return f"/internal/parties/party_{party_id.hex}/timeline?" + urlencode({**before, **sent}, doseq=True)
@@ -105,8 +122,7 @@ def _part(answer: Answered) -> Part | None:
 
 async def _asked(request: Request, asking: Asking, asked: Mapping[str, tuple[str, str]]) -> dict[str, Answered]:
     services: Services = request.app.state.services
-    caller = asking.key_id, scopes(asking.scopes)
-    return await services.side_by_side(asked, caller=caller, within_s=request.app.state.settings.part_s)
+    return await services.side_by_side(asked, caller=asking, within_s=request.app.state.settings.part_s)
 
 
 def _shown(part: Answered) -> dict[str, Any]:

@@ -12,12 +12,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from chassis.apart import while_awaited
-from chassis.auth import HEADER
+from chassis.auth import HEADER, Caller
 from chassis.limits import DISCARD_S
 from chassis.paths import methods
 from contracts.problems import Problem
 from gateway.domain.openapi import Document
-from gateway.domain.rights import PATIENT, PathNotFound, scopes
+from gateway.domain.rights import PATIENT, PathNotFound
 from gateway.domain.services import ServiceFailed, ServiceTimeout, ServiceUnavailable
 from gateway.queries.services import Services
 from gateway.routes.documents import document_of
@@ -59,7 +59,7 @@ async def forward(request: Request, asking: Asking) -> Response:
     if service is None:
         raise PathNotFound("Nothing answers under this path.")
     services: Services = request.app.state.services
-    answer = await passed_on(request, services, service, (asking.key_id, scopes(asking.scopes)))
+    answer = await passed_on(request, services, service, asking)
     if answer.status_code in DOUBTFUL:
         with contextlib.suppress(ServiceUnavailable, ServiceFailed, ServiceTimeout):
             refuse_unknown_method(request, await document_of(request, service))
@@ -73,7 +73,7 @@ def refuse_unknown_method(request: Request, document: Document) -> None:
         raise HTTPException(405, headers={"Allow": ", ".join(known)})
 
 
-async def passed_on(request: Request, services: Services, service: str, caller: tuple[str, frozenset[str]]) -> Response:
+async def passed_on(request: Request, services: Services, service: str, caller: Caller) -> Response:
     """The service's answer: small ones whole, larger ones piece by piece as they come."""
     body = Body(request)
     target = request.scope["raw_path"].decode("latin-1")

@@ -7,7 +7,6 @@ import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
-from gateway.domain.rights import scopes
 from gateway.domain.services import ServiceNotFound
 from gateway.models.operating import Replay
 from gateway.queries.services import Services
@@ -33,7 +32,7 @@ async def replay(body: Replay, request: Request, asking: Asking) -> Response:
                 body.service,
                 "POST",
                 "/internal/replays",
-                caller=(asking.key_id, scopes(asking.scopes)),
+                caller=asking,
                 headers=[("Content-Type", "application/json")],
                 body=msgspec.json.encode(asked),
                 patient=True,

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response, StreamingResponse
 
 from gateway.domain.export import written
-from gateway.domain.rights import scopes
 from gateway.domain.trials import COLUMNS, Format, joined, lines
 from gateway.queries.external_ids import ExternalIds
 from gateway.queries.services import Services
@@ -38,12 +37,12 @@ async def read_moves_of_trial(
     The lines of NDJSON have the tiers too.
     """
     services: Services = request.app.state.services
-    target, caller = f"/internal/trials/{trial_id}/moves", (asking.key_id, scopes(asking.scopes))
+    target = f"/internal/trials/{trial_id}/moves"
     async with AsyncExitStack() as stack:
-        answer = await stack.enter_async_context(services.ask("scoring", "GET", target, caller=caller, patient=True))
+        answer = await stack.enter_async_context(services.ask("scoring", "GET", target, caller=asking, patient=True))
         if answer.status != 200:
             return Response(await answer.read(), answer.status, media_type=answer.content_type)
-        moves = _joined(ExternalIds(services), answer.content, stack.pop_all())
+        moves = _joined(ExternalIds(services, contact=asking.contact), answer.content, stack.pop_all())
         return StreamingResponse(
             _csv(moves) if format is Format.CSV else _ndjson(moves),
             media_type=MEDIA_TYPES[format],

@@ -34,6 +34,10 @@ HEARD = (PARTIES,)
 """Whose events tell whose identity is whose."""
 
 
+FREE_TEXT = ("bio", "text", "excerpt")
+"""Members of answers that hold any text."""
+
+
 class Settings(ImportingSettings, env_prefix="COMMUNITY_"):
     """The community service."""
 
@@ -47,6 +51,7 @@ def app() -> FastAPI:
     made = create_app(
         "community",
         router=router,
+        free_text=FREE_TEXT,
         settings=settings,
         lifespan=checked,
         hears=HEARD,

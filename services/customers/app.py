@@ -57,6 +57,10 @@ for room in (
     router.include_router(room)
 
 
+FREE_TEXT = ("text", "note", "title", "description", "excerpt")
+"""Members of answers that hold any text."""
+
+
 class Settings(ImportingSettings, env_prefix="CUSTOMERS_"):
     """The customers service."""
 
@@ -70,6 +74,7 @@ def app() -> FastAPI:
     made = create_app(
         "customers",
         router=router,
+        free_text=FREE_TEXT,
         settings=settings,
         lifespan=checked,
         hears=HEARD,

@@ -31,6 +31,10 @@ HEARD = (PARTIES,)
 """Whose events tell whose identity is whose."""
 
 
+FREE_TEXT = ("note",)
+"""Members of answers that hold any text."""
+
+
 class Settings(ImportingSettings, env_prefix="LEADS_"):
     """The leads service."""
 
@@ -44,6 +48,7 @@ def app() -> FastAPI:
     made = create_app(
         "leads",
         router=router,
+        free_text=FREE_TEXT,
         settings=settings,
         lifespan=opened,
         hears=HEARD,

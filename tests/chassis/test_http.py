@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import text
 
 from chassis.app import create_app
-from chassis.auth import HEADER, Signer, require
+from chassis.auth import HEADER, Caller, Signer, require
 from chassis.db import Database, driver
 from chassis.http import (
     BadCursor,
@@ -135,7 +135,7 @@ async def client(database: Database) -> AsyncIterator[httpx.AsyncClient]:
         )
     settings = ServiceSettings(database_url=database.url, internal_secret=SECRET, max_body_bytes=10_000)
     app = create_app("notes", router=router, settings=settings)
-    token = Signer(SECRET).sign("key_1", ["reader"])
+    token = Signer(SECRET).sign(Caller("key_1", frozenset({"reader"})))
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(
@@ -248,7 +248,7 @@ async def test_a_database_that_goes_away_is_a_503(client: httpx.AsyncClient, dat
 async def test_nothing_listening_is_a_503() -> None:
     settings = ServiceSettings(database_url="postgresql+asyncpg://u:p@127.0.0.1:1/none", internal_secret=SECRET)
     app = create_app("notes", router=router, settings=settings)
-    headers = {HEADER: Signer(SECRET).sign("key_1", [])}
+    headers = {HEADER: Signer(SECRET).sign(Caller("key_1", frozenset()))}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://n", headers=headers) as client:
         assert (await client.get("/v1/count")).status_code == 503
         assert (await client.get("/readyz")).json()["status"] == "the database does not answer"

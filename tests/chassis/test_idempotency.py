@@ -10,7 +10,7 @@ from sqlalchemy import text
 from typing_extensions import TypedDict
 
 from chassis.app import create_app
-from chassis.auth import HEADER, Signer
+from chassis.auth import HEADER, Caller, Signer
 from chassis.db import Database
 from chassis.http import Session, TransactionalRoute
 from chassis.settings import ServiceSettings
@@ -50,7 +50,7 @@ async def client(database: Database) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(
         "marks", router=router, settings=ServiceSettings(database_url=database.url, internal_secret=SECRET)
     )
-    headers = {HEADER: Signer(SECRET).sign("key_1", [])}
+    headers = {HEADER: Signer(SECRET).sign(Caller("key_1", frozenset()))}
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://marks", headers=headers) as client,
@@ -81,7 +81,7 @@ async def test_another_body_under_the_same_key_is_refused(client: httpx.AsyncCli
 
 async def test_another_caller_has_other_keys(client: httpx.AsyncClient) -> None:
     await post(client, "a", "k")
-    other = await post(client, "b", "k", **{HEADER: Signer(SECRET).sign("key_2", [])})
+    other = await post(client, "b", "k", **{HEADER: Signer(SECRET).sign(Caller("key_2", frozenset()))})
     assert other.json() == {"marks": 2}
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import joining, outbox
 from chassis.app import create_app
-from chassis.auth import HEADER, Signer
+from chassis.auth import HEADER, Caller, Signer
 from chassis.db import Database, driver
 from chassis.joining import Answer, Join, JoinedRoute
 from chassis.settings import ServiceSettings
@@ -105,7 +105,7 @@ async def app(database: Database, connection: "asyncpg.Connection[asyncpg.Record
 @pytest.fixture
 async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     tried.clear()
-    headers = {HEADER: Signer(SECRET).sign("key_1", [])}
+    headers = {HEADER: Signer(SECRET).sign(Caller("key_1", frozenset()))}
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://marks", headers=headers
     ) as client:

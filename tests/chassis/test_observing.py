@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import outbox, pressure
 from chassis.app import create_app, probe
-from chassis.auth import HEADER, Signer
+from chassis.auth import HEADER, Caller, Signer
 from chassis.consumer import Delivery
 from chassis.db import Database, connect
 from chassis.freshness import FRESHNESS
@@ -59,7 +59,7 @@ async def served(database: Database, purchase: Purchase, **more: object) -> Asyn
         hears=[PURCHASES],
         source_urls={"customers": database.url},
     )
-    headers = {HEADER: Signer(SECRET).sign("key_1", ())}
+    headers = {HEADER: Signer(SECRET).sign(Caller("key_1", frozenset()))}
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://customers", headers=headers) as client:

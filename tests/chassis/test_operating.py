@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.app import create_app
-from chassis.auth import HEADER, Signer
+from chassis.auth import HEADER, Caller, Signer
 from chassis.bus import Record, TopicPartition
 from chassis.clock import now
 from chassis.consumer import Delivery, Sink
@@ -62,7 +62,7 @@ async def asked(reader: Reader) -> AsyncIterator[httpx.AsyncClient]:
         handler=reader.handle,
         source_urls={"customers": reader.database.url},
     )
-    headers = {HEADER: Signer(SECRET).sign("key_of_ann", ("operator",))}
+    headers = {HEADER: Signer(SECRET).sign(Caller("key_of_ann", frozenset({"operator"})))}
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://customers", headers=headers) as client:

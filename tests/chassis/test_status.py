@@ -5,7 +5,7 @@ import httpx
 from fastapi import APIRouter
 
 from chassis.app import create_app
-from chassis.auth import HEADER, Signer
+from chassis.auth import HEADER, Caller, Signer
 from chassis.db import Database, driver
 from chassis.settings import ServiceSettings
 from contracts.topics import LEADS, MEMBERS, Topic, topics_of
@@ -18,7 +18,7 @@ async def served(database: Database, hears: Sequence[Topic] = ()) -> AsyncIterat
     """A service without routes of its own, as the gateway reaches it."""
     settings = ServiceSettings(database_url=database.url, internal_secret=SECRET)
     app = create_app("customers", router=APIRouter(), settings=settings, hears=hears)
-    headers = {HEADER: Signer(SECRET).sign("gateway", ())}
+    headers = {HEADER: Signer(SECRET).sign(Caller("gateway", frozenset()))}
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://customers", headers=headers) as client:

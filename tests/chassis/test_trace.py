@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import outbox, publisher
 from chassis.app import create_app
-from chassis.auth import HEADER, Signer
+from chassis.auth import HEADER, Caller, Signer
 from chassis.consumer import Delivery
 from chassis.envelope import sampled_trace
 from chassis.http import Session, TransactionalRoute
@@ -68,7 +68,7 @@ async def test_a_trace_goes_from_the_request_over_kafka_into_the_log_of_the_read
     app = create_app("customers", router=router, settings=settings)
     reading = Announcing(bus.source, bus.target, bus.url)
     reading.purchase, reading.sent = purchase, bus.sent
-    sent = {HEADER: Signer(SECRET).sign("key_1", ())}
+    sent = {HEADER: Signer(SECRET).sign(Caller("key_1", frozenset()))}
     followed, quiet = f"00-{TRACE}-00f067aa0ba902b7-01", f"00-{TRACE[::-1]}-00f067aa0ba902b7-00"
 
     with structlog.testing.capture_logs() as logged:

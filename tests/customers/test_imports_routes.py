@@ -2,6 +2,7 @@ import csv
 import gzip
 import io
 import json
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -11,10 +12,12 @@ from chassis.clock import now
 from chassis.db import Database
 from chassis.ids import uuid7
 from chassis.imports.importer import move_on
+from chassis.imports.keeping import forget_dry_runs
 from chassis.imports.progress import claim
 from contracts.identity import Installation
 from services.customers.handlers.imports.kinds import KINDS
 
+GUESS = json.dumps({"party": "a", "occurred_at": "b", "amount": "c"})
 CONTENT = "customer,order,when,total\nc1,o1,2024-01-01,5\n,o2,2024-01-01,5\n"
 
 
@@ -67,6 +70,71 @@ async def test_an_import_is_followed_to_its_rejects_and_undone(api, database, he
     await carry_out(database, here)
     assert (await api.get(f"/v1/imports/{job['id']}")).json()["state"] == "undone"
     assert [type for type, _, _ in await published()] == ["purchase_completed", "fact_withdrawn"]
+
+
+async def test_what_was_looked_at_is_imported_as_it_is_understood_in_the_end(api, database, here, published):
+    await carry_out(database, here)
+    await published()
+    looked = (await sent(api, "a,b,c\nagain1,2024-01-01,5\n", source="again", dry_run="true", mapping=GUESS)).json()
+    assert (await api.post(f"/v1/imports/{looked['id']}/again")).json()["code"] == "nothing_kept"
+    await carry_out(database, here)
+    done = (await api.get(f"/v1/imports/{looked['id']}")).json()
+    assert (done["accepted"], done["rows_kept"]) == (1, True)
+    assert await published() == []
+    other = {"mapping": {"channel": "a"}, "currency": "USD", "dry_run": True}
+    second = (await api.post(f"/v1/imports/{looked['id']}/again", json=other)).json()
+    assert (second["mapping"]["channel"], second["file_name"], second["dry_run"]) == ("a", "orders.csv", True)
+    real = await api.post(f"/v1/imports/{looked['id']}/again", json={"currency": "USD"})
+    assert real.status_code == 202
+    assert real.json()["mapping"] == {"party": "a", "occurred_at": "b", "amount": "c"}
+    assert (real.json()["source"], real.json()["currency"]) == ("again", "USD")
+    await carry_out(database, here)
+    assert (await api.get(f"/v1/imports/{real.json()['id']}")).json()["accepted"] == 1
+    assert [type for type, _, _ in await published()] == ["purchase_completed"]
+    # The file itself brings nothing new: it is known by its content.
+    assert (await sent(api, "a,b,c\nagain1,2024-01-01,5\n", source="again", mapping=GUESS)).json()["same_as"] == (
+        real.json()["id"]
+    )
+
+
+async def test_a_file_whose_columns_are_not_found_is_looked_at_as_unfinished(api, database, here):
+    content = "a,b,c\nx1,01/02/2024,5\nx2,03/04/2024,6\n"
+    assert (await sent(api, content, dry_run="true")).json()["code"] == "column_missing"
+    looked = (await sent(api, content, source="unfinished", dry_run="true", unfinished="true")).json()
+    assert looked["mapping"].keys().isdisjoint({"party", "amount"})
+    await carry_out(database, here)
+    assert (await api.get(f"/v1/imports/{looked['id']}")).json()["rejected"] == 2
+    first = await api.get(f"/v1/imports/{looked['id']}/rejects", params={"limit": 1})
+    assert [line.split(",")[0] for line in first.text.splitlines()] == ["row", "2"]
+    mapped = {"mapping": {"party": "a", "occurred_at": "b", "amount": "c"}, "unfinished": True, "dry_run": True}
+    open = (await api.post(f"/v1/imports/{looked['id']}/again", json=mapped)).json()
+    assert "Day and month cannot be told apart in this file." in open["notes"]
+    real = await api.post(f"/v1/imports/{looked['id']}/again", json={**mapped, "dry_run": False})
+    assert real.json()["code"] == "ambiguous_dates"
+    real = await api.post(f"/v1/imports/{looked['id']}/again", json={**mapped, "dry_run": False, "dates": "dmy"})
+    await carry_out(database, here)
+    assert (await api.get(f"/v1/imports/{real.json()['id']}")).json()["accepted"] == 2
+
+
+async def test_rows_that_were_looked_at_are_forgotten_when_their_day_is_over(api, database, here):
+    looked = (await sent(api, source="forgotten", dry_run="true")).json()
+    await carry_out(database, here)
+    async with database.transaction() as session:
+        await forget_dry_runs(session, now() - timedelta(hours=1))
+    assert (await api.get(f"/v1/imports/{looked['id']}")).json()["rows_kept"]
+    async with database.transaction() as session:
+        await forget_dry_runs(session, now())
+    assert not (await api.get(f"/v1/imports/{looked['id']}")).json()["rows_kept"]
+    again = await api.post(f"/v1/imports/{looked['id']}/again")
+    assert (again.status_code, again.json()["code"]) == (409, "nothing_kept")
+
+
+async def test_the_kinds_of_files_are_told_with_what_their_columns_can_be(api):
+    kinds = {each["kind"]: each for each in (await api.get("/v1/imports/kinds")).json()["data"]}
+    assert list(kinds) == ["purchases", "returns", "parties", "interactions"]
+    assert {"name": "party", "needed": True} in kinds["purchases"]["fields"]
+    assert (kinds["purchases"]["money"], kinds["parties"]["money"]) == (True, False)
+    assert kinds["parties"]["any_of"] == ["party", "email", "phone"]
 
 
 async def test_the_name_of_a_file_is_kept_as_far_as_it_can_be_shown(api):

@@ -1,9 +1,11 @@
 """Single commands at once: joined into few transactions, and each answered as if it had come alone."""
 
 import asyncio
+from uuid import uuid4
 
 import pytest
 
+from chassis.auth import HEADER, Caller, Reach, Signer
 from chassis.db import driver
 from services.customers.routes import purchases as routes
 
@@ -112,3 +114,18 @@ async def test_returns_and_observations_at_once_are_answered_each(api):
     assert [answer.json()["amount_minor"] for answer in answers[:10]] == [10 + n for n in range(10)]
     assert [answer.json()["source_id"] for answer in answers[10:]] == [f"o{n}" for n in range(10)]
     assert len({answer.json()["purchase_id"] for answer in answers[:10]}) == 1
+
+
+async def test_whoever_reaches_less_than_everything_is_asked_for_alone(api, sizes):
+    secret = "the-tests-of-customers-have-a-secret-of-their-own"
+    caller = Caller("user_1", frozenset({"sales"}), user_id=uuid4(), reach=Reach.OWN)
+    own = {HEADER: Signer(secret).sign(caller)}
+    await api.post("/v1/purchases", json=purchase("others"))
+    bodies = [purchase("others" if n % 2 else f"own{n}", f"q{n}") for n in range(10)]
+    answers = await asyncio.gather(*(api.post("/v1/purchases", json=body, headers=own) for body in bodies))
+
+    assert [answer.status_code for answer in answers] == [201, 403] * 5
+    assert {answer.json()["code"] for answer in answers[1::2]} == {"out_of_reach"}
+    assert set(sizes) == {1}
+    for answer in answers[::2]:
+        assert (await api.get(answer.headers["location"], headers=own)).status_code == 200

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from chassis.app import GRACE_S
-from chassis.auth import HEADER, Signer
+from chassis.auth import HEADER, Caller, Signer
 from chassis.db import Database, plain_url
 from deploy import product
 from deploy.databases import variable
@@ -133,7 +133,7 @@ async def test_a_request_under_way_at_sigterm_is_answered_and_no_other_is_taken(
     await holding.start()
     await connection.execute("LOCK TABLE party IN ACCESS EXCLUSIVE MODE")
     body = {"identifiers": [{"scheme": "email", "value": "ann@example.org"}]}
-    signed = {HEADER: Signer(SECRET).sign("key_1", ("admin",))}
+    signed = {HEADER: Signer(SECRET).sign(Caller("key_1", frozenset({"admin"})))}
     async with httpx.AsyncClient(base_url=running.addresses["customers"], trust_env=False, timeout=30) as client:
         asked = asyncio.create_task(client.post("/v1/parties", json=body, headers=signed))
         waiting = (

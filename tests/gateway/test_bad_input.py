@@ -63,7 +63,7 @@ async def test_json_as_deep_as_nobody_writes_it_is_refused(door: Door, content: 
         (b'{"name": "x", "scopes": ["reader"], "limit": {"per_s": 1e400, "burst": 1}}', "application/json"),
         (b'{"name": "x", "scopes": ["reader"], "expires_at": "-99999-01-01T00:00:00Z"}', "application/json"),
         (b'{"name": "x", "scopes": ["reader"], "expires_at": 1e300}', "application/json"),
-        (b'{"name": "x", "scopes": ["reader", "reader", "reader", "reader", "reader"]}', "application/json"),
+        (b'{"name": "x", "scopes": ["reader", "reader", "reader", "reader", "reader", "reader"]}', "application/json"),
         (b'{"name": "x", "scopes": ["reader"], "secret_hash": "00"}', "application/json"),
     ],
 )

@@ -26,7 +26,11 @@ def test_components_keep_their_names_unless_they_clash() -> None:
             "scoring": document("scoring", "/v1/standings", Id=same, Page=other),
         },
     )
-    assert everything["components"]["schemas"] == {"Id": same, "Page": one, "ScoringPage": other}
+    assert everything["components"]["schemas"] == {
+        "Id": same,
+        "Page": one,
+        "ScoringPage": {**other, "title": "ScoringPage"},
+    }
     answer = everything["paths"]["/v1/standings"]["get"]["responses"]["200"]
     assert answer["schema"]["$ref"] == "#/components/schemas/ScoringPage"
     assert everything["security"] == [{"apiKey": []}]

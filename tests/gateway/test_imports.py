@@ -31,7 +31,9 @@ class Importing:
         self.app = FastAPI()
         self.app.get("/v1/imports")(self.listed)
         self.app.post("/v1/imports", status_code=202)(self.take)
+        self.app.get("/v1/imports/kinds")(self.kinds)
         self.app.get("/v1/imports/{id}")(self.read)
+        self.app.post("/v1/imports/{id}/again", status_code=202)(self.again)
         self.app.post("/v1/imports/{id}/undo", status_code=202)(self.undo)
 
     async def listed(self, limit: int, cursor: str | None = None) -> dict[str, Any]:
@@ -54,6 +56,12 @@ class Importing:
     async def undo(self, id: str) -> dict[str, Any]:
         self.undone.append(id)
         return {"id": id, "state": "undoing"}
+
+    async def kinds(self) -> dict[str, Any]:
+        return {"data": [{"kind": self.name}]}
+
+    async def again(self, id: str) -> dict[str, Any]:
+        return {"id": id, "service": self.name, "kind": "leads"}
 
     async def take(self, request: Request) -> dict[str, Any]:
         self.taken, self.begun = 0, b""
@@ -133,6 +141,23 @@ async def test_an_import_is_found_wherever_it_is(door: Door, importing: dict[str
     missing = await door.client.get(f"/v1/imports/{import_id(77)}")
     assert (missing.status_code, missing.json()["code"]) == (404, "import_not_found")
     assert (await door.client.get("/v1/imports/import_1")).status_code == 422
+
+
+async def test_what_was_looked_at_is_imported_by_the_service_that_has_it(
+    door: Door, importing: dict[str, Importing]
+) -> None:
+    again = await door.client.post(f"/v1/imports/{import_id(2)}/again", headers=door.key("ingest"))
+    assert (again.status_code, again.json()["service"]) == (202, "leads")
+    refused = await door.client.post(f"/v1/imports/{import_id(2)}/again", headers=door.key("reader"))
+    assert refused.status_code == 403
+
+
+async def test_the_kinds_of_all_services_are_told_as_far_as_they_answer(
+    door: Door, importing: dict[str, Importing]
+) -> None:
+    door.app.state.services.addresses["leads"] = NOWHERE
+    answer = (await door.client.get("/v1/imports/kinds")).json()
+    assert answer == {"data": [{"kind": "customers"}, {"kind": "community"}], "unavailable": ["leads"]}
 
 
 async def test_an_import_that_may_be_in_a_service_that_is_away_is_a_503(

@@ -116,6 +116,13 @@ async def test_an_expiry_in_the_past_is_refused(door: Door) -> None:
     assert (answer.status_code, answer.json()["code"]) == (422, "expiry_passed")
 
 
+@pytest.mark.parametrize("role", ["owner", "manager", "agent"])
+async def test_a_key_has_no_role_of_people(door: Door, role: str) -> None:
+    answer = await door.client.post("/v1/keys", json={"name": "x", "scopes": ["reader", role]})
+    assert (answer.status_code, answer.json()["code"]) == (422, "not_for_keys")
+    assert answer.json()["allowed"] == ["admin", "operator", "analyst", "ingest", "reader"]
+
+
 async def test_a_key_is_changed_in_what_is_said_and_nothing_else(door: Door) -> None:
     made = await make(door, limit={"per_s": 5, "burst": 9})
     path = f"/v1/keys/{made['id']}"
@@ -241,7 +248,7 @@ async def test_the_last_use_of_a_key_is_noted_without_making_anybody_ask_anew(do
     ring: Keyring = door.app.state.keyring
     changes = ring._changes
     async with door.app.state.database.transaction() as session:
-        await note_uses(session, dict(ring.used))
+        await note_uses(session, dict(ring.used), {})
     shown = (await door.client.get(f"/v1/keys/{made['id']}")).json()
     assert datetime.fromisoformat(shown["last_used_at"]) <= datetime.now(UTC)
     assert ring._changes == changes

@@ -45,7 +45,7 @@ async def test_the_service_sees_who_asks_and_nothing_that_the_client_made_up(doo
     answer = await door.client.get("/v1/parties", headers={**made_up, **door.key("operator")})
     seen = door.customers
     assert seen.caller is not None
-    assert seen.caller.scopes == {"operator", "ingest", "reader"}
+    assert seen.caller.scopes == {"operator", "manager", "agent", "analyst", "ingest", "reader"}
     assert seen.caller.key_id.startswith("key_")
     assert not {"authorization", "x-secret-hop"} & seen.headers.keys()
     assert (seen.headers["x-request-id"], answer.headers["x-request-id"]) == ("mine", "mine")

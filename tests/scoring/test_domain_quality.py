@@ -22,6 +22,7 @@ from services.scoring.domain.quality import (
     judge,
     probabilities,
     stages,
+    tenths,
     top_share,
     values,
 )
@@ -46,6 +47,17 @@ BY_HAND = Ledger(
     day=whole(10, 15, 40, 12, 20, 50),
     amount=whole(500, 0, 700, 900, 100, 300),
 )
+
+
+def test_probabilities_are_held_against_what_happened_by_tenths() -> None:
+    found = tenths(array(0.0, 0.299999, 0.3, 0.31, 1.0), facts(0, 1, 0, 1, 1))
+    assert [(each.from_p, each.parties, each.bought_again) for each in found] == [
+        (0.0, 1, 0.0),
+        (0.2, 1, 1.0),
+        (0.3, 2, 0.5),
+        (0.9, 1, 1.0),
+    ]
+    assert found[2].expected == pytest.approx(0.305)
 
 
 def test_a_ledger_tells_who_had_bought_by_a_day() -> None:

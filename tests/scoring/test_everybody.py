@@ -11,7 +11,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from chassis.auth import HEADER
+from chassis.auth import HEADER, Caller
 from chassis.db import Database, driver
 from chassis.processes import Processes
 from services.scoring.domain.moment import Moment
@@ -188,7 +188,7 @@ async def goes_away(app: FastAPI, path: str) -> None:
             taken.set()
             await asyncio.Event().wait()
 
-    signed = (HEADER.lower().encode(), app.state.signer.sign("tests", ["admin"]).encode())
+    signed = (HEADER.lower().encode(), app.state.signer.sign(Caller("tests", frozenset({"admin"}))).encode())
     scope = {
         "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "method": "GET",
         "scheme": "http", "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",

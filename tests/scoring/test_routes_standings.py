@@ -1,5 +1,6 @@
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -19,6 +20,35 @@ async def three(feed: Feeding) -> list[str]:
     await feed.bought(faded, JUNE - timedelta(days=150), 5_000)
     await feed.registered(known, JUNE - timedelta(days=3))
     return [f"party_{identity.hex}" for identity in (top, faded, known)]
+
+
+async def test_two_parties_are_shown_as_the_one_that_they_would_be(api: httpx.AsyncClient, three: list[str]) -> None:
+    top, faded, known = three
+    found = (await api.post(f"/v1/standings/{faded}/merge-preview", json={"party_id": top})).json()
+    assert (found["one"]["stage"], found["other"]["stage"]) == ("dormant_customer", "customer")
+    assert found["together"]["party_id"] == min(top, faded)
+    assert (found["together"]["stage"], found["together"]["value_minor"]) == ("customer", 205_000)
+    assert (await api.get(f"/v1/standings/{faded}")).json()["stage"] == "dormant_customer"
+    same = (await api.post(f"/v1/standings/{top}/merge-preview", json={"party_id": top})).json()
+    assert same["one"] == same["other"] == same["together"]
+    nobody = [f"party_{number:032x}" for number in (1, 2)]
+    beside = (await api.post(f"/v1/standings/{nobody[0]}/merge-preview", json={"party_id": known})).json()
+    assert (beside["one"], beside["together"]) == (None, beside["other"])
+    missing = await api.post(f"/v1/standings/{nobody[0]}/merge-preview", json={"party_id": nobody[1]})
+    assert (missing.status_code, missing.json()["code"]) == (404, "no_standing")
+
+
+async def test_who_would_stand_elsewhere_under_a_policy_is_listed(api: httpx.AsyncClient, three: list[str]) -> None:
+    _, faded, _ = three
+    draft = {"document": {"persons": {"customers": {"by": "days", "dormant_after_days": 200, "lost_after_days": 400}}}}
+    told = await api.post("/v1/policies", json=draft)
+    assert told.status_code == 201, told.text
+    path = f"/v1/policies/{told.json()['hash']}/elsewhere"
+    [found] = (await api.get(path)).json()["data"]
+    assert (found["party_id"], found["stage_active"], found["stage_draft"]) == (faded, "dormant_customer", "customer")
+    assert [found] == (await api.get(path, params={"stage_draft": "customer", "limit": 1})).json()["data"]
+    assert (await api.get(path, params={"stage_draft": "lost_customer"})).json()["data"] == []
+    assert (await api.get(path, params={"cursor": encode_cursor(UUID(hex=faded[6:]))})).json()["data"] == []
 
 
 async def listed(api: httpx.AsyncClient, **query: str | int) -> list[str]:

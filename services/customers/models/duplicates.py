@@ -96,6 +96,15 @@ class Candidate(Shown):
     """Why it was decided so."""
 
 
+class ListedCandidate(Candidate):
+    """A possible duplicate with what both parties are known by."""
+
+    one: list[NamedIdentifier]
+    """The first few of `party_id`, e-mail addresses before phones before ids of systems."""
+    other: list[NamedIdentifier]
+    """The same of `other_id`."""
+
+
 class Telling(Shown):
     """Who told that two identifiers came together."""
 

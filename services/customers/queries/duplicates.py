@@ -1,12 +1,14 @@
 """Possible duplicates: the rules in force, the queue and what people decide in it, identifiers that are shared."""
 
 from collections import defaultdict
+from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from asyncpg import Record
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import select
 
+from chassis.auth import limited
 from chassis.clock import now
 from chassis.db import driver
 from services.customers.domain.duplicates import AlreadyDecided, CandidateNotFound, CandidateStatus, Rules
@@ -20,10 +22,13 @@ from services.customers.models.duplicates import (
 )
 from services.customers.queries.assignments import parties_to_change
 from services.customers.queries.merges import merge, tell_apart
+from services.customers.queries.reach import CARED_FOR, check_reach
 
 LAST = UUID(int=2**128 - 1)
 BEFORE_ALL = 101, LAST
 """The place in the queue before the likeliest."""
+FEW = 3
+"""Identifiers of a party that the queue shows."""
 MOST = 2**31 - 1, LAST
 """The place before the most claimed identifier."""
 
@@ -75,15 +80,28 @@ async def candidates(
     """Possible duplicates, the likeliest first. Open ones whose parties became one otherwise are left out."""
     of_party = _CANDIDATES_OF if party_id else ""
     asked = (status, min_score, *after, limit, *([party_id] if party_id else []))
+    if asking := limited(session):
+        of_party += _REACHED.format(care=CARED_FOR.format(f"${len(asked) + 1}", f"${len(asked) + 2}"))
+        asked += asking.caller.care
     rows = await (await driver(session)).fetch(_CANDIDATES.format(of_party=of_party), *asked)
     return [Candidate.model_validate(dict(row)) for row in rows]
+
+
+async def known_by(session: AsyncSession, parties: Collection[UUID]) -> Mapping[UUID, list[NamedIdentifier]]:
+    """The first few identifiers that parties, as named, hold now; those that tell a person most come first."""
+    found: defaultdict[UUID, list[NamedIdentifier]] = defaultdict(list)
+    for row in await (await driver(session)).fetch(_KNOWN_BY, list(parties), FEW):
+        found[row["party_id"]].append(NamedIdentifier.model_validate(dict(row)))
+    return found
 
 
 async def candidate(session: AsyncSession, candidate_id: UUID) -> Candidate:
     """A possible duplicate. Raises `CandidateNotFound`."""
     row = await (await driver(session)).fetchrow("SELECT * FROM candidate WHERE id = $1", candidate_id)
+    missing = CandidateNotFound("There is no such possible duplicate.")
     if row is None:
-        raise CandidateNotFound("There is no such possible duplicate.")
+        raise missing
+    await check_reach(session, [row["party_id"], row["other_id"]], missing)
     return Candidate.model_validate(dict(row))
 
 
@@ -160,6 +178,17 @@ async def shared_identifiers(session: AsyncSession, *, after: tuple[int, UUID], 
 
 _RULES_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('customers.duplicate_rules', 0))"
 
+_KNOWN_BY = """
+SELECT party_id, identity_id, scheme, system, value FROM (
+    SELECT party_id, identity_id, scheme, system, value, row_number() OVER (
+        PARTITION BY party_id ORDER BY array_position('{email,phone,external}', scheme), assigned_at, identity_id
+    ) AS place
+    FROM holding JOIN identity ON identity.id = identity_id
+    WHERE party_id = ANY($1) AND until_day IS NULL AND scheme IS NOT NULL
+) AS held
+WHERE place <= $2 ORDER BY party_id, place
+"""
+
 _CANDIDATES = """
 SELECT candidate.* FROM candidate
 JOIN party AS one ON one.id = candidate.party_id JOIN party AS other ON other.id = candidate.other_id
@@ -167,6 +196,11 @@ WHERE candidate.status = $1 AND score >= $2
   AND ($1 <> 'open' OR one.resolves_to <> other.resolves_to)
   AND (score, candidate.id) < ($3, $4) {of_party}
 ORDER BY score DESC, candidate.id DESC LIMIT $5
+"""
+
+_REACHED = """
+AND (SELECT count(*) FROM party_owner WHERE party_id IN (one.resolves_to, other.resolves_to) AND {care})
+    = CASE WHEN one.resolves_to = other.resolves_to THEN 1 ELSE 2 END
 """
 
 _CANDIDATES_OF = """

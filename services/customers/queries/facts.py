@@ -1,7 +1,7 @@
 """Recording facts of any kind: one set-based way for one row, a bulk and an import."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Generic, NamedTuple
@@ -11,6 +11,7 @@ from asyncpg import Record
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import outbox
+from chassis.auth import OutOfReach, limited
 from chassis.clock import now
 from chassis.db import driver
 from chassis.ids import uuid7
@@ -22,6 +23,8 @@ from contracts.telling import Outcome, Status
 from services.customers.domain.facts import NewFact, Told
 from services.customers.queries.assignments import assignments_of
 from services.customers.queries.identities import forget_identities, subjects
+from services.customers.queries.owners import have_own
+from services.customers.queries.reach import within
 
 COLUMNS = {
     "id": "uuid",
@@ -114,6 +117,7 @@ async def record(
             outcomes[place] = Outcome(Status.REJECTED, problem=subject)
         else:
             told[place] = subject
+    outcomes |= await _out_of_reach(session, {place: (told[place], days[place]) for place in told}, strangers)
     assignments = await assignments_of(session, list(set(told.values())))
     while waiting := [place for place in told if place not in outcomes]:
         # Keys told twice are inserted once; a row without an id in its source is like no other.
@@ -129,7 +133,22 @@ async def record(
     accepted = {told[place] for place, outcome in outcomes.items() if outcome.status is Status.ACCEPTED}
     if idle := strangers - accepted:
         await forget_identities(session, idle)
+    await have_own(session, sorted(strangers & accepted))
     return [outcomes[place] for place in range(len(rows))]
+
+
+async def _out_of_reach(
+    session: AsyncSession, told: Mapping[int, tuple[UUID, date]], strangers: Set[UUID]
+) -> dict[int, Outcome]:
+    """The rows about somebody that the caller does not reach. Whom nobody knew before will be the caller's own."""
+    asking, others = limited(session), {pair for pair in told.values() if pair[0] not in strangers}
+    if asking is None or not others:
+        return {}
+    rows = await (await driver(session)).fetch(_HOLDERS, *zip(*sorted(others), strict=True))
+    holder = {(row["identity_id"], row["day"]): row["party_id"] for row in rows}
+    reached = await within(session, asking.caller, holder.values())
+    refused = [place for place, pair in told.items() if pair in others and holder[pair] not in reached]
+    return {place: Outcome(Status.REJECTED, problem=OutOfReach(asking.caller.reach)) for place in refused}
 
 
 def _key(row: NewFact) -> tuple[str, str] | None:
@@ -258,6 +277,11 @@ HOLDER = """(
       AND (until_day IS NULL OR {day} < until_day)
 )"""
 """The party that holds an identity on a day; for `str.format`."""
+
+_HOLDERS = f"""
+SELECT identity_id, day, {HOLDER.format(identity="asked.identity_id", day="asked.day")} AS party_id
+FROM unnest($1::uuid[], $2::date[]) AS asked(identity_id, day)
+"""
 
 _HOLDS = f"""
 SELECT {HOLDER.format(identity="$2", day="$3")} = (SELECT resolves_to FROM party WHERE id = $1)

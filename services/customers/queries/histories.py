@@ -9,11 +9,13 @@ from asyncpg import Record
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
+from chassis.auth import limited
 from chassis.conditions import Conditions
 from chassis.db import driver
 from contracts.identity import Installation
 from contracts.problems import Problem
 from services.customers.queries.facts import HOLDER
+from services.customers.queries.reach import CARED_FOR, check_reach
 
 RowOf = TypeVar("RowOf", bound=SQLModel)
 
@@ -22,6 +24,9 @@ Place = tuple[datetime, UUID]
 
 Condition = tuple[str, object]
 """A condition on `fact` with a place `{}` for its value; it asks for nothing where that is None."""
+
+_WHOSE = f"""SELECT {HOLDER.format(identity="fact.identity_id", day="(fact.occurred_at AT TIME ZONE $1)::date")}
+FROM {{table}} AS fact WHERE fact.id = $2"""
 
 HOLDER_THEN = HOLDER.format(identity="fact.identity_id", day="(fact.occurred_at AT TIME ZONE $1)::date")
 """Whom a row is about, on its local day; $1 is the zone."""
@@ -32,6 +37,10 @@ async def to_change(session: AsyncSession, table: type[RowOf], id: UUID, missing
     row = await session.get(table, id, with_for_update={"key_share": True}, populate_existing=True)
     if row is None:
         raise missing
+    if asking := limited(session):
+        zone = asking.request.app.state.installation.zone
+        party_id = await (await driver(session)).fetchval(_WHOSE.format(table=table.__tablename__), zone.key, id)
+        await check_reach(session, [party_id], missing)
     return row
 
 
@@ -39,19 +48,26 @@ async def as_it_stands(
     session: AsyncSession, table: str, id: UUID, installation: Installation, missing: Problem, columns: str = "fact.*"
 ) -> Record:
     """A row of facts with its `party_id`, also one that was withdrawn. Raises `missing`."""
-    rows = await as_they_stand(session, table, [id], installation, columns)
+    rows = await as_they_stand(session, table, [id], installation, columns, missing)
     if not rows:
         raise missing
     return rows[0]
 
 
 async def as_they_stand(
-    session: AsyncSession, table: str, ids: Sequence[UUID], installation: Installation, columns: str = "fact.*"
+    session: AsyncSession,
+    table: str,
+    ids: Sequence[UUID],
+    installation: Installation,
+    columns: str = "fact.*",
+    missing: Problem | None = None,
 ) -> list[Record]:
-    """The rows of some ids, in no order."""
+    """The rows of some ids with their `party_id`, in no order. Raises what `check_reach` raises."""
     await session.flush()
     query = f"SELECT {columns}, {HOLDER_THEN} AS party_id FROM {table} AS fact WHERE fact.id = ANY($2)"
-    return await (await driver(session)).fetch(query, installation.zone.key, ids)
+    rows = await (await driver(session)).fetch(query, installation.zone.key, ids)
+    await check_reach(session, [row["party_id"] for row in rows], missing)
+    return rows
 
 
 async def history(
@@ -67,10 +83,18 @@ async def history(
 ) -> list[Record]:
     """Rows of a table of facts behind a place, the latest first, without those withdrawn, each with its `party_id`.
 
-    Of the party that an id leads to, or of all.
+    Of the party that an id leads to, or of all that the caller reaches.
     """
+    asking = limited(session)
     query, arguments = statement(
-        table, installation, party_id=party_id, where=where, columns=columns, before=before, limit=limit
+        table,
+        installation,
+        party_id=party_id,
+        care=asking and asking.caller.care,
+        where=where,
+        columns=columns,
+        before=before,
+        limit=limit,
     )
     return await (await driver(session)).fetch(query, *arguments)
 
@@ -80,23 +104,28 @@ def statement(
     installation: Installation,
     *,
     party_id: UUID | None,
+    care: tuple[UUID | None, UUID | None] | None = None,
     where: Sequence[Condition],
     columns: str = "fact.*",
     before: Place,
     limit: int,
 ) -> tuple[str, list[object]]:
-    """The one statement behind a page of a list, with its arguments."""
+    """The one statement behind a page of a list, with its arguments; `care` is the owner and the team asked for."""
     conditions = Conditions(installation.zone.key)
-    asked = conditions.place(party_id) if party_id else None
+    members = None
+    if party_id:
+        members = MEMBERS.format(asked=conditions.place(party_id))
+    elif care:
+        members = CARED_FOR_MEMBERS.format(care=CARED_FOR.format(*map(conditions.place, care)))
     for text, value in where:
         conditions.add(text, value)
     conditions.add("(fact.occurred_at, fact.id) < ({}, {})", *before)
     wanted = f"fact.withdrawn_at IS NULL{conditions}"
     order = f"ORDER BY fact.occurred_at DESC, fact.id DESC LIMIT {int(limit)}"
     query = f"SELECT {columns}, {HOLDER_THEN} AS party_id FROM {table} AS fact WHERE {wanted} {order}"
-    if asked is not None:
+    if members is not None:
         query = f"""
-            WITH member AS ({MEMBERS.format(asked=asked)}), held AS ({HELD})
+            WITH member AS ({members}), held AS ({HELD})
             SELECT {columns}, held.party_id FROM held CROSS JOIN LATERAL (
                 SELECT * FROM {table} AS fact WHERE {IN_ITS_TIME} AND {wanted} {order}
             ) AS fact {order}
@@ -112,6 +141,15 @@ UNION ALL
 SELECT resolves_to, resolves_to FROM party WHERE id = {asked}
 """
 """A party with all that are merged into it; for `str.format`."""
+
+CARED_FOR_MEMBERS = """
+SELECT party.id, party.id AS party_id FROM party_owner JOIN party ON party.id = party_owner.party_id
+WHERE party.resolves_to = party.id AND {care}
+UNION ALL
+SELECT party.id, party.resolves_to FROM party_owner JOIN party ON party.resolves_to = party_owner.party_id
+WHERE party.resolves_to <> party.id AND {care}
+"""
+"""All parties that somebody or a team takes care of, with what is merged into them; for `str.format`."""
 
 HELD = """
 SELECT holding.identity_id, holding.from_day, holding.until_day, member.party_id,

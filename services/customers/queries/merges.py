@@ -4,6 +4,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.auth import limited
 from chassis.clock import now
 from chassis.db import driver
 from chassis.ids import uuid7
@@ -11,6 +12,7 @@ from services.customers.domain.assignments import MergeNotFound, edge
 from services.customers.domain.duplicates import Edge
 from services.customers.models.parties import Merge, MergeKind
 from services.customers.queries.assignments import parties_to_change, reassign
+from services.customers.queries.reach import CARED_FOR, check_reach
 
 
 async def merge(session: AsyncSession, one: UUID, other: UUID, *, by: str | None = None) -> tuple[Merge, bool]:
@@ -91,12 +93,18 @@ async def merge_named(session: AsyncSession, merge_id: UUID) -> Merge:
     row = await (await driver(session)).fetchrow(f"{_SHOWN} WHERE merge.id = $1", merge_id)
     if row is None:
         raise MergeNotFound("There is no such merge.")
+    await check_reach(session, [row["party_id"], row["other_id"]], MergeNotFound("There is no such merge."))
     return Merge.model_validate(dict(row))
 
 
 async def merges(session: AsyncSession, party_id: UUID, *, after: UUID, limit: int) -> list[Merge]:
-    """Merges that touch what a party is merged with, those taken out too, in order of their making."""
-    rows = await (await driver(session)).fetch(_MERGES, party_id, after, limit)
+    """Merges that touch what a party is merged with, those taken out too, in order of their making.
+
+    Without those with a party that the caller does not reach.
+    """
+    asking = limited(session)
+    care, further = (asking.caller.care, _REACHED) if asking else ((), "")
+    rows = await (await driver(session)).fetch(_MERGES.format(further=further), party_id, after, limit, *care)
     return [Merge.model_validate(dict(row)) for row in rows]
 
 
@@ -152,6 +160,13 @@ SELECT merge.id, party_id, other_id, merge.kind, merged_at, merged_by, unmerged_
 FROM merge JOIN party ON party.id = merge.party_id
 """
 
+_REACHED = f"""
+AND (
+    SELECT count(*) FROM party AS side JOIN party_owner ON party_owner.party_id = side.resolves_to
+    WHERE side.id IN (merge.party_id, merge.other_id) AND {CARED_FOR.format("$4", "$5")}
+) = 2
+"""
+
 _MERGES = f"""
 WITH member AS (
     SELECT id FROM party WHERE resolves_to = (SELECT resolves_to FROM party WHERE id = $1) AND resolves_to <> id
@@ -159,6 +174,6 @@ WITH member AS (
     SELECT resolves_to FROM party WHERE id = $1
 )
 {_SHOWN}
-WHERE (party_id IN (SELECT id FROM member) OR other_id IN (SELECT id FROM member)) AND merge.id > $2
+WHERE (party_id IN (SELECT id FROM member) OR other_id IN (SELECT id FROM member)) AND merge.id > $2{{further}}
 ORDER BY merge.id LIMIT $3
 """

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import outbox
+from chassis.auth import OutOfReach, limited
 from chassis.clock import now
 from chassis.db import driver
 from chassis.ids import uuid7
@@ -14,6 +15,7 @@ from contracts.customers import PartyOwnerChanged
 from contracts.identity import PartyNotFound
 from services.customers.domain.owners import NOBODY, Care, OwnerReason, followed, taken_over
 from services.customers.models.owners import HandedOver, HandOver, NewOwner, Ownership, PartyOwner
+from services.customers.queries.reach import check_reach
 
 
 class Given(NamedTuple):
@@ -31,6 +33,7 @@ async def owner(session: AsyncSession, party_id: UUID) -> PartyOwner:
     row = await (await driver(session)).fetchrow(_OWNER, party_id)
     if row is None:
         raise PartyNotFound("There is no such party.")
+    await check_reach(session, [party_id])
     return PartyOwner.model_validate(dict(row))
 
 
@@ -44,6 +47,24 @@ async def give(session: AsyncSession, present: PartyOwner, wanted: NewOwner) -> 
     if before != (wanted.owner_id, wanted.team_id, wanted.note):
         given = Given(present.party_id, Care(wanted.owner_id, wanted.team_id), wanted.note)
         await _give(session, [given], OwnerReason.ASSIGNED)
+
+
+def check_team(session: AsyncSession, wanted: NewOwner) -> None:
+    """Raise `OutOfReach` where whoever reaches only a team would give a party away from it."""
+    asking = limited(session)
+    if asking is not None and wanted.team_id != asking.caller.team_id:
+        raise OutOfReach(asking.caller.reach)
+
+
+async def have_own(session: AsyncSession, party_ids: Sequence[UUID]) -> None:
+    """Give parties that were just made to whoever made them, where that one reaches only what is its own or its team's.
+
+    It could not see them otherwise.
+    """
+    if asking := limited(session):
+        caller = asking.caller
+        care = Care(caller.user_id, caller.team_id)
+        await _give(session, [Given(party_id, care) for party_id in party_ids], OwnerReason.ASSIGNED)
 
 
 async def hand_over(session: AsyncSession, wanted: HandOver, limit: int) -> HandedOver:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.auth import limited
 from chassis.clock import now
 from chassis.db import driver
 from chassis.external_ids import ExternalId
@@ -17,7 +18,9 @@ from services.customers.domain.registrations import Holder
 from services.customers.models.parties import HeldIdentifier, Party
 from services.customers.queries.assignments import Connected, parties_to_change, reassign
 from services.customers.queries.identities import hand_over, have_party, hold, holdings_of, introduce
+from services.customers.queries.owners import have_own
 from services.customers.queries.pairs import Evidence, Together, look_again, see
+from services.customers.queries.reach import CARED_FOR, check_reach
 from services.customers.queries.tellings import Telling, lock, tell
 
 
@@ -37,7 +40,9 @@ async def register(
         await have_party(session, ids[0], kind)
         await hold(session, dict.fromkeys(ids, ids[0]))
         await reassign(session, await parties_to_change(session, ids[0]), ids[1:])
+        await have_own(session, [ids[0]])
     holders = await _holders(session, ids)
+    await check_reach(session, [holder.top for holder in holders.values()])
     _of_all(holders, ids)
     if kind is PartyKind.ORGANISATION:
         await parties_to_change(session, holders[ids[0]].party_id)
@@ -116,6 +121,7 @@ async def _add(session: AsyncSession, connected: Connected, party_id: UUID, iden
         await hold(session, {identity.id: party_id})
         return True
     holder = _of_all(await _holders(session, [identity.id]), [identity.id])
+    await check_reach(session, [holder])
     if holder != connected.survivor(party_id):
         raise IdentifierTaken("Another party holds this identifier.", party_ids=[f"party_{holder.hex}"])
     return False
@@ -151,6 +157,7 @@ async def party(session: AsyncSession, party_id: UUID) -> Party:
     top = await (await driver(session)).fetchval("SELECT resolves_to FROM party WHERE id = $1", party_id)
     if top is None:
         raise PartyNotFound("There is no such party.")
+    await check_reach(session, [top])
     return (await _shown(session, [top]))[0]
 
 
@@ -163,12 +170,20 @@ async def parties(
     after: UUID,
     limit: int,
 ) -> list[Party]:
-    """Surviving parties behind an id, in id order: all, or who holds an identity now, has an owner, a team, or all."""
+    """Surviving parties behind an id, in id order: all, or who holds an identity now, has an owner, a team, or all.
+
+    Of whoever reaches only some, these alone.
+    """
     wanted = {_HOLDS_NOW: held and held.id, " AND owner_id = ${}": owner_id, " AND team_id = ${}": team_id}
     said = {text: id for text, id in wanted.items() if id}
     conditions = "".join(text.format(place) for place, text in enumerate(said, 3))
     statement = _OWNED if owner_id or team_id else _SURVIVING
-    rows = await (await driver(session)).fetch(statement.format(conditions=conditions), after, limit, *said.values())
+    values: list[UUID | None] = list(said.values())
+    if asking := limited(session):
+        statement, place = _OWNED, len(values) + 3
+        conditions += " AND " + CARED_FOR.format(f"${place}", f"${place + 1}")
+        values += asking.caller.care
+    rows = await (await driver(session)).fetch(statement.format(conditions=conditions), after, limit, *values)
     return await _shown(session, [row["id"] for row in rows])
 
 

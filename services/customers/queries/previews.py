@@ -19,6 +19,7 @@ from services.customers.models.duplicates import (
     Part,
     UnmergePreview,
 )
+from services.customers.queries.reach import check_reach
 
 Members = dict[UUID, Record]
 """Parties as named, of one or several components."""
@@ -109,6 +110,7 @@ async def _members(session: AsyncSession, *party_ids: UUID) -> Members:
     members = {row["id"]: row for row in rows}
     if missing := set(party_ids) - members.keys():
         raise PartyNotFound("There is no such party.", party_id=f"party_{min(missing).hex}")
+    await check_reach(session, party_ids, reads=True)
     return members
 
 

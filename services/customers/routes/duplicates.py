@@ -32,6 +32,7 @@ from services.customers.models.duplicates import (
     Holders,
     HoldingShown,
     IdentifierHandOver,
+    ListedCandidate,
     MergeAsked,
     MergePreview,
     RulesNow,
@@ -58,13 +59,17 @@ async def list_duplicates(
     party_id: PartyId | None = None,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[Candidate]:
+) -> Page[ListedCandidate]:
     """Parties that may be one and that nothing merges by itself, the likeliest first: the queue to be reviewed."""
     after = decode_cursor(cursor, tuple[Whole, UUID]) if cursor else queue.BEFORE_ALL
     found = await queue.candidates(
         session, status=status, min_score=min_score, party_id=party_id, after=after, limit=limit + 1
     )
-    return page(found, limit=limit, key=lambda candidate: (candidate.score, candidate.id))
+    listed = page(found, limit=limit, key=lambda candidate: (candidate.score, candidate.id))
+    names = await queue.known_by(session, {id for each in listed.data for id in (each.party_id, each.other_id)})
+    return listed.shown(
+        lambda each: ListedCandidate(**each.model_dump(), one=names[each.party_id], other=names[each.other_id])
+    )
 
 
 @router.get("/duplicates/rules")

@@ -43,6 +43,7 @@ async def change_owner(
     await parties_to_change(session, party_id)
     present = await known.owner(session, party_id)
     same_version(seen, present.version)
+    known.check_team(session, body)
     await known.give(session, present, body)
     return await _shown(session, party_id, response)
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Body, Query, Response, status
 
 from chassis.auth import Actor
 from chassis.clock import now
+from chassis.contact import check_search
 from chassis.fields import IdentityId, PartyId, TeamId, UserId
 from chassis.http import (
     Cursor,
@@ -38,6 +39,7 @@ from services.customers.models.parties import (
 from services.customers.queries import merges as edges
 from services.customers.queries import parties as known
 from services.customers.queries.assignments import Connected, parties_to_change
+from services.customers.queries.reach import check_reach
 
 router = APIRouter(prefix="/v1/parties", tags=["parties"], route_class=TransactionalRoute)
 NOBODY = UUID(int=0)
@@ -56,6 +58,7 @@ async def register_party(body: NewParty, session: Session, here: Here, response:
 async def list_parties(
     session: Session,
     here: Here,
+    actor: Actor,
     scheme: Scheme | None = None,
     system: Slug | None = None,
     value: Annotated[str | None, Query(max_length=400)] = None,
@@ -68,6 +71,7 @@ async def list_parties(
     for an external id) where it is theirs."""
     if (scheme is None) != (value is None) or (system and not scheme):
         raise BadIdentifier("To find a party by an identifier, give scheme and value.")
+    check_search(actor, scheme)
     held = here.identity(scheme, value, system=system) if scheme is not None and value is not None else None
     [after] = decode_cursor(cursor, tuple[UUID]) if cursor else [NOBODY]
     found = await known.parties(session, held=held, owner_id=owner_id, team_id=team_id, after=after, limit=limit + 1)
@@ -158,6 +162,7 @@ async def list_merges(party_id: PartyId, session: Session, limit: Limit = 50, cu
 
 async def _to_change(session: Session, party_id: UUID, seen: int | None) -> Connected:
     connected = await parties_to_change(session, party_id)
+    await check_reach(session, [party_id])
     same_version(seen, connected.version)
     return connected
 

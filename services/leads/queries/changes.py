@@ -40,6 +40,7 @@ from services.leads.domain.moves import (
 )
 from services.leads.domain.rubrics import Graded, Rubric, Seen, grade
 from services.leads.models.leads import LeadRow, VersionRow
+from services.leads.queries.reach import check_reach
 
 
 async def lead_to_change(session: AsyncSession, lead_id: UUID) -> LeadRow:
@@ -47,6 +48,7 @@ async def lead_to_change(session: AsyncSession, lead_id: UUID) -> LeadRow:
     row = await session.get(LeadRow, lead_id, with_for_update={"key_share": True}, populate_existing=True)
     if row is None:
         raise LeadNotFound("There is no such lead.")
+    check_reach(session, row.owner_id, row.team_id)
     return row
 
 

@@ -21,6 +21,7 @@ from contracts.telling import Outcome, ids_of
 from services.leads.domain.leads import Change, LeadNotFound
 from services.leads.domain.moves import FACTS, LeadStatus
 from services.leads.models.leads import Conversion, Lead, LeadCount, LeadSummary, LeadVersion
+from services.leads.queries.reach import check_reach, narrow_to_reach
 
 CLOSED = (LeadStatus.WON, LeadStatus.LOST, LeadStatus.DISQUALIFIED)
 
@@ -65,6 +66,7 @@ async def lead(session: AsyncSession, lead_id: UUID, installation: Installation)
     row = await (await driver(session)).fetchrow(f"{_SHOWN} WHERE lead.id = $2", installation.zone.key, lead_id)
     if row is None:
         raise LeadNotFound("There is no such lead.")
+    check_reach(session, row["owner_id"], row["team_id"])
     return _lead(row)
 
 
@@ -74,6 +76,8 @@ async def recorded_leads(
     """Those that now stand for what was told, as they are shown."""
     query = f"{_SHOWN} WHERE lead.id = ANY($2)"
     rows = await (await driver(session)).fetch(query, installation.zone.key, ids_of(outcomes))
+    for row in rows:
+        check_reach(session, row["owner_id"], row["team_id"])
     return {row["id"]: _lead(row) for row in rows}
 
 
@@ -89,6 +93,7 @@ async def leads(
     """Leads that a filter wants, the latest first; of a party, those that it had on the day of their capture."""
     conditions = Conditions(installation.zone.key, *before, limit)
     wanted.narrow(conditions)
+    narrow_to_reach(session, conditions)
     if party_id is not None:
         await narrow(conditions, session, party_id, identity="lead.identity_id", day=_DAY)
     rows = await (await driver(session)).fetch(_LEADS.format(conditions=conditions), *conditions.arguments)
@@ -105,8 +110,10 @@ def _lead(row: Record) -> Lead:
 async def versions(session: AsyncSession, lead_id: UUID, *, before: int, limit: int) -> list[LeadVersion]:
     """The versions of a lead, the last one first. Raises `LeadNotFound`."""
     connection = await driver(session)
-    if not await connection.fetchval("SELECT EXISTS (SELECT FROM lead WHERE id = $1)", lead_id):
+    lead = await connection.fetchrow("SELECT owner_id, team_id FROM lead WHERE id = $1", lead_id)
+    if lead is None:
         raise LeadNotFound("There is no such lead.")
+    check_reach(session, *lead)
     rows = await connection.fetch(_VERSIONS, lead_id, before, limit, list(FACTS))
     return [LeadVersion.model_validate(dict(row)) for row in rows]
 
@@ -115,6 +122,7 @@ async def summary(session: AsyncSession, wanted: Filter) -> LeadSummary:
     """How many leads there are of each status and grade, and how many were won."""
     conditions = Conditions()
     wanted.narrow(conditions)
+    narrow_to_reach(session, conditions)
     rows = await (await driver(session)).fetch(_SUMMARY.format(conditions=conditions), *conditions.arguments)
     counts = [LeadCount.model_validate(dict(row)) for row in rows]
     conversion = [_conversion(counts, grade) for grade in (None, *Grade)]
@@ -147,7 +155,10 @@ async def entries(
     wanted = asked.among(list(TOLD.values()))
     changes = [change for change, kind in TOLD.items() if kind in wanted and not asked.departments]
     held = columns(await identities_of(session, party_id))
-    rows = await (await driver(session)).fetch(_TIMELINE, installation.zone.key, *held, changes, *asked.place, limit)
+    conditions = Conditions(installation.zone.key, *held, changes, *asked.place, limit)
+    narrow_to_reach(session, conditions)
+    query = _TIMELINE.format(conditions=conditions)
+    rows = await (await driver(session)).fetch(query, *conditions.arguments)
     return [
         Entry(
             at=row["occurred_at"],
@@ -247,6 +258,6 @@ CROSS JOIN LATERAL (
            (told.occurred_at AT TIME ZONE $1)::date AS day
 ) AS shown
 WHERE (held.from_day IS NULL OR held.from_day <= day) AND (held.until_day IS NULL OR day < held.until_day)
-  AND (told.occurred_at, outer_id) < ($6, $7)
+  AND (told.occurred_at, outer_id) < ($6, $7){{conditions}}
 ORDER BY told.occurred_at DESC, outer_id DESC LIMIT $8
 """

@@ -1,6 +1,7 @@
 """Leads over HTTP: captured, listed, edited, moved, assigned and taken back."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -8,7 +9,9 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response, status
 
 from chassis import bulk
+from chassis.auth import Actor
 from chassis.clock import now
+from chassis.contact import check_search
 from chassis.fields import Instant, PartyId, SourceId, TeamId, UserId, Versioned, Whole, Withdrawal
 from chassis.http import (
     LAST_VERSION,
@@ -40,6 +43,7 @@ from services.leads.models.leads import Lead, LeadRow, LeadSummary, LeadVersion,
 from services.leads.queries import changes
 from services.leads.queries import leads as known
 from services.leads.queries.capture import capture_leads
+from services.leads.queries.reach import assigned, check_team
 from services.leads.queries.rubrics import in_force
 
 router = APIRouter(prefix="/v1/leads", tags=["leads"], route_class=TransactionalRoute)
@@ -66,6 +70,7 @@ async def capture_leads_in_bulk(request: Request, session: Session, here: Here) 
 async def list_leads(
     session: Session,
     here: Here,
+    actor: Actor,
     lead_status: Annotated[LeadStatus | None, Query(alias="status")] = None,
     grade: Grade | None = None,
     owner_id: UserId | None = None,
@@ -87,6 +92,7 @@ async def list_leads(
     Of a party; with an identifier (`scheme`, `value`, and for an external id the `system` that gave it); or the one
     that a source told of (`system` and `source_id`, its id there). `source` is where leads came from.
     """
+    check_search(actor, scheme)
     named: dict[str, Any] = {}
     if scheme and value is not None and source_id is None:
         named = {"identity_id": here.identity(scheme, value, system=system).id}
@@ -225,6 +231,7 @@ async def assign_lead(
 ) -> Lead:
     """Give a lead to an owner and a team; who is not named takes care of it no longer. The same changes nothing."""
     row = await _to_change(session, lead_id, body, seen)
+    check_team(session, body.team_id)
     changes.assign(session, row, body.owner_id, body.team_id)
     return await _shown(session, lead_id, here, response)
 
@@ -267,11 +274,18 @@ async def _moved(
     return await _shown(session, lead_id, here, response)
 
 
+def _assigned(session: Session, told: NewLead) -> NewLead:
+    owner_id, team_id = assigned(session, told.owner_id, told.team_id)
+    if (owner_id, team_id) == (told.owner_id, told.team_id):
+        return told
+    return replace(told, owner_id=owner_id, team_id=team_id)
+
+
 async def capture_leads_together(
     session: Session, rows: Sequence[NewLead], here: Installation, origins: Origins
 ) -> list[Answer]:
     """Capture the leads of any number of commands; the answer to each."""
-    outcomes = await capture_leads(session, rows, origins)
+    outcomes = await capture_leads(session, [_assigned(session, row) for row in rows], origins)
     return answers(outcomes, await known.recorded_leads(session, outcomes, here), "/v1/leads/lead_")
 
 

@@ -1,6 +1,7 @@
 """The moment that a read is about, and what may be known at it."""
 
 from datetime import date, datetime, timedelta
+from uuid import UUID
 
 import msgspec
 
@@ -28,6 +29,10 @@ class OnlyByParty(Invalid):
         super().__init__("These standings are computed, not stored: sort by `party`.", sort=["party"])
 
 
+Care = tuple[UUID | None, UUID | None]
+"""An owner and a team: parties that have at least one of them."""
+
+
 class Moment(msgspec.Struct, frozen=True):
     """The end of a local day, or as late as everything was read: what lies unread must not be taken for silence."""
 
@@ -38,6 +43,15 @@ class Moment(msgspec.Struct, frozen=True):
     """Until when every event was read; None where that is not known."""
     known_at: datetime | None = None
     """Only what was recorded up to then counts; None is all that is known."""
+    care: Care | None = None
+    """Whose parties alone are looked at; None looks at everybody."""
+
+    def looks_at(self, owner_id: UUID | None, team_id: UUID | None) -> bool:
+        """Whether a party with this owner and team is one of those looked at."""
+        if self.care is None:
+            return True
+        owner, team = self.care
+        return (owner is not None and owner == owner_id) or (team is not None and team == team_id)
 
     def seen(self, calendar: Calendar, assessed_at: datetime | None) -> tuple[Calendar, datetime] | None:
         """What counts of a party's calendar, and when; None for a party that was never assessed."""

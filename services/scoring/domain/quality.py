@@ -36,6 +36,18 @@ class StageGroup(Judged):
     """The part of them that bought within the horizon; none of nobody."""
 
 
+class Tenth(Judged):
+    """Those whose probability lay in one tenth of the scale."""
+
+    from_p: float
+    """The tenth begins with it, and ends before the next one; the last has 1 too."""
+    parties: int
+    expected: float
+    """Mean of their probabilities."""
+    bought_again: float
+    """The part of them that bought within the horizon."""
+
+
 class Period(Judged):
     """What a model that knew nothing after `as_of` said, judged by the days up to `until`.
 
@@ -70,6 +82,8 @@ class Period(Judged):
     """The part that the tenth brought that had spent most so far."""
     stages: tuple[StageGroup, ...]
     """Customer, dormant, lost: from which fewer and fewer buy again."""
+    tenths: tuple[Tenth, ...] = ()
+    """How far the probabilities came true, tenth by tenth where anybody was; none of a model judged before these."""
 
 
 class Beside(Judged):
@@ -131,6 +145,22 @@ def brier(p: Numbers, happened: Holds) -> float:
     return float(np.mean(np.square(p - happened)))
 
 
+def tenths(p: Numbers, happened: Holds) -> tuple[Tenth, ...]:
+    """Probabilities beside what happened, by tenths of the scale (reliability; Murphy, Winkler 1977)."""
+    # In whole steps of the quantum, so that 0.3 is in the tenth that begins with it.
+    place = np.minimum(np.rint(p * 10**QUANTUM).astype(np.int64) // 10 ** (QUANTUM - 1), 9)
+    return tuple(
+        Tenth(
+            from_p=tenth / 10,
+            parties=int(np.count_nonzero(those)),
+            expected=float(np.mean(p[those])),
+            bought_again=float(np.mean(happened[those])),
+        )
+        for tenth in range(10)
+        if (those := place == tenth).any()
+    )
+
+
 def top_share(scores: Numbers | Whole, revenue: Whole, part: float = TOP) -> float | None:
     """The part of the revenue that those with the highest scores bring, `part` of all, rounded up.
 
@@ -174,6 +204,7 @@ def judge(model: Model, ledger: Ledger, horizon_days: int, value_days: int, by: 
         top_share_by_value=top_share(worth, revenue),
         top_share_by_spend=top_share(of.paid, revenue),
         stages=tuple(_group(stage, happened[stood == place]) for place, stage in enumerate(STAGES)),
+        tenths=tenths(p, happened),
     )
 
 

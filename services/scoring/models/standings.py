@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, Self
 from uuid import UUID
 
-from chassis.fields import EventId, IdentityId, PartyId, Shown, TeamId, UserId
+from chassis.fields import Body, EventId, IdentityId, PartyId, Shown, TeamId, UserId
 from chassis.timelines import Entry
 from contracts.loss import LossReason
 from contracts.scoring import Band, Cause, MoveKind, Posture, Stage, Tier
@@ -135,6 +135,38 @@ class Standing(Shown):
         more = {name: row[name] for name in cls.model_fields.keys() - Standing.model_fields.keys()}
         shown = cls.shown(row["party_id"], row["revision"], decided, row["assessed_at"], ruling, **more)
         return shown.model_copy(update={"currency": row["currency"], "policy": row["policy"], "model": row["model"]})
+
+
+class MergeAsked(Body):
+    """The party that would be merged with the one in the path."""
+
+    party_id: PartyId
+
+
+class MergedStanding(Shown):
+    """How two parties stand, and would stand as one; null where no fact counts for a party."""
+
+    one: Standing | None
+    """The party in the path."""
+    other: Standing | None
+    together: Standing | None
+    """Under the id that would survive."""
+
+
+class Elsewhere(Shown):
+    """A party that stands elsewhere under another policy than under the one that decides."""
+
+    party_id: PartyId
+    owner_id: UserId | None
+    team_id: TeamId | None
+    currency: str | None
+    stage_active: Stage | None
+    tier_active: Tier | None
+    value_active_minor: int
+    """In minor units of the reporting currency, as below."""
+    stage_draft: Stage | None
+    tier_draft: Tier | None
+    value_draft_minor: int
 
 
 class FollowUp(Standing):

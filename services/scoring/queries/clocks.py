@@ -1,10 +1,13 @@
 """Standings by both clocks: after a day, by what was recorded up to an instant, and under the versions asked for."""
 
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 
+from contracts.scoring import Stage, Tier
 from services.scoring.domain.fitting import ModelCurrency
 from services.scoring.domain.moment import Moment, NotReadYet
 from services.scoring.domain.standing import Standing
@@ -109,13 +112,78 @@ async def standings_then(
     return fitting, None
 
 
+class Elsewhere(NamedTuple):
+    """A party that stands elsewhere at one moment than at the other; None where it stands nowhere."""
+
+    read: Read
+    active: Standing | None
+    draft: Standing | None
+
+
+class Cells(NamedTuple):
+    """Where parties stand that are asked for; None is anywhere."""
+
+    stage_active: Stage | None = None
+    tier_active: Tier | None = None
+    stage_draft: Stage | None = None
+    tier_draft: Tier | None = None
+
+    def fits(self, each: Elsewhere) -> bool:
+        """Whether somebody stands so."""
+        stands = (
+            *((each.active.stage, each.active.tier) if each.active else (None, None)),
+            *((each.draft.stage, each.draft.tier) if each.draft else (None, None)),
+        )
+        return all(asked in (None, stood) for asked, stood in zip(self, stands, strict=True))
+
+
+async def elsewhere(
+    connection: Connection, active: Moment, draft: Moment, wanted: Cells, *, after: UUID | None, limit: int
+) -> tuple[list[Elsewhere], UUID | None]:
+    """Up to so many parties, behind one, that differ in stage or tier; and the party to go on behind, if any is left.
+
+    They are looked for among `MOST` parties at a time, and may be fewer though there are more.
+    """
+    differing: list[Elsewhere] = []
+    looked, last = 0, after
+    async for stretch in stretches(connection, PAGE, after):
+        reads = await parties(connection, active, stretch)
+        while reads:
+            if looked == MOST:
+                return differing, last
+            some = reads[: min(PAGE, MOST - looked)]
+            reads = reads[len(some) :]
+            for each in _differing(some, active, draft):
+                if not wanted.fits(each):
+                    continue
+                if len(differing) == limit:
+                    return differing, differing[-1].read.row["party_id"]
+                differing.append(each)
+            looked, last = looked + len(some), some[-1].row["party_id"]
+    return differing, None
+
+
+def _differing(reads: Sequence[Read], active: Moment, draft: Moment) -> Iterator[Elsewhere]:
+    stands = {each.party_id: each.standing for each in found(reads, active)}
+    would = {each.party_id: each.standing for each in found(reads, draft)}
+    for read in reads:
+        one, other = stands.get(read.row["party_id"]), would.get(read.row["party_id"])
+        if (one and (one.stage, one.tier)) != (other and (other.stage, other.tier)):
+            yield Elsewhere(read, one, other)
+
+
 def fits(wanted: Filter, read: Read, standing: Standing) -> bool:
     """Whether a list with this filter has a standing. Who takes care of the party is what is so today."""
     equal = wanted._asdict()
+    care = equal.pop("care")
     least, most, flag = equal.pop("min_value_minor"), equal.pop("max_value_minor"), equal.pop("flag")
     if standing.stage is None or (flag is not None and flag not in standing.flags):
         return False
     if (least is not None and standing.value_minor < least) or (most is not None and standing.value_minor > most):
+        return False
+    if care is not None and not any(
+        each is not None and each == read.row[name] for name, each in zip(("owner_id", "team_id"), care, strict=True)
+    ):
         return False
     return all(
         value is None or value == (read.row[name] if name in CARE else getattr(standing, name))

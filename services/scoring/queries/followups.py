@@ -11,6 +11,7 @@ from chassis.conditions import Conditions
 from contracts.loss import LossReason
 from contracts.scoring import Stage, Tier
 from services.scoring.domain.lifecycle import LOST
+from services.scoring.domain.moment import Care
 from services.scoring.queries.rulings import Connection
 from services.scoring.queries.standings import STORED, STORED_FROM
 
@@ -22,6 +23,8 @@ class AtRisk(NamedTuple):
     tier: Tier | None = None
     owner_id: UUID | None = None
     team_id: UUID | None = None
+    care: Care | None = None
+    """Those of an owner or a team, which is all that the caller reaches."""
 
 
 class Lost(NamedTuple):
@@ -33,6 +36,7 @@ class Lost(NamedTuple):
     until: date | None = None
     owner_id: UUID | None = None
     team_id: UUID | None = None
+    care: Care | None = None
 
 
 async def at_risk(
@@ -45,7 +49,9 @@ async def at_risk(
 ) -> list[asyncpg.Record]:
     """Parties whose stage falls up to an instant if nothing happens: the first to fall, then the highest value."""
     conditions = Conditions(FALLEN, until)
-    conditions.equal(**wanted._asdict())
+    conditions.equal(stage=wanted.stage, tier=wanted.tier, owner_id=wanted.owner_id, team_id=wanted.team_id)
+    if wanted.care is not None:
+        conditions.either(owner_id=wanted.care[0], team_id=wanted.care[1])
     if after is not None:
         day, value, party_id = after
         conditions.add("next_stage_at >= {}", day)
@@ -60,6 +66,8 @@ async def losses(
     """Parties that are lost, the last to be lost first."""
     conditions = Conditions([wanted.reason] if wanted.reason else list(LossReason))
     conditions.equal(stage=wanted.stage, owner_id=wanted.owner_id, team_id=wanted.team_id)
+    if wanted.care is not None:
+        conditions.either(owner_id=wanted.care[0], team_id=wanted.care[1])
     conditions.add("since >= {}", wanted.since)
     conditions.add("since <= {}", wanted.until)
     if after is not None:

@@ -143,7 +143,9 @@ async def implied_moves(connection: Connection, read: Read, then: Moment) -> lis
 
 
 def found(reads: Iterable[Read], then: Moment) -> list[Found]:
-    """How parties stand at a moment, without those that stand nowhere."""
+    """How parties stand at a moment, without those that stand nowhere or are not looked at."""
+    if then.care is not None:
+        reads = [read for read in reads if then.looks_at(read.row["owner_id"], read.row["team_id"])]
     seen = [(read, counts) for read in reads if (counts := then.seen(read.calendar, read.row["assessed_at"]))]
     standings = assess_together([counts for _, counts in seen], then.ruling)
     return [

@@ -10,6 +10,7 @@ import asyncpg
 from chassis.conditions import Conditions
 from contracts.loss import LossReason
 from contracts.scoring import Band, Posture, Stage, Tier
+from services.scoring.domain.moment import Care
 from services.scoring.models.standings import Order
 from services.scoring.queries.rulings import Connection
 
@@ -51,6 +52,8 @@ class Filter(NamedTuple):
     loyalty_band: Band | None = None
     posture: Posture | None = None
     level: str | None = None
+    care: Care | None = None
+    """Those of an owner or a team, which is all that the caller reaches."""
 
 
 async def standings(
@@ -74,6 +77,8 @@ async def standings(
     conditions.add("{} = ANY(flags)", wanted.flag)
     conditions.add("value_minor >= {}", wanted.min_value_minor)
     conditions.add("value_minor <= {}", wanted.max_value_minor)
+    if wanted.care is not None:
+        conditions.either(owner_id=wanted.care[0], team_id=wanted.care[1])
     if after is not None:
         conditions.add(_BEHIND[order], *after)
     query = _list(wanted, order).format(conditions=conditions, limit=int(limit))
@@ -82,6 +87,8 @@ async def standings(
 
 def _list(wanted: Filter, order: Order) -> str:
     """The list whose index has the fewest to look at."""
+    if order is Order.VALUE and wanted.care is not None:
+        return _BY_VALUE_OF_FEW
     if order is Order.VALUE and not (wanted.stage and wanted.tier):
         if wanted.vip or Band.LOW in (wanted.satisfaction_band, wanted.loyalty_band):
             return _BY_VALUE_OF_FEW
@@ -95,12 +102,9 @@ def keyset(row: asyncpg.Record, order: Order) -> list[object]:
     return [row["party_id"]] if order is Order.PARTY else [_KEYS[order](row), row["party_id"]]
 
 
-async def summary(connection: Connection) -> dict[tuple[Stage, Tier], tuple[int, int]]:
-    """How many parties stand where, and what they are worth, as stored."""
-    rows = await connection.fetch(
-        "SELECT stage, tier, sum(count)::bigint AS count, sum(value_minor)::bigint AS value_minor FROM cell_change"
-        " GROUP BY stage, tier HAVING sum(count) <> 0"
-    )
+async def summary(connection: Connection, care: Care | None = None) -> dict[tuple[Stage, Tier], tuple[int, int]]:
+    """How many parties stand where, and what they are worth, as stored: all, or those of an owner or a team."""
+    rows = await (connection.fetch(_CELLS) if care is None else connection.fetch(_CELLS_OF, *care))
     return {(Stage(row["stage"]), Tier(row["tier"])): (row["count"], row["value_minor"]) for row in rows}
 
 
@@ -207,6 +211,16 @@ WHERE party.party_id = next.party_id
 RETURNING party.party_id, party.revision, stage, tier, since, value_minor, purchase_days, loss_reason, next_change_at,
     level, satisfaction_band, loyalty_band, posture, treatment, flags, vip, assessed_at,
     next.currency, next.policy, next.model
+"""
+
+_CELLS = """
+SELECT stage, tier, sum(count)::bigint AS count, sum(value_minor)::bigint AS value_minor FROM cell_change
+GROUP BY stage, tier HAVING sum(count) <> 0
+"""
+
+_CELLS_OF = """
+SELECT stage, tier, count(*) AS count, sum(value_minor)::bigint AS value_minor FROM party
+WHERE stage IS NOT NULL AND (owner_id = $1 OR team_id = $2) GROUP BY stage, tier
 """
 
 _SUM_CELLS = """

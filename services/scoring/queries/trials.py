@@ -8,6 +8,8 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from chassis.conditions import Conditions
+from services.scoring.domain.moment import Care
 from services.scoring.domain.trials import MovesNotKept, TooManyTrials, TrialNotDone, TrialNotFound
 from services.scoring.queries.rulings import Connection
 
@@ -74,9 +76,18 @@ async def check_moves(connection: Connection, trial_id: UUID) -> None:
         raise MovesNotKept("This trial kept no moves. Have another one with `keep_moves`.")
 
 
-async def moves_of(connection: Connection, trial_id: UUID, limit: int) -> AsyncIterator[list[asyncpg.Record]]:
-    """The moves that a trial kept, party by party, each party's in order, page by page in flat memory."""
-    cursor = await connection.cursor(_MOVES, trial_id)
+async def moves_of(
+    connection: Connection, trial_id: UUID, limit: int, care: Care | None = None
+) -> AsyncIterator[list[asyncpg.Record]]:
+    """The moves that a trial kept, party by party, each party's in order, page by page in flat memory.
+
+    Of all parties, or of those of an owner or a team.
+    """
+    conditions = Conditions(trial_id)
+    if care is not None:
+        conditions.either(**{"party.owner_id": care[0], "party.team_id": care[1]})
+    query = _MOVES.format(whose=_WHOSE if care else "", conditions=conditions)
+    cursor = await connection.cursor(query, *conditions.arguments)
     while rows := await cursor.fetch(limit):
         yield rows
 
@@ -189,5 +200,11 @@ _MOVE = ["trial_id", "place", "party_id", "at", "from_stage", "to_stage", "from_
 
 _MOVES = """
 SELECT party_id, at, from_stage, to_stage, from_tier, to_tier, kind, reason
-FROM trial_move WHERE trial_id = $1 ORDER BY place
+FROM trial_move{whose} WHERE trial_id = $1{conditions} ORDER BY place
 """
+
+_WHOSE = """
+    JOIN LATERAL (
+        SELECT top.owner_id, top.team_id FROM party AS asked JOIN party AS top ON top.party_id = asked.resolves_to
+        WHERE asked.party_id = trial_move.party_id
+    ) AS party ON true"""

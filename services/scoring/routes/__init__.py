@@ -4,8 +4,10 @@ from fastapi import APIRouter
 
 from services.scoring.routes import (
     activations,
+    elsewhere,
     followups,
     internal,
+    merging,
     models,
     moves,
     overrides,
@@ -21,12 +23,14 @@ from services.scoring.routes import (
 router = APIRouter()
 for room in (
     standings.router,
+    merging.router,
     moves.router,
     overrides.router,
     followups.router,
     proof.router,
     rulings.router,
     policies.router,
+    elsewhere.router,
     activations.router,
     models.router,
     trials.router,

@@ -16,6 +16,7 @@ from services.scoring.models.fields import AnyInstant, AnyWhole
 from services.scoring.models.standings import FollowUp
 from services.scoring.queries.followups import AtRisk, Lost, at_risk, losses
 from services.scoring.queries.rulings import present
+from services.scoring.routes.reach import CareOf
 from services.scoring.routes.snapshots import Snapshot
 
 router = APIRouter(prefix="/v1", tags=["follow-ups"])
@@ -26,6 +27,7 @@ WithinDays = Annotated[int, Query(ge=0, le=3_650)]
 @router.get("/at-risk")
 async def list_parties_at_risk(
     snapshot: Snapshot,
+    care: CareOf,
     within_days: WithinDays = 30,
     stage: Stage | None = None,
     tier: Tier | None = None,
@@ -42,7 +44,7 @@ async def list_parties_at_risk(
     until = start_of_day(ruling.day(now()) + within_days, ruling.zone)
     after = decode_cursor(cursor, tuple[AnyInstant, AnyWhole, UUID]) if cursor else None
     found = page(
-        await at_risk(snapshot, AtRisk(stage, tier, owner_id, team_id), until, after=after, limit=limit + 1),
+        await at_risk(snapshot, AtRisk(stage, tier, owner_id, team_id, care), until, after=after, limit=limit + 1),
         limit=limit,
         key=lambda row: [row["next_stage_at"], row["value_minor"], row["party_id"]],
     )
@@ -52,6 +54,7 @@ async def list_parties_at_risk(
 @router.get("/losses")
 async def list_losses(
     snapshot: Snapshot,
+    care: CareOf,
     reason: LossReason | None = None,
     stage: Stage | None = None,
     since: Day | None = None,
@@ -67,7 +70,7 @@ async def list_losses(
     """
     ruling = (await present(snapshot)).ruling
     after = decode_cursor(cursor, tuple[date, UUID]) if cursor else None
-    wanted = Lost(reason, stage, since, until, owner_id, team_id)
+    wanted = Lost(reason, stage, since, until, owner_id, team_id, care)
     found = page(
         await losses(snapshot, wanted, after=after, limit=limit + 1),
         limit=limit,

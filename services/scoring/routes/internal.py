@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from typing import Any
 
+import msgspec
 from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
 
@@ -15,6 +16,7 @@ from chassis.fields import PartyId
 from chassis.http import Limit, Session, Streamed, TransactionalRoute
 from chassis.timelines import Timeline, WhatIsAsked, timeline
 from services.scoring.domain.days import start_of_day
+from services.scoring.domain.moment import Care
 from services.scoring.domain.money import CurrencyFixed
 from services.scoring.domain.trajectory import named
 from services.scoring.models.clocks import Question
@@ -26,10 +28,12 @@ from services.scoring.queries.chain import heads, lag, progress
 from services.scoring.queries.clocks import moment_asked
 from services.scoring.queries.overall import file_of
 from services.scoring.queries.overrides import overrides_of
+from services.scoring.queries.reach import reached
 from services.scoring.queries.reading import implied_moves, moment, one, snapshot
 from services.scoring.queries.recording import deciding_instant
 from services.scoring.queries.rulings import present, set_currency
 from services.scoring.routes.clocks import Asked
+from services.scoring.routes.reach import CareOf
 from services.scoring.routes.snapshots import Snapshot, population
 
 router = APIRouter(prefix="/internal", include_in_schema=False, route_class=TransactionalRoute)
@@ -61,12 +65,13 @@ async def fix_reporting_currency(body: ReportingCurrency, session: Session) -> R
 
 @streams.get("/parties/{party_id}/timeline")
 async def read_timeline_of_party(
-    party_id: PartyId, snapshot: Snapshot, asked: WhatIsAsked, limit: Limit = 50
+    party_id: PartyId, snapshot: Snapshot, asked: WhatIsAsked, care: CareOf, limit: Limit = 50
 ) -> Timeline:
     """The moves of a party, as its facts imply them, and what people set, behind an entry of any service, the latest
     first."""
     kinds = () if asked.departments else asked.among([MOVED, *OVERRIDING])
-    read = await one(snapshot, party_id) if kinds else None
+    seen = care is None or bool(await reached(snapshot, care, [party_id]))
+    read = await one(snapshot, party_id) if kinds and seen else None
     if read is None:
         return timeline([], limit=limit)
     then, entries = await moment(snapshot, None, now()), []
@@ -82,17 +87,17 @@ async def read_timeline_of_party(
 
 
 @streams.get("/standings/export", response_class=Streamed)
-async def export_standings(request: Request, asked: Asked) -> Streamed:
+async def export_standings(request: Request, asked: Asked, care: CareOf) -> Streamed:
     """Every standing as a line of CSV, in the order of party ids, below a line with the names of the columns."""
     # What cannot be answered is said before the first line: a stream that has begun can only break off.
     async with snapshot(request.app.state.database) as connection:
         await moment_asked(connection, asked, now())
-    return Streamed(_exported(request, asked), media_type="text/csv")
+    return Streamed(_exported(request, asked, care), media_type="text/csv")
 
 
-async def _exported(request: Request, asked: Question) -> AsyncIterator[bytes]:
+async def _exported(request: Request, asked: Question, care: Care | None) -> AsyncIterator[bytes]:
     async with snapshot(request.app.state.database) as connection:
-        then = await moment_asked(connection, asked, now())
+        then = msgspec.structs.replace(await moment_asked(connection, asked, now()), care=care)
         async with aclosing(file_of(population(request, connection), then)) as pieces:
             async for piece in pieces:
                 yield piece

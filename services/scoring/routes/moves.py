@@ -15,6 +15,7 @@ from services.scoring.models.fields import AnyInstant, AnyWhole
 from services.scoring.models.standings import Move
 from services.scoring.queries.reading import implied_moves, moment, one
 from services.scoring.queries.standings import lived_moves
+from services.scoring.routes.reach import CareOf, check_read
 from services.scoring.routes.snapshots import Snapshot
 
 router = APIRouter(prefix="/v1/standings", tags=["standings"])
@@ -25,12 +26,13 @@ FIRST = date.min, UUID(int=0)
 
 @router.get("/{party_id}/moves")
 async def list_moves(
-    party_id: PartyId, snapshot: Snapshot, lived: bool = False, limit: Limit = 50, cursor: Cursor = None
+    party_id: PartyId, snapshot: Snapshot, care: CareOf, lived: bool = False, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[Move]:
     """Every change of stage or tier, oldest first: the history that the facts imply as they are known now.
 
     With `lived`, what was announced at the time, also of parties merged into this one since.
     """
+    await check_read(snapshot, care, party_id)
     read = await one(snapshot, party_id)
     if read is None:
         raise NoStanding

@@ -10,6 +10,7 @@ from chassis.clock import now
 from chassis.db import driver
 from chassis.fields import PartyId
 from chassis.http import LATEST, Cursor, Limit, Page, Session, TransactionalRoute, decode_cursor, made, page
+from services.scoring.domain.overridden import OverrideNotFound
 from services.scoring.domain.standing import assess
 from services.scoring.handlers.overriding import end_override, set_override
 from services.scoring.models.fields import AnyInstant, OverrideId
@@ -18,6 +19,7 @@ from services.scoring.queries.overrides import concerned, fates_of, overrides_of
 from services.scoring.queries.parties import Members, members_now
 from services.scoring.queries.reading import moment, one
 from services.scoring.queries.rulings import Connection, present
+from services.scoring.routes.reach import CareOf, check_change, check_read
 from services.scoring.routes.snapshots import Snapshot
 
 router = APIRouter(prefix="/v1", tags=["standings"], route_class=TransactionalRoute)
@@ -32,6 +34,7 @@ async def override_standing(
     Of two for one part the one set last holds, as long as it lasts; then an earlier one that still lasts. It moves
     with the party's oldest identity when parties are merged or taken apart.
     """
+    await check_change(await driver(session), actor, party_id)
     override_id = await set_override(session, party_id, body, actor.key_id)
     told = await _told(await driver(session), override_id)
     made(response, f"/v1/overrides/override_{override_id.hex}", new=True)
@@ -40,10 +43,11 @@ async def override_standing(
 
 @router.get("/standings/{party_id}/overrides")
 async def list_overrides(
-    party_id: PartyId, snapshot: Snapshot, limit: Limit = 50, cursor: Cursor = None
+    party_id: PartyId, snapshot: Snapshot, care: CareOf, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[Override]:
     """What people ever set for a party, the last first: who, why, until when, and what became of it."""
     before = decode_cursor(cursor, tuple[AnyInstant, UUID]) if cursor else LATEST
+    await check_read(snapshot, care, party_id)
     whom = await concerned(snapshot, party_id)
     everything = await _all(snapshot, whom.party_id, whom.members)
     found = [each for each in everything if (each.set_at, each.id) < before]
@@ -51,9 +55,11 @@ async def list_overrides(
 
 
 @router.get("/overrides/{override_id}")
-async def read_override(override_id: OverrideId, snapshot: Snapshot) -> Override:
+async def read_override(override_id: OverrideId, snapshot: Snapshot, care: CareOf) -> Override:
     """What somebody set for a party, and what became of it."""
-    return await _one(snapshot, override_id)
+    found = await _one(snapshot, override_id)
+    await check_read(snapshot, care, found.party_id, OverrideNotFound("There is no such override."))
+    return found
 
 
 @router.post("/overrides/{override_id}/end")
@@ -67,6 +73,8 @@ async def end_override_early(
 
     What has ended or expired stays as it is.
     """
+    connection = await driver(session)
+    await check_change(connection, actor, await party_overridden(connection, override_id))
     await end_override(session, override_id, why=body.why, by=actor.key_id)
     return await _told(await driver(session), override_id)
 

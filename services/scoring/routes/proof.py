@@ -27,6 +27,7 @@ from services.scoring.queries.proof import (
 )
 from services.scoring.queries.reading import snapshot
 from services.scoring.routes.clocks import Asked
+from services.scoring.routes.reach import CareOf, check_read
 from services.scoring.routes.snapshots import Snapshot, population
 
 router = APIRouter(prefix="/v1")
@@ -46,8 +47,9 @@ async def read_digest(request: Request, snapshot: Snapshot, asked: Asked) -> Dig
 
 
 @router.post("/standings/{party_id}/verify", tags=["standings"])
-async def verify_standing(party_id: PartyId, snapshot: Snapshot) -> Verdict:
+async def verify_standing(party_id: PartyId, snapshot: Snapshot, care: CareOf) -> Verdict:
     """Compare what is stored of a party with what its facts give by a second computation."""
+    await check_read(snapshot, care, party_id)
     stored = await evidence(snapshot, party_id)
     if stored is None:
         raise NoStanding

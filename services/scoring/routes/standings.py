@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
+import msgspec
 from fastapi import APIRouter, Query, Request
 
 from chassis.clock import now
@@ -30,6 +31,7 @@ from services.scoring.queries.rulings import Connection, present
 from services.scoring.queries.standings import Filter, keyset, standings, summary
 from services.scoring.routes.clocks import Asked
 from services.scoring.routes.languages import AskedLanguage
+from services.scoring.routes.reach import CareOf, check_read
 from services.scoring.routes.snapshots import Snapshot, population
 
 router = APIRouter(prefix="/v1/standings", tags=["standings"])
@@ -53,6 +55,7 @@ NOTHING_ASKED = Question()
 async def list_standings(
     snapshot: Snapshot,
     asked: Asked,
+    care: CareOf,
     stage: Stage | None = None,
     tier: Tier | None = None,
     min_value: Minor = None,
@@ -78,7 +81,9 @@ async def list_standings(
     though there are more. Owner and team are always those of today.
     """
     wanted = Filter(stage, tier, min_value, max_value, loss_reason, owner_id, team_id, vip, treatment, flag)
-    wanted = wanted._replace(satisfaction_band=satisfaction, loyalty_band=loyalty, posture=posture, level=level)
+    wanted = wanted._replace(
+        satisfaction_band=satisfaction, loyalty_band=loyalty, posture=posture, level=level, care=care
+    )
     if asked != NOTHING_ASKED:
         if sort not in (None, Order.PARTY):
             raise OnlyByParty
@@ -107,12 +112,12 @@ async def _computed(
 
 
 @router.get("/summary")
-async def summarize_standings(request: Request, snapshot: Snapshot, asked: Asked) -> Summary:
+async def summarize_standings(request: Request, snapshot: Snapshot, asked: Asked, care: CareOf) -> Summary:
     """How many parties stand where and what they are worth: as stored or, where anything else is asked, computed."""
     if asked == NOTHING_ASKED:
-        currency, where = (await present(snapshot)).currency, await summary(snapshot)
+        currency, where = (await present(snapshot)).currency, await summary(snapshot, care)
     else:
-        then = await moment_asked(snapshot, asked, now())
+        then = msgspec.structs.replace(await moment_asked(snapshot, asked, now()), care=care)
         currency, where = then.ruling.rates.currency, await cells(population(request, snapshot), then)
     shown = [
         Cell(stage=stage, tier=tier, count=count, value_minor=value)
@@ -130,12 +135,13 @@ async def summarize_standings(request: Request, snapshot: Snapshot, asked: Asked
 
 @router.get("/{party_id}")
 async def read_standing(
-    party_id: PartyId, snapshot: Snapshot, asked: Asked, language: AskedLanguage
+    party_id: PartyId, snapshot: Snapshot, asked: Asked, language: AskedLanguage, care: CareOf
 ) -> ReasonedStanding:
     """How a party stands now, or stood after a local day or by what was known at an instant, and why.
 
     Ids of parties merged since lead to the party that they are now; with `known_at`, only those that held nothing then.
     """
+    await check_read(snapshot, care, party_id, NoStanding(_when(asked)))
     then = await moment_asked(snapshot, asked, now())
     read = await party(snapshot, then, party_id)
     seen = read and then.seen(read.calendar, read.row["assessed_at"])

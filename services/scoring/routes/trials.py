@@ -15,12 +15,14 @@ from chassis.clock import now
 from chassis.db import Database, driver
 from chassis.http import LATEST, Cursor, Limit, Page, Session, TransactionalRoute, decode_cursor, page
 from chassis.ids import uuid7
+from services.scoring.domain.moment import Care
 from services.scoring.domain.trials import TrialAhead
 from services.scoring.models.fields import PolicyHash, TrialId
 from services.scoring.models.trials import Trial, TrialAsked
 from services.scoring.queries import trials as known
 from services.scoring.queries.reading import snapshot
 from services.scoring.queries.rulings import present, ruling_asked
+from services.scoring.routes.reach import CareOf
 
 router = APIRouter(prefix="/v1", tags=["policies"], route_class=TransactionalRoute)
 streams = APIRouter(prefix="/internal", include_in_schema=False, route_class=APIRoute)
@@ -78,17 +80,17 @@ async def end_trial(trial_id: TrialId, session: Session) -> Trial:
 
 
 @streams.get("/trials/{trial_id}/moves", response_class=StreamingResponse)
-async def read_moves_of_trial(trial_id: TrialId, request: Request) -> StreamingResponse:
+async def read_moves_of_trial(trial_id: TrialId, request: Request, care: CareOf) -> StreamingResponse:
     """Every move that a trial kept as a line of JSON, party by party and each in order."""
     database: Database = request.app.state.database
     async with snapshot(database) as connection:
         await known.check_moves(connection, trial_id)
-    return StreamingResponse(_moves(database, trial_id), media_type="application/x-ndjson")
+    return StreamingResponse(_moves(database, trial_id, care), media_type="application/x-ndjson")
 
 
-async def _moves(database: Database, trial_id: UUID) -> AsyncIterator[bytes]:
+async def _moves(database: Database, trial_id: UUID, care: Care | None) -> AsyncIterator[bytes]:
     async with snapshot(database) as connection:
-        async for rows in known.moves_of(connection, trial_id, PAGE):
+        async for rows in known.moves_of(connection, trial_id, PAGE, care):
             yield b"".join(msgspec.json.encode(_told(row)) + b"\n" for row in rows)
 
 

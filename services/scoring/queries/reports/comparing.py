@@ -14,6 +14,7 @@ from contracts.scoring import Stage, Tier
 from services.scoring.domain.calendar import Share
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.facts import DECLARATIONS, Kind
+from services.scoring.domain.moment import Care
 from services.scoring.domain.reports.losses import Defections, SegmentBy
 from services.scoring.domain.reports.patterns import Bought, Patterns, patterns
 from services.scoring.domain.reports.surprises import HeldAs, Stands
@@ -63,11 +64,14 @@ async def missed(
     *,
     owner_id: UUID | None,
     team_id: UUID | None,
+    care: Care | None = None,
     limit: int,
 ) -> Missed:
     """Parties that are what a list holds its own to be, and are not on it."""
     conditions = Conditions(list(listed))
     conditions.equal(owner_id=owner_id, team_id=team_id)
+    if care is not None:
+        conditions.either(owner_id=care[0], team_id=care[1])
     if held is HeldAs.VIP:
         conditions.add("vip")
     else:

@@ -8,11 +8,13 @@ from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from chassis.conditions import Conditions
 from contracts.scoring import Band
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.history import History
+from services.scoring.domain.moment import Care
 from services.scoring.domain.reports.zoom import NONE, Measures, ZoomBy, measured
 from services.scoring.domain.standing import Standing
 from services.scoring.domain.together import assess_together
@@ -38,6 +40,8 @@ class Zoomed(NamedTuple):
     within_days: int
     """At risk is whose stage falls within so many local days."""
     now: datetime
+    care: Care | None = None
+    """Whose parties alone are looked at; None looks at everybody."""
 
     @property
     def stored(self) -> bool:
@@ -56,8 +60,11 @@ async def segments(connection: Connection, zoomed: Zoomed) -> dict[str, Measures
         async for part in _assessed(connection, zoomed):
             found[part.segment] += part.measures
         return dict(found)
-    query = f"SELECT {_SEGMENT[zoomed.by]} AS segment, {_SUMS} FROM party WHERE stage IS NOT NULL GROUP BY 1"
-    rows = await connection.fetch(query, FALLEN, await _until(connection, zoomed))
+    conditions = await _asked(connection, zoomed)
+    query = (
+        f"SELECT {_SEGMENT[zoomed.by]} AS segment, {_SUMS} FROM party WHERE stage IS NOT NULL{conditions} GROUP BY 1"
+    )
+    rows = await connection.fetch(query, *conditions.arguments)
     return {row["segment"]: _measures(row) for row in rows}
 
 
@@ -74,7 +81,7 @@ async def members(
                     break
         return found
     key = _SEGMENT[zoomed.by]
-    conditions = Conditions(FALLEN, await _until(connection, zoomed))
+    conditions = await _asked(connection, zoomed)
     conditions.add(f"{key} = {{}}", segment)
     conditions.add("party_id > {}", after)
     query = (
@@ -85,6 +92,13 @@ async def members(
     return [Part(row["party_id"], row["segment"], _measures(row)) for row in rows]
 
 
+async def _asked(connection: Connection, zoomed: Zoomed) -> Conditions:
+    conditions = Conditions(FALLEN, await _until(connection, zoomed))
+    if zoomed.care is not None:
+        conditions.either(owner_id=zoomed.care[0], team_id=zoomed.care[1])
+    return conditions
+
+
 async def _until(connection: Connection, zoomed: Zoomed) -> datetime:
     ruling = (await present(connection)).ruling
     return start_of_day(ruling.day(zoomed.now) + zoomed.within_days, ruling.zone)
@@ -92,9 +106,14 @@ async def _until(connection: Connection, zoomed: Zoomed) -> datetime:
 
 async def _assessed(connection: Connection, zoomed: Zoomed, after: UUID | None = None) -> AsyncIterator[Part]:
     owners = await _owners(connection, zoomed.by)
-    then = await moment(connection, zoomed.as_of, zoomed.now)
+    then = msgspec.structs.replace(await moment(connection, zoomed.as_of, zoomed.now), care=zoomed.care)
     async for reads in by_party(connection, after):
-        found = [(read, seen) for read in reads if (seen := then.seen(read.calendar, read.row["assessed_at"]))]
+        found = [
+            (read, seen)
+            for read in reads
+            if then.looks_at(read.row["owner_id"], read.row["team_id"])
+            and (seen := then.seen(read.calendar, read.row["assessed_at"]))
+        ]
         standings = assess_together([seen for _, seen in found], then.ruling)
         for (read, (calendar, at)), standing in zip(found, standings, strict=True):
             if standing.stage is not None:

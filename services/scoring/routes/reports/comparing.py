@@ -13,9 +13,11 @@ from services.scoring.domain.reports.periods import period
 from services.scoring.domain.reports.surprises import agreed, missed, over_rated
 from services.scoring.domain.standing import NoStanding
 from services.scoring.models.reports import comparing as shown
+from services.scoring.queries.reach import reached
 from services.scoring.queries.reports import comparing
 from services.scoring.queries.reports.seeing import last_day, survivors, those
 from services.scoring.queries.rulings import present
+from services.scoring.routes.reach import CareOf, check_read
 from services.scoring.routes.reports.asking import reported
 from services.scoring.routes.snapshots import Snapshot
 
@@ -23,19 +25,19 @@ router = APIRouter()
 
 
 @router.post("/surprises")
-async def compare_with_a_list(asked: shown.NewSurprises, snapshot: Snapshot) -> shown.Surprises:
+async def compare_with_a_list(asked: shown.NewSurprises, snapshot: Snapshot, care: CareOf) -> shown.Surprises:
     """Where a manager's own list differs from what the facts say, as standings are stored now, each with its reason.
 
     Ids of parties merged since count as the party that they are now. A tier means that tier or a higher one.
     """
     here, held = await present(snapshot), asked.held_as
     currency, rule = here.currency, here.ruling.policy.vip
-    leads = await survivors(snapshot, asked.party_ids)
+    leads = await survivors(snapshot, await reached(snapshot, care, asked.party_ids))
     named = await comparing.named(snapshot, list(set(leads.values())), here.ruling, now())
     agreements = [(each.party_id, each.stands) for each in named if each.stands and each.stands.derived(held)]
     listed = [each.party_id for each in named]
     others = await comparing.missed(
-        snapshot, held, listed, owner_id=asked.owner_id, team_id=asked.team_id, limit=asked.limit
+        snapshot, held, listed, owner_id=asked.owner_id, team_id=asked.team_id, care=care, limit=asked.limit
     )
     return shown.Surprises(
         held_as=held,
@@ -76,9 +78,12 @@ async def report_defections(
 
 
 @router.get("/patterns/{party_id}")
-async def find_patterns(party_id: PartyId, snapshot: Snapshot, as_of: Day | None = None) -> shown.Patterns:
+async def find_patterns(
+    party_id: PartyId, snapshot: Snapshot, care: CareOf, as_of: Day | None = None
+) -> shown.Patterns:
     """The habits of a party, each with its evidence, and `found` only where a test says so."""
     until = await last_day(snapshot, as_of, now())
+    await check_read(snapshot, care, party_id)
     leads = await survivors(snapshot, [party_id])
     async for seen in those(snapshot, leads.values(), until, now()):
         found = await comparing.patterns_of(snapshot, seen, until)

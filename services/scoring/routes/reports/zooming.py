@@ -14,6 +14,7 @@ from services.scoring.models.reports import zooming as shown
 from services.scoring.queries.reports import zooming
 from services.scoring.queries.reports.apart import Report
 from services.scoring.queries.rulings import Connection, present
+from services.scoring.routes.reach import CareOf
 from services.scoring.routes.reports.asking import reported
 from services.scoring.routes.snapshots import Snapshot
 
@@ -26,6 +27,7 @@ T = TypeVar("T")
 async def zoom(
     request: Request,
     snapshot: Snapshot,
+    care: CareOf,
     level: shown.Level = shown.Level.POPULATION,
     by: ZoomBy = ZoomBy.STAGE,
     segment: Annotated[str | None, Query(max_length=100, pattern=r"^[^\x00]*$")] = None,
@@ -39,7 +41,7 @@ async def zoom(
     Parts add up to the whole exactly. As stored, groups take half a second for a million parties; as of a day, and by
     `kind`, every party is read, and a page of parties reads on until it is full.
     """
-    asked = zooming.Zoomed(by, as_of, within_days, now())
+    asked = zooming.Zoomed(by, as_of, within_days, now(), care)
     found = shown.Zoom(
         level=level, by=by, as_of=as_of, within_days=within_days, currency=(await present(snapshot)).currency, data=[]
     )

@@ -1,0 +1,1 @@
+"""The console: pages for people, put together from what the public API answers them."""

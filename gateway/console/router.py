@@ -1,0 +1,13 @@
+"""All pages of the console."""
+
+from fastapi import APIRouter
+
+from gateway.console import assets
+from gateway.console.pages import duplicates, importing, language, missing, policies, trials
+
+router = APIRouter(include_in_schema=False)
+for room in (assets.router, language.router, importing.router, duplicates.router, trials.router, policies.router):
+    router.include_router(room)
+
+otherwise = missing.router
+"""Takes what nothing else has taken: it comes last of all."""

@@ -1,0 +1,64 @@
+"use strict";
+
+// The token of the forms goes with whatever htmx sends.
+document.addEventListener("htmx:configRequest", (event) => {
+  event.detail.headers["X-CSRF-Token"] = document.querySelector("meta[name=csrf]").content;
+});
+
+const typing = (element) => element.closest("input, select, textarea, [contenteditable]") !== null;
+
+// Rows of a list are walked with the arrows, and opened with Enter as the links that they are.
+const walk = (step) => {
+  const rows = [...document.querySelectorAll("[data-row]")];
+  if (rows.length === 0) return false;
+  const at = rows.indexOf(document.activeElement.closest("[data-row]") ?? document.activeElement);
+  const next = at < 0 ? (step > 0 ? 0 : rows.length - 1) : Math.min(Math.max(at + step, 0), rows.length - 1);
+  rows[next].focus();
+  return true;
+};
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "Escape") {
+    document.querySelectorAll("details.menu[open]").forEach((menu) => {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    });
+    return;
+  }
+  if (typing(event.target)) return;
+  if (event.key === "/") {
+    const find = document.getElementById("find");
+    if (find) {
+      event.preventDefault();
+      find.focus();
+      find.select();
+    }
+  } else if ((event.key === "ArrowDown" && walk(1)) || (event.key === "ArrowUp" && walk(-1))) {
+    event.preventDefault();
+  }
+});
+
+document.addEventListener("click", (event) => {
+  document.querySelectorAll("details.menu[open]").forEach((menu) => {
+    if (!menu.contains(event.target)) menu.open = false;
+  });
+});
+
+// What cannot be taken back is asked about first.
+document.addEventListener("submit", (event) => {
+  const question = event.target.dataset.ask;
+  if (question && !window.confirm(question)) {
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  }
+}, true);
+
+// A form that is on its way cannot be sent twice.
+document.addEventListener("submit", (event) => {
+  if (event.defaultPrevented || event.target.method !== "post") return;
+  setTimeout(() => event.target.querySelectorAll("button").forEach((button) => (button.disabled = true)));
+});
+window.addEventListener("pageshow", () => {
+  document.querySelectorAll("form button:disabled:not([data-off])").forEach((button) => (button.disabled = false));
+});

@@ -1,0 +1,75 @@
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from gateway.console.api import SESSION
+from tests.system.product import Product
+
+CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+LANGUAGES = ("en", "zh-Hant", "zh-Hans")
+WIDTHS = {"phone": 390, "desk": 1280}
+
+Visit = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """A product with the example of 2,357 customers, for all pages; a test that changes it uses people of its own."""
+    made = Product(tmp_path_factory.mktemp("console") / "data", "up")
+    made.up()
+    try:
+        made.shuke("example", "load")
+        yield made
+    finally:
+        made.down()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        pytest.skip(f"Needs chromium at {CHROMIUM}")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium: Browser, product: Product) -> Iterator[Visit]:
+    """Open a page as somebody with a role; what the browser complains of fails the test."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def visited(
+        path: str, *, role: str | None = "admin", language: str = "en", width: int = 1280, status: int = 200
+    ) -> Page:
+        context = chromium.new_context(
+            base_url=product.running.url, locale=language, viewport={"width": width, "height": 900}
+        )
+        contexts.append(context)
+        if role:
+            token = product.client.headers["Authorization"].removeprefix("Bearer ")
+            context.add_cookies([{"name": SESSION, "value": token, "url": product.running.url}])
+        page = context.new_page()
+        page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        answer = page.goto(path)
+        assert answer is not None
+        assert answer.status == status
+        complaints[:] = [each for each in complaints if status < 400 or str(status) not in each]
+        return page
+
+    yield visited
+    for context in contexts:
+        context.close()
+    assert not complaints
+
+
+def findings(page: Page) -> list[str]:
+    """What axe finds, by WCAG 2.2 AA and best practice: rule and place."""
+    found = Axe().run(page).response["violations"]
+    return [f"{each['id']}: {node['html'][:120]}" for each in found for node in each["nodes"]]

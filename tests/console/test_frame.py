@@ -1,0 +1,86 @@
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from gateway.console import messages
+from gateway.console.formats import Formats
+from gateway.console.forms import form_token, is_ours
+from gateway.console.messages import LANGUAGES, preferred, say
+from tests.console.conftest import LANGUAGES as TRIED
+from tests.console.conftest import WIDTHS, Visit, findings
+
+
+def test_every_language_says_the_same_things():
+    assert set(TRIED) == set(LANGUAGES)
+    first = messages.messages("en")
+    for language in LANGUAGES:
+        told = messages.messages(language)
+        assert told.keys() == first.keys()
+        for key, text in told.items():
+            assert places(text) == places(first[key]), key
+
+
+def places(text: object) -> set[str]:
+    forms = text.values() if isinstance(text, dict) else [text]
+    return {part.partition("}")[0] for form in forms for part in str(form).split("{")[1:]}
+
+
+@pytest.mark.parametrize(
+    ("accepted", "language"),
+    [
+        ("de, zh-TW;q=0.9, en;q=0.5", "zh-Hant"),
+        ("zh-CN,zh;q=0.9", "zh-Hans"),
+        ("zh-Hans-HK", "zh-Hans"),
+        ("fr", "en"),
+        ("", "en"),
+        ("en;q=0.3, zh-HK;q=nonsense, zh;q=0.8", "zh-Hans"),
+    ],
+)
+def test_a_browser_gets_the_language_that_it_prefers(accepted, language):
+    assert preferred(accepted) == language
+
+
+def test_a_form_belongs_to_one_browser_and_one_installation():
+    token = form_token("secret", "ann")
+    assert is_ours("secret", "ann", token)
+    assert token != form_token("secret", "ann")
+    assert not is_ours("secret", "bob", token)
+    assert not is_ours("other", "ann", token)
+    assert not is_ours("secret", "ann", token[:-4])
+    assert not is_ours("secret", "ann", "no base64 é")
+
+
+def test_values_are_written_as_the_reader_writes_them():
+    present = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    english, chinese = Formats("en", UTC, present), Formats("zh-Hant", UTC, present)
+    assert english.money(123_456, "EUR") == "€1,234.56"
+    assert english.money(123_456, "EUR", whole=True) == "€1,235"
+    assert chinese.money(123_456, "TWD") == "$1,234.56"
+    assert english.day("2026-02-28") == "Feb 28, 2026"
+    assert chinese.day(date(2026, 2, 28)) == "2026年2月28日"
+    assert english.ago(present - timedelta(days=3)) == "3 days ago"
+    assert english.ago("2026-03-02") == "in 1 day"
+    assert english.percent(0.256, 1) == "25.6%"
+    assert english.money(None, "EUR") == english.number(None) == english.day(None) == "–"
+
+
+@pytest.mark.parametrize("language", TRIED)
+@pytest.mark.parametrize("width", WIDTHS.values())
+def test_a_missing_page_leads_back_and_has_no_barriers(visit: Visit, language, width):
+    page = visit("/nowhere", language=language, width=width, status=404)
+    assert page.get_by_role("heading", level=1).inner_text() == say(language, "frame.missing_title")
+    assert findings(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_a_form_without_the_token_of_the_page_is_refused(visit: Visit):
+    page = visit("/nowhere", status=404)
+    answer = page.request.post("/language", form={"language": "zh-Hant"})
+    assert answer.status == 403
+    assert answer.json()["code"] == "not_our_form"
+
+
+def test_whoever_is_not_signed_in_is_led_to_sign_in(visit: Visit):
+    page = visit("/nowhere", role=None, status=404)
+    answer = page.request.post("/language", form={}, max_redirects=0)
+    assert answer.status == 403

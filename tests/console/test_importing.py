@@ -1,0 +1,80 @@
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from gateway.console.messages import say
+from tests.console.conftest import LANGUAGES, WIDTHS, Visit, findings
+
+ODD = "a,b,c\nodd-1,01/02/2024,5\nodd-2,03/04/2024,6\nodd-3,,7\n"
+"""Columns whose names say nothing, days that could be months, a row without a day."""
+
+
+def send(page: Page, content: str, name: str, *, language: str = "en") -> None:
+    page.get_by_label(say(language, "importing.source"), exact=False).fill("till")
+    page.locator("input[type=file]").set_input_files({"name": name, "mimeType": "text/csv", "buffer": content.encode()})
+    page.get_by_role("button", name=say(language, "importing.look")).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(name)
+    expect(page.get_by_role("heading", name=say(language, "importing.progress_looked_at"))).to_be_visible(
+        timeout=20_000
+    )
+
+
+def narrow(page: Page) -> bool:
+    return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
+
+
+def test_a_file_is_looked_at_understood_otherwise_imported_and_undone(visit: Visit, tmp_path: Path):
+    page = visit("/import")
+    send(page, ODD, "till.csv")
+    expect(page.get_by_text("Nothing can be recorded until you say")).to_contain_text("Customer id")
+    page.locator("#map_party").select_option("a")
+    page.locator("#map_occurred_at").select_option("b")
+    page.locator("#map_amount").select_option("c")
+    page.get_by_role("button", name="Import 3 rows").click()
+    expect(page.get_by_role("alert")).to_contain_text("Day and month cannot be told apart")
+    assert page.locator("#map_party").input_value() == "a"
+    page.locator("#dates").select_option("dmy")
+    page.get_by_role("button", name="Look once more").click()
+    expect(page.locator("#progress")).to_contain_text("Would be taken2", timeout=20_000, use_inner_text=False)
+    page.get_by_role("button", name="Import 3 rows").click()
+    expect(page.get_by_role("heading", name="Imported")).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("table").last).to_contain_text("No date")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="All of them as CSV").click()
+    assert "no_date" in download.value.path().read_text()
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Undo this import").click()
+    expect(page.get_by_role("heading", name="Everything was taken back")).to_be_visible(timeout=20_000)
+    page.get_by_role("link", name="Import", exact=True).first.click()
+    expect(page.get_by_role("row", name="till.csv").first).to_be_visible()
+
+
+def test_a_file_that_cannot_be_read_says_so_beside_the_form(visit: Visit):
+    page = visit("/import")
+    page.locator("input[type=file]").set_input_files({"name": "no.csv", "mimeType": "text/csv", "buffer": b" "})
+    with page.expect_response(lambda answer: answer.request.method == "POST") as answered:
+        page.get_by_role("button", name="Look at the file").click()
+    assert answered.value.status == 422
+    expect(page.get_by_role("alert")).to_contain_text("The file is empty.")
+    expect(page.locator("input[type=file]")).to_be_visible()
+
+
+def test_a_file_sent_by_no_page_of_ours_is_refused(visit: Visit):
+    page = visit("/import")
+    answer = page.request.post(
+        "/import", multipart={"kind": "purchases", "file": {"name": "a.csv", "mimeType": "text/csv", "buffer": b"a,b"}}
+    )
+    assert (answer.status, answer.json()["code"]) == (403, "not_our_form")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("width", WIDTHS.values())
+def test_imports_have_no_barriers(visit: Visit, language: str, width: int):
+    page = visit("/import", language=language, width=width)
+    assert page.get_by_role("heading", level=1).inner_text() == say(language, "importing.title")
+    assert findings(page) == []
+    assert narrow(page)
+    send(page, ODD, "look.csv", language=language)
+    assert findings(page) == []
+    assert narrow(page)
