@@ -94,6 +94,7 @@ AREAS: Mapping[str, Area] = {
     "trials": Area("scoring", READER | TRY, STUDY, STUDY),
     "verify": Area("scoring", OPERATOR, OPERATOR),
     "rebuild": Area("scoring", OPERATOR, OPERATOR),
+    "stream": Area(None, SEE, OPERATOR),
     "lag": Area(None, OPERATOR, OPERATOR),
     "topics": Area(None, OPERATOR, OPERATOR),
     "gaps": Area(None, OPERATOR, OPERATOR),
@@ -166,6 +167,9 @@ operator to decide, whatever the service, and within a team for its manager. Wha
 OPEN = frozenset(
     {
         ("POST", "/v1/sessions"),
+        ("POST", "/v1/sessions/second-step"),
+        ("GET", "/v1/sessions/oidc"),
+        ("POST", "/v1/sessions/oidc"),
         ("POST", "/v1/invitations/read"),
         ("POST", "/v1/invitations/accept"),
     }

@@ -40,6 +40,7 @@ fits          a--      ---      aaa      ---      ---      aaa      aaa      aaa
 trials        a--      ---      aaa      ---      a--      aaa      aaa      aaa
 verify        ---      ---      ---      ---      ---      aaa      aaa      aaa
 rebuild       ---      ---      ---      ---      ---      aaa      aaa      aaa
+stream        a--      ---      a--      t--      t--      aaa      aaa      aaa
 lag           ---      ---      ---      ---      ---      aaa      aaa      aaa
 topics        ---      ---      ---      ---      ---      aaa      aaa      aaa
 gaps          ---      ---      ---      ---      ---      aaa      aaa      aaa
