@@ -134,7 +134,9 @@ async def marks(connection: "asyncpg.Connection[asyncpg.Record]") -> dict[str, s
     return {row["name"]: row["xact"] for row in rows}
 
 
-async def test_what_comes_while_one_is_under_way_shares_a_transaction(client, connection) -> None:
+async def test_what_comes_while_one_is_under_way_shares_a_transaction(
+    client: httpx.AsyncClient, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
     answers = await together(client, "a", "b", "c")
 
     assert [(answer.status_code, answer.json()["name"]) for answer in answers] == [(201, "a"), (201, "b"), (201, "c")]
@@ -143,12 +145,14 @@ async def test_what_comes_while_one_is_under_way_shares_a_transaction(client, co
     assert len(set(made.values())) == 1
 
 
-async def test_what_comes_alone_begins_at_once(client) -> None:
+async def test_what_comes_alone_begins_at_once(client: httpx.AsyncClient) -> None:
     assert (await post(client, "a")).headers["location"] == "/v1/marks/a"
     assert tried == [["a"]]
 
 
-async def test_the_problem_of_one_is_no_other_s(client, connection) -> None:
+async def test_the_problem_of_one_is_no_other_s(
+    client: httpx.AsyncClient, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
     a, unwanted, b = await together(client, "a", "unwanted", "b")
 
     assert (a.status_code, b.status_code) == (201, 201)
@@ -158,7 +162,9 @@ async def test_the_problem_of_one_is_no_other_s(client, connection) -> None:
     assert (await marks(connection)).keys() == {"a", "b"}
 
 
-async def test_what_fails_together_is_tried_alone(client, connection) -> None:
+async def test_what_fails_together_is_tried_alone(
+    client: httpx.AsyncClient, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
     a, bug, b = await together(client, "a", "bug", "b")
 
     assert (a.status_code, bug.status_code, b.status_code) == (201, 500, 201)
@@ -167,7 +173,9 @@ async def test_what_fails_together_is_tried_alone(client, connection) -> None:
     assert made["a"] != made["b"]
 
 
-async def test_what_others_lock_is_waited_for_alone(client, connection) -> None:
+async def test_what_others_lock_is_waited_for_alone(
+    client: httpx.AsyncClient, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
     async with connection.transaction():
         await connection.execute("INSERT INTO single VALUES ('single')")
         slow = asyncio.create_task(post(client, "slow"))
@@ -184,7 +192,9 @@ async def test_what_others_lock_is_waited_for_alone(client, connection) -> None:
     assert (await marks(connection)).keys() == {"a", "b", "single"}
 
 
-async def test_a_commit_that_failed_is_not_done_again(client, connection) -> None:
+async def test_a_commit_that_failed_is_not_done_again(
+    client: httpx.AsyncClient, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
     answers = await together(client, "a", "late")
 
     assert [answer.status_code for answer in answers] == [500, 500]
@@ -192,7 +202,9 @@ async def test_a_commit_that_failed_is_not_done_again(client, connection) -> Non
     assert await marks(connection) == {}
 
 
-async def test_the_next_do_not_wait_for_long_for_those_before(client, connection) -> None:
+async def test_the_next_do_not_wait_for_long_for_those_before(
+    client: httpx.AsyncClient, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
     await together(client, "a")
 
     assert int((await marks(connection))["a"]) > 0
@@ -200,7 +212,9 @@ async def test_the_next_do_not_wait_for_long_for_those_before(client, connection
     assert [row["name"] for row in order] == ["a", "slow"]
 
 
-async def test_who_leaves_takes_nobody_along(client, connection) -> None:
+async def test_who_leaves_takes_nobody_along(
+    client: httpx.AsyncClient, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
     slow = asyncio.create_task(post(client, "slow"))
     while tried != [["slow"]]:
         await asyncio.sleep(0)
@@ -215,7 +229,9 @@ async def test_who_leaves_takes_nobody_along(client, connection) -> None:
     assert (await marks(connection)).keys() == {"stays"}
 
 
-async def test_under_one_key_the_second_gets_the_answer_of_the_first(client, connection) -> None:
+async def test_under_one_key_the_second_gets_the_answer_of_the_first(
+    client: httpx.AsyncClient, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
     first, second = await together(client, "a", "a", key="k")
 
     assert (first.status_code, second.status_code) == (201, 201)
@@ -226,7 +242,9 @@ async def test_under_one_key_the_second_gets_the_answer_of_the_first(client, con
     assert (await marks(connection)).keys() == {"a"}
 
 
-async def test_another_body_under_one_key_is_refused(client, connection) -> None:
+async def test_another_body_under_one_key_is_refused(
+    client: httpx.AsyncClient, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
     first, second = await together(client, "a", "b", key="k")
 
     assert first.status_code == 201
@@ -234,7 +252,9 @@ async def test_another_body_under_one_key_is_refused(client, connection) -> None
     assert (await marks(connection)).keys() == {"a"}
 
 
-async def test_keys_are_kept_with_what_was_done_together(client, connection) -> None:
+async def test_keys_are_kept_with_what_was_done_together(
+    client: httpx.AsyncClient, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
     slow = asyncio.create_task(post(client, "slow"))
     while tried != [["slow"]]:
         await asyncio.sleep(0)
@@ -249,7 +269,7 @@ async def test_keys_are_kept_with_what_was_done_together(client, connection) -> 
     assert (await marks(connection)).keys() == {"a", "b"}
 
 
-async def test_a_body_that_cannot_be_read_is_another_one_under_a_known_key(client) -> None:
+async def test_a_body_that_cannot_be_read_is_another_one_under_a_known_key(client: httpx.AsyncClient) -> None:
     await post(client, "a", "k")
     unread = {"Idempotency-Key": "k"}
     again = await client.post("/v1/marks", json={}, headers=unread)
@@ -261,7 +281,9 @@ async def test_a_body_that_cannot_be_read_is_another_one_under_a_known_key(clien
     assert (bad.status_code, bad.json()["code"]) == (400, "bad_idempotency_key")
 
 
-async def test_each_event_names_the_command_that_it_comes_from(client, connection) -> None:
+async def test_each_event_names_the_command_that_it_comes_from(
+    client: httpx.AsyncClient, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
     await connection.execute("SELECT pg_advisory_lock(hashtext('sequencer'))")
     await together(client, "a", "unwanted", "b")
 
@@ -271,7 +293,9 @@ async def test_each_event_names_the_command_that_it_comes_from(client, connectio
     assert len({each["traceparent"] for each in said}) == 3
 
 
-async def test_an_event_of_nobody_knows_which_is_told_by_its_own_command(client, connection) -> None:
+async def test_an_event_of_nobody_knows_which_is_told_by_its_own_command(
+    client: httpx.AsyncClient, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
     await connection.execute("SELECT pg_advisory_lock(hashtext('sequencer'))")
     answers = await together(client, "a", "nameless")
 
@@ -281,7 +305,9 @@ async def test_an_event_of_nobody_knows_which_is_told_by_its_own_command(client,
     assert sorted(said) == ["a", "nameless", "nameless", "slow"]
 
 
-async def test_a_transaction_has_so_many_commands_at_most(client, connection) -> None:
+async def test_a_transaction_has_so_many_commands_at_most(
+    client: httpx.AsyncClient, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
     names = [f"mark {n}" for n in range(joining.MOST + 10)]
     answers = await together(client, *names)
 

@@ -7,7 +7,7 @@ import pytest
 
 from chassis.auth import HEADER, Caller, Reach, Signer
 from chassis.db import driver
-from services.customers.routes import purchases as routes
+from services.customers.queries import purchases as queries
 
 
 def purchase(customer, source_id=None, amount_minor=100, **more):
@@ -20,13 +20,13 @@ def purchase(customer, source_id=None, amount_minor=100, **more):
 def sizes(monkeypatch):
     """How many purchases each transaction had."""
     found = []
-    record = routes.known.record_purchases
+    record = queries.record_purchases
 
     async def counted(session, rows, here, origins=None):
         found.append(len(rows))
         return await record(session, rows, here, origins)
 
-    monkeypatch.setattr(routes.known, "record_purchases", counted)
+    monkeypatch.setattr(queries, "record_purchases", counted)
     return found
 
 
