@@ -11,6 +11,7 @@ from typing import Any, Never, cast
 import structlog
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.middleware import Middleware
 
 from chassis import auth, gaps, health, letters, marks, openapi, pauses, pressure, replays, retention, sequencer, status
@@ -28,6 +29,8 @@ from contracts.topics import Topic, topics_of
 
 log = structlog.get_logger()
 
+TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+"""The framework's own is off: `telemetry.Edge` measures and logs, and asking whether it is on costs each request."""
 GRACE_S = 5
 """Seconds that requests under way have when a process is told to end."""
 
@@ -101,6 +104,7 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
         exception_handlers=RENDERERS,
         redirect_slashes=False,
+        telemetry=TELEMETRY,
         separate_input_output_schemas=False,
         middleware=[
             Middleware(Edge, service=name, failure=unexpected),
@@ -144,7 +148,7 @@ def probe(name: str, settings: ServiceSettings, *, host: str, port: int) -> Fast
 
     It is ready while the database of its service answers and it has what it reads from and writes to.
     """
-    app = FastAPI(title=name, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title=name, docs_url=None, redoc_url=None, openapi_url=None, telemetry=TELEMETRY)
     app.add_middleware(Edge, service=name, failure=unexpected)
     app.state.settings = settings.model_copy(update={"host": host, "port": port})
     app.state.database = connect(settings.database_url, pool_size=1, silence_s=SILENCE_S)

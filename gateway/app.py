@@ -91,7 +91,6 @@ for room in (
     parties.router,
     trials.router,
     stream.router,
-    proxy.router,
 ):
     router.include_router(room)
 
@@ -179,7 +178,7 @@ def app() -> FastAPI:
         ready=ready,
         body_limits={"/v1/imports": settings.max_import_bytes, "/import": settings.max_import_bytes},
         forgets=[attempts.forget, sessions_kept.forget, partial(forget, days=settings.feed_retention_days)],
-        middleware=[Middleware(Patience, stall_s=settings.stall_s), Middleware(RateFields)],
+        middleware=[Middleware(Patience, stall_s=settings.stall_s), Middleware(RateFields), Middleware(proxy.Proxied)],
         hears=HEARD,
         source_urls=settings.source_urls,
         documented=False,
