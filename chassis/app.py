@@ -162,9 +162,10 @@ def probe(name: str, settings: ServiceSettings, *, host: str, port: int) -> Fast
 async def _supervised(app: FastAPI, tasks: Mapping[str, Background]) -> AsyncIterator[None]:
     def ended(task: "asyncio.Task[Never]") -> None:
         if not task.cancelled():
+            # First of all: whatever fails in telling of it, the process must not go on without the task.
+            app.state.failed.set()
             TASK_DEATHS.labels(task.get_name()).inc()
             log.critical("background task died", task=task.get_name(), exc_info=task.exception())
-            app.state.failed.set()
 
     running = [asyncio.create_task(run(app.state.database), name=task) for task, run in tasks.items()]
     for task in running:

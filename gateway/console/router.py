@@ -3,10 +3,20 @@
 from fastapi import APIRouter
 
 from gateway.console import assets
-from gateway.console.pages import duplicates, importing, language, missing, policies, trials
+from gateway.console.pages import account, duplicates, importing, language, missing, policies, sign_in, trials, users
 
 router = APIRouter(include_in_schema=False)
-for room in (assets.router, language.router, importing.router, duplicates.router, trials.router, policies.router):
+for room in (
+    assets.router,
+    language.router,
+    sign_in.router,
+    account.router,
+    users.router,
+    importing.router,
+    duplicates.router,
+    trials.router,
+    policies.router,
+):
     router.include_router(room)
 
 otherwise = missing.router

@@ -167,6 +167,9 @@ operator to decide, whatever the service, and within a team for its manager. Wha
 OPEN = frozenset(
     {
         ("POST", "/v1/sessions"),
+        ("POST", "/v1/sessions/second-step"),
+        ("GET", "/v1/sessions/oidc"),
+        ("POST", "/v1/sessions/oidc"),
         ("POST", "/v1/invitations/read"),
         ("POST", "/v1/invitations/accept"),
     }
