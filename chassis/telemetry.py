@@ -5,8 +5,9 @@ import logging
 import re
 import sys
 import time
+from contextlib import suppress
 from functools import lru_cache
-from typing import Any, Never
+from typing import Any, Never, TextIO, cast
 
 import msgspec
 import structlog
@@ -62,7 +63,7 @@ def configure_logging(level: str = "INFO") -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer(_json)],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Lines())),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -78,6 +79,18 @@ def configure_logging(level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level]))
+
+
+class _Lines:
+    """Standard error, without what does not fit: a full disk must not end a process that only has something to say."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 def _json(value: Any, default: Any = repr, **_: Any) -> str:
