@@ -11,6 +11,8 @@ from gateway.console.pages import (
     language,
     live,
     missing,
+    models,
+    operations,
     parties,
     party,
     policies,
@@ -40,6 +42,8 @@ for room in (
     duplicates.router,
     trials.router,
     policies.router,
+    models.router,
+    operations.router,
 ):
     router.include_router(room)
 
