@@ -3,7 +3,19 @@
 from fastapi import APIRouter
 
 from gateway.console import assets
-from gateway.console.pages import account, duplicates, importing, language, missing, policies, sign_in, trials, users
+from gateway.console.pages import (
+    account,
+    duplicates,
+    importing,
+    language,
+    missing,
+    models,
+    operations,
+    policies,
+    sign_in,
+    trials,
+    users,
+)
 
 router = APIRouter(include_in_schema=False)
 for room in (
@@ -16,6 +28,8 @@ for room in (
     duplicates.router,
     trials.router,
     policies.router,
+    models.router,
+    operations.router,
 ):
     router.include_router(room)
 

@@ -1,6 +1,6 @@
 """Interactions: recorded in sets, with the problems that they open; corrected and withdrawn one by one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -8,15 +8,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import driver
 from chassis.ids import uuid7
+from chassis.outbox import Origins
 from contracts.customers import Assignment, InteractionRecorded
 from contracts.identity import Identity, Installation
 from contracts.problems import Problem
-from contracts.telling import AlreadyWithdrawn, Outcome, Status
+from contracts.telling import AlreadyWithdrawn, Outcome, Status, ids_of
 from services.customers.domain.interactions import InteractionConflict, InteractionNotFound, NewInteraction
 from services.customers.domain.problems import NewProblem, ProblemNotFound
 from services.customers.models.interactions import Interaction, InteractionRow, InteractionVersion
 from services.customers.queries.facts import Kind, record, told_already, withdraw_import
-from services.customers.queries.histories import Condition, Place, as_it_stands, history, to_change
+from services.customers.queries.histories import Condition, Place, as_it_stands, as_they_stand, history, to_change
 from services.customers.queries.problems import record_problems
 from services.customers.queries.versions import versions
 
@@ -88,23 +89,32 @@ INTERACTIONS = Kind[NewInteraction](
 
 
 async def record_interactions(
-    session: AsyncSession, rows: Sequence[NewInteraction], installation: Installation
+    session: AsyncSession, rows: Sequence[NewInteraction], installation: Installation, origins: Origins = None
 ) -> list[Outcome]:
     """Record interactions of any number, and open the problems of those that are new; what became of each, in order."""
     refused = await _refused(session, rows)
     told = [replace(row, problem_id=uuid7()) if row.opens else row for row in rows]
-    taken = [row for row, why in zip(told, refused, strict=True) if why is None]
-    recorded = iter(await record(session, INTERACTIONS, taken, installation))
+    taken = [place for place, why in enumerate(refused) if why is None]
+    recorded = iter(
+        await record(
+            session,
+            INTERACTIONS,
+            [told[place] for place in taken],
+            installation,
+            origins and [origins[place] for place in taken],
+        )
+    )
     outcomes = [Outcome(Status.REJECTED, problem=why) if why else next(recorded) for why in refused]
     opening = {
-        outcome.id: row
-        for row, outcome in zip(told, outcomes, strict=True)
-        if row.opens and outcome.id and outcome.status is Status.ACCEPTED
+        outcome.id: place
+        for place, outcome in enumerate(outcomes)
+        if told[place].opens and outcome.id and outcome.status is Status.ACCEPTED
     }
     if opening:
         subjects = await (await driver(session)).fetch(_SUBJECTS, list(opening))
-        problems = [_opened(opening[row["id"]], row["identity_id"]) for row in subjects]
-        await record_problems(session, problems, installation)
+        places = [opening[row["id"]] for row in subjects]
+        problems = [_opened(told[place], row["identity_id"]) for place, row in zip(places, subjects, strict=True)]
+        await record_problems(session, problems, installation, origins and [origins[place] for place in places])
     return outcomes
 
 
@@ -163,6 +173,14 @@ async def interaction(session: AsyncSession, interaction_id: UUID, installation:
     """The interaction as it is shown. Raises `InteractionNotFound`."""
     row = await as_it_stands(session, "interaction", interaction_id, installation, _missing())
     return Interaction.model_validate(dict(row))
+
+
+async def recorded_interactions(
+    session: AsyncSession, outcomes: Iterable[Outcome], installation: Installation
+) -> dict[UUID, Interaction]:
+    """Those that now stand for what was told, as they are shown."""
+    rows = await as_they_stand(session, "interaction", ids_of(outcomes), installation)
+    return {row["id"]: Interaction.model_validate(dict(row)) for row in rows}
 
 
 def _missing() -> InteractionNotFound:

@@ -1,5 +1,6 @@
 """Interactions of any department over HTTP."""
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -19,10 +20,11 @@ from chassis.http import (
     check_seen,
     decode_cursor,
     etag,
-    made,
     page,
 )
 from chassis.installation import Here
+from chassis.joining import Answer, Join, JoinedRoute, answers
+from chassis.outbox import Origins
 from contracts.customers import Department, Direction, InteractionKind
 from contracts.event import Slug
 from contracts.identity import Installation, check_not_ahead
@@ -41,15 +43,14 @@ from services.customers.queries.histories import Condition
 from services.customers.routes.lists import WhatIsAsked
 
 router = APIRouter(prefix="/v1/interactions", tags=["interactions"], route_class=TransactionalRoute)
+commands = APIRouter(prefix="/v1/interactions", tags=["interactions"], route_class=JoinedRoute)
+"""Those that are joined with others of the moment."""
 
 
-@router.post("", status_code=status.HTTP_201_CREATED)
-async def record_interaction(body: InteractionIn, session: Session, here: Here, response: Response) -> Interaction:
+@commands.post("", status_code=status.HTTP_201_CREATED, response_model=Interaction)
+async def record_interaction(body: InteractionIn, join: Join, here: Here) -> Response:
     """Record what passed with a party. The same again, by `source` and `source_id`, changes nothing (200)."""
-    [outcome] = await known.record_interactions(session, [_told(body, here)], here)
-    interaction_id, new = outcome.accepted()
-    made(response, f"/v1/interactions/interaction_{interaction_id.hex}", new=new)
-    return await _shown(session, interaction_id, here, response)
+    return await join(record_interactions_together, _told(body, here))
 
 
 @router.post("/bulk", openapi_extra=bulk.body_of(InteractionIn), response_model_exclude_none=True)
@@ -150,6 +151,15 @@ async def withdraw_interaction(
 def _told(body: InteractionIn, here: Installation) -> NewInteraction:
     check_not_ahead(body.occurred_at, now())
     return body.interaction(here)
+
+
+async def record_interactions_together(
+    session: Session, rows: Sequence[NewInteraction], here: Installation, origins: Origins
+) -> list[Answer]:
+    """Record interactions of any number of commands; the answer to each."""
+    outcomes = await known.record_interactions(session, rows, here, origins)
+    shown = await known.recorded_interactions(session, outcomes, here)
+    return answers(outcomes, shown, "/v1/interactions/interaction_")
 
 
 async def _shown(session: Session, interaction_id: UUID, here: Installation, response: Response) -> Interaction:
