@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.db import driver
 from chassis.ids import uuid7
 from chassis.outbox import Origins
-from contracts.customers import Assignment, InteractionRecorded
+from contracts.customers import Assignment, InteractionKind, InteractionRecorded
 from contracts.identity import Identity, Installation
 from contracts.problems import Problem
 from contracts.telling import AlreadyWithdrawn, Outcome, Status, ids_of
@@ -216,3 +216,17 @@ _NAMED = "SELECT id, withdrawn_at FROM problem WHERE id = ANY($1) ORDER BY id FO
 
 _SUBJECTS = "SELECT id, identity_id FROM interaction WHERE id = ANY($1) ORDER BY id"
 """Of accepted rows, which this transaction has inserted."""
+
+ASKING = (InteractionKind.INQUIRY, InteractionKind.CONTACT, InteractionKind.COMPLAINT, InteractionKind.SUPPORT)
+"""Whoever turns to us with one of these waits for an answer."""
+
+# Whoever holds the identity now is asked for by all that they hold: they may have been called on another number.
+UNANSWERED = """fact.direction = 'inbound' AND fact.kind = ANY({}) AND NOT EXISTS (
+    SELECT FROM holding AS asked JOIN party AS asker ON asker.id = asked.party_id
+    JOIN holding AS other ON other.party_id = asker.resolves_to
+        OR other.party_id IN (SELECT id FROM party WHERE resolves_to = asker.resolves_to AND resolves_to <> id)
+    JOIN interaction AS answer ON answer.identity_id = other.identity_id
+    WHERE asked.identity_id = fact.identity_id AND asked.until_day IS NULL
+        AND answer.direction = 'outbound' AND answer.occurred_at > fact.occurred_at AND answer.withdrawn_at IS NULL
+)"""
+"""Condition: nobody turned to the party since; takes the kinds."""

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body, Request, Response, status
 
 from chassis import bulk
 from chassis.clock import now
-from chassis.fields import Whole, Withdrawal
+from chassis.fields import TeamId, UserId, Whole, Withdrawal
 from chassis.http import (
     LAST_VERSION,
     Cursor,
@@ -40,6 +40,7 @@ from services.customers.models.interactions import (
 from services.customers.queries import corrections
 from services.customers.queries import interactions as known
 from services.customers.queries.histories import Condition
+from services.customers.queries.problems import OWNED
 from services.customers.routes.lists import WhatIsAsked
 
 router = APIRouter(prefix="/v1/interactions", tags=["interactions"], route_class=TransactionalRoute)
@@ -74,15 +75,25 @@ async def list_interactions(
     channel: Slug | None = None,
     direction: Direction | None = None,
     problem_id: ProblemId | None = None,
+    owner_id: UserId | None = None,
+    team_id: TeamId | None = None,
+    unanswered: bool = False,
     limit: Limit = 50,
 ) -> Page[Interaction]:
-    """Interactions, the latest first, without those withdrawn. `until` itself is not in the list any more."""
+    """Interactions, the latest first, without those withdrawn. `until` itself is not in the list any more.
+
+    `owner_id` and `team_id` are those of the party. With `unanswered`, only what waits for an answer: inquiries,
+    contacts, complaints and requests for support from a party that nobody turned to since.
+    """
     wanted: list[Condition] = [
         ("fact.department = {}", department),
         ("fact.kind = {}", kind),
         ("fact.channel = {}", channel),
         ("fact.direction = {}", direction),
         ("fact.problem_id = {}", problem_id),
+        (OWNED.format(column="owner_id"), owner_id),
+        (OWNED.format(column="team_id"), team_id),
+        (known.UNANSWERED, known.ASKING if unanswered else None),
     ]
     found = await known.interactions(session, here, **asked.also(wanted)._asdict(), limit=limit + 1)
     return page(found, limit=limit, key=lambda interaction: [interaction.occurred_at, interaction.id])
