@@ -20,6 +20,7 @@ from chassis.consumer import Handler
 from chassis.contact import Hiding
 from chassis.db import SILENCE_S, Database, connect, declare_topics
 from chassis.heads import BoundedHeads
+from chassis.joining import Joiners
 from chassis.limits import BodyLimit, Counted, Writing
 from chassis.problems import PROBLEM_RESPONSES, RENDERERS, unexpected
 from chassis.processes import Processes
@@ -61,7 +62,8 @@ def create_app(
     documented: bool = True,
     **options: Any,
 ) -> FastAPI:
-    """A service: `app.state` has `database`, `processes`, `settings`, `signer`, `guard`, `failed` and `on_ending`.
+    """A service: `app.state` has `database`, `processes`, `joiners`, `settings`, `signer`, `guard`, `failed` and
+    `on_ending`.
 
     `background` tasks run beside the sequencer until the app stops; when one dies, `app.state.failed` is set, the app
     is not ready any more and `serve` ends. What is in `on_ending` is called when the app is told to end, before it
@@ -86,6 +88,7 @@ def create_app(
         async with AsyncExitStack() as stack:
             stack.push_async_callback(app.state.database.close)
             stack.callback(app.state.processes.close)
+            stack.push_async_callback(app.state.joiners.close)
             await declare_topics(app.state.database, topics)
             if hears:
                 await marks.declare(app.state.database, name, hears)
@@ -118,6 +121,7 @@ def create_app(
     app.state.settings = settings
     app.state.database = connect(settings.database_url, pool_size=settings.pool_size, silence_s=settings.silence_s)
     app.state.processes = Processes()
+    app.state.joiners = Joiners(app)
     app.state.signer = signer
     app.state.failed = asyncio.Event()
     app.state.on_ending = []

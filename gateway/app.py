@@ -68,6 +68,7 @@ from gateway.routes import (
     teams,
     trials,
     users,
+    views,
 )
 from gateway.routes.door import RateFields, caller
 
@@ -99,6 +100,7 @@ for room in (
     parties.router,
     trials.router,
     stream.router,
+    views.router,
 ):
     router.include_router(room)
 

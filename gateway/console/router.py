@@ -3,12 +3,38 @@
 from fastapi import APIRouter
 
 from gateway.console import assets
-from gateway.console.pages import account, duplicates, importing, language, missing, policies, sign_in, trials, users
+from gateway.console.pages import (
+    account,
+    acts,
+    duplicates,
+    importing,
+    language,
+    live,
+    missing,
+    models,
+    operations,
+    parties,
+    party,
+    policies,
+    population,
+    search,
+    sign_in,
+    today,
+    trials,
+    users,
+)
 
 router = APIRouter(include_in_schema=False)
 for room in (
     assets.router,
     language.router,
+    live.router,
+    today.router,
+    population.router,
+    parties.router,
+    search.router,
+    party.router,
+    acts.router,
     sign_in.router,
     account.router,
     users.router,
@@ -16,6 +42,8 @@ for room in (
     duplicates.router,
     trials.router,
     policies.router,
+    models.router,
+    operations.router,
 ):
     router.include_router(room)
 

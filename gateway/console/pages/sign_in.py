@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter
+from fastapi.responses import RedirectResponse
 from starlette.responses import Response
 
 from chassis.clock import now
@@ -18,6 +19,17 @@ DEVICE = "shuke_device"
 DEVICE_S = 400 * 86_400
 """The longest that browsers keep a cookie (RFC 6265bis §5.5)."""
 
+FLOW = "shuke_oidc"
+"""The cookie of a browser that is at the provider."""
+FLOW_S = 600
+ELSEWHERE = {
+    "oidc_refused": "sign_in.wrong_oidc_refused",
+    "oidc_unknown_person": "sign_in.wrong_oidc_unknown_person",
+    "oidc_address_taken": "sign_in.wrong_oidc_address_taken",
+    "user_disabled": "sign_in.wrong_user_disabled",
+}
+"""What is said when somebody comes back from there in vain."""
+
 GENTLE = frozenset({"sign_in_failed", "code_refused", "too_many_attempts", "user_disabled"})
 """What is said beside the form, in the reader's language."""
 
@@ -27,7 +39,7 @@ async def show_sign_in(page: Anybody, next: str = "/", email: str = "") -> Respo
     """The form, or on to where they wanted to go if somebody is signed in."""
     if page.me is not None:
         return page.to(inside(next))
-    return page.render("sign_in/password.html", next=inside(next), email=email, wrong=None)
+    return page.render("sign_in/password.html", next=inside(next), email=email, wrong=None, elsewhere=provider(page))
 
 
 @router.post("/sign-in")
@@ -40,7 +52,36 @@ async def sign_in(page: Anybody) -> Response:
     except Refused as refused:
         if refused.code == "code_needed":
             return page.render("sign_in/code.html", next=target, ticket=refused.problem["ticket"], wrong=None)
-        return again(page, refused, "sign_in/password.html", next=target, email=said)
+        return again(page, refused, "sign_in/password.html", next=target, email=said, elsewhere=provider(page))
+
+
+@router.get("/sign-in/elsewhere")
+async def go_elsewhere(page: Anybody) -> Response:
+    """Send the browser to the OpenID provider, and keep what must be there when it comes back."""
+    way = await page.api.get("/v1/sessions/oidc")
+    response = page.sealed(RedirectResponse(way["url"], 303))
+    response.set_cookie(
+        FLOW, way["flow"], max_age=FLOW_S, httponly=True, samesite="lax", secure=page.secure, path="/sign-in"
+    )
+    return response
+
+
+@router.get("/sign-in/oidc")
+async def come_back(page: Anybody, code: str = "", state: str = "") -> Response:
+    """Take what the provider sent back."""
+    back = {"code": code, "state": state, "flow": page.request.cookies.get(FLOW, "")}
+    try:
+        response = come_in(page, await page.api.post("/v1/sessions/oidc", back), "/")
+    except Refused as refused:
+        if refused.code not in ELSEWHERE and refused.status != 422:
+            raise
+        wrong = ELSEWHERE.get(refused.code, "sign_in.wrong_oidc_refused")
+        status = refused.status
+        response = page.render(
+            "sign_in/password.html", status=status, next="/", email="", wrong=wrong, elsewhere=provider(page)
+        )
+    response.delete_cookie(FLOW, path="/sign-in", httponly=True, samesite="lax", secure=page.secure)
+    return response
 
 
 @router.post("/sign-in/code")
@@ -52,7 +93,7 @@ async def sign_in_by_code(page: Anybody) -> Response:
         return come_in(page, await page.api.post("/v1/sessions/second-step", wanted), target)
     except Refused as refused:
         if refused.code in ("sign_in_failed", "user_disabled"):
-            return again(page, refused, "sign_in/password.html", next=target, email="")
+            return again(page, refused, "sign_in/password.html", next=target, email="", elsewhere=provider(page))
         return again(page, refused, "sign_in/code.html", next=target, ticket=ticket)
 
 
@@ -134,6 +175,12 @@ def weak(refused: Refused) -> str | None:
 def inside(target: str) -> str:
     """Where to go on, if that is a page of ours: no address of somebody else."""
     return target if target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable() else "/"
+
+
+def provider(page: Page) -> str | None:
+    """What the provider is called at which people may sign in, too; None where there is none."""
+    settings = page.request.app.state.settings
+    return settings.oidc_name if settings.issuer and settings.oidc_client_id else None
 
 
 def device(page: Page) -> str | None:

@@ -38,3 +38,11 @@ def test_a_whole_deck_has_every_kind_once() -> None:
 
 def test_what_is_promised_is_promised_of_kinds_that_there_are() -> None:
     assert KINDS.keys() >= {*LIMITS, *ON_DISKS, *SEVERAL_BROKERS}
+
+
+def test_nobody_refers_somebody_who_may_be_merged() -> None:
+    commands = list(islice(Plan(5), SOME))
+    referred = {command.body["referred"]["value"] for command in commands if "referred" in command.body}
+    registered = {command.body["identifiers"][0]["value"] for command in commands if "identifiers" in command.body}
+    assert referred
+    assert not referred & registered
