@@ -11,6 +11,7 @@ from typing import Any, Never, cast
 import structlog
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.middleware import Middleware
 
 from chassis import auth, gaps, health, letters, marks, openapi, pauses, pressure, replays, retention, sequencer, status
@@ -19,6 +20,7 @@ from chassis.consumer import Handler
 from chassis.contact import Hiding
 from chassis.db import SILENCE_S, Database, connect, declare_topics
 from chassis.heads import BoundedHeads
+from chassis.joining import Joiners
 from chassis.limits import BodyLimit, Counted, Writing
 from chassis.problems import PROBLEM_RESPONSES, RENDERERS, unexpected
 from chassis.processes import Processes
@@ -28,6 +30,8 @@ from contracts.topics import Topic, topics_of
 
 log = structlog.get_logger()
 
+TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+"""The framework's own is off: `telemetry.Edge` measures and logs, and asking whether it is on costs each request."""
 GRACE_S = 5
 """Seconds that requests under way have when a process is told to end."""
 
@@ -58,7 +62,8 @@ def create_app(
     documented: bool = True,
     **options: Any,
 ) -> FastAPI:
-    """A service: `app.state` has `database`, `processes`, `settings`, `signer`, `guard`, `failed` and `on_ending`.
+    """A service: `app.state` has `database`, `processes`, `joiners`, `settings`, `signer`, `guard`, `failed` and
+    `on_ending`.
 
     `background` tasks run beside the sequencer until the app stops; when one dies, `app.state.failed` is set, the app
     is not ready any more and `serve` ends. What is in `on_ending` is called when the app is told to end, before it
@@ -83,6 +88,7 @@ def create_app(
         async with AsyncExitStack() as stack:
             stack.push_async_callback(app.state.database.close)
             stack.callback(app.state.processes.close)
+            stack.push_async_callback(app.state.joiners.close)
             await declare_topics(app.state.database, topics)
             if hears:
                 await marks.declare(app.state.database, name, hears)
@@ -101,6 +107,7 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
         exception_handlers=RENDERERS,
         redirect_slashes=False,
+        telemetry=TELEMETRY,
         separate_input_output_schemas=False,
         middleware=[
             Middleware(Edge, service=name, failure=unexpected),
@@ -114,6 +121,7 @@ def create_app(
     app.state.settings = settings
     app.state.database = connect(settings.database_url, pool_size=settings.pool_size, silence_s=settings.silence_s)
     app.state.processes = Processes()
+    app.state.joiners = Joiners(app)
     app.state.signer = signer
     app.state.failed = asyncio.Event()
     app.state.on_ending = []
@@ -144,7 +152,7 @@ def probe(name: str, settings: ServiceSettings, *, host: str, port: int) -> Fast
 
     It is ready while the database of its service answers and it has what it reads from and writes to.
     """
-    app = FastAPI(title=name, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title=name, docs_url=None, redoc_url=None, openapi_url=None, telemetry=TELEMETRY)
     app.add_middleware(Edge, service=name, failure=unexpected)
     app.state.settings = settings.model_copy(update={"host": host, "port": port})
     app.state.database = connect(settings.database_url, pool_size=1, silence_s=SILENCE_S)
@@ -158,9 +166,10 @@ def probe(name: str, settings: ServiceSettings, *, host: str, port: int) -> Fast
 async def _supervised(app: FastAPI, tasks: Mapping[str, Background]) -> AsyncIterator[None]:
     def ended(task: "asyncio.Task[Never]") -> None:
         if not task.cancelled():
+            # First of all: whatever fails in telling of it, the process must not go on without the task.
+            app.state.failed.set()
             TASK_DEATHS.labels(task.get_name()).inc()
             log.critical("background task died", task=task.get_name(), exc_info=task.exception())
-            app.state.failed.set()
 
     running = [asyncio.create_task(run(app.state.database), name=task) for task, run in tasks.items()]
     for task in running:

@@ -52,8 +52,10 @@ class Database:
                 yield session
                 if self.refusal is not None and session.info.get("outbox"):
                     raise self.refusal
-                appended = await outbox.write(session)
-            if appended:
+                if rows := outbox.appended(session):
+                    await session.flush()
+                    await outbox.write(await driver(session), rows)
+            if rows:
                 self.wake.set()
 
     async def close(self) -> None:
@@ -113,6 +115,10 @@ def plain_url(url: str) -> str:
 
 async def driver(session: AsyncSession) -> "asyncpg.Connection[asyncpg.Record]":
     """The asyncpg connection inside the session's transaction, for COPY and statements over arrays."""
+    transaction = session.sync_session.get_transaction()
+    known: tuple[object, asyncpg.Connection[asyncpg.Record]] | None = session.info.get("driver")
+    if known is not None and known[0] is transaction:
+        return known[1]
     raw = await (await session.connection()).get_raw_connection()
     connection = cast("asyncpg.Connection[asyncpg.Record]", raw.driver_connection)
     if raw.dbapi_connection._transaction is None:  # type: ignore[union-attr]
@@ -120,6 +126,8 @@ async def driver(session: AsyncSession) -> "asyncpg.Connection[asyncpg.Record]":
         # a round trip more, a third of the time of a short transaction.
         # Asked of SQLAlchemy, not of the connection: what it has not begun it does not commit.
         await raw.dbapi_connection._start_transaction()  # type: ignore[union-attr]
+    # Asked for with every statement: to find it again costs more than many a statement.
+    session.info["driver"] = session.sync_session.get_transaction(), connection
     return connection
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Never
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, FastAPI
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 from starlette.middleware import Middleware
 
@@ -28,6 +28,7 @@ from gateway.domain.rates import Rate
 from gateway.domain.rights import Role
 from gateway.domain.services import ServiceUnavailable
 from gateway.domain.sessions import IDLE_HOURS, LONGEST_DAYS
+from gateway.domain.tokens import Claims
 from gateway.domain.users import email_key
 from gateway.domain.webhooks import Allowed
 from gateway.handlers.delivering import deliver
@@ -39,10 +40,12 @@ from gateway.queries import webhooks as webhooks_kept
 from gateway.queries.feed import forget
 from gateway.queries.intake import Intake
 from gateway.queries.invitations import invite
+from gateway.queries.issuer import Issuer, Tokens
 from gateway.queries.keyring import Keyring
 from gateway.queries.keys import make_key
 from gateway.queries.meter import Meter
 from gateway.queries.neighbours import hear_and_tell
+from gateway.queries.provider import Client, Provider
 from gateway.queries.services import Services
 from gateway.queries.signing_in import Entrance
 from gateway.queries.tail import Tail
@@ -59,6 +62,7 @@ from gateway.routes import (
     keys,
     letters,
     me,
+    oidc,
     parties,
     proxy,
     replays,
@@ -67,6 +71,7 @@ from gateway.routes import (
     teams,
     trials,
     users,
+    views,
     webhooks,
 )
 from gateway.routes.door import RateFields, caller
@@ -78,6 +83,7 @@ router = APIRouter()
 for room in (
     keys.router,
     sessions.router,
+    oidc.router,
     sessions.own,
     invitations.router,
     invitations.reading,
@@ -97,9 +103,9 @@ for room in (
     parties.router,
     trials.router,
     stream.router,
+    views.router,
     webhooks.router,
     webhooks.showing,
-    proxy.router,
 ):
     router.include_router(room)
 
@@ -151,6 +157,30 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
     streams_of_one: int = Field(100, ge=1, le=100_000)
     """Streams that one caller may have open there."""
 
+    issuer: str | None = None
+    """URL of an outside issuer whose tokens are taken, and at which people may sign in."""
+    audience: str | None = None
+    """What its tokens must be made out for to be taken as bearers; without it none is taken."""
+    jwks_url: str | None = None
+    """Where its keys are; without it, where its discovery document says."""
+    roles_claim: str | None = None
+    """Claim, or path with dots, that has the roles; without it they are those that a person has here."""
+    roles_mapping: Mapping[str, Role] = Field(default_factory=dict)
+    """Words of the issuer for roles, as JSON: `{"crm-admins": "admin"}`; a role's own name needs none."""
+    team_claim: str | None = None
+    """Claim, or path with dots, that has the team: its id or its name here."""
+    oidc_client_id: str | None = None
+    """What the issuer knows this installation by; with it people sign in there."""
+    oidc_client_secret: SecretStr | None = None
+    """The secret that goes with it; none for a public client."""
+    oidc_redirect_url: str = "http://127.0.0.1:8000/sign-in/oidc"
+    """Where the issuer sends browsers back to: `/sign-in/oidc` behind the address of the console."""
+    oidc_scopes: str = "openid profile email"
+    """What the issuer is asked to tell."""
+    oidc_name: str = "OpenID"
+    """What the button of the sign-in page calls the issuer."""
+    oidc_makes_people: bool = False
+    """Whether somebody new is made at the first sign-in; the roles claim then says what they may."""
     session_idle_hours: float = Field(IDLE_HOURS, gt=0)
     """A session ends that nobody used for so long."""
     session_days: float = Field(LONGEST_DAYS, gt=0)
@@ -178,7 +208,10 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
 def app() -> FastAPI:
     """The door."""
     settings = Settings()
-    keyring, meter, tail = Keyring(idle=settings.session_idle), Meter(), Tail()
+    says = Claims(settings.roles_claim, settings.roles_mapping, settings.team_claim)
+    issuer = Issuer(settings.issuer, jwks_url=settings.jwks_url) if settings.issuer else None
+    tokens = Tokens(issuer, settings.audience, says) if issuer and settings.audience else None
+    keyring, meter, tail = Keyring(idle=settings.session_idle, outside=tokens), Meter(), Tail()
     made = create_app(
         "gateway",
         router=router,
@@ -189,7 +222,7 @@ def app() -> FastAPI:
         ready=ready,
         body_limits={"/v1/imports": settings.max_import_bytes, "/import": settings.max_import_bytes},
         forgets=[attempts.forget, sessions_kept.forget, *letting_go(settings.feed_retention_days)],
-        middleware=[Middleware(Patience, stall_s=settings.stall_s), Middleware(RateFields)],
+        middleware=[Middleware(Patience, stall_s=settings.stall_s), Middleware(RateFields), Middleware(proxy.Proxied)],
         hears=HEARD,
         source_urls=settings.source_urls,
         documented=False,
@@ -203,6 +236,8 @@ def app() -> FastAPI:
         made.add_exception_handler(wrong, render)
     made.state.keyring, made.state.meter, made.state.intake = keyring, meter, Intake()
     made.state.documents, made.state.importing = {}, {}
+    made.state.issuer = issuer
+    made.state.provider = provider(settings, issuer, says)
     made.state.tail = tail
     made.state.on_ending.append(tail.end)
     made.state.entrance = Entrance(
@@ -214,6 +249,17 @@ def app() -> FastAPI:
     return made
 
 
+def provider(settings: Settings, issuer: Issuer | None, says: Claims) -> Provider | None:
+    """Where people sign in elsewhere, if they do."""
+    if issuer is None or settings.oidc_client_id is None:
+        return None
+    secret = settings.oidc_client_secret.get_secret_value() if settings.oidc_client_secret else None
+    client = Client(
+        settings.oidc_client_id, secret, settings.oidc_redirect_url, settings.oidc_scopes, settings.oidc_makes_people
+    )
+    return Provider(issuer, client, says, settings.internal_secret.get_secret_value())
+
+
 @asynccontextmanager
 async def connected(app: FastAPI) -> AsyncIterator[None]:
     """Hold the connections to the services."""
@@ -222,6 +268,8 @@ async def connected(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         app.state.entrance.passwords.close()
+        if app.state.issuer is not None:
+            await app.state.issuer.close()
         await app.state.services.close()
 
 

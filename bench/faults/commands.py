@@ -88,9 +88,10 @@ class Plan:
         chains.append(list(self._problem(who)))
         chains.append(list(self._member(who)))
         chains.append(list(self._observation(who, register.name)))
+        # Of somebody known it could turn out that they are the same person, and nobody refers themselves.
+        chains.append(list(self._referral(who, f"{who}'s friend")))
         if self.known:
             other = chance.choice(self.known)
-            chains.append(list(self._referral(who, other)))
             if chance.random() < 0.4:
                 chains.append(list(self._merge(who, other, register.name)))
         self.known.append(who)

@@ -105,6 +105,7 @@ AREAS: Mapping[str, Area] = {
     "drain": Area(None, OPERATOR, OPERATOR),
     "status": Area(None, OPERATOR, OPERATOR),
     "keys": Area(None, ADMIN, ADMIN, ADMIN),
+    "views": Area(None, RULES, RULES, RULES),
     "me": Area(None, ANYBODY, ANYBODY, ANYBODY),
     "sessions": Area(None, ANYBODY, ANYBODY, ANYBODY),
     "users": Area(None, ANYBODY, ADMIN, ADMIN),
@@ -114,6 +115,7 @@ AREAS: Mapping[str, Area] = {
 
 OPERATIONS: Mapping[tuple[str, str], Grants] = {
     ("POST", "/v1/parties/{party_id}/identifiers"): AMEND,
+    ("PUT", "/v1/parties/{party_id}/name"): AMEND,
     ("POST", "/v1/parties/{party_id}/identifiers/{identity_id}/correct"): OPERATOR,
     ("POST", "/v1/parties/{party_id}/identifiers/{identity_id}/hand-over"): OPERATOR,
     ("POST", "/v1/parties/{party_id}/identifiers/{identity_id}/release"): OPERATOR,
@@ -168,6 +170,9 @@ operator to decide, whatever the service, and within a team for its manager. Wha
 OPEN = frozenset(
     {
         ("POST", "/v1/sessions"),
+        ("POST", "/v1/sessions/second-step"),
+        ("GET", "/v1/sessions/oidc"),
+        ("POST", "/v1/sessions/oidc"),
         ("POST", "/v1/invitations/read"),
         ("POST", "/v1/invitations/accept"),
     }

@@ -7,6 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from gateway.console.api import SESSION
+from tests.console.people import Invite, inviting
 from tests.system.product import Product
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
@@ -67,6 +68,11 @@ def visit(chromium: Browser, product: Product) -> Iterator[Visit]:
     for context in contexts:
         context.close()
     assert not complaints
+
+
+@pytest.fixture
+def invite(product: Product) -> Invite:
+    return inviting(product)
 
 
 def findings(page: Page) -> list[str]:
