@@ -127,6 +127,12 @@ async def together(client: httpx.AsyncClient, *names: str, key: str | None = Non
     return answers
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine is, the next wait for those before."""
+    monkeypatch.setattr(joining, "PATIENCE_S", 60)
+
+
 async def marks(connection: "asyncpg.Connection[asyncpg.Record]") -> dict[str, str]:
     """Each mark but the slow one, with its transaction."""
     rows = await connection.fetch("SELECT name, xact FROM mark WHERE name <> 'slow'")
@@ -134,6 +140,7 @@ async def marks(connection: "asyncpg.Connection[asyncpg.Record]") -> dict[str, s
     return {row["name"]: row["xact"] for row in rows}
 
 
+@pytest.mark.usefixtures("patient")
 async def test_what_comes_while_one_is_under_way_shares_a_transaction(
     client: httpx.AsyncClient, connection: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
@@ -150,6 +157,7 @@ async def test_what_comes_alone_begins_at_once(client: httpx.AsyncClient) -> Non
     assert tried == [["a"]]
 
 
+@pytest.mark.usefixtures("patient")
 async def test_the_problem_of_one_is_no_other_s(
     client: httpx.AsyncClient, connection: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
@@ -162,6 +170,7 @@ async def test_the_problem_of_one_is_no_other_s(
     assert (await marks(connection)).keys() == {"a", "b"}
 
 
+@pytest.mark.usefixtures("patient")
 async def test_what_fails_together_is_tried_alone(
     client: httpx.AsyncClient, connection: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
@@ -192,6 +201,7 @@ async def test_what_others_lock_is_waited_for_alone(
     assert (await marks(connection)).keys() == {"a", "b", "single"}
 
 
+@pytest.mark.usefixtures("patient")
 async def test_a_commit_that_failed_is_not_done_again(
     client: httpx.AsyncClient, connection: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
@@ -229,6 +239,7 @@ async def test_who_leaves_takes_nobody_along(
     assert (await marks(connection)).keys() == {"stays"}
 
 
+@pytest.mark.usefixtures("patient")
 async def test_under_one_key_the_second_gets_the_answer_of_the_first(
     client: httpx.AsyncClient, connection: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
@@ -242,6 +253,7 @@ async def test_under_one_key_the_second_gets_the_answer_of_the_first(
     assert (await marks(connection)).keys() == {"a"}
 
 
+@pytest.mark.usefixtures("patient")
 async def test_another_body_under_one_key_is_refused(
     client: httpx.AsyncClient, connection: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
@@ -281,6 +293,7 @@ async def test_a_body_that_cannot_be_read_is_another_one_under_a_known_key(clien
     assert (bad.status_code, bad.json()["code"]) == (400, "bad_idempotency_key")
 
 
+@pytest.mark.usefixtures("patient")
 async def test_each_event_names_the_command_that_it_comes_from(
     client: httpx.AsyncClient, connection: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
@@ -293,6 +306,7 @@ async def test_each_event_names_the_command_that_it_comes_from(
     assert len({each["traceparent"] for each in said}) == 3
 
 
+@pytest.mark.usefixtures("patient")
 async def test_an_event_of_nobody_knows_which_is_told_by_its_own_command(
     client: httpx.AsyncClient, connection: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:

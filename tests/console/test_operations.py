@@ -16,7 +16,7 @@ def test_reading_is_paused_and_goes_on(visit: Visit, product: Product):
     page = visit("/operations")
     page.locator("#pause").select_option("community/customers.party.events.v1")
     page.get_by_role("button", name="Pause").click()
-    expect(page.locator(".paused")).to_contain_text("community")
+    expect(page.locator(".resting")).to_contain_text("community")
     assert product.get("/v1/status")["paused"]
     page.get_by_role("button", name="Go on community").click()
     expect(page.locator(".notice")).to_contain_text("reads again")
