@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 from chassis.app import create_app
 from chassis.db import connect
 from chassis.limits import Patience
+from chassis.retention import Forget
 from chassis.settings import ServiceSettings
 from chassis.worker import work
 from contracts.identity import BadIdentifier
@@ -29,10 +30,13 @@ from gateway.domain.services import ServiceUnavailable
 from gateway.domain.sessions import IDLE_HOURS, LONGEST_DAYS
 from gateway.domain.tokens import Claims
 from gateway.domain.users import email_key
+from gateway.domain.webhooks import Allowed
+from gateway.handlers.delivering import deliver
 from gateway.handlers.feeding import take_in
 from gateway.handlers.numbering import number_feed
 from gateway.queries import attempts
 from gateway.queries import sessions as sessions_kept
+from gateway.queries import webhooks as webhooks_kept
 from gateway.queries.feed import forget
 from gateway.queries.intake import Intake
 from gateway.queries.invitations import invite
@@ -46,6 +50,7 @@ from gateway.queries.services import Services
 from gateway.queries.signing_in import Entrance
 from gateway.queries.tail import Tail
 from gateway.queries.users import is_owned, user_by_email
+from gateway.queries.webhooks import Sealer
 from gateway.routes import (
     composed,
     consumers,
@@ -67,6 +72,7 @@ from gateway.routes import (
     trials,
     users,
     views,
+    webhooks,
 )
 from gateway.routes.door import RateFields, caller
 
@@ -98,6 +104,8 @@ for room in (
     trials.router,
     stream.router,
     views.router,
+    webhooks.router,
+    webhooks.showing,
 ):
     router.include_router(room)
 
@@ -142,6 +150,8 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
     """Days for which the feed keeps what it told: longer than webhooks are tried again."""
     feed_historic_days: int = Field(7, ge=1, le=36_500)
     """What happened more days than this before it was recorded is told as historic."""
+    webhook_allow: str = ""
+    """Hosts and networks inside that webhooks may call, also without TLS, separated by commas."""
     streams: int = Field(1_000, ge=1, le=100_000)
     """Streams that may be open in one process."""
     streams_of_one: int = Field(100, ge=1, le=100_000)
@@ -211,7 +221,7 @@ def app() -> FastAPI:
         guard=caller,
         ready=ready,
         body_limits={"/v1/imports": settings.max_import_bytes, "/import": settings.max_import_bytes},
-        forgets=[attempts.forget, sessions_kept.forget, partial(forget, days=settings.feed_retention_days)],
+        forgets=[attempts.forget, sessions_kept.forget, *letting_go(settings.feed_retention_days)],
         middleware=[Middleware(Patience, stall_s=settings.stall_s), Middleware(RateFields), Middleware(proxy.Proxied)],
         hears=HEARD,
         source_urls=settings.source_urls,
@@ -273,6 +283,22 @@ async def feed() -> Never:
     hear = partial(take_in, zone=ZoneInfo(settings.time_zone), historic_days=settings.feed_historic_days)
     numbering = partial(number_feed, scoring_url=urls.get("scoring"))
     await work("gateway", settings, urls, HEARD, hear, beside=[numbering])
+
+
+async def deliverer() -> Never:
+    """Call the webhooks; any number of these processes may run."""
+    settings = Settings()
+    database = connect(settings.database_url, pool_size=8)
+    sealer = Sealer(settings.internal_secret.get_secret_value())
+    try:
+        await deliver(database, sealer=sealer, allowed=Allowed.parse(settings.webhook_allow))
+    finally:
+        await database.close()
+
+
+def letting_go(days: int) -> tuple[Forget, ...]:
+    """What lets go of the feed and of deliveries after so many days."""
+    return partial(forget, days=days), partial(webhooks_kept.forget, days=days)
 
 
 async def ready(app: FastAPI) -> Mapping[str, Any]:

@@ -95,6 +95,7 @@ AREAS: Mapping[str, Area] = {
     "verify": Area("scoring", OPERATOR, OPERATOR),
     "rebuild": Area("scoring", OPERATOR, OPERATOR),
     "stream": Area(None, SEE, OPERATOR),
+    "webhooks": Area(None, OPERATOR, OPERATOR),
     "lag": Area(None, OPERATOR, OPERATOR),
     "topics": Area(None, OPERATOR, OPERATOR),
     "gaps": Area(None, OPERATOR, OPERATOR),
