@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 from chassis.app import create_app
 from chassis.db import connect
 from chassis.limits import Patience
+from chassis.retention import Forget
 from chassis.settings import ServiceSettings
 from chassis.worker import work
 from contracts.identity import BadIdentifier
@@ -29,10 +30,13 @@ from gateway.domain.services import ServiceUnavailable
 from gateway.domain.sessions import IDLE_HOURS, LONGEST_DAYS
 from gateway.domain.tokens import Claims
 from gateway.domain.users import email_key
+from gateway.domain.webhooks import Allowed
+from gateway.handlers.delivering import deliver
 from gateway.handlers.feeding import take_in
 from gateway.handlers.numbering import number_feed
 from gateway.queries import attempts
 from gateway.queries import sessions as sessions_kept
+from gateway.queries import webhooks as webhooks_kept
 from gateway.queries.feed import forget
 from gateway.queries.intake import Intake
 from gateway.queries.invitations import invite
@@ -45,8 +49,11 @@ from gateway.queries.provider import Client, Provider
 from gateway.queries.services import Services
 from gateway.queries.signing_in import Entrance
 from gateway.queries.tail import Tail
+from gateway.queries.trail import Trail, forget_old
 from gateway.queries.users import is_owned, user_by_email
+from gateway.queries.webhooks import Sealer
 from gateway.routes import (
+    audit,
     composed,
     consumers,
     documents,
@@ -67,6 +74,7 @@ from gateway.routes import (
     trials,
     users,
     views,
+    webhooks,
 )
 from gateway.routes.door import RateFields, caller
 
@@ -75,6 +83,7 @@ HEARD = (STANDING_CHANGES, PARTIES, PURCHASES, INTERACTIONS, LEADS, MEMBERS)
 
 router = APIRouter()
 for room in (
+    audit.router,
     keys.router,
     sessions.router,
     oidc.router,
@@ -98,6 +107,8 @@ for room in (
     trials.router,
     stream.router,
     views.router,
+    webhooks.router,
+    webhooks.showing,
 ):
     router.include_router(room)
 
@@ -142,11 +153,15 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
     """Days for which the feed keeps what it told: longer than webhooks are tried again."""
     feed_historic_days: int = Field(7, ge=1, le=36_500)
     """What happened more days than this before it was recorded is told as historic."""
+    webhook_allow: str = ""
+    """Hosts and networks inside that webhooks may call, also without TLS, separated by commas."""
     streams: int = Field(1_000, ge=1, le=100_000)
     """Streams that may be open in one process."""
     streams_of_one: int = Field(100, ge=1, le=100_000)
     """Streams that one caller may have open there."""
 
+    audit_retention_days: int = Field(1_096, ge=30)
+    """Rows stay in the audit trail for so long."""
     issuer: str | None = None
     """URL of an outside issuer whose tokens are taken, and at which people may sign in."""
     audience: str | None = None
@@ -202,17 +217,28 @@ def app() -> FastAPI:
     issuer = Issuer(settings.issuer, jwks_url=settings.jwks_url) if settings.issuer else None
     tokens = Tokens(issuer, settings.audience, says) if issuer and settings.audience else None
     keyring, meter, tail = Keyring(idle=settings.session_idle, outside=tokens), Meter(), Tail()
+    trail = Trail()
     made = create_app(
         "gateway",
         router=router,
         settings=settings,
         lifespan=connected,
-        background={"neighbours": partial(hear_and_tell, keyring, meter), "tail": tail.run},
+        background={"neighbours": partial(hear_and_tell, keyring, meter), "audit": trail.run, "tail": tail.run},
         guard=caller,
         ready=ready,
         body_limits={"/v1/imports": settings.max_import_bytes, "/import": settings.max_import_bytes},
-        forgets=[attempts.forget, sessions_kept.forget, partial(forget, days=settings.feed_retention_days)],
-        middleware=[Middleware(Patience, stall_s=settings.stall_s), Middleware(RateFields), Middleware(proxy.Proxied)],
+        forgets=[
+            attempts.forget,
+            sessions_kept.forget,
+            *letting_go(settings.feed_retention_days),
+            partial(forget_old, days=settings.audit_retention_days),
+        ],
+        middleware=[
+            Middleware(Patience, stall_s=settings.stall_s),
+            Middleware(RateFields),
+            Middleware(audit.Audited),
+            Middleware(proxy.Proxied),
+        ],
         hears=HEARD,
         source_urls=settings.source_urls,
         documented=False,
@@ -225,6 +251,7 @@ def app() -> FastAPI:
     for wrong, render in RENDERERS.items():
         made.add_exception_handler(wrong, render)
     made.state.keyring, made.state.meter, made.state.intake = keyring, meter, Intake()
+    made.state.trail = trail
     made.state.documents, made.state.importing = {}, {}
     made.state.issuer = issuer
     made.state.provider = provider(settings, issuer, says)
@@ -258,6 +285,7 @@ async def connected(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         app.state.entrance.passwords.close()
+        await app.state.trail.close(app.state.database)
         if app.state.issuer is not None:
             await app.state.issuer.close()
         await app.state.services.close()
@@ -273,6 +301,22 @@ async def feed() -> Never:
     hear = partial(take_in, zone=ZoneInfo(settings.time_zone), historic_days=settings.feed_historic_days)
     numbering = partial(number_feed, scoring_url=urls.get("scoring"))
     await work("gateway", settings, urls, HEARD, hear, beside=[numbering])
+
+
+async def deliverer() -> Never:
+    """Call the webhooks; any number of these processes may run."""
+    settings = Settings()
+    database = connect(settings.database_url, pool_size=8)
+    sealer = Sealer(settings.internal_secret.get_secret_value())
+    try:
+        await deliver(database, sealer=sealer, allowed=Allowed.parse(settings.webhook_allow))
+    finally:
+        await database.close()
+
+
+def letting_go(days: int) -> tuple[Forget, ...]:
+    """What lets go of the feed and of deliveries after so many days."""
+    return partial(forget, days=days), partial(webhooks_kept.forget, days=days)
 
 
 async def ready(app: FastAPI) -> Mapping[str, Any]:

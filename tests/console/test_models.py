@@ -20,6 +20,8 @@ def test_a_model_is_fitted_and_looked_at_and_takes_a_word_to_decide(visit: Visit
     page.locator("input[name=force]").check()
     page.get_by_role("button", name="Activate").click()
     expect(page.locator(".notice")).to_have_text("It becomes active at that time.")
+    page.get_by_role("button", name="Do not activate it").click()
+    expect(page.locator(".notice")).to_have_text("It does not become active then.")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

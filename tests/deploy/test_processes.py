@@ -37,6 +37,7 @@ KINDS = {
     "community-worker": NO_BROKER,
     "gateway": "log://",
     "gateway-feed": "log://",
+    "gateway-deliverer": "log://",
 }
 """A role of each kind, and its bus; two of them find no broker."""
 

@@ -41,6 +41,7 @@ trials        a--      ---      aaa      ---      a--      aaa      aaa      aaa
 verify        ---      ---      ---      ---      ---      aaa      aaa      aaa
 rebuild       ---      ---      ---      ---      ---      aaa      aaa      aaa
 stream        a--      ---      a--      t--      t--      aaa      aaa      aaa
+webhooks      ---      ---      ---      ---      ---      aaa      aaa      aaa
 lag           ---      ---      ---      ---      ---      aaa      aaa      aaa
 topics        ---      ---      ---      ---      ---      aaa      aaa      aaa
 gaps          ---      ---      ---      ---      ---      aaa      aaa      aaa

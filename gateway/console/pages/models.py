@@ -77,6 +77,13 @@ async def activate(page: Somebody, model_hash: str) -> Response:
     return page.to(f"/models/{model_hash}", notice="models.planned_notice" if at else "models.active_notice")
 
 
+@router.post("/{model_hash}/planned/{activation_id}/cancel")
+async def cancel_activation(page: Somebody, model_hash: str, activation_id: str) -> Response:
+    """Have a planned activation not take place."""
+    await page.api.delete(f"/v1/activations/{activation_id}")
+    return page.to(f"/models/{model_hash}", notice="policies.cancelled_notice")
+
+
 async def _shown(page: Page, model_hash: str, refused: Refused | None) -> Response:
     model = await page.api.get(f"/v1/models/{model_hash}")
     quality = await page.api.part(f"/v1/models/{model_hash}/quality")
@@ -90,5 +97,6 @@ async def _shown(page: Page, model_hash: str, refused: Refused | None) -> Respon
         quality=quality,
         last=last,
         refused=refused,
+        may_cancel=page.may("DELETE", "/v1/activations/x"),
         may_activate=page.may("POST", f"/v1/models/{model_hash}/activate"),
     )
