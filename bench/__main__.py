@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench import costs, drain, freshness, journey, live, machine, model, posts, standing
+from bench import costs, drain, freshness, gateway, journey, live, machine, model, posts, standing
 from bench.figures import Figure, median, told
 from bench.product import ROOT
 
@@ -34,6 +34,7 @@ ROWS: Mapping[str, Callable[[], list[Figure]]] = {
     "journey": journey.imported,
     "live": live.embedded,
     "post": posts.posts,
+    "gateway": gateway.proxied,
     "fit": model.fitted,
     "assess-array": model.assessed,
 }

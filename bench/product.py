@@ -61,7 +61,7 @@ class Running:
     def cpu_s(self) -> float:
         """Processor time of all processes that there are, and of those that they have seen the end of."""
         pids = [self.process.pid, *marked(self.folder / "run"), *postgres.of_folder(self.folder / "postgres")]
-        return sum(map(_cpu_ticks, pids)) / os.sysconf("SC_CLK_TCK")
+        return sum(map(cpu_ticks, pids)) / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> None:
         """End it in order."""
@@ -70,7 +70,8 @@ class Running:
             self.process.wait(timeout=30)
 
 
-def _cpu_ticks(pid: int) -> int:
+def cpu_ticks(pid: int) -> int:
+    """Processor time of a process, and of its children that ended; 0 of one that is not there."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

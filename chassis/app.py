@@ -11,14 +11,16 @@ from typing import Any, Never, cast
 import structlog
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.middleware import Middleware
 
 from chassis import auth, gaps, health, letters, marks, openapi, pauses, pressure, replays, retention, sequencer, status
 from chassis.bus import restore_gate
 from chassis.consumer import Handler
 from chassis.contact import Hiding
-from chassis.db import Database, connect, declare_topics
+from chassis.db import SILENCE_S, Database, connect, declare_topics
 from chassis.heads import BoundedHeads
+from chassis.joining import Joiners
 from chassis.limits import BodyLimit, Counted, Writing
 from chassis.problems import PROBLEM_RESPONSES, RENDERERS, unexpected
 from chassis.processes import Processes
@@ -28,6 +30,8 @@ from contracts.topics import Topic, topics_of
 
 log = structlog.get_logger()
 
+TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+"""The framework's own is off: `telemetry.Edge` measures and logs, and asking whether it is on costs each request."""
 GRACE_S = 5
 """Seconds that requests under way have when a process is told to end."""
 
@@ -58,16 +62,18 @@ def create_app(
     documented: bool = True,
     **options: Any,
 ) -> FastAPI:
-    """A service: `app.state` has `database`, `processes`, `settings`, `signer`, `guard` and `failed`.
+    """A service: `app.state` has `database`, `processes`, `joiners`, `settings`, `signer`, `guard`, `failed` and
+    `on_ending`.
 
     `background` tasks run beside the sequencer until the app stops; when one dies, `app.state.failed` is set, the app
-    is not ready any more and `serve` ends. `guard` is asked before every route of `router`, and tells who the caller
-    is. `ready` adds what else must be there, and raises `contracts.problems.Unavailable` if it is not. `body_limits`
-    are bytes by the beginning of the path, for routes that take larger bodies piece by piece. `forgets` let go of what
-    the service itself keeps for a time. `hears` are the topics that the service's consumer reads in another process:
-    what waits there is known before that one has begun. `handler` is that consumer's, for what an operator hands it
-    again, and `source_urls` the logs that it reads. `free_text` are the members of its answers that hold any text: they
-    are left out for callers who may not see contact data. `documented` is an app that answers with its own OpenAPI
+    is not ready any more and `serve` ends. What is in `on_ending` is called when the app is told to end, before it
+    waits for the requests under way. `guard` is asked before every route of `router`, and tells who the caller is.
+    `ready` adds what else must be there, and raises `contracts.problems.Unavailable` if it is not. `body_limits` are
+    bytes by the beginning of the path, for routes that take larger bodies piece by piece. `forgets` let go of what the
+    service itself keeps for a time. `hears` are the topics that the service's consumer reads in another process: what
+    waits there is known before that one has begun. `handler` is that consumer's, for what an operator hands it again,
+    and `source_urls` the logs that it reads. `free_text` are the members of its answers that hold any text: they are
+    left out for callers who may not see contact data. `documented` is an app that answers with its own OpenAPI
     document.
     """
     topics, writing = topics_of(name), Writing()
@@ -82,6 +88,7 @@ def create_app(
         async with AsyncExitStack() as stack:
             stack.push_async_callback(app.state.database.close)
             stack.callback(app.state.processes.close)
+            stack.push_async_callback(app.state.joiners.close)
             await declare_topics(app.state.database, topics)
             if hears:
                 await marks.declare(app.state.database, name, hears)
@@ -100,6 +107,7 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
         exception_handlers=RENDERERS,
         redirect_slashes=False,
+        telemetry=TELEMETRY,
         separate_input_output_schemas=False,
         middleware=[
             Middleware(Edge, service=name, failure=unexpected),
@@ -111,10 +119,12 @@ def create_app(
         **options,
     )
     app.state.settings = settings
-    app.state.database = connect(settings.database_url, pool_size=settings.pool_size)
+    app.state.database = connect(settings.database_url, pool_size=settings.pool_size, silence_s=settings.silence_s)
     app.state.processes = Processes()
+    app.state.joiners = Joiners(app)
     app.state.signer = signer
     app.state.failed = asyncio.Event()
+    app.state.on_ending = []
     app.state.writing, app.state.observed = writing, True
     app.state.name = name
     app.state.guard = guard
@@ -142,10 +152,10 @@ def probe(name: str, settings: ServiceSettings, *, host: str, port: int) -> Fast
 
     It is ready while the database of its service answers and it has what it reads from and writes to.
     """
-    app = FastAPI(title=name, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title=name, docs_url=None, redoc_url=None, openapi_url=None, telemetry=TELEMETRY)
     app.add_middleware(Edge, service=name, failure=unexpected)
     app.state.settings = settings.model_copy(update={"host": host, "port": port})
-    app.state.database = connect(settings.database_url, pool_size=1)
+    app.state.database = connect(settings.database_url, pool_size=1, silence_s=SILENCE_S)
     app.state.failed = asyncio.Event()
     app.state.name, app.state.observed, app.state.ready = name, False, None
     app.include_router(health.router)
@@ -156,9 +166,10 @@ def probe(name: str, settings: ServiceSettings, *, host: str, port: int) -> Fast
 async def _supervised(app: FastAPI, tasks: Mapping[str, Background]) -> AsyncIterator[None]:
     def ended(task: "asyncio.Task[Never]") -> None:
         if not task.cancelled():
+            # First of all: whatever fails in telling of it, the process must not go on without the task.
+            app.state.failed.set()
             TASK_DEATHS.labels(task.get_name()).inc()
             log.critical("background task died", task=task.get_name(), exc_info=task.exception())
-            app.state.failed.set()
 
     running = [asyncio.create_task(run(app.state.database), name=task) for task, run in tasks.items()]
     for task in running:
@@ -172,7 +183,12 @@ async def _supervised(app: FastAPI, tasks: Mapping[str, Background]) -> AsyncIte
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to the process, which may run several of them."""
+    """Leaves signals to the process, which may run several of them, and tells the app that it ends."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for told in getattr(self.config.app.state, "on_ending", ()):  # type: ignore[union-attr]
+            told()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Any:

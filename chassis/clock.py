@@ -2,6 +2,7 @@
 
 import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from pydantic import TypeAdapter
 
@@ -11,10 +12,13 @@ _DURATION = TypeAdapter(timedelta)
 def now() -> datetime:
     """The present instant in UTC, set ahead by `SHUKE_CLOCK_OFFSET` (seconds, or a duration such as `P31D`).
 
+    `file:PATH` names a file that has it, looked at each time: the clock of a process that runs can jump.
     Decisions read this clock and never SQL's `now()`, so that a demonstration or a test can move them all at once.
     """
     present = datetime.now(UTC)
-    ahead = os.environ.get("SHUKE_CLOCK_OFFSET")
+    ahead = os.environ.get("SHUKE_CLOCK_OFFSET", "")
+    if ahead.startswith("file:"):
+        ahead = Path(ahead.removeprefix("file:")).read_text().strip()
     if not ahead:
         return present
     try:

@@ -18,7 +18,7 @@ from structlog.contextvars import bound_contextvars
 from chassis import marks
 from chassis.bus import Record, TopicPartition, Transport
 from chassis.clock import now
-from chassis.db import Database, database_is_away, driver, plain_url
+from chassis.db import SILENCE_S, Database, database_is_away, driver, plain_url
 from chassis.envelope import Unreadable, finish, open_data, open_envelope
 from chassis.freshness import FRESHNESS
 from chassis.marks import Mark, Stopped
@@ -326,7 +326,7 @@ class Sink:
         url = self._source_urls.get(partition.topic.split(".", 1)[0])
         if url is None:
             return []
-        connection = await asyncpg.connect(plain_url(url), timeout=10)
+        connection = await asyncpg.connect(plain_url(url), timeout=10, command_timeout=SILENCE_S)
         try:
             return await connection.fetch(_LOGGED, partition.topic, partition.partition, epoch, first, until)
         finally:

@@ -22,6 +22,9 @@ OPERATING = files("chassis").joinpath("operating.sql").read_text()
 TABLES = files("chassis").joinpath("tables.sql").read_text() + OPERATING
 """DDL of the tables that the chassis needs in every service's database."""
 
+SILENCE_S = 15.0
+"""After so long without an answer to a statement that takes milliseconds its connection is given up: the other side
+may be gone without a word, which no client of PostgreSQL notices by itself."""
 KEEPALIVE = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "2"}
 
 
@@ -49,8 +52,10 @@ class Database:
                 yield session
                 if self.refusal is not None and session.info.get("outbox"):
                     raise self.refusal
-                appended = await outbox.write(session)
-            if appended:
+                if rows := outbox.appended(session):
+                    await session.flush()
+                    await outbox.write(await driver(session), rows)
+            if rows:
                 self.wake.set()
 
     async def close(self) -> None:
@@ -58,10 +63,13 @@ class Database:
         await self.engine.dispose()
 
 
-def connect(url: str, *, pool_size: int = 10, settings: Mapping[str, str] | None = None) -> Database:
+def connect(
+    url: str, *, pool_size: int = 10, settings: Mapping[str, str] | None = None, silence_s: float | None = None
+) -> Database:
     """Open a database by URL (`postgresql+asyncpg://user:password@host:port/name`), lazily.
 
-    `settings` are PostgreSQL session settings, for example `idle_in_transaction_session_timeout`.
+    `settings` are PostgreSQL session settings, for example `idle_in_transaction_session_timeout`. A statement that
+    nothing is heard of for `silence_s` is given up with its connection: the other side may be gone without a word.
     """
     engine = create_async_engine(
         url,
@@ -70,6 +78,7 @@ def connect(url: str, *, pool_size: int = 10, settings: Mapping[str, str] | None
         pool_timeout=10,
         connect_args={
             "timeout": 10,
+            "command_timeout": silence_s,
             "server_settings": {
                 "application_name": "shuke",
                 "timezone": "UTC",
@@ -106,6 +115,10 @@ def plain_url(url: str) -> str:
 
 async def driver(session: AsyncSession) -> "asyncpg.Connection[asyncpg.Record]":
     """The asyncpg connection inside the session's transaction, for COPY and statements over arrays."""
+    transaction = session.sync_session.get_transaction()
+    known: tuple[object, asyncpg.Connection[asyncpg.Record]] | None = session.info.get("driver")
+    if known is not None and known[0] is transaction:
+        return known[1]
     raw = await (await session.connection()).get_raw_connection()
     connection = cast("asyncpg.Connection[asyncpg.Record]", raw.driver_connection)
     if raw.dbapi_connection._transaction is None:  # type: ignore[union-attr]
@@ -113,6 +126,8 @@ async def driver(session: AsyncSession) -> "asyncpg.Connection[asyncpg.Record]":
         # a round trip more, a third of the time of a short transaction.
         # Asked of SQLAlchemy, not of the connection: what it has not begun it does not commit.
         await raw.dbapi_connection._start_transaction()  # type: ignore[union-attr]
+    # Asked for with every statement: to find it again costs more than many a statement.
+    session.info["driver"] = session.sync_session.get_transaction(), connection
     return connection
 
 

@@ -50,7 +50,9 @@ async def gate(database: Database, service: str, servers: str) -> None:
         ends = await _ends(servers, [topic for topic in topics if not topic.compacted])
     except KafkaError as error:
         raise ConnectionError(f"Kafka does not answer: {error}") from error
-    connection = await asyncpg.connect(plain_url(database.url), timeout=10, server_settings={**KEEPALIVE})
+    connection = await asyncpg.connect(
+        plain_url(database.url), timeout=10, command_timeout=60, server_settings={**KEEPALIVE}
+    )
     try:
         async with connection.transaction():
             # Nothing is numbered meanwhile, and of two processes at their gates the second sees what the first did.

@@ -29,6 +29,11 @@ def uuid7() -> UUID:
     )
 
 
+def random_hex(size: int) -> str:
+    """So many random bytes in hexadecimal digits, for what is no secret."""
+    return f"{_RANDOM.getrandbits(size * 8):0{size * 2}x}"
+
+
 def made_ms(id: UUID) -> int | None:
     """When a UUIDv7 was made, in Unix milliseconds; None of any other."""
     value = id.int

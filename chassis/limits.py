@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Coroutine, Generator, Mapping
+from typing import Any, TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+T = TypeVar("T")
 
 DISCARD_S = 2
 """Seconds for which the rest of a refused body is read."""
@@ -91,15 +94,65 @@ class Patience:
             nonlocal whole
             # After the body only a disconnect is awaited, for as long as the answer takes.
             try:
-                async with asyncio.timeout(None if whole else self.stall_s):
-                    message = await receive()
+                message: Message = await (receive() if whole else within(self.stall_s, receive()))
             except TimeoutError:
                 raise HTTPException(408, "The rest of the request did not come.") from None
             whole = not message.get("more_body", False)
             return message
 
         async def send_patiently(message: Message) -> None:
-            async with asyncio.timeout(self.stall_s):
-                await send(message)
+            await within(self.stall_s, send(message))
 
         await self.app(scope, receive_patiently, send_patiently)
+
+
+def within(seconds: float, work: Awaitable[T]) -> Awaitable[T]:
+    """The result of a coroutine in that time, else `TimeoutError`. What need not wait at all costs no timer."""
+    if not isinstance(work, Coroutine):
+        return _in_time(seconds, work)
+    try:
+        first = work.send(None)
+    except StopIteration as done:
+        return _Done(done.value)
+    return _in_time(seconds, _Begun(work, first))
+
+
+async def _in_time(seconds: float, work: Awaitable[T]) -> T:
+    async with asyncio.timeout(seconds):
+        return await work
+
+
+class _Done(Awaitable[T]):
+    """A result that is there."""
+
+    def __init__(self, result: T) -> None:
+        self.result = result
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        yield from ()
+        return self.result
+
+
+class _Begun(Awaitable[T]):
+    """A coroutine that has told already what it waits for first."""
+
+    def __init__(self, work: Coroutine[Any, Any, T], first: Any) -> None:
+        self.work = work
+        self.first = first
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        waited_for = self.first
+        while True:
+            try:
+                try:
+                    said = yield waited_for
+                except GeneratorExit:
+                    self.work.close()
+                    raise
+                except BaseException as thrown:
+                    waited_for = self.work.throw(thrown)
+                else:
+                    waited_for = self.work.send(said)
+            except StopIteration as done:
+                result: T = done.value
+                return result

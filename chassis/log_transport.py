@@ -11,7 +11,7 @@ import structlog
 from prometheus_client import Gauge
 
 from chassis.bus import PartitionSink, Record, TopicPartition, together
-from chassis.db import KEEPALIVE, Database, database_is_away, driver, plain_url
+from chassis.db import KEEPALIVE, SILENCE_S, Database, database_is_away, driver, plain_url
 from chassis.envelope import finish
 from chassis.rest import rest
 from chassis.sequencer import CHANNEL
@@ -71,7 +71,9 @@ class LogTransport:
             try:
                 async with asyncio.timeout(15):
                     connection = await asyncpg.connect(
-                        plain_url(url), server_settings={"application_name": "shuke-reader", "jit": "off", **KEEPALIVE}
+                        plain_url(url),
+                        command_timeout=SILENCE_S,
+                        server_settings={"application_name": "shuke-reader", "jit": "off", **KEEPALIVE},
                     )
                 connected.set(1)
                 try:

@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from chassis import idempotency
 from chassis.examples import example, resolved
 from chassis.http import TransactionalRoute
+from chassis.joining import JoinedRoute
 from chassis.problems import PROBLEM_SCHEMA, PROBLEMS_URL
 from chassis.raised import problems
 from contracts.problems import Problem
@@ -103,7 +104,8 @@ def raised_by(route: APIRoute) -> frozenset[type[Problem]]:
 
 def keeps_responses(route: APIRoute) -> bool:
     """Whether the route gives the first answer again to a request that comes again under its Idempotency-Key."""
-    return isinstance(route, TransactionalRoute) and route.keeps_responses and "POST" in (route.methods or ())
+    keeps = isinstance(route, JoinedRoute) or (isinstance(route, TransactionalRoute) and route.keeps_responses)
+    return keeps and "POST" in (route.methods or ())
 
 
 def refuse(document: Document, operation: Document, raised: Iterable[type[Problem]]) -> None:

@@ -8,11 +8,8 @@ from struct import unpack_from
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Integer, LargeBinary, bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
-from sqlalchemy.dialects.postgresql import UUID as PGUUID
+import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.types import Text
 from structlog.contextvars import get_contextvars
 
 from chassis.clock import now
@@ -30,6 +27,16 @@ class UnpublishableEvent(Exception):
     """An event that no broker would take: it must not enter the outbox."""
 
 
+class OriginUnknown(Exception):
+    """An event of a transaction that carries out several commands, appended without saying for which."""
+
+
+Origin = str
+"""Of which command an event comes: members of its envelope."""
+Origins = Sequence[Origin] | None
+"""Of each row of several commands; None where all is one command, that of the context."""
+
+
 class Row(NamedTuple):
     """An outbox row before it has an id."""
 
@@ -44,25 +51,38 @@ class Row(NamedTuple):
 
 
 def append(
-    session: AsyncSession, *events: Event, caused_by: UUID | None = None, event_ids: Sequence[UUID] | None = None
+    session: AsyncSession,
+    *events: Event,
+    caused_by: UUID | None = None,
+    event_ids: Sequence[UUID] | None = None,
+    origins: Origins = None,
 ) -> tuple[UUID, ...]:
     """Publish events with this transaction, in this order; return their event ids.
 
-    `event_ids` are given where rows written before had to name them.
-    Raises `UnpublishableEvent` for an undeclared topic or a payload over 900 kB.
+    `event_ids` are given where rows written before had to name them, and `origins` where the transaction carries out
+    several commands (`chassis.joining`); else all come of the one of this context.
+    Raises `UnpublishableEvent` for an undeclared topic or a payload over 900 kB, `OriginUnknown`.
     """
+    if origins is None:
+        if session.info.get("joint"):
+            raise OriginUnknown
+        origins = [origin(caused_by)] * len(events)
+    created = now().isoformat()
+    ids = event_ids or [uuid7() for _ in events]
+    rows = [_row(event, id, created, tail) for event, id, tail in zip(events, ids, origins, strict=True)]
+    session.info.setdefault("outbox", []).extend(rows)
+    return tuple(row.event_id for row in rows)
+
+
+def origin(caused_by: UUID | None = None) -> Origin:
+    """The command that is carried out in this context, as what comes of it names it."""
     context = get_contextvars()
     extensions = {
         "correlationid": context.get("request_id"),
         "causationid": str(caused_by) if caused_by else None,
         "traceparent": context.get("traceparent"),
     }
-    tail = "".join(f',"{name}":{json.dumps(value)}' for name, value in extensions.items() if value)
-    created = now().isoformat()
-    ids = event_ids or [uuid7() for _ in events]
-    rows = [_row(event, event_id, created, tail) for event, event_id in zip(events, ids, strict=True)]
-    session.info.setdefault("outbox", []).extend(rows)
-    return tuple(row.event_id for row in rows)
+    return "".join(f',"{name}":{json.dumps(value)}' for name, value in extensions.items() if value)
 
 
 def tombstone(session: AsyncSession, topic: Topic, key: UUID) -> None:
@@ -72,13 +92,15 @@ def tombstone(session: AsyncSession, topic: Topic, key: UUID) -> None:
     )
 
 
-async def write(session: AsyncSession) -> int:
-    """Write what was appended in this transaction; return how many rows. The edge calls it, nobody else."""
+def appended(session: AsyncSession) -> list[Row]:
+    """What this transaction appended and nobody has written yet. The edge takes it, nobody else."""
     rows: list[Row] = session.info.pop("outbox", [])
-    if rows:
-        columns = zip(*rows, strict=True)
-        await session.execute(_INSERT, dict(zip(Row._fields, map(list, columns), strict=True)))
-    return len(rows)
+    return rows
+
+
+async def write(connection: "asyncpg.Connection[asyncpg.Record]", rows: Sequence[Row]) -> None:
+    """Write what was appended. The edge calls it, nobody else."""
+    await connection.execute(_INSERT, *zip(*rows, strict=True))
 
 
 def _row(event: Event, event_id: UUID, created: str, tail: str) -> Row:
@@ -115,17 +137,9 @@ def key_hash(key: str) -> int:
     return (h ^ h >> 15) & 0x7FFFFFFF
 
 
-_INSERT = text(
-    "INSERT INTO outbox (event_id, topic, key, key_hash, type, payload, occurred_at)"
-    " SELECT event_id, topic, key, key_hash, type, payload, occurred_at"
-    " FROM unnest(:event_id, :topic, :key, :key_hash, :type, :payload, :occurred_at)"
-    " WITH ORDINALITY AS row(event_id, topic, key, key_hash, type, payload, occurred_at, place) ORDER BY place"
-).bindparams(
-    bindparam("event_id", type_=ARRAY(PGUUID)),
-    bindparam("topic", type_=ARRAY(Text)),
-    bindparam("key", type_=ARRAY(Text)),
-    bindparam("key_hash", type_=ARRAY(Integer)),
-    bindparam("type", type_=ARRAY(Text)),
-    bindparam("payload", type_=ARRAY(LargeBinary)),
-    bindparam("occurred_at", type_=ARRAY(TIMESTAMP(timezone=True))),
-)
+_INSERT = """
+INSERT INTO outbox (event_id, topic, key, key_hash, type, payload, occurred_at)
+SELECT event_id, topic, key, key_hash, type, payload, occurred_at
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[], $6::bytea[], $7::timestamptz[])
+    WITH ORDINALITY AS row(event_id, topic, key, key_hash, type, payload, occurred_at, place) ORDER BY place
+"""

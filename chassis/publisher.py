@@ -10,7 +10,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from chassis.db import KEEPALIVE, Database, connect, plain_url
+from chassis.db import KEEPALIVE, SILENCE_S, Database, connect, plain_url
 from chassis.envelope import CONTENT_TYPE, finish, sampled_trace
 from chassis.gate import gate
 from chassis.kafka_transport import CLIENT, RETENTION_DAYS, drop, keep_for
@@ -31,7 +31,7 @@ HEADERS = [("content-type", CONTENT_TYPE.encode())]
 
 async def publish_log(settings: ServiceSettings, service: str) -> Never:
     """Hand a service's log to Kafka, one process at a time, until cancelled."""
-    database = connect(settings.database_url, pool_size=2)
+    database = connect(settings.database_url, pool_size=2, silence_s=SILENCE_S)
     try:
         servers = settings.bus_url.removeprefix("kafka://")
         await run(database, service, servers, retention_days=settings.log_retention_days)
@@ -59,7 +59,10 @@ async def run(database: Database, service: str, servers: str, *, retention_days:
 
 async def _publish(database: Database, service: str, servers: str) -> Never:
     connection = await asyncpg.connect(
-        plain_url(database.url), timeout=10, server_settings={"timezone": "UTC", "jit": "off", **KEEPALIVE}
+        plain_url(database.url),
+        timeout=10,
+        command_timeout=SILENCE_S,
+        server_settings={"timezone": "UTC", "jit": "off", **KEEPALIVE},
     )
     grown = asyncio.Event()
     producer = AIOKafkaProducer(

@@ -80,7 +80,10 @@ async def _replayed(
             source = mark["topic"].partition(".")[0]
             if source not in connections:
                 connections[source] = await asyncpg.connect(
-                    plain_url(source_urls[source]), timeout=10, server_settings={"jit": "off", **KEEPALIVE}
+                    plain_url(source_urls[source]),
+                    timeout=10,
+                    command_timeout=60,
+                    server_settings={"jit": "off", **KEEPALIVE},
                 )
             place = {"topic": mark["topic"], "partition": mark["partition"]}
             async for count in _partition(database, handler, connections[source], mark, asked):

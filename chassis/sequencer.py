@@ -9,7 +9,7 @@ import structlog
 
 from chassis.bus import Gate
 from chassis.clock import now
-from chassis.db import KEEPALIVE, Database, plain_url
+from chassis.db import KEEPALIVE, SILENCE_S, Database, plain_url
 from chassis.rest import rest
 
 log = structlog.get_logger()
@@ -37,6 +37,7 @@ async def run(database: Database, *, gate: Gate | None = None) -> Never:
             connection = await asyncpg.connect(
                 plain_url(database.url),
                 timeout=10,
+                command_timeout=SILENCE_S,
                 # A DELETE planned while the outbox was empty would run 300 times slower on a full one.
                 server_settings={
                     "application_name": "shuke-sequencer",

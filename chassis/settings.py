@@ -28,6 +28,8 @@ class ServiceSettings(BaseSettings):
     """`postgresql+asyncpg://user:password@host:port/name`: the service's own database."""
     pool_size: int = 10
     """Connections of this process to its database."""
+    silence_s: float = Field(30, gt=0)
+    """Seconds without an answer to a statement after which a connection to the database is given up."""
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: int = 0

@@ -3,20 +3,20 @@
 import asyncio
 import logging
 import re
-import secrets
 import sys
 import time
-from typing import Any, Never
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any, Never, TextIO, cast
 
 import msgspec
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bound_contextvars, get_contextvars, merge_contextvars
+from structlog.contextvars import bind_contextvars, get_contextvars, merge_contextvars, reset_contextvars
 
-from chassis.ids import uuid7
+from chassis.ids import random_hex, uuid7
 
 log = structlog.get_logger()
 
@@ -63,7 +63,7 @@ def configure_logging(level: str = "INFO") -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer(_json)],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Lines())),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -79,6 +79,18 @@ def configure_logging(level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level]))
+
+
+class _Lines:
+    """Standard error, without what does not fit: a full disk must not end a process that only has something to say."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 def _json(value: Any, default: Any = repr, **_: Any) -> str:
@@ -112,7 +124,7 @@ def traceparent() -> str | None:
 
 def child_of(parent: str | None) -> str | None:
     """A span of ours in the same trace."""
-    return parent and f"{parent[:36]}{secrets.token_hex(8)}{parent[52:]}"
+    return parent and f"{parent[:36]}{random_hex(8)}{parent[52:]}"
 
 
 class Edge:
@@ -130,15 +142,21 @@ class Edge:
         """Answer one request."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        headers = Headers(scope=scope)
-        id = _accepted(_REQUEST_ID, headers.get("x-request-id")) or uuid7().hex
-        parent = _accepted(_TRACEPARENT, headers.get("traceparent"))
+        said: dict[bytes, bytes] = {}
+        for name, value in scope["headers"]:
+            if name in MARKS:
+                said.setdefault(name, value)
+        id = _accepted(_REQUEST_ID, said.get(b"x-request-id")) or uuid7().hex
+        parent = _accepted(_TRACEPARENT, said.get(b"traceparent"))
         # The same trace goes on under a span of ours; without one it starts here, marked as not sampled.
-        span = child_of(parent) or f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"
-        with bound_contextvars(request_id=id, traceparent=span):
-            await self._answer(scope, receive, send, id, span)
+        span = child_of(parent) or f"00-{random_hex(16)}-{random_hex(8)}-00"
+        bound = bind_contextvars(request_id=id, traceparent=span)
+        try:
+            await self._answer(scope, receive, send, [(b"x-request-id", id.encode()), (b"traceparent", span.encode())])
+        finally:
+            reset_contextvars(**bound)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send, id: str, span: str) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, marks: list[tuple[bytes, bytes]]) -> None:
         started = time.perf_counter()
         status = 0
 
@@ -146,9 +164,7 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                marked = MutableHeaders(raw=message.setdefault("headers", []))
-                marked["x-request-id"] = id
-                marked["traceparent"] = span
+                message["headers"] = [pair for pair in message.get("headers", ()) if pair[0] not in MARKS] + marks
             await send(message)
 
         try:
@@ -164,7 +180,7 @@ class Edge:
         finally:
             taken = time.perf_counter() - started
             operation = getattr(scope.get("endpoint"), "__name__", "none")
-            REQUESTS.labels(self.service, operation, str(status)).observe(taken)
+            _requests(self.service, operation, status).observe(taken)
             if operation not in QUIET:
                 log.info(
                     "request",
@@ -176,9 +192,17 @@ class Edge:
                 )
 
 
+MARKS = frozenset({b"x-request-id", b"traceparent"})
+"""What connects a request with its log lines and its trace, on every answer."""
 QUIET = frozenset({"healthz", "readyz", "metrics"})
 """Operations that a supervisor calls all the time: measured, not logged."""
 
 
-def _accepted(pattern: re.Pattern[str], value: str | None) -> str | None:
-    return value if value is not None and pattern.fullmatch(value) else None
+@lru_cache(4_096)
+def _requests(service: str, operation: str, status: int) -> Histogram:
+    return REQUESTS.labels(service, operation, str(status))
+
+
+def _accepted(pattern: re.Pattern[str], value: bytes | None) -> str | None:
+    text = None if value is None else value.decode("latin-1")
+    return text if text is not None and pattern.fullmatch(text) else None

@@ -7,7 +7,7 @@ from typing import Never
 from chassis import consumer, pressure, sequencer
 from chassis.app import Background
 from chassis.bus import connect_bus, restore_gate
-from chassis.db import connect, declare_topics
+from chassis.db import SILENCE_S, connect, declare_topics
 from chassis.settings import ServiceSettings
 from contracts.topics import Topic, topics_of
 
@@ -27,7 +27,7 @@ async def work(
     `announces` is for handlers that publish: then events are numbered here too, and leave at once. `beside` are tasks
     that run on the same database for as long.
     """
-    database = connect(settings.database_url, pool_size=8, settings=consumer.SESSION_SETTINGS)
+    database = connect(settings.database_url, pool_size=8, settings=consumer.SESSION_SETTINGS, silence_s=SILENCE_S)
     transport = connect_bus(settings.bus_url, database, source_urls)
     names = [topic.name for topic in topics]
     try:

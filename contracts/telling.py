@@ -1,5 +1,6 @@
 """What became of something that was told, for the routes of one row, of many, and for imports; and what is refused."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
@@ -45,6 +46,11 @@ class Outcome:
             raise self.problem
         assert self.id is not None
         return self.id, self.status is Status.ACCEPTED
+
+
+def ids_of(outcomes: Iterable[Outcome]) -> list[UUID]:
+    """What now stands for what was told and taken."""
+    return [outcome.id for outcome in outcomes if outcome.id is not None and outcome.problem is None]
 
 
 def check_version(named: int | None, present: int) -> None:

@@ -16,6 +16,9 @@ def embedded(options: Options) -> Shape:
         options,
         bus=bus,
         services=tuple(
-            role(*map(each.role, parts)) for each in SERVICES if each.name != "gateway" for parts in each.processes
+            role(*map(each.role, parts))
+            for each in SERVICES
+            for parts in each.processes
+            if "gateway" not in map(each.role, parts)
         ),
     )

@@ -188,8 +188,10 @@ def play(asked: Mapping[str, Any], forge: int, line: socket.socket, inherited: I
     except BaseException:
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        # Its log may be on a disk that is full.
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
         os._exit(code)
 
 

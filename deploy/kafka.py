@@ -6,6 +6,7 @@ import secrets
 import shutil
 import subprocess
 from base64 import urlsafe_b64encode
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,8 @@ class Node:
     port: int
     controller_port: int
     heap_mb: int
+    door: int | None = None
+    """The port under which others find it, where something stands before it."""
 
     def java(self, *arguments: str) -> tuple[str, ...]:
         """A command line of the Java runtime that comes as a wheel, writing nowhere but below the node's folder."""
@@ -119,15 +122,20 @@ class Cluster:
         return [node.process(self.url) for node in self.nodes]
 
 
-def at(folder: Path, *, brokers: int) -> Cluster:
-    """The cluster of a data folder, made there first if it is new; `WrongCluster` when it has another size."""
+def at(folder: Path, *, brokers: int, doors: Sequence[int] = ()) -> Cluster:
+    """The cluster of a data folder, made there first if it is new; `WrongCluster` when it has another size.
+
+    `doors` are ports, one for each broker, under which clients and brokers find it where something stands before it.
+    """
     home = folder.resolve() / "kafka"
     known = len(list(home.glob("*/formatted")))
     if known not in (0, brokers):
         raise WrongCluster(f"{folder} holds a cluster of {known} broker(s), not {brokers}.")
     heap_mb = 512 if brokers == 1 else 384
-    numbers = range(1, brokers + 1)
-    nodes = tuple(Node(n, home / str(n), free_port(), free_port(), heap_mb) for n in numbers)
+    nodes = tuple(
+        Node(number, home / str(number), free_port(), free_port(), heap_mb, door)
+        for number, door in enumerate(doors or [None] * brokers, 1)
+    )
     for node in nodes:
         (node.folder / "tmp").mkdir(parents=True, exist_ok=True)
         (node.folder / "log4j2.xml").write_text(LOGGING)
@@ -154,7 +162,7 @@ def properties(node: Node, nodes: tuple[Node, ...]) -> str:
         "controller.quorum.voters": ",".join(f"{other.number}@127.0.0.1:{other.controller_port}" for other in nodes),
         "controller.listener.names": "CONTROLLER",
         "listeners": f"PLAINTEXT://127.0.0.1:{node.port},CONTROLLER://127.0.0.1:{node.controller_port}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{node.port}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{node.door or node.port}",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "log.dirs": node.folder / "data",
         "broker.session.timeout.ms": 6000,

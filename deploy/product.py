@@ -193,7 +193,7 @@ def environment(shape: Shape, server: Postgres, bus_url: str, settled: Installat
     for name, port in ports.items():
         variables[f"{name.upper()}_PORT"] = str(port)
         variables[databases.variable(name)] = server.url(name, scheme="postgresql+asyncpg")
-    for each in services:
+    for each in roles.SERVICES:
         if each.reads:
             logs = {name: server.url(name, role=databases.LOG_READER) for name in each.reads}
             variables[f"{each.name.upper()}_SOURCE_URLS"] = json.dumps(logs)

@@ -44,7 +44,9 @@ SERVICES = (
     service("leads", "app importer worker", reads=("customers",)),
     service("community", "app importer worker", reads=("customers",)),
     service("scoring", "app", "worker sweeper", reads=("customers", "leads", "community")),
-    service("gateway", "app", package="gateway"),
+    service(
+        "gateway", "app", "feed deliverer", reads=("customers", "leads", "community", "scoring"), package="gateway"
+    ),
 )
 """The product in one table: databases, ports, addresses, processes and logs to read all follow from it."""
 

@@ -121,17 +121,22 @@ class Supervisor:
             began = time.monotonic()
             if process.before:
                 await asyncio.to_thread(process.before)
-            code = await self.once(process)
+            try:
+                ended = f"ended with {await self.once(process)}"
+            except OSError as error:
+                ended = f"could not be started ({error})"
             self.deaths[process.name] += 1
             pause = FIRST_PAUSE_S if time.monotonic() - began > SETTLED_S else min(pause * 2, LONGEST_PAUSE_S)
-            self.note(process, f"ended with {code}, starts again in {pause:.1f} s")
+            self.note(process, f"{ended}, starts again in {pause:.1f} s")
             await asyncio.sleep(pause)
 
     async def once(self, process: Process) -> int:
         pid_file = self.run / f"{process.name}.pid"
         child = await self.spawn(process, self.logs / f"{process.name}.log")
-        put(pid_file, f"{child.pid}\n")
         self.running[process.name] = child
+        # Where the disk is full it runs all the same; its supervisor knows it, and its mark tells others.
+        with suppress(OSError):
+            put(pid_file, f"{child.pid}\n")
         try:
             return await child.wait()
         finally:
@@ -153,7 +158,7 @@ class Supervisor:
             )
 
     def note(self, process: Process, text: str) -> None:
-        with (self.logs / "supervisor.log").open("a") as log:
+        with suppress(OSError), (self.logs / "supervisor.log").open("a") as log:
             log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {process.name} {text}\n")
 
     async def stop(self) -> None:
@@ -164,6 +169,17 @@ class Supervisor:
         for group in reversed(self.groups):
             await asyncio.gather(*(self.end(process) for process in group))
         await self.forge.close()
+
+    async def remove(self, process: Process) -> None:
+        """End a process and do not start it again."""
+        if keeper := self.keepers.pop(process.name, None):
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+        await self.end(process)
+        self.running.pop(process.name, None)
+        for group in self.groups:
+            if process in group:
+                group.remove(process)
 
     async def end(self, process: Process) -> None:
         child = self.running.get(process.name)

@@ -4,18 +4,22 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Never
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, FastAPI
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 from starlette.middleware import Middleware
 
 from chassis.app import create_app
 from chassis.db import connect
 from chassis.limits import Patience
+from chassis.retention import Forget
 from chassis.settings import ServiceSettings
+from chassis.worker import work
 from contracts.identity import BadIdentifier
+from contracts.topics import INTERACTIONS, LEADS, MEMBERS, PARTIES, PURCHASES, STANDING_CHANGES
 from gateway.console.frame import RENDERERS
 from gateway.console.router import otherwise
 from gateway.console.router import router as console
@@ -24,19 +28,32 @@ from gateway.domain.rates import Rate
 from gateway.domain.rights import Role
 from gateway.domain.services import ServiceUnavailable
 from gateway.domain.sessions import IDLE_HOURS, LONGEST_DAYS
+from gateway.domain.tokens import Claims
 from gateway.domain.users import email_key
+from gateway.domain.webhooks import Allowed
+from gateway.handlers.delivering import deliver
+from gateway.handlers.feeding import take_in
+from gateway.handlers.numbering import number_feed
 from gateway.queries import attempts
 from gateway.queries import sessions as sessions_kept
+from gateway.queries import webhooks as webhooks_kept
+from gateway.queries.feed import forget
 from gateway.queries.intake import Intake
 from gateway.queries.invitations import invite
+from gateway.queries.issuer import Issuer, Tokens
 from gateway.queries.keyring import Keyring
 from gateway.queries.keys import make_key
 from gateway.queries.meter import Meter
 from gateway.queries.neighbours import hear_and_tell
+from gateway.queries.provider import Client, Provider
 from gateway.queries.services import Services
 from gateway.queries.signing_in import Entrance
+from gateway.queries.tail import Tail
+from gateway.queries.trail import Trail, forget_old
 from gateway.queries.users import is_owned, user_by_email
+from gateway.queries.webhooks import Sealer
 from gateway.routes import (
+    audit,
     composed,
     consumers,
     documents,
@@ -47,20 +64,29 @@ from gateway.routes import (
     keys,
     letters,
     me,
+    oidc,
     parties,
     proxy,
     replays,
     sessions,
+    stream,
     teams,
     trials,
     users,
+    views,
+    webhooks,
 )
 from gateway.routes.door import RateFields, caller
 
+HEARD = (STANDING_CHANGES, PARTIES, PURCHASES, INTERACTIONS, LEADS, MEMBERS)
+"""What the feed tells, and what it must know to tell whom it is about."""
+
 router = APIRouter()
 for room in (
+    audit.router,
     keys.router,
     sessions.router,
+    oidc.router,
     sessions.own,
     invitations.router,
     invitations.reading,
@@ -79,7 +105,10 @@ for room in (
     imports.router,
     parties.router,
     trials.router,
-    proxy.router,
+    stream.router,
+    views.router,
+    webhooks.router,
+    webhooks.showing,
 ):
     router.include_router(room)
 
@@ -118,7 +147,45 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
     """The same for a reader."""
     limit_stranger: RateText = Rate(2, 60)
     """The same for all requests without a valid key that come from one address."""
+    source_urls: Mapping[str, str] = Field(default_factory=dict)
+    """Database of each service whose log the feed reads, as JSON, with a role that may only read it."""
+    feed_retention_days: int = Field(7, ge=4, le=366)
+    """Days for which the feed keeps what it told: longer than webhooks are tried again."""
+    feed_historic_days: int = Field(7, ge=1, le=36_500)
+    """What happened more days than this before it was recorded is told as historic."""
+    webhook_allow: str = ""
+    """Hosts and networks inside that webhooks may call, also without TLS, separated by commas."""
+    streams: int = Field(1_000, ge=1, le=100_000)
+    """Streams that may be open in one process."""
+    streams_of_one: int = Field(100, ge=1, le=100_000)
+    """Streams that one caller may have open there."""
 
+    audit_retention_days: int = Field(1_096, ge=30)
+    """Rows stay in the audit trail for so long."""
+    issuer: str | None = None
+    """URL of an outside issuer whose tokens are taken, and at which people may sign in."""
+    audience: str | None = None
+    """What its tokens must be made out for to be taken as bearers; without it none is taken."""
+    jwks_url: str | None = None
+    """Where its keys are; without it, where its discovery document says."""
+    roles_claim: str | None = None
+    """Claim, or path with dots, that has the roles; without it they are those that a person has here."""
+    roles_mapping: Mapping[str, Role] = Field(default_factory=dict)
+    """Words of the issuer for roles, as JSON: `{"crm-admins": "admin"}`; a role's own name needs none."""
+    team_claim: str | None = None
+    """Claim, or path with dots, that has the team: its id or its name here."""
+    oidc_client_id: str | None = None
+    """What the issuer knows this installation by; with it people sign in there."""
+    oidc_client_secret: SecretStr | None = None
+    """The secret that goes with it; none for a public client."""
+    oidc_redirect_url: str = "http://127.0.0.1:8000/sign-in/oidc"
+    """Where the issuer sends browsers back to: `/sign-in/oidc` behind the address of the console."""
+    oidc_scopes: str = "openid profile email"
+    """What the issuer is asked to tell."""
+    oidc_name: str = "OpenID"
+    """What the button of the sign-in page calls the issuer."""
+    oidc_makes_people: bool = False
+    """Whether somebody new is made at the first sign-in; the roles claim then says what they may."""
     session_idle_hours: float = Field(IDLE_HOURS, gt=0)
     """A session ends that nobody used for so long."""
     session_days: float = Field(LONGEST_DAYS, gt=0)
@@ -146,19 +213,35 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
 def app() -> FastAPI:
     """The door."""
     settings = Settings()
-    keyring, meter = Keyring(idle=settings.session_idle), Meter()
+    says = Claims(settings.roles_claim, settings.roles_mapping, settings.team_claim)
+    issuer = Issuer(settings.issuer, jwks_url=settings.jwks_url) if settings.issuer else None
+    tokens = Tokens(issuer, settings.audience, says) if issuer and settings.audience else None
+    keyring, meter, tail = Keyring(idle=settings.session_idle, outside=tokens), Meter(), Tail()
+    trail = Trail()
     made = create_app(
         "gateway",
         router=router,
         settings=settings,
         lifespan=connected,
-        background={"neighbours": partial(hear_and_tell, keyring, meter)},
+        background={"neighbours": partial(hear_and_tell, keyring, meter), "audit": trail.run, "tail": tail.run},
         guard=caller,
         ready=ready,
         body_limits={"/v1/imports": settings.max_import_bytes, "/import": settings.max_import_bytes},
+        forgets=[
+            attempts.forget,
+            sessions_kept.forget,
+            *letting_go(settings.feed_retention_days),
+            partial(forget_old, days=settings.audit_retention_days),
+        ],
+        middleware=[
+            Middleware(Patience, stall_s=settings.stall_s),
+            Middleware(RateFields),
+            Middleware(audit.Audited),
+            Middleware(proxy.Proxied),
+        ],
+        hears=HEARD,
+        source_urls=settings.source_urls,
         documented=False,
-        forgets=[attempts.forget, sessions_kept.forget],
-        middleware=[Middleware(Patience, stall_s=settings.stall_s), Middleware(RateFields)],
     )
     made.title = "Shuke"
     made.include_router(documents.router)
@@ -168,7 +251,12 @@ def app() -> FastAPI:
     for wrong, render in RENDERERS.items():
         made.add_exception_handler(wrong, render)
     made.state.keyring, made.state.meter, made.state.intake = keyring, meter, Intake()
+    made.state.trail = trail
     made.state.documents, made.state.importing = {}, {}
+    made.state.issuer = issuer
+    made.state.provider = provider(settings, issuer, says)
+    made.state.tail = tail
+    made.state.on_ending.append(tail.end)
     made.state.entrance = Entrance(
         made.state.database,
         settings.internal_secret.get_secret_value(),
@@ -176,6 +264,17 @@ def app() -> FastAPI:
         longest=timedelta(days=settings.session_days),
     )
     return made
+
+
+def provider(settings: Settings, issuer: Issuer | None, says: Claims) -> Provider | None:
+    """Where people sign in elsewhere, if they do."""
+    if issuer is None or settings.oidc_client_id is None:
+        return None
+    secret = settings.oidc_client_secret.get_secret_value() if settings.oidc_client_secret else None
+    client = Client(
+        settings.oidc_client_id, secret, settings.oidc_redirect_url, settings.oidc_scopes, settings.oidc_makes_people
+    )
+    return Provider(issuer, client, says, settings.internal_secret.get_secret_value())
 
 
 @asynccontextmanager
@@ -186,7 +285,38 @@ async def connected(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         app.state.entrance.passwords.close()
+        await app.state.trail.close(app.state.database)
+        if app.state.issuer is not None:
+            await app.state.issuer.close()
         await app.state.services.close()
+
+
+async def feed() -> Never:
+    """Take what the services publish into the feed; any number of these processes share the partitions.
+
+    One at a time numbers.
+    """
+    settings = Settings()
+    urls = settings.source_urls
+    hear = partial(take_in, zone=ZoneInfo(settings.time_zone), historic_days=settings.feed_historic_days)
+    numbering = partial(number_feed, scoring_url=urls.get("scoring"))
+    await work("gateway", settings, urls, HEARD, hear, beside=[numbering])
+
+
+async def deliverer() -> Never:
+    """Call the webhooks; any number of these processes may run."""
+    settings = Settings()
+    database = connect(settings.database_url, pool_size=8)
+    sealer = Sealer(settings.internal_secret.get_secret_value())
+    try:
+        await deliver(database, sealer=sealer, allowed=Allowed.parse(settings.webhook_allow))
+    finally:
+        await database.close()
+
+
+def letting_go(days: int) -> tuple[Forget, ...]:
+    """What lets go of the feed and of deliveries after so many days."""
+    return partial(forget, days=days), partial(webhooks_kept.forget, days=days)
 
 
 async def ready(app: FastAPI) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 import typer
 
 from deploy.cli import (
+    audit,
     backups,
     consumers,
     contracts,
@@ -58,6 +59,7 @@ app.add_typer(policy.app, name="policy")
 app.add_typer(model.app, name="model")
 app.add_typer(gaps.app, name="gaps")
 app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
 app.add_typer(users.app, name="users")
 app.add_typer(example.app, name="example")
 app.command()(quality.check)

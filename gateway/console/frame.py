@@ -54,7 +54,7 @@ NEEDS: Mapping[str, tuple[str, str]] = {
     "policies": ("GET", "/v1/policies"),
     "models": ("GET", "/v1/models"),
     "operations": ("GET", "/v1/status"),
-    "users": ("GET", "/v1/users"),
+    "users": ("POST", "/v1/users"),
 }
 """What a person must be allowed to ask for a page to be of use."""
 

@@ -3,10 +3,48 @@
 from fastapi import APIRouter
 
 from gateway.console import assets
-from gateway.console.pages import duplicates, importing, language, missing
+from gateway.console.pages import (
+    account,
+    acts,
+    duplicates,
+    importing,
+    language,
+    live,
+    missing,
+    models,
+    operations,
+    parties,
+    party,
+    policies,
+    population,
+    search,
+    sign_in,
+    today,
+    trials,
+    users,
+)
 
 router = APIRouter(include_in_schema=False)
-for room in (assets.router, language.router, importing.router, duplicates.router):
+for room in (
+    assets.router,
+    language.router,
+    live.router,
+    today.router,
+    population.router,
+    parties.router,
+    search.router,
+    party.router,
+    acts.router,
+    sign_in.router,
+    account.router,
+    users.router,
+    importing.router,
+    duplicates.router,
+    trials.router,
+    policies.router,
+    models.router,
+    operations.router,
+):
     router.include_router(room)
 
 otherwise = missing.router

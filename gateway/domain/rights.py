@@ -94,6 +94,8 @@ AREAS: Mapping[str, Area] = {
     "trials": Area("scoring", READER | TRY, STUDY, STUDY),
     "verify": Area("scoring", OPERATOR, OPERATOR),
     "rebuild": Area("scoring", OPERATOR, OPERATOR),
+    "stream": Area(None, SEE, OPERATOR),
+    "webhooks": Area(None, OPERATOR, OPERATOR),
     "lag": Area(None, OPERATOR, OPERATOR),
     "topics": Area(None, OPERATOR, OPERATOR),
     "gaps": Area(None, OPERATOR, OPERATOR),
@@ -103,6 +105,8 @@ AREAS: Mapping[str, Area] = {
     "drain": Area(None, OPERATOR, OPERATOR),
     "status": Area(None, OPERATOR, OPERATOR),
     "keys": Area(None, ADMIN, ADMIN, ADMIN),
+    "audit": Area(None, ADMIN, ADMIN, ADMIN),
+    "views": Area(None, RULES, RULES, RULES),
     "me": Area(None, ANYBODY, ANYBODY, ANYBODY),
     "sessions": Area(None, ANYBODY, ANYBODY, ANYBODY),
     "users": Area(None, ANYBODY, ADMIN, ADMIN),
@@ -112,6 +116,7 @@ AREAS: Mapping[str, Area] = {
 
 OPERATIONS: Mapping[tuple[str, str], Grants] = {
     ("POST", "/v1/parties/{party_id}/identifiers"): AMEND,
+    ("PUT", "/v1/parties/{party_id}/name"): AMEND,
     ("POST", "/v1/parties/{party_id}/identifiers/{identity_id}/correct"): OPERATOR,
     ("POST", "/v1/parties/{party_id}/identifiers/{identity_id}/hand-over"): OPERATOR,
     ("POST", "/v1/parties/{party_id}/identifiers/{identity_id}/release"): OPERATOR,
@@ -166,6 +171,9 @@ operator to decide, whatever the service, and within a team for its manager. Wha
 OPEN = frozenset(
     {
         ("POST", "/v1/sessions"),
+        ("POST", "/v1/sessions/second-step"),
+        ("GET", "/v1/sessions/oidc"),
+        ("POST", "/v1/sessions/oidc"),
         ("POST", "/v1/invitations/read"),
         ("POST", "/v1/invitations/accept"),
     }

@@ -70,6 +70,34 @@ class SignIn(Body):
     device: Device = None
 
 
+class SecondStepSignIn(Body):
+    """The code of somebody whose password was right."""
+
+    ticket: Annotated[str, Field(max_length=200)]
+    """As the problem `code_needed` told it, at most 5 minutes ago."""
+    code: Code
+    device: Device = None
+
+
+class OidcWay(Shown):
+    """The way to the OpenID provider."""
+
+    url: str
+    """Where to send the browser."""
+    state: str
+    """What comes back with it."""
+    flow: str
+    """To be kept by the browser that goes there, for 10 minutes."""
+
+
+class OidcReturn(Body):
+    """What came back from the OpenID provider."""
+
+    code: Annotated[str, Field(min_length=1, max_length=4_000)]
+    state: Annotated[str, Field(min_length=1, max_length=200)]
+    flow: Annotated[str, Field(min_length=1, max_length=4_000)]
+
+
 class SignedIn(Shown):
     """A session: the only time that its token is shown."""
 
@@ -130,6 +158,8 @@ class InvitationShown(Shown):
     """Whose; null for the first person, who says it."""
     email: str | None
     expires_at: datetime
+    second_step: bool
+    """Whether `code` is asked for beside the password."""
     shortest: int
     """Characters that a password has at least."""
 

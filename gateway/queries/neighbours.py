@@ -7,7 +7,7 @@ from typing import Never
 import asyncpg
 import structlog
 
-from chassis.db import KEEPALIVE, Database, database_is_away, plain_url
+from chassis.db import KEEPALIVE, SILENCE_S, Database, database_is_away, plain_url
 from chassis.rest import rest
 from gateway.queries.keyring import Keyring, note_uses
 from gateway.queries.meter import Meter
@@ -38,7 +38,10 @@ async def hear_and_tell(keyring: Keyring, meter: Meter, database: Database) -> N
 
 async def _in_touch(keyring: Keyring, meter: Meter, database: Database) -> Never:
     connection = await asyncpg.connect(
-        plain_url(database.url), timeout=10, server_settings={"timezone": "UTC", "jit": "off", **KEEPALIVE}
+        plain_url(database.url),
+        timeout=10,
+        command_timeout=SILENCE_S,
+        server_settings={"timezone": "UTC", "jit": "off", **KEEPALIVE},
     )
     try:
         await connection.add_listener(KEYS, lambda *_: keyring.doubt())

@@ -1,21 +1,20 @@
 """The services behind the gateway: one client with its connections, and what the gateway itself asks of them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
 import msgspec
 import structlog
-from yarl import URL
+from structlog.contextvars import get_contextvars
 
-from chassis.auth import GATEWAY, HEADER, Caller, Signer
-from chassis.telemetry import request_id, traceparent
+from chassis.auth import GATEWAY, Caller, Signer
 from contracts.problems import Problem
 from gateway.domain.parts import Status, status_of
 from gateway.domain.services import ServiceFailed, ServiceTimeout, ServiceUnavailable
+from gateway.queries.upstream import Answer, Body, BrokenOff, CannotConnect, Connection, HeaderPairs, Pool
 
 log = structlog.get_logger()
 
@@ -39,22 +38,32 @@ class Answered:
     data: Any = None
 
 
+IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+"""Methods that may be carried out twice (RFC 9110 §9.2.2)."""
+
+
 class Services:
     """A client of all services, with connections that stay open."""
 
     def __init__(self, addresses: Mapping[str, str], signer: Signer) -> None:
         self.addresses = {name: address.rstrip("/") for name, address in addresses.items()}
         self._signer = signer
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=512, keepalive_timeout=IDLE_S),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent"),
-        )
+        self._pools: dict[str, Pool] = {}
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._session.close()
+        for pool in self._pools.values():
+            pool.close()
+
+    def pool(self, service: str) -> Pool:
+        """The connections to a service. Raises `ServiceUnavailable` where it is not installed."""
+        address = self.addresses.get(service)
+        if address is None:
+            raise ServiceUnavailable(f"{service} is no part of this installation.", service=service)
+        pool = self._pools.get(address)
+        if pool is None:
+            pool = self._pools[address] = Pool(address, connect_s=CONNECT_S, idle_s=IDLE_S)
+        return pool
 
     @asynccontextmanager
     async def ask(
@@ -64,62 +73,96 @@ class Services:
         target: str,
         *,
         caller: Caller = GATEWAY,
-        headers: Iterable[tuple[str, str]] = (),
-        body: Any = None,
+        headers: HeaderPairs = (),
+        body: Body = None,
         patient: bool = False,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    ) -> AsyncIterator[Answer]:
         """One request, signed for a caller; the answer may be read inside.
 
         `target` is path and query as they came. Raises `ServiceUnavailable`, `ServiceFailed` or `ServiceTimeout`.
         """
-        signed = [*headers, (HEADER, self._signer.sign(caller))]
-        signed += [(name, id) for name, id in (("X-Request-Id", request_id()), ("traceparent", traceparent())) if id]
-        patience = aiohttp.ClientTimeout(
-            total=PATIENT_S if patient else QUICK_S,
-            sock_connect=CONNECT_S,
-            sock_read=PATIENT_SILENCE_S if patient else QUICK_S,
+        pool = self.pool(service)
+        head, chunked = self._head(pool, method, target, caller, headers, body)
+        again = (method in IDEMPOTENT or any(name == b"idempotency-key" for name, _ in headers)) and not (
+            isinstance(body, AsyncIterator)
         )
-        if service not in self.addresses:
-            raise ServiceUnavailable(f"{service} is no part of this installation.", service=service)
-        # encoded: nothing of the path is interpreted, so none can become another one on the way.
-        url = URL(self.addresses[service] + target, encoded=True)
+        connection: Connection | None = None
         try:
-            response = await self._sent(service, method, url, signed, body, patience)
-            async with response:
-                yield response
+            connection = pool.kept()
+            if connection is not None:
+                try:
+                    answer = await self._sent(connection, method, head, body, chunked, patient)
+                except BrokenOff as error:
+                    # It was closed while the request was on its way, as an idle one may be at any moment.
+                    if error.answered or not again:
+                        raise
+                    pool.give_back(connection)
+                    connection = None
+            if connection is None:
+                connection = await self._made(pool)
+                answer = await self._sent(connection, method, head, body, chunked, patient)
+            yield answer
         except TimeoutError:
             raise ServiceTimeout(f"{service} did not answer in time.", service=service) from None
-        except aiohttp.ClientConnectorError:
+        except CannotConnect:
             raise ServiceUnavailable(f"{service} cannot be reached just now.", service=service) from None
-        except aiohttp.ClientError as error:
-            log.warning("service failed", upstream=service, error=repr(error))
+        except BrokenOff as error:
+            log.warning("service failed", upstream=service, error=str(error))
             raise ServiceFailed(f"{service} broke off its answer.", service=service) from error
+        finally:
+            if connection is not None:
+                pool.give_back(connection)
 
-    async def _sent(
-        self, service: str, method: str, url: URL, headers: Any, body: Any, patience: aiohttp.ClientTimeout
-    ) -> aiohttp.ClientResponse:
-        # Only a form has a content type of its own making; anything else says what it is, or nothing.
-        skipped = () if isinstance(body, aiohttp.FormData) else ("Content-Type",)
+    def _head(
+        self, pool: Pool, method: str, target: str, caller: Caller, headers: HeaderPairs, body: Body
+    ) -> tuple[bytes, bool]:
+        """Request line and headers, and whether the body goes in chunks."""
+        # Nothing of the path is interpreted, so none can become another one on the way.
+        lines = [b"%b %b%b HTTP/1.1\r\nhost: %b" % (method.encode(), pool.prefix, target.encode("latin-1"), pool.host)]
+        chunked = isinstance(body, AsyncIterator)
+        for name, value in headers:
+            if name == b"content-length":
+                if not chunked:
+                    continue
+                chunked = False
+            lines.append(b"%b: %b" % (name, value))
+        if isinstance(body, bytes) or (body is None and method in ("POST", "PUT", "PATCH")):
+            lines.append(b"content-length: %d" % len(body or b""))
+        elif chunked:
+            lines.append(b"transfer-encoding: chunked")
+        lines.append(b"x-shuke-actor: " + self._signer.sign(caller).encode())
+        bound = get_contextvars()
+        for field, known in ((b"x-request-id", bound.get("request_id")), (b"traceparent", bound.get("traceparent"))):
+            if known:
+                lines.append(b"%b: %b" % (field, known.encode("latin-1")))
+        lines.append(b"\r\n")
+        return b"\r\n".join(lines), chunked
+
+    async def _made(self, pool: Pool) -> Connection:
         for pause_s in (*RETRY_PAUSES_S, None):
             try:
-                return await self._session.request(
-                    method,
-                    url,
-                    headers=headers,
-                    data=body,
-                    timeout=patience,
-                    allow_redirects=False,
-                    skip_auto_headers=skipped,
-                )
-            except aiohttp.ClientConnectorError:
+                return await pool.made()
+            except CannotConnect:
                 if pause_s is None:
                     raise
                 await asyncio.sleep(pause_s)
         raise AssertionError("the last attempt returns or raises")
 
+    async def _sent(
+        self, connection: Connection, method: str, head: bytes, body: Body, chunked: bool, patient: bool
+    ) -> Answer:
+        return await connection.ask(
+            method,
+            head,
+            body,
+            chunked=chunked,
+            total_s=PATIENT_S if patient else QUICK_S,
+            silence_s=PATIENT_SILENCE_S if patient else QUICK_S,
+        )
+
     async def json(self, service: str, method: str, target: str, body: Any = None, **asked: Any) -> Any:
         """The JSON that a service answers with; any other status than 2xx raises `ServiceFailed`."""
-        headers = [("Content-Type", "application/json")] if body is not None else []
+        headers = [(b"content-type", b"application/json")] if body is not None else []
         sent = msgspec.json.encode(body) if body is not None else None
         async with self.ask(service, method, target, headers=headers, body=sent, **asked) as response:
             read = await response.read()

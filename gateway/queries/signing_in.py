@@ -17,7 +17,17 @@ from chassis.db import Database, driver
 from contracts.identity import BadIdentifier
 from gateway.domain import totp
 from gateway.domain.attempts import code_place, device_of, device_token, places
-from gateway.domain.sessions import CodeNeeded, CodeRefused, Means, PasswordRefused, SignInFailed, UserDisabled
+from gateway.domain.sessions import (
+    CodeNeeded,
+    CodeRefused,
+    Means,
+    PasswordRefused,
+    SignInFailed,
+    UserDisabled,
+    ticket,
+    ticket_holds,
+    ticket_of,
+)
 from gateway.domain.users import NoPassword, email_key
 from gateway.models.sessions import UserSession
 from gateway.models.users import AppUser
@@ -45,7 +55,9 @@ class Entrance:
         self.passwords = Passwords()
         self.idle = idle
         self.longest = longest
-        self._device_key = hmac.digest(secret.encode(), b"shuke devices", hashlib.sha256)
+        self._device_key, self._ticket_key = (
+            hmac.digest(secret.encode(), name, hashlib.sha256) for name in (b"shuke devices", b"shuke tickets")
+        )
 
     async def by_password(
         self, email: str, password: str, *, code: str | None, device: str | None, whence: Whence
@@ -70,10 +82,33 @@ class Entrance:
         async with self.database.transaction() as session:
             row = await self.locked(session, row.id, kept)
             if row.totp_secret is not None and code is None:
-                raise CodeNeeded("Send the code of the authenticator app, or a recovery code, as `code`, too.")
+                raise CodeNeeded(
+                    "Send the code of the authenticator app, or a recovery code, as `code`, too.",
+                    ticket=ticket(self._ticket_key, row.id, kept, now()),
+                )
             check_code(row, code)
             row.password_hash = fresh
             await attempts.give_back(await driver(session), counted)
+            return self.opened(session, row, Means.PASSWORD, whence, device if known else None)
+
+    async def by_ticket(self, given: str, *, code: str, device: str | None, whence: Whence) -> Opened:
+        """A session for the ticket of a right password and a code.
+
+        Raises `SignInFailed`, `TooManyAttempts`, `CodeRefused` or `UserDisabled`.
+        """
+        found = ticket_of(given)
+        async with self.database.transaction() as session:
+            row = await session.get(AppUser, found[0]) if found else None
+        kept = row.password_hash if row else None
+        if row is None or found is None or kept is None or not ticket_holds(self._ticket_key, found[1], kept, now()):
+            raise SignInFailed("This took too long. Begin again with address and password.")
+        known = device_of(self._device_key, row.id, device)
+        step = code_place(row.id, known)
+        await attempts.take(self.database, [step])
+        async with self.database.transaction() as session:
+            row = await self.locked(session, row.id, kept)
+            check_code(row, code)
+            await attempts.give_back(await driver(session), [step])
             return self.opened(session, row, Means.PASSWORD, whence, device if known else None)
 
     async def check_own_password(self, user_id: UUID, password: str, whence: Whence) -> str:

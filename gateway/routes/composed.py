@@ -62,7 +62,7 @@ async def export_standings(
         if answer.status != 200:
             return Response(await answer.read(), answer.status, media_type=answer.content_type)
         return Streamed(
-            _csv(ExternalIds(services, contact=asking.contact), answer.content.iter_any(), stack.pop_all()),
+            _csv(ExternalIds(services, contact=asking.contact), answer.pieces(), stack.pop_all()),
             media_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": 'attachment; filename="standings.csv"'},
         )

@@ -8,7 +8,6 @@ from urllib.parse import unquote_to_bytes
 from uuid import UUID
 
 from fastapi import Depends, Request
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis.auth import Caller, Forbidden, Reach, Unauthorized
@@ -123,6 +122,8 @@ def refuse_too_many(request: Request, policy: str, rate: Rate, level: Level) -> 
 def refuse_unreadable(request: Request) -> None:
     """Raise `UnreadableAddress` for a path or query that no service could read or keep."""
     for part in (request.scope["raw_path"], request.scope["query_string"]):
+        if b"%" not in part and part.isascii() and b"\0" not in part:
+            continue
         plain = unquote_to_bytes(part)
         if b"\0" in plain:
             raise UnreadableAddress("Path and query hold no NUL.")
@@ -134,9 +135,10 @@ def refuse_unreadable(request: Request) -> None:
 
 def area(request: Request) -> Area:
     """The area of the request's path. Raises `PathNotFound`."""
-    found = area_of(request.scope["path"])
+    found: Area | None = request.scope.get("shuke.area") or area_of(request.scope["path"])
     if found is None:
         raise PathNotFound("Nothing answers under this path.")
+    request.scope["shuke.area"] = found
     return found
 
 
@@ -152,7 +154,8 @@ class RateFields:
 
         async def send_with_fields(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(raw=message.setdefault("headers", [])).update(state.get("rate_fields", {}))
+                told = [(name.lower().encode(), value.encode()) for name, value in state.get("rate_fields", {}).items()]
+                message["headers"] = [*message.get("headers", ()), *told]
             await send(message)
 
         await self.app(scope, receive, send_with_fields)

@@ -134,13 +134,13 @@ async def _taken(request: Request, caller: Caller, form: FormFields, kind: Kind 
     services: Services = request.app.state.services
     body = Body(request, form.feed)
     async with aclosing(body.pieces()) as pieces:
-        headers = to_pass(request.headers.items(), OURS)
+        headers = to_pass(request.scope["headers"], OURS)
         if kind is None:
             begun, kind = await _until_known(body, form, pieces)
         else:
             # The service reads the form alone: what the query says is put in front of it.
             begun = [form.field("kind", kind)]
-            headers = [(name, value) for name, value in headers if name != "content-length"]
+            headers = [(name, value) for name, value in headers if name != b"content-length"]
         asked = services.ask(
             TAKEN_BY[kind],
             "POST",
@@ -152,7 +152,7 @@ async def _taken(request: Request, caller: Caller, form: FormFields, kind: Kind 
         )
         try:
             async with asked as response:
-                answered = {name: response.headers[name] for name in PASSED if name in response.headers}
+                answered = {name: value for name in PASSED if (value := response.header(name)) is not None}
                 return Response(await response.read(), response.status, answered), kind
         except Exception:
             if body.failure is not None:

@@ -34,8 +34,14 @@ async def read_invitation(link: LinkToken, session: Session) -> InvitationShown:
     """What a one-time link is for. It goes on working."""
     row = await invitation_of(session, link.token)
     user = await user_with(session, row.user_id) if row.user_id else None
-    name, email = (user.name, user.email) if user else (None, None)
-    return InvitationShown(kind=Kind(row.kind), name=name, email=email, expires_at=row.expires_at, shortest=SHORTEST)
+    return InvitationShown(
+        kind=Kind(row.kind),
+        name=user.name if user else None,
+        email=user.email if user else None,
+        expires_at=row.expires_at,
+        second_step=user is not None and user.totp_secret is not None,
+        shortest=SHORTEST,
+    )
 
 
 @router.post("/accept", status_code=status.HTTP_201_CREATED, openapi_extra=ANYBODY)

@@ -2,68 +2,128 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack
 
-import aiohttp
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chassis.apart import while_awaited
 from chassis.auth import HEADER, Caller
 from chassis.limits import DISCARD_S
-from chassis.paths import methods
+from chassis.paths import fits, methods
+from chassis.problems import RENDERERS
 from contracts.problems import Problem
 from gateway.domain.openapi import Document
 from gateway.domain.rights import PATIENT, PathNotFound
 from gateway.domain.services import ServiceFailed, ServiceTimeout, ServiceUnavailable
 from gateway.queries.services import Services
+from gateway.queries.upstream import Answer, HeaderPairs
 from gateway.routes.documents import document_of
-from gateway.routes.door import Asking, area
-
-router = APIRouter(include_in_schema=False)
+from gateway.routes.door import area, caller
 
 SMALL = 65_536
 """Bytes up to which a body is passed on in one piece."""
 
 HOP_BY_HOP = frozenset(
     {
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
     }
 )
 """Headers of one connection, not of the message (RFC 9110 §7.6.1)."""
-OURS = frozenset({"host", "authorization", "cookie", "expect", "x-request-id", "traceparent", HEADER.lower()})
+OURS = HOP_BY_HOP | {
+    b"host",
+    b"authorization",
+    b"cookie",
+    b"expect",
+    b"x-request-id",
+    b"traceparent",
+    HEADER.lower().encode(),
+}
 """Headers that the gateway answers for; what a client says there reaches no service."""
-THEIRS = frozenset({"date", "server", "x-request-id", "traceparent"})
-"""Headers that the gateway's own server sets on every answer."""
+THEIRS = HOP_BY_HOP | {b"date", b"server", b"x-request-id", b"traceparent", b"ratelimit", b"ratelimit-policy"}
+"""Headers that the gateway sets on every answer."""
 
 DOUBTFUL = frozenset({404, 415, 422})
 """Answers of a service that may only mean that the path does not know the method: it takes a name for an id."""
 
 
-@router.api_route("/v1/{path:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
-async def forward(request: Request, asking: Asking) -> Response:
-    """Pass a request on to the service of its area."""
-    service = area(request).service
-    refuse_unknown_method(request, request.app.openapi())
-    if service is None:
-        raise PathNotFound("Nothing answers under this path.")
-    services: Services = request.app.state.services
-    answer = await passed_on(request, services, service, asking)
-    if answer.status_code in DOUBTFUL:
-        with contextlib.suppress(ServiceUnavailable, ServiceFailed, ServiceTimeout):
-            refuse_unknown_method(request, await document_of(request, service))
-    return answer
+class Proxied:
+    """Answers what no route of the gateway itself does under `/v1/`, in front of their router: most requests pass.
+
+    What goes wrong is rendered as it is behind the router.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self._forward = ExceptionMiddleware(self.forward, handlers=RENDERERS)
+        self._own: OwnRoutes | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or pass the request on to the router."""
+        if self._own is None:
+            # The first call of all is that of the lifespan: no request waits for the document to be made.
+            self._own = OwnRoutes(scope["app"].openapi())
+        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+            return await self.app(scope, receive, send)
+        if self._own.answer(scope["method"], scope["path"]):
+            return await self.app(scope, receive, send)
+        scope["endpoint"] = self.forward
+        await self._forward(scope, receive, send)
+
+    async def forward(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on to the service of its area."""
+        assert self._own is not None
+        request = Request(scope, receive)
+        asking = await caller(request)
+        service = area(request).service
+        self._own.refuse_unknown_method(scope["method"], scope["path"])
+        if service is None:
+            raise PathNotFound("Nothing answers under this path.")
+        answer = await passed_on(request, request.app.state.services, service, asking)
+        if answer.status_code in DOUBTFUL:
+            with contextlib.suppress(ServiceUnavailable, ServiceFailed, ServiceTimeout):
+                refuse_unknown_method(request, await document_of(request, service))
+        await answer(scope, receive, send)
+
+
+class OwnRoutes:
+    """What the gateway answers itself, by its own document: found by area and number of steps."""
+
+    def __init__(self, document: Document) -> None:
+        self._known: dict[tuple[str, int], list[tuple[str, frozenset[str]]]] = {}
+        for pattern, operations in document["paths"].items():
+            known = frozenset(method.upper() for method in operations)
+            self._known.setdefault(_place(pattern), []).append((pattern, known))
+
+    def answer(self, method: str, path: str) -> bool:
+        """Whether the gateway has this method of this path."""
+        return any(method in known and fits(pattern, path) for pattern, known in self._near(path))
+
+    def refuse_unknown_method(self, method: str, path: str) -> None:
+        """Answer 405 where the gateway has the path, and not with this method: all of them are told then."""
+        if any(fits(pattern, path) for pattern, _ in self._near(path)):
+            raise HTTPException(405)
+
+    def _near(self, path: str) -> list[tuple[str, frozenset[str]]]:
+        return self._known.get(_place(path), [])
+
+
+def _place(path: str) -> tuple[str, int]:
+    steps = path.split("/", 3)
+    return (steps[2] if len(steps) > 2 else ""), path.count("/")
 
 
 def refuse_unknown_method(request: Request, document: Document) -> None:
@@ -75,17 +135,18 @@ def refuse_unknown_method(request: Request, document: Document) -> None:
 
 async def passed_on(request: Request, services: Services, service: str, caller: Caller) -> Response:
     """The service's answer: small ones whole, larger ones piece by piece as they come."""
+    scope = request.scope
     body = Body(request)
-    target = request.scope["raw_path"].decode("latin-1")
-    if query := request.scope["query_string"]:
+    target = scope["raw_path"].decode("latin-1")
+    if query := scope["query_string"]:
         target += f"?{query.decode('latin-1')}"
-    sent, patient = await body.to_send(), PATIENT.match(request.scope["path"]) is not None
+    sent, patient = await body.to_send(), PATIENT.match(scope["path"]) is not None
     asked = services.ask(
         service,
-        request.method,
+        scope["method"],
         target,
         caller=caller,
-        headers=to_pass(request.headers.items(), OURS),
+        headers=to_pass(scope["headers"], OURS),
         body=sent,
         patient=patient,
     )
@@ -94,17 +155,25 @@ async def passed_on(request: Request, services: Services, service: str, caller: 
             # Long work ends where the client leaves. One whose body comes piece by piece is watched by who reads it.
             watched = patient and (sent is None or isinstance(sent, bytes))
             entered = stack.enter_async_context(asked)
-            response = await (while_awaited(request, entered) if watched else entered)
+            answer = await (while_awaited(request, entered) if watched else entered)
         except Exception:
             if body.failure is not None:
                 raise body.failure from None
             raise
-        headers = to_pass(response.headers.items(), THEIRS)
-        if response.content_length is not None and response.content_length <= SMALL:
-            return _with_headers(Response(await response.read(), status_code=response.status), headers)
-        return _with_headers(
-            StreamingResponse(_pieces(response, stack.pop_all()), status_code=response.status), headers
-        )
+        headers, length = to_pass(answer.headers, THEIRS), answer.content_length
+        if scope["method"] == "HEAD" or answer.status == 304 or (length is not None and length <= SMALL):
+            return Whole(answer.status, headers, await answer.read())
+        return _with_headers(StreamingResponse(_pieces(answer, stack.pop_all()), status_code=answer.status), headers)
+
+
+class Whole(Response):
+    """An answer with the headers and the body that it came with."""
+
+    def __init__(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        self.status_code = status
+        self.raw_headers = headers
+        self.body = body
+        self.background = None
 
 
 class Body:
@@ -146,19 +215,20 @@ class Body:
                     pass
 
 
-async def _pieces(response: aiohttp.ClientResponse, stack: AsyncExitStack) -> AsyncIterator[bytes]:
+async def _pieces(answer: Answer, stack: AsyncExitStack) -> AsyncIterator[bytes]:
     async with stack:
-        async for piece in response.content.iter_any():
+        async for piece in answer.pieces():
             yield piece
 
 
-def to_pass(items: Iterable[tuple[str, str]], without: frozenset[str]) -> list[tuple[str, str]]:
+def to_pass(pairs: HeaderPairs, without: frozenset[bytes]) -> list[tuple[bytes, bytes]]:
     """The headers that go on to the other side."""
-    pairs = [(name.lower(), value) for name, value in items]
-    named = {part.strip().lower() for name, value in pairs if name == "connection" for part in value.split(",")}
-    return [(name, value) for name, value in pairs if name not in HOP_BY_HOP | without | named]
+    named = [value for name, value in pairs if name == b"connection"]
+    if named:
+        without |= {part.strip().lower() for value in named for part in value.split(b",")}
+    return [pair for pair in pairs if pair[0] not in without]
 
 
-def _with_headers(response: Response, headers: list[tuple[str, str]]) -> Response:
-    response.raw_headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+def _with_headers(response: Response, headers: list[tuple[bytes, bytes]]) -> Response:
+    response.raw_headers = headers
     return response

@@ -33,14 +33,14 @@ async def replay(body: Replay, request: Request, asking: Asking) -> Response:
                 "POST",
                 "/internal/replays",
                 caller=asking,
-                headers=[("Content-Type", "application/json")],
+                headers=[(b"content-type", b"application/json")],
                 body=msgspec.json.encode(asked),
                 patient=True,
             )
         )
         if answer.status != 200:
             return Response(await answer.read(), answer.status, media_type=answer.content_type)
-        return StreamingResponse(_lines(answer.content.iter_any(), stack.pop_all()), media_type="application/x-ndjson")
+        return StreamingResponse(_lines(answer.pieces(), stack.pop_all()), media_type="application/x-ndjson")
 
 
 async def _lines(pieces: AsyncIterator[bytes], stack: AsyncExitStack) -> AsyncIterator[bytes]:

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response, status
 
 from chassis.http import Session, TransactionalRoute
-from gateway.models.sessions import Ended, SessionId, SessionList, SessionShown, SignedIn, SignIn
+from gateway.models.sessions import Ended, SecondStepSignIn, SessionId, SessionList, SessionShown, SignedIn, SignIn
 from gateway.models.users import Me
 from gateway.queries.sessions import Whence, end_session, end_sessions, open_sessions
 from gateway.queries.signing_in import Entrance, Opened
@@ -40,6 +40,13 @@ async def sign_in(wanted: SignIn, entrance: ComeIn, whence: From) -> SignedIn:
     """
     password = wanted.password.get_secret_value()
     opened = await entrance.by_password(wanted.email, password, code=wanted.code, device=wanted.device, whence=whence)
+    return await signed_in(entrance, opened)
+
+
+@router.post("/second-step", status_code=status.HTTP_201_CREATED, openapi_extra=ANYBODY)
+async def sign_in_by_code(wanted: SecondStepSignIn, entrance: ComeIn, whence: From) -> SignedIn:
+    """Begin a session by a code, for whoever just sent the right password and was told `code_needed`."""
+    opened = await entrance.by_ticket(wanted.ticket, code=wanted.code, device=wanted.device, whence=whence)
     return await signed_in(entrance, opened)
 
 

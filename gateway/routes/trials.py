@@ -42,7 +42,7 @@ async def read_moves_of_trial(
         answer = await stack.enter_async_context(services.ask("scoring", "GET", target, caller=asking, patient=True))
         if answer.status != 200:
             return Response(await answer.read(), answer.status, media_type=answer.content_type)
-        moves = _joined(ExternalIds(services, contact=asking.contact), answer.content, stack.pop_all())
+        moves = _joined(ExternalIds(services, contact=asking.contact), answer.lines(), stack.pop_all())
         return StreamingResponse(
             _csv(moves) if format is Format.CSV else _ndjson(moves),
             media_type=MEDIA_TYPES[format],

@@ -58,6 +58,9 @@ class Settings(ServiceSettings, env_prefix="SCORING_"):
     """Database of each service whose log is read, as JSON, with a role that may only read it: time waits for all."""
     currency: str | None = Field(None, pattern=r"^[A-Z]{3}$", validation_alias="SHUKE_CURRENCY")
     """Reporting currency; where it is not set, that of the first import, and before one of the first money."""
+    silence_s: float = Field(600, gt=0)
+    """Seconds without an answer to a statement after which a connection to the database is given up. Reports take
+    longer than what others ask."""
     verify_every_s: float = Field(60, ge=0)
     """Seconds between two looks of the sweeper at a few parties, whether they stand as their facts say; 0 is never."""
     model_every_days: float = Field(7, ge=0, le=3_650)
@@ -127,7 +130,7 @@ async def sweeper() -> Never:
     Any number of these processes may run.
     """
     settings = Settings()
-    database = connect(settings.database_url, pool_size=4, settings=consumer.SESSION_SETTINGS)
+    database = connect(settings.database_url, pool_size=4, settings=consumer.SESSION_SETTINGS, silence_s=60)
     # Trials and fits read one state of the database for longer than a transaction may take that others wait for.
     patient = connect(settings.database_url, pool_size=5)
     try:

@@ -1,11 +1,16 @@
+import asyncio
+import os
 import pickle
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from chassis.db import Database, away_told_plainly, database_is_away, driver
+from bench.faults.wires import Wires
+from chassis.db import Database, away_told_plainly, connect, database_is_away, driver
+from deploy import postgres
 
 
 async def cut_off(database: Database) -> None:
@@ -36,3 +41,25 @@ async def test_what_a_database_refuses_is_told_as_it_is(database: Database) -> N
 
     assert not database_is_away(told.value)
     assert isinstance(told.value.orig.__cause__ if told.value.orig else None, asyncpg.DivisionByZeroError)
+
+
+async def test_a_connection_whose_other_side_is_gone_without_a_word_is_given_up_and_replaced(
+    database: Database,
+) -> None:
+    behind, door = urlsplit(database.url).port or 0, postgres.free_port()
+    wires = Wires(lambda: {"me": os.getpid()})
+    await wires.door("postgres", [behind], at=door)
+    far = connect(database.url.replace(f":{behind}/", f":{door}/"), pool_size=1, silence_s=0.5)
+    try:
+        async with far.transaction() as session:
+            await session.execute(text("SELECT 1"))
+        wires.lose_targets(lambda client, target: True)
+        with pytest.raises((OSError, DBAPIError)) as given_up:
+            async with asyncio.timeout(10), far.transaction() as session:
+                await session.execute(text("SELECT 1"))
+        assert database_is_away(given_up.value)
+        async with asyncio.timeout(10), far.transaction() as session:
+            assert await session.scalar(text("SELECT 2")) == 2
+    finally:
+        await far.close()
+        await wires.close()

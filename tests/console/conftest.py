@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 from gateway.console.api import SESSION
+from tests.console.people import Invite, inviting
 from tests.system.product import Product
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
@@ -55,7 +56,7 @@ def visit(chromium: Browser, product: Product) -> Iterator[Visit]:
             token = product.client.headers["Authorization"].removeprefix("Bearer ")
             context.add_cookies([{"name": SESSION, "value": token, "url": product.running.url}])
         page = context.new_page()
-        page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("console", lambda said: complaints.append(said.text) if complains(said) else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         answer = page.goto(path)
         assert answer is not None
@@ -67,6 +68,16 @@ def visit(chromium: Browser, product: Product) -> Iterator[Visit]:
     for context in contexts:
         context.close()
     assert not complaints
+
+
+@pytest.fixture
+def invite(product: Product) -> Invite:
+    return inviting(product)
+
+
+def complains(said: ConsoleMessage) -> bool:
+    """Whether the browser says that something is wrong; that a form comes back with what to correct (422) is not."""
+    return said.type in ("error", "warning") and "status of 422" not in said.text
 
 
 def findings(page: Page) -> list[str]:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from chassis.auth import HEADER, Caller, Reach
 from chassis.consumer import Delivery
 from chassis.db import driver
 from chassis.http import encode_cursor
@@ -528,3 +529,23 @@ async def test_several_who_decide_at_once_end_as_one_would(database, api, heard,
 async def waiting(database):
     async with database.transaction() as session:
         return await (await driver(session)).fetchval("SELECT count(*) FROM pair_to_decide")
+
+
+async def test_a_manager_sees_a_possible_duplicate_where_both_are_parties_of_the_team(api, heard, lead, decided):
+    user, team, others = UUID(int=7), UUID(int=8), UUID(int=9)
+    await weakly_tied(api, heard, lead, decided)
+    [found] = await queue(api)
+    asking = Caller("user_7", frozenset({"manager"}), user, team, Reach.TEAM)
+    headers = {HEADER: api._transport.app.state.signer.sign(asking)}
+
+    for one, other, seen in ((team, others, False), (team, team, True), (others, others, False)):
+        for party_id, team_id in ((found["party_id"], one), (found["other_id"], other)):
+            care = {"owner_id": None, "team_id": f"team_{team_id.hex}"}
+            assert (await api.put(f"/v1/parties/{party_id}/owner", json=care)).status_code == 200
+        listed = await api.get("/v1/duplicates", headers=headers)
+        assert [each["id"] for each in listed.json()["data"]] == ([found["id"]] if seen else [])
+        of_one = await api.get("/v1/duplicates", params={"party_id": found["party_id"]}, headers=headers)
+        assert len(of_one.json()["data"]) == seen
+        read = await api.get(f"/v1/duplicates/{found['id']}", headers=headers)
+        assert read.status_code == (200 if seen else 404)
+    assert (await api.get("/v1/duplicates", headers=headers)).json()["has_more"] is False

@@ -142,7 +142,7 @@ def test_a_row_told_again_is_about_whom_it_was_about_before(before):
         (
             "Prospect ID,Lead Number,Do Not Email,Last purchase date,Customer name,Email address",
             "ab,1,No,2024-01-01,Ann,a@example.org",
-            "email=Email address",
+            "email=Email address name=Customer name",
         ),
         ("客戶編號,電子郵件,電話", "7,a@example.org,+886 2 1234 5678", "party=客戶編號 email=電子郵件 phone=電話"),
     ],

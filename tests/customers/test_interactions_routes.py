@@ -364,3 +364,23 @@ PROBLEM = {
     "occurred_at": "2026-01-05T10:00:00Z",
     "category": "invoice",
 }
+
+
+async def test_what_nobody_answered_is_listed_until_somebody_turns_to_the_party(api):
+    first = await record(api, "a", source_id="q1", occurred_at="2026-01-05T10:00:00Z")
+    await api.post(
+        f"/v1/parties/{first['party_id']}/identifiers",
+        json={"identifier": {"scheme": "phone", "value": "+49 30 123456"}},
+    )
+    await record(api, "b", source_id="q2", occurred_at="2026-01-05T11:00:00Z", kind="view")
+
+    async def unanswered(**query):
+        answer = await api.get("/v1/interactions", params={"unanswered": True, **query})
+        return [row["id"] for row in answer.json()["data"]]
+
+    assert await unanswered() == [first["id"]]
+    assert await unanswered(until="2026-01-05T10:00:00Z") == []
+    call = called("a", source_id="q3", occurred_at="2026-01-06T10:00:00Z", kind="contact", direction="outbound")
+    call["identifier"] = {"scheme": "phone", "value": "+49 30 123456"}
+    assert (await api.post("/v1/interactions", json=call)).status_code == 201
+    assert await unanswered() == []

@@ -154,7 +154,9 @@ def test_the_gateway_finds_every_service_where_its_container_listens() -> None:
 def test_consumers_have_names_that_stay_and_differ() -> None:
     names = {name: each["environment"].get("SHUKE_MEMBER") for name, each in SERVING.items()}
 
-    assert {name for name, member in names.items() if member} == {name for name in SERVING if "-worker" in name}
+    assert {name for name, member in names.items() if member} == {
+        name for name in SERVING if "-worker" in name or name == "gateway-feed"
+    }
     assert all(member in (None, name) for name, member in names.items())
 
 

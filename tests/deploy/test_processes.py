@@ -35,6 +35,9 @@ KINDS = {
     "scoring-sweeper": "log://",
     "leads-publisher": NO_BROKER,
     "community-worker": NO_BROKER,
+    "gateway": "log://",
+    "gateway-feed": "log://",
+    "gateway-deliverer": "log://",
 }
 """A role of each kind, and its bus; two of them find no broker."""
 
@@ -59,6 +62,7 @@ class Running:
             "SHUKE_MEMBER": role,
             f"{service.upper()}_PORT": str(port),
             variable(service): self.databases[service].url,
+            "GATEWAY_SERVICES": "{}",
             f"{service.upper()}_SOURCE_URLS": json.dumps(
                 {each: urls[each] for known in SERVICES if known.name == service for each in known.reads}
             ),
@@ -93,7 +97,7 @@ class Running:
 @pytest.fixture
 async def running(make_database: Callable[[str | None], Awaitable[Database]], tmp_path: Path) -> AsyncIterator[Running]:
     (tmp_path / "identity.key").write_text("5c" * 32)
-    databases = {name: await make_database(package) for name, package in PACKAGES.items() if name != "gateway"}
+    databases = {name: await make_database(package) for name, package in PACKAGES.items()}
     made = Running(databases, tmp_path)
     try:
         yield made

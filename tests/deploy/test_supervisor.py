@@ -135,3 +135,41 @@ async def test_children_end_with_a_supervisor_that_is_killed(tmp_path: Path) -> 
     parent.wait()
 
     await until(lambda: not alive(child))
+
+
+async def test_a_process_is_kept_running_though_nothing_can_be_written_about_it(keeper: Supervisor) -> None:
+    in_the_way = keeper.run / "sleeper.pid.new"
+    in_the_way.mkdir()
+    (keeper.logs / "supervisor.log").mkdir()
+    await keeper.start(Process("sleeper", SLEEP))
+    await until(lambda: "sleeper" in keeper.running)
+    first = keeper.running["sleeper"].pid
+
+    os.kill(first, signal.SIGKILL)
+    await until(lambda: keeper.running["sleeper"].pid != first)
+    in_the_way.rmdir()
+    os.kill(keeper.running["sleeper"].pid, signal.SIGKILL)
+
+    assert await pid_of(keeper, "sleeper") == keeper.running["sleeper"].pid
+
+
+async def test_a_process_that_cannot_be_started_is_tried_again(keeper: Supervisor, tmp_path: Path) -> None:
+    program = tmp_path / "late"
+    await keeper.start(Process("late", (str(program),)))
+    await until(lambda: keeper.deaths["late"] > 0)
+    program.symlink_to("/bin/sleep")
+    # Without an argument it ends, which it could not if it had not begun.
+    await until(lambda: "ended with" in (keeper.logs / "supervisor.log").read_text())
+
+
+async def test_a_process_that_is_removed_does_not_come_back(keeper: Supervisor) -> None:
+    gone, stays = Process("gone", SLEEP), Process("stays", SLEEP)
+    await keeper.start(gone, stays)
+    pid = await pid_of(keeper, "gone")
+
+    await keeper.remove(gone)
+
+    assert not alive(pid)
+    assert not (keeper.run / "gone.pid").exists()
+    assert keeper.groups == [[stays]]
+    assert alive(await pid_of(keeper, "stays"))

@@ -227,8 +227,7 @@ async def test_a_client_that_leaves_long_work_leaves_the_service_too(door: Door)
 async def test_connections_to_services_are_kept(door: Door) -> None:
     for _ in range(20):
         assert (await door.client.get("/v1/parties")).status_code == 200
-    pool = door.app.state.services._session.connector._conns
-    assert sum(len(connections) for connections in pool.values()) == 1
+    assert door.app.state.services.pool("customers").idle == 1
 
 
 async def test_the_hop_costs_little(door: Door) -> None:

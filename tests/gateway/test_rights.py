@@ -40,6 +40,8 @@ fits          a--      ---      aaa      ---      ---      aaa      aaa      aaa
 trials        a--      ---      aaa      ---      a--      aaa      aaa      aaa
 verify        ---      ---      ---      ---      ---      aaa      aaa      aaa
 rebuild       ---      ---      ---      ---      ---      aaa      aaa      aaa
+stream        a--      ---      a--      t--      t--      aaa      aaa      aaa
+webhooks      ---      ---      ---      ---      ---      aaa      aaa      aaa
 lag           ---      ---      ---      ---      ---      aaa      aaa      aaa
 topics        ---      ---      ---      ---      ---      aaa      aaa      aaa
 gaps          ---      ---      ---      ---      ---      aaa      aaa      aaa
@@ -49,6 +51,7 @@ replays       ---      ---      ---      ---      ---      aaa      aaa      aaa
 drain         ---      ---      ---      ---      ---      aaa      aaa      aaa
 status        ---      ---      ---      ---      ---      aaa      aaa      aaa
 keys          ---      ---      ---      ---      ---      ---      aaa      aaa
+views         aaa      ---      aaa      aaa      aaa      aaa      aaa      aaa
 me            aaa      aaa      aaa      aaa      aaa      aaa      aaa      aaa
 sessions      aaa      aaa      aaa      aaa      aaa      aaa      aaa      aaa
 users         a--      a--      a--      a--      a--      a--      aaa      aaa

@@ -318,6 +318,27 @@ async def test_a_second_step_is_asked_for_once_it_is_confirmed_and_each_code_cou
     assert (await door.client.get("/v1/me", headers=sara.bearer)).json()["recovery_codes_left"] == 9
 
 
+async def test_the_code_may_come_after_the_password_with_a_ticket_that_does_not_last(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sara = await person(door, "sara@example.com", "reader")
+    _, codes = await second_step(door, sara)
+
+    async def by_code(ticket: str, code: str) -> httpx.Response:
+        return await door.client.post("/v1/sessions/second-step", json={"ticket": ticket, "code": code})
+
+    ticket = (await sign_in(door.client, sara.email)).json()["ticket"]
+    assert refused(await by_code(ticket, "000000")) == (401, "code_refused")
+    assert (await by_code(ticket, codes[0])).json()["user"]["id"] == sara.id
+    for wrong in (ticket[:-3] + "AAA", ticket.swapcase(), "shuket_", "x"):
+        assert refused(await by_code(wrong, codes[1])) == (401, "sign_in_failed"), wrong
+    monkeypatch.setenv("SHUKE_CLOCK_OFFSET", "301")
+    assert refused(await by_code(ticket, codes[1])) == (401, "sign_in_failed")
+    monkeypatch.setenv("SHUKE_CLOCK_OFFSET", "0")
+    await door.client.post("/v1/me/password", json={"current": PASSWORD, "new": OTHER}, headers=sara.bearer)
+    assert refused(await by_code(ticket, codes[1])) == (401, "sign_in_failed")
+
+
 async def test_codes_are_guessed_slowly_from_wherever(door: Door) -> None:
     sara = await person(door, "sara@example.com", "reader")
     await second_step(door, sara)

@@ -176,3 +176,21 @@ async def test_whatever_happens_at_once_the_events_tell_where_each_lead_stands(d
         assert counting[0] == "lead_captured"
         assert row["status"] == (reached[counting[-1]] if counting[1:] else LeadStatus.NEW)
         assert (row["owner_version"], str(row["owner_id"] or "")) == owners.get(str(row["id"]), (0, ""))
+
+
+async def test_leads_captured_at_once_are_answered_and_told_each_for_itself(api, database):
+    bodies = [{"system": "crm", "source_id": f"l{n}", "email": f"l{n}@example.org"} for n in range(30)]
+    answers = await asyncio.gather(
+        *(api.post("/v1/leads", json=body, headers={"X-Request-Id": body["source_id"]}) for body in bodies)
+    )
+
+    assert {answer.status_code for answer in answers} == {201}
+    assert [answer.json()["source_id"] for answer in answers] == [body["source_id"] for body in bodies]
+    async with database.transaction() as session:
+        rows = await (await driver(session)).fetch("SELECT convert_from(payload, 'UTF8')::jsonb AS said FROM outbox")
+    told = Counter((row["said"]["correlationid"], row["said"]["data"]["lead_id"]) for row in rows)
+    leads = [(body["source_id"], answer.json()["id"]) for body, answer in zip(bodies, answers, strict=True)]
+    assert {(command, lead.replace("-", "")) for command, lead in told} == {
+        (command, lead.removeprefix("lead_")) for command, lead in leads
+    }
+    assert set(told.values()) == {2}

@@ -221,6 +221,29 @@ async def test_losses_are_told_by_month_stage_and_reason(api: httpx.AsyncClient,
     assert found["count"] == 3
 
 
+async def test_flows_tell_who_moved_from_where_to_where_and_who_stood_where(
+    api: httpx.AsyncClient, feed: Feeding
+) -> None:
+    back, silent, prospect = (feed.identity() for _ in range(3))
+    await feed.bought(back, noon("2025-10-01"), 1_000)
+    await feed.bought(back, noon("2026-02-01"), 1_000)
+    await feed.bought(silent, noon("2025-12-01"), 1_000)
+    await feed.inquired(prospect, noon("2026-03-20"))
+
+    found = await asked(api, "flows", since="2026-01-01", until="2026-03-31")
+
+    assert {(row["from_stage"], row["to_stage"]): row["count"] for row in found["data"]} == {
+        ("dormant_customer", "customer"): 1,
+        ("customer", "dormant_customer"): 1,
+        (None, "prospect"): 1,
+    }
+    first = {row["stage"]: row["count"] for row in found["trend"] if row["day"] == "2025-12-31"}
+    last = {row["stage"]: row["count"] for row in found["trend"] if row["day"] == "2026-03-31"}
+    assert first == {"customer": 1, "dormant_customer": 1}
+    assert last == {"customer": 1, "dormant_customer": 1, "prospect": 1}
+    assert (len({row["day"] for row in found["trend"]}), found["sampled"]) == (13, False)
+
+
 async def test_losses_to_competitors_are_told_by_name_and_segment(api: httpx.AsyncClient, feed: Feeding) -> None:
     rich, poor, unnamed, price, lead = (feed.identity() for _ in range(5))
     for party, amount in [(rich, 500_000), (poor, 1_000), (unnamed, 1_000), (price, 1_000)]:
@@ -471,6 +494,7 @@ async def test_satisfied_customers_who_buy_more_are_seen_and_others_prove_nothin
     ("report", "query"),
     [
         ("losses", {"since": "2026-02-01", "until": "2026-01-01"}),
+        ("flows", {"since": "2026-02-01", "until": "2026-01-01"}),
         ("purchase-kinds", {"since": "1990-01-01", "until": "2026-01-01"}),
         ("sales-weeks", {"weeks": 54}),
         ("satisfaction-and-sales", {"lag_days": 0}),

@@ -175,6 +175,9 @@ async def test_a_listed_standing_has_every_field(api: httpx.AsyncClient, three: 
         "revision": 1,
         "policy": "default-1",
         "model": None,
+        "last_purchase_day": "2026-01-02",
+        "owner_id": None,
+        "team_id": None,
     }
 
 

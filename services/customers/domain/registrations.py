@@ -19,6 +19,8 @@ class NewRegistration:
     kind: PartyKind = PartyKind.PERSON
     occurred_at: datetime | None = None
     """When it became known there, where that is told."""
+    name: str | None = None
+    """What it is called there."""
 
 
 class Holder(NamedTuple):

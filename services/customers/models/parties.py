@@ -7,13 +7,17 @@ from uuid import UUID
 
 from pydantic import Field
 from sqlalchemy import BigInteger, SmallInteger, Text
+from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlmodel import Field as Column
 from sqlmodel import SQLModel
 
 from chassis.fields import Body, Day, Identifier, IdentityId, PartyId, Shown
 from contracts.customers import PartyKind
 from contracts.identity import Scheme
-from services.customers.models.fields import MergeId
+from services.customers.models.fields import MergeId, PlainText
+
+PartyName = Annotated[PlainText, Field(min_length=1, max_length=200)]
+"""What a person or an organisation is called. It is kept here and never published."""
 
 
 class PartyRow(SQLModel, table=True):
@@ -28,6 +32,10 @@ class PartyRow(SQLModel, table=True):
     version: int = Column(sa_type=BigInteger)
     """Of the last change of assignment, merge or unmerge that concerned it; 0 before any."""
     created_at: datetime
+    name: str | None = Column(default=None, sa_type=Text)
+    """What it is called, as named."""
+    name_tokens: str | None = Column(default=None, sa_type=TSVECTOR)
+    """What the name is found by."""
 
 
 class IdentityRow(SQLModel, table=True):
@@ -93,6 +101,14 @@ class NewParty(Body):
     kind: PartyKind = PartyKind.PERSON
     identifiers: Annotated[list[Identifier], Field(max_length=50, default_factory=list)]
     """The first one gives the party its id. The same ones again name the party that is there."""
+    name: PartyName | None = None
+    """What it is called. A party that is there and has a name keeps it."""
+
+
+class NewName(Body):
+    """What a party is called from now on; null where that is not to be kept."""
+
+    name: PartyName | None
 
 
 class HeldIdentifier(Shown):
@@ -111,11 +127,44 @@ class Party(Shown):
 
     id: PartyId
     kind: PartyKind
+    name: str | None = None
+    """What it is called; that of a party merged into it where it has none itself."""
     identifiers: list[HeldIdentifier]
     merged_ids: list[PartyId]
     """Ids of parties merged into this one; they lead here."""
     version: int
     created_at: datetime
+
+
+class FoundBy(StrEnum):
+    """What a text is looked for as."""
+
+    ID = "id"
+    """The id of a party."""
+    EMAIL = "email"
+    """An e-mail address, or how one begins."""
+    PHONE = "phone"
+    """A phone number, or how one ends."""
+    NUMBER = "number"
+    """An id in another system, or how one begins."""
+    NAME = "name"
+    """Words of a name, or how they begin; of Chinese any two characters that stand together."""
+
+
+class FoundParty(Shown):
+    """A party that a text leads to."""
+
+    found_by: FoundBy
+    party: Party
+
+
+class Found(Shown):
+    """What a text leads to, the surest first."""
+
+    tried: list[FoundBy]
+    """What the text was looked for as."""
+    has_more: bool
+    data: list[FoundParty]
 
 
 class AddedIdentifier(Body):

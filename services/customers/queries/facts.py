@@ -96,7 +96,11 @@ class Telling(NamedTuple):
 
 
 async def record(
-    session: AsyncSession, kind: Kind[Told], rows: Sequence[Told], installation: Installation
+    session: AsyncSession,
+    kind: Kind[Told],
+    rows: Sequence[Told],
+    installation: Installation,
+    origins: outbox.Origins = None,
 ) -> list[Outcome]:
     """Record facts and publish them; return what became of each, in the order of the rows.
 
@@ -119,7 +123,7 @@ async def record(
         # Keys told twice are inserted once; a row without an id in its source is like no other.
         first = {_key(rows[place]) or place: place for place in reversed(waiting)}
         fresh = {place: told[place] for place in sorted(first.values())}
-        outcomes |= await _insert(session, kind, rows, fresh, assignments)
+        outcomes |= await _insert(session, kind, rows, fresh, assignments, origins)
         present = await _present(session, kind, [rows[place] for place in waiting if place not in outcomes])
         # Not there any more: it was withdrawn between both statements, so it is tried again.
         found = {place: row for place in waiting if place not in outcomes and (row := present.get(_key(rows[place])))}
@@ -157,6 +161,7 @@ async def _insert(
     rows: Sequence[Told],
     told: Mapping[int, UUID],
     assignments: Mapping[UUID, Assignment],
+    origins: outbox.Origins,
 ) -> dict[int, Outcome]:
     ids = {place: (rows[place].id or uuid7(), uuid7()) for place in told}
     values = [
@@ -174,6 +179,7 @@ async def _insert(
             session,
             *(kind.event(rows[place], ids[place][0], told[place], assignments.get(told[place])) for place in accepted),
             event_ids=[ids[place][1] for place in accepted],
+            origins=origins and [origins[place] for place in accepted],
         )
     return {place: Outcome(Status.ACCEPTED, ids[place][0]) for place in accepted}
 

@@ -48,13 +48,26 @@ async def as_it_stands(
     session: AsyncSession, table: str, id: UUID, installation: Installation, missing: Problem, columns: str = "fact.*"
 ) -> Record:
     """A row of facts with its `party_id`, also one that was withdrawn. Raises `missing`."""
-    await session.flush()
-    query = f"SELECT {columns}, {HOLDER_THEN} AS party_id FROM {table} AS fact WHERE fact.id = $2"
-    row = await (await driver(session)).fetchrow(query, installation.zone.key, id)
-    if row is None:
+    rows = await as_they_stand(session, table, [id], installation, columns, missing)
+    if not rows:
         raise missing
-    await check_reach(session, [row["party_id"]], missing)
-    return row
+    return rows[0]
+
+
+async def as_they_stand(
+    session: AsyncSession,
+    table: str,
+    ids: Sequence[UUID],
+    installation: Installation,
+    columns: str = "fact.*",
+    missing: Problem | None = None,
+) -> list[Record]:
+    """The rows of some ids with their `party_id`, in no order. Raises what `check_reach` raises."""
+    await session.flush()
+    query = f"SELECT {columns}, {HOLDER_THEN} AS party_id FROM {table} AS fact WHERE fact.id = ANY($2)"
+    rows = await (await driver(session)).fetch(query, installation.zone.key, ids)
+    await check_reach(session, [row["party_id"] for row in rows], missing)
+    return rows
 
 
 async def history(

@@ -1,6 +1,6 @@
 """Interactions: recorded in sets, with the problems that they open; corrected and withdrawn one by one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -8,15 +8,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import driver
 from chassis.ids import uuid7
-from contracts.customers import Assignment, InteractionRecorded
+from chassis.outbox import Origins
+from contracts.customers import Assignment, InteractionKind, InteractionRecorded
 from contracts.identity import Identity, Installation
 from contracts.problems import Problem
-from contracts.telling import AlreadyWithdrawn, Outcome, Status
+from contracts.telling import AlreadyWithdrawn, Outcome, Status, ids_of
 from services.customers.domain.interactions import InteractionConflict, InteractionNotFound, NewInteraction
 from services.customers.domain.problems import NewProblem, ProblemNotFound
 from services.customers.models.interactions import Interaction, InteractionRow, InteractionVersion
 from services.customers.queries.facts import Kind, record, told_already, withdraw_import
-from services.customers.queries.histories import Condition, Place, as_it_stands, history, to_change
+from services.customers.queries.histories import Condition, Place, as_it_stands, as_they_stand, history, to_change
 from services.customers.queries.problems import record_problems
 from services.customers.queries.versions import versions
 
@@ -88,23 +89,32 @@ INTERACTIONS = Kind[NewInteraction](
 
 
 async def record_interactions(
-    session: AsyncSession, rows: Sequence[NewInteraction], installation: Installation
+    session: AsyncSession, rows: Sequence[NewInteraction], installation: Installation, origins: Origins = None
 ) -> list[Outcome]:
     """Record interactions of any number, and open the problems of those that are new; what became of each, in order."""
     refused = await _refused(session, rows)
     told = [replace(row, problem_id=uuid7()) if row.opens else row for row in rows]
-    taken = [row for row, why in zip(told, refused, strict=True) if why is None]
-    recorded = iter(await record(session, INTERACTIONS, taken, installation))
+    taken = [place for place, why in enumerate(refused) if why is None]
+    recorded = iter(
+        await record(
+            session,
+            INTERACTIONS,
+            [told[place] for place in taken],
+            installation,
+            origins and [origins[place] for place in taken],
+        )
+    )
     outcomes = [Outcome(Status.REJECTED, problem=why) if why else next(recorded) for why in refused]
     opening = {
-        outcome.id: row
-        for row, outcome in zip(told, outcomes, strict=True)
-        if row.opens and outcome.id and outcome.status is Status.ACCEPTED
+        outcome.id: place
+        for place, outcome in enumerate(outcomes)
+        if told[place].opens and outcome.id and outcome.status is Status.ACCEPTED
     }
     if opening:
         subjects = await (await driver(session)).fetch(_SUBJECTS, list(opening))
-        problems = [_opened(opening[row["id"]], row["identity_id"]) for row in subjects]
-        await record_problems(session, problems, installation)
+        places = [opening[row["id"]] for row in subjects]
+        problems = [_opened(told[place], row["identity_id"]) for place, row in zip(places, subjects, strict=True)]
+        await record_problems(session, problems, installation, origins and [origins[place] for place in places])
     return outcomes
 
 
@@ -165,6 +175,14 @@ async def interaction(session: AsyncSession, interaction_id: UUID, installation:
     return Interaction.model_validate(dict(row))
 
 
+async def recorded_interactions(
+    session: AsyncSession, outcomes: Iterable[Outcome], installation: Installation
+) -> dict[UUID, Interaction]:
+    """Those that now stand for what was told, as they are shown."""
+    rows = await as_they_stand(session, "interaction", ids_of(outcomes), installation)
+    return {row["id"]: Interaction.model_validate(dict(row)) for row in rows}
+
+
 def _missing() -> InteractionNotFound:
     return InteractionNotFound("There is no such interaction.")
 
@@ -198,3 +216,17 @@ _NAMED = "SELECT id, withdrawn_at FROM problem WHERE id = ANY($1) ORDER BY id FO
 
 _SUBJECTS = "SELECT id, identity_id FROM interaction WHERE id = ANY($1) ORDER BY id"
 """Of accepted rows, which this transaction has inserted."""
+
+ASKING = (InteractionKind.INQUIRY, InteractionKind.CONTACT, InteractionKind.COMPLAINT, InteractionKind.SUPPORT)
+"""Whoever turns to us with one of these waits for an answer."""
+
+# Whoever holds the identity now is asked for by all that they hold: they may have been called on another number.
+UNANSWERED = """fact.direction = 'inbound' AND fact.kind = ANY({}) AND NOT EXISTS (
+    SELECT FROM holding AS asked JOIN party AS asker ON asker.id = asked.party_id
+    JOIN holding AS other ON other.party_id = asker.resolves_to
+        OR other.party_id IN (SELECT id FROM party WHERE resolves_to = asker.resolves_to AND resolves_to <> id)
+    JOIN interaction AS answer ON answer.identity_id = other.identity_id
+    WHERE asked.identity_id = fact.identity_id AND asked.until_day IS NULL
+        AND answer.direction = 'outbound' AND answer.occurred_at > fact.occurred_at AND answer.withdrawn_at IS NULL
+)"""
+"""Condition: nobody turned to the party since; takes the kinds."""

@@ -1,14 +1,15 @@
 """Observations: a series for each aspect of a party, kept here and told to nobody."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import driver
+from chassis.outbox import Origins
 from contracts.identity import Installation
-from contracts.telling import Outcome
+from contracts.telling import Outcome, ids_of
 from services.customers.domain.observations import NewObservation, ObservationConflict, ObservationNotFound
 from services.customers.models.observations import Observation, ObservationRow, ObservationVersion
 from services.customers.queries.facts import Kind, record
@@ -19,6 +20,7 @@ from services.customers.queries.histories import (
     Condition,
     Place,
     as_it_stands,
+    as_they_stand,
     history,
     to_change,
 )
@@ -36,10 +38,11 @@ OBSERVATIONS = Kind[NewObservation](
 )
 
 
-async def record_observation(session: AsyncSession, told: NewObservation, installation: Installation) -> Outcome:
-    """Record what was noticed about a party."""
-    [outcome] = await record(session, OBSERVATIONS, [told], installation)
-    return outcome
+async def record_observations(
+    session: AsyncSession, rows: Sequence[NewObservation], installation: Installation, origins: Origins = None
+) -> list[Outcome]:
+    """Record what was noticed about parties; return what became of each, in their order."""
+    return await record(session, OBSERVATIONS, rows, installation, origins)
 
 
 async def observation_to_change(session: AsyncSession, observation_id: UUID) -> ObservationRow:
@@ -51,6 +54,14 @@ async def observation(session: AsyncSession, observation_id: UUID, installation:
     """The observation as it is shown. Raises `ObservationNotFound`."""
     row = await as_it_stands(session, "observation", observation_id, installation, _missing())
     return Observation.model_validate(dict(row))
+
+
+async def recorded_observations(
+    session: AsyncSession, outcomes: Iterable[Outcome], installation: Installation
+) -> dict[UUID, Observation]:
+    """Those that now stand for what was told, as they are shown."""
+    rows = await as_they_stand(session, "observation", ids_of(outcomes), installation)
+    return {row["id"]: Observation.model_validate(dict(row)) for row in rows}
 
 
 def _missing() -> ObservationNotFound:

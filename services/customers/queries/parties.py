@@ -158,7 +158,7 @@ async def party(session: AsyncSession, party_id: UUID) -> Party:
     if top is None:
         raise PartyNotFound("There is no such party.")
     await check_reach(session, [top])
-    return (await _shown(session, [top]))[0]
+    return (await shown(session, [top]))[0]
 
 
 async def parties(
@@ -167,27 +167,31 @@ async def parties(
     held: Identity | None = None,
     owner_id: UUID | None = None,
     team_id: UUID | None = None,
+    ids: Sequence[UUID] = (),
     after: UUID,
     limit: int,
 ) -> list[Party]:
     """Surviving parties behind an id, in id order: all, or who holds an identity now, has an owner, a team, or all.
 
-    Of whoever reaches only some, these alone.
+    With `ids`, only those that one of them leads to. Of whoever reaches only some, these alone.
     """
     wanted = {_HOLDS_NOW: held and held.id, " AND owner_id = ${}": owner_id, " AND team_id = ${}": team_id}
-    said = {text: id for text, id in wanted.items() if id}
+    said: dict[str, object] = {text: id for text, id in wanted.items() if id}
+    if ids:
+        said[_LED_TO] = list(ids)
     conditions = "".join(text.format(place) for place, text in enumerate(said, 3))
     statement = _OWNED if owner_id or team_id else _SURVIVING
-    values: list[UUID | None] = list(said.values())
+    values: list[object] = list(said.values())
     if asking := limited(session):
         statement, place = _OWNED, len(values) + 3
         conditions += " AND " + CARED_FOR.format(f"${place}", f"${place + 1}")
         values += asking.caller.care
     rows = await (await driver(session)).fetch(statement.format(conditions=conditions), after, limit, *values)
-    return await _shown(session, [row["id"] for row in rows])
+    return await shown(session, [row["id"] for row in rows])
 
 
-async def _shown(session: AsyncSession, tops: Sequence[UUID]) -> list[Party]:
+async def shown(session: AsyncSession, tops: Sequence[UUID]) -> list[Party]:
+    """Surviving parties as they are shown, in id order."""
     connection = await driver(session)
     merged: dict[UUID, list[UUID]] = {}
     for row in await connection.fetch(_MERGED, tops):
@@ -223,6 +227,8 @@ _HOLDS_NOW = """ AND party.id = (
     WHERE identity_id = ${} AND until_day IS NULL
 )"""
 
+_LED_TO = " AND party.id IN (SELECT resolves_to FROM party AS named WHERE named.id = ANY(${}))"
+
 _SURVIVING = "SELECT id FROM party WHERE id > $1 AND resolves_to = id{conditions} ORDER BY id LIMIT $2"
 
 _OWNED = """
@@ -230,7 +236,13 @@ SELECT party.id FROM party_owner JOIN party ON party.id = party_owner.party_id
 WHERE party.id > $1 AND resolves_to = party.id{conditions} ORDER BY party.id LIMIT $2
 """
 
-_PARTIES = "SELECT id, kind, version, created_at FROM party WHERE id = ANY($1) ORDER BY id"
+_PARTIES = """
+SELECT id, kind, version, created_at, coalesce(name, (
+    SELECT name FROM party AS merged WHERE merged.resolves_to = party.id AND merged.resolves_to <> merged.id
+    AND name IS NOT NULL ORDER BY merged.id LIMIT 1
+)) AS name
+FROM party WHERE id = ANY($1) ORDER BY id
+"""
 
 _MERGED = "SELECT id, resolves_to FROM party WHERE resolves_to = ANY($1) AND resolves_to <> id ORDER BY id"
 

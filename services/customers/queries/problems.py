@@ -64,10 +64,10 @@ PROBLEMS = Kind[NewProblem](
 
 
 async def record_problems(
-    session: AsyncSession, rows: Sequence[NewProblem], installation: Installation
+    session: AsyncSession, rows: Sequence[NewProblem], installation: Installation, origins: outbox.Origins = None
 ) -> list[Outcome]:
     """Open problems of any number; return what became of each, in their order."""
-    outcomes = await record(session, PROBLEMS, rows, installation)
+    outcomes = await record(session, PROBLEMS, rows, installation, origins)
     opened = [outcome.id for outcome in outcomes if outcome.status is Status.ACCEPTED]
     await (await driver(session)).execute(_FIRST_STEPS, opened)
     return outcomes

@@ -1,6 +1,6 @@
 """Purchases: recorded in sets, corrected and withdrawn one by one under their row lock."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -8,9 +8,10 @@ import msgspec
 from asyncpg import Record
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.outbox import Origins
 from contracts.customers import Assignment, PurchaseCompleted
 from contracts.identity import Installation
-from contracts.telling import Outcome
+from contracts.telling import Outcome, ids_of
 from services.customers.domain.purchases import (
     Line,
     NewPurchase,
@@ -21,7 +22,7 @@ from services.customers.domain.purchases import (
 )
 from services.customers.models.purchases import Purchase, PurchaseRow, PurchaseVersion
 from services.customers.queries.facts import Kind, record, withdraw_import
-from services.customers.queries.histories import Condition, Place, as_it_stands, history, to_change
+from services.customers.queries.histories import Condition, Place, as_it_stands, as_they_stand, history, to_change
 from services.customers.queries.versions import versions
 
 
@@ -71,10 +72,10 @@ PURCHASES = Kind[NewPurchase](
 
 
 async def record_purchases(
-    session: AsyncSession, rows: Sequence[NewPurchase], installation: Installation
+    session: AsyncSession, rows: Sequence[NewPurchase], installation: Installation, origins: Origins = None
 ) -> list[Outcome]:
     """Record purchases of any number; return what became of each, in their order."""
-    return await record(session, PURCHASES, rows, installation)
+    return await record(session, PURCHASES, rows, installation, origins)
 
 
 async def withdraw_purchases(session: AsyncSession, import_id: UUID, limit: int) -> int:
@@ -91,6 +92,14 @@ async def purchase(session: AsyncSession, purchase_id: UUID, installation: Insta
     """The purchase as it is shown. Raises `PurchaseNotFound`."""
     row = await as_it_stands(session, "purchase", purchase_id, installation, _missing())
     return Purchase.model_validate(_shown(row))
+
+
+async def recorded_purchases(
+    session: AsyncSession, outcomes: Iterable[Outcome], installation: Installation
+) -> dict[UUID, Purchase]:
+    """Those that now stand for what was told, as they are shown."""
+    rows = await as_they_stand(session, "purchase", ids_of(outcomes), installation)
+    return {row["id"]: Purchase.model_validate(_shown(row)) for row in rows}
 
 
 def _missing() -> PurchaseNotFound:

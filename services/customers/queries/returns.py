@@ -1,18 +1,19 @@
 """Returns: recorded in sets, with or without a known purchase."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import driver
+from chassis.outbox import Origins
 from contracts.customers import Assignment, PurchaseReturned
 from contracts.identity import Identity, Installation
-from contracts.telling import AlreadyWithdrawn, Outcome, Status
+from contracts.telling import AlreadyWithdrawn, Outcome, Status, ids_of
 from services.customers.domain.purchases import NewReturn, ReturnConflict, ReturnNotFound
 from services.customers.models.purchases import PurchaseRow, Return, ReturnOfPurchase, ReturnRow, ReturnVersion
 from services.customers.queries.facts import Kind, record, withdraw_import
-from services.customers.queries.histories import Condition, Place, as_it_stands, history, to_change
+from services.customers.queries.histories import Condition, Place, as_it_stands, as_they_stand, history, to_change
 from services.customers.queries.purchases import MONEY, money
 from services.customers.queries.versions import versions
 
@@ -58,7 +59,9 @@ def _returns(originals: Mapping[tuple[str, str], UUID]) -> Kind[NewReturn]:
     )
 
 
-async def record_returns(session: AsyncSession, rows: Sequence[NewReturn], installation: Installation) -> list[Outcome]:
+async def record_returns(
+    session: AsyncSession, rows: Sequence[NewReturn], installation: Installation, origins: Origins = None
+) -> list[Outcome]:
     """Record returns of any number; return what became of each, in their order.
 
     A purchase named by its id in the source is looked for; a return may also come before it.
@@ -66,7 +69,7 @@ async def record_returns(session: AsyncSession, rows: Sequence[NewReturn], insta
     named = sorted({(row.source, row.original_id) for row in rows if row.original_id and not row.purchase_id})
     found = await (await driver(session)).fetch(_ORIGINALS, *zip(*named, strict=True)) if named else []
     originals = {(row["source"], row["source_id"]): row["id"] for row in found}
-    return await record(session, _returns(originals), rows, installation)
+    return await record(session, _returns(originals), rows, installation, origins)
 
 
 async def record_return_of(
@@ -99,6 +102,14 @@ async def returned(session: AsyncSession, return_id: UUID, installation: Install
     """The return as it is shown. Raises `ReturnNotFound`."""
     row = await as_it_stands(session, "purchase_return", return_id, installation, _missing(), _COLUMNS)
     return Return.model_validate(dict(row))
+
+
+async def recorded_returns(
+    session: AsyncSession, outcomes: Iterable[Outcome], installation: Installation
+) -> dict[UUID, Return]:
+    """Those that now stand for what was told, as they are shown."""
+    rows = await as_they_stand(session, "purchase_return", ids_of(outcomes), installation, _COLUMNS)
+    return {row["id"]: Return.model_validate(dict(row)) for row in rows}
 
 
 def _missing() -> ReturnNotFound:

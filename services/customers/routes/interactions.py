@@ -1,5 +1,6 @@
 """Interactions of any department over HTTP."""
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -7,7 +8,7 @@ from fastapi import APIRouter, Body, Request, Response, status
 
 from chassis import bulk
 from chassis.clock import now
-from chassis.fields import Whole, Withdrawal
+from chassis.fields import TeamId, UserId, Whole, Withdrawal
 from chassis.http import (
     LAST_VERSION,
     Cursor,
@@ -19,10 +20,11 @@ from chassis.http import (
     check_seen,
     decode_cursor,
     etag,
-    made,
     page,
 )
 from chassis.installation import Here
+from chassis.joining import Answer, Join, JoinedRoute, answers
+from chassis.outbox import Origins
 from contracts.customers import Department, Direction, InteractionKind
 from contracts.event import Slug
 from contracts.identity import Installation, check_not_ahead
@@ -38,18 +40,18 @@ from services.customers.models.interactions import (
 from services.customers.queries import corrections
 from services.customers.queries import interactions as known
 from services.customers.queries.histories import Condition
+from services.customers.queries.problems import OWNED
 from services.customers.routes.lists import WhatIsAsked
 
 router = APIRouter(prefix="/v1/interactions", tags=["interactions"], route_class=TransactionalRoute)
+commands = APIRouter(prefix="/v1/interactions", tags=["interactions"], route_class=JoinedRoute)
+"""Those that are joined with others of the moment."""
 
 
-@router.post("", status_code=status.HTTP_201_CREATED)
-async def record_interaction(body: InteractionIn, session: Session, here: Here, response: Response) -> Interaction:
+@commands.post("", status_code=status.HTTP_201_CREATED, response_model=Interaction)
+async def record_interaction(body: InteractionIn, join: Join, here: Here) -> Response:
     """Record what passed with a party. The same again, by `source` and `source_id`, changes nothing (200)."""
-    [outcome] = await known.record_interactions(session, [_told(body, here)], here)
-    interaction_id, new = outcome.accepted()
-    made(response, f"/v1/interactions/interaction_{interaction_id.hex}", new=new)
-    return await _shown(session, interaction_id, here, response)
+    return await join(record_interactions_together, _told(body, here))
 
 
 @router.post("/bulk", openapi_extra=bulk.body_of(InteractionIn), response_model_exclude_none=True)
@@ -73,15 +75,25 @@ async def list_interactions(
     channel: Slug | None = None,
     direction: Direction | None = None,
     problem_id: ProblemId | None = None,
+    owner_id: UserId | None = None,
+    team_id: TeamId | None = None,
+    unanswered: bool = False,
     limit: Limit = 50,
 ) -> Page[Interaction]:
-    """Interactions, the latest first, without those withdrawn. `until` itself is not in the list any more."""
+    """Interactions, the latest first, without those withdrawn. `until` itself is not in the list any more.
+
+    `owner_id` and `team_id` are those of the party. With `unanswered`, only what waits for an answer: inquiries,
+    contacts, complaints and requests for support from a party that nobody turned to since.
+    """
     wanted: list[Condition] = [
         ("fact.department = {}", department),
         ("fact.kind = {}", kind),
         ("fact.channel = {}", channel),
         ("fact.direction = {}", direction),
         ("fact.problem_id = {}", problem_id),
+        (OWNED.format(column="owner_id"), owner_id),
+        (OWNED.format(column="team_id"), team_id),
+        (known.UNANSWERED, known.ASKING if unanswered else None),
     ]
     found = await known.interactions(session, here, **asked.also(wanted)._asdict(), limit=limit + 1)
     return page(found, limit=limit, key=lambda interaction: [interaction.occurred_at, interaction.id])
@@ -150,6 +162,15 @@ async def withdraw_interaction(
 def _told(body: InteractionIn, here: Installation) -> NewInteraction:
     check_not_ahead(body.occurred_at, now())
     return body.interaction(here)
+
+
+async def record_interactions_together(
+    session: Session, rows: Sequence[NewInteraction], here: Installation, origins: Origins
+) -> list[Answer]:
+    """Record interactions of any number of commands; the answer to each."""
+    outcomes = await known.record_interactions(session, rows, here, origins)
+    shown = await known.recorded_interactions(session, outcomes, here)
+    return answers(outcomes, shown, "/v1/interactions/interaction_")
 
 
 async def _shown(session: Session, interaction_id: UUID, here: Installation, response: Response) -> Interaction:

@@ -1,5 +1,6 @@
 """What was noticed about parties, over HTTP: mood, preferences, needs."""
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -18,11 +19,13 @@ from chassis.http import (
     check_seen,
     decode_cursor,
     etag,
-    made,
     page,
 )
 from chassis.installation import Here
+from chassis.joining import Answer, Join, JoinedRoute, answers
+from chassis.outbox import Origins
 from contracts.identity import Installation, check_not_ahead
+from services.customers.domain.observations import NewObservation
 from services.customers.models.fields import ObservationId
 from services.customers.models.observations import (
     Aspect,
@@ -36,23 +39,20 @@ from services.customers.queries import observations as known
 from services.customers.routes.lists import WhatIsAsked
 
 router = APIRouter(prefix="/v1", tags=["observations"], route_class=TransactionalRoute)
+commands = APIRouter(prefix="/v1", tags=["observations"], route_class=JoinedRoute)
+"""Those that are joined with others of the moment."""
 
 AsOf = Annotated[Day | None, Query(description="Of each aspect only the latest one up to the end of this local day.")]
 
 
-@router.post("/parties/{party_id}/observations", status_code=status.HTTP_201_CREATED)
-async def record_observation(
-    party_id: PartyId, body: ObservationIn, session: Session, here: Here, response: Response
-) -> Observation:
+@commands.post("/parties/{party_id}/observations", status_code=status.HTTP_201_CREATED, response_model=Observation)
+async def record_observation(party_id: PartyId, body: ObservationIn, join: Join) -> Response:
     """Record how a party feels, what it likes or needs. The same again, by `source` and `source_id`, changes nothing.
 
     Nobody is told of it: it is kept here, for whoever speaks with the party.
     """
     check_not_ahead(body.occurred_at, now())
-    outcome = await known.record_observation(session, body.observation(party_id), here)
-    observation_id, new = outcome.accepted()
-    made(response, f"/v1/observations/observation_{observation_id.hex}", new=new)
-    return await _shown(session, observation_id, here, response)
+    return await join(record_observations_together, body.observation(party_id))
 
 
 @router.get("/parties/{party_id}/observations")
@@ -131,6 +131,15 @@ async def withdraw_observation(
         check_seen(row.version, seen, body.version)
         await corrections.withdraw(session, row)
     return await _shown(session, observation_id, here, response)
+
+
+async def record_observations_together(
+    session: Session, rows: Sequence[NewObservation], here: Installation, origins: Origins
+) -> list[Answer]:
+    """Record observations of any number of commands; the answer to each."""
+    outcomes = await known.record_observations(session, rows, here, origins)
+    shown = await known.recorded_observations(session, outcomes, here)
+    return answers(outcomes, shown, "/v1/observations/observation_")
 
 
 async def _shown(session: Session, observation_id: UUID, here: Installation, response: Response) -> Observation:

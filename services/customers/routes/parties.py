@@ -29,20 +29,24 @@ from contracts.identity import BadIdentifier, FutureDate, Scheme
 from services.customers.models.parties import (
     AddedIdentifier,
     CorrectedIdentifier,
+    Found,
     Merge,
     MergeInto,
+    NewName,
     NewParty,
     Party,
     Release,
     Unmerge,
 )
 from services.customers.queries import merges as edges
+from services.customers.queries import names
 from services.customers.queries import parties as known
 from services.customers.queries.assignments import Connected, parties_to_change
 from services.customers.queries.reach import check_reach
 
 router = APIRouter(prefix="/v1/parties", tags=["parties"], route_class=TransactionalRoute)
 NOBODY = UUID(int=0)
+Ids = Annotated[list[PartyId], Query(max_length=500, default_factory=list)]
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
@@ -50,6 +54,8 @@ async def register_party(body: NewParty, session: Session, here: Here, response:
     """Make a person or an organisation known. The same identifiers again give the party that is there (200)."""
     identities = [identifier.identity(here) for identifier in body.identifiers]
     party_id, new = await known.register(session, body.kind, identities)
+    if body.name is not None and (await known.party(session, party_id)).name is None:
+        await names.give_name(session, party_id, body.name)
     made(response, f"/v1/parties/party_{party_id.hex}", new=new)
     return await _shown(session, party_id, response)
 
@@ -59,6 +65,7 @@ async def list_parties(
     session: Session,
     here: Here,
     actor: Actor,
+    ids: Ids,
     scheme: Scheme | None = None,
     system: Slug | None = None,
     value: Annotated[str | None, Query(max_length=400)] = None,
@@ -68,19 +75,43 @@ async def list_parties(
     cursor: Cursor = None,
 ) -> Page[Party]:
     """All parties, those of an owner or a team, or the one that holds an identifier (`scheme`, `value`, and `system`
-    for an external id) where it is theirs."""
+    for an external id) where it is theirs. With `ids`, only the parties that these lead to."""
     if (scheme is None) != (value is None) or (system and not scheme):
         raise BadIdentifier("To find a party by an identifier, give scheme and value.")
     check_search(actor, scheme)
     held = here.identity(scheme, value, system=system) if scheme is not None and value is not None else None
     [after] = decode_cursor(cursor, tuple[UUID]) if cursor else [NOBODY]
-    found = await known.parties(session, held=held, owner_id=owner_id, team_id=team_id, after=after, limit=limit + 1)
+    found = await known.parties(
+        session, held=held, owner_id=owner_id, team_id=team_id, ids=ids, after=after, limit=limit + 1
+    )
     return page(found, limit=limit, key=lambda party: [party.id])
+
+
+@router.get("/search")
+async def search_parties(
+    session: Session,
+    here: Here,
+    actor: Actor,
+    q: Annotated[str, Query(min_length=1, max_length=200, pattern=r"^[^\x00]*\S[^\x00]*$")],
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> Found:
+    """Parties that a text leads to: a name, an e-mail address, a phone number, a number elsewhere, or how one begins.
+
+    Of Chinese names any two characters that stand together are enough, of phone numbers the last four digits.
+    """
+    return await names.found(session, q, here, contact=actor.contact, limit=limit)
 
 
 @router.get("/{party_id}")
 async def read_party(party_id: PartyId, session: Session, response: Response) -> Party:
     """A party. The id of one that was merged leads to the one that it is part of now."""
+    return await _shown(session, party_id, response)
+
+
+@router.put("/{party_id}/name")
+async def name_party(party_id: PartyId, body: NewName, session: Session, response: Response) -> Party:
+    """Say what a party is called, or by null that it is not to be kept. The same again changes nothing."""
+    await names.give_name(session, party_id, body.name)
     return await _shown(session, party_id, response)
 
 

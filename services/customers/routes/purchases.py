@@ -1,5 +1,6 @@
 """Purchases over HTTP."""
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -23,6 +24,8 @@ from chassis.http import (
     page,
 )
 from chassis.installation import Here
+from chassis.joining import Answer, Join, JoinedRoute, answers
+from chassis.outbox import Origins
 from contracts.identity import Installation, check_not_ahead
 from services.customers.domain.purchases import NewPurchase
 from services.customers.models.fields import PurchaseId
@@ -41,15 +44,14 @@ from services.customers.queries.returns import record_return_of, returned
 from services.customers.routes.lists import WhatIsAsked
 
 router = APIRouter(prefix="/v1/purchases", tags=["purchases"], route_class=TransactionalRoute)
+commands = APIRouter(prefix="/v1/purchases", tags=["purchases"], route_class=JoinedRoute)
+"""Those that are joined with others of the moment."""
 
 
-@router.post("", status_code=status.HTTP_201_CREATED)
-async def record_purchase(body: PurchaseIn, session: Session, here: Here, response: Response) -> Purchase:
+@commands.post("", status_code=status.HTTP_201_CREATED, response_model=Purchase)
+async def record_purchase(body: PurchaseIn, join: Join, here: Here) -> Response:
     """Record a purchase. The same again, by `source` and `source_id`, changes nothing (200)."""
-    [outcome] = await known.record_purchases(session, [_told(body, here)], here)
-    purchase_id, new = outcome.accepted()
-    made(response, f"/v1/purchases/purchase_{purchase_id.hex}", new=new)
-    return await _shown(session, purchase_id, here, response)
+    return await join(record_purchases_together, _told(body, here))
 
 
 @router.post("/bulk", openapi_extra=bulk.body_of(PurchaseIn), response_model_exclude_none=True)
@@ -136,6 +138,14 @@ async def withdraw_purchase(
 def _told(body: PurchaseIn, here: Installation) -> NewPurchase:
     check_not_ahead(body.occurred_at, now())
     return body.purchase(here)
+
+
+async def record_purchases_together(
+    session: Session, rows: Sequence[NewPurchase], here: Installation, origins: Origins
+) -> list[Answer]:
+    """Record purchases of any number of commands; the answer to each."""
+    outcomes = await known.record_purchases(session, rows, here, origins)
+    return answers(outcomes, await known.recorded_purchases(session, outcomes, here), "/v1/purchases/purchase_")
 
 
 async def _shown(session: Session, purchase_id: UUID, here: Installation, response: Response) -> Purchase:

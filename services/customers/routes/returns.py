@@ -1,5 +1,6 @@
 """Returns over HTTP, also of purchases that are not known here."""
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -19,10 +20,11 @@ from chassis.http import (
     check_seen,
     decode_cursor,
     etag,
-    made,
     page,
 )
 from chassis.installation import Here
+from chassis.joining import Answer, Join, JoinedRoute, answers
+from chassis.outbox import Origins
 from contracts.identity import Installation, check_not_ahead
 from services.customers.domain.purchases import NewReturn
 from services.customers.models.fields import ReturnId
@@ -32,15 +34,14 @@ from services.customers.queries import returns as known
 from services.customers.routes.lists import WhatIsAsked
 
 router = APIRouter(prefix="/v1/returns", tags=["returns"], route_class=TransactionalRoute)
+commands = APIRouter(prefix="/v1/returns", tags=["returns"], route_class=JoinedRoute)
+"""Those that are joined with others of the moment."""
 
 
-@router.post("", status_code=status.HTTP_201_CREATED)
-async def record_return(body: ReturnIn, session: Session, here: Here, response: Response) -> Return:
+@commands.post("", status_code=status.HTTP_201_CREATED, response_model=Return)
+async def record_return(body: ReturnIn, join: Join, here: Here) -> Response:
     """Record a return whose purchase may come later or never. The same again changes nothing (200)."""
-    [outcome] = await known.record_returns(session, [_told(body, here)], here)
-    return_id, new = outcome.accepted()
-    made(response, f"/v1/returns/return_{return_id.hex}", new=new)
-    return await _shown(session, return_id, here, response)
+    return await join(record_returns_together, _told(body, here))
 
 
 @router.post("/bulk", openapi_extra=bulk.body_of(ReturnIn), response_model_exclude_none=True)
@@ -108,6 +109,14 @@ async def withdraw_return(
 def _told(body: ReturnIn, here: Installation) -> NewReturn:
     check_not_ahead(body.occurred_at, now())
     return body.returned(here)
+
+
+async def record_returns_together(
+    session: Session, rows: Sequence[NewReturn], here: Installation, origins: Origins
+) -> list[Answer]:
+    """Record returns of any number of commands; the answer to each."""
+    outcomes = await known.record_returns(session, rows, here, origins)
+    return answers(outcomes, await known.recorded_returns(session, outcomes, here), "/v1/returns/return_")
 
 
 async def _shown(session: Session, return_id: UUID, here: Installation, response: Response) -> Return:

@@ -23,7 +23,9 @@ from services.leads.domain.rubrics import Graded, Rubric, Seen, grade
 from services.leads.queries.rubrics import in_force
 
 
-async def capture_leads(session: AsyncSession, rows: Sequence[NewLead]) -> list[Outcome]:
+async def capture_leads(
+    session: AsyncSession, rows: Sequence[NewLead], origins: outbox.Origins = None
+) -> list[Outcome]:
     """Capture and grade leads, and publish them; return what became of each, in the order of the rows.
 
     The first telling under an id in a source is accepted, every other one compared with it.
@@ -33,7 +35,8 @@ async def capture_leads(session: AsyncSession, rows: Sequence[NewLead]) -> list[
     while rubric and (waiting := [place for place in range(len(rows)) if place not in outcomes]):
         # Keys told twice are inserted once; a lead without an id in its source is like no other.
         first = {_key(rows[place]) or place: place for place in reversed(waiting)}
-        outcomes |= await _insert(session, {place: rows[place] for place in sorted(first.values())}, rubric)
+        fresh = {place: rows[place] for place in sorted(first.values())}
+        outcomes |= await _insert(session, fresh, rubric, origins)
         waiting = [place for place in waiting if place not in outcomes]
         present = await _present(session, [rows[place] for place in waiting])
         # Not there any more: it was withdrawn between both statements, so it is tried again.
@@ -45,7 +48,9 @@ def _key(row: NewLead) -> tuple[str, str] | None:
     return (row.system, row.source_id) if row.source_id is not None else None
 
 
-async def _insert(session: AsyncSession, told: Mapping[int, NewLead], rubric: Rubric) -> dict[int, Outcome]:
+async def _insert(
+    session: AsyncSession, told: Mapping[int, NewLead], rubric: Rubric, origins: outbox.Origins
+) -> dict[int, Outcome]:
     at, ids = now(), {place: (uuid7(), uuid7()) for place in told}
     # In a thread: under a large rubric a bulk takes seconds.
     grades = await asyncio.to_thread(_grades, told, rubric) if len(told) > 100 else _grades(told, rubric)
@@ -57,12 +62,14 @@ async def _insert(session: AsyncSession, told: Mapping[int, NewLead], rubric: Ru
     accepted = [place for place in told if ids[place][0] in inserted]
     events: list[Event] = []
     event_ids: list[UUID] = []
+    named: list[outbox.Origin] = []
     for place in accepted:
         lead_id, event_id = ids[place]
         made = _events(told[place], lead_id, told[place].occurred_at or at, grades[place], rubric)
         events += made
         event_ids += [event_id, *(uuid7() for _ in made[1:])]
-    outbox.append(session, *events, event_ids=event_ids)
+        named += [origins[place]] * len(made) if origins else []
+    outbox.append(session, *events, event_ids=event_ids, origins=origins and named)
     return {place: Outcome(Status.ACCEPTED, ids[place][0]) for place in accepted}
 
 

@@ -1,6 +1,6 @@
 """Leads as they are shown: one, lists, the versions of one, counts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from chassis.ids import outer
 from chassis.timelines import Asked, Entry
 from contracts.identity import Installation
 from contracts.leads import Grade
+from contracts.telling import Outcome, ids_of
 from services.leads.domain.leads import Change, LeadNotFound
 from services.leads.domain.moves import FACTS, LeadStatus
 from services.leads.models.leads import Conversion, Lead, LeadCount, LeadSummary, LeadVersion
@@ -67,6 +68,17 @@ async def lead(session: AsyncSession, lead_id: UUID, installation: Installation)
         raise LeadNotFound("There is no such lead.")
     check_reach(session, row["owner_id"], row["team_id"])
     return _lead(row)
+
+
+async def recorded_leads(
+    session: AsyncSession, outcomes: Iterable[Outcome], installation: Installation
+) -> dict[UUID, Lead]:
+    """Those that now stand for what was told, as they are shown."""
+    query = f"{_SHOWN} WHERE lead.id = ANY($2)"
+    rows = await (await driver(session)).fetch(query, installation.zone.key, ids_of(outcomes))
+    for row in rows:
+        check_reach(session, row["owner_id"], row["team_id"])
+    return {row["id"]: _lead(row) for row in rows}
 
 
 async def leads(

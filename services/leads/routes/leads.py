@@ -1,5 +1,6 @@
 """Leads over HTTP: captured, listed, edited, moved, assigned and taken back."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
@@ -24,10 +25,11 @@ from chassis.http import (
     check_seen,
     decode_cursor,
     etag,
-    made,
     page,
 )
 from chassis.installation import Here
+from chassis.joining import Answer, Join, JoinedRoute, answers
+from chassis.outbox import Origins
 from contracts.event import Slug
 from contracts.identity import BadIdentifier, Installation, Scheme, check_not_ahead
 from contracts.leads import Grade
@@ -45,17 +47,14 @@ from services.leads.queries.reach import assigned, check_team
 from services.leads.queries.rubrics import in_force
 
 router = APIRouter(prefix="/v1/leads", tags=["leads"], route_class=TransactionalRoute)
+commands = APIRouter(prefix="/v1/leads", tags=["leads"], route_class=JoinedRoute)
+"""Those that are joined with others of the moment."""
 
 
-@router.post("", status_code=status.HTTP_201_CREATED)
-async def capture_lead(body: LeadIn, session: Session, here: Here, response: Response) -> Lead:
+@commands.post("", status_code=status.HTTP_201_CREATED, response_model=Lead)
+async def capture_lead(body: LeadIn, join: Join, here: Here) -> Response:
     """Capture a lead and grade it. The same again, by `system` and `source_id`, changes nothing (200)."""
-    told = _told(body, here)
-    owner_id, team_id = assigned(session, told.owner_id, told.team_id)
-    [outcome] = await capture_leads(session, [replace(told, owner_id=owner_id, team_id=team_id)])
-    lead_id, new = outcome.accepted()
-    made(response, f"/v1/leads/lead_{lead_id.hex}", new=new)
-    return await _shown(session, lead_id, here, response)
+    return await join(capture_leads_together, _told(body, here))
 
 
 @router.post("/bulk", openapi_extra=bulk.body_of(LeadIn), response_model_exclude_none=True)
@@ -273,6 +272,21 @@ async def _moved(
     row = await _to_change(session, lead_id, body, seen)
     changes.make_move(session, row, NewMove(to=to, **body.told()))
     return await _shown(session, lead_id, here, response)
+
+
+def _assigned(session: Session, told: NewLead) -> NewLead:
+    owner_id, team_id = assigned(session, told.owner_id, told.team_id)
+    if (owner_id, team_id) == (told.owner_id, told.team_id):
+        return told
+    return replace(told, owner_id=owner_id, team_id=team_id)
+
+
+async def capture_leads_together(
+    session: Session, rows: Sequence[NewLead], here: Installation, origins: Origins
+) -> list[Answer]:
+    """Capture the leads of any number of commands; the answer to each."""
+    outcomes = await capture_leads(session, [_assigned(session, row) for row in rows], origins)
+    return answers(outcomes, await known.recorded_leads(session, outcomes, here), "/v1/leads/lead_")
 
 
 async def _shown(session: Session, lead_id: UUID, here: Installation, response: Response) -> Lead:

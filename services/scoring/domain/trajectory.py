@@ -113,6 +113,16 @@ def trajectory(
     return found + moves(history, after, ruling.day(until))
 
 
+def worth_over_time(
+    calendar: Calendar, until: datetime, ruling: Ruling, points: int
+) -> list[tuple[int, int, Stage | None]]:
+    """Day (ordinal), value and stage on so many days, evenly spread from the first that is known up to an instant."""
+    history, last = History(calendar, ruling), ruling.day(until)
+    first = min(history.days[0], last) if history.days else last
+    days = sorted({first + round((last - first) * step / (points - 1)) for step in range(points)})
+    return [(day, history.value(day), history.stage(day)) for day in days]
+
+
 def moves(history: History, after: int | None, until: int) -> list[Move]:
     """The moves on the days after one day (None: from the beginning) up to and including another.
 

@@ -24,6 +24,10 @@ class Order(StrEnum):
     """The highest value first."""
     NEXT_CHANGE_AT = "next_change_at"
     """Who changes next first; without those that time alone does not change."""
+    LAST_SEEN = "last_seen"
+    """Who bought or showed interest last first."""
+    SILENT = "silent"
+    """Whose last purchase or sign of interest lies longest back first."""
     PARTY = "party"
 
 
@@ -54,6 +58,7 @@ class Standing(Shown):
     """Days from the first purchase day to the last."""
     T_days: int | None
     """Days from the first purchase day to the day of the assessment."""
+    last_purchase_day: date | None
     p: float | None
     """Probability of a purchase within the horizon of the policy; none without a model or a purchase."""
     level: str | None
@@ -115,6 +120,7 @@ class Standing(Shown):
             currency=ruling.rates.currency,
             x=decided.purchase_days - 1 if first else None,
             tx_days=(last - first).days if first and last else None,
+            last_purchase_day=last,
             T_days=ruling.day(at) - first.toordinal() if first else None,
             last_sign_day=decided.last_sign_day,
             loss_reason=decided.loss_reason,
@@ -255,6 +261,24 @@ class Move(Shown):
     assessed_at: datetime | None = None
     fact_id: EventId | None = None
     merged_into: PartyId | None = None
+
+
+class ValueThen(Shown):
+    """What a party was worth at the end of a local day."""
+
+    day: date
+    value_minor: int
+    stage: Stage | None
+    """None before it stood anywhere."""
+
+
+class ValuesOverTime(Shown):
+    """What a party was worth, day by day."""
+
+    party_id: PartyId
+    currency: str | None
+    data: list[ValueThen]
+    """In the order of days, the last one today."""
 
 
 class Digest(Shown):

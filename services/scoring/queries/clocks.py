@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -26,7 +26,7 @@ from services.scoring.queries.reading import (
     stretches,
 )
 from services.scoring.queries.rulings import Connection, ruling_asked
-from services.scoring.queries.standings import Filter
+from services.scoring.queries.standings import FALLEN, Filter
 from services.scoring.queries.watermark import watermark
 
 MOST = 10_000
@@ -175,17 +175,30 @@ def _differing(reads: Sequence[Read], active: Moment, draft: Moment) -> Iterator
 def fits(wanted: Filter, read: Read, standing: Standing) -> bool:
     """Whether a list with this filter has a standing. Who takes care of the party is what is so today."""
     equal = wanted._asdict()
-    care = equal.pop("care")
-    least, most, flag = equal.pop("min_value_minor"), equal.pop("max_value_minor"), equal.pop("flag")
+    care, flag = equal.pop("care"), equal.pop("flag")
     if standing.stage is None or (flag is not None and flag not in standing.flags):
-        return False
-    if (least is not None and standing.value_minor < least) or (most is not None and standing.value_minor > most):
         return False
     if care is not None and not any(
         each is not None and each == read.row[name] for name, each in zip(("owner_id", "team_id"), care, strict=True)
     ):
         return False
-    return all(
+    seen = max((day for day in (standing.last_day, standing.last_sign_day) if day), default=None)
+    ranges = (
+        (equal.pop("min_value_minor"), standing.value_minor, equal.pop("max_value_minor")),
+        (equal.pop("min_p"), standing.p, equal.pop("max_p")),
+        (equal.pop("seen_since"), seen, equal.pop("seen_until")),
+        (equal.pop("in_stage_since"), standing.since, equal.pop("in_stage_until")),
+        (None, standing.next_change_at, equal.pop("changes_until")),
+        (None, standing.next_stage_at if standing.next_stage in FALLEN else None, equal.pop("falls_until")),
+    )
+    return all(_between(*each) for each in ranges) and all(
         value is None or value == (read.row[name] if name in CARE else getattr(standing, name))
         for name, value in equal.items()
     )
+
+
+def _between(least: Any, value: Any, most: Any) -> bool:
+    """Whether a value is there and within its bounds, as far as there are any."""
+    if least is None and most is None:
+        return True
+    return value is not None and (least is None or value >= least) and (most is None or value <= most)

@@ -1,6 +1,5 @@
 """Whom to follow up: who is about to fall, and who is lost, each list in the order of an index."""
 
-from collections.abc import Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -10,10 +9,9 @@ import asyncpg
 from chassis.conditions import Conditions
 from contracts.loss import LossReason
 from contracts.scoring import Stage, Tier
-from services.scoring.domain.lifecycle import LOST
 from services.scoring.domain.moment import Care
 from services.scoring.queries.rulings import Connection
-from services.scoring.queries.standings import STORED, STORED_FROM
+from services.scoring.queries.standings import FALLEN, STORED, STORED_FROM
 
 
 class AtRisk(NamedTuple):
@@ -76,10 +74,7 @@ async def losses(
     return await connection.fetch(query, *conditions.arguments)
 
 
-FALLEN: Sequence[Stage] = (Stage.DORMANT_PROSPECT, Stage.DORMANT_CUSTOMER, *sorted(LOST))
-"""Stages that a fall leads to."""
-
-_SELECT = f"SELECT {STORED}, owner_id, team_id FROM"
+_SELECT = f"SELECT {STORED} FROM"
 
 _AT_RISK = f"{_SELECT} {STORED_FROM} WHERE next_stage = ANY($1) AND next_stage_at <= $2"
 

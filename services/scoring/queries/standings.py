@@ -1,7 +1,7 @@
 """Standings: bulk writes of what was decided, and reads of what stands."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -10,6 +10,7 @@ import asyncpg
 from chassis.conditions import Conditions
 from contracts.loss import LossReason
 from contracts.scoring import Band, Posture, Stage, Tier
+from services.scoring.domain.lifecycle import LOST
 from services.scoring.domain.moment import Care
 from services.scoring.models.standings import Order
 from services.scoring.queries.rulings import Connection
@@ -34,6 +35,10 @@ async def append_moves(connection: Connection, rows: Sequence[tuple[object, ...]
     await connection.copy_records_to_table("lived_move", records=rows, columns=_MOVE)
 
 
+FALLEN: Sequence[Stage] = (Stage.DORMANT_PROSPECT, Stage.DORMANT_CUSTOMER, *sorted(LOST))
+"""Stages that a fall leads to."""
+
+
 class Filter(NamedTuple):
     """Which standings are listed; None takes all."""
 
@@ -52,6 +57,19 @@ class Filter(NamedTuple):
     loyalty_band: Band | None = None
     posture: Posture | None = None
     level: str | None = None
+    min_p: float | None = None
+    max_p: float | None = None
+    seen_since: date | None = None
+    """Who bought or showed interest on this day or later."""
+    seen_until: date | None = None
+    """Whose last purchase or sign of interest lies on this day or earlier."""
+    in_stage_since: date | None = None
+    """Who came to the stage on this day or later."""
+    in_stage_until: date | None = None
+    falls_until: datetime | None = None
+    """Whose stage falls up to this instant if nothing happens."""
+    changes_until: datetime | None = None
+    """What will be graded otherwise up to this instant if nothing happens."""
     care: Care | None = None
     """Those of an owner or a team, which is all that the caller reaches."""
 
@@ -77,6 +95,15 @@ async def standings(
     conditions.add("{} = ANY(flags)", wanted.flag)
     conditions.add("value_minor >= {}", wanted.min_value_minor)
     conditions.add("value_minor <= {}", wanted.max_value_minor)
+    conditions.add("p >= {}", wanted.min_p)
+    conditions.add("p <= {}", wanted.max_p)
+    conditions.add(f"{SEEN} >= {{}}", wanted.seen_since)
+    conditions.add(f"{SEEN} <= {{}}", wanted.seen_until)
+    conditions.add("since >= {}", wanted.in_stage_since)
+    conditions.add("since <= {}", wanted.in_stage_until)
+    conditions.add("next_change_at <= {}", wanted.changes_until)
+    if wanted.falls_until is not None:
+        conditions.add("next_stage = ANY({}) AND next_stage_at <= {}", FALLEN, wanted.falls_until)
     if wanted.care is not None:
         conditions.either(owner_id=wanted.care[0], team_id=wanted.care[1])
     if after is not None:
@@ -123,22 +150,34 @@ async def raised(connection: Connection, after: UUID, *, above: int, limit: int)
 
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
+SEEN = "greatest(last_day, last_sign_day)"
+"""The last day with a purchase or a sign of interest."""
+
 _BEHIND = {
+    Order.LAST_SEEN: f"({SEEN}, party_id) < ({{}}, {{}})",
+    Order.SILENT: f"({SEEN}, party_id) > ({{}}, {{}})",
     Order.VALUE: "(value_minor, party_id) < ({}, {})",
     Order.NEXT_CHANGE_AT: "(next_change_at, party_id) > ({}, {})",
     Order.PARTY: "party_id > {}",
 }
 """What lies behind a place."""
 
-_KEYS = {
+_KEYS: Mapping[Order, Callable[[asyncpg.Record], object]] = {
     Order.VALUE: lambda row: row["value_minor"],
     Order.NEXT_CHANGE_AT: lambda row: row["next_change_at"],
+    Order.LAST_SEEN: lambda row: _seen(row["last_day"], row["last_sign_day"]),
+    Order.SILENT: lambda row: _seen(row["last_day"], row["last_sign_day"]),
 }
+
+
+def _seen(*days: date | None) -> date:
+    return max(day for day in days if day is not None)
+
 
 STORED = """party_id, revision, stage, tier, since, value_minor, spend_minor, purchase_days, first_day, last_day,
     last_sign_day, loss_reason, next_change_at, next_stage_at, next_stage, p, turnover_minor, level, satisfaction,
     satisfaction_band, loyalty, loyalty_band, posture, treatment, flags, vip, assessed_at, ruling.currency,
-    policy.document ->> 'name' AS policy, ruling.model"""
+    policy.document ->> 'name' AS policy, ruling.model, owner_id, team_id"""
 """A standing as it is stored, with what it was assessed under."""
 
 STORED_FROM = "party JOIN ruling ON ruling.id = party.ruling JOIN policy ON policy.hash = ruling.policy"
@@ -180,6 +219,14 @@ _LISTS = {
     Order.NEXT_CHANGE_AT: f"""
         {_SHOWN} WHERE next_change_at IS NOT NULL AND stage = ANY($1) AND tier = ANY($2){{conditions}}
         ORDER BY next_change_at, party_id LIMIT {{limit}}
+    """,
+    Order.LAST_SEEN: f"""
+        {_SHOWN} WHERE {SEEN} IS NOT NULL AND stage IS NOT NULL AND stage = ANY($1) AND tier = ANY($2){{conditions}}
+        ORDER BY {SEEN} DESC, party_id DESC LIMIT {{limit}}
+    """,
+    Order.SILENT: f"""
+        {_SHOWN} WHERE {SEEN} IS NOT NULL AND stage IS NOT NULL AND stage = ANY($1) AND tier = ANY($2){{conditions}}
+        ORDER BY {SEEN}, party_id LIMIT {{limit}}
     """,
     Order.PARTY: f"""
         {_SHOWN} WHERE stage = ANY($1) AND tier = ANY($2){{conditions}} ORDER BY party_id LIMIT {{limit}}

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -10,11 +10,12 @@ import msgspec
 from fastapi import APIRouter, Query, Request
 
 from chassis.clock import now
-from chassis.fields import PartyId, TeamId, UserId
+from chassis.fields import Day, PartyId, TeamId, UserId
 from chassis.http import Cursor, Limit, Page, decode_cursor, encode_cursor, page
 from contracts.loss import LossReason
 from contracts.scoring import Band, Posture, Stage, Tier
 from services.scoring.domain.calendar import Calendar
+from services.scoring.domain.days import start_of_day
 from services.scoring.domain.grades import Flag
 from services.scoring.domain.moment import OnlyByParty
 from services.scoring.domain.reasons.reason import Reason, reason
@@ -23,7 +24,7 @@ from services.scoring.domain.standing import NoStanding, assess
 from services.scoring.models.clocks import Question
 from services.scoring.models.fields import AnyInstant, AnyWhole
 from services.scoring.models.reasons import ReasonTold
-from services.scoring.models.standings import Cell, FactTold, Order, ReasonedStanding, Standing, Summary
+from services.scoring.models.standings import Cell, FactTold, FollowUp, Order, ReasonedStanding, Summary
 from services.scoring.queries.clocks import moment_asked, party, standings_then
 from services.scoring.queries.facts import latest_facts
 from services.scoring.queries.overall import cells
@@ -39,9 +40,13 @@ router = APIRouter(prefix="/v1/standings", tags=["standings"])
 Minor = Annotated[int | None, Query(ge=-(2**63), lt=2**63)]
 Code = Annotated[str | None, Query(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 """A code of a policy."""
+Probability = Annotated[float | None, Query(ge=0, le=1)]
+WithinDays = Annotated[int | None, Query(ge=0, le=3_650)]
 PLACES: Mapping[Order, type[tuple[Any, ...]]] = {
     Order.VALUE: tuple[AnyWhole, UUID],
     Order.NEXT_CHANGE_AT: tuple[AnyInstant, UUID],
+    Order.LAST_SEEN: tuple[date, UUID],
+    Order.SILENT: tuple[date, UUID],
     Order.PARTY: tuple[UUID],
 }
 """What the cursor of an order holds."""
@@ -70,43 +75,73 @@ async def list_standings(
     loyalty: Band | None = None,
     posture: Posture | None = None,
     level: Code = None,
+    min_p: Probability = None,
+    max_p: Probability = None,
+    seen_since: Day | None = None,
+    seen_until: Day | None = None,
+    in_stage_since: Day | None = None,
+    in_stage_until: Day | None = None,
+    changes_within_days: WithinDays = None,
+    falls_within_days: WithinDays = None,
     sort: Order | None = None,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[Standing]:
+) -> Page[FollowUp]:
     """Standings as they are stored, each as of its `assessed_at`; values are minor units of the reporting currency.
 
-    They come by value, the highest first, where no other order is asked for. With `as_of`, `known_at`, `policy`,
-    `model` or `horizon_days` they are computed instead, and come by party alone; a page may then be short, also empty,
-    though there are more. Owner and team are always those of today.
+    They come by value, the highest first, where no other order is asked for. `seen_since` and `seen_until` bound the
+    last purchase or sign of interest, `in_stage_since` and `in_stage_until` the first day of the stage,
+    `changes_within_days` when anything that is graded will be another if nothing happens, `falls_within_days` when the
+    stage falls. With `as_of`, `known_at`,
+    `policy`, `model` or `horizon_days` they are computed instead, and come by party alone; a page may then be short,
+    also empty, though there are more. Owner and team are always those of today.
     """
     wanted = Filter(stage, tier, min_value, max_value, loss_reason, owner_id, team_id, vip, treatment, flag)
     wanted = wanted._replace(
         satisfaction_band=satisfaction, loyalty_band=loyalty, posture=posture, level=level, care=care
+    )
+    wanted = wanted._replace(min_p=min_p, max_p=max_p, seen_since=seen_since, seen_until=seen_until)
+    wanted = wanted._replace(in_stage_since=in_stage_since, in_stage_until=in_stage_until)
+    ruling = (await present(snapshot)).ruling
+    wanted = wanted._replace(
+        changes_until=_ahead(ruling, changes_within_days), falls_until=_ahead(ruling, falls_within_days)
     )
     if asked != NOTHING_ASKED:
         if sort not in (None, Order.PARTY):
             raise OnlyByParty
         return await _computed(snapshot, asked, wanted, limit, cursor)
     order = sort or Order.VALUE
-    ruling = (await present(snapshot)).ruling
     after = decode_cursor(cursor, PLACES[order]) if cursor else None
     found = page(
         await standings(snapshot, wanted, order, after=after, limit=limit + 1),
         limit=limit,
         key=lambda row: keyset(row, order),
     )
-    return found.shown(lambda row: Standing.stored(row, ruling))
+    return found.shown(lambda row: FollowUp.stored(row, ruling))
+
+
+def _ahead(ruling: Ruling, days: int | None) -> datetime | None:
+    """The beginning of a local day to come; None without days."""
+    return None if days is None else start_of_day(ruling.day(now()) + days, ruling.zone)
 
 
 async def _computed(
     connection: Connection, asked: Question, wanted: Filter, limit: int, cursor: str | None
-) -> Page[Standing]:
+) -> Page[FollowUp]:
     then = await moment_asked(connection, asked, now())
     after = decode_cursor(cursor, PLACES[Order.PARTY])[0] if cursor else None
     found, last = await standings_then(connection, then, wanted, after=after, limit=limit)
     shown = [
-        Standing.shown(each.party_id, each.read.row["revision"], each.standing, each.at, then.ruling) for each in found
+        FollowUp.shown(
+            each.party_id,
+            each.read.row["revision"],
+            each.standing,
+            each.at,
+            then.ruling,
+            owner_id=each.read.row["owner_id"],
+            team_id=each.read.row["team_id"],
+        )
+        for each in found
     ]
     return Page(data=shown, has_more=last is not None, next_cursor=encode_cursor(last) if last else None)
 

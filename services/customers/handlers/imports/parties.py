@@ -13,6 +13,7 @@ from chassis.imports.reasons import Reason, RowReason, Unreadable
 from contracts.customers import PartyKind
 from contracts.telling import Outcome, Status
 from services.customers.domain.registrations import NewRegistration, Registered
+from services.customers.queries.names import name_unnamed
 from services.customers.queries.registrations import record_registrations, withdraw_registrations
 
 
@@ -35,6 +36,13 @@ KIND = Field(
     "kind", weighted({3: "kind type", 0: "customer contact party account"}), mostly(lambda text: text.lower() in KINDS)
 )
 
+NAME = Field(
+    "name",
+    weighted({3: "name fullname displayname nom nombre", 0: "full display customer contact party client company"}),
+    mostly(lambda text: len(text) <= 200 and any(map(str.isalpha, text))),
+)
+"""What it is called: the whole name in one column."""
+
 SINCE = Field(
     OCCURRED_AT.name,
     weighted(
@@ -51,7 +59,7 @@ SINCE = Field(
 
 def told(plan: Plan, cells: Cells) -> NewRegistration:
     """The party that a row tells of. Raises `Unreadable`."""
-    party, email, phone, kind, since = cells.texts
+    party, email, phone, kind, since, name = cells.texts
     identities = plan.identities(party=party, email=email, phone=phone)
     if not identities:
         raise Unreadable(Reason.NO_PARTY)
@@ -61,7 +69,14 @@ def told(plan: Plan, cells: Cells) -> NewRegistration:
         identities=tuple(identities),
         kind=KINDS[kind.lower()] if kind else PartyKind.PERSON,
         occurred_at=plan.instant_if_said(since),
+        name=plain_name(name),
     )
+
+
+def plain_name(text: str | None) -> str | None:
+    """A name in one line; none that is longer than names are."""
+    name = " ".join("".join(sign if sign.isprintable() else " " for sign in text or "").split())
+    return name if 0 < len(name) <= 200 else None
 
 
 def shown(told: NewRegistration) -> Mapping[str, object]:
@@ -71,12 +86,14 @@ def shown(told: NewRegistration) -> Mapping[str, object]:
         **{names.get(str(identity.scheme), str(identity.scheme)): identity.value for identity in told.identities},
         "kind": told.kind,
         "occurred_at": told.occurred_at and told.occurred_at.isoformat(),
+        **({"name": told.name} if told.name else {}),
     }
 
 
 async def record(session: AsyncSession, origin: Origin, rows: Sequence[NewRegistration]) -> list[Outcome]:
     """Make the parties known; those whose identifiers others hold as well are noted."""
     found = await record_registrations(session, rows, import_id=origin.import_id, source=origin.source)
+    await name_unnamed(session, {row.party_id: told.name for row, told in zip(found, rows, strict=True) if told.name})
     return [_outcome(row) for row in found]
 
 
@@ -96,7 +113,7 @@ def _outcome(row: Registered) -> Outcome:
 PARTIES = ImportKind(
     name="parties",
     prefix="party",
-    fields=(PARTY, EMAIL, PHONE, KIND, SINCE),
+    fields=(PARTY, EMAIL, PHONE, KIND, SINCE, NAME),
     any_of=(PARTY.name, EMAIL.name, PHONE.name),
     read=told,
     shown=shown,

@@ -8,7 +8,7 @@ from pydantic import Field
 from chassis.fields import Body, Day, PartyId, Shown
 from contracts.loss import LossReason
 from contracts.scoring import Stage
-from services.scoring.domain.reports import losses, purchases, weeks, winback
+from services.scoring.domain.reports import flows, losses, purchases, weeks, winback
 from services.scoring.domain.reports.association import Effect, Verdict
 from services.scoring.domain.reports.purchases import PurchaseKind
 from services.scoring.models.reports.rates import Rate
@@ -286,3 +286,55 @@ class LossesByMonth(Shown):
             for month, stage, reason in (key,)
         ]
         return cls(since=found.since, until=found.until, currency=currency, count=found.count.total(), data=data)
+
+
+class Flow(Shown):
+    """Moves from one stage to another."""
+
+    from_stage: Stage | None
+    """None for those who became known."""
+    to_stage: Stage | None
+    """None for those of whom nothing is left."""
+    count: int
+
+
+class StoodThen(Shown):
+    """How many stood in a stage at the end of a day."""
+
+    day: date
+    stage: Stage
+    count: int
+
+
+class FlowsBetweenStages(Shown):
+    """Who moved from where to where."""
+
+    since: date
+    until: date
+    sampled: bool
+    """Whether only some were looked at: counts are then what that comes to for all."""
+    looked_at: int
+    """Parties."""
+    data: list[Flow]
+    """The most frequent first."""
+    trend: list[StoodThen]
+    """On up to 13 days, the day before the period and its last one among them."""
+
+    @classmethod
+    def of(cls, found: flows.Flows, drawn: int, parties: int) -> Self:
+        """Moves as they were counted among those drawn of so many parties."""
+        times = parties / drawn if drawn else 1
+        return cls(
+            since=found.since,
+            until=found.until,
+            sampled=drawn < parties,
+            looked_at=found.parties,
+            data=[
+                Flow(from_stage=before, to_stage=after, count=round(count * times))
+                for (before, after), count in found.moved.most_common()
+            ],
+            trend=[
+                StoodThen(day=date.fromordinal(day), stage=stage, count=round(count * times))
+                for (day, stage), count in sorted(found.stood.items())
+            ],
+        )

@@ -20,9 +20,9 @@ from services.scoring.domain.reports.patterns import Bought, Patterns, patterns
 from services.scoring.domain.reports.surprises import HeldAs, Stands
 from services.scoring.domain.rules import comparisons
 from services.scoring.domain.ruling import Ruling
-from services.scoring.queries.followups import FALLEN
 from services.scoring.queries.reports.seeing import Seen, those
 from services.scoring.queries.rulings import Connection
+from services.scoring.queries.standings import FALLEN
 
 COMPETITOR = LossReason.COMPETITOR
 

@@ -11,6 +11,7 @@ from contracts.scoring import Stage
 from services.scoring.domain.facts import Kind
 from services.scoring.domain.reports.association import Association, Pairs, without_purchases
 from services.scoring.domain.reports.doings import days_with, gross, purchase_days, signs
+from services.scoring.domain.reports.flows import Flows
 from services.scoring.domain.reports.losses import Losses
 from services.scoring.domain.reports.purchases import KindsByMonth, SecondPurchases
 from services.scoring.domain.reports.weeks import Weeks
@@ -19,7 +20,7 @@ from services.scoring.queries.reports.seeing import everybody, survivors, those
 from services.scoring.queries.rulings import Connection, present
 
 SAMPLE = 20_000
-"""Customers that an association looks at, drawn by a hash of their id: more would make it no surer."""
+"""Parties that a report looks at which need not see all, drawn by a hash of their id: more would make it no surer."""
 
 
 async def sales_weeks(connection: Connection, monday: int, count: int, as_of: date, now: datetime) -> Weeks:
@@ -54,6 +55,21 @@ async def losses_by_month(connection: Connection, losses: Losses, as_of: date, n
     async for seen in everybody(connection, as_of, now):
         losses.take(seen.moves(losses.since.toordinal()))
     return losses
+
+
+async def flows(connection: Connection, found: Flows, now: datetime) -> tuple[Flows, int, int]:
+    """From where to where parties moved; how many were drawn, at most `SAMPLE`, and of how many."""
+    parties: int = await connection.fetchval(_COUNT)
+    first = found.since.toordinal()
+    if parties > SAMPLE:
+        rows = await connection.fetch(_ANY, SAMPLE)
+        party_ids = [row["party_id"] for row in rows]
+        looked_at = those(connection, party_ids, found.until, now)
+    else:
+        looked_at = everybody(connection, found.until, now)
+    async for seen in looked_at:
+        found.take(seen.history.stage(first - 1), seen.moves(first))
+    return found, min(parties, SAMPLE), parties
 
 
 async def win_back(
@@ -112,5 +128,12 @@ async def satisfaction_and_sales(
 
 _CUSTOMERS = """
 SELECT party_id FROM party WHERE purchase_days > 0 AND resolves_to = party_id
+ORDER BY md5(party_id::text), party_id LIMIT $1
+"""
+
+_COUNT = "SELECT count(*) FROM party WHERE resolves_to = party_id AND first_identity IS NOT NULL"
+
+_ANY = """
+SELECT party_id FROM party WHERE resolves_to = party_id AND first_identity IS NOT NULL
 ORDER BY md5(party_id::text), party_id LIMIT $1
 """

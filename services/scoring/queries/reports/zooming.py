@@ -18,9 +18,9 @@ from services.scoring.domain.moment import Care
 from services.scoring.domain.reports.zoom import NONE, Measures, ZoomBy, measured
 from services.scoring.domain.standing import Standing
 from services.scoring.domain.together import assess_together
-from services.scoring.queries.followups import FALLEN
 from services.scoring.queries.reading import by_party, moment
 from services.scoring.queries.rulings import Connection, present
+from services.scoring.queries.standings import FALLEN
 
 
 class Part(NamedTuple):

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request
 from chassis.clock import now
 from chassis.fields import Day
 from services.scoring.domain.reports import purchases
+from services.scoring.domain.reports.flows import Flows
 from services.scoring.domain.reports.losses import Losses
 from services.scoring.domain.reports.periods import period
 from services.scoring.domain.reports.sentences import of_association, of_win_back
@@ -144,3 +145,18 @@ async def count_losses(
     first, last = period(since, until, known=await last_day(snapshot, None, now()))
     found = await reported(request, snapshot, populations.losses_by_month, Losses(first, last), last, now())
     return shown.LossesByMonth.of(found, (await present(snapshot)).currency)
+
+
+@router.get("/flows")
+async def count_flows(
+    request: Request, snapshot: Snapshot, since: Day | None = None, until: Day | None = None
+) -> shown.FlowsBetweenStages:
+    """From where to where parties moved in a period, and how many stood where on days of it, as the facts known now
+    imply it under the present policy.
+
+    Without days, the last 365. Of more than 20,000 parties as many are drawn, and counts are what that comes to for
+    all: the answer takes some seconds and no more however many there are.
+    """
+    first, last = period(since, until, known=await last_day(snapshot, None, now()))
+    found, drawn, parties = await reported(request, snapshot, populations.flows, Flows(first, last), now())
+    return shown.FlowsBetweenStages.of(found, drawn, parties)

@@ -1,0 +1,158 @@
+"""All kinds of faults as a deck of cards: dealt in the order that a seed gives, and shuffled again when used up."""
+
+from collections.abc import Callable, Iterator, Mapping
+from random import Random
+from typing import TypeAlias
+
+from bench.faults.events import Impossible, Poison, anybody
+from bench.faults.fault import Fault
+from bench.faults.fleet import NextVersion, RollingRestart, WorkersComeAndGo
+from bench.faults.ground import GATEWAY, POSTGRES, WORKERS, Ground, services_of
+from bench.faults.network import Delayed, HalfOpen, Holed, Reset
+from bench.faults.signals import CrashedDatabase, Ended, Frozen, Killed
+from bench.faults.surroundings import FullDisk, Jump
+from chassis.consumer import SESSION_SETTINGS
+from chassis.kafka_transport import REQUEST_TIMEOUT_MS, SESSION_TIMEOUT_MS
+
+SESSION_S = SESSION_TIMEOUT_MS / 1_000
+IDLE_S = int(SESSION_SETTINGS["idle_in_transaction_session_timeout"]) / 1_000
+REQUEST_S = REQUEST_TIMEOUT_MS / 1_000
+
+LIMITS: Mapping[str, float] = {
+    "killed worker": SESSION_S + 1,
+    "killed leader": 8.0,
+    "frozen worker": SESSION_S + IDLE_S + 1,
+    "frozen leader": REQUEST_S + 1,
+}
+"""Seconds within which the product has to be itself again, of those kinds of which that is promised."""
+
+LONG_S = SESSION_S + 8
+SERVICES_THAT_TELL = ("customers", "leads", "community")
+
+Maker: TypeAlias = Callable[[Random, Ground], Fault]
+
+
+def _one(chance: Random, names: list[str]) -> tuple[str, ...]:
+    return (chance.choice(names),)
+
+
+def _brief(chance: Random) -> float:
+    return chance.uniform(1.5, 4)
+
+
+def _parts(ground: Ground) -> dict[str, list[str]]:
+    """The processes by what they are."""
+    names = list(ground.processes)
+    return {
+        "gateway": [GATEWAY],
+        "service": services_of(names),
+        "publisher": [name for name in names if name.endswith("-publisher")],
+        "worker": [name for name in names if name.startswith(WORKERS)],
+        "reader": [name for name in names if name.endswith("-worker")],
+        "sweeper": ["scoring-sweeper"],
+        "leader": ground.names("kafka-"),
+        "PostgreSQL": [POSTGRES],
+    }
+
+
+def _killed(what: str) -> Maker:
+    return lambda chance, ground: Killed(what, _one(chance, _parts(ground)[what]))
+
+
+def _ended(what: str) -> Maker:
+    return lambda chance, ground: Ended(what, _one(chance, _parts(ground)[what]))
+
+
+def _frozen(what: str, *, brief: bool, heals: bool = False) -> Maker:
+    def made(chance: Random, ground: Ground) -> Fault:
+        seconds = _brief(chance) if brief else LONG_S
+        return Frozen(what, _one(chance, _parts(ground)[what]), seconds, brief, from_beginning=heals and not brief)
+
+    return made
+
+
+def _two_brokers(chance: Random, ground: Ground) -> Fault:
+    return Killed("two brokers", tuple(chance.sample(ground.names("kafka-"), 2)))
+
+
+def _cut(how: type[Reset | Delayed | Holed | HalfOpen], where: str, *, longest_s: float = 6) -> Maker:
+    def made(chance: Random, ground: Ground) -> Fault:
+        parts, seconds = _parts(ground), chance.uniform(2, longest_s)
+        everybody = [name for each in ("gateway", "service", "publisher", "worker", "reader") for name in parts[each]]
+        match where:
+            case "database":
+                clients, targets = frozenset(_one(chance, everybody)), frozenset({POSTGRES})
+            case "bus":
+                readers = [*parts["worker"], *parts["publisher"], *parts["reader"]]
+                clients, targets = frozenset(_one(chance, readers)), frozenset(ground.names("kafka-"))
+            case "brokers":
+                one, *others = chance.sample(ground.names("kafka-"), len(ground.names("kafka-")))
+                clients, targets = frozenset({one}), frozenset(others)
+            case _:
+                clients, targets = frozenset({GATEWAY}), frozenset(_one(chance, parts["service"]))
+        return how(where, clients, targets, seconds)
+
+    return made
+
+
+def _disk(what: str) -> Maker:
+    def made(chance: Random, ground: Ground) -> Fault:
+        name = POSTGRES if what == "PostgreSQL" else chance.choice(ground.names("kafka-"))
+        return FullDisk(what, name, chance.uniform(3, 8))
+
+    return made
+
+
+def _jump(chance: Random, ground: Ground) -> Fault:
+    names = [name for name in ground.processes if name.startswith(("scoring", *SERVICES_THAT_TELL, GATEWAY))]
+    return Jump(chance.choice(names), chance.choice((-5_400, -60, 60, 5_400)), chance.uniform(2, 6))
+
+
+KINDS: Mapping[str, Maker] = {
+    **{
+        f"{verb} {what}": make(what)
+        for verb, make in (("killed", _killed), ("ended", _ended))
+        for what in ("gateway", "service", "publisher", "worker", "reader", "sweeper", "leader", "PostgreSQL")
+    },
+    "killed controller": lambda chance, ground: Killed("controller", (ground.controller(),)),
+    "killed two brokers": _two_brokers,
+    "crashed PostgreSQL": lambda chance, ground: CrashedDatabase(),
+    **{
+        f"frozen {what}, briefly": _frozen(what, brief=True)
+        for what in ("gateway", "service", "publisher", "worker", "reader", "leader", "PostgreSQL")
+    },
+    **{f"frozen {what}": _frozen(what, brief=False, heals=True) for what in ("worker", "leader")},
+    **{f"frozen {what}": _frozen(what, brief=False) for what in ("service", "publisher", "PostgreSQL")},
+    **{
+        f"{verb} {where}": _cut(how, where, longest_s=20 if how is Holed else 6)
+        for verb, how in (("reset", Reset), ("delayed", Delayed), ("black hole", Holed), ("half-open", HalfOpen))
+        for where in ("database", "bus", "brokers", "gateway to service")
+    },
+    "full disk under PostgreSQL": _disk("PostgreSQL"),
+    "full disk under a broker": _disk("a broker"),
+    "clock that jumps": _jump,
+    "rolling restart of everything": lambda chance, ground: RollingRestart(),
+    "workers 1, 3, 1": lambda chance, ground: WorkersComeAndGo(each_s=3),
+    "poison event": lambda chance, ground: Poison(chance.randrange(24)),
+    "impossible event": lambda chance, ground: Impossible(anybody(chance)),
+    "next version beside the old": lambda chance, ground: NextVersion(
+        chance.choice(SERVICES_THAT_TELL), chance.uniform(3, 6)
+    ),
+}
+"""How each kind of fault is made."""
+ON_DISKS = ("full disk under PostgreSQL", "full disk under a broker")
+SEVERAL_BROKERS = (
+    "killed two brokers",
+    *(f"{verb} brokers" for verb in ("reset", "delayed", "black hole", "half-open")),
+)
+
+
+def dealt(seed: int, kinds: list[str]) -> Iterator[tuple[Random, Maker]]:
+    """Kinds without an end, each with the chance from which its particulars come."""
+    chance, number = Random(seed), 0
+    while True:
+        cards = list(kinds)
+        chance.shuffle(cards)
+        for kind in cards:
+            number += 1
+            yield Random(f"{seed} {number} {kind}"), KINDS[kind]

@@ -1,0 +1,162 @@
+"""What the list of parties is asked for: the fields of its form, and what they mean to the API."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any, Self
+from urllib.parse import urlencode
+
+from chassis.clock import now
+from contracts.money import MINOR_DIGITS
+from contracts.scoring import Band, Stage, Tier
+from gateway.console.formats import Formats
+from gateway.console.frame import Page
+from gateway.console.naming import Names
+
+STAGES = tuple(str(stage) for stage in Stage if stage is not Stage.STRANGER)
+TIERS = tuple(map(str, Tier))
+BANDS = tuple(map(str, Band))
+SORTS = ("value", "next_change_at", "last_seen", "silent")
+DAYS = ("7", "14", "30", "60", "90", "180", "365")
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "stage": STAGES, "tier": TIERS, "satisfaction": BANDS, "loyalty": BANDS, "sort": SORTS, "vip": ("true",),
+}  # fmt: skip
+"""Fields that have one of several codes."""
+RANGES = ("silent_days", "seen_days", "changes_within_days", "falls_within_days")
+"""Fields that have a number of days."""
+MONEY = ("min_value", "max_value")
+CHANCES = ("min_p", "max_p")
+SINCE = ("in_stage_since", "in_stage_until")
+RARER = {*MONEY, *CHANCES, *SINCE, "satisfaction", "loyalty", "seen_days", "falls_within_days", "vip"}
+"""Filters that are shown where one of them is in use."""
+WORDS = {
+    "stage": "frame.stage_", "tier": "frame.tier_", "satisfaction": "parties.band_", "loyalty": "parties.band_",
+    "sort": "parties.sort_",
+}  # fmt: skip
+"""Where the words for codes are."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a list is asked for, as far as it makes sense."""
+
+    fields: Mapping[str, str]
+    """By the names of the form."""
+    sent: Mapping[str, Any]
+    """To the API."""
+    currency: str
+
+    @classmethod
+    def of(cls, page: Page, currency: str | None) -> Self:
+        """What the address of a page asks for; what makes no sense is left out."""
+        given = {name: value.strip() for name, value in page.request.query_params.items()}
+        fields: dict[str, str] = {}
+        sent: dict[str, Any] = {}
+        today = now().astimezone(page.zone).date()
+        for name, codes in CHOICES.items():
+            if given.get(name) in codes:
+                fields[name] = sent[name] = given[name]
+        for name in RANGES:
+            if (days := _days(given.get(name))) is not None:
+                fields[name] = str(days)
+                if name == "silent_days":
+                    sent["seen_until"] = str(today - timedelta(days=days))
+                elif name == "seen_days":
+                    sent["seen_since"] = str(today - timedelta(days=days))
+                else:
+                    sent[name] = days
+        for name in MONEY:
+            if (amount := _amount(given.get(name), currency)) is not None:
+                fields[name], sent[name] = given[name], amount
+        for name in CHANCES:
+            if (share := _share(given.get(name))) is not None:
+                fields[name], sent[name] = given[name], str(share)
+        for name in SINCE:
+            if _is_day(given.get(name)):
+                fields[name] = sent[name] = given[name]
+        for name in ("owner_id", "team_id"):
+            if given.get(name):
+                fields[name] = given[name]
+                sent[name] = str((page.me or {}).get("id")) if given[name] == "me" else given[name]
+        return cls(fields, sent, currency or given.get("currency", ""))
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """For an address."""
+        return list(self.fields.items())
+
+    @property
+    def query(self) -> str:
+        """The same as text."""
+        return urlencode(self.pairs)
+
+    @property
+    def filters(self) -> list[tuple[str, str]]:
+        """What narrows the list, without its order."""
+        return [(name, value) for name, value in self.pairs if name != "sort"]
+
+    def without(self, name: str) -> str:
+        """The address of the list with one filter less."""
+        return "/parties?" + urlencode([pair for pair in self.pairs if pair[0] != name])
+
+    @property
+    def more_open(self) -> bool:
+        """Whether one of the rarer filters is in use."""
+        return not self.fields.keys().isdisjoint(RARER)
+
+    def said(self, t: Callable[..., str], f: Formats, names: Names, name: str, value: str) -> str:
+        """One filter in words."""
+        if name in RANGES:
+            shown = t("parties.days", n=int(value))
+        elif name in MONEY:
+            shown = f.money(self.sent[name], self.currency or None)
+        elif name in SINCE:
+            shown = f.day(value)
+        elif name == "owner_id":
+            shown = t("parties.mine") if value == "me" else names.person(value)
+        elif name == "team_id":
+            shown = names.person(value)
+        elif name == "vip":
+            return t("parties.f_vip")
+        else:
+            shown = t(f"{WORDS[name]}{value}") if name in WORDS else value
+        return t("parties.chip", filter=t(f"parties.f_{name}", currency=self.currency), value=shown)
+
+    def count_in(self, summary: Mapping[str, Any]) -> int | None:
+        """How many there are, where stage and tier alone are asked for."""
+        if {name for name, _ in self.filters} - {"stage", "tier"}:
+            return None
+        return sum(
+            int(cell["count"])
+            for cell in summary["data"]
+            if self.fields.get("stage") in (None, cell["stage"]) and self.fields.get("tier") in (None, cell["tier"])
+        )
+
+
+def _days(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() and int(text) <= 3_650 else None
+
+
+def _amount(text: str | None, currency: str | None) -> int | None:
+    try:
+        amount = Decimal((text or "").replace(",", "")).scaleb(MINOR_DIGITS.get(currency or "", 2))
+        return int(amount) if abs(amount) < 2**62 else None
+    except (InvalidOperation, ValueError, OverflowError):
+        return None
+
+
+def _share(text: str | None) -> Decimal | None:
+    try:
+        share = Decimal((text or "").rstrip("%")) / 100
+    except InvalidOperation:
+        return None
+    return share if 0 <= share <= 1 else None
+
+
+def _is_day(text: str | None) -> bool:
+    try:
+        date.fromisoformat(text or "")
+    except ValueError:
+        return False
+    return True

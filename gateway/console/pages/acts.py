@@ -1,0 +1,156 @@
+"""What is done on the page of a party: contacts, purchases, overrides, owner, name, merges, problems."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from chassis.clock import now
+from contracts.money import MINOR_DIGITS
+from gateway.console.api import Refused
+from gateway.console.frame import Page, Somebody
+
+router = APIRouter(prefix="/parties/{party_id}", include_in_schema=False)
+
+CONTACTS = {
+    "called": ("phone", "contact", "outbound"),
+    "was_called": ("phone", "inquiry", "inbound"),
+    "wrote": ("email", "contact", "outbound"),
+    "was_written": ("email", "inquiry", "inbound"),
+    "met": ("visit", "visit", "inbound"),
+    "complaint": ("phone", "complaint", "inbound"),
+}
+"""Channel, kind and direction of what is recorded with one click."""
+
+
+@router.post("/contacts")
+async def record_contact(party_id: str, page: Somebody) -> Response:
+    """Write down what passed with a party: now, or on the day that is said."""
+    channel, kind, direction = CONTACTS.get(_text(page, "what"), CONTACTS["called"])
+    note = _text(page, "note")
+    body: dict[str, Any] = {
+        "party_id": party_id,
+        "source": "console",
+        "source_id": _text(page, "once") or None,
+        "occurred_at": _when(page),
+        "department": _text(page, "department") or "sales",
+        "channel": channel,
+        "kind": kind,
+        "direction": direction,
+        **({"text": note} if note else {}),
+        **_author(page),
+    }
+    if kind == "complaint" and _text(page, "problem"):
+        body["problem"] = {"category": "complaint"}
+    return await _done(page, party_id, "party.contact_recorded", lambda: page.api.post("/v1/interactions", body))
+
+
+@router.post("/purchases")
+async def record_purchase(party_id: str, page: Somebody) -> Response:
+    """Write down what a party bought."""
+    currency = _text(page, "currency").upper()
+    try:
+        minor = Decimal(_text(page, "amount").replace(",", "")).scaleb(MINOR_DIGITS.get(currency, 2))
+    except InvalidOperation:
+        return page.to(f"/parties/{party_id}", notice="party.amount_wrong")
+    if minor != int(minor) or minor < 0:
+        return page.to(f"/parties/{party_id}", notice="party.amount_wrong")
+    body = {
+        "party_id": party_id,
+        "source": "console",
+        "source_id": _text(page, "once") or None,
+        "occurred_at": _when(page),
+        "currency": currency,
+        "amount_minor": int(minor),
+    }
+    return await _done(page, party_id, "party.purchase_recorded", lambda: page.api.post("/v1/purchases", body))
+
+
+@router.post("/overrides")
+async def set_override(party_id: str, page: Somebody) -> Response:
+    """Set a part of the standing to what somebody knows better, up to a day."""
+    field, _, value = _text(page, "to").partition(":")
+    body = {"field": field, "value": value, "why": _text(page, "why"), "until": _text(page, "until") or None}
+    return await _done(
+        page, party_id, "party.override_set", lambda: page.api.post(f"/v1/standings/{party_id}/overrides", body)
+    )
+
+
+@router.post("/overrides/{override_id}/end")
+async def end_override(party_id: str, override_id: str, page: Somebody) -> Response:
+    """Leave that part to the facts again."""
+    return await _done(
+        page, party_id, "party.override_over", lambda: page.api.post(f"/v1/overrides/{override_id}/end", {})
+    )
+
+
+@router.post("/owner")
+async def change_owner(party_id: str, page: Somebody) -> Response:
+    """Give the party to a person, a team, both or nobody."""
+    body = {"owner_id": _text(page, "owner_id") or None, "team_id": _text(page, "team_id") or None}
+    version = {"if_match": f'"{_text(page, "version")}"'} if _text(page, "version") else {}
+    path = f"/v1/parties/{party_id}/owner"
+    return await _done(page, party_id, "party.owner_changed_now", lambda: page.api.put(path, body, **version))
+
+
+@router.post("/name")
+async def name_party(party_id: str, page: Somebody) -> Response:
+    """Say what the party is called."""
+    body = {"name": _text(page, "name") or None}
+    return await _done(page, party_id, "party.named", lambda: page.api.put(f"/v1/parties/{party_id}/name", body))
+
+
+@router.post("/unmerge")
+async def unmerge(party_id: str, page: Somebody) -> Response:
+    """Take one merge back."""
+    body = {"merge_id": _text(page, "merge_id")}
+    path = f"/v1/parties/{party_id}/unmerge"
+    return await _done(page, party_id, "party.unmerged_now", lambda: page.api.post(path, body))
+
+
+@router.post("/problems/{problem_id}/solve")
+async def solve_problem(party_id: str, problem_id: str, page: Somebody) -> Response:
+    """Say that a problem is solved."""
+    note = _text(page, "note")
+    body: dict[str, Any] = {**({"note": note} if note else {}), **_author(page)}
+    if version := _text(page, "version"):
+        body["version"] = int(version) if version.isdigit() else 0
+    return await _done(
+        page, party_id, "party.problem_solved_now", lambda: page.api.post(f"/v1/problems/{problem_id}/solve", body)
+    )
+
+
+async def _done(page: Page, party_id: str, notice: str, act: Callable[[], Awaitable[Any]]) -> Response:
+    """Do it and go back to the party; what is wrong with the form is said there."""
+    try:
+        await act()
+    except Refused as refused:
+        if refused.status != 422:
+            raise
+        return page.to(f"/parties/{party_id}", notice="party.not_like_this")
+    return page.to(f"/parties/{party_id}", notice=notice)
+
+
+def _text(page: Page, name: str) -> str:
+    value = page.form.get(name, "")
+    return (value if isinstance(value, str) else value[0]).strip()
+
+
+def _author(page: Page) -> dict[str, str]:
+    id = str((page.me or {}).get("id", ""))
+    return {"author_id": id} if id.startswith("user_") else {}
+
+
+def _when(page: Page) -> str:
+    """Now; noon of an earlier day where one is said."""
+    present = now()
+    try:
+        day = datetime.fromisoformat(_text(page, "day")).date()
+    except ValueError:
+        return present.isoformat()
+    if day >= present.astimezone(page.zone).date():
+        return present.isoformat()
+    return (datetime(day.year, day.month, day.day, tzinfo=page.zone) + timedelta(hours=12)).isoformat()

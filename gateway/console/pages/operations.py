@@ -1,0 +1,123 @@
+"""How the installation runs: services, how far each reader is, what is paused or stopped, and the words for it."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from gateway.console.api import Refused
+from gateway.console.frame import Page, Somebody
+from gateway.console.pages import keys, letters
+
+router = APIRouter(prefix="/operations", include_in_schema=False)
+router.include_router(letters.router)
+router.include_router(keys.router)
+
+
+@router.get("")
+async def read_operations(page: Somebody) -> Response:
+    """Everything at a glance; the figures follow by themselves."""
+    return await _shown(page, None)
+
+
+@router.post("/consumers/{word}")
+async def turn_reading(page: Somebody, word: str) -> Response:
+    """Have a service read nothing more, or go on."""
+    if word not in ("pause", "resume"):
+        return page.to("/operations")
+    service, _, topic = str(page.form.get("what", "")).partition("/")
+    await page.api.post(f"/v1/consumers/{word}", {"service": service, "topic": topic or None})
+    return page.to("/operations", notice=f"operations.{word}d_notice")
+
+
+@router.post("/gaps/pass")
+async def pass_gap(page: Somebody) -> Response:
+    """Let a partition go on without what is missing."""
+    form = page.form
+    place = {name: str(form.get(name, "")) for name in ("service", "consumer", "topic")}
+    await page.api.post("/v1/gaps/pass", {**place, "partition": int(str(form.get("partition", "0")))})
+    return page.to("/operations", notice="operations.passed_notice")
+
+
+@router.post("/drain")
+async def begin_drain(page: Somebody) -> Response:
+    """Take nothing in."""
+    await page.api.post("/v1/drain")
+    return page.to("/operations")
+
+
+@router.post("/drain/resume")
+async def end_drain(page: Somebody) -> Response:
+    """Take in again."""
+    await page.api.post("/v1/drain/resume")
+    return page.to("/operations", notice="operations.opened_notice")
+
+
+@router.post("/replay")
+async def replay(page: Somebody) -> Response:
+    """Have a service read again what it has read; what came of it is said when it is through."""
+    service, _, topic = str(page.form.get("what", "")).partition("/")
+    body: dict[str, Any] = {"service": service} | ({"topic": topic} if topic else {})
+    if since := page.instant("since"):
+        body["since"] = since
+    try:
+        answer = await page.api.answer("POST", "/v1/replays", body=body)
+    except Refused as refused:
+        if refused.status not in (400, 409, 422, 503):
+            raise
+        return await _shown(page, refused)
+    return await _shown(page, None, replayed=answer.text.splitlines()[-12:])
+
+
+async def _shown(page: Page, refused: Refused | None, *, replayed: list[str] | None = None) -> Response:
+    parts = await page.api.together(status="/v1/status", lag="/v1/lag", drain="/v1/drain")
+    status, lag = parts["status"], parts["lag"]
+    values: dict[str, Any] = {
+        "now": status,
+        "drain": parts["drain"],
+        "lag": lag,
+        "readers": _readers(lag["data"]) if lag else [],
+        "letters": sum(each["letters"] for each in status["dead_letters"]) if status else 0,
+        "may": {
+            "turn": page.may("POST", "/v1/consumers/pause"),
+            "drain": page.may("POST", "/v1/drain"),
+            "replay": page.may("POST", "/v1/replays"),
+            "gaps": page.may("POST", "/v1/gaps/pass"),
+            "keys": page.may("GET", "/v1/keys"),
+        },
+    }
+    if page.by_script:
+        return page.render("operations/figures.html", **values)
+    return page.render(
+        "operations/index.html",
+        status=200 if refused is None else refused.status,
+        refused=refused,
+        replayed=replayed,
+        **values,
+    )
+
+
+def _readers(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Each consumer with its topics, and each topic with its partitions."""
+    found: defaultdict[tuple[str, str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        found[row["service"], row["consumer"], row["topic"]].append(row)
+    return [
+        {
+            "service": service,
+            "consumer": consumer,
+            "topic": topic,
+            "partitions": partitions,
+            "known": all(each["events"] is not None for each in partitions),
+            "events": sum(each["events"] or 0 for each in partitions),
+            "oldest_s": max((each["oldest_s"] or 0 for each in partitions), default=0),
+            "state": _state([each["state"] for each in partitions]),
+        }
+        for (service, consumer, topic), partitions in sorted(found.items())
+    ]
+
+
+def _state(states: list[str]) -> str:
+    return next((each for each in ("stopped", "paused") if each in states), "reading")

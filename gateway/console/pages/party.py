@@ -1,0 +1,164 @@
+"""One party: who it is, where it stands and why, what would change that, and all that happened with it."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from gateway.console.api import Part
+from gateway.console.frame import Page, Somebody
+from gateway.console.naming import label, names, shortened
+from gateway.console.standing import Worth, grounds
+
+router = APIRouter(include_in_schema=False)
+
+ENTRIES = 25
+DEPARTMENTS = (
+    "marketing", "sales", "service", "ecommerce", "logistics", "finance", "quality", "management", "other",
+)  # fmt: skip
+SHOWN: Mapping[str, tuple[str, ...]] = {
+    "purchases": ("purchase", "return"),
+    "contacts": ("interaction", "observation"),
+    "problems": ("problem_opened", "problem_solved", "problem_reopened"),
+    "moves": ("moved", "overridden", "override_ended"),
+    "leads": (
+        "lead_captured", "lead_qualified", "lead_disqualified", "lead_won", "lead_lost", "lead_reopened",
+        "lead_assigned",
+    ),
+    "community": (
+        "member_joined", "member_left", "group_joined", "group_left", "post_published", "reply_published",
+        "reaction_given", "referral_made", "person_referred", "referral_converted",
+    ),
+    "identity": ("identifier_added", "identifier_released", "merged", "unmerged", "owner_changed"),
+}  # fmt: skip
+"""Kinds of entries, as the timeline is filtered by them."""
+TREATMENTS = ("stage", "tier", "satisfaction", "loyalty", "posture", "vip")
+"""Parts of a standing that may be set by hand here."""
+
+
+@router.get("/parties/{party_id}")
+async def read_party(party_id: str, page: Somebody) -> Response:
+    """A party. The id of one that was merged leads to the one that it is part of now."""
+    path = f"/v1/standings/{party_id}"
+    parts = await page.api.together(
+        view=f"/v1/parties/{party_id}/360",
+        party=f"/v1/parties/{party_id}",
+        standing=(path, {"language": page.language}),
+        moves=(f"{path}/moves", {"limit": 200}),
+        values=f"{path}/values",
+        overrides=(f"{path}/overrides", {"limit": 20}),
+        merges=(f"/v1/parties/{party_id}/merges", {"limit": 50}),
+        owner=f"/v1/parties/{party_id}/owner",
+        timeline=(f"/v1/parties/{party_id}/timeline", _filtered(page)),
+    )
+    view = parts["view"].or_raise().data
+    who = parts["party"].data or view["party"]["data"]
+    known = view["resolves_to"] or (who or {}).get("id") or party_id
+    if known != party_id:
+        return page.to(f"/parties/{known}")
+    owner = parts["owner"]
+    merges = parts["merges"]["data"] if parts["merges"] else []
+    called = await names(
+        page.api,
+        [party_id, *(id for merge in merges for id in (merge["party_id"], merge["other_id"]))],
+        [owner["owner_id"], owner["team_id"]] if owner else [],
+    )
+    standing = _standing(parts["standing"])
+    return page.render(
+        "party/page.html",
+        party_id=party_id,
+        who=who,
+        view=view,
+        title=(label(who) if who else None) or shortened(party_id),
+        standing=standing,
+        grounds=grounds(standing.data["reasons"]) if standing and standing.data else None,
+        worth=Worth.of(parts["values"].data, parts["moves"].data["data"] if parts["moves"] else []),
+        owner=owner,
+        overrides=parts["overrides"],
+        merges=merges,
+        names=called,
+        departments=DEPARTMENTS,
+        settable=TREATMENTS,
+        people=await _people(page),
+        **_timeline(page, party_id, parts["timeline"]),
+    )
+
+
+def _standing(part: Part) -> Part:
+    """That somebody stands nowhere yet is no failure."""
+    if part.refused is not None and part.refused.code == "no_standing":
+        return Part(None, None)
+    return part
+
+
+async def _people(page: Page) -> Mapping[str, list[Any]]:
+    """Whom a party can be given to, as far as whoever looks may know."""
+    parts = await page.api.together(users=("/v1/users", {"limit": 200}), teams=("/v1/teams", {"limit": 200}))
+    return {
+        name: [each for each in part["data"] if not each.get("disabled_at")] if part else []
+        for name, part in parts.items()
+    }
+
+
+@router.get("/parties/{party_id}/timeline")
+async def read_timeline(party_id: str, page: Somebody) -> Response:
+    """What happened with the party; without a script a page of its own."""
+    if not page.by_script:
+        query = page.request.url.query
+        return page.to(f"/parties/{party_id}" + (f"?{query}" if query else "") + "#timeline")
+    part = await page.api.part(f"/v1/parties/{party_id}/timeline", **_filtered(page))
+    template = "party/entries.html" if page.request.query_params.get("cursor") else "party/timeline.html"
+    return page.render(template, party_id=party_id, departments=DEPARTMENTS, **_timeline(page, party_id, part))
+
+
+@router.get("/parties/{party_id}/top")
+async def read_top(party_id: str, page: Somebody) -> Response:
+    """Where it stands and why, for whoever looks at it while it changes."""
+    parts = await page.api.together(
+        standing=(f"/v1/standings/{party_id}", {"language": page.language}),
+        moves=(f"/v1/standings/{party_id}/moves", {"limit": 200}),
+        values=f"/v1/standings/{party_id}/values",
+    )
+    standing = _standing(parts["standing"])
+    return page.render(
+        "party/top.html",
+        party_id=party_id,
+        standing=standing,
+        grounds=grounds(standing.data["reasons"]) if standing and standing.data else None,
+        worth=Worth.of(parts["values"].data, parts["moves"].data["data"] if parts["moves"] else []),
+    )
+
+
+def _filtered(page: Page) -> dict[str, Any]:
+    query = page.request.query_params
+    kinds = SHOWN.get(query.get("show", ""), ())
+    department = query.get("department", "")
+    return {
+        "limit": ENTRIES,
+        "kinds": kinds,
+        "departments": (department,) if department in DEPARTMENTS else (),
+        "cursor": query.get("cursor"),
+    }
+
+
+def _timeline(page: Page, party_id: str, part: Part) -> dict[str, Any]:
+    query = page.request.query_params
+    kept = [(name, query[name]) for name in ("show", "department") if query.get(name)]
+    more = None
+    if part and part["has_more"]:
+        more = f"/parties/{party_id}/timeline?" + urlencode([*kept, ("cursor", part["next_cursor"])])
+    return {
+        "timeline": part,
+        "entries": part["data"] if part else [],
+        "more": more,
+        "shown": tuple(SHOWN),
+        "show": query.get("show", "") if query.get("show") in SHOWN else "",
+        "department": query.get("department", ""),
+        "known_kinds": KNOWN,
+    }
+
+
+KNOWN = frozenset(kind for kinds in SHOWN.values() for kind in kinds)
+"""Kinds that there are words for."""

@@ -1,0 +1,38 @@
+"""Whatever somebody types: one hit leads straight to the party."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from gateway.console.frame import Somebody
+from gateway.console.naming import label, shortened
+
+router = APIRouter(include_in_schema=False)
+
+LONGEST = 200
+"""Characters of what is looked for."""
+STANDINGS = 10
+"""Hits whose standing is shown."""
+
+
+@router.get("/search")
+async def read_search(page: Somebody, q: Annotated[str, Query(max_length=2_000)] = "") -> Response:
+    """Parties that a text leads to; what was tried where there are none."""
+    text = q.replace("\x00", "").strip()[:LONGEST]
+    if not text:
+        return page.render("search/page.html", find="", found=None, hits=[])
+    found = await page.api.get("/v1/parties/search", q=text, limit=50)
+    ids = [hit["party"]["id"] for hit in found["data"]]
+    if len(ids) == 1 and not found["has_more"]:
+        return page.to(f"/parties/{ids[0]}")
+    standings = await page.api.together(**{id: f"/v1/standings/{id}" for id in ids[:STANDINGS]})
+    hits = [
+        {
+            **hit,
+            "label": label(hit["party"]) or shortened(id),
+            "standing": standings[id].data if standings.get(id) else None,
+        }
+        for id, hit in zip(ids, found["data"], strict=True)
+    ]
+    return page.render("search/page.html", find=text, found=found, hits=hits)

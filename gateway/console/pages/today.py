@@ -1,0 +1,139 @@
+"""What moved and what will move: one's own, one's team's, or everybody's."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from chassis.clock import now
+from gateway.console.api import Part
+from gateway.console.frame import Page, Somebody
+from gateway.console.naming import names
+
+router = APIRouter(include_in_schema=False)
+
+SCOPES = ("mine", "team", "all")
+FEW = 8
+"""Rows of each part; the list has the rest."""
+SLIPPED_DAYS, SLIPPING_DAYS, CHANGING_DAYS = 14, 14, 7
+ANSWER_DAYS, ASKED_DAYS = 2, 60
+"""After so many days without an answer it is late; what was asked longer ago is past answering."""
+PROBLEM_DAYS = 3
+Asking = tuple[str, Mapping[str, str | int | bool | Sequence[str] | None]]
+DORMANT = ("dormant_customer", "lost_customer")
+
+
+@router.get("/")
+async def read_today(page: Somebody) -> Response:
+    """What calls for somebody today."""
+    scope, whose = _scope(page)
+    summary = await page.api.part("/v1/standings/summary")
+    if summary and summary["count"] == 0:
+        return page.render("today/first.html")
+    present = now()
+    today = present.astimezone(page.zone).date()
+    slipped: dict[str, str | int] = {"in_stage_since": str(today - timedelta(days=SLIPPED_DAYS)), "limit": FEW, **whose}
+    soon: dict[str, str | int] = {"sort": "next_change_at", "changes_within_days": CHANGING_DAYS, "limit": FEW, **whose}
+    asked: dict[str, Asking] = {
+        "slipping": ("/v1/at-risk", {"within_days": SLIPPING_DAYS, "limit": FEW, **whose}),
+        **{stage: ("/v1/standings", {"stage": stage, **slipped}) for stage in DORMANT},
+        "changing": ("/v1/standings", soon),
+        "unanswered": ("/v1/interactions", {**_late(present), **whose}),
+        "problems": ("/v1/problems", {"status": "open", "open_days": PROBLEM_DAYS, "limit": FEW, **whose}),
+        "imports": ("/v1/imports", {"limit": 4}),
+        "activations": ("/v1/activations", {"limit": 3}),
+        "policies": ("/v1/policies", {"limit": 5}),
+        "duplicates": ("/v1/duplicates", {"limit": 1}),
+    }
+    parts = await page.api.together(**asked)
+    shown = [name for name in ("slipping", *DORMANT, "changing", "unanswered", "problems") if parts[name]]
+    rows = [row for name in shown for row in parts[name]["data"]]
+    return page.render(
+        "today/page.html",
+        scope=scope,
+        scopes=_scopes(page),
+        owner=_owner(page),
+        whose=_as_list(whose),
+        summary=summary,
+        today=today,
+        since=str(today - timedelta(days=SLIPPED_DAYS)),
+        names=await names(page.api, (row["party_id"] for row in rows if row.get("party_id"))),
+        slipped_days=SLIPPED_DAYS,
+        slipping_days=SLIPPING_DAYS,
+        changing_days=CHANGING_DAYS,
+        problem_days=PROBLEM_DAYS,
+        answer_days=ANSWER_DAYS,
+        news=_news(parts, present - timedelta(days=14)),
+        slipped=_both(parts),
+        **_without_dormant(parts),
+    )
+
+
+def _without_dormant(parts: Mapping[str, Part]) -> dict[str, Any]:
+    return {name: part for name, part in parts.items() if name not in DORMANT}
+
+
+def _late(present: datetime) -> dict[str, str | int | bool]:
+    """What asks for contacts that wait for an answer for too long."""
+    since, until = (present - timedelta(days=days) for days in (ASKED_DAYS, ANSWER_DAYS))
+    return {"unanswered": True, "since": since.isoformat(), "until": until.isoformat(), "limit": FEW}
+
+
+@router.get("/figures")
+async def read_figures(page: Somebody) -> Response:
+    """The figures alone, for whoever looks at them while they change."""
+    return page.render("today/figures.html", summary=await page.api.part("/v1/standings/summary"))
+
+
+def _owner(page: Page) -> str | None:
+    """Under which id parties are this person's; None for a key, which owns none."""
+    id = str((page.me or {}).get("id", ""))
+    return id if id.startswith("user_") else None
+
+
+def _scopes(page: Page) -> list[str]:
+    team = (page.me or {}).get("team")
+    return [scope for scope in SCOPES if scope == "all" or (_owner(page) and (scope == "mine" or team))]
+
+
+def _scope(page: Page) -> tuple[str, dict[str, str]]:
+    """Whose parties the page is about: what was asked for, else one's own, else everybody's."""
+    possible = _scopes(page)
+    asked = page.request.query_params.get("scope", "")
+    scope = asked if asked in possible else possible[0]
+    me = page.me or {}
+    if scope == "mine":
+        return scope, {"owner_id": str(me["id"])}
+    return scope, {"team_id": str(me["team"]["id"])} if scope == "team" else {}
+
+
+def _as_list(whose: Mapping[str, str]) -> str:
+    """The same in the address of the list."""
+    return "".join(f"&{name}={'me' if name == 'owner_id' else id}" for name, id in whose.items())
+
+
+def _both(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Who fell asleep or was lost lately, the most worth first."""
+    found = [parts[stage] for stage in DORMANT]
+    rows = [row for part in found if part for row in part["data"]]
+    rows.sort(key=lambda row: -row["value_minor"])
+    refused = next((part for part in found if not part), None)
+    more = len(rows) > FEW or any(part and part["has_more"] for part in found)
+    return {"rows": rows[:FEW], "more": more, "refused": None if rows else refused}
+
+
+def _news(parts: Mapping[str, Any], since: Any) -> list[dict[str, Any]]:
+    """What happened to the installation lately, the latest first."""
+    news: list[dict[str, Any]] = []
+    for each in parts["imports"]["data"] if parts["imports"] else []:
+        news.append({"what": f"import_{each['state']}", "at": each["finished_at"] or each["created_at"], "of": each})
+    for each in parts["policies"]["data"] if parts["policies"] else []:
+        if each["activated_at"]:
+            news.append({"what": "policy", "at": each["activated_at"], "of": each})
+    for each in parts["activations"]["data"] if parts["activations"] else []:
+        if not each.get("done_at") and not each.get("cancelled_at"):
+            news.append({"what": "planned", "at": each["active_from"], "of": each})
+    recent = [each for each in news if str(each["at"]) >= since.isoformat()[:19]]
+    return sorted(recent, key=lambda each: str(each["at"]), reverse=True)

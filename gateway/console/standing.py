@@ -1,0 +1,83 @@
+"""A standing as it is drawn: its parts, and what it was worth over time."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Self
+
+MOST = 6
+"""Kinds of evidence that are drawn of an index."""
+
+
+def grounds(reasons: Mapping[str, Any]) -> dict[str, Any]:
+    """What a standing is made of, each as a bar: value against the cut points, the two indexes with their evidence."""
+    tier = reasons["tier"]
+    cuts = [(name, tier["cuts"][name]) for name in ("mid", "high", "top") if tier["cuts"].get(name) is not None]
+    longest = max(tier["value_minor"], *(cut for _, cut in cuts), 1) * 1.06
+    return {
+        "value": {
+            "value_minor": tier["value_minor"],
+            "by": tier["by"],
+            "share": max(tier["value_minor"], 0) / longest,
+            "cuts": [(name, cut, cut / longest) for name, cut in cuts],
+        },
+        "indexes": [
+            (name, reasons[name], _evidence(reasons[name]["contributions"])) for name in ("satisfaction", "loyalty")
+        ],
+        "p": (reasons["chances"] or {}).get("p"),
+    }
+
+
+def _evidence(contributions: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, float, float]]:
+    """Kind of evidence, how often, what it adds in log-odds, and that as a share of the largest, signed."""
+    summed: dict[str, tuple[int, float]] = {}
+    for each in contributions:
+        count, odds = summed.get(each["evidence"], (0, 0.0))
+        summed[each["evidence"]] = count + each["count"], odds + each["log_odds"]
+    most = max((abs(odds) for _, odds in summed.values()), default=0) or 1
+    ranked = sorted(summed.items(), key=lambda each: -abs(each[1][1]))
+    return [(name, count, odds, odds / most) for name, (count, odds) in ranked[:MOST]]
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What a party was worth over time, in a box from 0 to 1, with its moves of stage."""
+
+    points: Sequence[tuple[float, float]]
+    marks: Sequence[tuple[float, float, Mapping[str, Any]]]
+    first: str
+    last: str
+    most_minor: int
+    currency: str | None
+    rows: Sequence[Mapping[str, Any]]
+    """For whoever reads rather than looks."""
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any] | None, moves: Sequence[Mapping[str, Any]]) -> Self | None:
+        """From what the API tells; None where there is too little for a line."""
+        if values is None or len(values["data"]) < 2:
+            return None
+        rows = values["data"]
+        begin, end = (date.fromisoformat(rows[place]["day"]).toordinal() for place in (0, -1))
+        days = max(end - begin, 1)
+        most = max(*(row["value_minor"] for row in rows), 1)
+
+        def x(day: str) -> float:
+            return min(max((date.fromisoformat(day).toordinal() - begin) / days, 0), 1)
+
+        points = [(x(row["day"]), max(row["value_minor"], 0) / most) for row in rows]
+        marks = [
+            (x(move["day"]), _height(points, x(move["day"])), move)
+            for move in moves
+            if move["from_stage"] != move["to_stage"]
+        ]
+        every = max(len(rows) // 12, 1)
+        return cls(points, marks, rows[0]["day"], rows[-1]["day"], most, values["currency"], rows[::-1][::every][::-1])
+
+
+def _height(points: Sequence[tuple[float, float]], x: float) -> float:
+    """Where the line is at a place."""
+    before = max((point for point in points if point[0] <= x), default=points[0])
+    after = min((point for point in points if point[0] >= x), default=points[-1])
+    width = after[0] - before[0]
+    return before[1] if width == 0 else before[1] + (after[1] - before[1]) * (x - before[0]) / width

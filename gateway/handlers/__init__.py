@@ -1,0 +1,1 @@
+"""Events in: what the services publish, taken into the feed."""

@@ -1,0 +1,84 @@
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+from gateway.console.messages import say
+from tests.console.conftest import LANGUAGES, WIDTHS, Visit, findings
+from tests.system.product import Product
+
+LETTER = """
+INSERT INTO dead_letter (consumer, topic, partition, "offset", value, error_class, error, attempts, first_failed_at)
+VALUES ('scoring', 'customers.purchase.events.v1', 0, 1, 'no event', 'Unreadable', 'This is no event.', 3, now())
+"""
+
+
+def test_reading_is_paused_and_goes_on(visit: Visit, product: Product):
+    page = visit("/operations")
+    page.locator("#pause").select_option("community/customers.party.events.v1")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator(".resting")).to_contain_text("community")
+    assert product.get("/v1/status")["paused"]
+    page.get_by_role("button", name="Go on community").click()
+    expect(page.locator(".notice")).to_contain_text("reads again")
+    assert not product.get("/v1/status")["paused"]
+
+
+def test_a_dead_letter_is_looked_at_tried_again_and_given_up(visit: Visit, product: Product):
+    product.sql("scoring", LETTER)
+    page = visit("/operations")
+    expect(page.locator(".verdict")).to_contain_text("look at the dead letters")
+    page.goto("/operations/dead-letters?reason=Unreadable")
+    page.get_by_role("table").get_by_role("link").first.click()
+    expect(page.locator("pre")).to_have_text("no event")
+    assert findings(page) == []
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator("main")).to_contain_text("1 of 1 failed again")
+    page.get_by_role("link", name="scoring-").click()
+    page.get_by_label("Why given up").fill("A test of the pipes")
+    page.get_by_role("button", name="Give up").click()
+    expect(page.locator(".notice")).to_have_text("They were given up.")
+    page.locator("#status").select_option("discarded")
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_role("table")).to_contain_text("given up")
+
+
+def test_the_figures_follow_by_themselves(visit: Visit, product: Product):
+    page = visit("/operations")
+    with page.expect_response(lambda answer: "hx-request" in answer.request.headers, timeout=20_000) as told:
+        expect(page.locator("#figures")).to_contain_text("services answer")
+    assert told.value.status == 200
+    assert findings(page) == []
+
+
+def test_a_key_is_made_shown_once_rotated_and_revoked(visit: Visit, product: Product):
+    page = visit("/operations/keys")
+    page.get_by_label("Whose key it is").fill("Till")
+    page.locator("input[name=scopes][value=ingest]").check()
+    page.get_by_role("button", name="Make a key").click()
+    secret = page.locator("#secret").input_value()
+    assert asked(product, secret) == 200
+    page.goto("/operations/keys")
+    assert page.locator("#secret").count() == 0
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="New secret Till").click()
+    rotated = page.locator("#secret").input_value()
+    assert rotated != secret
+    page.get_by_role("button", name="Revoke Till").click()
+    expect(page.locator(".notice")).to_have_text("The key works no more.")
+    assert asked(product, rotated) == 401
+
+
+def asked(product: Product, secret: str) -> int:
+    """What the API says to a key that may read imports."""
+    headers = {"Authorization": f"Bearer {secret}"}
+    return httpx.get(f"{product.running.url}/v1/imports", headers=headers, trust_env=False).status_code
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("width", WIDTHS.values())
+def test_operations_have_no_barriers(visit: Visit, language: str, width: int):
+    for path in ("/operations", "/operations/dead-letters", "/operations/keys"):
+        page = visit(path, language=language, width=width)
+        assert findings(page) == [], path
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
+    assert page.get_by_role("heading", level=1).inner_text() == say(language, "operations.keys")

@@ -1,0 +1,59 @@
+import csv
+import io
+
+import pytest
+
+from tests.console.conftest import LANGUAGES, WIDTHS, Visit, findings
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("width", WIDTHS.values())
+def test_the_list_has_no_barriers_and_fits(visit: Visit, language: str, width: int) -> None:
+    page = visit("/parties?stage=customer&silent_days=30&min_value=1", language=language, width=width)
+    assert page.locator("[data-row]").count() > 0
+    assert findings(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_more_of_the_list_comes_below_what_is_there(visit: Visit) -> None:
+    page = visit("/parties")
+    assert page.locator("[data-row]").count() == 50
+    page.get_by_role("link", name="Show more").click()
+    page.locator("[data-row]").nth(50).wait_for()
+    names = page.locator("[data-row]").all_inner_texts()
+    assert len(set(names)) == len(names) == 100
+
+
+def test_the_list_is_walked_with_the_arrows(visit: Visit) -> None:
+    page = visit("/parties")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    second = page.locator("[data-row]").nth(1)
+    assert second.evaluate("element => element === document.activeElement")
+
+
+def test_a_view_is_kept_used_and_removed(visit: Visit) -> None:
+    page = visit("/parties?stage=dormant_customer&sort=silent")
+    page.get_by_text("Save this view").click()
+    page.get_by_label("Name of the view").fill("Win back")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.goto("/parties")
+    page.get_by_role("link", name="Win back").click()
+    assert "stage=dormant_customer&sort=silent" in page.url
+    page.get_by_role("button", name="Remove the view").click()
+    assert page.get_by_role("link", name="Win back").count() == 0
+
+
+def test_the_file_has_the_whole_list_as_it_is_filtered(visit: Visit) -> None:
+    page = visit("/parties?stage=dormant_customer")
+    shown = page.locator("h1 .count").inner_text()
+    text = page.request.get("/parties.csv?stage=dormant_customer").body().decode("utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert len(rows) == int(shown.replace(",", ""))
+    assert {row["stage"] for row in rows} == {"dormant_customer"}
+    assert rows[0]["name"].startswith("example ")
+
+
+def test_filters_that_fit_nobody_say_so(visit: Visit) -> None:
+    page = visit("/parties?min_value=99999999")
+    assert page.get_by_role("heading", name="Nobody fits these filters").is_visible()

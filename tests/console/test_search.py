@@ -1,0 +1,37 @@
+import pytest
+
+from gateway.console.messages import say
+from tests.console.conftest import LANGUAGES, WIDTHS, Visit, findings
+from tests.system.product import Product
+
+
+@pytest.fixture(scope="session")
+def ming(product: Product) -> str:
+    identifiers = [{"scheme": "email", "value": "ming@example.org"}, {"scheme": "phone", "value": "+886912345678"}]
+    party: str = product.post("/v1/parties", json={"name": "王小明", "identifiers": identifiers})["id"]
+    product.post("/v1/parties", json={"name": "Ming Wang", "identifiers": [{"scheme": "email", "value": "mw@a.org"}]})
+    return party
+
+
+@pytest.mark.parametrize("text", ["王小", "ming@example.org", "12345678"])
+def test_one_hit_leads_straight_to_the_party(visit: Visit, ming: str, text: str) -> None:
+    page = visit("/parties")
+    page.keyboard.press("/")
+    page.keyboard.type(text)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/parties/{ming}")
+    assert page.get_by_role("heading", level=1).inner_text() == "王小明"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("width", WIDTHS.values())
+@pytest.mark.parametrize("text", ["ming", "nobody of this name"])
+def test_hits_and_their_absence_have_no_barriers(visit: Visit, ming: str, language: str, width: int, text: str) -> None:
+    page = visit(f"/search?q={text}", language=language, width=width)
+    assert findings(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_where_nothing_is_found_it_says_what_was_tried(visit: Visit) -> None:
+    page = visit("/search?q=王大", language="zh-Hant")
+    assert page.get_by_text(say("zh-Hant", "search.tried_name")).is_visible()

@@ -1,0 +1,272 @@
+import asyncio
+import json
+import random
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from fastapi import FastAPI, Request, Response
+
+from chassis.clock import now
+from chassis.db import Database, driver
+from chassis.ids import uuid7
+from gateway.domain.webhooks import (
+    Allowed,
+    ForbiddenTarget,
+    check_addresses,
+    check_url,
+    is_public,
+    pause_s,
+    secret_bytes,
+    signature,
+)
+from gateway.handlers.delivering import Checked
+
+from .conftest import Door, serving
+from .feeding import workers
+
+NOTHING = Allowed()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com/hooks",
+        "ftp://example.com",
+        "https://user:secret@example.com",
+        "https://127.0.0.1/",
+        "https://10.1.2.3/",
+        "https://100.64.0.1/",
+        "https://169.254.169.254/latest/meta-data",
+        "https://[::1]/",
+        "https://[::ffff:127.0.0.1]/",
+        "https://[64:ff9b::7f00:1]/",
+        "https://[2002:7f00:1::]/",
+        "https://[fe80::1]/",
+        "https://[fc00::1]/",
+        "https://224.0.0.1/",
+        "https://0.0.0.0/",
+        "https://255.255.255.255/",
+        "https:///nowhere",
+        "https://example.com:99999/",
+    ],
+)
+def test_where_a_webhook_may_not_go_is_refused_at_once(url: str) -> None:
+    with pytest.raises(ForbiddenTarget):
+        check_url(url, NOTHING)
+
+
+def test_what_is_listed_may_be_called_and_nothing_else_inside() -> None:
+    allowed = Allowed.parse("crm.intern, 10.1.0.0/16")
+
+    check_url("http://10.1.2.3/hooks", allowed)
+    check_url("http://crm.intern/hooks", allowed)
+    check_url("https://example.com/hooks", NOTHING)
+    with pytest.raises(ForbiddenTarget):
+        check_url("https://10.2.0.1/hooks", allowed)
+    with pytest.raises(ForbiddenTarget):
+        check_addresses("https", "example.com", [ip_address("93.184.216.34"), ip_address("10.2.0.1")], allowed)
+    assert is_public(ip_address("93.184.216.34"))
+
+
+async def test_a_name_that_leads_inside_is_not_called_whatever_it_led_to_before() -> None:
+    with pytest.raises(ForbiddenTarget):
+        await Checked(NOTHING).resolve("localhost", 443)
+    found = await Checked(Allowed.parse("localhost")).resolve("localhost", 443)
+    assert {each["host"] for each in found} <= {"127.0.0.1", "::1"}
+
+
+def test_tries_come_later_and_later_and_never_before_what_the_receiver_asked_for() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+
+    pauses = [pause_s(attempts, 0.5, None, at) for attempts in range(1, 12)]
+
+    assert pauses == sorted(pauses)
+    assert (pauses[0], pauses[-1]) == (5, 28_800)
+    assert pause_s(1, 0.5, "90", at) == 90
+    assert pause_s(1, 0.5, "Thu, 01 Jan 2026 00:02:00 GMT", at) == 120
+    assert pause_s(1, 0.5, "tomorrow", at) == 5
+
+
+def test_a_signature_is_that_of_the_reference_library() -> None:
+    """What `standardwebhooks` 1.0 for Python gives for the same secret, id, time and body."""
+    secret = secret_bytes("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
+
+    signed = signature(secret, "event_1", 1_767_225_600, b'{"sequence":1}')
+
+    assert signed == "v1,NVwsnqXo7kG8ujdOWCHVgYU2v2ztXP8/UGSPQyOVL3c="
+
+
+class Receiver:
+    """A system that is called; what it answers is up to a test."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[dict[str, str], bytes]] = []
+        self.answers: list[int] = []
+        self.app = FastAPI()
+        self.mood: Callable[[], int] = lambda: 200
+
+        @self.app.post("/hooks")
+        async def hooks(request: Request) -> Response:
+            body = await request.body()
+            code = self.answers.pop(0) if self.answers else self.mood()
+            if code == 0:
+                await asyncio.sleep(1)
+                code = 503
+            if code < 300:
+                self.taken.append((dict(request.headers), body))
+            return Response(status_code=code, headers={"Location": "/hooks"} if code == 307 else {})
+
+    @property
+    def told(self) -> list[dict[str, Any]]:
+        return [json.loads(body) for _, body in self.taken]
+
+
+@asynccontextmanager
+async def called(door: Door, folder: Path, **asked: Any) -> AsyncIterator[tuple[Receiver, str, dict[str, Any], Any]]:
+    """A receiver with a webhook, and the process that calls it."""
+    door.app.state.settings.webhook_allow = "127.0.0.1/32"
+    database, receiver = door.app.state.database, Receiver()
+    with workers("gateway-deliverer", database, "{}", folder, GATEWAY_WEBHOOK_ALLOW="127.0.0.1/32") as [worker]:
+        async with serving(receiver.app) as url:
+            made = await door.client.post("/v1/webhooks", json={"url": f"{url}/hooks", **asked})
+            assert made.status_code == 201, made.text
+            worker.start()
+            yield receiver, f"/v1/webhooks/{made.json()['id']}", made.json(), worker
+
+
+async def tell(database: Database, events: list[tuple[UUID, dict[str, Any]]]) -> None:
+    """Have the feed tell changes of parties."""
+    async with database.transaction() as session:
+        connection = await driver(session)
+        last = await connection.fetchval("SELECT last_seq FROM feed_reach FOR UPDATE")
+        rows = []
+        for seq, (party, data) in enumerate(events, last + 1):
+            id = uuid7()
+            body = {"sequence": seq, "id": f"event_{id.hex}", "party_id": f"party_{party.hex}", "data": data}
+            rows.append((seq, id, party, data.get("to_stage"), now(), json.dumps(body)))
+        await connection.executemany(
+            "INSERT INTO feed (seq, event_id, type, party_id, stage, historic, told_at, body)"
+            " VALUES ($1, $2, 'scoring.standing_changed.v1', $3, $4, false, $5, $6)",
+            rows,
+        )
+        await connection.execute("UPDATE feed_reach SET last_seq = $1", last + len(events))
+
+
+async def until(done: Any, within_s: float = 40) -> None:
+    async with asyncio.timeout(within_s):
+        while not done():
+            await asyncio.sleep(0.05)
+
+
+async def test_a_message_is_signed_with_either_secret_while_one_replaces_the_other(door: Door, tmp_path: Path) -> None:
+    async with called(door, tmp_path, stages=["customer"]) as (receiver, path, made, _):
+        rotated = (await door.client.post(f"{path}/rotate", json={"grace_s": 600})).json()
+        await tell(door.app.state.database, [(uuid7(), {"to_stage": "prospect"}), (uuid7(), {"to_stage": "customer"})])
+        await until(lambda: receiver.taken)
+        shown = await door.client.get(path)
+        deliveries = (await door.client.get(f"{path}/deliveries")).json()["data"]
+
+    [(headers, body)] = receiver.taken
+    stamp = int(headers["webhook-timestamp"])
+    assert headers["webhook-signature"].split() == [
+        signature(secret_bytes(secret), headers["webhook-id"], stamp, body)
+        for secret in (rotated["secret"], made["secret"])
+    ]
+    assert json.loads(body)["sequence"] == 2
+    assert made["secret"] != rotated["secret"]
+    assert "secret" not in shown.json()
+    assert [(each["sequence"], each["state"], each["response_code"]) for each in deliveries] == [(2, "delivered", 200)]
+
+
+async def test_a_webhook_is_changed_only_in_the_version_that_was_seen(door: Door) -> None:
+    made = await door.client.post("/v1/webhooks", json={"url": "https://example.com/hooks"})
+    path, seen = made.headers["location"], {"If-Match": made.headers["etag"]}
+
+    changed = await door.client.patch(path, json={"tiers": ["top"]}, headers=seen)
+    stale = await door.client.delete(path, headers=seen)
+    refused = await door.client.patch(path, json={"url": "https://10.0.0.1/"})
+    gone = await door.client.delete(path)
+
+    assert (changed.status_code, changed.json()["tiers"]) == (200, ["top"])
+    assert (stale.status_code, refused.status_code, gone.status_code) == (412, 422, 204)
+    assert (await door.client.get(path)).status_code == 404
+
+
+async def test_redirects_are_not_followed_a_receiver_that_is_gone_ends_it_and_resuming_sends_what_waits(
+    door: Door, tmp_path: Path
+) -> None:
+    async with called(door, tmp_path) as (receiver, path, _, _):
+        receiver.answers = [307, 410]
+        await tell(door.app.state.database, [(uuid7(), {"revision": 1}), (uuid7(), {"revision": 1})])
+        await until(lambda: not receiver.answers)
+        async with asyncio.timeout(20):
+            while (shown := (await door.client.get(path)).json())["state"] != "disabled":
+                await asyncio.sleep(0.05)
+        refused = await door.client.post(f"{path}/test")
+        await door.client.post(f"{path}/resume")
+        await until(lambda: len(receiver.taken) == 2)
+        await door.client.post(f"{path}/test")
+        await until(lambda: len(receiver.taken) == 3)
+        await door.client.post(f"{path}/replay", json={"after": 1})
+        await until(lambda: len(receiver.taken) == 4)
+
+    assert "410" in shown["notice"]
+    assert refused.json()["code"] == "webhook_ended"
+    assert [event["sequence"] for event in receiver.told[2:]] == [0, 2]
+    assert sorted(event["sequence"] for event in receiver.told[:2]) == [1, 2]
+
+
+async def test_a_message_that_fails_holds_back_its_party_and_those_that_it_was_merged_into_and_no_other(
+    door: Door, tmp_path: Path
+) -> None:
+    merged, survivor, other = uuid7(), uuid7(), uuid7()
+    async with called(door, tmp_path) as (receiver, *_):
+        receiver.answers = [503]
+        await tell(door.app.state.database, [(merged, {"revision": 1, "merged_into": f"party_{survivor.hex}"})])
+        await until(lambda: not receiver.answers)
+        await tell(door.app.state.database, [(survivor, {"revision": 2}), (other, {"revision": 1})])
+        await until(lambda: receiver.taken)
+        await until(lambda: len(receiver.taken) == 3)
+
+    assert [event["sequence"] for event in receiver.told] == [3, 1, 2]
+
+
+async def test_of_ten_thousand_deliveries_none_is_lost_and_each_party_keeps_its_order(
+    door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The receiver fails and stalls now and then and is away for a while; who delivers is killed in the middle."""
+    chance, parties = random.Random(7), [uuid7() for _ in range(1_000)]
+    database = door.app.state.database
+    async with called(door, tmp_path) as (receiver, _, _, worker):
+        receiver.mood = lambda: chance.choices([200, 503, 0], [9_970, 25, 5])[0]
+        await tell(database, [(party, {"revision": turn}) for turn in range(1, 11) for party in parties])
+        await until(lambda: len(receiver.taken) > 2_000, 120)
+        worker.kill()
+        worker.start()
+        await until(lambda: len(receiver.taken) > 5_000, 120)
+        receiver.mood = lambda: 503
+        await asyncio.sleep(1)
+        receiver.mood = lambda: 200
+        async with asyncio.timeout(240):
+            while len({event["id"] for event in receiver.told}) < 10_000:
+                # What failed, or was under way at the kill, is due at once: the pauses are tested by themselves.
+                async with database.transaction() as session:
+                    await (await driver(session)).execute(
+                        "UPDATE webhook_delivery SET next_at = $1 WHERE state = 'waiting' AND last_at IS NOT NULL",
+                        now(),
+                    )
+                await asyncio.sleep(2)
+
+    first: dict[str, dict[int, int]] = defaultdict(dict)
+    for place, event in enumerate(receiver.told):
+        first[event["party_id"]].setdefault(event["data"]["revision"], place)
+    assert len(first) == 1_000
+    for places in first.values():
+        assert [places[revision] for revision in range(1, 11)] == sorted(places.values())
