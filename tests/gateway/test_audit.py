@@ -189,8 +189,8 @@ def test_every_change_at_the_gateway_itself_and_of_who_is_who_is_an_act() -> Non
     assert [each for each in decides if kind_of(*each) is not Kind.ACT] == []
 
 
-UNCHANGED = {"lag", "topics", "status"}
-"""Areas of the gateway that nothing is posted to."""
+UNCHANGED = {"lag", "topics", "status", "views"}
+"""Areas of the gateway that nothing is posted to, or only what one keeps for oneself."""
 
 
 def test_a_path_that_no_document_has_is_told_without_its_words() -> None:
