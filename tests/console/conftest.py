@@ -1,5 +1,5 @@
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -41,12 +41,19 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(chromium: Browser, product: Product) -> Iterator[Visit]:
-    """Open a page as somebody with a role; what the browser complains of fails the test."""
+    """Open a page as somebody with a role; what the browser complains of fails the test, but for statuses expected."""
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
+    expected: set[str] = set()
 
     def visited(
-        path: str, *, role: str | None = "admin", language: str = "en", width: int = 1280, status: int = 200
+        path: str,
+        *,
+        role: str | None = "admin",
+        language: str = "en",
+        width: int = 1280,
+        status: int = 200,
+        also: Collection[int] = (),
     ) -> Page:
         context = chromium.new_context(
             base_url=product.running.url, locale=language, viewport={"width": width, "height": 900}
@@ -61,13 +68,13 @@ def visit(chromium: Browser, product: Product) -> Iterator[Visit]:
         answer = page.goto(path)
         assert answer is not None
         assert answer.status == status
-        complaints[:] = [each for each in complaints if status < 400 or str(status) not in each]
+        expected.update(f"status of {each}" for each in (status, *also))
         return page
 
     yield visited
     for context in contexts:
         context.close()
-    assert not complaints
+    assert not [said for said in complaints if not any(each in said for each in expected)]
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def test_something_is_set_by_hand_and_ended(visit: Visit, product: Product) -> N
     page = visit(f"/parties/{party}")
     page.get_by_text("Set something by hand").click()
     page.get_by_label("Set to").select_option("tier:top")
-    page.get_by_label("Why").fill("A key account elsewhere")
+    page.get_by_role("textbox", name="Why").fill("A key account elsewhere")
     page.locator("form[action$='/overrides'] button").click()
     assert page.get_by_text("It is set.").is_visible()
     page.get_by_role("button", name="End it").click()
