@@ -65,8 +65,8 @@ def create(
     typer.echo(made["secret"])
 
 
-@app.command()
-def test(webhook_id: WebhookId, data: options.Data = None) -> None:
+@app.command("test")
+def send_test(webhook_id: WebhookId, data: options.Data = None) -> None:
     """Send a message of the type `webhook.test`. How it fares stands in the deliveries."""
     told(webhook_id, "test", data)
 
