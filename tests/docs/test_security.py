@@ -16,7 +16,7 @@ def test_every_risk_of_the_ten_has_its_row() -> None:
 
 
 def test_every_test_that_is_said_to_show_it_stands_in_a_file_named_beside_it() -> None:
-    missing = {}
+    missing: dict[str, str] = {}
     for risk, _, shown in table():
         quoted = re.findall(r"`([^`]+)`", shown)
         files = [ROOT / name for name in quoted if name.endswith(".py")]
