@@ -76,7 +76,7 @@ from gateway.routes import (
     views,
     webhooks,
 )
-from gateway.routes.door import RateFields, caller
+from gateway.routes.door import RateFields, SafeHeaders, caller
 
 HEARD = (STANDING_CHANGES, PARTIES, PURCHASES, INTERACTIONS, LEADS, MEMBERS)
 """What the feed tells, and what it must know to tell whom it is about."""
@@ -243,6 +243,8 @@ def app() -> FastAPI:
         source_urls=settings.source_urls,
         documented=False,
     )
+    # Outermost: also what is refused before any other layer is an answer.
+    made.add_middleware(SafeHeaders)
     made.title = "Shuke"
     made.include_router(documents.router)
     made.router.routes.append(documents.assets)

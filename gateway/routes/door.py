@@ -142,6 +142,44 @@ def area(request: Request) -> Area:
     return found
 
 
+SAFE: tuple[tuple[bytes, bytes], ...] = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+)
+"""Headers of every answer that does not say otherwise."""
+NOTHING = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+"""What a browser may do with an answer of the API: show it, and in no frame."""
+TLS_ALONE = (b"strict-transport-security", b"max-age=31536000")
+"""Behind TLS a browser comes by nothing else for a year."""
+
+
+class SafeHeaders:
+    """Adds to every answer what keeps browsers from making more of it than it is."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        wanted = SAFE
+        if scope["path"].startswith("/v1/"):
+            wanted += (NOTHING,)
+        if scope.get("scheme") == "https":
+            wanted += (TLS_ALONE,)
+
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = list(message.get("headers", ()))
+                said = {name for name, _ in headers}
+                message["headers"] = [*headers, *(pair for pair in wanted if pair[0] not in said)]
+            await send(message)
+
+        await self.app(scope, receive, send_safely)
+
+
 class RateFields:
     """Adds to every answer what is left of the caller's rate, also to those that are problems."""
 
