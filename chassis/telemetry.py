@@ -49,6 +49,8 @@ UNPUBLISHED_AGE = Gauge("shuke_unpublished_age_seconds", "Age of the oldest even
 TASK_DEATHS = Counter("shuke_task_deaths_total", "Background tasks that ended although they must not.", ("task",))
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+_UNSEEN = re.compile(r"[\x80-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What JSON may hold as it is, and some readers or terminals take for a new line or a command."""
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -94,7 +96,8 @@ class _Lines:
 
 
 def _json(value: Any, default: Any = repr, **_: Any) -> str:
-    return msgspec.json.encode(value, enc_hook=default).decode()
+    text = msgspec.json.encode(value, enc_hook=default).decode()
+    return text if text.isascii() else _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 async def measure_loop(every_s: float = 0.5) -> Never:
