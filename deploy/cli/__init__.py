@@ -21,6 +21,7 @@ from deploy.cli import (
     standings,
     status,
     users,
+    webhooks,
 )
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": ["--help"]}
@@ -60,6 +61,7 @@ app.add_typer(model.app, name="model")
 app.add_typer(gaps.app, name="gaps")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
+app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(users.app, name="users")
 app.add_typer(example.app, name="example")
 app.command()(quality.check)

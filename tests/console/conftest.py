@@ -21,7 +21,9 @@ Visit = Callable[..., Page]
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """A product with the example of 2,357 customers, for all pages; a test that changes it uses people of its own."""
     made = Product(tmp_path_factory.mktemp("console") / "data", "up")
-    made.up()
+    with pytest.MonkeyPatch.context() as variables:
+        variables.setenv("GATEWAY_WEBHOOK_ALLOW", "127.0.0.1/32")
+        made.up()
     try:
         made.shuke("example", "load")
         yield made

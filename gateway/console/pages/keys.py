@@ -71,5 +71,4 @@ async def _listed(
         graces=GRACES,
         first=not cursor,
         may_make=page.may("POST", "/v1/keys"),
-        may_keys=True,
     )

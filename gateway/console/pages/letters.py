@@ -29,7 +29,6 @@ async def read_letters(page: Somebody, status: str = "open", cursor: str = "") -
         said=said,
         first=not cursor,
         may_decide=page.may("POST", "/v1/dead-letters/requeue"),
-        may_keys=page.may("GET", "/v1/keys"),
     )
 
 
@@ -42,7 +41,6 @@ async def read_letter(page: Somebody, letter_id: str) -> Response:
         letter=letter,
         payload=_readable(letter["payload"]),
         may_decide=page.may("POST", "/v1/dead-letters/requeue"),
-        may_keys=page.may("GET", "/v1/keys"),
     )
 
 
@@ -62,9 +60,7 @@ async def decide(page: Somebody) -> Response:
         body["cursor"] = told["next_cursor"]
     failed = [each for each in outcomes if each["became"] == "failed"]
     if failed or not outcomes:
-        return page.render(
-            "operations/outcomes.html", outcomes=outcomes, failed=failed, may_keys=page.may("GET", "/v1/keys")
-        )
+        return page.render("operations/outcomes.html", outcomes=outcomes, failed=failed)
     return page.to("/operations/dead-letters", notice=f"operations.letters_{word}{'d' if word == 'requeue' else 'ed'}")
 
 

@@ -9,11 +9,13 @@ from starlette.responses import Response
 
 from gateway.console.api import Refused
 from gateway.console.frame import Page, Somebody
-from gateway.console.pages import keys, letters
+from gateway.console.pages import audit, keys, letters, webhooks
 
 router = APIRouter(prefix="/operations", include_in_schema=False)
 router.include_router(letters.router)
 router.include_router(keys.router)
+router.include_router(webhooks.router)
+router.include_router(audit.router)
 
 
 @router.get("")
@@ -85,7 +87,6 @@ async def _shown(page: Page, refused: Refused | None, *, replayed: list[str] | N
             "drain": page.may("POST", "/v1/drain"),
             "replay": page.may("POST", "/v1/replays"),
             "gaps": page.may("POST", "/v1/gaps/pass"),
-            "keys": page.may("GET", "/v1/keys"),
         },
     }
     if page.by_script:

@@ -1,0 +1,136 @@
+"""Webhooks: made, tried, paused, told again, and what became of each message. A secret is shown once."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from contracts.scoring import Stage, Tier
+from gateway.console.api import Refused
+from gateway.console.frame import Page, Somebody
+from gateway.domain.feed import TYPES
+
+router = APIRouter(prefix="/webhooks", include_in_schema=False)
+
+LISTED = 50
+GRACES = (86_400, 604_800, 3_600, 0)
+"""Seconds for which messages may carry a signature with the old secret too, the usual one first."""
+DIGITS = 18
+"""Of a place in the feed, at most."""
+STATES = ("waiting", "delivered")
+FILTERS = ("types", "stages", "tiers")
+NOTHING: Mapping[str, Any] = {"url": "", "types": [], "stages": [], "tiers": [], "historic": False}
+
+
+@router.get("")
+async def read_webhooks(page: Somebody, cursor: str = "") -> Response:
+    """All webhooks, without their secrets."""
+    return await _listed(page, cursor)
+
+
+@router.post("")
+async def make_webhook(page: Somebody) -> Response:
+    """Make a webhook, and show its secret this once."""
+    form = page.form
+    body: dict[str, Any] = {"url": str(form.get("url", "")).strip(), "historic": form.get("historic") == "true"}
+    for name in FILTERS:
+        if chosen := form.get(name):
+            body[name] = [chosen] if isinstance(chosen, str) else chosen
+    try:
+        made = await page.api.post("/v1/webhooks", body)
+    except Refused as refused:
+        if refused.status != 422:
+            raise
+        return await _listed(page, "", refused=refused, said=body)
+    return await _listed(page, "", made=made)
+
+
+@router.get("/{webhook_id}")
+async def read_webhook(page: Somebody, webhook_id: str, state: str = "", cursor: str = "") -> Response:
+    """One with its messages; how they fare follows by itself."""
+    return await _shown(page, webhook_id, state, cursor)
+
+
+@router.post("/{webhook_id}/rotate")
+async def rotate_secret(page: Somebody, webhook_id: str) -> Response:
+    """Give a webhook a new secret, and show it this once."""
+    grace = str(page.form.get("grace_s", ""))
+    body = {"grace_s": int(grace)} if grace.isdecimal() else None
+    made = await page.api.post(f"/v1/webhooks/{webhook_id}/rotate", body)
+    return await _shown(page, webhook_id, made=made)
+
+
+@router.post("/{webhook_id}/replay")
+async def replay(page: Somebody, webhook_id: str) -> Response:
+    """Tell again from a time or a place on."""
+    after = str(page.form.get("after", "")).strip()
+    place = int(after) if after.isdecimal() and len(after) <= DIGITS else after
+    body = {"after": place} if after else {"since": page.instant("since")}
+    try:
+        await page.api.post(f"/v1/webhooks/{webhook_id}/replay", body)
+    except Refused as refused:
+        if refused.status != 422:
+            raise
+        return await _shown(page, webhook_id, refused=refused)
+    return page.to(f"/operations/webhooks/{webhook_id}", notice="webhooks.replay_notice")
+
+
+@router.post("/{webhook_id}/delete")
+async def delete_webhook(page: Somebody, webhook_id: str) -> Response:
+    """Delete a webhook that is as it was seen."""
+    await page.api.delete(f"/v1/webhooks/{webhook_id}", if_match=f'"{page.form.get("version", "")}"')
+    return page.to("/operations/webhooks", notice="webhooks.delete_notice")
+
+
+@router.post("/{webhook_id}/{word}")
+async def act(page: Somebody, webhook_id: str, word: str) -> Response:
+    """Send a test, deliver nothing for now, or deliver again."""
+    there = f"/operations/webhooks/{webhook_id}"
+    if word not in ("test", "pause", "resume"):
+        return page.to(there)
+    await page.api.post(f"/v1/webhooks/{webhook_id}/{word}")
+    return page.to(there, notice=f"webhooks.{word}_notice")
+
+
+async def _listed(
+    page: Page, cursor: str, *, made: Any = None, refused: Refused | None = None, said: Mapping[str, Any] | None = None
+) -> Response:
+    found = await page.api.get("/v1/webhooks", limit=LISTED, cursor=cursor)
+    return page.render(
+        "webhooks/list.html",
+        status=200 if refused is None else refused.status,
+        found=found,
+        made=made,
+        refused=refused,
+        said={**NOTHING, **(said or {})},
+        types=sorted(TYPES),
+        stages=[str(stage) for stage in Stage],
+        tiers=[str(tier) for tier in Tier],
+        first=not cursor,
+        may_make=page.may("POST", "/v1/webhooks"),
+    )
+
+
+async def _shown(
+    page: Page, webhook_id: str, state: str = "", cursor: str = "", *, made: Any = None, refused: Refused | None = None
+) -> Response:
+    state = state if state in STATES else ""
+    path = f"/v1/webhooks/{webhook_id}"
+    parts = await page.api.together(
+        webhook=path, deliveries=(f"{path}/deliveries", {"state": state, "limit": LISTED, "cursor": cursor})
+    )
+    values = {"webhook": parts["webhook"].or_raise().data, "deliveries": parts["deliveries"]}
+    values |= {"state": state, "first": not cursor}
+    if page.by_script:
+        return page.render("webhooks/fares.html", **values)
+    return page.render(
+        "webhooks/one.html",
+        status=200 if refused is None else refused.status,
+        made=made,
+        refused=refused,
+        states=STATES,
+        graces=GRACES,
+        may_change=page.may("POST", f"{path}/pause"),
+        **values,
+    )
