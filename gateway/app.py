@@ -23,6 +23,7 @@ from contracts.topics import INTERACTIONS, LEADS, MEMBERS, PARTIES, PURCHASES, S
 from gateway.console.frame import RENDERERS
 from gateway.console.router import otherwise
 from gateway.console.router import router as console
+from gateway.domain.bulkheads import Bulkhead
 from gateway.domain.invitations import Kind
 from gateway.domain.rates import Rate
 from gateway.domain.rights import Role
@@ -129,6 +130,10 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
     """Largest file that an import may bring."""
     part_s: float = 1
     """Seconds that each service has for its part of an answer that several give together."""
+    service_underway: int = Field(256, ge=1, le=100_000)
+    """Requests that may be under way from one process to one service; long work has as many places of its own."""
+    service_waiting: int = Field(256, ge=0, le=100_000)
+    """Requests that may wait for one of these places, 5 s at most; what comes beyond is refused (503)."""
     limit_owner: RateText = Rate(1_000, 2_000)
     """Requests per second of an owner, and how many may come at once: `per_s/burst`."""
     limit_admin: RateText = Rate(1_000, 2_000)
@@ -282,7 +287,9 @@ def provider(settings: Settings, issuer: Issuer | None, says: Claims) -> Provide
 @asynccontextmanager
 async def connected(app: FastAPI) -> AsyncIterator[None]:
     """Hold the connections to the services."""
-    app.state.services = Services(app.state.settings.services, app.state.signer)
+    settings: Settings = app.state.settings
+    bulkhead = Bulkhead(settings.service_underway, settings.service_waiting)
+    app.state.services = Services(settings.services, app.state.signer, bulkhead)
     try:
         yield
     finally:

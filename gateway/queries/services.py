@@ -12,8 +12,10 @@ from structlog.contextvars import get_contextvars
 
 from chassis.auth import GATEWAY, Caller, Signer
 from contracts.problems import Problem
+from gateway.domain.bulkheads import PAUSE_S, Breaker, Bulkhead
 from gateway.domain.parts import Status, status_of
 from gateway.domain.services import ServiceFailed, ServiceTimeout, ServiceUnavailable
+from gateway.queries.places import Places
 from gateway.queries.upstream import Answer, Body, BrokenOff, CannotConnect, Connection, HeaderPairs, Pool
 
 log = structlog.get_logger()
@@ -45,10 +47,14 @@ IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 class Services:
     """A client of all services, with connections that stay open."""
 
-    def __init__(self, addresses: Mapping[str, str], signer: Signer) -> None:
+    def __init__(self, addresses: Mapping[str, str], signer: Signer, bulkhead: Bulkhead | None = None) -> None:
+        """`bulkhead` holds for each service, and once more for its long work, which so leaves room for the rest."""
         self.addresses = {name: address.rstrip("/") for name, address in addresses.items()}
         self._signer = signer
+        self._bulkhead = bulkhead or Bulkhead()
         self._pools: dict[str, Pool] = {}
+        self._places: dict[tuple[str, bool], Places] = {}
+        self._breakers: dict[Pool, Breaker] = {}
 
     async def close(self) -> None:
         """Close the connections."""
@@ -79,14 +85,19 @@ class Services:
     ) -> AsyncIterator[Answer]:
         """One request, signed for a caller; the answer may be read inside.
 
-        `target` is path and query as they came. Raises `ServiceUnavailable`, `ServiceFailed` or `ServiceTimeout`.
+        `target` is path and query as they came. What the gateway asks for its own sake takes no place from others, and
+        is asked also where the service was left alone: readiness must not wait for either. Raises
+        `ServiceUnavailable`, `ServiceBusy`, `ServiceFailed` or `ServiceTimeout`.
         """
         pool = self.pool(service)
+        breaker = self._breakers.setdefault(pool, Breaker())
         head, chunked = self._head(pool, method, target, caller, headers, body)
         again = (method in IDEMPOTENT or any(name == b"idempotency-key" for name, _ in headers)) and not (
             isinstance(body, AsyncIterator)
         )
+        places = None if caller is GATEWAY else await self._place(service, breaker, patient)
         connection: Connection | None = None
+        answered = False
         try:
             connection = pool.kept()
             if connection is not None:
@@ -101,17 +112,39 @@ class Services:
             if connection is None:
                 connection = await self._made(pool)
                 answer = await self._sent(connection, method, head, body, chunked, patient)
+            answered = True
+            breaker.succeeded()
             yield answer
         except TimeoutError:
+            # Long work may be slow, and a body that comes piece by piece is as slow as who sends it.
+            if not (answered or patient or isinstance(body, AsyncIterator)):
+                self._failed(service, breaker)
             raise ServiceTimeout(f"{service} did not answer in time.", service=service) from None
         except CannotConnect:
-            raise ServiceUnavailable(f"{service} cannot be reached just now.", service=service) from None
+            self._failed(service, breaker)
+            raise _away(service) from None
         except BrokenOff as error:
             log.warning("service failed", upstream=service, error=str(error))
             raise ServiceFailed(f"{service} broke off its answer.", service=service) from error
         finally:
             if connection is not None:
                 pool.give_back(connection)
+            if places is not None:
+                places.leave()
+
+    async def _place(self, service: str, breaker: Breaker, patient: bool) -> Places:
+        """The places of the service, one of them taken. Raises `ServiceUnavailable` or `ServiceBusy`."""
+        if not breaker.lets_pass(asyncio.get_running_loop().time()):
+            raise _away(service)
+        places = self._places.get((service, patient))
+        if places is None:
+            places = self._places[service, patient] = Places(service, self._bulkhead)
+        await places.enter()
+        return places
+
+    def _failed(self, service: str, breaker: Breaker) -> None:
+        if breaker.failed(asyncio.get_running_loop().time()):
+            log.warning("service left alone", upstream=service, try_every_s=PAUSE_S)
 
     def _head(
         self, pool: Pool, method: str, target: str, caller: Caller, headers: HeaderPairs, body: Body
@@ -217,3 +250,7 @@ class Services:
 
         answers = await asyncio.gather(*(one(*each) for each in asked.values()))
         return dict(zip(asked, answers, strict=True))
+
+
+def _away(service: str) -> ServiceUnavailable:
+    return ServiceUnavailable(f"{service} cannot be reached just now.", service=service, retry_after_s=PAUSE_S)

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis.auth import Caller, Forbidden, Reach, Unauthorized
+from gateway.domain.bulkheads import ServiceBusy
 from gateway.domain.drain import IntakeClosed
 from gateway.domain.rates import Level, Rate, RateLimited, fields, neighbourhood, of_roles
 from gateway.domain.rights import Area, PathNotFound, UnreadableAddress, area_of, changes, is_open, rights
@@ -27,7 +28,7 @@ KEY, ADDRESS = "key", "address"
 """Names of the two policies in the header fields: by key, and by address for who has none."""
 MAY_END_IN = (
     *(UnreadableAddress, Unauthorized, Forbidden, PathNotFound, RateLimited),
-    *(IntakeClosed, ServiceUnavailable, ServiceFailed, ServiceTimeout),
+    *(IntakeClosed, ServiceUnavailable, ServiceBusy, ServiceFailed, ServiceTimeout),
 )
 """What any request may end in before a service has had its say, or without one."""
 NOBODY = Caller("nobody", frozenset())

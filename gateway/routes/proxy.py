@@ -18,6 +18,7 @@ from chassis.limits import DISCARD_S
 from chassis.paths import fits, methods
 from chassis.problems import RENDERERS
 from contracts.problems import Problem
+from gateway.domain.bulkheads import ServiceBusy
 from gateway.domain.openapi import Document
 from gateway.domain.rights import PATIENT, PathNotFound
 from gateway.domain.services import ServiceFailed, ServiceTimeout, ServiceUnavailable
@@ -94,7 +95,7 @@ class Proxied:
             raise PathNotFound("Nothing answers under this path.")
         answer = await passed_on(request, request.app.state.services, service, asking)
         if answer.status_code in DOUBTFUL:
-            with contextlib.suppress(ServiceUnavailable, ServiceFailed, ServiceTimeout):
+            with contextlib.suppress(ServiceUnavailable, ServiceBusy, ServiceFailed, ServiceTimeout):
                 refuse_unknown_method(request, await document_of(request, service))
         await answer(scope, receive, send)
 

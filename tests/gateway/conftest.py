@@ -222,10 +222,10 @@ async def serving(app: FastAPI, bound: socket.socket | None = None) -> AsyncIter
         await running
 
 
-def a_socket() -> socket.socket:
+def a_socket(port: int = 0) -> socket.socket:
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.bind(("127.0.0.1", 0))
+    bound.bind(("127.0.0.1", port))
     return bound
 
 
