@@ -110,8 +110,10 @@ class OwnRoutes:
             self._known.setdefault(_place(pattern), []).append((pattern, known))
 
     def answer(self, method: str, path: str) -> bool:
-        """Whether the gateway has this method of this path."""
-        return any(method in known and fits(pattern, path) for pattern, known in self._near(path))
+        """Whether the gateway has this method of this path; one that it names is none of those that a pattern takes."""
+        found = [(pattern.count("{"), known) for pattern, known in self._near(path) if fits(pattern, path)]
+        least = min((places for places, _ in found), default=0)
+        return any(method in known for places, known in found if places == least)
 
     def refuse_unknown_method(self, method: str, path: str) -> None:
         """Answer 405 where the gateway has the path, and not with this method: all of them are told then."""

@@ -30,7 +30,9 @@ async def list_views(
     return found.shown(View.model_validate)
 
 
-@router.post("", status_code=status.HTTP_201_CREATED)
+@router.post(
+    "", status_code=status.HTTP_201_CREATED, responses={200: {"model": View, "description": "It was there before"}}
+)
 async def keep_list_view(wanted: NewView, session: Session, asking: Asking, response: Response) -> View:
     """Keep what a list is asked for under a name. The same name again means this from now on (200)."""
     row, new = await keep_view(session, asking.key_id, wanted)

@@ -170,6 +170,12 @@ async def test_a_method_that_a_path_of_a_service_does_not_know_is_told_all_that_
     }
 
 
+async def test_a_path_that_the_gateway_names_is_not_taken_for_an_id(door: Door) -> None:
+    for path, allowed in (("/v1/sessions/oidc", "GET, POST"), ("/v1/sessions/second-step", "POST")):
+        answer = await door.client.delete(path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
 async def test_a_service_that_is_not_configured_is_a_503(door: Door) -> None:
     answer = await door.client.get("/v1/leads")
     assert (answer.status_code, answer.json()["code"]) == (503, "service_unavailable")
