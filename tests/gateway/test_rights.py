@@ -51,6 +51,7 @@ replays       ---      ---      ---      ---      ---      aaa      aaa      aaa
 drain         ---      ---      ---      ---      ---      aaa      aaa      aaa
 status        ---      ---      ---      ---      ---      aaa      aaa      aaa
 keys          ---      ---      ---      ---      ---      ---      aaa      aaa
+audit         ---      ---      ---      ---      ---      ---      aaa      aaa
 views         aaa      ---      aaa      aaa      aaa      aaa      aaa      aaa
 me            aaa      aaa      aaa      aaa      aaa      aaa      aaa      aaa
 sessions      aaa      aaa      aaa      aaa      aaa      aaa      aaa      aaa
