@@ -145,6 +145,7 @@ class World:
             "POST /v1/standings/{party_id}/merge-preview": {"party_id": things["twin"]},
             "POST /v1/parties/{party_id}/unmerge-preview": {"merge_id": things["merge"]},
             "PUT /v1/parties/{party_id}/owner": things["care"],
+            "PUT /v1/parties/{party_id}/name": {"name": "Ann Chen"},
             "POST /v1/parties/{party_id}/observations": {"aspect": "mood", "occurred_at": DAY.format(6), "rating": 2},
             "POST /v1/purchases": {**buyer, **money},
             "POST /v1/returns": {**buyer, **money},
