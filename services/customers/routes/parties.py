@@ -55,8 +55,7 @@ async def register_party(body: NewParty, session: Session, here: Here, response:
     identities = [identifier.identity(here) for identifier in body.identifiers]
     party_id, new = await known.register(session, body.kind, identities)
     if body.name is not None and (await known.party(session, party_id)).name is None:
-        await check_reach(session, [party_id])
-    await names.give_name(session, party_id, body.name)
+        await names.give_name(session, party_id, body.name)
     made(response, f"/v1/parties/party_{party_id.hex}", new=new)
     return await _shown(session, party_id, response)
 
