@@ -93,7 +93,8 @@ async def each_by_its_id(api: httpx.AsyncClient, ids: Iterable[UUID], **query: A
 
 
 def _told(standing: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in standing.items() if name != "assessed_at"}
+    """Who takes care of a party is told as it is now, at whatever time the party is looked at."""
+    return {name: value for name, value in standing.items() if name not in ("assessed_at", "owner_id", "team_id")}
 
 
 def pieces(told: Sequence[Delivery], random: Random) -> list[list[Delivery]]:

@@ -176,7 +176,7 @@ class Elsewhere(Shown):
 
 
 class FollowUp(Standing):
-    """A standing, and who takes care of the party."""
+    """A standing, and who takes care of the party now, whatever time the standing is of."""
 
     owner_id: UserId | None
     team_id: TeamId | None
