@@ -15,6 +15,9 @@ SESSION = "shuke_session"
 
 Query = Mapping[str, str | int | bool | Sequence[str] | None]
 
+KINDS: Mapping[int, str] = {403: "forbidden", 404: "gone", 409: "conflict", 412: "conflict", 429: "busy"}
+"""What a person is told of a status."""
+
 
 class Refused(Exception):
     """What the API says of a request that it did not carry out."""
@@ -23,6 +26,11 @@ class Refused(Exception):
         super().__init__(f"{status} {problem.get('code')}")
         self.status = status
         self.problem = problem
+
+    @property
+    def kind(self) -> str:
+        """How a page speaks of it: `frame.refused_…` of the messages."""
+        return KINDS.get(self.status) or ("invalid" if self.status < 500 else "away")
 
     @property
     def code(self) -> str:

@@ -98,6 +98,11 @@ class Page:
         """A message in the reader's language."""
         return say(self.language, key, **values)
 
+    def chosen(self, name: str) -> list[str]:
+        """The values of a field that may come several times."""
+        said = self.form.get(name, [])
+        return [said] if isinstance(said, str) else said
+
     @property
     def by_script(self) -> bool:
         """Whether htmx asks for a part, rather than the browser for the page."""
@@ -258,12 +263,8 @@ async def show_refused(request: Request, refused: Refused) -> Response:
     """What a page says that the API let it down: gone, not allowed, changed meanwhile, a service away."""
     if refused.status == 401:
         return await lead_to_sign_in(request, SignInNeeded())
-    if request.url.path.startswith("/v1/"):
-        raise refused
     language, me = preferred(request.headers.get("accept-language", "")), None
     page = Page(request, Api(request, request.cookies.get(SESSION)), language, me, request.cookies.get(VISITOR, ""))
-    kind = {403: "forbidden", 404: "gone", 409: "conflict", 412: "conflict", 429: "busy"}.get(refused.status)
-    kind = kind or ("invalid" if refused.status < 500 else "away")
     try:
         page.me = await page.api.get("/v1/me")
         page.language = page.me.get("language") or page.language if page.me else page.language
@@ -272,7 +273,7 @@ async def show_refused(request: Request, refused: Refused) -> Response:
     template = "frame/refused_part.html" if page.by_script else "frame/refused.html"
     # htmx shows what comes with a good status only; the page says in words what went wrong.
     status = 200 if page.by_script else refused.status
-    return page.render(template, status=status, refused=refused, kind=kind)
+    return page.render(template, status=status, refused=refused)
 
 
 RENDERERS: dict[Any, Any] = {SignInNeeded: lead_to_sign_in, Refused: show_refused}

@@ -25,10 +25,9 @@ async def read_keys(page: Somebody, cursor: str = "") -> Response:
 @router.post("")
 async def make_key(page: Somebody) -> Response:
     """Make a key, and show its secret this once."""
-    chosen = page.form.get("scopes", [])
     body: dict[str, Any] = {
         "name": str(page.form.get("name", "")).strip(),
-        "scopes": [chosen] if isinstance(chosen, str) else chosen,
+        "scopes": page.chosen("scopes"),
     }
     if ends := page.instant("expires_at"):
         body["expires_at"] = ends

@@ -65,9 +65,7 @@ async def decide(page: Somebody) -> Response:
 
 
 def _asked(page: Page) -> dict[str, Any]:
-    chosen = page.form.get("id", [])
-    ids = [chosen] if isinstance(chosen, str) else list(chosen)
-    if ids:
+    if ids := page.chosen("id"):
         return {"ids": ids}
     said = {name: str(page.form.get(name, "")).strip() for name in FILTERS}
     return {name: value for name, value in said.items() if value} | {"limit": 1_000}

@@ -35,8 +35,8 @@ async def make_webhook(page: Somebody) -> Response:
     form = page.form
     body: dict[str, Any] = {"url": str(form.get("url", "")).strip(), "historic": form.get("historic") == "true"}
     for name in FILTERS:
-        if chosen := form.get(name):
-            body[name] = [chosen] if isinstance(chosen, str) else chosen
+        if chosen := page.chosen(name):
+            body[name] = chosen
     try:
         made = await page.api.post("/v1/webhooks", body)
     except Refused as refused:
