@@ -157,6 +157,7 @@ OPERATIONS: Mapping[tuple[str, str], Grants] = {
     ("POST", "/v1/reports/surprises"): OVERSEE,
     ("GET", "/v1/reports/zoom"): SEE,
     ("POST", "/v1/policies"): TRY,
+    ("GET", "/v1/policies/{policy_hash}/elsewhere"): OVERSEE,
     ("POST", "/v1/policies/{policy_hash}/approve"): ADMIN,
     ("POST", "/v1/policies/{policy_hash}/trials"): TRY,
     ("POST", "/v1/models"): STUDY,

@@ -5,9 +5,11 @@ from uuid import UUID
 import httpx
 import pytest
 
+from chassis.auth import Reach
 from chassis.http import encode_cursor
 from contracts.customers import InteractionKind
 from tests.scoring.feeding import Feeding
+from tests.scoring.test_routes_reach import reaching
 
 JUNE = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -49,6 +51,8 @@ async def test_who_would_stand_elsewhere_under_a_policy_is_listed(api: httpx.Asy
     assert [found] == (await api.get(path, params={"stage_draft": "customer", "limit": 1})).json()["data"]
     assert (await api.get(path, params={"stage_draft": "lost_customer"})).json()["data"] == []
     assert (await api.get(path, params={"cursor": encode_cursor(UUID(hex=faded[6:]))})).json()["data"] == []
+    assert (await api.get(path, headers=reaching(api, Reach.ALL))).json()["data"] == [found]
+    assert (await api.get(path, headers=reaching(api, Reach.TEAM))).json()["data"] == []
 
 
 async def listed(api: httpx.AsyncClient, **query: str | int) -> list[str]:

@@ -9,7 +9,7 @@ import msgspec
 
 from contracts.scoring import Stage, Tier
 from services.scoring.domain.fitting import ModelCurrency
-from services.scoring.domain.moment import Moment, NotReadYet
+from services.scoring.domain.moment import Care, Moment, NotReadYet
 from services.scoring.domain.standing import Standing
 from services.scoring.models.clocks import Question
 from services.scoring.queries.activations import settled_until
@@ -138,11 +138,19 @@ class Cells(NamedTuple):
 
 
 async def elsewhere(
-    connection: Connection, active: Moment, draft: Moment, wanted: Cells, *, after: UUID | None, limit: int
+    connection: Connection,
+    active: Moment,
+    draft: Moment,
+    wanted: Cells,
+    *,
+    care: Care | None,
+    after: UUID | None,
+    limit: int,
 ) -> tuple[list[Elsewhere], UUID | None]:
     """Up to so many parties, behind one, that differ in stage or tier; and the party to go on behind, if any is left.
 
-    They are looked for among `MOST` parties at a time, and may be fewer though there are more.
+    Of those of an owner or a team alone, where `care` names one. They are looked for among `MOST` parties at a time,
+    and may be fewer though there are more.
     """
     differing: list[Elsewhere] = []
     looked, last = 0, after
@@ -153,7 +161,7 @@ async def elsewhere(
                 return differing, last
             some = reads[: min(PAGE, MOST - looked)]
             reads = reads[len(some) :]
-            for each in _differing(some, active, draft):
+            for each in _differing([read for read in some if in_care(read, care)], active, draft):
                 if not wanted.fits(each):
                     continue
                 if len(differing) == limit:
@@ -178,9 +186,7 @@ def fits(wanted: Filter, read: Read, standing: Standing) -> bool:
     care, flag = equal.pop("care"), equal.pop("flag")
     if standing.stage is None or (flag is not None and flag not in standing.flags):
         return False
-    if care is not None and not any(
-        each is not None and each == read.row[name] for name, each in zip(("owner_id", "team_id"), care, strict=True)
-    ):
+    if not in_care(read, care):
         return False
     seen = max((day for day in (standing.last_day, standing.last_sign_day) if day), default=None)
     ranges = (
@@ -194,6 +200,13 @@ def fits(wanted: Filter, read: Read, standing: Standing) -> bool:
     return all(_between(*each) for each in ranges) and all(
         value is None or value == (read.row[name] if name in CARE else getattr(standing, name))
         for name, value in equal.items()
+    )
+
+
+def in_care(read: Read, care: Care | None) -> bool:
+    """Whether an owner or a team, where one is named, takes care of a party today."""
+    return care is None or any(
+        each is not None and each == read.row[name] for name, each in zip(("owner_id", "team_id"), care, strict=True)
     )
 
 

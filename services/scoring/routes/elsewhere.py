@@ -11,6 +11,7 @@ from services.scoring.models.clocks import Question
 from services.scoring.models.fields import PolicyHash
 from services.scoring.models.standings import Elsewhere
 from services.scoring.queries.clocks import Cells, elsewhere, moment_asked
+from services.scoring.routes.reach import CareOf
 from services.scoring.routes.snapshots import Snapshot
 
 router = APIRouter(prefix="/v1/policies", tags=["policies"])
@@ -20,6 +21,7 @@ router = APIRouter(prefix="/v1/policies", tags=["policies"])
 async def list_who_would_stand_elsewhere(
     policy_hash: PolicyHash,
     snapshot: Snapshot,
+    care: CareOf,
     stage_active: Stage | None = None,
     tier_active: Tier | None = None,
     stage_draft: Stage | None = None,
@@ -35,7 +37,7 @@ async def list_who_would_stand_elsewhere(
     draft = await moment_asked(snapshot, Question(policy=policy_hash), now())
     after = decode_cursor(cursor, tuple[UUID])[0] if cursor else None
     wanted = Cells(stage_active, tier_active, stage_draft, tier_draft)
-    differing, last = await elsewhere(snapshot, active, draft, wanted, after=after, limit=limit)
+    differing, last = await elsewhere(snapshot, active, draft, wanted, care=care, after=after, limit=limit)
     shown = [
         Elsewhere(
             party_id=each.read.row["party_id"],
