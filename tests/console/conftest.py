@@ -17,7 +17,7 @@ WIDTHS = {"phone": 390, "desk": 1280}
 Visit = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """A product with the example of 2,357 customers, for all pages; a test that changes it uses people of its own."""
     made = Product(tmp_path_factory.mktemp("console") / "data", "up")
@@ -31,10 +31,11 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
         made.down()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     if not CHROMIUM.exists():
         pytest.skip(f"Needs chromium at {CHROMIUM}")
+    # Its loop runs in this thread until it ends: of the package, it is gone before the next asynchronous test.
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
         yield browser
