@@ -12,7 +12,7 @@ from typing import Any
 import schemathesis
 
 OWN = frozenset(os.environ["SHUKE_FUZZ_OWN"].split(","))
-"""Keys and people by whom is asked: whoever ended one of these would be locked out."""
+"""Keys, people, sessions and teams by which is asked: whoever ended one of these would be locked out."""
 NOTES = Path(os.environ["SHUKE_FUZZ_NOTES"])
 """Ids that were given out to whoever asked before, and how requests were answered."""
 ID = re.compile(r"\b([a-z]+)_[0-9a-f]{32}\b")

@@ -45,6 +45,7 @@ class Fuzzer:
         [self._key] = [key["id"] for key in product.client.get("/v1/keys").json()["data"] if key["current"]]
         self._team = product.post("/v1/teams", json={"name": "North"})["id"]
         self._people: dict[Role, tuple[str, str]] = {}
+        self._own = [self._key, self._team]
         first = product.post("/v1/invitations/first")
         self._accept(Role.OWNER, first, name="Olga", email="owner@people.example")
         for role in Role:
@@ -62,6 +63,8 @@ class Fuzzer:
         answer = self._product.client.post("/v1/invitations/accept", json=told, headers={"Authorization": ""})
         assert answer.status_code == 201, answer.text
         self._people[role] = answer.json()["user"]["id"], answer.json()["token"]
+        sessions = self._product.client.get("/v1/sessions", headers=self._as(role)).json()["data"]
+        self._own += [self._people[role][0], *(session["id"] for session in sessions)]
 
     def ask(self, role: Role, cases: int) -> None:
         """Ask at least so often, and keep what was not answered as the document says."""
@@ -72,8 +75,10 @@ class Fuzzer:
             answers.update(json.loads(self.notes.read_text())["answers"])
             seed += 1
         self.answers[role] = answers
-        headers = {"Authorization": f"Bearer {self._people[role][1]}"}
-        assert self._product.client.get("/v1/me", headers=headers).status_code == 200, f"{role} was locked out."
+        assert self._product.client.get("/v1/me", headers=self._as(role)).status_code == 200, f"{role} is locked out."
+
+    def _as(self, role: Role) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._people[role][1]}"}
 
     def _round(self, role: Role, cases: int, seed: int) -> str | None:
         url = self._product.running.url
@@ -82,12 +87,11 @@ class Fuzzer:
             *(sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"),
             *("run", f"{url}/openapi.json", "--checks", ",".join(CHECKS), "--phases", "fuzzing"),
             *("--max-examples", str(max(1, cases // operations)), "--seed", str(seed)),
-            *("--header", f"Authorization: Bearer {self._people[role][1]}"),
+            *("--header", f"Authorization: {self._as(role)['Authorization']}"),
             *(word for path in LEFT_OUT for word in ("--exclude-path", path)),
             *("--no-shrink", "--continue-on-failure", "--warnings", "off", "--request-timeout", "60"),
         ]
-        own = [self._key, self._team, *(id for id, _ in self._people.values())]
-        variables = {"SCHEMATHESIS_HOOKS": "tests.system.hooks", "SHUKE_FUZZ_OWN": ",".join(own)}
+        variables = {"SCHEMATHESIS_HOOKS": "tests.system.hooks", "SHUKE_FUZZ_OWN": ",".join(self._own)}
         variables |= {"SHUKE_FUZZ_NOTES": str(self.notes), "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
         done = subprocess.run(
             command, cwd=self._folder, env={**os.environ, **variables}, capture_output=True, text=True, timeout=3_600
