@@ -3,14 +3,16 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from itertools import chain, repeat
 from pathlib import Path
 
 from gateway.domain.rights import Role
 from tests.system.conftest import Start
 from tests.system.product import Product
 
-CASES = int(os.environ.get("SHUKE_TEST_CASES", "1600"))
-"""Requests that are made at least; those who ask share them."""
+CASES = int(os.environ.get("SHUKE_TEST_CASES", "0"))
+"""Requests that are made at least, however few it takes for everybody to have asked for everything."""
 ROLES = [Role(role) for role in os.environ.get("SHUKE_TEST_ROLES", " ".join(Role)).split()]
 """By whom is asked, each role in its turn."""
 PASSWORD = "quiet lantern over 7 rivers"
@@ -41,7 +43,7 @@ class Fuzzer:
         self._product, self._folder = product, folder
         self.notes = folder / "notes.json"
         self.wrong: list[str] = []
-        self.answers: dict[Role, Counter[str]] = {}
+        self.answers: dict[Role, Counter[str]] = {role: Counter() for role in Role}
         [self._key] = [key["id"] for key in product.client.get("/v1/keys").json()["data"] if key["current"]]
         self._team = product.post("/v1/teams", json={"name": "North"})["id"]
         self._people: dict[Role, tuple[str, str]] = {}
@@ -66,27 +68,27 @@ class Fuzzer:
         sessions = self._product.client.get("/v1/sessions", headers=self._as(role)).json()["data"]
         self._own += [self._people[role][0], *(session["id"] for session in sessions)]
 
-    def ask(self, role: Role, cases: int) -> None:
-        """Ask at least so often, and keep what was not answered as the document says."""
-        answers, seed = Counter[str](), 1
-        while answers.total() < cases:
-            if wrong := self._round(role, cases - answers.total(), seed):
-                self.wrong.append(f"{role}: {wrong}")
-            answers.update(json.loads(self.notes.read_text())["answers"])
-            seed += 1
-        self.answers[role] = answers
+    @property
+    def asked(self) -> int:
+        """How often, by all."""
+        return sum(answers.total() for answers in self.answers.values())
+
+    def ask(self, role: Role, phase: str, seed: int) -> None:
+        """Ask for every operation, and keep what was not answered as the document says."""
+        if wrong := self._round(role, phase, seed):
+            self.wrong.append(f"{role}: {wrong}")
+        self.answers[role].update(json.loads(self.notes.read_text())["answers"])
         assert self._product.client.get("/v1/me", headers=self._as(role)).status_code == 200, f"{role} is locked out."
 
     def _as(self, role: Role) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._people[role][1]}"}
 
-    def _round(self, role: Role, cases: int, seed: int) -> str | None:
+    def _round(self, role: Role, phase: str, seed: int) -> str | None:
         url = self._product.running.url
-        operations = len(self._product.get("/openapi.json")["paths"])
         command = [
             *(sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"),
-            *("run", f"{url}/openapi.json", "--checks", ",".join(CHECKS), "--phases", "fuzzing"),
-            *("--max-examples", str(max(1, cases // operations)), "--seed", str(seed)),
+            *("run", f"{url}/openapi.json", "--checks", ",".join(CHECKS), "--phases", phase),
+            *("--max-examples", "1", "--seed", str(seed)),
             *("--header", f"Authorization: {self._as(role)['Authorization']}"),
             *(word for path in LEFT_OUT for word in ("--exclude-path", path)),
             *("--no-shrink", "--continue-on-failure", "--warnings", "off", "--request-timeout", "60"),
@@ -100,11 +102,19 @@ class Fuzzer:
         return f"{done.stdout[-40_000:]}{done.stderr[-2_000:]}" if done.returncode else None
 
 
+def turns() -> Iterator[tuple[Role, str, int]]:
+    """Who asks in which way: each role for every operation, then by values at their bounds, then again and again."""
+    for seed, phase in enumerate(chain(("fuzzing", "coverage"), repeat("fuzzing")), 1):
+        yield from ((role, phase, seed) for role in ROLES)
+
+
 def test_nothing_that_the_document_allows_or_forbids_breaks_the_product(start: Start, tmp_path: Path) -> None:
     with start("up", "--empty") as product:
         fuzzer = Fuzzer(product, tmp_path)
-        for role in ROLES:
-            fuzzer.ask(role, -(-CASES // len(ROLES)))
+        for turn, (role, phase, seed) in enumerate(turns()):
+            if turn >= len(ROLES) and fuzzer.asked >= CASES:
+                break
+            fuzzer.ask(role, phase, seed)
         for paused in product.get("/v1/status")["paused"]:
             said = {"service": paused["service"], "topic": paused["topic"]}
             product.client.post("/v1/consumers/resume", json=said).raise_for_status()
@@ -113,7 +123,6 @@ def test_nothing_that_the_document_allows_or_forbids_breaks_the_product(start: S
         for role, answers in fuzzer.answers.items():
             sys.stdout.write(f"{role}: {answers.total()} requests, {dict(sorted(answers.items()))}\n")
         assert not fuzzer.wrong, "\n".join(fuzzer.wrong)
-        assert sum(answers.total() for answers in fuzzer.answers.values()) >= CASES
-        assert all(answers["429"] + answers["401"] < answers.total() / 50 for answers in fuzzer.answers.values())
+        assert all(answers["429"] + answers["401"] <= answers.total() / 50 for answers in fuzzer.answers.values())
         logs = {path.name: path.read_text() for path in (product.folder / "logs").glob("*.log")}
     assert [name for name, text in logs.items() if "request failed" in text or "task died" in text] == []
