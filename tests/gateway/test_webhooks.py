@@ -145,7 +145,7 @@ async def called(
     door.app.state.settings.webhook_allow = "127.0.0.1/32"
     database, receiver = door.app.state.database, Receiver()
     told = {"GATEWAY_WEBHOOK_ALLOW": "127.0.0.1/32", **settings}
-    with workers("gateway-deliverer", database, "{}", folder, **told) as [worker]:
+    with workers("gateway-deliverer", database, "{}", folder, count=1, **told) as [worker]:
         async with serving(receiver.app) as url:
             made = await door.client.post("/v1/webhooks", json={"url": f"{url}/hooks", **asked})
             assert made.status_code == 201, made.text

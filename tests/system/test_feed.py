@@ -57,7 +57,7 @@ def receiver() -> Iterator[Receiver]:
 
 def follow(product: Product, after: int, told: list[dict[str, Any]], ended: Event) -> None:
     """Read the stream, and come back where it broke off, until it is enough."""
-    asked = {"after": after, "types": ",".join(TYPES)}
+    asked: dict[str, str | int] = {"after": after, "types": ",".join(TYPES)}
     with httpx.Client(base_url=product.running.url, headers=product.running.headers, timeout=PATIENCE_S) as client:
         while not ended.is_set():
             with suppress(httpx.TransportError), client.stream("GET", "/v1/stream", params=asked) as answer:
