@@ -78,6 +78,7 @@ from gateway.routes import (
     webhooks,
 )
 from gateway.routes.door import RateFields, SafeHeaders, caller
+from gateway.routes.lane import Lane
 
 HEARD = (STANDING_CHANGES, PARTIES, PURCHASES, INTERACTIONS, LEADS, MEMBERS)
 """What the feed tells, and what it must know to tell whom it is about."""
@@ -259,7 +260,7 @@ def app() -> FastAPI:
         made.add_exception_handler(wrong, render)
     made.state.keyring, made.state.meter, made.state.intake = keyring, meter, Intake()
     made.state.trail = trail
-    made.state.documents, made.state.importing = {}, {}
+    made.state.documents, made.state.operations, made.state.importing = {}, {}, {}
     made.state.issuer = issuer
     made.state.provider = provider(settings, issuer, says)
     made.state.tail = tail
@@ -290,6 +291,7 @@ async def connected(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     bulkhead = Bulkhead(settings.service_underway, settings.service_waiting)
     app.state.services = Services(settings.services, app.state.signer, bulkhead)
+    app.state.shortcut = Lane(app)
     try:
         yield
     finally:

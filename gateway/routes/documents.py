@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from chassis.openapi import Document, committed, operations, refuse
+from gateway.domain.audit import Operations, operations_of
 from gateway.domain.openapi import merged
 from gateway.domain.services import ServiceUnavailable
 from gateway.queries.services import Services
@@ -46,6 +47,22 @@ async def document_of(request: Request, service: str) -> dict[str, Any]:
         services: Services = request.app.state.services
         known[service] = await services.json(service, "GET", "/openapi.json")
     return known[service]
+
+
+def indexed(app: FastAPI, name: str, document: Document) -> Operations:
+    """The operations of a document, by path; made once for each document."""
+    known: dict[str, tuple[Document, Operations]] = app.state.operations
+    found = known.get(name)
+    if found is None or found[0] is not document:
+        found = known[name] = document, operations_of(document)
+    return found[1]
+
+
+def known_operations(app: FastAPI, service: str) -> Operations | None:
+    """Those of a service, where it was looked for before; None otherwise."""
+    known: dict[str, tuple[Document, Operations]] = app.state.operations
+    found = known.get(service)
+    return None if found is None else found[1]
 
 
 @router.get("/docs")
