@@ -26,6 +26,7 @@ from gateway.console.router import router as console
 from gateway.domain.bulkheads import Bulkhead
 from gateway.domain.invitations import Kind
 from gateway.domain.rates import Rate
+from gateway.domain.retiring import Retirements
 from gateway.domain.rights import Role
 from gateway.domain.services import ServiceUnavailable
 from gateway.domain.sessions import IDLE_HOURS, LONGEST_DAYS
@@ -250,7 +251,8 @@ def app() -> FastAPI:
         documented=False,
     )
     # Outermost: also what is refused before any other layer is an answer.
-    made.add_middleware(SafeHeaders)
+    made.state.retirements = Retirements()
+    made.add_middleware(SafeHeaders, retirements=made.state.retirements)
     made.title = "Shuke"
     made.include_router(documents.router)
     made.router.routes.append(documents.assets)

@@ -90,7 +90,8 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
         self._writing_paused = False
-        self._told: Callable[[], None] | None = None
+        self.told: Callable[[], None] | None = None
+        """Called when more of the answer is there, in the place of waking whoever waits for it."""
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._sender: asyncio.Task[None] | None = None
@@ -143,14 +144,14 @@ class Connection(asyncio.Protocol):
         until somebody waits for the `answer`.
         """
         self._begin(method, total_s, silence_s)
-        self._told = told
+        self.told = told
         transport = self._transport
         assert transport is not None
         transport.write(head + body if body else head)
 
     async def answer(self) -> Answer:
         """The answer to what was begun, when its head has come. Raises as `ask` does."""
-        self._told = None
+        self.told = None
         while not self._headed:
             await self._more()
         return Answer(self)
@@ -189,7 +190,7 @@ class Connection(asyncio.Protocol):
 
     def end(self) -> None:
         """The answer is read, or nobody wants the rest of it."""
-        self._told = None
+        self.told = None
         sent = self._sender is None or self._sender.done()
         if self._sender is not None:
             self._sender.cancel()
@@ -323,8 +324,8 @@ class Connection(asyncio.Protocol):
             raise self._failure
 
     def _wake(self) -> None:
-        if self._told is not None:
-            self._told()
+        if self.told is not None:
+            self.told()
         elif self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 

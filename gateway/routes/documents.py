@@ -13,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 from chassis.openapi import Document, committed, operations, refuse
 from gateway.domain.audit import Operations, operations_of
 from gateway.domain.openapi import merged
+from gateway.domain.retiring import Retirements
 from gateway.domain.services import ServiceUnavailable
 from gateway.queries.services import Services
 from gateway.routes.door import MAY_END_IN, stranger
@@ -29,12 +30,19 @@ async def read_openapi(request: Request) -> dict[str, Any]:
         known |= {name: found for name, found in (await services.each("GET", "/openapi.json")).items() if found}
     if missing := sorted(services.addresses.keys() - known.keys()):
         raise ServiceUnavailable(f"{', '.join(missing)} did not answer yet.", services=missing)
-    return public(committed(request.app), known)
+    return public(committed(request.app), known, request.app.state.retirements)
 
 
-def public(own: Document, services: Mapping[str, Document]) -> Document:
-    """The document of the gateway and of services, each operation with what it may end in at the door already."""
+def public(own: Document, services: Mapping[str, Document], retirements: Retirements | None = None) -> Document:
+    """The document of the gateway and of services, each operation with what it may end in at the door already.
+
+    What goes away is marked so.
+    """
     told = merged(own, services)
+    for method, path in Retirements() if retirements is None else retirements:
+        # A service of another version may not have it, or not any more.
+        if operation := told["paths"].get(path, {}).get(method.lower()):
+            operation["deprecated"] = True
     for operation in operations(told):
         refuse(told, operation, MAY_END_IN)
     return told

@@ -14,6 +14,7 @@ from chassis.auth import Caller, Forbidden, Reach, Unauthorized
 from gateway.domain.bulkheads import ServiceBusy
 from gateway.domain.drain import IntakeClosed
 from gateway.domain.rates import Level, Rate, RateLimited, fields, neighbourhood, of_roles
+from gateway.domain.retiring import Retirements
 from gateway.domain.rights import Area, Grants, PathNotFound, UnreadableAddress, area_of, changes, is_open, rights
 from gateway.domain.roles import Role, powers, widest
 from gateway.domain.services import ServiceFailed, ServiceTimeout, ServiceUnavailable
@@ -175,9 +176,11 @@ TLS_ALONE = (b"strict-transport-security", b"max-age=31536000")
 Pairs = list[tuple[bytes, bytes]]
 
 
-def safe_headers(scope: Scope) -> tuple[tuple[bytes, bytes], ...]:
-    """What the answer to a request shall say, unless it says otherwise."""
-    wanted = SAFE_IN_API if scope["path"].startswith("/v1/") else SAFE
+def wanted_headers(scope: Scope, retirements: Retirements) -> tuple[tuple[bytes, bytes], ...]:
+    """What the answer to a request shall say, unless it says otherwise: safety, and whether its operation goes away."""
+    wanted = SAFE
+    if scope["path"].startswith("/v1/"):
+        wanted = SAFE_IN_API + retirements.headers(scope["method"], scope["path"])
     return (*wanted, TLS_ALONE) if scope.get("scheme") == "https" else wanted
 
 
@@ -188,16 +191,17 @@ def with_those_wanted(headers: Pairs, wanted: tuple[tuple[bytes, bytes], ...]) -
 
 
 class SafeHeaders:
-    """Adds to every answer what keeps browsers from making more of it than it is."""
+    """Adds to every answer what keeps browsers from making more of it than it is, and that its operation goes away."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, retirements: Retirements) -> None:
         self.app = app
+        self.retirements = retirements
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        wanted = safe_headers(scope)
+        wanted = wanted_headers(scope, self.retirements)
 
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -18,6 +18,7 @@ from chassis.telemetry import BEGUN as MARKED
 from chassis.telemetry import Marks, marks_of, tell
 from gateway.domain.audit import UNTRACED, Kind, Operations, kind_of
 from gateway.domain.rates import fields, of_roles
+from gateway.domain.retiring import Retirements
 from gateway.domain.rights import PATIENT, Area, UnreadableAddress, area_of, changes, is_open, rights
 from gateway.queries.intake import Intake
 from gateway.queries.keyring import Keyring
@@ -32,7 +33,7 @@ from gateway.routes.door import (
     granted,
     rate_headers,
     refuse_unreadable_parts,
-    safe_headers,
+    wanted_headers,
     with_those_wanted,
 )
 from gateway.routes.proxy import BEGUN, DOUBTFUL, OURS, SMALL, THEIRS, Proxied, own_routes, to_pass
@@ -54,6 +55,7 @@ class Lane:
         self.services: Services = state.services
         self.trail: Trail = state.trail
         self.writing: Writing = state.writing
+        self.retirements: Retirements = state.retirements
         self._keyring: Keyring = state.keyring
         self._meter: Meter = state.meter
         self._intake: Intake = state.intake
@@ -170,7 +172,7 @@ class Passage:
         scope, trail = self._scope, self._lane.trail
         if self._operations is not None and status not in UNTRACED:
             trail.note(entry_of(scope, Kind.READ, self._operations, status, headers, self._marks.id))
-        headers = with_those_wanted(headers, safe_headers(scope))
+        headers = with_those_wanted(headers, wanted_headers(scope, self._lane.retirements))
         headers += rate_headers(scope["state"]["rate_fields"])
         headers += self._marks.headers()
         self._asked.answer(status, headers, body)
@@ -179,6 +181,7 @@ class Passage:
     def _hand_over(self) -> None:
         begun = self._scope[BEGUN] = self._begun
         assert begun is not None
+        begun.connection.told = None
         task = self._asked.hand_over()
 
         def ended(_: object) -> None:
