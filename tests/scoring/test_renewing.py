@@ -15,10 +15,11 @@ from services.scoring.domain.model import Model
 from services.scoring.domain.policy import Policy
 from services.scoring.domain.presets import DEFAULT_1, RETENTION_FIRST
 from services.scoring.handlers import renewing
-from services.scoring.handlers.assessing import assess_again
+from services.scoring.handlers.assessing import assess_again, assess_rows
 from services.scoring.handlers.renewing import renew_stretch
 from services.scoring.handlers.sweeping import sweep_once
 from services.scoring.queries.reading import Stretch
+from services.scoring.queries.renewing import write_quiet
 from services.scoring.queries.rulings import BARRIER, new_ruling
 from tests.scoring.feeding import JUNE, Feeding
 from tests.scoring.handmade import MODEL
@@ -119,9 +120,8 @@ async def test_most_are_written_without_a_lock_and_who_stands_otherwise_is_told_
 
     async def counted(session: Any, taken: list[asyncpg.Record], until: Any) -> None:
         looked_at.append(len(taken))
-        await assess(session, taken, until)
+        await assess_rows(session, taken, until)
 
-    assess = renewing.assess_rows
     monkeypatch.setattr(renewing, "assess_rows", counted)
     ruling = await decided(scoring, RETENTION_FIRST, OTHER)
 
@@ -142,9 +142,8 @@ async def test_an_event_between_reading_and_writing_is_not_undone(
     async def late(*what: Any) -> None:
         for each in buyers:
             await feed.bought(each, JUNE, 70_000)
-        await write(*what)
+        await write_quiet(*what)
 
-    write = renewing.write_quiet
     monkeypatch.setattr(renewing, "write_quiet", late)
     await decided(scoring, RETENTION_FIRST, OTHER)
 

@@ -62,8 +62,11 @@ def quiet(parties: Sequence[Stood], ruling: Ruling) -> Quiet | None:
     Nobody is among them whom `assess` has to decide alone; None where that is everybody. Up to `together.MOST`.
     """
     calendars = [party.calendar for party in parties]
-    days = {at: ruling.day(at) for at in {at for party in parties for at in party[2:]}}
-    begun, day = (np.array([days[party[part]] for party in parties], dtype=np.int64) for part in (2, 3))
+    days = {at: ruling.day(at) for at in {at for party in parties for at in (party.assessed_at, party.at)}}
+    begun, day = (
+        np.array([days[at] for at in instants], dtype=np.int64)
+        for instants in ([party.assessed_at for party in parties], [party.at for party in parties])
+    )
     found = graded(calendars, begun, ruling)
     if found is None:
         return None
