@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from bench.console.browser import chromium, looking, owner_of
 from bench.console.catalogue import OPEN_TO_ALL, pages
@@ -20,8 +20,7 @@ DARK = ("today", "population", "list", "party", "sign-in")
 README = ROOT / "docs" / "console.webp"
 README_PAGE, README_WIDTH, README_HEIGHT = "party", 1280, 860
 QUALITY = 78
-SETTLED_MS = 700
-"""What a page asks for after it was loaded is there, as a rule."""
+LOADED_MS, DRAWN_MS = 30_000, 150
 
 
 def main(
@@ -85,9 +84,12 @@ def renew(browser: Browser, running: Running, token: str, path: str) -> None:
 
 def _see(page: Page, path: str) -> None:
     page.goto(path)
-    page.wait_for_timeout(SETTLED_MS)
+    # What is asked for when the page is there, as the flows of the population, stands in its place.
+    expect(page.locator("[hx-trigger=load], .htmx-request")).to_have_count(0, timeout=LOADED_MS)
+    page.wait_for_timeout(DRAWN_MS)
 
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 app.command()(main)
-app(prog_name="shuke bench screenshots")
+if __name__ == "__main__":
+    app(prog_name="shuke bench screenshots")
