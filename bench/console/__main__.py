@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from playwright.sync_api import Browser, Page, expect
 
-from bench.console.browser import chromium, looking, owner_of
+from bench.console.browser import chromium, looking, owner_of, speak
 from bench.console.catalogue import OPEN_TO_ALL, pages
 from bench.console.furnished import fail, furnished
 from bench.product import ROOT, Running
@@ -62,6 +62,7 @@ def take(
     """A picture of each page, as long as it is: `en/390/party.png`."""
     place = folder / language / (f"{width}-dark" if scheme == "dark" else str(width))
     place.mkdir(parents=True, exist_ok=True)
+    speak(running, token, language)
     for name, path in wanted.items():
         who = "" if name in OPEN_TO_ALL else token
         with looking(browser, running, who, language=language, width=width, scheme=scheme) as context:
