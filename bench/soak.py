@@ -23,7 +23,7 @@ from bench import chart, machine
 from bench.figures import percentile
 from bench.freshness import AMOUNT_MINOR, Seen, buying, have_bought
 from bench.live import NDJSON, PATH, body_of
-from bench.product import Running, product, proportional_kb, settle
+from bench.product import Running, memory_kb, product, settle
 from deploy import postgres, supervisor
 
 WATCHED = 2_000
@@ -198,8 +198,8 @@ def memory_mb(running: Running) -> dict[str, float]:
     for name, pid in supervisor.pids(running.folder).items():
         part = {"postgres": "PostgreSQL", "kafka": "Kafka"}.get(name.split("-")[0], name.split("-")[0])
         if part != "PostgreSQL":
-            used[part] += proportional_kb(pid) / 1024
-    used["PostgreSQL"] = sum(map(proportional_kb, postgres.of_folder(running.folder / "postgres"))) / 1024
+            used[part] += memory_kb(pid) / 1024
+    used["PostgreSQL"] = sum(map(memory_kb, postgres.of_folder(running.folder / "postgres"))) / 1024
     return dict(used)
 
 
