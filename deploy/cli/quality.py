@@ -16,7 +16,7 @@ CHECKS = (
     ("lint-imports",),
 )
 
-OTHERS = {"faults": "bench.faults", "screenshots": "bench.console"}
+OTHERS = {"faults": "bench.faults", "soak": "bench.soak", "screenshots": "bench.console"}
 """What `bench` does beside measuring, by the first argument."""
 
 
@@ -31,8 +31,9 @@ def check() -> None:
 def bench(context: typer.Context) -> None:
     """Measure, beside raw baselines. Arguments name the rows; without any all are measured.
 
-    `faults` breaks the product on purpose instead, and judges what is left: `shuke bench faults --help`.
-    `screenshots` takes pictures of every page of the console: `shuke bench screenshots --help`.
+    `faults` breaks the product on purpose instead, and judges what is left; `soak` loads it for an hour, and watches;
+    `screenshots` takes pictures of every page of the console: `shuke bench faults --help`, `shuke bench soak --help`,
+    `shuke bench screenshots --help`.
     """
     other = OTHERS.get(context.args[0]) if context.args else None
     program = ["bench", *context.args] if other is None else [other, *context.args[1:]]
