@@ -40,9 +40,10 @@ def offset_of(epoch: int, seq: int) -> int:
 class LogTransport:
     """Reads the log tables of the publishing services and wakes by their NOTIFY."""
 
-    def __init__(self, database: Database, source_urls: Mapping[str, str]) -> None:
+    def __init__(self, database: Database, source_urls: Mapping[str, str], *, patience_s: float = 0) -> None:
         self._database = database
         self._source_urls = source_urls
+        self._patience_s = patience_s
         self._member = os.environ.get("SHUKE_MEMBER") or f"{socket.gethostname()}-{os.getpid()}"
 
     async def run(self, consumer: str, topics: Sequence[str], sink: PartitionSink) -> Never:
@@ -78,7 +79,7 @@ class LogTransport:
                     )
                 connected.set(1)
                 try:
-                    await _Reader(connection, topics, share, sink).run()
+                    await _Reader(connection, topics, share, sink, self._patience_s).run()
                 finally:
                     connection.terminate()
             except Exception as error:
@@ -136,12 +137,18 @@ class _Reader:
     """Follows the partitions of one publishing service over one connection."""
 
     def __init__(
-        self, connection: "asyncpg.Connection[asyncpg.Record]", topics: list[str], share: _Share, sink: PartitionSink
+        self,
+        connection: "asyncpg.Connection[asyncpg.Record]",
+        topics: list[str],
+        share: _Share,
+        sink: PartitionSink,
+        patience_s: float,
     ) -> None:
         self._connection = connection
         self._topics = topics
         self._share = share
         self._sink = sink
+        self._patience_s = patience_s
         self._positions: dict[TopicPartition, int] = {}
         self._resting: dict[TopicPartition, float] = {}
         self._heads: dict[TopicPartition, tuple[int, int]] = {}
@@ -173,6 +180,8 @@ class _Reader:
                 try:
                     async with asyncio.timeout(POLL_S):
                         await self._news.wait()
+                    if self._patience_s:
+                        await asyncio.sleep(self._patience_s)
                 except TimeoutError:
                     if self._connection.is_closed():
                         raise ConnectionError("the log's database closed the connection") from None

@@ -140,7 +140,7 @@ async def _have_log_partition(connection: Connection, looked_at: datetime) -> No
 # A function, so that one round trip does it all: each of its statements sees what was committed before that one began,
 # so that the last one has all that the sequencer before committed. A plan for many rows made on a full table costs more
 # than to number a few rows; those made once for few need an index, however long the table is.
-_PREPARE = """
+_PREPARE = f"""
 CREATE OR REPLACE FUNCTION pg_temp.number(looked_at timestamptz, most int, channel text) RETURNS int
 LANGUAGE plpgsql AS $function$
 DECLARE
@@ -150,13 +150,13 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtext('sequencer')) THEN
         RETURN NULL;
     END IF;
-    SELECT count(*) INTO waiting FROM (SELECT FROM outbox ORDER BY id LIMIT least(most, {few} + 1)) AS first;
+    SELECT count(*) INTO waiting FROM (SELECT FROM outbox ORDER BY id LIMIT least(most, {FEW} + 1)) AS first;
     IF waiting = 0 THEN
         UPDATE sequencing SET recorded_at = greatest(recorded_at, looked_at),
             sequenced_until = greatest(recorded_at, looked_at);
         RETURN 0;
     END IF;
-    IF waiting <= {few} THEN
+    IF waiting <= {FEW} THEN
         SET LOCAL plan_cache_mode = force_generic_plan;
         SET LOCAL enable_seqscan = off;
     END IF;
@@ -190,8 +190,8 @@ BEGIN
     )
     SELECT events, (SELECT string_agg(concat_ws(' ', topic, partition, epoch, seq), ',') FROM latest)
     INTO waiting, told FROM run;
-    PERFORM pg_notify(channel, CASE WHEN octet_length(told) < {longest} THEN told ELSE '' END);
+    PERFORM pg_notify(channel, CASE WHEN octet_length(told) < {LONGEST_TOLD} THEN told ELSE '' END);
     RETURN waiting;
 END
 $function$
-""".format(few=FEW, longest=LONGEST_TOLD)
+"""
