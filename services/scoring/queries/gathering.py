@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import NamedTuple
 from uuid import UUID
 
@@ -28,8 +29,8 @@ async def guess(
     named = set(named)
     row = await connection.fetchrow(_GUESS, BARRIER, list(identities), list(resolved), list(named))
     assert row is not None
-    assigned: dict[UUID, list[UUID]] = dict(row["assigned"])
-    held = {party for parties in assigned.values() for party in parties}
+    assigned = {identity for identity, _ in row["assigned"]}
+    held = {party for _, party in row["assigned"] if party is not None}
     own = {identity for identity in identities if identity not in assigned}
     # Who holds an identity has a row since then.
     return Guess({*held, *own, *row["led"], *named}, {*held, *row["led"], *row["there"]})
@@ -57,8 +58,9 @@ async def gathered(
     if row is None:
         raise LookupError("the installation was never opened")
     found = Gathered(await present_of(connection, row))
-    for identity_id, version, holders, from_days in row["assigned"]:
-        found.members.assign(identity_id, version, list(zip(holders, from_days, strict=True)))
+    for (identity_id, version), holdings in groupby(row["assigned"], key=lambda held: held[:2]):
+        held = [(party_id, from_day) for *_, party_id, from_day in holdings if party_id is not None]
+        found.members.assign(identity_id, version, held)
     years: defaultdict[UUID, dict[int, bytes]] = defaultdict(dict)
     for identity_id, year, days in row["calendars"]:
         years[identity_id][year] = days
@@ -69,10 +71,14 @@ async def gathered(
 
 
 # The barrier is passed by the statement that reads least: what it sees from before the wait is only a guess.
+# Holdings one by one: within rows the driver knows no arrays.
 _GUESS = """
 WITH barrier AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared($1))
 SELECT
-    ARRAY(SELECT ROW(identity_id, parties) FROM assignment WHERE identity_id = ANY($2)) AS assigned,
+    ARRAY(
+        SELECT ROW(identity_id, party_id) FROM assignment LEFT JOIN LATERAL unnest(parties) AS party_id ON true
+        WHERE identity_id = ANY($2)
+    ) AS assigned,
     ARRAY(SELECT resolves_to FROM party WHERE party_id = ANY($3)) AS led,
     ARRAY(SELECT party_id FROM party WHERE party_id = ANY($2::uuid[] || $4::uuid[])) AS there
 FROM barrier
@@ -83,8 +89,11 @@ WITH wanted AS MATERIALIZED (
     SELECT unnest($1::uuid[]) AS identity_id UNION SELECT identity_id FROM holder WHERE party_id = ANY($2)
 )
 SELECT
-    ARRAY(SELECT ROW(identity_id, version, parties, from_days) FROM wanted JOIN assignment USING (identity_id))
-        AS assigned,
+    ARRAY(
+        SELECT ROW(identity_id, version, party_id, from_day) FROM wanted JOIN assignment USING (identity_id)
+        LEFT JOIN LATERAL unnest(parties, from_days) WITH ORDINALITY AS held(party_id, from_day, nth) ON true
+        ORDER BY identity_id, nth
+    ) AS assigned,
     ARRAY(SELECT ROW(identity_id, year, days) FROM wanted JOIN calendar USING (identity_id)) AS calendars,
     ARRAY(SELECT ROW({", ".join(FACT)}) FROM fact WHERE fact_id = ANY($3)) AS facts,
     ARRAY(SELECT ROW(fact_id, identity_id) FROM withdrawal WHERE fact_id = ANY($3)) AS gone,
