@@ -15,7 +15,7 @@ from fastapi.routing import (
     _iter_routes_with_context,
 )
 from fastapi.telemetry._api import _route_selected
-from starlette.routing import Match
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 Begin = tuple[str, ...]
@@ -66,11 +66,10 @@ class Dispatch:
 
     def _known(self) -> Iterator[tuple[Begin, _EffectiveRouteContext | None]]:
         for route, context in _iter_routes_with_context(self._owner.routes):
-            if context is None or not isinstance(route, APIRoute):
-                yield (), None
-                continue
-            begin = _begin(context.path_format)
-            yield () if "{" in "".join(begin) else begin, context
+            # Of what is mounted, and of other kinds of routes, only the router knows what they fit.
+            path = (context or route).path_format if isinstance(route, Route) else "{}"
+            begin = _begin(path)
+            yield () if "{" in path[:1] + "".join(begin) else begin, context if isinstance(route, APIRoute) else None
 
 
 def _begin(path: str) -> Begin:
