@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench import costs, drain, freshness, gateway, journey, live, machine, model, posts, standing
+from bench import costs, drain, freshness, gateway, journey, live, machine, model, posts, standing, streams
 from bench.figures import Figure, median, told
 from bench.product import ROOT
 
@@ -35,6 +35,7 @@ ROWS: Mapping[str, Callable[[], list[Figure]]] = {
     "live": live.embedded,
     "post": posts.posts,
     "gateway": gateway.proxied,
+    "streams": streams.opened,
     "fit": model.fitted,
     "assess-array": model.assessed,
 }

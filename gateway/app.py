@@ -26,6 +26,7 @@ from gateway.console.router import router as console
 from gateway.domain.bulkheads import Bulkhead
 from gateway.domain.invitations import Kind
 from gateway.domain.rates import Rate
+from gateway.domain.retiring import Retirements
 from gateway.domain.rights import Role
 from gateway.domain.services import ServiceUnavailable
 from gateway.domain.sessions import IDLE_HOURS, LONGEST_DAYS
@@ -78,6 +79,7 @@ from gateway.routes import (
     webhooks,
 )
 from gateway.routes.door import RateFields, SafeHeaders, caller
+from gateway.routes.lane import Lane
 
 PATIENCE_S = 0.05
 """Seconds that the feed gathers what comes: who follows it looks on, and does not wait for an answer."""
@@ -251,7 +253,8 @@ def app() -> FastAPI:
         documented=False,
     )
     # Outermost: also what is refused before any other layer is an answer.
-    made.add_middleware(SafeHeaders)
+    made.state.retirements = Retirements()
+    made.add_middleware(SafeHeaders, retirements=made.state.retirements)
     made.title = "Shuke"
     made.include_router(documents.router)
     made.router.routes.append(documents.assets)
@@ -261,7 +264,7 @@ def app() -> FastAPI:
         made.add_exception_handler(wrong, render)
     made.state.keyring, made.state.meter, made.state.intake = keyring, meter, Intake()
     made.state.trail = trail
-    made.state.documents, made.state.importing = {}, {}
+    made.state.documents, made.state.operations, made.state.importing = {}, {}, {}
     made.state.issuer = issuer
     made.state.provider = provider(settings, issuer, says)
     made.state.tail = tail
@@ -292,6 +295,7 @@ async def connected(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     bulkhead = Bulkhead(settings.service_underway, settings.service_waiting)
     app.state.services = Services(settings.services, app.state.signer, bulkhead)
+    app.state.shortcut = Lane(app)
     try:
         yield
     finally:

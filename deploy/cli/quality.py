@@ -28,9 +28,11 @@ def check() -> None:
 def bench(context: typer.Context) -> None:
     """Measure, beside raw baselines. Arguments name the rows; without any all are measured.
 
-    `faults` breaks the product on purpose instead, and judges what is left: `shuke bench faults --help`.
+    `faults` breaks the product on purpose instead, and judges what is left; `soak` loads it for an hour, and watches:
+    `shuke bench faults --help`, `shuke bench soak --help`.
     """
-    program = ["bench", *context.args] if context.args[:1] != ["faults"] else ["bench.faults", *context.args[1:]]
+    apart = context.args[:1] in (["faults"], ["soak"])
+    program = [f"bench.{context.args[0]}", *context.args[1:]] if apart else ["bench", *context.args]
     done = subprocess.run([str(BIN / "python"), "-m", *program], cwd=ROOT, check=False)
     raise typer.Exit(done.returncode)
 
