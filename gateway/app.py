@@ -81,6 +81,8 @@ from gateway.routes import (
 from gateway.routes.door import RateFields, SafeHeaders, caller
 from gateway.routes.lane import Lane
 
+PATIENCE_S = 0.05
+"""Seconds that the feed gathers what comes: who follows it looks on, and does not wait for an answer."""
 HEARD = (STANDING_CHANGES, PARTIES, PURCHASES, INTERACTIONS, LEADS, MEMBERS)
 """What the feed tells, and what it must know to tell whom it is about."""
 
@@ -313,7 +315,7 @@ async def feed() -> Never:
     urls = settings.source_urls
     hear = partial(take_in, zone=ZoneInfo(settings.time_zone), historic_days=settings.feed_historic_days)
     numbering = partial(number_feed, scoring_url=urls.get("scoring"))
-    await work("gateway", settings, urls, HEARD, hear, beside=[numbering])
+    await work("gateway", settings, urls, HEARD, hear, beside=[numbering], patience_s=PATIENCE_S)
 
 
 async def deliverer() -> Never:
