@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench import costs, drain, freshness, gateway, journey, live, machine, model, posts, standing
+from bench import costs, drain, freshness, gateway, journey, live, machine, model, posts, standing, streams
+from bench.console import visits
 from bench.figures import Figure, median, told
 from bench.product import ROOT
 
@@ -20,6 +21,7 @@ SIZED: Mapping[str, Callable[[int], list[Figure]]] = {
     "trial": standing.trial,
     "export": standing.export,
     "pages": standing.pages,
+    "console": visits.visited,
     "event-cost": costs.of_events,
     "drain": drain.embedded,
     "drain-kafka": drain.kafka,
@@ -35,6 +37,7 @@ ROWS: Mapping[str, Callable[[], list[Figure]]] = {
     "live": live.embedded,
     "post": posts.posts,
     "gateway": gateway.proxied,
+    "streams": streams.opened,
     "fit": model.fitted,
     "assess-array": model.assessed,
 }

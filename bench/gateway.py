@@ -85,9 +85,9 @@ def ways() -> Iterator[tuple[Way, Way, Way]]:
     """The service, the bare proxy and the gateway, each a process."""
     with tempfile.TemporaryDirectory(prefix="shuke-bench-") as folder, ExitStack() as stack:
         database = postgres.at(Path(folder))
-        stack.enter_context(_running(database.process().argv, database.url("postgres", role="postgres")))
+        stack.enter_context(running(database.process().argv, database.url("postgres", role="postgres")))
         url = database.url("gateway", scheme="postgresql+asyncpg")
-        key = asyncio.run(_prepared(database.url("postgres", role="postgres"), url))
+        key = asyncio.run(prepared(database.url("postgres", role="postgres"), url))
         ports = [postgres.free_port() for _ in range(3)]
         service, bare, door = (f"http://127.0.0.1:{port}" for port in ports)
         variables = {
@@ -99,12 +99,10 @@ def ways() -> Iterator[tuple[Way, Way, Way]]:
         }
         python = (sys.executable, "-P", "-m")
         processes = [
-            stack.enter_context(_running((*python, "bench.upstream", str(ports[0])), f"{service}/")),
-            stack.enter_context(_running((*python, "bench.bare_proxy", str(ports[1]), service), f"{bare}/")),
+            stack.enter_context(running((*python, "bench.upstream", str(ports[0])), f"{service}/")),
+            stack.enter_context(running((*python, "bench.bare_proxy", str(ports[1]), service), f"{bare}/")),
             stack.enter_context(
-                _running(
-                    (*python, "deploy.cli", "serve", "gateway"), f"{door}/healthz", Path(folder) / "log", variables
-                )
+                running((*python, "deploy.cli", "serve", "gateway"), f"{door}/healthz", Path(folder) / "log", variables)
             ),
         ]
         authorised = {"Authorization": f"Bearer {key}"}
@@ -115,16 +113,18 @@ def ways() -> Iterator[tuple[Way, Way, Way]]:
         )
 
 
-async def _prepared(superuser_url: str, url: str) -> str:
+async def prepared(superuser_url: str, url: str) -> str:
+    """Make the gateway's database; an admin key in it."""
     await databases.have(superuser_url, {"gateway": url}, log_reader_password=None)
     await databases.bring_up({"gateway": url})
     return await create_admin_key(url)
 
 
 @contextmanager
-def _running(
+def running(
     argv: tuple[str, ...], ready: str, log: Path = Path(os.devnull), variables: Mapping[str, str] | None = None
 ) -> Iterator[int]:
+    """A process for as long as the block lasts, from when it answers under `ready` on; its id."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("SHUKE_", "GATEWAY_"))}
     environment = {**own, "PYTHONPATH": str(ROOT), **(variables or {})}
     with log.open("w") as out:

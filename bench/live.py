@@ -72,7 +72,7 @@ async def _poured(running: Running, watched: Sequence[UUID], taken: Taken) -> No
                 spend[party] += AMOUNT_MINOR
                 readable.append(asyncio.get_running_loop().create_future())
                 waiting[party] = spend[party], readable[-1]
-            async with session.post(PATH, data=_body([*seen, *itertools.islice(others, ROWS - len(seen))])) as answer:
+            async with session.post(PATH, data=body_of([*seen, *itertools.islice(others, ROWS - len(seen))])) as answer:
                 told = await answer.json()
                 answer.raise_for_status()
             answered = time.perf_counter()
@@ -89,13 +89,14 @@ async def _poured(running: Running, watched: Sequence[UUID], taken: Taken) -> No
     await connection.close()
 
 
-def _body(customers: Sequence[int]) -> bytes:
+def body_of(customers: Sequence[int]) -> bytes:
+    """A purchase of each of these customers, in bulk."""
     return "\n".join(json.dumps(purchase_of(customer)) for customer in customers).encode()
 
 
 async def _raw(running: Running, rows: int) -> float:
     """Rows per second of the least that keeps them."""
-    bodies = [_body(range(place, place + ROWS)) for place in range(0, rows, ROWS)]
+    bodies = [body_of(range(place, place + ROWS)) for place in range(0, rows, ROWS)]
     connection = await asyncpg.connect(running.database("postgres"))
     await connection.execute("CREATE TABLE raw_row (customer text, at text, currency text, amount bigint)")
     began = time.perf_counter()

@@ -56,7 +56,7 @@ class Running:
     def resident_mb(self) -> float:
         """Memory of all processes; what several share is counted once."""
         pids = [self.process.pid, *marked(self.folder / "run"), *postgres.of_folder(self.folder / "postgres")]
-        return sum(map(_proportional_kb, pids)) / 1024
+        return sum(map(memory_kb, pids)) / 1024
 
     def cpu_s(self) -> float:
         """Processor time of all processes that there are, and of those that they have seen the end of."""
@@ -80,7 +80,8 @@ def cpu_ticks(pid: int) -> int:
     return sum(map(int, stat.rpartition(")")[2].split()[11:15]))
 
 
-def _proportional_kb(pid: int) -> int:
+def memory_kb(pid: int) -> int:
+    """Memory of a process; what it shares with others counts for its part. 0 of one that is not there."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import socket
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -19,6 +20,7 @@ from chassis.bus import restore_gate
 from chassis.consumer import Handler
 from chassis.contact import Hiding
 from chassis.db import SILENCE_S, Database, connect, declare_topics
+from chassis.dispatch import dispatched
 from chassis.heads import BoundedHeads
 from chassis.joining import Joiners
 from chassis.limits import BodyLimit, Counted, Writing
@@ -118,6 +120,7 @@ def create_app(
         ],
         **options,
     )
+    dispatched(app)
     app.state.settings = settings
     app.state.database = connect(settings.database_url, pool_size=settings.pool_size, silence_s=settings.silence_s)
     app.state.processes = Processes()
@@ -185,6 +188,16 @@ async def _supervised(app: FastAPI, tasks: Mapping[str, Background]) -> AsyncIte
 class _Server(uvicorn.Server):
     """Leaves signals to the process, which may run several of them, and tells the app that it ends."""
 
+    stays = False
+    """Whether what is there when it begins stays until the process ends."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.stays:
+            # Going through routes, models and documents again and again finds nothing, and holds up requests.
+            gc.collect()
+            gc.freeze()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for told in getattr(self.config.app.state, "on_ending", ()):  # type: ignore[union-attr]
             told()
@@ -200,25 +213,8 @@ async def serve(app: FastAPI, *, sockets: list[socket.socket] | None = None) -> 
 
     Raises `BackgroundTaskDied` when one of the app's tasks has ended.
     """
-    settings: ServiceSettings = app.state.settings
-    config = uvicorn.Config(
-        app,
-        # A partial is as good as a class: it is only called.
-        http=cast("type[asyncio.Protocol]", partial(BoundedHeads, stall_s=settings.stall_s)),
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        # Left alone, it takes the word of every client on this machine.
-        proxy_headers=settings.trusted_proxies is not None,
-        forwarded_allow_ips=settings.trusted_proxies,
-        # Longer than the gateway keeps idle connections: it must be the one that closes them.
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=GRACE_S,
-        backlog=2_048,
-    )
-    server = _Server(config)
+    server = _Server(served(app))
+    server.stays = True
     serving = asyncio.create_task(server.serve(sockets))
     failing = asyncio.create_task(app.state.failed.wait())
     try:
@@ -229,3 +225,26 @@ async def serve(app: FastAPI, *, sockets: list[socket.socket] | None = None) -> 
         await serving
     if app.state.failed.is_set():
         raise BackgroundTaskDied(app.state.name)
+
+
+def served(app: FastAPI, *, grace_s: int = GRACE_S) -> uvicorn.Config:
+    """How an app is served. `app.state.shortcut`, if the lifespan sets it, is asked before the app."""
+    settings: ServiceSettings = app.state.settings
+    protocol = partial(BoundedHeads, stall_s=settings.stall_s, shortcut=lambda: getattr(app.state, "shortcut", None))
+    return uvicorn.Config(
+        app,
+        # A partial is as good as a class: it is only called.
+        http=cast("type[asyncio.Protocol]", protocol),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # Left alone, it takes the word of every client on this machine.
+        proxy_headers=settings.trusted_proxies is not None,
+        forwarded_allow_ips=settings.trusted_proxies,
+        # Longer than the gateway keeps idle connections: it must be the one that closes them.
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=grace_s,
+        backlog=2_048,
+    )

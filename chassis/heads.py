@@ -1,9 +1,15 @@
-"""What the head of a request may cost, bytes and seconds: the server under the app bounds neither."""
+"""The server under the app: what the head of a request may cost, and a shortcut for requests that need no task.
+
+The server itself bounds neither bytes nor seconds of a head.
+"""
 
 import asyncio
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextvars import copy_context
+from typing import Any, TypeAlias
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import Scope
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from chassis.ids import uuid7
 from chassis.limits import DISCARD_S
@@ -17,16 +23,82 @@ class HeadTooLarge(Exception):
     """The head of a request holds more than it may."""
 
 
+class Asked:
+    """A request that is there as a whole, and that nobody has begun to answer."""
+
+    __slots__ = ("_cycle", "_server")
+
+    def __init__(self, server: "BoundedHeads", cycle: RequestResponseCycle) -> None:
+        self._server = server
+        self._cycle = cycle
+
+    @property
+    def scope(self) -> Scope:
+        """As the app gets it."""
+        return self._cycle.scope  # type: ignore[return-value]
+
+    @property
+    def body(self) -> bytes:
+        """The whole of it."""
+        return bytes(self._cycle.body)
+
+    @property
+    def taken(self) -> bool:
+        """Whether the client takes what it is sent, as far as can be seen."""
+        return not self._server.flow.write_paused
+
+    def answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+        """Answer in one piece. The headers say how long the body is, and are such as the parser lets pass."""
+        cycle, transport = self._cycle, self._server.transport
+        self._server.left = None
+        lines = [STATUS_LINE[status]]
+        for name, value in (*cycle.default_headers, *headers):
+            lines += (name, b": ", value, b"\r\n")
+        lines += (b"\r\n", body) if cycle.keep_alive else (b"connection: close\r\n\r\n", body)
+        cycle.response_started = cycle.response_complete = True
+        transport.write(b"".join(lines))
+        if not cycle.keep_alive:
+            transport.close()
+        cycle.on_response()
+
+    def hand_over(self) -> "asyncio.Task[None]":
+        """Let the app answer, in a task as usual."""
+        self._server.left = None
+        return self._server.begin(self._cycle)
+
+    def hang_up(self) -> None:
+        """Give the client no answer."""
+        self._server.left = None
+        self._server.transport.close()
+
+
+Shortcut: TypeAlias = Callable[[Asked], Callable[[], None] | None]
+"""Begins to answer a request, and returns what is called when its client leaves; None where the app shall answer.
+
+It returns at once, and raises nothing.
+"""
+
+
 class BoundedHeads(HttpToolsProtocol):
     """Refuses heads over `HEAD_BYTES`, and clients that do not send theirs within `stall_s` seconds.
 
-    What is no HTTP at all is told so in a problem, as everything else is.
+    What is no HTTP at all is told so in a problem, as everything else is. Requests that are there as a whole are
+    offered to the `shortcut` first, if there is one by then.
     """
 
-    def __init__(self, *arguments: Any, stall_s: float, **named: Any) -> None:
+    def __init__(
+        self, *arguments: Any, stall_s: float, shortcut: Callable[[], Shortcut | None] = lambda: None, **named: Any
+    ) -> None:
         super().__init__(*arguments, **named)
+        self.left: Callable[[], None] | None = None
+        """To be called when the client leaves."""
+        self._shortcut = shortcut()
+        self._held: RequestResponseCycle | None = None
+        """A request of which more may be in what is being read."""
+        self._reading = False
+        self._context = copy_context()
         self._stall_s = stall_s
-        self._in_head = True
+        self._in_head = self._fresh = True
         self._head_bytes = 0
         self._refused = False
         self._waiting: asyncio.TimerHandle | None = None
@@ -40,37 +112,51 @@ class BoundedHeads(HttpToolsProtocol):
         """Wait for nothing more."""
         self._wait_no_more()
         super().connection_lost(exc)
+        if self.left is not None:
+            left, self.left = self.left, None
+            left()
 
     def data_received(self, data: bytes) -> None:
         """Read on. What is left of a head after a piece may still grow, so the whole piece counts."""
         if self._refused:
             return
+        self._reading = True
         super().data_received(data)
-        if self._in_head and not self._refused:
+        self._reading = False
+        if self._refused:
+            return
+        if self._held is not None:
+            self._release(self._held)
+        if self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES:
                 self._refuse_large()
+            elif self._fresh:
+                self._fresh = False
+                self._wait()
 
     def on_message_begin(self) -> None:
         """Begin a head."""
         super().on_message_begin()
-        self._in_head, self._head_bytes = True, 0
-        self._wait()
+        # Most heads come as a whole: whether this one has to be waited for is seen behind what is being read.
+        self._in_head, self._fresh, self._head_bytes = True, True, 0
 
     def on_url(self, url: bytes) -> None:
         """Count the address."""
         super().on_url(url)
-        self._count(url)
+        self._count(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count a header, also one that comes after a body."""
-        super().on_header(name, value)
-        self._count(name, value)
+        """Count a header. One that comes after a body is no header of the request: trailers end here."""
+        if self._in_head:
+            super().on_header(name, value)
+        self._count(len(name) + len(value))
 
     def on_headers_complete(self) -> None:
         """End a head."""
         self._in_head, self._head_bytes = False, 0
-        self._wait_no_more()
+        if self._waiting is not None:
+            self._wait_no_more()
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -78,8 +164,30 @@ class BoundedHeads(HttpToolsProtocol):
         if not self._refused:
             self._refuse(400, "bad_request", "Bad request", "This is not an HTTP request that can be read.")
 
-    def _count(self, *parts: bytes) -> None:
-        self._head_bytes += sum(map(len, parts))
+    def begin(self, cycle: RequestResponseCycle) -> "asyncio.Task[None]":
+        """Have the app answer."""
+        # What calls may be the end of another request's connection: its context is none of this one's.
+        task = self.loop.create_task(cycle.run_asgi(self.app), context=self._context.copy())
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if self._reading and self._shortcut is not None:
+            self._held = cycle
+        else:
+            self._release(cycle)
+
+    def _release(self, cycle: RequestResponseCycle) -> None:
+        self._held = None
+        if not (cycle.more_body or cycle.disconnected) and self._shortcut is not None:
+            self.left = self._shortcut(Asked(self, cycle))
+            if self.left is not None:
+                return
+        self.begin(cycle)
+
+    def _count(self, more: int) -> None:
+        self._head_bytes += more
         if self._head_bytes > HEAD_BYTES:
             self._refuse_large()
             # The parser must not go on to the body, and calls back no more after an exception.

@@ -29,6 +29,13 @@ def uuid7() -> UUID:
     )
 
 
+def uuid7_hex() -> str:
+    """The digits of a new `uuid7`, for what needs no more of it."""
+    random = _RANDOM.getrandbits(80)
+    made = time.time_ns() // 1_000_000 & (1 << 48) - 1
+    return f"{made:012x}7{random >> 68 & 0xFFF:03x}{1 << 63 | random & (1 << 62) - 1:016x}"
+
+
 def random_hex(size: int) -> str:
     """So many random bytes in hexadecimal digits, for what is no secret."""
     return f"{_RANDOM.getrandbits(size * 8):0{size * 2}x}"

@@ -6,8 +6,9 @@ import re
 import sys
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Never, TextIO, cast
+from typing import Any, NamedTuple, Never, TextIO, cast
 
 import msgspec
 import structlog
@@ -16,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, get_contextvars, merge_contextvars, reset_contextvars
 
-from chassis.ids import random_hex, uuid7
+from chassis.ids import random_hex, uuid7_hex
 
 log = structlog.get_logger()
 
@@ -56,6 +57,8 @@ _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a
 
 def configure_logging(level: str = "INFO") -> None:
     """One JSON object per line on stderr, for our own lines and those of libraries."""
+    global _plain_lines
+    _plain_lines = logging.getLevelNamesMapping()[level] <= logging.INFO
     shared: list[Any] = [
         merge_contextvars,
         structlog.processors.add_log_level,
@@ -65,7 +68,7 @@ def configure_logging(level: str = "INFO") -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer(_json)],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Lines())),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _LINES)),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -93,6 +96,17 @@ class _Lines:
     def flush(self) -> None:
         with suppress(OSError):
             sys.stderr.flush()
+
+
+_LINES = _Lines()
+_plain_lines = False
+"""Whether a line that needs nothing of its context may be written as it is: the logger would take ten times as long."""
+
+
+def _write_line(told: dict[str, Any]) -> None:
+    told["timestamp"] = f"{datetime.now(UTC).isoformat()[:-6]}Z"
+    # Standard error is written out at the end of each line.
+    _LINES.write(_json(told) + "\n")
 
 
 def _json(value: Any, default: Any = repr, **_: Any) -> str:
@@ -130,6 +144,60 @@ def child_of(parent: str | None) -> str | None:
     return parent and f"{parent[:36]}{random_hex(8)}{parent[52:]}"
 
 
+MARKS = frozenset({b"x-request-id", b"traceparent"})
+"""What connects a request with its log lines and its trace, on every answer."""
+QUIET = frozenset({"healthz", "readyz", "metrics"})
+"""Operations that a supervisor calls all the time: measured, not logged."""
+
+
+class Marks(NamedTuple):
+    """What connects a request with its log lines and its trace, and when it began."""
+
+    id: str
+    span: str
+    started: float
+    """Of `time.perf_counter`."""
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """What every answer says of them."""
+        return [(b"x-request-id", self.id.encode()), (b"traceparent", self.span.encode())]
+
+
+BEGUN = "shuke.marks"
+"""Where a scope has the marks of a request that was begun before it came to the app."""
+
+
+def marks_of(scope: Scope) -> Marks:
+    """The ids that a request came with, where they are such, else new ones; it begins now."""
+    said: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        if name in MARKS:
+            said.setdefault(name, value)
+    id = _accepted(_REQUEST_ID, said.get(b"x-request-id")) or uuid7_hex()
+    parent = _accepted(_TRACEPARENT, said.get(b"traceparent"))
+    # The same trace goes on under a span of ours; without one it starts here, marked as not sampled.
+    return Marks(id, child_of(parent) or f"00-{random_hex(16)}-{random_hex(8)}-00", time.perf_counter())
+
+
+def tell(service: str, operation: str, scope: Scope, status: int, started: float, **marks: str) -> None:
+    """Measure a request that has ended, and log it. `marks` are the ids where the context has none."""
+    taken = time.perf_counter() - started
+    _requests(service, operation, status).observe(taken)
+    if operation not in QUIET:
+        told = {
+            "service": service,
+            "method": scope["method"],
+            "path": scope["path"],
+            "status": status,
+            "ms": round(taken * 1000, 2),
+            **marks,
+        }
+        if _plain_lines and marks:
+            _write_line({**told, "event": "request", "level": "info"})
+        else:
+            log.info("request", **told)
+
+
 class Edge:
     """The outermost layer of an app: ids in and out, one log line and one measurement per request, no exception out.
 
@@ -145,29 +213,22 @@ class Edge:
         """Answer one request."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        said: dict[bytes, bytes] = {}
-        for name, value in scope["headers"]:
-            if name in MARKS:
-                said.setdefault(name, value)
-        id = _accepted(_REQUEST_ID, said.get(b"x-request-id")) or uuid7().hex
-        parent = _accepted(_TRACEPARENT, said.get(b"traceparent"))
-        # The same trace goes on under a span of ours; without one it starts here, marked as not sampled.
-        span = child_of(parent) or f"00-{random_hex(16)}-{random_hex(8)}-00"
-        bound = bind_contextvars(request_id=id, traceparent=span)
+        marks: Marks = scope.get(BEGUN) or marks_of(scope)
+        bound = bind_contextvars(request_id=marks.id, traceparent=marks.span)
         try:
-            await self._answer(scope, receive, send, [(b"x-request-id", id.encode()), (b"traceparent", span.encode())])
+            await self._answer(scope, receive, send, marks)
         finally:
             reset_contextvars(**bound)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send, marks: list[tuple[bytes, bytes]]) -> None:
-        started = time.perf_counter()
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, marks: Marks) -> None:
         status = 0
+        told = marks.headers()
 
         async def send_marked(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [pair for pair in message.get("headers", ()) if pair[0] not in MARKS] + marks
+                message["headers"] = [pair for pair in message.get("headers", ()) if pair[0] not in MARKS] + told
             await send(message)
 
         try:
@@ -181,24 +242,7 @@ class Edge:
                 raise
             await self.failure(Request(scope), error)(scope, receive, send_marked)
         finally:
-            taken = time.perf_counter() - started
-            operation = getattr(scope.get("endpoint"), "__name__", "none")
-            _requests(self.service, operation, status).observe(taken)
-            if operation not in QUIET:
-                log.info(
-                    "request",
-                    service=self.service,
-                    method=scope["method"],
-                    path=scope["path"],
-                    status=status,
-                    ms=round(taken * 1000, 2),
-                )
-
-
-MARKS = frozenset({b"x-request-id", b"traceparent"})
-"""What connects a request with its log lines and its trace, on every answer."""
-QUIET = frozenset({"healthz", "readyz", "metrics"})
-"""Operations that a supervisor calls all the time: measured, not logged."""
+            tell(self.service, getattr(scope.get("endpoint"), "__name__", "none"), scope, status, marks.started)
 
 
 @lru_cache(4_096)

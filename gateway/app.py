@@ -30,6 +30,7 @@ from gateway.console.router import router as console
 from gateway.domain.bulkheads import Bulkhead
 from gateway.domain.invitations import Kind
 from gateway.domain.rates import Rate
+from gateway.domain.retiring import Retirements
 from gateway.domain.rights import Role
 from gateway.domain.services import ServiceUnavailable
 from gateway.domain.sessions import IDLE_HOURS, LONGEST_DAYS
@@ -83,7 +84,10 @@ from gateway.routes import (
     webhooks,
 )
 from gateway.routes.door import RateFields, SafeHeaders, caller
+from gateway.routes.lane import Lane
 
+PATIENCE_S = 0.05
+"""Seconds that the feed gathers what comes: who follows it looks on, and does not wait for an answer."""
 HEARD = (STANDING_CHANGES, PARTIES, PURCHASES, INTERACTIONS, LEADS, MEMBERS)
 """What the feed tells, and what it must know to tell whom it is about."""
 
@@ -258,7 +262,8 @@ def app() -> FastAPI:
         documented=False,
     )
     # Outermost: also what is refused before any other layer is an answer.
-    made.add_middleware(SafeHeaders)
+    made.state.retirements = Retirements()
+    made.add_middleware(SafeHeaders, retirements=made.state.retirements)
     made.title = "Shuke"
     made.include_router(documents.router)
     made.router.routes.append(documents.assets)
@@ -268,7 +273,7 @@ def app() -> FastAPI:
         made.add_exception_handler(wrong, render)
     made.state.keyring, made.state.meter, made.state.intake = keyring, meter, Intake()
     made.state.trail = trail
-    made.state.documents, made.state.importing = {}, {}
+    made.state.documents, made.state.operations, made.state.importing = {}, {}, {}
     made.state.reading = reading(made, settings)
     made.state.issuer = issuer
     made.state.provider = provider(settings, issuer, says)
@@ -320,6 +325,7 @@ async def connected(app: FastAPI) -> AsyncIterator[None]:
     async with app.state.database.transaction() as session:
         await seal_second_steps(session, app.state.entrance.steps)
     app.state.services = Services(settings.services, app.state.signer, bulkhead, {OWN: app.state.reading})
+    app.state.shortcut = Lane(app)
     try:
         yield
     finally:
@@ -338,7 +344,7 @@ async def feed() -> Never:
     settings = Settings()
     urls = settings.source_urls
     numbering = partial(number_feed, scoring_url=urls.get("scoring"))
-    await work(OWN, settings, urls, HEARD, hearing(settings), beside=[numbering])
+    await work(OWN, settings, urls, HEARD, hearing(settings), beside=[numbering], patience_s=PATIENCE_S)
 
 
 async def deliverer() -> Never:

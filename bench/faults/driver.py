@@ -171,7 +171,7 @@ async def _judged(ground: Ground, client: Client, journal: Journal, outcome: Out
     verdict.verify_disagreements, found = await judge.verified(client)
     for each in found:
         say(f"verify: {each}")
-    left = await judge.left(client, ground.database, f"{datetime.now(UTC):%Y-%m-%d}")
+    left = await judge.left(client, ground.database, f"{datetime.now(UTC):%Y-%m-%d}", ground.planted)
     judge.acknowledged_once(verdict, left.log, journal)
     judge.in_order(verdict, left.log, journal)
     outcome.repeated_on_kafka = await judge.on_kafka(verdict, ground.servers, ground.database)

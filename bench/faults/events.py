@@ -65,6 +65,7 @@ class Impossible:
         finally:
             await connection.close()
         ground.expected_letters.append("Unreadable")
+        ground.planted.add(id)
 
     async def end(self, ground: Ground) -> None:
         """Nothing is left to be done."""

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from uuid import UUID
 
 from bench.faults.commands import KEY
 from bench.faults.wires import Wires
@@ -78,6 +79,8 @@ class Ground:
     """A folder with a file for each process: by how many seconds its clock is ahead."""
     expected_letters: list[str] = field(default_factory=list)
     """Dead letters that a fault made on purpose, by what they are."""
+    planted: set[UUID] = field(default_factory=set)
+    """Events in a log that a fault put there and no client told of."""
 
     @property
     def url(self) -> str:

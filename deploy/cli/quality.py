@@ -34,6 +34,9 @@ Osv = Annotated[
     ),
 ]
 
+OTHERS = {"faults": "bench.faults", "soak": "bench.soak", "screenshots": "bench.console"}
+"""What `bench` does beside measuring, by the first argument."""
+
 
 def check(osv_url: Osv = None) -> None:
     """Lint, check the format, the types, who imports whom, and the lock files for known vulnerabilities.
@@ -81,9 +84,12 @@ def audit(osv_url: str | None = None, registry: str | None = None) -> None:
 def bench(context: typer.Context) -> None:
     """Measure, beside raw baselines. Arguments name the rows; without any all are measured.
 
-    `faults` breaks the product on purpose instead, and judges what is left: `shuke bench faults --help`.
+    `faults` breaks the product on purpose instead, and judges what is left; `soak` loads it for an hour, and watches;
+    `screenshots` takes pictures of every page of the console: `shuke bench faults --help`, `shuke bench soak --help`,
+    `shuke bench screenshots --help`.
     """
-    program = ["bench", *context.args] if context.args[:1] != ["faults"] else ["bench.faults", *context.args[1:]]
+    other = OTHERS.get(context.args[0]) if context.args else None
+    program = ["bench", *context.args] if other is None else [other, *context.args[1:]]
     done = subprocess.run([str(BIN / "python"), "-m", *program], cwd=ROOT, check=False)
     raise typer.Exit(done.returncode)
 

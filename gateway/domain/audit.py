@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
 
-from chassis.paths import fits
+from chassis.paths import PathIndex
 
 
 class Kind(StrEnum):
@@ -65,6 +66,9 @@ READ_OPERATIONS = frozenset(
     }
 )
 """Readings of contact data elsewhere, and such as are posted."""
+_READ_OPERATIONS = PathIndex((path, method) for method, path in READ_OPERATIONS)
+_ACT_OPERATIONS = PathIndex((path, method) for method, path in ACT_OPERATIONS)
+
 UNTRACED = frozenset({401, 405, 429})
 """Answers to whoever is nobody, or asks for what there is not, or too often: strangers must not fill the trail."""
 
@@ -100,9 +104,12 @@ class Entry:
     requests: int = 1
     """So many readings that are the same but for their time, within a second, make one row: the first is told."""
 
-    def but_for_its_time(self) -> "Entry":
+    def but_for_its_time(self) -> tuple[object, ...]:
         """What readings have in common that make one row."""
-        return replace(self, at=datetime.min.replace(tzinfo=UTC), request_id="", requests=1)
+        return (
+            *(self.kind, self.who, self.team_id, self.operation, self.method, self.path, self.ids),
+            *(self.query, self.outcome, self.address),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,29 +126,36 @@ def kind_of(method: str, path: str) -> Kind | None:
     """What a request leaves a trace as; None for most."""
     area = path.split("/")[2]
     asked = "GET" if method == "HEAD" else method
-    if _is_among(READ_OPERATIONS, asked, path):
+    if asked in _READ_OPERATIONS.fitting(path):
         return Kind.READ
     if asked in ("GET", "OPTIONS"):
         return Kind.READ if asked == "GET" and area in READS else None
     if (asked, path) in NO_ACTS:
         return None
-    return Kind.ACT if area in ACTS or _is_among(ACT_OPERATIONS, asked, path) else None
+    return Kind.ACT if area in ACTS or asked in _ACT_OPERATIONS.fitting(path) else None
 
 
-def _is_among(operations: Iterable[tuple[str, str]], method: str, path: str) -> bool:
-    return any(known == method and fits(pattern, path) for known, pattern in operations)
+Operations = PathIndex[tuple[str, Mapping[str, str]]]
+"""The paths of a document, each with the ids of its operations by method in capitals."""
 
 
-def operation_of(document: Mapping[str, Any], method: str, path: str) -> tuple[str, str]:
+def operations_of(document: Mapping[str, Any]) -> Operations:
+    """What `operation_of` looks into."""
+    return PathIndex(
+        (path, (path, {method.upper(): str(each.get("operationId", "")) for method, each in operations.items()}))
+        for path, operations in document.get("paths", {}).items()
+    )
+
+
+def operation_of(operations: Operations, method: str, path: str) -> tuple[str, str]:
     """The id and the path of an operation, as a document has them; without it, the path with `{}` for what is no word.
 
     Named steps go before those in braces (OpenAPI 3.1 §4.8.8.2).
     """
-    asked = "get" if method == "HEAD" else method.lower()
-    fitting = [pattern for pattern in document.get("paths", {}) if fits(pattern, path)]
-    for pattern in sorted(fitting, key=lambda each: each.count("{")):
-        if operation := document["paths"][pattern].get(asked):
-            return str(operation.get("operationId", "")), pattern
+    asked = "GET" if method == "HEAD" else method
+    for pattern, ids in operations.fitting(path):
+        if asked in ids:
+            return ids[asked], pattern
     steps = path.split("/")
     # Beyond the area nothing says whether a step is a word of ours or somebody's name.
     return "", "/".join([*steps[:3], *("{}" for _ in steps[3:])])
@@ -164,6 +178,8 @@ def redacted(query: str) -> str:
 
 
 def _parsed(query: str) -> list[tuple[str, str]]:
+    if not query:
+        return []
     return parse_qsl(query, keep_blank_values=True, errors="replace")
 
 
@@ -209,9 +225,10 @@ def linked(entries: Iterable[Entry], seq: int, previous: bytes) -> Iterator[Link
 
 def grouped(entries: Iterable[Entry]) -> list[Entry]:
     """The same entries with readings that are alike as one, in the order of the first of each."""
-    found: dict[object, Entry] = {}
+    first: dict[object, Entry] = {}
+    requests: Counter[object] = Counter()
     for place, entry in enumerate(entries):
         key: object = entry.but_for_its_time() if entry.kind is Kind.READ else place
-        known = found.get(key)
-        found[key] = entry if known is None else replace(known, requests=known.requests + 1)
-    return list(found.values())
+        first.setdefault(key, entry)
+        requests[key] += entry.requests
+    return [replace(entry, requests=requests[key]) for key, entry in first.items()]

@@ -9,11 +9,23 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from chassis.auth import Reach
-from chassis.paths import fits
+from chassis.paths import PathIndex
 from contracts.problems import NotFound, Problem
 from gateway.domain.roles import Powers, Role, powers
 
-__all__ = ["AREAS", "OPERATIONS", "Area", "Powers", "Role", "area_of", "changes", "is_open", "powers", "rights"]
+__all__ = [
+    "AREAS",
+    "OPERATIONS",
+    "Area",
+    "Grants",
+    "Powers",
+    "Role",
+    "area_of",
+    "changes",
+    "is_open",
+    "powers",
+    "rights",
+]
 
 
 class PathNotFound(NotFound):
@@ -191,30 +203,29 @@ _READS = {"HEAD": "GET", "OPTIONS": "GET"}
 """Methods that are as another one."""
 
 
+_NOWHERE = frozenset({"", ".", ".."})
+
+
 def area_of(path: str) -> Area | None:
     """The area of a path, or None where nothing public is: also for a path that could mean another one."""
     version, _, rest = path.removeprefix("/").partition("/")
-    parts = rest.split("/")
     # A service takes a path for the same one with a line feed behind it.
-    if version != "v1" or not path.isprintable() or any(part in ("", ".", "..") or "\\" in part for part in parts):
+    if version != "v1" or not path.isprintable() or "\\" in rest or not _NOWHERE.isdisjoint(parts := rest.split("/")):
         return None
     return AREAS.get(parts[0])
 
 
-@lru_cache(1_024)
-def _named(method: str, area: str) -> tuple[tuple[str, Grants], ...]:
-    return tuple(
-        (path, grants) for (known, path), grants in OPERATIONS.items() if known == method and path.split("/")[2] == area
-    )
+@lru_cache(16)
+def _named(method: str) -> PathIndex[Grants]:
+    return PathIndex((path, grants) for (known, path), grants in OPERATIONS.items() if known == method)
 
 
 def rights(method: str, path: str, area: Area) -> Grants:
     """The roles that may use a method of a path, which lies in the area, and how far."""
     if is_open(method, path):
         return ANYBODY
-    for pattern, grants in _named(_READS.get(method, method), path.split("/")[2]):
-        if fits(pattern, path):
-            return grants
+    if named := _named(_READS.get(method, method)).fitting(path):
+        return named[0]
     match method:
         case "GET" | "HEAD" | "OPTIONS":
             return area.read

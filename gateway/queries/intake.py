@@ -22,6 +22,11 @@ class Intake:
         """Read it anew before the next answer."""
         self._read_at = float("-inf")
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is known, without a question to the database, that everything is taken in."""
+        return not self._closed and time.monotonic() - self._read_at <= FRESH_S
+
     async def is_closed(self, database: Database) -> bool:
         """Whether nothing is taken in. While the database is away, what was known last holds."""
         if time.monotonic() - self._read_at > FRESH_S:

@@ -1,9 +1,11 @@
 """Whose secret it is, remembered for a moment; a change of any key, person or session makes every process ask anew."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 from uuid import UUID
 
@@ -24,6 +26,8 @@ from gateway.models.users import AppUser, user_text
 
 KNOWN_S = 1.0
 """Seconds that a key is believed without asking again: how long a revoked one may work where the word of it is lost."""
+AHEAD_S = 0.3
+"""Seconds before the end of that time in which it is asked again, where it comes then."""
 KEPT = 20_000
 """Secrets that are remembered at most."""
 
@@ -59,6 +63,8 @@ class Keyring:
 
     def __init__(self, *, idle: timedelta = timedelta(hours=IDLE_HOURS), outside: Outside | None = None) -> None:
         self._known: dict[bytes, Holder] = {}
+        self._asking: dict[tuple[bytes, int], asyncio.Task[Holder]] = {}
+        """Who is asked for just now, after how many changes."""
         self._changes = 0
         self._idle = idle
         self._outside = outside
@@ -76,16 +82,39 @@ class Keyring:
         hashed = secret_hash(secret)
         known = self._known.get(hashed)
         if known is None or known.until < time.monotonic():
-            known = await self._asked(database, secret, hashed)
+            known = await self._asked_once(database, secret, hashed)
         present = now()
         if refusal := known.refusal(present):
             self._known.pop(hashed, None)
             raise Unauthorized(refusal)
+        self._note(known, present)
+        return known
+
+    def remembered(self, database: Database, secret: str) -> Holder | None:
+        """Whose secret it is, where nobody need be asked and it opens the door; else None.
+
+        Of one that comes all the time the database is asked ahead, so that nobody waits for its answer.
+        """
+        hashed = secret_hash(secret)
+        known = self._known.get(hashed)
+        if known is None:
+            return None
+        left_s = known.until - time.monotonic()
+        if left_s < AHEAD_S:
+            if left_s < 0:
+                return None
+            self._ask(database, secret, hashed)
+        present = now()
+        if known.refusal(present):
+            return None
+        self._note(known, present)
+        return known
+
+    def _note(self, known: Holder, present: datetime) -> None:
         if known.key_id is not None:
             self.used[known.key_id] = present
         if known.session_id is not None:
             self.seen_at[known.session_id] = present
-        return known
 
     def written(self, seen_at: dict[UUID, datetime]) -> None:
         """Forget what was written down of when sessions were seen, unless they were seen since."""
@@ -95,6 +124,24 @@ class Keyring:
         """Ask again for every secret: something has changed, or a change may have been missed."""
         self._changes += 1
         self._known = {hashed: _stale(holder) for hashed, holder in self._known.items()}
+
+    async def _asked_once(self, database: Database, secret: str, hashed: bytes) -> Holder:
+        return await asyncio.shield(self._ask(database, secret, hashed))
+
+    def _ask(self, database: Database, secret: str, hashed: bytes) -> "asyncio.Task[Holder]":
+        # Of many that come at once with one secret, one asks. What was asked before a change is no answer after it.
+        place = hashed, self._changes
+        asking = self._asking.get(place)
+        if asking is None:
+            asking = self._asking[place] = asyncio.create_task(self._asked(database, secret, hashed))
+            asking.add_done_callback(partial(self._asked_for, place))
+        return asking
+
+    def _asked_for(self, place: tuple[bytes, int], asking: "asyncio.Task[Holder]") -> None:
+        del self._asking[place]
+        if not asking.cancelled():
+            # Whoever waited may have left: then nobody else takes note of what went wrong.
+            asking.exception()
 
     async def _asked(self, database: Database, secret: str, hashed: bytes) -> Holder:
         changes = self._changes

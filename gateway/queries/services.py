@@ -1,7 +1,7 @@
 """The services behind the gateway: one client with its connections, and what the gateway itself asks of them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +32,36 @@ RETRY_PAUSES_S = (0.05, 0.2, 0.5)
 """A service that is being restarted refuses connections for a moment. Nothing was sent, so nothing is sent twice."""
 IDLE_S = 30
 """Seconds that an idle connection is kept: less than the services do, so that none is closed under a request."""
+
+
+Marks = tuple[str | None, str | None]
+"""Request id and traceparent."""
+
+
+class Begun:
+    """A request that was sent over a kept connection; somebody has to claim it, or to end it."""
+
+    def __init__(self, pool: Pool, connection: Connection, places: Places, breaker: Breaker) -> None:
+        self.connection = connection
+        self._pool, self._places, self._breaker = pool, places, breaker
+        self._claimed = False
+
+    def claim(self) -> tuple[Connection, Places]:
+        """Take over its connection and its place."""
+        self._claimed = True
+        return self.connection, self._places
+
+    def end(self) -> None:
+        """Give back what nobody claimed."""
+        if not self._claimed:
+            self._claimed = True
+            self._pool.give_back(self.connection)
+            self._places.leave()
+
+    def answered(self) -> None:
+        """The answer is there as a whole, and read."""
+        self._breaker.succeeded()
+        self.end()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,27 +132,39 @@ class Services:
         headers: HeaderPairs = (),
         body: Body = None,
         patient: bool = False,
+        begun: Begun | None = None,
     ) -> AsyncIterator[Answer]:
         """One request, signed for a caller; the answer may be read inside.
 
         `target` is path and query as they came. What the gateway asks for its own sake takes no place from others, and
-        is asked also where the service was left alone: readiness must not wait for either. Raises
+        is asked also where the service was left alone: readiness must not wait for either. What was `begun` is gone on
+        with. Raises
         `ServiceUnavailable`, `ServiceBusy`, `ServiceFailed` or `ServiceTimeout`.
         """
         pool = self.pool(service)
         breaker = self._breakers.setdefault(pool, Breaker())
-        head, chunked = self._head(pool, method, target, caller, headers, body)
+        bound = get_contextvars()
+        marks = bound.get("request_id"), bound.get("traceparent")
+        head, chunked = self._head(pool, method, target.encode("latin-1"), caller, headers, body, marks)
         again = (method in IDEMPOTENT or any(name == b"idempotency-key" for name, _ in headers)) and not (
             isinstance(body, AsyncIterator)
         )
-        places = None if caller is GATEWAY else await self._place(service, breaker, patient)
+        places: Places | None = None
         connection: Connection | None = None
+        if begun is not None:
+            connection, places = begun.claim()
+        elif caller is not GATEWAY:
+            places = await self._place(service, breaker, patient)
         answered = False
         try:
-            connection = pool.kept()
+            if begun is None:
+                connection = pool.kept()
             if connection is not None:
                 try:
-                    answer = await self._sent(connection, method, head, body, chunked, patient)
+                    if begun is None:
+                        answer = await self._sent(connection, method, head, body, chunked, patient)
+                    else:
+                        answer = await connection.answer()
                 except BrokenOff as error:
                     # It was closed while the request was on its way, as an idle one may be at any moment.
                     if error.answered or not again:
@@ -152,6 +194,40 @@ class Services:
             if places is not None:
                 places.leave()
 
+    def begin(
+        self,
+        service: str,
+        method: str,
+        target: bytes,
+        *,
+        caller: Caller,
+        headers: HeaderPairs,
+        body: bytes | None,
+        patient: bool,
+        marks: Marks,
+        told: Callable[[], None],
+    ) -> Begun | None:
+        """One request, sent where nothing has to be waited for: neither a place nor a connection. None otherwise.
+
+        For `told` see `Connection.begin`.
+        """
+        if (
+            (pool := self._pools.get(self.addresses.get(service, ""))) is None
+            or (breaker := self._breakers.setdefault(pool, Breaker())).failures
+            or (places := self._places.get((service, patient))) is None
+            or not places.enter_now()
+        ):
+            return None
+        connection = pool.kept()
+        if connection is None:
+            places.leave()
+            return None
+        head, _ = self._head(pool, method, target, caller, headers, body, marks)
+        begun = Begun(pool, connection, places, breaker)
+        total_s, silence_s = (PATIENT_S, PATIENT_SILENCE_S) if patient else (QUICK_S, QUICK_S)
+        connection.begin(method, head, body, total_s=total_s, silence_s=silence_s, told=told)
+        return begun
+
     async def _place(self, service: str, breaker: Breaker, patient: bool) -> Places:
         """The places of the service, one of them taken. Raises `ServiceUnavailable` or `ServiceBusy`."""
         if not breaker.lets_pass(asyncio.get_running_loop().time()):
@@ -167,11 +243,18 @@ class Services:
             log.warning("service left alone", upstream=service, try_every_s=PAUSE_S)
 
     def _head(
-        self, pool: Pool, method: str, target: str, caller: Caller, headers: HeaderPairs, body: Body
+        self,
+        pool: Pool,
+        method: str,
+        target: bytes,
+        caller: Caller,
+        headers: HeaderPairs,
+        body: Body,
+        marks: Marks,
     ) -> tuple[bytes, bool]:
         """Request line and headers, and whether the body goes in chunks."""
         # Nothing of the path is interpreted, so none can become another one on the way.
-        lines = [b"%b %b%b HTTP/1.1\r\nhost: %b" % (method.encode(), pool.prefix, target.encode("latin-1"), pool.host)]
+        lines = [b"%b %b%b HTTP/1.1\r\nhost: %b" % (method.encode(), pool.prefix, target, pool.host)]
         chunked = isinstance(body, AsyncIterator)
         for name, value in headers:
             if name == b"content-length":
@@ -184,8 +267,7 @@ class Services:
         elif chunked:
             lines.append(b"transfer-encoding: chunked")
         lines.append(b"x-shuke-actor: " + self._signer.sign(caller).encode())
-        bound = get_contextvars()
-        for field, known in ((b"x-request-id", bound.get("request_id")), (b"traceparent", bound.get("traceparent"))):
+        for field, known in zip((b"x-request-id", b"traceparent"), marks, strict=True):
             if known:
                 lines.append(b"%b: %b" % (field, known.encode("latin-1")))
         lines.append(b"\r\n")

@@ -41,6 +41,16 @@ class Trail:
         if entry.kind is Kind.ACT or len(self._waiting) >= HELD:
             await self._flush_to(database, entry)
 
+    def note(self, reading: Entry) -> None:
+        """Add a reading, where the trail is not full."""
+        self._waiting.append(reading)
+        self._due.set()
+
+    @property
+    def full(self) -> bool:
+        """Whether so much waits that whoever reads has to wait too."""
+        return len(self._waiting) >= HELD
+
     async def flush(self, database: Database) -> None:
         """Write down all that waits. What cannot be written stays."""
         async with self._writing:

@@ -90,7 +90,10 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
         self._writing_paused = False
+        self.told: Callable[[], None] | None = None
+        """Called when more of the answer is there, in the place of waking whoever waits for it."""
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
         self._sender: asyncio.Task[None] | None = None
         self._pieces: deque[bytes] = deque()
         self._method = ""
@@ -118,17 +121,56 @@ class Connection(asyncio.Protocol):
         `total_s` bounds the request as a whole, `silence_s` the time in which no byte moves. Raises `BrokenOff`,
         `TimeoutError`, and what the body raises while it is read.
         """
+        if body is None or isinstance(body, bytes):
+            self.begin(method, head, body, total_s=total_s, silence_s=silence_s)
+        else:
+            self.begin(method, head, None, total_s=total_s, silence_s=silence_s)
+            self._sender = self._loop.create_task(self._send(body, chunked=chunked))
+        return await self.answer()
+
+    def begin(
+        self,
+        method: str,
+        head: bytes,
+        body: bytes | None,
+        *,
+        total_s: float,
+        silence_s: float,
+        told: Callable[[], None] | None = None,
+    ) -> None:
+        """Send a request whose body is whole.
+
+        `told` is called when the head of its answer is there, whenever more of the answer came, and when it failed:
+        until somebody waits for the `answer`.
+        """
         self._begin(method, total_s, silence_s)
+        self.told = told
         transport = self._transport
         assert transport is not None
-        if body is None or isinstance(body, bytes):
-            transport.write(head + body if body else head)
-        else:
-            transport.write(head)
-            self._sender = self._loop.create_task(self._send(body, chunked=chunked))
+        transport.write(head + body if body else head)
+
+    async def answer(self) -> Answer:
+        """The answer to what was begun, when its head has come. Raises as `ask` does."""
+        self.told = None
         while not self._headed:
             await self._more()
         return Answer(self)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the request that is under way came to nothing."""
+        return self._failure is not None and not self._complete
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer is there as a whole."""
+        return self._complete
+
+    def whole(self) -> bytes:
+        """The body of an answer that is there as a whole; it may be had once."""
+        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
+        return body
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body of the answer as it comes."""
@@ -148,9 +190,7 @@ class Connection(asyncio.Protocol):
 
     def end(self) -> None:
         """The answer is read, or nobody wants the rest of it."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self.told = None
         sent = self._sender is None or self._sender.done()
         if self._sender is not None:
             self._sender.cancel()
@@ -172,6 +212,9 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever waits; without a length, the end of the connection is that of the body."""
         self._transport = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if not self._idle and self._until_eof and self._headed and exc is None:
             self._complete = True
         self._break(BrokenOff("the connection was closed", answered=not self._idle and bool(self._head_bytes)))
@@ -247,9 +290,20 @@ class Connection(asyncio.Protocol):
         self.headers = []
         self._heard_at = self._loop.time()
         self._ends_at, self._silence_s = self._heard_at + total_s, silence_s
-        self._timer = self._loop.call_later(min(total_s, silence_s), self._check_time)
+        self._watch(self._heard_at + min(total_s, silence_s))
+
+    def _watch(self, due: float) -> None:
+        # A timer for each request costs more than one that rings once for many and finds that it may rest.
+        if self._timer is not None:
+            if self._timer_at <= due:
+                return
+            self._timer.cancel()
+        self._timer, self._timer_at = self._loop.call_at(due, self._check_time), due
 
     def _check_time(self) -> None:
+        self._timer = None
+        if self._idle:
+            return
         at = self._loop.time()
         due = min(self._ends_at, self._heard_at + self._silence_s)
         if self._reading_paused:
@@ -259,7 +313,7 @@ class Connection(asyncio.Protocol):
             self._break(TimeoutError())
             self.close()
         else:
-            self._timer = self._loop.call_later(due - at, self._check_time)
+            self._watch(due)
 
     async def _more(self) -> None:
         if self._failure is not None:
@@ -270,7 +324,9 @@ class Connection(asyncio.Protocol):
             raise self._failure
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
+        if self.told is not None:
+            self.told()
+        elif self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def _break(self, failure: Exception) -> None:
@@ -311,6 +367,7 @@ class Pool:
         self._port = place.port or (443 if self._tls else 80)
         self._connect_s, self._idle_s = connect_s, idle_s
         self._idle: deque[Connection] = deque()
+        self._time = asyncio.get_running_loop().time
 
     @property
     def idle(self) -> int:
@@ -319,7 +376,7 @@ class Pool:
 
     def kept(self) -> Connection | None:
         """A connection that was used before, the latest first; None where there is none."""
-        oldest = asyncio.get_running_loop().time() - self._idle_s
+        oldest = self._time() - self._idle_s
         while self._idle:
             connection = self._idle.pop()
             if connection.closed:
@@ -346,7 +403,7 @@ class Pool:
         """Keep a connection whose request has ended, if another one may follow on it."""
         connection.end()
         if connection.reusable and not connection.closed:
-            connection.idle_since = asyncio.get_running_loop().time()
+            connection.idle_since = self._time()
             self._idle.append(connection)
             # Of those that are not used again nobody asks: the oldest go as they run out.
             while self._idle and self._idle[0].closed:

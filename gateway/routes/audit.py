@@ -1,7 +1,8 @@
 """The audit trail: what is written down of a request on its way, and the trail over HTTP."""
 
 import contextlib
-from typing import Annotated, Any
+from collections.abc import Iterable
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from pydantic import AwareDatetime
@@ -13,11 +14,22 @@ from chassis.fields import PartyId
 from chassis.http import Cursor, Page, Session, TransactionalRoute, decode_cursor, page
 from chassis.telemetry import request_id
 from contracts.problems import Problem
-from gateway.domain.audit import UNTRACED, Entry, Kind, ids_in, kind_of, operation_of, redacted
+from gateway.domain.audit import (
+    UNTRACED,
+    Entry,
+    Kind,
+    Operations,
+    ids_in,
+    kind_of,
+    operation_of,
+    operations_of,
+    redacted,
+)
 from gateway.domain.rights import area_of
 from gateway.models.audit import AuditRow, Order
+from gateway.queries.keyring import Holder
 from gateway.queries.trail import Trail, page_of_trail
-from gateway.routes.documents import document_of
+from gateway.routes.documents import document_of, indexed
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"], route_class=TransactionalRoute)
 
@@ -83,13 +95,21 @@ def _may_be_told(scope: Scope) -> bool:
 
 
 async def _entry(scope: Scope, kind: Kind, answer: Message) -> Entry:
-    request = Request(scope)
-    caller: Caller | None = getattr(request.state, "caller", None)
-    holder = getattr(request.state, "holder", None)
+    operations = await _operations(Request(scope))
+    return entry_of(scope, kind, operations, answer["status"], answer["headers"], request_id() or "")
+
+
+def entry_of(
+    scope: Scope, kind: Kind, operations: Operations, status: int, headers: Iterable[tuple[bytes, bytes]], id: str
+) -> Entry:
+    """What is told of a request and its answer; `id` is that of the request."""
+    state, client = scope["state"], scope.get("client")
+    caller: Caller | None = state.get("caller")
+    holder: Holder | None = state.get("holder")
     who = caller or (holder.caller if holder is not None else None)
     method, path, query = scope["method"], scope["path"], scope["query_string"].decode("latin-1")
-    operation, template = operation_of(await _document(request), method, path)
-    location = next((value.decode() for name, value in answer["headers"] if name.lower() == b"location"), None)
+    operation, template = operation_of(operations, method, path)
+    location = next((value.decode() for name, value in headers if name.lower() == b"location"), None)
     return Entry(
         now(),
         kind,
@@ -100,18 +120,18 @@ async def _entry(scope: Scope, kind: Kind, answer: Message) -> Entry:
         template,
         ids_in(path, query, location),
         redacted(query),
-        answer["status"],
-        request.client.host if request.client else "",
-        request_id() or "",
+        status,
+        client[0] if client else "",
+        id,
     )
 
 
-async def _document(request: Request) -> Any:
-    """The document that has the operation: the gateway's own, else that of the service, if it ever answered."""
-    own = request.app.openapi()
+async def _operations(request: Request) -> Operations:
+    """Those of the document that has the operation: the gateway's own, else the service's, if it ever answered."""
+    own = indexed(request.app, "gateway", request.app.openapi())
     there = area_of(request.scope["path"])
     if there is None or there.service is None or operation_of(own, request.method, request.scope["path"])[0]:
         return own
     with contextlib.suppress(Problem):
-        return await document_of(request, there.service)
-    return {}
+        return indexed(request.app, there.service, await document_of(request, there.service))
+    return operations_of({})

@@ -4,14 +4,16 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from chassis.openapi import Document, committed, operations, refuse
+from gateway.domain.audit import Operations, operations_of
 from gateway.domain.openapi import merged
+from gateway.domain.retiring import Retirements
 from gateway.domain.services import ServiceUnavailable
 from gateway.queries.services import Services
 from gateway.routes.door import MAY_END_IN, stranger
@@ -28,12 +30,19 @@ async def read_openapi(request: Request) -> dict[str, Any]:
         known |= {name: found for name, found in (await services.each("GET", "/openapi.json")).items() if found}
     if missing := sorted(services.addresses.keys() - known.keys()):
         raise ServiceUnavailable(f"{', '.join(missing)} did not answer yet.", services=missing)
-    return public(committed(request.app), known)
+    return public(committed(request.app), known, request.app.state.retirements)
 
 
-def public(own: Document, services: Mapping[str, Document]) -> Document:
-    """The document of the gateway and of services, each operation with what it may end in at the door already."""
+def public(own: Document, services: Mapping[str, Document], retirements: Retirements | None = None) -> Document:
+    """The document of the gateway and of services, each operation with what it may end in at the door already.
+
+    What goes away is marked so.
+    """
     told = merged(own, services)
+    for method, path in Retirements() if retirements is None else retirements:
+        # A service of another version may not have it, or not any more.
+        if operation := told["paths"].get(path, {}).get(method.lower()):
+            operation["deprecated"] = True
     for operation in operations(told):
         refuse(told, operation, MAY_END_IN)
     return told
@@ -46,6 +55,22 @@ async def document_of(request: Request, service: str) -> dict[str, Any]:
         services: Services = request.app.state.services
         known[service] = await services.json(service, "GET", "/openapi.json")
     return known[service]
+
+
+def indexed(app: FastAPI, name: str, document: Document) -> Operations:
+    """The operations of a document, by path; made once for each document."""
+    known: dict[str, tuple[Document, Operations]] = app.state.operations
+    found = known.get(name)
+    if found is None or found[0] is not document:
+        found = known[name] = document, operations_of(document)
+    return found[1]
+
+
+def known_operations(app: FastAPI, service: str) -> Operations | None:
+    """Those of a service, where it was looked for before; None otherwise."""
+    known: dict[str, tuple[Document, Operations]] = app.state.operations
+    found = known.get(service)
+    return None if found is None else found[1]
 
 
 @router.get("/docs")

@@ -1,6 +1,6 @@
 """Who stands at the door: every public route asks here first."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Annotated, Any
@@ -14,7 +14,8 @@ from chassis.auth import Caller, Forbidden, Reach, Unauthorized
 from gateway.domain.bulkheads import ServiceBusy
 from gateway.domain.drain import IntakeClosed
 from gateway.domain.rates import Level, Rate, RateLimited, fields, neighbourhood, of_roles
-from gateway.domain.rights import Area, PathNotFound, UnreadableAddress, area_of, changes, is_open, rights
+from gateway.domain.retiring import Retirements
+from gateway.domain.rights import Area, Grants, PathNotFound, UnreadableAddress, area_of, changes, is_open, rights
 from gateway.domain.roles import Role, powers, widest
 from gateway.domain.services import ServiceFailed, ServiceTimeout, ServiceUnavailable
 from gateway.domain.sessions import PeopleAlone
@@ -56,12 +57,23 @@ async def caller(request: Request) -> Caller:
     rate = holder.rate or of_roles(holder.caller.scopes, state.settings.rates())
     refuse_too_many(request, KEY, rate, state.meter.take(holder.caller.key_id, rate))
     needed = rights(request.method, request.scope["path"], area(request))
-    granted = frozenset((Role(role), needed[Role(role)]) for role in holder.caller.scopes if role in needed)
-    if not granted:
+    admitted = granted(holder.caller, needed)
+    if admitted is None:
         raise Forbidden("You may not do this.", scopes=sorted(holder.caller.scopes), needed=sorted(needed))
     await refuse_while_drained(request)
-    admitted = request.state.caller = signed_as(holder.caller, granted)
+    request.state.caller = admitted
     return admitted
+
+
+def granted(caller: Caller, needed: Grants) -> Caller | None:
+    """A caller as services see it, if one of its roles may do what takes one of those; None otherwise."""
+    may = frozenset((role, needed[role]) for role in _roles_of(caller.scopes) if role in needed)
+    return signed_as(caller, may) if may else None
+
+
+@lru_cache(4_096)
+def _roles_of(scopes: frozenset[str]) -> tuple[Role, ...]:
+    return tuple(map(Role, sorted(scopes)))
 
 
 @lru_cache(4_096)
@@ -88,7 +100,7 @@ async def refuse_while_drained(request: Request) -> None:
 async def known(request: Request) -> Holder:
     """Whose secret it is; who has none, or a wrong one, may not try again and again."""
     keyring: Keyring = request.app.state.keyring
-    secret = _bearer(request)
+    secret = bearer(request.scope["headers"])
     if keyring.seen(secret):
         return await keyring.holder(request.app.state.database, secret)
     give_back = await stranger(request)
@@ -122,7 +134,12 @@ def refuse_too_many(request: Request, policy: str, rate: Rate, level: Level) -> 
 
 def refuse_unreadable(request: Request) -> None:
     """Raise `UnreadableAddress` for a path or query that no service could read or keep."""
-    for part in (request.scope["raw_path"], request.scope["query_string"]):
+    refuse_unreadable_parts(request.scope["raw_path"], request.scope["query_string"])
+
+
+def refuse_unreadable_parts(*parts: bytes) -> None:
+    """The same of parts of an address."""
+    for part in parts:
         if b"%" not in part and part.isascii() and b"\0" not in part:
             continue
         plain = unquote_to_bytes(part)
@@ -151,34 +168,52 @@ SAFE: tuple[tuple[bytes, bytes], ...] = (
 """Headers of every answer that does not say otherwise."""
 NOTHING = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 """What a browser may do with an answer of the API: show it, and in no frame."""
+SAFE_IN_API = (*SAFE, NOTHING)
 TLS_ALONE = (b"strict-transport-security", b"max-age=31536000")
 """Behind TLS a browser comes by nothing else for a year."""
 
 
-class SafeHeaders:
-    """Adds to every answer what keeps browsers from making more of it than it is."""
+Pairs = list[tuple[bytes, bytes]]
 
-    def __init__(self, app: ASGIApp) -> None:
+
+def wanted_headers(scope: Scope, retirements: Retirements) -> tuple[tuple[bytes, bytes], ...]:
+    """What the answer to a request shall say, unless it says otherwise: safety, and whether its operation goes away."""
+    wanted = SAFE
+    if scope["path"].startswith("/v1/"):
+        wanted = SAFE_IN_API + retirements.headers(scope["method"], scope["path"])
+    return (*wanted, TLS_ALONE) if scope.get("scheme") == "https" else wanted
+
+
+def with_those_wanted(headers: Pairs, wanted: tuple[tuple[bytes, bytes], ...]) -> Pairs:
+    """The headers of an answer, and those wanted of which it says nothing."""
+    said = {name for name, _ in headers}
+    return [*headers, *[pair for pair in wanted if pair[0] not in said]]
+
+
+class SafeHeaders:
+    """Adds to every answer what keeps browsers from making more of it than it is, and that its operation goes away."""
+
+    def __init__(self, app: ASGIApp, *, retirements: Retirements) -> None:
         self.app = app
+        self.retirements = retirements
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        wanted = SAFE
-        if scope["path"].startswith("/v1/"):
-            wanted += (NOTHING,)
-        if scope.get("scheme") == "https":
-            wanted += (TLS_ALONE,)
+        wanted = wanted_headers(scope, self.retirements)
 
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = list(message.get("headers", ()))
-                said = {name for name, _ in headers}
-                message["headers"] = [*headers, *(pair for pair in wanted if pair[0] not in said)]
+                message["headers"] = with_those_wanted(list(message.get("headers", ())), wanted)
             await send(message)
 
         await self.app(scope, receive, send_safely)
+
+
+def rate_headers(told: Mapping[str, str]) -> Pairs:
+    """The fields that tell what is left of a rate, as headers."""
+    return [(name.lower().encode(), value.encode()) for name, value in told.items()]
 
 
 class RateFields:
@@ -193,15 +228,16 @@ class RateFields:
 
         async def send_with_fields(message: Message) -> None:
             if message["type"] == "http.response.start":
-                told = [(name.lower().encode(), value.encode()) for name, value in state.get("rate_fields", {}).items()]
-                message["headers"] = [*message.get("headers", ()), *told]
+                message["headers"] = [*message.get("headers", ()), *rate_headers(state.get("rate_fields", {}))]
             await send(message)
 
         await self.app(scope, receive, send_with_fields)
 
 
-def _bearer(request: Request) -> str:
-    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+def bearer(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The secret that a request carries; empty without one."""
+    said = next((value for name, value in headers if name == b"authorization"), b"").decode("latin-1")
+    scheme, _, secret = said.partition(" ")
     return secret.strip() if scheme.lower() == "bearer" else ""
 
 

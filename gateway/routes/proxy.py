@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack
 
-from fastapi import Request
+from fastapi import FastAPI, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from chassis.apart import while_awaited
 from chassis.auth import HEADER, Caller
 from chassis.limits import DISCARD_S
-from chassis.paths import fits, methods
+from chassis.paths import PathIndex, methods
 from chassis.problems import RENDERERS
 from contracts.problems import Problem
 from gateway.domain.bulkheads import ServiceBusy
@@ -29,6 +29,9 @@ from gateway.routes.door import area, caller
 
 SMALL = 65_536
 """Bytes up to which a body is passed on in one piece."""
+
+BEGUN = "shuke.begun"
+"""Where a scope has what was sent to its service before it came to the app."""
 
 HOP_BY_HOP = frozenset(
     {
@@ -76,7 +79,7 @@ class Proxied:
         """Answer, or pass the request on to the router."""
         if self._own is None:
             # The first call of all is that of the lifespan: no request waits for the document to be made.
-            self._own = OwnRoutes(scope["app"].openapi())
+            self._own = own_routes(scope["app"])
         if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
             return await self.app(scope, receive, send)
         if self._own.answer(scope["method"], scope["path"]):
@@ -101,32 +104,36 @@ class Proxied:
 
 
 class OwnRoutes:
-    """What the gateway answers itself, by its own document: found by area and number of steps."""
+    """What the gateway answers itself, by its own document."""
 
     def __init__(self, document: Document) -> None:
-        self._known: dict[tuple[str, int], list[tuple[str, frozenset[str]]]] = {}
-        for pattern, operations in document["paths"].items():
-            known = frozenset(method.upper() for method in operations)
-            self._known.setdefault(_place(pattern), []).append((pattern, known))
+        self._known = PathIndex(
+            (pattern, (pattern.count("{"), frozenset(method.upper() for method in operations)))
+            for pattern, operations in document["paths"].items()
+        )
 
     def answer(self, method: str, path: str) -> bool:
         """Whether the gateway has this method of this path; one that it names is none of those that a pattern takes."""
-        found = [(pattern.count("{"), known) for pattern, known in self._near(path) if fits(pattern, path)]
+        found = self._known.fitting(path)
         least = min((places for places, _ in found), default=0)
         return any(method in known for places, known in found if places == least)
 
     def refuse_unknown_method(self, method: str, path: str) -> None:
         """Answer 405 where the gateway has the path, and not with this method: all of them are told then."""
-        if any(fits(pattern, path) for pattern, _ in self._near(path)):
+        if self.have(path):
             raise HTTPException(405)
 
-    def _near(self, path: str) -> list[tuple[str, frozenset[str]]]:
-        return self._known.get(_place(path), [])
+    def have(self, path: str) -> bool:
+        """Whether the gateway has a path, whatever the method."""
+        return bool(self._known.fitting(path))
 
 
-def _place(path: str) -> tuple[str, int]:
-    steps = path.split("/", 3)
-    return (steps[2] if len(steps) > 2 else ""), path.count("/")
+def own_routes(app: FastAPI) -> OwnRoutes:
+    """Those of an app, made once."""
+    known: OwnRoutes | None = getattr(app.state, "own_routes", None)
+    if known is None:
+        known = app.state.own_routes = OwnRoutes(app.openapi())
+    return known
 
 
 def refuse_unknown_method(request: Request, document: Document) -> None:
@@ -152,20 +159,30 @@ async def passed_on(request: Request, services: Services, service: str, caller: 
         headers=to_pass(scope["headers"], OURS),
         body=sent,
         patient=patient,
+        begun=scope.get(BEGUN),
     )
     async with AsyncExitStack() as stack:
+        small: bytes | None = None
+
+        async def begun() -> Answer:
+            nonlocal small
+            answer = await stack.enter_async_context(asked)
+            length = answer.content_length
+            if scope["method"] == "HEAD" or answer.status == 304 or (length is not None and length <= SMALL):
+                small = await answer.read()
+            return answer
+
         try:
-            # Long work ends where the client leaves. One whose body comes piece by piece is watched by who reads it.
-            watched = patient and (sent is None or isinstance(sent, bytes))
-            entered = stack.enter_async_context(asked)
-            answer = await (while_awaited(request, entered) if watched else entered)
+            # Work ends where the client leaves. One whose body comes piece by piece is watched by who reads it.
+            whole = sent is None or isinstance(sent, bytes)
+            answer = await (while_awaited(request, begun()) if whole else begun())
         except Exception:
             if body.failure is not None:
                 raise body.failure from None
             raise
-        headers, length = to_pass(answer.headers, THEIRS), answer.content_length
-        if scope["method"] == "HEAD" or answer.status == 304 or (length is not None and length <= SMALL):
-            return Whole(answer.status, headers, await answer.read())
+        headers = to_pass(answer.headers, THEIRS)
+        if small is not None:
+            return Whole(answer.status, headers, small)
         return _with_headers(StreamingResponse(_pieces(answer, stack.pop_all()), status_code=answer.status), headers)
 
 

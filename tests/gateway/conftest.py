@@ -209,9 +209,13 @@ def a_service(name: str, seen: Seen) -> FastAPI:
 async def serving(app: FastAPI, bound: socket.socket | None = None) -> AsyncIterator[str]:
     """An app on a real socket."""
     bound = bound or a_socket()
-    server = chassis_app._Server(
-        uvicorn.Config(app, log_config=None, access_log=False, timeout_keep_alive=75, timeout_graceful_shutdown=1)
-    )
+    if hasattr(app.state, "settings"):
+        config = chassis_app.served(app, grace_s=1)
+    else:
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, timeout_keep_alive=75, timeout_graceful_shutdown=1
+        )
+    server = chassis_app._Server(config)
     running = asyncio.create_task(server.serve([bound]))
     while not server.started:
         await asyncio.sleep(0.01)

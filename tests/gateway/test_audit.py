@@ -10,7 +10,7 @@ import typer
 
 from chassis.db import driver, plain_url
 from deploy.cli.audit import _verified
-from gateway.domain.audit import GENESIS, Entry, Kind, grouped, ids_in, kind_of, operation_of, redacted
+from gateway.domain.audit import GENESIS, Entry, Kind, grouped, ids_in, kind_of, operation_of, operations_of, redacted
 from gateway.domain.rights import AREAS, OPERATIONS
 from gateway.queries.trail import Trail, append, forget
 
@@ -194,7 +194,7 @@ UNCHANGED = {"lag", "topics", "status", "views"}
 
 
 def test_a_path_that_no_document_has_is_told_without_its_words() -> None:
-    assert operation_of({}, "GET", "/v1/identifiers/anna") == ("", "/v1/identifiers/{}")
+    assert operation_of(operations_of({}), "GET", "/v1/identifiers/anna") == ("", "/v1/identifiers/{}")
     assert ids_in(f"/v1/parties/{PARTY}/owner", "who=anna", f"/v1/x/{PARTY}") == (PARTY,)
     assert redacted("a@b=1&name=Anna") == "…=1&name=…"
 

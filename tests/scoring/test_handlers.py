@@ -18,8 +18,9 @@ from contracts.loss import LossReason
 from contracts.scoring import Cause, MoveKind, Stage, StandingChanged, Tier
 from services.scoring.domain.calendar import unpack
 from services.scoring.domain.facts import Kind
+from services.scoring.handlers.assessing import assess_again
 from services.scoring.handlers.batches import apply
-from services.scoring.handlers.sweeping import assess_again, sweep_once
+from services.scoring.handlers.sweeping import sweep_once
 from services.scoring.queries.parties import pass_barrier
 from services.scoring.queries.rulings import add_rates
 from tests.scoring.feeding import JUNE, Feeding

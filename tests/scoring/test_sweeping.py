@@ -15,8 +15,10 @@ from contracts.scoring import MoveKind
 from contracts.topics import topics_of
 from services.scoring.app import TOPICS
 from services.scoring.handlers import sweeping
+from services.scoring.handlers.assessing import assess_again
 from services.scoring.handlers.batches import apply
-from services.scoring.handlers.sweeping import Followed, assess_again, sweep_once
+from services.scoring.handlers.renewing import renew
+from services.scoring.handlers.sweeping import Followed, sweep_once
 from services.scoring.queries import standings
 from services.scoring.queries.rulings import BARRIER, add_rates, new_ruling
 from services.scoring.queries.standings import summary
@@ -338,7 +340,7 @@ async def test_whom_somebody_holds_is_left_by_processes_of_their_own_and_taken_b
 
     async with scoring.transaction() as session:
         await (await driver(session)).execute("SELECT FROM party WHERE party_id = $1 FOR UPDATE", everybody[0])
-        await sweeping.apart(sweeping.take_older_apart, scoring, JUNE)
+        await renew(scoring, JUNE)
         assert [row["party_id"] for row in await rows(scoring, left, ruling)] == [everybody[0]]
     await sweep_once(scoring)
 

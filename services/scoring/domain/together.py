@@ -74,19 +74,29 @@ def _decided(seen: Sequence[tuple[Calendar, datetime]], ruling: Ruling) -> Seque
     """How each stands; None of whoever is to be assessed alone."""
     days = {at: ruling.day(at) for at in {at for _, at in seen}}
     day = np.array([days[at] for _, at in seen], dtype=np.int64)
-    if ruling.policy.vip and any(leaf.field in MONEY for leaf in comparisons(ruling.policy.vip)):
+    found = graded([calendar for calendar, _ in seen], day, ruling)
+    if found is None:
         return [None] * len(seen)
-    try:
-        of = columns([calendar for calendar, _ in seen], ruling.rates)
-        alone = _alone(of, day, ruling.policy)
-        graded, doubtful = _graded(of.of(~alone), day, ruling)
-    except TooLarge:
-        return [None] * len(seen)
-    shown = _shown(graded, day, ruling)
-    alone |= doubtful
-    for place in np.flatnonzero(alone).tolist():
+    shown = _shown(found[0], ruling)
+    for place in np.flatnonzero(found[1]).tolist():
         shown[place] = None
     return shown
+
+
+def graded(calendars: Sequence[Calendar], day: Whole, ruling: Ruling) -> "tuple[Graded, Holds] | None":
+    """How parties stand on a day (ordinal) each, and who of them is to be assessed alone; None where all are.
+
+    Up to `MOST` of them: what is written of whoever is to be assessed alone means nothing.
+    """
+    if ruling.policy.vip and any(leaf.field in MONEY for leaf in comparisons(ruling.policy.vip)):
+        return None
+    try:
+        of = columns(calendars, ruling.rates)
+        alone = _alone(of, day, ruling.policy)
+        found, doubtful = _graded(of.of(~alone), day, ruling)
+    except TooLarge:
+        return None
+    return found, alone | doubtful
 
 
 def _alone(of: Columns, day: Whole, policy: Policy) -> Holds:
@@ -118,6 +128,11 @@ class Graded(NamedTuple):
     posture: Whole
     flags: Whole
     vip: Holds
+
+    @property
+    def treatment(self) -> Whole:
+        """A place in `treatments`."""
+        return (self.tier * len(Band) + self.satisfaction.band) * len(Band) + self.loyalty.band
 
 
 def _graded(of: Columns, day: Whole, ruling: Ruling) -> tuple[Graded, Holds]:
@@ -222,24 +237,41 @@ def _worth(of: Columns, past: Past, buyer: Holds, day: Whole, ruling: Ruling) ->
     return Worth(tier, value, p, made.minor, made.level, made.profit, turn, doubtful)
 
 
-def _shown(of: Graded, day: Whole, ruling: Ruling) -> list[Standing | None]:
+def _shown(of: Graded, ruling: Ruling) -> list[Standing | None]:
     policy, satisfied, loyal = ruling.policy, of.satisfaction, of.loyalty
-    levels = [None, *(level.name for level in reversed(policy.levels))]
-    treatments = [policy.treatment(*place) for place in product(Tier, Band, Band)]
-    treatment = (of.tier * len(Band) + satisfied.band) * len(Band) + loyal.band
     lost = np.isin(of.stage, LOST)
-    p = repeat(None) if of.p is None else [None if p != p else p for p in of.p.tolist()]
     fields: tuple[Any, ...] = (
-        _named(list(Stage), of.stage), _named(list(Tier), of.tier), _dates(of.since), of.value.tolist(),
-        of.spend.tolist(), of.bought.number.tolist(), _dates(of.bought.first), _dates(of.bought.last),
-        _dates(of.last_sign), _named([None, LossReason.UNKNOWN], lost.astype(np.int64)),
-        _starts(of.turn, ruling), _starts(of.stage_turn, ruling),
-        _named([*Stage, None], np.where(of.stage_turn < NEVER, of.next_stage, len(Stage))), p, of.turnover.tolist(),
-        _named(levels, of.level), satisfied.value.tolist(), _named(list(Band), satisfied.band),
+        _named(list(Stage), of.stage), _named(list(Tier), of.tier), dates(of.since), of.value.tolist(),
+        of.spend.tolist(), of.bought.number.tolist(), dates(of.bought.first), dates(of.bought.last),
+        dates(of.last_sign), _named([None, LossReason.UNKNOWN], lost.astype(np.int64)),
+        starts(of.turn, ruling), starts(of.stage_turn, ruling), next_stages(of), probabilities(of) or repeat(None),
+        of.turnover.tolist(),
+        _named(levels(policy), of.level), satisfied.value.tolist(), _named(list(Band), satisfied.band),
         satisfied.amount.tolist(), loyal.value.tolist(), _named(list(Band), loyal.band), loyal.amount.tolist(),
-        _named(list(Posture), of.posture), _named(treatments, treatment), _named(FLAGS, of.flags), of.vip.tolist(),
+        _named(list(Posture), of.posture), _named(treatments(policy), of.treatment), _named(FLAGS, of.flags),
+        of.vip.tolist(),
     )  # fmt: skip
     return list(map(Standing, *fields))
+
+
+def levels(policy: Policy) -> list[str | None]:
+    """The levels behind the numbers of `Graded`."""
+    return [None, *(level.name for level in reversed(policy.levels))]
+
+
+def treatments(policy: Policy) -> list[str]:
+    """Likewise the treatments."""
+    return [policy.treatment(*place) for place in product(Tier, Band, Band)]
+
+
+def next_stages(of: "Graded") -> list[Stage | None]:
+    """The next stage of each; None where time does not change it."""
+    return _named([*Stage, None], np.where(of.stage_turn < NEVER, of.next_stage, len(Stage)))
+
+
+def probabilities(of: "Graded") -> list[float | None] | None:
+    """The probability of a purchase of each; None of who never bought, and of all where there is no model."""
+    return None if of.p is None else [None if p != p else p for p in of.p.tolist()]
 
 
 def _named(codes: Sequence[Any], places: Whole) -> list[Any]:
@@ -249,12 +281,14 @@ def _named(codes: Sequence[Any], places: Whole) -> list[Any]:
     return found
 
 
-def _dates(days: Whole) -> list[date | None]:
+def dates(days: Whole) -> list[date | None]:
+    """The days behind ordinals; None behind 0."""
     different, place = np.unique(days, return_inverse=True)
     return _named([date.fromordinal(day) if day else None for day in different.tolist()], place)
 
 
-def _starts(days: Whole, ruling: Ruling) -> list[datetime | None]:
+def starts(days: Whole, ruling: Ruling) -> list[datetime | None]:
+    """The instants at which days begin; None where they never do."""
     different, place = np.unique(days, return_inverse=True)
     starts = [None if day == NEVER else start_of_day(day, ruling.zone) for day in different.tolist()]
     return _named(starts, place)

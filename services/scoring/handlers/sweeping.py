@@ -6,7 +6,7 @@ Whom it concerns is guessed without a lock and decided again under it, as the wo
 import asyncio
 import gc
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Never
 from uuid import UUID
@@ -14,7 +14,6 @@ from uuid import UUID
 import asyncpg
 import structlog
 from prometheus_client import Gauge
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import consumer
 from chassis.clock import now
@@ -22,16 +21,11 @@ from chassis.db import Database, away_told_plainly, connect, database_is_away, d
 from chassis.processes import Processes
 from chassis.rest import rest
 from services.scoring.handlers.activating import activate_next, next_activation
-from services.scoring.handlers.changes import Assessed
-from services.scoring.handlers.standings import record
+from services.scoring.handlers.assessing import assess_again, assess_rows
+from services.scoring.handlers.renewing import renew
 from services.scoring.queries.parties import (
     NOBODY,
-    calendars,
-    members_now,
-    opened,
-    party_calendar,
     pass_barrier,
-    standings_to_change,
 )
 from services.scoring.queries.rulings import present
 from services.scoring.queries.standings import sum_cells
@@ -43,7 +37,6 @@ from services.scoring.queries.sweeping import (
     refreshed,
     refreshed_at,
     take_due,
-    take_under_older_ruling,
     under_older_ruling,
     unrefreshed,
 )
@@ -61,9 +54,6 @@ REST_S = 1.0
 """Seconds between two looks at the clock, and those that go to values which may wait."""
 REFRESH_AFTER = timedelta(days=6) / 7
 """Of each day that stored values may be old by the policy: so much is left for a pass over all. Lists sort by them."""
-
-Take = Callable[[AsyncSession, UUID, datetime | None], Awaitable[UUID | None]]
-"""Assesses some parties behind one at an instant; gives the last of them, None where none was left."""
 
 WATERMARK_AGE = Gauge("shuke_watermark_age_seconds", "How long ago every event was read; time passes no further.")
 
@@ -176,7 +166,7 @@ async def sweep_once(database: Database, refresh: Refresh | None = None) -> None
         here = await present(connection)
         many = not here.applied and await many_under_older_ruling(connection, here.ruling_id, MANY)
     if many:
-        await apart(take_older_apart, database, until)
+        await renew(database, until)
     after: UUID | None = NOBODY
     while after and (after := await _step_ruling(database, after, until)):
         pass
@@ -188,13 +178,13 @@ async def _due_until(database: Database, until: datetime) -> None:
     async with database.transaction() as session:
         many = await many_due(await driver(session), until, MANY)
     if many:
-        await apart(take_due_apart, database, until)
+        await _due_apart(database, until)
     while await _step_due(database, until):
         pass
 
 
-async def apart(take: Callable[[str, datetime | None], None], database: Database, until: datetime | None) -> None:
-    """Have a process for each processor take parties until none is left that nobody holds.
+async def _due_apart(database: Database, until: datetime) -> None:
+    """Have a process for each processor take parties that are due until none is left that nobody holds.
 
     Events that come meanwhile do not wait for the arithmetic. What is left over is for whoever called.
     """
@@ -202,7 +192,7 @@ async def apart(take: Callable[[str, datetime | None], None], database: Database
     try:
         async with asyncio.TaskGroup() as tasks:
             for _ in range(processes.count):
-                tasks.create_task(_ended(processes.begin(take, database.url, until)))
+                tasks.create_task(_ended(processes.begin(take_due_apart, database.url, until)))
     finally:
         processes.close()
 
@@ -211,51 +201,31 @@ async def _ended(taking: asyncio.Future[None]) -> None:
     await taking
 
 
-def take_due_apart(url: str, until: datetime | None) -> None:
+def take_due_apart(url: str, until: datetime) -> None:
     """In a process of its own: assess parties that are due until none is left that nobody holds."""
-    _take(url, until, _take_due)
-
-
-def take_older_apart(url: str, until: datetime | None) -> None:
-    """In a process of its own: assess parties under the ruling in force until none is left that nobody holds."""
-    _take(url, until, _take_older)
-
-
-def _take(url: str, until: datetime | None, some: Take) -> None:
     # What was imported stays: it is not looked through for garbage again and again, as calendars come and go.
     gc.freeze()
     with away_told_plainly():
-        asyncio.run(_take_all(url, until, some))
+        asyncio.run(_take_due(url, until))
 
 
-async def _take_all(url: str, until: datetime | None, some: Take) -> None:
+async def _take_due(url: str, until: datetime) -> None:
     database = connect(url, pool_size=1, settings=consumer.SESSION_SETTINGS)
-    after: UUID | None = NOBODY
     try:
-        while after:
-            async with database.transaction() as session:
-                after = await some(session, after, until)
+        while await _take_some_due(database, until):
+            pass
     finally:
         await database.close()
 
 
-async def _take_due(session: AsyncSession, after: UUID, until: datetime | None) -> UUID | None:
-    """Assess the next parties that are due and free; None where there are none. It begins at the longest due always."""
-    connection = await driver(session)
-    await pass_barrier(connection)
-    rows = await take_due(connection, until, BATCH_APART) if until else []
-    await _assess(session, rows, until)
-    return after if rows else None
-
-
-async def _take_older(session: AsyncSession, after: UUID, until: datetime | None) -> UUID | None:
-    """Assess the next parties under the ruling in force that are free; return the last, None behind the last of all."""
-    connection = await driver(session)
-    await pass_barrier(connection)
-    here = await present(connection)
-    rows = await take_under_older_ruling(connection, here.ruling_id, after, BATCH_APART)
-    await _assess(session, rows, until)
-    return rows[-1]["party_id"] if rows else None
+async def _take_some_due(database: Database, until: datetime) -> bool:
+    """Assess the longest due of those that are free; whether there were any."""
+    async with database.transaction() as session:
+        connection = await driver(session)
+        await pass_barrier(connection)
+        rows = await take_due(connection, until, BATCH_APART)
+        await assess_rows(session, rows, until)
+    return bool(rows)
 
 
 async def _step_due(database: Database, until: datetime) -> bool:
@@ -282,27 +252,3 @@ async def _step_ruling(database: Database, after: UUID, until: datetime | None) 
             return None
         await assess_again(session, parties, until)
     return parties[-1]
-
-
-async def assess_again(session: AsyncSession, parties: Sequence[UUID], until: datetime | None) -> None:
-    """Assess parties at the watermark, or where they were assessed last if that is later, as their locked rows say.
-
-    Every change on the way is told with its own instant.
-    """
-    rows = await standings_to_change(await driver(session), parties)
-    await _assess(session, rows.values(), until)
-
-
-async def _assess(session: AsyncSession, locked: Iterable[asyncpg.Record], until: datetime | None) -> None:
-    rows = {row["party_id"]: row for row in locked if row["assessed_at"] is not None}
-    if not rows:
-        return
-    connection = await driver(session)
-    here = await present(connection)
-    belong = (await members_now(connection, (), rows)).of(rows)
-    stored = opened(await calendars(connection, {identity for held in rows for identity, _ in belong[held]}))
-    assessed = []
-    for party_id, row in rows.items():
-        at = max(row["assessed_at"], until) if until else row["assessed_at"]
-        assessed.append(Assessed(row, *party_calendar(belong[party_id], stored), at))
-    await record(session, connection, here, assessed)

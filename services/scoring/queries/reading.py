@@ -165,7 +165,7 @@ async def with_calendars(connection: Connection, rows: Sequence[asyncpg.Record])
 
 async def _with_own_calendars(connection: Connection, stretch: Stretch, rows: Sequence[asyncpg.Record]) -> list[Read]:
     """The same where most parties have no identity but their own, whose calendar came with the row."""
-    others = {row["party_id"] for row in await connection.fetch(_WITH_OTHERS, *stretch)}
+    others = {row["party_id"] for row in await connection.fetch(WITH_OTHERS, *stretch)}
     shared = [row for row in rows if row["party_id"] in others or not stretch.after < row["party_id"] <= stretch.until]
     whole = {read.row["party_id"]: read for read in await with_calendars(connection, shared)} if shared else {}
     reads = []
@@ -182,13 +182,13 @@ _ONE = f"SELECT {_COLUMNS} FROM party WHERE party_id = (SELECT resolves_to FROM 
 
 _CUT = "SELECT party_id FROM party WHERE party_id > $1 ORDER BY party_id OFFSET $2 LIMIT 1"
 
-_YEARS = """(
+YEARS = """(
     SELECT identity_id, array_agg(days) AS years FROM calendar
     WHERE identity_id > $1 AND identity_id <= $2 GROUP BY identity_id
 ) AS own ON own.identity_id = party.party_id"""
 
 _BY_PARTY = f"""
-SELECT {_COLUMNS}, years FROM party LEFT JOIN {_YEARS}
+SELECT {_COLUMNS}, years FROM party LEFT JOIN {YEARS}
 WHERE party_id > $1 AND party_id <= $2 AND (first_identity IS NOT NULL OR stage IS NOT NULL) ORDER BY party_id
 """
 
@@ -203,12 +203,12 @@ FROM (
     AND NOT (party_id > $1 AND party_id <= $2)
 ) AS party
 LEFT JOIN assignment ON assignment.identity_id = party.first_identity
-LEFT JOIN {_YEARS}
+LEFT JOIN {YEARS}
 WHERE first_identity > $1 AND first_identity <= $2
 ORDER BY first_identity, array_position(assignment.parties, party.party_id), party.party_id
 """
 
-_WITH_OTHERS = """
+WITH_OTHERS = """
 SELECT party_id FROM holder WHERE party_id > $1 AND party_id <= $2
 UNION
 SELECT identity_id FROM assignment WHERE identity_id > $1 AND identity_id <= $2

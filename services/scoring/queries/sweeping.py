@@ -25,13 +25,6 @@ async def under_older_ruling(connection: Connection, ruling_id: int, after: UUID
     return [row["party_id"] for row in await connection.fetch(query, ruling_id, after, limit)]
 
 
-async def take_under_older_ruling(
-    connection: Connection, ruling_id: int, after: UUID, limit: int
-) -> list[asyncpg.Record]:
-    """Likewise their rows, locked, without those that somebody else holds a lock of."""
-    return await connection.fetch(_UNDER_OLDER.format(columns=STOOD) + _FREE, ruling_id, after, limit)
-
-
 async def many_due(connection: Connection, until: datetime, many: int) -> bool:
     """Whether time changes more than so many parties by an instant."""
     return await connection.fetchval(_DUE.format(columns="1") + " OFFSET $3", until, 1, many) is not None

@@ -1,0 +1,101 @@
+"""A new ruling reaches everybody, stretch by stretch of ids, in processes of their own.
+
+Most stand as before, and only what is counted of them is another: they are read without a lock, decided together and
+written by one statement, but for those whom an event has written meanwhile. Whoever comes to stand otherwise is told,
+and goes the way of everybody whom anything changes.
+"""
+
+import asyncio
+import gc
+from datetime import datetime
+from functools import lru_cache
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import consumer
+from chassis.db import Database, away_told_plainly, connect, driver
+from chassis.processes import Processes
+from services.scoring.domain.quiet import Stood, quiet
+from services.scoring.handlers.assessing import assess_rows
+from services.scoring.queries.parties import pass_barrier
+from services.scoring.queries.reading import Stretch, stretches
+from services.scoring.queries.renewing import kept, take_older, write_quiet
+from services.scoring.queries.rulings import present
+
+LENGTH = 2_500
+"""Parties of a stretch. Whom what waits for the barrier waits for, some 100 ms."""
+BATCH = 1_000
+"""Parties that are assessed at once under their locks, for as long."""
+
+
+async def renew(database: Database, until: datetime | None) -> None:
+    """Have processes assess everybody under the ruling in force; whoever is held by others meanwhile is left over.
+
+    Events that come meanwhile do not wait for the arithmetic.
+    """
+    processes = Processes()
+    async with database.transaction() as session:
+        everybody = [stretch async for stretch in stretches(await driver(session), LENGTH)]
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for stretch in everybody:
+                tasks.create_task(_ended(processes.begin(renew_apart, database.url, until, stretch)))
+    finally:
+        processes.close()
+
+
+async def _ended(renewing: asyncio.Future[None]) -> None:
+    await renewing
+
+
+def renew_apart(url: str, until: datetime | None, stretch: Stretch) -> None:
+    """In a process of its own: assess the parties of a stretch that stand under an older ruling."""
+    runner, database = _here(url)
+    with away_told_plainly():
+        runner.run(renew_stretch(database, until, stretch))
+
+
+@lru_cache(maxsize=1)
+def _here(url: str) -> tuple[asyncio.Runner, Database]:
+    # What was imported stays: it is not looked through for garbage again and again, as calendars come and go.
+    gc.freeze()
+    return asyncio.Runner(), connect(url, pool_size=1, settings=consumer.SESSION_SETTINGS)
+
+
+async def renew_stretch(database: Database, until: datetime | None, stretch: Stretch) -> None:
+    """Assess the parties of a stretch that stand under an older ruling and that nobody holds."""
+    try:
+        async with database.transaction() as session:
+            await _renew_quiet(session, until, stretch)
+    except asyncpg.LockNotAvailableError:
+        # Somebody holds one of them for long: below, only who is held is left over.
+        pass
+    after: UUID | None = stretch.after
+    while after:
+        async with database.transaction() as session:
+            after = await _renew_rest(session, until, stretch, after)
+
+
+async def _renew_quiet(session: AsyncSession, until: datetime | None, stretch: Stretch) -> None:
+    connection = await driver(session)
+    await pass_barrier(connection)
+    here = await present(connection)
+    parties = await kept(connection, stretch, here.ruling_id)
+    at = [max(party.assessed_at, until) if until else party.assessed_at for party in parties]
+    stood = [
+        Stood(party.calendar, party.grades, party.assessed_at, then) for party, then in zip(parties, at, strict=True)
+    ]
+    if found := quiet(stood, here.ruling):
+        await write_quiet(connection, parties, at, found, here.ruling_id)
+
+
+async def _renew_rest(session: AsyncSession, until: datetime | None, stretch: Stretch, after: UUID) -> UUID | None:
+    """Assess the next parties under the ruling in force; return the last, None behind the last of all."""
+    connection = await driver(session)
+    await pass_barrier(connection)
+    here = await present(connection)
+    rows = await take_older(connection, stretch, here.ruling_id, after, BATCH)
+    await assess_rows(session, rows, until)
+    return rows[-1]["party_id"] if len(rows) == BATCH else None

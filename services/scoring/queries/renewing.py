@@ -1,0 +1,100 @@
+"""Parties of a stretch of ids under an older ruling: read without a lock, and written if nobody else has meanwhile."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from services.scoring.domain.calendar import Calendar, unpack
+from services.scoring.domain.quiet import BETWEEN, Quiet
+from services.scoring.queries.parties import EMPTY, STOOD
+from services.scoring.queries.reading import WITH_OTHERS, YEARS, Stretch
+from services.scoring.queries.rulings import Connection
+
+
+class Kept(NamedTuple):
+    """A party that stands somewhere, as it is stored."""
+
+    party_id: UUID
+    written: int
+    """Which transaction wrote it last."""
+    assessed_at: datetime
+    grades: str
+    calendar: Calendar
+
+
+async def kept(connection: Connection, stretch: Stretch, ruling_id: int) -> list[Kept]:
+    """Those under an older ruling, in id order, without who shares identities with others."""
+    rows = await connection.fetch(_KEPT, *stretch, ruling_id)
+    # Asked behind the rows: who comes to share from now on is written, too, and so not as it was read.
+    others = {row["party_id"] for row in await connection.fetch(WITH_OTHERS, *stretch)}
+    return [
+        Kept(party_id, written, assessed_at, grades, unpack(years) if years else EMPTY)
+        for party_id, written, assessed_at, grades, years in rows
+        if party_id not in others
+    ]
+
+
+async def write_quiet(
+    connection: Connection, parties: Sequence[Kept], at: Sequence[datetime], quiet: Quiet, ruling_id: int
+) -> None:
+    """Store what is counted of parties whose grades stay, without those that somebody has written since.
+
+    Raises `asyncpg.LockNotAvailableError` where somebody holds one of them for long.
+    """
+    some = [parties[place] for place in quiet.places]
+    # Rows are locked as they are found: in the order of the arrays, which is that of ids as everywhere.
+    await connection.execute(_IN_ORDER)
+    await connection.execute(
+        _WRITE, ruling_id, [party.party_id for party in some], [party.written for party in some],
+        [at[place] for place in quiet.places], *quiet[1:],
+    )  # fmt: skip
+
+
+async def take_older(
+    connection: Connection, stretch: Stretch, ruling_id: int, after: UUID, limit: int
+) -> list[asyncpg.Record]:
+    """The rows of parties behind one, under an older ruling, locked; without those that somebody else has locked."""
+    return await connection.fetch(_TAKE, after, stretch.until, ruling_id, limit)
+
+
+_GRADES = f"""concat_ws(
+    e'\\x{ord(BETWEEN):02x}', stage, tier, coalesce(level, ''), satisfaction_band, loyalty_band, posture, treatment,
+    array_to_string(flags, ' '), vip
+)"""
+
+_KEPT = f"""
+SELECT party.party_id, party.xmin, assessed_at, {_GRADES} AS grades, years
+FROM party LEFT JOIN {YEARS}
+WHERE party_id > $1 AND party_id <= $2 AND ruling < $3 AND assessed_at IS NOT NULL AND stage IS NOT NULL
+ORDER BY party_id
+"""
+
+_TAKE = f"""
+SELECT {STOOD} FROM party WHERE party_id > $1 AND party_id <= $2 AND ruling < $3
+ORDER BY party_id LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED
+"""
+
+_IN_ORDER = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL lock_timeout = '1s'"
+
+_WRITE = """
+WITH written AS (
+UPDATE party SET
+    since = new.since, value_minor = new.value_minor, spend_minor = new.spend_minor, last_sign_day = new.last_sign_day,
+    next_change_at = new.next_change_at, next_stage_at = new.next_stage_at, next_stage = new.next_stage, p = new.p,
+    turnover_minor = new.turnover_minor, satisfaction = new.satisfaction, loyalty = new.loyalty,
+    assessed_at = new.assessed_at, ruling = $1
+FROM unnest(
+    $2::uuid[], $3::xid[], $4::timestamptz[], $5::date[], $6::bigint[], $7::bigint[], $8::date[], $9::timestamptz[],
+    $10::timestamptz[], $11::text[], $12::float8[], $13::bigint[], $14::float8[], $15::float8[]
+) AS new(
+    party_id, written, assessed_at, since, value_minor, spend_minor, last_sign_day, next_change_at, next_stage_at,
+    next_stage, p, turnover_minor, satisfaction, loyalty
+)
+WHERE party.party_id = new.party_id AND party.xmin = new.written
+RETURNING WITH (OLD AS before, NEW AS after) after.stage, after.tier, after.value_minor - before.value_minor AS more
+)
+INSERT INTO cell_change SELECT stage, tier, 0, sum(more) FROM written GROUP BY stage, tier HAVING sum(more) <> 0
+"""
