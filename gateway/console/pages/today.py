@@ -47,6 +47,8 @@ async def read_today(page: Somebody) -> Response:
         "policies": ("/v1/policies", {"limit": 5}),
         "duplicates": ("/v1/duplicates", {"limit": 1}),
     }
+    if page.may("GET", "/v1/webhooks"):
+        asked["webhooks"] = ("/v1/webhooks", {"stopped": True, "limit": FEW})
     parts = await page.api.together(**asked)
     shown = [name for name in ("slipping", *DORMANT, "changing", "unanswered", "problems") if parts[name]]
     rows = [row for name in shown for row in parts[name]["data"]]
@@ -67,6 +69,7 @@ async def read_today(page: Somebody) -> Response:
         answer_days=ANSWER_DAYS,
         news=_news(parts, present - timedelta(days=14)),
         slipped=_both(parts),
+        stopped=parts["webhooks"]["data"] if parts.get("webhooks") else [],
         **_without_dormant(parts),
     )
 
