@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import costs, drain, freshness, gateway, journey, live, machine, model, posts, standing, streams
+from bench.console import visits
 from bench.figures import Figure, median, told
 from bench.product import ROOT
 
@@ -20,6 +21,7 @@ SIZED: Mapping[str, Callable[[int], list[Figure]]] = {
     "trial": standing.trial,
     "export": standing.export,
     "pages": standing.pages,
+    "console": visits.visited,
     "event-cost": costs.of_events,
     "drain": drain.embedded,
     "drain-kafka": drain.kafka,

@@ -56,9 +56,11 @@ class Listening(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Count the events in a piece; one that is cut in two is counted with its second half."""
         if not self.begun.done():
-            if not data.startswith(b"HTTP/1.1 200"):
-                self.begun.set_exception(ConnectionError(data[:300].decode("latin-1")))
-            elif b"retry:" in data:
+            self._rest += data
+            if not self._rest.startswith(b"HTTP/1.1 200"):
+                self.begun.set_exception(ConnectionError(self._rest[:300].decode("latin-1")))
+            elif b"retry:" in self._rest:
+                self._rest = b""
                 self.begun.set_result(None)
             return
         *whole, self._rest = (self._rest + data).split(b"\n\n")

@@ -20,6 +20,7 @@ from chassis.bus import restore_gate
 from chassis.consumer import Handler
 from chassis.contact import Hiding
 from chassis.db import SILENCE_S, Database, connect, declare_topics
+from chassis.dispatch import dispatched
 from chassis.heads import BoundedHeads
 from chassis.joining import Joiners
 from chassis.limits import BodyLimit, Counted, Writing
@@ -119,6 +120,7 @@ def create_app(
         ],
         **options,
     )
+    dispatched(app)
     app.state.settings = settings
     app.state.database = connect(settings.database_url, pool_size=settings.pool_size, silence_s=settings.silence_s)
     app.state.processes = Processes()

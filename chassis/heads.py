@@ -144,13 +144,13 @@ class BoundedHeads(HttpToolsProtocol):
     def on_url(self, url: bytes) -> None:
         """Count the address."""
         super().on_url(url)
-        self._count(url)
+        self._count(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count a header. One that comes after a body is no header of the request: trailers end here."""
         if self._in_head:
             super().on_header(name, value)
-        self._count(name, value)
+        self._count(len(name) + len(value))
 
     def on_headers_complete(self) -> None:
         """End a head."""
@@ -186,8 +186,8 @@ class BoundedHeads(HttpToolsProtocol):
                 return
         self.begin(cycle)
 
-    def _count(self, *parts: bytes) -> None:
-        self._head_bytes += sum(map(len, parts))
+    def _count(self, more: int) -> None:
+        self._head_bytes += more
         if self._head_bytes > HEAD_BYTES:
             self._refuse_large()
             # The parser must not go on to the body, and calls back no more after an exception.

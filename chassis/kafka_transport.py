@@ -36,8 +36,9 @@ DYNAMIC_TOPIC_CONFIG = 1
 class KafkaTransport:
     """Consumes with a consumer group; offsets stay in the sink's database."""
 
-    def __init__(self, servers: str) -> None:
+    def __init__(self, servers: str, *, patience_s: float = 0) -> None:
         self._servers = servers
+        self._patience_s = patience_s
 
     async def run(self, consumer: str, topics: Sequence[str], sink: PartitionSink) -> Never:
         """See `chassis.bus.Transport`."""
@@ -107,6 +108,8 @@ class KafkaTransport:
                     followed = await sink.take({partition: read[partition] for partition in held}) if held else {}
                     for partition, following in followed.items():
                         claims.settle(KafkaPartition(*partition), read[partition][-1].offset, following)
+            if self._patience_s:
+                await asyncio.sleep(self._patience_s)
 
 
 def _record(message: "ConsumerRecord[bytes, bytes]") -> Record:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Never
 
 import asyncpg
@@ -14,14 +14,15 @@ from chassis.bus import PartitionSink, Record, TopicPartition, together
 from chassis.db import KEEPALIVE, SILENCE_S, Database, database_is_away, driver, plain_url
 from chassis.envelope import finish
 from chassis.rest import rest
-from chassis.sequencer import CHANNEL
+from chassis.sequencer import CHANNEL, grown
 from chassis.telemetry import CONNECTED
 from contracts.topics import TOPICS
 
 log = structlog.get_logger()
 
 BATCH = 2_000
-POLL_S = 0.5
+POLL_S = 2.0
+"""Seconds after which all streams are looked at although nothing was heard."""
 STOPPED_REST_S = 2.0
 BEAT_S = 2.0
 MEMBER_TIMEOUT_S = 10.0
@@ -39,9 +40,10 @@ def offset_of(epoch: int, seq: int) -> int:
 class LogTransport:
     """Reads the log tables of the publishing services and wakes by their NOTIFY."""
 
-    def __init__(self, database: Database, source_urls: Mapping[str, str]) -> None:
+    def __init__(self, database: Database, source_urls: Mapping[str, str], *, patience_s: float = 0) -> None:
         self._database = database
         self._source_urls = source_urls
+        self._patience_s = patience_s
         self._member = os.environ.get("SHUKE_MEMBER") or f"{socket.gethostname()}-{os.getpid()}"
 
     async def run(self, consumer: str, topics: Sequence[str], sink: PartitionSink) -> Never:
@@ -77,7 +79,7 @@ class LogTransport:
                     )
                 connected.set(1)
                 try:
-                    await _Reader(connection, topics, share, sink).run()
+                    await _Reader(connection, topics, share, sink, self._patience_s).run()
                 finally:
                     connection.terminate()
             except Exception as error:
@@ -93,7 +95,7 @@ class LogTransport:
                 async with self._database.transaction() as session:
                     members = await (await driver(session)).fetch(_BEAT, consumer, self._member, MEMBER_TIMEOUT_S)
                 names = sorted({self._member, *(row["member"] for row in members)})
-                share.rank, share.members = names.index(self._member), len(names)
+                share.change(names.index(self._member), len(names))
             except Exception as error:
                 if not database_is_away(error):
                     raise
@@ -117,6 +119,15 @@ class _Share:
 
     def __init__(self) -> None:
         self.rank, self.members = 0, 0
+        self.followers: list[Callable[[], None]] = []
+        """Called when it is another one."""
+
+    def change(self, rank: int, members: int) -> None:
+        """Have another place among the members."""
+        if (rank, members) != (self.rank, self.members):
+            self.rank, self.members = rank, members
+            for follower in self.followers:
+                follower()
 
     def has(self, partition: int) -> bool:
         return self.members > 0 and partition % self.members == self.rank
@@ -126,60 +137,98 @@ class _Reader:
     """Follows the partitions of one publishing service over one connection."""
 
     def __init__(
-        self, connection: "asyncpg.Connection[asyncpg.Record]", topics: list[str], share: _Share, sink: PartitionSink
+        self,
+        connection: "asyncpg.Connection[asyncpg.Record]",
+        topics: list[str],
+        share: _Share,
+        sink: PartitionSink,
+        patience_s: float,
     ) -> None:
         self._connection = connection
         self._topics = topics
         self._share = share
         self._sink = sink
+        self._patience_s = patience_s
         self._positions: dict[TopicPartition, int] = {}
         self._resting: dict[TopicPartition, float] = {}
+        self._heads: dict[TopicPartition, tuple[int, int]] = {}
+        """Epoch and `seq` up to which partitions are known to reach that may not have been read so far."""
+        self._blind = True
+        """Whether there may be more than was heard of."""
+        self._news = asyncio.Event()
         self._query = asyncio.Lock()
         self._side_by_side = asyncio.Semaphore(SIDE_BY_SIDE)
 
     async def run(self) -> Never:
-        grown = asyncio.Event()
-        await self._connection.add_listener(CHANNEL, lambda *_: grown.set())
-        while True:
-            grown.clear()
-            behind = await self._behind()
-            if behind:
-                async with asyncio.TaskGroup() as tasks:
-                    # Waited for inside: a group that fails at its end leaves this task as if it were cancelled
-                    # (CPython before 3.13), and the reader would end in silence instead of beginning anew.
-                    await asyncio.wait(
-                        [
-                            tasks.create_task(self._advance({partition: behind[partition] for partition in group}))
-                            for group in together(behind, BATCH)
-                        ]
-                    )
-                continue
-            try:
-                async with asyncio.timeout(POLL_S):
-                    await grown.wait()
-            except TimeoutError:
-                if self._connection.is_closed():
-                    raise ConnectionError("the log's database closed the connection") from None
+        self._share.followers.append(self._look_at_all)
+        try:
+            await self._connection.add_listener(CHANNEL, self._hear)
+            while True:
+                self._news.clear()
+                behind = await self._behind()
+                if behind:
+                    async with asyncio.TaskGroup() as tasks:
+                        # Waited for inside: a group that fails at its end leaves this task as if it were cancelled
+                        # (CPython before 3.13), and the reader would end in silence instead of beginning anew.
+                        await asyncio.wait(
+                            [
+                                tasks.create_task(self._advance({partition: behind[partition] for partition in group}))
+                                for group in together(behind, BATCH)
+                            ]
+                        )
+                    continue
+                try:
+                    async with asyncio.timeout(POLL_S):
+                        await self._news.wait()
+                    if self._patience_s:
+                        await asyncio.sleep(self._patience_s)
+                except TimeoutError:
+                    if self._connection.is_closed():
+                        raise ConnectionError("the log's database closed the connection") from None
+                    self._blind = True
+        finally:
+            self._share.followers.remove(self._look_at_all)
+
+    def _look_at_all(self) -> None:
+        self._blind = True
+        self._news.set()
+
+    def _hear(self, *heard: object) -> None:
+        """Take what a NOTIFY says: what others write, and topics that are not read, are none of our business."""
+        places = grown(str(heard[-1]))
+        if places is None:
+            self._look_at_all()
+            return
+        for topic, number, *head in places:
+            if topic in self._topics:
+                self._heads[TopicPartition(topic, number)] = head[0], head[1]
+                self._news.set()
 
     async def _behind(self) -> dict[TopicPartition, int]:
         """The partitions that have something to read, and how much."""
-        heads = await self._connection.fetch(_HEADS, self._topics)
+        if self._blind:
+            self._blind = False
+            for row in await self._connection.fetch(_HEADS, self._topics):
+                # An epoch that has no event yet has its head before its first offset.
+                if row["last_seq"]:
+                    self._heads[TopicPartition(row["topic"], row["partition"])] = row["epoch"], row["last_seq"]
         present = asyncio.get_running_loop().time()
         behind = {}
-        for head in heads:
-            partition = TopicPartition(head["topic"], head["partition"])
+        for partition, head in list(self._heads.items()):
             if not self._share.has(partition.partition):
                 # Another's now; should it come back, that one will have moved it.
                 self._positions.pop(partition, None)
+                self._heads.pop(partition, None)
                 continue
             if self._resting.get(partition, 0) > present:
                 continue
             if partition not in self._positions:
                 self._positions[partition] = await self._sink.claim(partition)
-            waiting = offset_of(head["epoch"], head["last_seq"]) + 1 - self._positions[partition]
-            # An epoch that has no event yet has its head before its first offset.
-            if waiting > 0 and head["last_seq"]:
+            waiting = offset_of(*head) + 1 - self._positions[partition]
+            if waiting > 0:
                 behind[partition] = waiting
+            elif self._heads.get(partition) == head:
+                del self._heads[partition]
         return behind
 
     async def _advance(self, group: Mapping[TopicPartition, int]) -> None:

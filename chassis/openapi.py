@@ -15,7 +15,7 @@ from chassis import idempotency
 from chassis.examples import example, resolved
 from chassis.http import TransactionalRoute
 from chassis.joining import JoinedRoute
-from chassis.problems import PROBLEM_SCHEMA, PROBLEMS_URL
+from chassis.problems import BODY, FORM, PROBLEM_SCHEMA, PROBLEMS_URL
 from chassis.raised import problems
 from contracts.problems import Problem
 
@@ -59,14 +59,15 @@ def document(app: FastAPI, *, analysed: bool = True) -> Document:
     components = told.setdefault("components", {}).setdefault("schemas", {})
     components[PROBLEM] = PROBLEM_SCHEMA
     found = [each.original_route for each in iter_route_contexts(app.routes)]
-    # Operations are named after their functions (`chassis.app`).
-    routes = {route.name: route for route in found if isinstance(route, APIRoute)}
+    # Operations are named after their functions (`chassis.app`); pages may have functions of the same names.
+    routes = {route.name: route for route in found if isinstance(route, APIRoute) and route.include_in_schema}
     for operation in operations(told):
         route = routes.get(operation["operationId"])
         if route is not None and keeps_responses(route):
             operation["parameters"] = [*operation.get("parameters", ()), IDEMPOTENCY_KEY]
         operation["responses"]["default"] = _refusal("What else may be wrong (RFC 9457)")
         refuse(told, operation, raised_by(route) if analysed and route is not None else ())
+        refuse(told, operation, BODY if "requestBody" in operation else FORM if operation.get("parameters") else ())
         _show(operation, components)
     return told
 

@@ -60,6 +60,40 @@ PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
 """For `responses=` of a router: every operation may end in a problem."""
 
 
+class BadRequest(Problem):
+    """The body cannot be read as what it is said to be."""
+
+
+class RequestTimeout(Problem):
+    """The rest of the request did not come in time."""
+
+    status = 408
+
+
+class ContentTooLarge(Problem):
+    """The body has more bytes than this operation takes."""
+
+    status = 413
+
+
+class UnsupportedMediaType(Problem):
+    """The body is no JSON, or nobody says that it is."""
+
+    status = 415
+
+
+class InvalidRequest(Problem):
+    """Body or parameters do not match the schema."""
+
+    status = 422
+
+
+FORM: tuple[type[Problem], ...] = (InvalidRequest,)
+"""How a request with parameters may end before its operation begins."""
+BODY: tuple[type[Problem], ...] = (BadRequest, RequestTimeout, ContentTooLarge, UnsupportedMediaType, InvalidRequest)
+"""Likewise one with a body."""
+
+
 def problem_document(status: int, code: str, title: str, detail: str | None = None, **members: Any) -> bytes:
     """A problem as JSON (RFC 9457)."""
     document = {"type": PROBLEMS_URL + code.replace("_", "-"), "code": code, "title": title, "status": status}
@@ -110,9 +144,9 @@ async def render_invalid_request(request: Request, error: RequestValidationError
     said = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if said != "application/json" and any(each["loc"] == ("body",) and each["type"] in UNREAD for each in found):
         detail = "Send the body as JSON, with Content-Type: application/json."
-        return problem_response(415, "unsupported_media_type", "Unsupported media type", detail)
+        return await render_problem(request, UnsupportedMediaType(detail))
     errors = [_invalid(each) for each in found]
-    return problem_response(422, "invalid_request", "Invalid request", "The request does not match.", errors=errors)
+    return await render_problem(request, InvalidRequest("The request does not match.", errors=errors))
 
 
 UNREAD = frozenset({"model_attributes_type", "model_type", "dict_type", "list_type"})

@@ -47,15 +47,12 @@ def _of(one: Any) -> tuple[frozenset[type[Problem]], tuple[Any, ...]]:
     values = [_value(node, scope) for node in ast.walk(tree) if isinstance(node, (ast.Name, ast.Attribute))]
     # Of a thing of ours that stands in a module, the functions that it holds count, and what its class does.
     held = [part for value in values if _is_ours(type(value)) for part in (type(value), *_parts(value))]
-    named = [
-        inspect.unwrap(value) if isinstance(value, FunctionType) else value
-        for value in (*values, *held)
-        if _is_ours(value)
-    ]
+    named = [value for value in map(_unwrapped, (*values, *held)) if _is_ours(value)]
     if isinstance(one, type):
         # Of a class that stands on others of ours, what those do counts too.
         named += [base for base in one.__mro__[1:] if _is_ours(base)]
-    return frozenset(_made(tree, scope)), tuple(dict.fromkeys(named))
+    handed_over = [value for value in held if isinstance(value, type) and issubclass(value, Problem)]
+    return frozenset([*_made(tree, scope), *handed_over]), tuple(dict.fromkeys(named))
 
 
 @cache
@@ -83,12 +80,18 @@ def _parts(value: Any) -> list[Any]:
 
 
 def _made(tree: ast.AST, scope: Mapping[str, Any]) -> Iterator[type[Problem]]:
-    """The problems that are raised, or made for whoever raises them. One that is only caught is not."""
+    """The problems that are raised, made, or named for whoever raises them. One that is only caught is not."""
     for node in ast.walk(tree):
-        spelled = node.exc if isinstance(node, ast.Raise) else node.func if isinstance(node, ast.Call) else None
-        value = _value(spelled, scope) if spelled is not None else None
-        if isinstance(value, type) and issubclass(value, Problem):
-            yield value
+        spelled = [node.exc] if isinstance(node, ast.Raise) else []
+        if isinstance(node, ast.Call):
+            # Asked for its type, a problem is not raised.
+            asks = isinstance(node.func, ast.Name) and node.func.id in ("isinstance", "issubclass", "suppress")
+            given = [] if asks else [*node.args, *(each.value for each in node.keywords)]
+            spelled = [node.func, *given]
+        for each in spelled:
+            value = _value(each, scope) if each is not None else None
+            if isinstance(value, type) and issubclass(value, Problem):
+                yield value
 
 
 def _value(node: ast.expr, scope: Mapping[str, Any]) -> Any:
@@ -99,6 +102,11 @@ def _value(node: ast.expr, scope: Mapping[str, Any]) -> Any:
         if isinstance(owner, (ModuleType, type)):
             return getattr(owner, node.attr, None)
     return None
+
+
+def _unwrapped(value: Any) -> Any:
+    """What stands behind a decorator or a cache."""
+    return inspect.unwrap(value) if callable(value) and hasattr(value, "__wrapped__") else value
 
 
 def _is_ours(value: Any) -> bool:

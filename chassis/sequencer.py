@@ -3,6 +3,7 @@
 import asyncio
 from datetime import datetime, timedelta
 from typing import Never, TypeAlias
+from weakref import WeakSet
 
 import asyncpg
 import structlog
@@ -17,10 +18,17 @@ log = structlog.get_logger()
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 LIMIT = 2_000
+FEW = 20
+"""Rows up to which a plan is not worth its making."""
+LONGEST_TOLD = 7_900
+"""Bytes of one NOTIFY (PostgreSQL, NOTIFY: 8,000)."""
 BUSY_REST_S = 0.02
 IDLE_REST_S = 0.5
 CHANNEL = "event_log"
-"""Listeners hear here that the log grew. One NOTIFY per run: one per write would serialise commits."""
+"""Listeners hear here up to where partitions of the log grew, or nothing but that it did.
+
+One NOTIFY per run: one per write would serialise commits.
+"""
 LOG_PARTITION = "event_log_%Y_%m_%d"
 """A partition of the log holds an ISO week and is named for its Monday."""
 
@@ -58,16 +66,17 @@ async def run(database: Database, *, gate: Gate | None = None) -> Never:
 
 async def _follow(connection: Connection, wake: asyncio.Event) -> Never:
     while True:
+        woken = wake.is_set()
         wake.clear()
         numbered = await number(connection)
         if numbered == LIMIT:
             continue
         # Another process may hold the sequencer and have looked before our last commit: look again soon.
-        rest_s = IDLE_REST_S if numbered == 0 else BUSY_REST_S
         if numbered is None:
             await asyncio.sleep(0.005)
         else:
-            await _event_or_rest(wake, rest_s)
+            # What nobody told of comes from a process without a sequencer of its own, which may have more.
+            await _event_or_rest(wake, IDLE_REST_S if woken or not numbered else BUSY_REST_S)
 
 
 async def _event_or_rest(event: asyncio.Event, rest_s: float) -> None:
@@ -94,11 +103,26 @@ async def number(connection: Connection, limit: int = LIMIT) -> int | None:
 
 
 async def _number(connection: Connection, looked_at: datetime, limit: int) -> int | None:
-    async with connection.transaction():
-        if not await connection.fetchval("SELECT pg_try_advisory_xact_lock(hashtext('sequencer'))"):
-            return None
-        numbered: int = await connection.fetchval(_NUMBER, looked_at, limit, CHANNEL)
+    if connection not in _prepared:
+        await connection.execute(_PREPARE)
+        _prepared.add(connection)
+    numbered: int | None = await connection.fetchval("SELECT pg_temp.number($1, $2, $3)", looked_at, limit, CHANNEL)
     return numbered
+
+
+_prepared: WeakSet[Connection] = WeakSet()
+"""Connections that have the function: it is of the session, so that it is always that of this version."""
+
+
+def grown(told: str) -> list[tuple[str, int, int, int]] | None:
+    """What was heard on `CHANNEL`: topic, partition, epoch and last `seq` of each partition that grew.
+
+    None where it does not say.
+    """
+    if not told:
+        return None
+    places = (each.split(" ") for each in told.split(","))
+    return [(topic, int(partition), int(epoch), int(seq)) for topic, partition, epoch, seq in places]
 
 
 async def _have_log_partition(connection: Connection, looked_at: datetime) -> None:
@@ -113,35 +137,61 @@ async def _have_log_partition(connection: Connection, looked_at: datetime) -> No
         )
 
 
-# One statement, after the one that took the lock: its snapshot has all that the sequencer before committed.
-_NUMBER = """
-WITH taken AS (
-    DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT $2) RETURNING *
-), run AS (
-    SELECT count(*)::int AS events FROM taken
-), reached AS (
-    -- Never earlier than the run before, whatever the clock did.
-    UPDATE sequencing SET recorded_at = greatest(recorded_at, $1),
-        sequenced_until = CASE WHEN run.events < $2 THEN greatest(recorded_at, $1) ELSE sequenced_until END
-    FROM run RETURNING recorded_at
-), placed AS (
-    SELECT taken.*, stream.partition, stream.epoch,
-        stream.last_seq + row_number() OVER (PARTITION BY stream.topic, stream.partition ORDER BY taken.id) AS seq
-    FROM taken LEFT JOIN event_stream AS stream
-        ON stream.topic = taken.topic AND stream.partition = taken.key_hash % stream.partitions
-), logged AS (
-    INSERT INTO event_log (topic, partition, epoch, seq, event_id, key, type, payload, occurred_at, recorded_at)
-    SELECT topic, partition, epoch, seq, event_id, key, type, payload, occurred_at, reached.recorded_at
-    FROM placed LEFT JOIN reached ON true
-), latest AS (
-    SELECT topic, partition, max(seq) AS seq FROM placed GROUP BY topic, partition
-), held AS MATERIALIZED (
-    -- In order: a publisher locks the same rows.
-    SELECT topic, partition FROM event_stream WHERE (topic, partition) IN (SELECT topic, partition FROM latest)
-    ORDER BY topic, partition FOR NO KEY UPDATE
-), advanced AS (
-    UPDATE event_stream SET last_seq = latest.seq FROM latest JOIN held USING (topic, partition)
-    WHERE event_stream.topic = latest.topic AND event_stream.partition = latest.partition
-)
-SELECT events, CASE WHEN events > 0 THEN pg_notify($3, '') END FROM run
+# A function, so that one round trip does it all: each of its statements sees what was committed before that one began,
+# so that the last one has all that the sequencer before committed. A plan for many rows made on a full table costs more
+# than to number a few rows; those made once for few need an index, however long the table is.
+_PREPARE = f"""
+CREATE OR REPLACE FUNCTION pg_temp.number(looked_at timestamptz, most int, channel text) RETURNS int
+LANGUAGE plpgsql AS $function$
+DECLARE
+    waiting int;
+    told text;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtext('sequencer')) THEN
+        RETURN NULL;
+    END IF;
+    SELECT count(*) INTO waiting FROM (SELECT FROM outbox ORDER BY id LIMIT least(most, {FEW} + 1)) AS first;
+    IF waiting = 0 THEN
+        UPDATE sequencing SET recorded_at = greatest(recorded_at, looked_at),
+            sequenced_until = greatest(recorded_at, looked_at);
+        RETURN 0;
+    END IF;
+    IF waiting <= {FEW} THEN
+        SET LOCAL plan_cache_mode = force_generic_plan;
+        SET LOCAL enable_seqscan = off;
+    END IF;
+    WITH taken AS (
+        DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT most) RETURNING *
+    ), run AS (
+        SELECT count(*)::int AS events FROM taken
+    ), reached AS (
+        -- Never earlier than the run before, whatever the clock did.
+        UPDATE sequencing SET recorded_at = greatest(recorded_at, looked_at),
+            sequenced_until = CASE WHEN run.events < most THEN greatest(recorded_at, looked_at) ELSE sequenced_until END
+        FROM run RETURNING recorded_at
+    ), placed AS (
+        SELECT taken.*, stream.partition, stream.epoch,
+            stream.last_seq + row_number() OVER (PARTITION BY stream.topic, stream.partition ORDER BY taken.id) AS seq
+        FROM taken LEFT JOIN event_stream AS stream
+            ON stream.topic = taken.topic AND stream.partition = taken.key_hash % stream.partitions
+    ), logged AS (
+        INSERT INTO event_log (topic, partition, epoch, seq, event_id, key, type, payload, occurred_at, recorded_at)
+        SELECT topic, partition, epoch, seq, event_id, key, type, payload, occurred_at, reached.recorded_at
+        FROM placed LEFT JOIN reached ON true
+    ), latest AS (
+        SELECT topic, partition, max(epoch) AS epoch, max(seq) AS seq FROM placed GROUP BY topic, partition
+    ), held AS MATERIALIZED (
+        -- In order: a publisher locks the same rows.
+        SELECT topic, partition FROM event_stream WHERE (topic, partition) IN (SELECT topic, partition FROM latest)
+        ORDER BY topic, partition FOR NO KEY UPDATE
+    ), advanced AS (
+        UPDATE event_stream SET last_seq = latest.seq FROM latest JOIN held USING (topic, partition)
+        WHERE event_stream.topic = latest.topic AND event_stream.partition = latest.partition
+    )
+    SELECT events, (SELECT string_agg(concat_ws(' ', topic, partition, epoch, seq), ',') FROM latest)
+    INTO waiting, told FROM run;
+    PERFORM pg_notify(channel, CASE WHEN octet_length(told) < {LONGEST_TOLD} THEN told ELSE '' END);
+    RETURN waiting;
+END
+$function$
 """

@@ -104,9 +104,9 @@ _plain_lines = False
 
 
 def _write_line(told: dict[str, Any]) -> None:
-    told["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    told["timestamp"] = f"{datetime.now(UTC).isoformat()[:-6]}Z"
+    # Standard error is written out at the end of each line.
     _LINES.write(_json(told) + "\n")
-    _LINES.flush()
 
 
 def _json(value: Any, default: Any = repr, **_: Any) -> str:

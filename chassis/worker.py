@@ -21,14 +21,15 @@ async def work(
     *,
     announces: bool = False,
     beside: Sequence[Background] = (),
+    patience_s: float = 0,
 ) -> Never:
     """Hand the events of topics to a handler until cancelled; any number of these processes share the partitions.
 
     `announces` is for handlers that publish: then events are numbered here too, and leave at once. `beside` are tasks
-    that run on the same database for as long.
+    that run on the same database for as long, and `patience_s` is that of `chassis.bus.connect_bus`.
     """
     database = connect(settings.database_url, pool_size=8, settings=consumer.SESSION_SETTINGS, silence_s=SILENCE_S)
-    transport = connect_bus(settings.bus_url, database, source_urls)
+    transport = connect_bus(settings.bus_url, database, source_urls, patience_s=patience_s)
     names = [topic.name for topic in topics]
     try:
         async with asyncio.TaskGroup() as tasks:

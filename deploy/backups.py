@@ -32,6 +32,8 @@ FORMAT = 1
 """Of the backup's own parts; what is in the databases has versions of its own."""
 MANIFEST = "manifest.json"
 IDENTITY_KEY = "identity.key"
+INTERNAL_SECRET = "internal.secret"
+"""What secrets of webhooks and of second steps are encrypted with."""
 LOCK_TIMEOUT_S = 0.5
 """So long commands may wait behind the moment that a backup waits for."""
 TRIES = 60

@@ -15,7 +15,7 @@ from chassis.clock import now
 from chassis.db import plain_url
 from chassis.migrations import versions
 from deploy import databases, postgres, roles
-from deploy.backups import IDENTITY_KEY, Backup, Connection, Gauge, NoBackup, Told, run
+from deploy.backups import IDENTITY_KEY, INTERNAL_SECRET, Backup, Connection, Gauge, NoBackup, Told, run
 from deploy.databases import UNFINISHED
 from deploy.postgres import write_secret
 from deploy.supervisor import Supervisor
@@ -134,6 +134,9 @@ async def into_folder(backup: Backup, folder: Path, told: Told) -> Restored:
     for name in backup.manifest.sha256:
         if name in INSTALLATION:
             write_secret(staging / name, backup.text(name) or "")
+    if internal := backup.text(INTERNAL_SECRET):
+        # What is missing beside it is made: passwords of databases are new.
+        write_secret(staging / "secrets.json", json.dumps({"internal": internal.strip()}) + "\n")
     server = postgres.at(staging)
     urls = {name: server.url(name, scheme="postgresql+asyncpg") for name in roles.PACKAGES}
     keeper = Supervisor(folder / STAGING)
@@ -175,6 +178,12 @@ def settings(backup: Backup) -> dict[str, str]:
     told = json.loads(backup.text("installation.json") or "{}")
     names = {"time_zone": "SHUKE_TIME_ZONE", "currency": "SHUKE_CURRENCY"}
     return {variable: told[name] for name, variable in names.items() if told.get(name)}
+
+
+def another_secret(backup: Backup, present: str | None) -> bool:
+    """Whether a backup's secrets were encrypted with another secret of the installation than the present one."""
+    told = backup.text(INTERNAL_SECRET)
+    return told is not None and told.strip() != (present or "").strip()
 
 
 def keep_identity_key(backup: Backup, path: Path) -> bool:

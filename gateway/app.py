@@ -7,14 +7,18 @@ from functools import partial
 from typing import Annotated, Any, Never
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 from starlette.middleware import Middleware
 
-from chassis.app import create_app
+from chassis import auth, status
+from chassis import letters as dead_letters
+from chassis.app import TELEMETRY, create_app
+from chassis.consumer import Handler
 from chassis.db import connect
 from chassis.limits import Patience
+from chassis.problems import RENDERERS as RENDERERS_OF_PROBLEMS
 from chassis.retention import Forget
 from chassis.settings import ServiceSettings
 from chassis.worker import work
@@ -32,7 +36,7 @@ from gateway.domain.services import ServiceUnavailable
 from gateway.domain.sessions import IDLE_HOURS, LONGEST_DAYS
 from gateway.domain.tokens import Claims
 from gateway.domain.users import email_key
-from gateway.domain.webhooks import Allowed
+from gateway.domain.webhooks import FAILING, FAILURES, Allowed, Endurance
 from gateway.handlers.delivering import deliver
 from gateway.handlers.feeding import take_in
 from gateway.handlers.numbering import number_feed
@@ -48,7 +52,8 @@ from gateway.queries.keys import make_key
 from gateway.queries.meter import Meter
 from gateway.queries.neighbours import hear_and_tell
 from gateway.queries.provider import Client, Provider
-from gateway.queries.services import Services
+from gateway.queries.sealing import seal_second_steps
+from gateway.queries.services import OWN, Services
 from gateway.queries.signing_in import Entrance
 from gateway.queries.tail import Tail
 from gateway.queries.trail import Trail, forget_old
@@ -81,6 +86,8 @@ from gateway.routes import (
 from gateway.routes.door import RateFields, SafeHeaders, caller
 from gateway.routes.lane import Lane
 
+PATIENCE_S = 0.05
+"""Seconds that the feed gathers what comes: who follows it looks on, and does not wait for an answer."""
 HEARD = (STANDING_CHANGES, PARTIES, PURCHASES, INTERACTIONS, LEADS, MEMBERS)
 """What the feed tells, and what it must know to tell whom it is about."""
 
@@ -162,6 +169,10 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
     """What happened more days than this before it was recorded is told as historic."""
     webhook_allow: str = ""
     """Hosts and networks inside that webhooks may call, also without TLS, separated by commas."""
+    webhook_failures: int = Field(FAILURES, ge=1, le=1_000_000)
+    """A webhook is paused when so many tries in a row have failed, and for so long:"""
+    webhook_failing_hours: float = Field(FAILING / timedelta(hours=1), ge=0, le=72)
+    """Hours for which they must have failed."""
     streams: int = Field(1_000, ge=1, le=100_000)
     """Streams that may be open in one process."""
     streams_of_one: int = Field(100, ge=1, le=100_000)
@@ -263,6 +274,7 @@ def app() -> FastAPI:
     made.state.keyring, made.state.meter, made.state.intake = keyring, meter, Intake()
     made.state.trail = trail
     made.state.documents, made.state.operations, made.state.importing = {}, {}, {}
+    made.state.reading = reading(made, settings)
     made.state.issuer = issuer
     made.state.provider = provider(settings, issuer, says)
     made.state.tail = tail
@@ -287,12 +299,32 @@ def provider(settings: Settings, issuer: Issuer | None, says: Claims) -> Provide
     return Provider(issuer, client, says, settings.internal_secret.get_secret_value())
 
 
+def reading(made: FastAPI, settings: Settings) -> FastAPI:
+    """What the gateway's own consumer has read and set aside, in the words of a service; no address leads there."""
+    inside = FastAPI(
+        docs_url=None, redoc_url=None, openapi_url=None, exception_handlers=RENDERERS_OF_PROBLEMS, telemetry=TELEMETRY
+    )
+    for name in ("database", "signer", "settings", "writing"):
+        setattr(inside.state, name, getattr(made.state, name))
+    inside.state.name, inside.state.guard, inside.state.handler = OWN, auth.caller, hearing(settings)
+    for room in (status.router, dead_letters.router, dead_letters.putting_back):
+        inside.include_router(room, dependencies=[Depends(auth.caller)])
+    return inside
+
+
+def hearing(settings: Settings) -> Handler:
+    """What takes events into the feed."""
+    return partial(take_in, zone=ZoneInfo(settings.time_zone), historic_days=settings.feed_historic_days)
+
+
 @asynccontextmanager
 async def connected(app: FastAPI) -> AsyncIterator[None]:
     """Hold the connections to the services."""
     settings: Settings = app.state.settings
     bulkhead = Bulkhead(settings.service_underway, settings.service_waiting)
-    app.state.services = Services(settings.services, app.state.signer, bulkhead)
+    async with app.state.database.transaction() as session:
+        await seal_second_steps(session, app.state.entrance.steps)
+    app.state.services = Services(settings.services, app.state.signer, bulkhead, {OWN: app.state.reading})
     app.state.shortcut = Lane(app)
     try:
         yield
@@ -311,9 +343,8 @@ async def feed() -> Never:
     """
     settings = Settings()
     urls = settings.source_urls
-    hear = partial(take_in, zone=ZoneInfo(settings.time_zone), historic_days=settings.feed_historic_days)
     numbering = partial(number_feed, scoring_url=urls.get("scoring"))
-    await work("gateway", settings, urls, HEARD, hear, beside=[numbering])
+    await work(OWN, settings, urls, HEARD, hearing(settings), beside=[numbering], patience_s=PATIENCE_S)
 
 
 async def deliverer() -> Never:
@@ -322,7 +353,8 @@ async def deliverer() -> Never:
     database = connect(settings.database_url, pool_size=8)
     sealer = Sealer(settings.internal_secret.get_secret_value())
     try:
-        await deliver(database, sealer=sealer, allowed=Allowed.parse(settings.webhook_allow))
+        endurance = Endurance(settings.webhook_failures, timedelta(hours=settings.webhook_failing_hours))
+        await deliver(database, sealer=sealer, allowed=Allowed.parse(settings.webhook_allow), endurance=endurance)
     finally:
         await database.close()
 

@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 
 MB = 1_000_000
 OTHERS = ("admin.key", "installation.json")
+KEYS = {"admin.key": "the admin key", "internal.secret": "the secret of the installation"}
 """What else of a data folder a backup holds. Passwords of databases are made anew."""
 KEY_FILE = "SHUKE_IDENTITY_KEY_FILE"
+SECRET = "SHUKE_INTERNAL_SECRET"
+ANOTHER_SECRET = f"""\
+The backup was made under another {SECRET}, which is in its internal.secret. Start the services with that one: under
+another, webhooks need new secrets, and people sign in by recovery codes until their second step is reset."""
 
 
 def backup(
@@ -42,15 +47,17 @@ def backup(
     for name, dump in made.services.items():
         typer.echo(f"{name}: {dump.revision}, {sum(dump.tables.values()) / MB:,.1f} MB in {len(dump.tables)} tables")
     typer.echo(f"{target}: {size(target) / MB:,.1f} MB, as of {made.made_at}, version {made.product}")
-    secrets = "the identity key and the admin key" if "admin.key" in made.sha256 else "the identity key"
-    typer.echo(f"It holds {secrets} and everything about everybody: keep it where nobody else reads it.", err=True)
+    held = ["the identity key", *(name for file, name in KEYS.items() if file in made.sha256)]
+    typer.echo(
+        f"It holds {', '.join(held)} and everything about everybody: keep it where nobody else reads it.", err=True
+    )
 
 
 async def taken(target: Path, data: Path | None, told: "Told") -> "Manifest":
     """A backup of whatever is meant."""
     import asyncio
 
-    from deploy import backups, databases
+    from deploy import backups, databases, postgres
 
     urls = databases.named()
     if data is None and urls:
@@ -59,11 +66,14 @@ async def taken(target: Path, data: Path | None, told: "Told") -> "Manifest":
             fail(f"{KEY_FILE} is not set: without the identity key a backup is of no use.", 2)
         known = {"time_zone": os.environ.get("SHUKE_TIME_ZONE", "UTC"), "currency": os.environ.get("SHUKE_CURRENCY")}
         others = {"installation.json": json.dumps({**known, "example": "none"}, indent=2) + "\n"}
+        if internal := os.environ.get(SECRET):
+            others[backups.INTERNAL_SECRET] = internal + "\n"
         key = await asyncio.to_thread(Path(file).read_text)
         return await backups.take(target, urls, key, others, told)
     folder = data or options.DEFAULT_DATA
     async with backups.served(folder) as urls:
         others = {name: (folder / name).read_text() for name in OTHERS if (folder / name).exists()}
+        others[backups.INTERNAL_SECRET] = postgres.passwords(folder)["internal"] + "\n"
         return await backups.take(target, urls, (folder / backups.IDENTITY_KEY).read_text(), others, told)
 
 
@@ -115,6 +125,8 @@ async def restored(source: Path, data: Path | None, told: "Told", *, force: bool
             restoring.keep_identity_key(opened, Path(file))
             done = await restoring.into_databases(opened, urls, force=force, told=told)
             report = {"into": ", ".join(opened.manifest.services), "settings": restoring.settings(opened)}
+            if restoring.another_secret(opened, os.environ.get(SECRET)):
+                typer.echo(ANOTHER_SECRET, err=True)
         else:
             with supervisor.only_one(folder):
                 restoring.refuse_folder(folder, force=force)

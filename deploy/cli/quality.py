@@ -1,10 +1,17 @@
 """Commands for those who work on the product: `check`, `test`, `bench`."""
 
+import os
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from deploy.audits import Vulnerability
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -15,24 +22,74 @@ CHECKS = (
     ("mypy", "."),
     ("lint-imports",),
 )
+LOCKS = ("requirements.lock", "requirements-dev.lock")
+
+Osv = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        envvar="SHUKE_OSV_URL",
+        help="Who is asked for vulnerabilities of Python packages: a service that speaks OSV.",
+        show_default="https://api.osv.dev/v1/query",
+    ),
+]
+
+OTHERS = {"faults": "bench.faults", "soak": "bench.soak", "screenshots": "bench.console"}
+"""What `bench` does beside measuring, by the first argument."""
 
 
-def check() -> None:
-    """Lint, check the format, the types and who imports whom. Ends 1 at the first that fails."""
+def check(osv_url: Osv = None) -> None:
+    """Lint, check the format, the types, who imports whom, and the lock files for known vulnerabilities.
+
+    Ends 1 at the first that fails. Where nobody answers who knows vulnerabilities it says so, and goes on.
+    """
     for program, *arguments in CHECKS:
         typer.echo(f"· {program} {' '.join(arguments)}")
         if subprocess.run([str(BIN / program), *arguments], cwd=ROOT, check=False).returncode:
             raise typer.Exit(1)
+    audit(osv_url)
+
+
+def audit(osv_url: str | None = None, registry: str | None = None) -> None:
+    """Ask for vulnerabilities of what every lock file names; end 1 for one that is known and not accepted."""
+    from datetime import UTC, datetime
+
+    from deploy import audits
+
+    accepted, today = audits.Accepted.read(ROOT / audits.ACCEPTED), datetime.now(UTC).date()
+    asked: Mapping[str, Callable[[], list[Vulnerability]]] = {
+        ", ".join(LOCKS): partial(audits.of_python, [ROOT / lock for lock in LOCKS], osv_url or audits.OSV_URL),
+        **{
+            str(lock.relative_to(ROOT)): partial(audits.of_npm, lock.parent, registry)
+            for lock in sorted((ROOT / "tests").glob("**/package-lock.json"))
+            if "node_modules" not in lock.parts
+        },
+    }
+    failed = False
+    for name, ask in asked.items():
+        typer.echo(f"· audit {name}")
+        try:
+            known = audits.standing(ask(), accepted, today)
+        except audits.NotAudited as why:
+            typer.secho(f"NOT AUDITED: {name}: {why}", fg="yellow", bold=True, err=True)
+            continue
+        for each in known:
+            typer.secho(str(each), fg="red", err=True)
+        failed = failed or bool(known)
+    if failed:
+        typer.echo(f"Take another version, or add to {audits.ACCEPTED} why it does no harm and until when.", err=True)
+        raise typer.Exit(1)
 
 
 def bench(context: typer.Context) -> None:
     """Measure, beside raw baselines. Arguments name the rows; without any all are measured.
 
-    `faults` breaks the product on purpose instead, and judges what is left; `soak` loads it for an hour, and watches:
-    `shuke bench faults --help`, `shuke bench soak --help`.
+    `faults` breaks the product on purpose instead, and judges what is left; `soak` loads it for an hour, and watches;
+    `screenshots` takes pictures of every page of the console: `shuke bench faults --help`, `shuke bench soak --help`,
+    `shuke bench screenshots --help`.
     """
-    apart = context.args[:1] in (["faults"], ["soak"])
-    program = [f"bench.{context.args[0]}", *context.args[1:]] if apart else ["bench", *context.args]
+    other = OTHERS.get(context.args[0]) if context.args else None
+    program = ["bench", *context.args] if other is None else [other, *context.args[1:]]
     done = subprocess.run([str(BIN / "python"), "-m", *program], cwd=ROOT, check=False)
     raise typer.Exit(done.returncode)
 
@@ -40,6 +97,6 @@ def bench(context: typer.Context) -> None:
 def test(context: typer.Context) -> None:
     """Run all checks and all tests, as CI does. Arguments go to pytest; with arguments the checks are left out."""
     if not context.args:
-        check()
+        check(os.environ.get("SHUKE_OSV_URL"))
     done = subprocess.run([str(BIN / "python"), "-m", "pytest", *context.args], cwd=ROOT, check=False)
     raise typer.Exit(done.returncode)

@@ -9,9 +9,21 @@ import typer
 from deploy.cli import options
 from deploy.cli.client import answer, fail, pages, product
 
-app = typer.Typer(help="Make, list, try, pause and replay webhooks.", no_args_is_help=True)
+app = typer.Typer(help="Make, list, change, try, pause, replay and delete webhooks.", no_args_is_help=True)
 
 WebhookId = Annotated[str, typer.Argument(metavar="ID", help="As `shuke webhooks list` shows it.")]
+Types = Annotated[
+    list[str] | None,
+    typer.Option("--type", metavar="TYPE", help="Only events of this type; repeatable.", show_default="all"),
+]
+Stages = Annotated[
+    list[str] | None,
+    typer.Option("--stage", metavar="STAGE", help="Only what leaves its party in this stage; repeatable."),
+]
+Tiers = Annotated[
+    list[str] | None,
+    typer.Option("--tier", metavar="TIER", help="Only what leaves its party in this tier; repeatable."),
+]
 
 
 class State(StrEnum):
@@ -19,6 +31,14 @@ class State(StrEnum):
 
     WAITING = "waiting"
     DELIVERED = "delivered"
+
+
+class Filter(StrEnum):
+    """What a webhook may be told some of only."""
+
+    TYPE = "type"
+    STAGE = "stage"
+    TIER = "tier"
 
 
 @app.command("list")
@@ -30,39 +50,100 @@ def list_webhooks(data: options.Data = None) -> None:
 
 
 def listed(webhook: dict[str, Any]) -> str:
-    """A webhook in two lines, and a third one for its notice; its id comes first."""
+    """A webhook in two lines, and more for what is wrong with it; its id comes first."""
     told = [", ".join(webhook[name]) for name in ("types", "stages", "tiers") if webhook[name]] or ["everything"]
     told += ["also what is long past"] if webhook["historic"] else []
-    notice = f"\n    {webhook['notice']}" if webhook["notice"] else ""
-    return f"{webhook['id']} {webhook['state']} {webhook['url']}\n    {'; '.join(told)}{notice}"
+    wrong = [webhook["notice"]] if webhook["notice"] else []
+    if webhook["state"] == "active" and webhook["failures"]:
+        wrong.append(f"failing since {webhook['failing_since']}, {webhook['failures']} tries in a row")
+    named = f" ({webhook['name']})" if webhook["name"] else ""
+    first = f"{webhook['id']} {webhook['state']} {webhook['url']}{named}"
+    return "\n    ".join([first, "; ".join(told), *wrong])
 
 
 @app.command()
 def create(
     url: Annotated[str, typer.Argument(metavar="URL", help="Where it goes, by https.")],
-    types: Annotated[
-        list[str] | None,
-        typer.Option("--type", metavar="TYPE", help="Only events of this type; repeatable.", show_default="all"),
-    ] = None,
-    stages: Annotated[
-        list[str] | None,
-        typer.Option("--stage", metavar="STAGE", help="Only what leaves its party in this stage; repeatable."),
-    ] = None,
-    tiers: Annotated[
-        list[str] | None,
-        typer.Option("--tier", metavar="TIER", help="Only what leaves its party in this tier; repeatable."),
-    ] = None,
+    types: Types = None,
+    stages: Stages = None,
+    tiers: Tiers = None,
+    name: Annotated[str, typer.Option(metavar="TEXT", help="What people call it.")] = "",
     historic: Annotated[bool, typer.Option("--historic", help="Also what was long past when it was recorded.")] = False,
     data: options.Data = None,
 ) -> None:
     """Make a webhook and print its secret, which is never shown again."""
-    wanted: dict[str, Any] = {"url": url, "historic": historic}
+    wanted: dict[str, Any] = {"url": url, "name": name, "historic": historic}
     wanted |= {name: chosen for name, chosen in (("types", types), ("stages", stages), ("tiers", tiers)) if chosen}
     with product(data) as client:
         made = answer(client.post("/v1/webhooks", json=wanted))
-    # The secret alone on stdout, so that it can be put into a file.
+    shown(made)
+
+
+def shown(made: dict[str, Any]) -> None:
+    """The secret alone on stdout, so that it can be put into a file; the webhook on stderr."""
     typer.echo(listed(made), err=True)
     typer.echo(made["secret"])
+
+
+@app.command()
+def change(
+    webhook_id: WebhookId,
+    url: Annotated[str | None, typer.Option(metavar="URL", help="Where it goes from now on.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="TEXT", help="What people call it.")] = None,
+    types: Types = None,
+    stages: Stages = None,
+    tiers: Tiers = None,
+    every: Annotated[
+        list[Filter] | None,
+        typer.Option("--every", metavar="FILTER", help="Let go of a filter: type, stage or tier; repeatable."),
+    ] = None,
+    historic: Annotated[
+        bool | None, typer.Option("--historic/--no-historic", help="Also what was long past when it was recorded.")
+    ] = None,
+    data: options.Data = None,
+) -> None:
+    """Change where a webhook goes or what it is told. What is left out stays; what waits goes to the new address."""
+    chosen: dict[str, Any] = {"types": types, "stages": stages, "tiers": tiers}
+    wanted: dict[str, Any] = {name: each for name, each in chosen.items() if each}
+    for each in every or []:
+        if f"{each}s" in wanted:
+            fail(f"Name either --{each} or --every {each}.", 2)
+        wanted[f"{each}s"] = None
+    wanted |= {key: each for key, each in (("url", url), ("name", name), ("historic", historic)) if each is not None}
+    if not wanted:
+        fail("Say what is to be different.", 2)
+    with product(data) as client:
+        typer.echo(listed(answer(client.patch(f"/v1/webhooks/{webhook_id}", json=wanted))))
+
+
+@app.command()
+def rotate(
+    webhook_id: WebhookId,
+    grace: Annotated[
+        int, typer.Option(metavar="SECONDS", min=0, max=604_800, help="How long messages are signed with both.")
+    ] = 86_400,
+    data: options.Data = None,
+) -> None:
+    """Give a webhook a new secret and print it, this once."""
+    with product(data) as client:
+        shown(answer(client.post(f"/v1/webhooks/{webhook_id}/rotate", json={"grace_s": grace})))
+
+
+@app.command()
+def delete(
+    webhook_id: WebhookId,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    data: options.Data = None,
+) -> None:
+    """Delete a webhook with all that waits for it."""
+    with product(data) as client:
+        webhook = answer(client.get(f"/v1/webhooks/{webhook_id}"))
+        if not yes:
+            typer.echo(listed(webhook))
+            typer.confirm("Delete it with all that waits for it?", abort=True)
+        seen = {"If-Match": f'"{webhook["version"]}"'}
+        answer(client.delete(f"/v1/webhooks/{webhook_id}", headers=seen))
+    typer.echo(f"{webhook['id']} is gone.")
 
 
 @app.command("test")

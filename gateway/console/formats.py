@@ -8,13 +8,14 @@ from babel.dates import format_date, format_datetime, format_timedelta
 from babel.numbers import format_compact_decimal, format_currency, format_decimal, format_percent
 
 from contracts.money import MINOR_DIGITS
-from gateway.console.messages import locale
+from gateway.console.messages import locale, say
 
 
 class Formats:
     """Writes values for one person."""
 
     def __init__(self, language: str, zone: tzinfo, present: datetime) -> None:
+        self.language = language
         self.locale = locale(language)
         self.zone = zone
         self.present = present
@@ -61,13 +62,15 @@ class Formats:
         return format_datetime(read, length, tzinfo=self.zone, locale=self.locale)
 
     def ago(self, value: Any) -> str:
-        """How long ago, or how long until: 3 days ago, in 2 hours."""
+        """How long ago, or how long until: 3 days ago, today, in 2 hours."""
         read = self._read(value)
         if read is None:
             return NONE
         if isinstance(read, datetime):
             return format_timedelta(read - self.present, add_direction=True, locale=self.locale)
         days = read - self.present.astimezone(self.zone).date()
+        if not days:
+            return say(self.language, "frame.today")
         return format_timedelta(days, granularity="day", add_direction=True, locale=self.locale)
 
     def _read(self, value: Any) -> datetime | date | None:

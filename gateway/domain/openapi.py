@@ -84,17 +84,17 @@ def _contents(choice: Callable[[Document, Document], Document], one: Document, o
     result = {**other, **one}
     for name in one.keys() & other.keys():
         mine, yours = one[name].get("content", {}), other[name].get("content", {})
-        schemas = {
-            media: {
-                **yours[media],
-                **mine[media],
-                "schema": choice(mine[media].get("schema", {}), yours[media].get("schema", {})),
-            }
-            for media in mine.keys() & yours.keys()
-        }
-        if content := {**yours, **mine, **schemas}:
+        both = {media: _medium(choice, mine[media], yours[media]) for media in mine.keys() & yours.keys()}
+        if content := {**yours, **mine, **both}:
             result[name] = {**other[name], **one[name], "content": content}
     return result
+
+
+def _medium(choice: Callable[[Document, Document], Document], mine: Document, yours: Document) -> Document:
+    """One kind of content of both; each has its own problems, and all of them are told."""
+    examples = {**yours.get("examples", {}), **mine.get("examples", {})}
+    joined = {**yours, **mine, "schema": choice(mine.get("schema", {}), yours.get("schema", {}))}
+    return joined | ({"examples": examples} if examples else {})
 
 
 def _either(one: Document, other: Document) -> Document:

@@ -17,6 +17,10 @@ TRIED_FOR = timedelta(days=3)
 """How long a delivery is tried before its webhook is paused."""
 PAUSES_S = (5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 28_800)
 """Seconds between tries; the last one again and again."""
+FAILURES = 10
+"""Tries in a row that must have failed before a webhook is paused for its receiver: what one message has in a day."""
+FAILING = timedelta(hours=24)
+"""How long they must have failed: a receiver that is away for a night comes back to what waits."""
 LONGEST_WAIT_S = 86_400
 """What a receiver may ask for by Retry-After, at most."""
 NAT64 = ip_network("64:ff9b::/96")
@@ -68,6 +72,27 @@ def _asked_s(asked: str | None, at: datetime) -> float:
         return max(0.0, (parsedate_to_datetime(asked) - at).total_seconds())
     except (ValueError, TypeError):
         return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Endurance:
+    """How much failure of a receiver is borne before nobody calls it any more."""
+
+    failures: int = FAILURES
+    lasting: timedelta = FAILING
+
+    def ends(self, failures: int, since: datetime, at: datetime) -> bool:
+        """Whether so many tries in a row, of which the first was at `since`, are too much: both bounds are reached."""
+        return failures >= self.failures and at - since >= self.lasting
+
+
+def notice_of(failures: int, since: datetime, error: str | None) -> str:
+    """Why a webhook was paused, for whoever has to do something about it."""
+    last = f", the last one with: {error}" if error else ""
+    return (
+        f"{failures} tries in a row have failed since {since:%Y-%m-%d %H:%M} UTC{last}."
+        " Nothing is lost; resume it once the receiver takes messages again."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,16 +22,19 @@ from chassis.rest import rest
 from gateway.domain.webhooks import (
     TRIED_FOR,
     Allowed,
+    Endurance,
     ForbiddenTarget,
     check_addresses,
     check_url,
     literal_of,
+    notice_of,
     pause_s,
     secret_bytes,
     signature,
 )
 from gateway.models.webhooks import Webhook
 from gateway.queries import webhooks
+from gateway.queries.sealing import Unsealable
 from gateway.queries.webhooks import Claimed, Sealer
 
 log = structlog.get_logger()
@@ -40,6 +43,7 @@ REST_S = 0.2
 SIDE_BY_SIDE = 32
 """Deliveries to one receiver at a time: one that stalls holds up no other."""
 PATIENCE = aiohttp.ClientTimeout(total=15, sock_connect=5)
+UNSIGNED = "The secret cannot be read, since the secret of the installation is another one: rotate it."
 READ_BYTES = 1_024
 """What is read of an answer, and then passed over."""
 
@@ -76,13 +80,13 @@ async def check_scheme(url: URL, allowed: Allowed) -> None:
         check_addresses("http", url.host, (ip_address(str(address[0])) for *_, address in found), allowed)
 
 
-async def deliver(database: Database, *, sealer: Sealer, allowed: Allowed) -> Never:
+async def deliver(database: Database, *, sealer: Sealer, allowed: Allowed, endurance: Endurance) -> Never:
     """Deliver until cancelled; any number of these may run."""
     connector = aiohttp.TCPConnector(resolver=Checked(allowed), use_dns_cache=False, limit=0, force_close=True)
     async with aiohttp.ClientSession(
         connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=False
     ) as client:
-        sender = Sender(database, client, sealer, allowed)
+        sender = Sender(database, client, sealer, allowed, endurance)
         while True:
             try:
                 async with asyncio.TaskGroup() as tasks:
@@ -97,9 +101,16 @@ async def deliver(database: Database, *, sealer: Sealer, allowed: Allowed) -> Ne
 class Sender:
     """What of this process is on its way to receivers."""
 
-    def __init__(self, database: Database, client: aiohttp.ClientSession, sealer: Sealer, allowed: Allowed) -> None:
+    def __init__(
+        self,
+        database: Database,
+        client: aiohttp.ClientSession,
+        sealer: Sealer,
+        allowed: Allowed,
+        endurance: Endurance,
+    ) -> None:
         self._database, self._client = database, client
-        self._sealer, self._allowed = sealer, allowed
+        self._sealer, self._allowed, self._endurance = sealer, allowed, endurance
         self._underway: Counter[UUID] = Counter()
         self._free = asyncio.Event()
 
@@ -140,12 +151,19 @@ class Sender:
                 told: dict[str, Any] = {"code": code, "duration_ms": took_ms, "error": error}
                 next_at = at if good else webhooks.later(at, wait_s)
                 await webhooks.settle(connection, claimed, delivered=good, at=at, next_at=next_at, **told)
+                counted = None
+                if good:
+                    await webhooks.taken(connection, webhook.id)
+                else:
+                    counted = await webhooks.failed(connection, webhook.id, at)
                 if code == 410:
                     await webhooks.stop(connection, webhook.id, "disabled", "The receiver answered 410: it has gone.")
                 elif not good and at - claimed.first_at >= TRIED_FOR:
                     await webhooks.stop(
                         connection, webhook.id, "paused", "A message was not taken for three days; nothing is lost."
                     )
+                elif counted is not None and self._endurance.ends(*counted, at):
+                    await webhooks.stop(connection, webhook.id, "paused", notice_of(*counted, error))
         finally:
             self._underway[webhook.id] -= 1
             if self._underway[webhook.id] <= SIDE_BY_SIDE // 2:
@@ -157,9 +175,11 @@ class Sender:
         sealed = [webhook.secret]
         if webhook.previous_secret and webhook.previous_until and webhook.previous_until > now():
             sealed.append(webhook.previous_secret)
-        signed = [
-            signature(secret_bytes(self._sealer.open(each)), claimed.message_id, timestamp, body) for each in sealed
-        ]
+        try:
+            opened = [secret_bytes(self._sealer.open(each)) for each in sealed]
+        except Unsealable:
+            return None, None, UNSIGNED
+        signed = [signature(each, claimed.message_id, timestamp, body) for each in opened]
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "Shuke",

@@ -27,6 +27,7 @@ class Webhook(SQLModel, table=True):
 
     id: UUID = Column(primary_key=True)
     url: str
+    name: str = ""
     types: list[str] | None = Column(default=None, sa_type=ARRAY(Text))
     stages: list[str] | None = Column(default=None, sa_type=ARRAY(Text))
     tiers: list[str] | None = Column(default=None, sa_type=ARRAY(Text))
@@ -37,6 +38,8 @@ class Webhook(SQLModel, table=True):
     state: str = "active"
     notice: str | None = None
     position: int
+    failures: int = 0
+    failing_since: datetime | None = Column(default=None, sa_type=_Instant)
     version: int = 1
     created_at: datetime = Column(sa_type=_Instant)
     created_by: str
@@ -50,6 +53,7 @@ class Webhook(SQLModel, table=True):
 
 
 Url = Annotated[str, Field(min_length=8, max_length=2_000, pattern=r"^[!-~]+$", examples=["https://example.com/hooks"])]
+Name = Annotated[str, Field(max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$", examples=["Newsletter"])]
 Types = Annotated[list[str], Field(min_length=1, max_length=50)]
 Stages = Annotated[list[Stage], Field(min_length=1)]
 Tiers = Annotated[list[Tier], Field(min_length=1)]
@@ -60,6 +64,8 @@ class NewWebhook(Body):
 
     url: Url
     """Where it is called, by https."""
+    name: Name = ""
+    """What people call it."""
     types: Types | None = None
     """Only these types; null for all that the feed tells."""
     stages: Stages | None = None
@@ -74,6 +80,7 @@ class WebhookChange(Body):
     """What is to be different; what is left out stays."""
 
     url: Url | None = None
+    name: Name | None = None
     types: Types | None = None
     """Null for all."""
     stages: Stages | None = None
@@ -84,7 +91,7 @@ class WebhookChange(Body):
 
     @model_validator(mode="after")
     def _there(self) -> Self:
-        for name in ("url", "historic"):
+        for name in ("url", "name", "historic"):
             if name in self.model_fields_set and getattr(self, name) is None:
                 raise ValueError(f"{name} may be left out, but not null")
         return self
@@ -117,16 +124,22 @@ class ShownWebhook(Shown):
 
     id: WebhookId
     url: str
+    name: str
+    """What people call it; empty where nobody gave it a name."""
     types: list[str] | None
     stages: list[Stage] | None
     tiers: list[Tier] | None
     historic: bool
     state: Literal["active", "paused", "disabled"]
-    """`paused` by a person or after three days of failure, `disabled` because the receiver answered 410."""
+    """`paused` by a person, or because its receiver took nothing for too long; `disabled` because it answered 410."""
     notice: str | None
     """Why it does not deliver, or what it has missed."""
     position: int
     """The `sequence` up to which deliveries were planned."""
+    failures: int
+    """Tries in a row that failed; 0 once one message was taken."""
+    failing_since: datetime | None
+    """When the first of them was."""
     previous_until: datetime | None
     """Until when messages carry a signature with the secret before the present one."""
     version: int

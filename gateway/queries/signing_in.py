@@ -33,6 +33,7 @@ from gateway.models.sessions import UserSession
 from gateway.models.users import AppUser
 from gateway.queries import attempts
 from gateway.queries.passwords import Passwords
+from gateway.queries.sealing import SecondSteps
 from gateway.queries.sessions import Whence, begin
 from gateway.queries.users import user_by_email, user_with
 
@@ -55,6 +56,7 @@ class Entrance:
         self.passwords = Passwords()
         self.idle = idle
         self.longest = longest
+        self.steps = SecondSteps(secret)
         self._device_key, self._ticket_key = (
             hmac.digest(secret.encode(), name, hashlib.sha256) for name in (b"shuke devices", b"shuke tickets")
         )
@@ -86,7 +88,7 @@ class Entrance:
                     "Send the code of the authenticator app, or a recovery code, as `code`, too.",
                     ticket=ticket(self._ticket_key, row.id, kept, now()),
                 )
-            check_code(row, code)
+            self.check_code(row, code)
             row.password_hash = fresh
             await attempts.give_back(await driver(session), counted)
             return self.opened(session, row, Means.PASSWORD, whence, device if known else None)
@@ -107,7 +109,7 @@ class Entrance:
         await attempts.take(self.database, [step])
         async with self.database.transaction() as session:
             row = await self.locked(session, row.id, kept)
-            check_code(row, code)
+            self.check_code(row, code)
             await attempts.give_back(await driver(session), [step])
             return self.opened(session, row, Means.PASSWORD, whence, device if known else None)
 
@@ -144,22 +146,21 @@ class Entrance:
         row, token = begin(session, user, means, whence, self.longest)
         return Opened(row, token, device or device_token(self._device_key, user.id, secrets.token_bytes(16)), user)
 
+    def check_code(self, row: AppUser, code: str | None) -> None:
+        """Use a code of the second step up, where there is one. Raises `CodeRefused`."""
+        if row.totp_secret is None:
+            return
+        given, secret = code or "", self.steps.opened(row.id, row.totp_secret)
+        step = None if secret is None else totp.step_of(secret, given, now().timestamp(), after=row.totp_step)
+        left = totp.without(row.recovery_hashes, given) if step is None else row.recovery_hashes
+        if left is None:
+            raise CodeRefused("This code is wrong, too old, or was used before. Wait for the next one.")
+        row.totp_step = row.totp_step if step is None else step
+        row.recovery_hashes = left
+
     def known_device(self, user_id: UUID, device: str | None) -> str | None:
         """The token if it was given out for this person."""
         return device if device_of(self._device_key, user_id, device) else None
-
-
-def check_code(row: AppUser, code: str | None) -> None:
-    """Use a code of the second step up, where there is one. Raises `CodeRefused`."""
-    if row.totp_secret is None:
-        return
-    given = code or ""
-    step = totp.step_of(row.totp_secret, given, now().timestamp(), after=row.totp_step)
-    left = totp.without(row.recovery_hashes, given) if step is None else row.recovery_hashes
-    if left is None:
-        raise CodeRefused("This code is wrong, too old, or was used before. Wait for the next one.")
-    row.totp_step = row.totp_step if step is None else step
-    row.recovery_hashes = left
 
 
 def _key(email: str) -> str:

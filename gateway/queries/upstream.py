@@ -367,6 +367,7 @@ class Pool:
         self._port = place.port or (443 if self._tls else 80)
         self._connect_s, self._idle_s = connect_s, idle_s
         self._idle: deque[Connection] = deque()
+        self._time = asyncio.get_running_loop().time
 
     @property
     def idle(self) -> int:
@@ -375,7 +376,7 @@ class Pool:
 
     def kept(self) -> Connection | None:
         """A connection that was used before, the latest first; None where there is none."""
-        oldest = asyncio.get_running_loop().time() - self._idle_s
+        oldest = self._time() - self._idle_s
         while self._idle:
             connection = self._idle.pop()
             if connection.closed:
@@ -402,7 +403,7 @@ class Pool:
         """Keep a connection whose request has ended, if another one may follow on it."""
         connection.end()
         if connection.reusable and not connection.closed:
-            connection.idle_since = asyncio.get_running_loop().time()
+            connection.idle_since = self._time()
             self._idle.append(connection)
             # Of those that are not used again nobody asks: the oldest go as they run out.
             while self._idle and self._idle[0].closed:

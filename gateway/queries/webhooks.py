@@ -1,21 +1,18 @@
 """Webhooks: made and changed, their deliveries planned, claimed, settled and listed."""
 
-import hashlib
-import hmac
 import secrets
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
-from joserfc import jwe
-from joserfc.jwk import OctKey
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from gateway.domain.webhooks import WebhookNotFound, secret_text
 from gateway.models.webhooks import Delivery, Webhook
 from gateway.queries import feed
+from gateway.queries.sealing import Seal
 
 Connection = feed.Connection
 
@@ -26,27 +23,16 @@ LEASE_S = 60
 """Seconds for which a delivery belongs to the process that claimed it; longer than a try takes."""
 
 
-class Sealer:
-    """Keeps secrets unreadable in the database and in backups of it."""
+class Sealer(Seal):
+    """Seals the secrets of webhooks."""
 
     def __init__(self, internal_secret: str) -> None:
-        derived = hmac.digest(internal_secret.encode(), b"shuke webhook secrets", hashlib.sha256)
-        self._key = OctKey.import_key(derived)
+        super().__init__(internal_secret, b"shuke webhook secrets")
 
     def new(self) -> tuple[str, str]:
         """A new secret, sealed and as a receiver configures it."""
         secret = secret_text(secrets.token_bytes(32))
         return self.seal(secret), secret
-
-    def seal(self, secret: str) -> str:
-        """What is stored (JWE, A256GCM)."""
-        return jwe.encrypt_compact({"alg": "dir", "enc": "A256GCM"}, secret.encode(), self._key)
-
-    def open(self, sealed: str) -> str:
-        """What was sealed."""
-        plaintext = jwe.decrypt_compact(sealed, self._key).plaintext
-        assert plaintext is not None
-        return plaintext.decode()
 
 
 class Claimed(NamedTuple):
@@ -67,9 +53,14 @@ async def webhook_with(session: AsyncSession, webhook_id: UUID, *, to_change: bo
     return row
 
 
-async def webhooks_before(session: AsyncSession, before: UUID | None, *, limit: int) -> list[Webhook]:
-    """Up to `limit` webhooks, the latest first."""
+async def webhooks_before(
+    session: AsyncSession, before: UUID | None, *, stopped: bool | None = None, limit: int
+) -> list[Webhook]:
+    """Up to `limit` webhooks, the latest first; `stopped` for those that deliver nothing because of their receiver."""
     statement = select(Webhook).order_by(col(Webhook.id).desc()).limit(limit)
+    if stopped is not None:
+        because = (col(Webhook.state) != "active") & col(Webhook.notice).is_not(None)
+        statement = statement.where(because if stopped else ~because)
     if before is not None:
         statement = statement.where(col(Webhook.id) < before)
     return list((await session.execute(statement)).scalars())
@@ -155,6 +146,17 @@ async def stop(connection: Connection, webhook_id: UUID, state: str, notice: str
     await connection.execute(_STOP, webhook_id, state, notice)
 
 
+async def failed(connection: Connection, webhook_id: UUID, at: datetime) -> tuple[int, datetime] | None:
+    """Count a try that failed: how many have in a row, and since when. None where the webhook is gone."""
+    row = await connection.fetchrow(_FAILED, webhook_id, at)
+    return None if row is None else (row["failures"], row["failing_since"])
+
+
+async def taken(connection: Connection, webhook_id: UUID) -> None:
+    """Let the tries that failed before one that did not count no more."""
+    await connection.execute(_TAKEN, webhook_id)
+
+
 async def sequence_before(connection: Connection, since: datetime) -> int:
     """The number of the last event that was told before an instant."""
     found: int | None = await connection.fetchval("SELECT max(seq) FROM feed WHERE told_at < $1", since)
@@ -229,6 +231,13 @@ WHERE id = $1 AND attempts = $2 AND state = 'waiting'
 _STOP = """
 UPDATE webhook SET state = $2, notice = $3, version = version + 1 WHERE id = $1 AND state = 'active'
 """
+
+_FAILED = """
+UPDATE webhook SET failures = failures + 1, failing_since = coalesce(failing_since, $2) WHERE id = $1
+RETURNING failures, failing_since
+"""
+
+_TAKEN = "UPDATE webhook SET failures = 0, failing_since = NULL WHERE id = $1 AND failures > 0"
 
 _DROP = "DELETE FROM webhook_delivery WHERE webhook_id = $1 AND state = 'waiting' AND seq > $2"
 

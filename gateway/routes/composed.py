@@ -14,7 +14,7 @@ from chassis.http import Streamed
 from contracts.event import Digest
 from gateway.domain import export, status
 from gateway.queries.external_ids import ExternalIds
-from gateway.queries.services import Services
+from gateway.queries.services import OWN, Services
 from gateway.queries.streams import blocks
 from gateway.routes.door import Asking
 
@@ -29,7 +29,10 @@ async def read_status(request: Request) -> dict[str, Any]:
     """How far the chain is: lag, gaps, dead letters, the oldest event that waits for its number."""
     services: Services = request.app.state.services
     zone = request.app.state.settings.time_zone
-    return {"time_zone": zone, **status.composed(await services.each("GET", "/internal/status"))}
+    told = status.composed(await services.each("GET", "/internal/status"))
+    own = {OWN: await services.json(OWN, "GET", "/internal/status")}
+    told["dead_letters"] += status.of_services(own, "dead_letters")
+    return {"time_zone": zone, **told}
 
 
 @router.get("/standings/export", tags=["standings"], response_class=Streamed)

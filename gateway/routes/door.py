@@ -187,7 +187,7 @@ def wanted_headers(scope: Scope, retirements: Retirements) -> tuple[tuple[bytes,
 def with_those_wanted(headers: Pairs, wanted: tuple[tuple[bytes, bytes], ...]) -> Pairs:
     """The headers of an answer, and those wanted of which it says nothing."""
     said = {name for name, _ in headers}
-    return [*headers, *(pair for pair in wanted if pair[0] not in said)]
+    return [*headers, *[pair for pair in wanted if pair[0] not in said]]
 
 
 class SafeHeaders:

@@ -17,7 +17,6 @@ from gateway.models.users import AppUser, Link
 from gateway.queries import attempts
 from gateway.queries.invitations import invitation_of, invite
 from gateway.queries.sessions import end_sessions
-from gateway.queries.signing_in import check_code
 from gateway.queries.users import add_user, is_owned, user_with
 from gateway.routes.door import ANYBODY, Asking
 from gateway.routes.keys import SecretRoute
@@ -71,7 +70,7 @@ async def accept_invitation(wanted: Accepted, entrance: ComeIn, whence: From) ->
             user = await session.get_one(AppUser, row.user_id, with_for_update=True)
             if user.disabled_at is not None:
                 raise UserDisabled("You may not sign in any more. Ask who administers people.")
-            check_code(user, wanted.code)
+            entrance.check_code(user, wanted.code)
             await end_sessions(session, user.id)
         row.used_at = user.password_set_at = now()
         user.password_hash = hashed

@@ -1,4 +1,4 @@
-"""Dead letters of every service: listed, shown, handed to their handler again, given up."""
+"""Dead letters of every service, and of the gateway's feed: listed, shown, handled again, given up."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -11,7 +11,7 @@ from chassis.http import Cursor, Limit, TransactionalRoute, decode_cursor, encod
 from chassis.letters import DeadLetterNotFound
 from gateway.domain import letters
 from gateway.domain.joined import Part, joined
-from gateway.domain.services import ServiceUnavailable
+from gateway.domain.services import ServiceFailed, ServiceUnavailable
 from gateway.models.operating import DeadLetter, DeadLetterList, LetterOutcomes, LettersToDiscard, LettersToRequeue
 from gateway.queries.services import Services
 from gateway.routes.door import Asking
@@ -71,12 +71,14 @@ async def read_dead_letter(letter_id: str, request: Request, asking: Asking) -> 
     """A dead letter with its payload, as it stood on the bus."""
     services: Services = request.app.state.services
     service, number = letters.opened(letter_id)
-    if service not in services.addresses:
+    if service not in services.readers:
         raise DeadLetterNotFound("There is no dead letter with this id.")
-    async with services.ask(service, "GET", f"/internal/dead-letters/{number}") as answer:
-        if answer.status == 404:
-            raise DeadLetterNotFound("There is no dead letter with this id.")
-        return DeadLetter.model_validate(letters.shown(service, await answer.json()))
+    status, letter = await services.told(service, "GET", f"/internal/dead-letters/{number}")
+    if status == 404:
+        raise DeadLetterNotFound("There is no dead letter with this id.")
+    if letter is None:
+        raise ServiceFailed(f"{service} answered with {status}.", service=service)
+    return DeadLetter.model_validate(letters.shown(service, letter))
 
 
 @router.post("/requeue")
@@ -125,7 +127,7 @@ def _asked(body: LettersToRequeue, services: Services) -> dict[str, dict[str, An
     """What each service is told, in the order of their names."""
     if body.ids is not None:
         numbers = letters.by_service(body.ids)
-        if unknown := numbers.keys() - services.addresses.keys():
+        if unknown := numbers.keys() - set(services.readers):
             raise DeadLetterNotFound("There is no dead letter with this id.", services=sorted(unknown))
         return {name: {"ids": numbers[name]} for name in sorted(numbers)}
     fits = {"topic": body.topic, "reason": body.reason, **_spelled(body.since, body.until)}
@@ -133,7 +135,7 @@ def _asked(body: LettersToRequeue, services: Services) -> dict[str, dict[str, An
 
 
 def _meant(services: Services, service: str | None) -> list[str]:
-    return sorted(name for name in services.addresses if service in (None, name))
+    return [name for name in services.readers if service in (None, name)]
 
 
 def _spelled(since: datetime | None, until: datetime | None) -> dict[str, str | None]:

@@ -94,10 +94,9 @@ async def begin_second_step(wanted: OwnPassword, entrance: ComeIn, whence: From,
         row = await entrance.locked(session, person, kept)
         if row.totp_secret is not None:
             raise totp.SecondStepOn("Remove the one there is first.")
-        row.totp_pending = secrets.token_bytes(totp.SECRET_BYTES)
-        return SecondStep(
-            secret=totp.spelled(row.totp_pending), uri=totp.uri(row.totp_pending, account=row.email, issuer=PRODUCT)
-        )
+        pending = secrets.token_bytes(totp.SECRET_BYTES)
+        row.totp_pending = entrance.steps.sealed(row.id, pending)
+        return SecondStep(secret=totp.spelled(pending), uri=totp.uri(pending, account=row.email, issuer=PRODUCT))
 
 
 @secret.post("/second-step/confirm")
@@ -105,9 +104,10 @@ async def confirm_second_step(wanted: SecondStepCode, entrance: ComeIn, person: 
     """Show by a code that the app has the secret. From now on signing in asks for one; keep the recovery codes."""
     async with entrance.database.transaction() as session:
         row = await _locked(session, person)
-        if row.totp_pending is None:
+        pending = row.totp_pending and entrance.steps.opened(row.id, row.totp_pending)
+        if pending is None:
             raise totp.SecondStepOff("Begin by POST /v1/me/second-step.")
-        step = totp.step_of(row.totp_pending, wanted.code, now().timestamp(), after=0)
+        step = totp.step_of(pending, wanted.code, now().timestamp(), after=0)
         if step is None:
             raise CodeRefused("This code does not fit. Does the clock of the device tell the right time?")
         row.totp_secret, row.totp_pending, row.totp_step = row.totp_pending, None, step

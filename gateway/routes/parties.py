@@ -1,6 +1,7 @@
 """Everything about one party, put together from what each service knows of it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -31,7 +32,8 @@ async def read_party_view(party_id: PartyId, request: Request, asking: Asking) -
     """All that is known of a party, each part from its service, as far as they answer in time.
 
     The id of a party that was merged leads to the one that it is part of now: `resolves_to`. There is no such party
-    only where customers and scoring both say so; a prospect is known to scoring by its leads alone.
+    only where customers and scoring both say so; a prospect is known to scoring by its leads alone, and is within
+    reach where one of these is.
     """
     id = f"party_{party_id.hex}"
     answers = await _asked(
@@ -46,6 +48,10 @@ async def read_party_view(party_id: PartyId, request: Request, asking: Asking) -
             "interactions": ("customers", f"/v1/interactions?party_id={id}&limit={FEW}"),
         },
     )
+    if await _is_own_prospect(request, asking, answers):
+        answers |= await _asked(
+            request, replace(asking, reach=Reach.ALL), {"standing": ("scoring", f"/v1/standings/{id}")}
+        )
     party, standing = answers["party"], answers["standing"]
     if party.status is standing.status is Status.NOT_FOUND:
         raise PartyNotFound("There is no such party.")
@@ -73,18 +79,17 @@ async def read_party_timeline(
     cursor waits for it: its rows come on the next page on which it answers, in their order among themselves, though
     later than others. None is left out. A service that is not installed is not asked.
     """
-    await _check_reach(request, asking, party_id)
+    prospect = await _check_reach(request, asking, party_id)
     positions: dict[str, Place | None] = dict.fromkeys(SERVICES)
     if cursor:
         positions = decode_cursor(cursor, tuple[dict[str, Place | None]])[0]
     if not positions.keys() <= set(SERVICES):
         raise BadCursor("This is not a cursor of this list.")
     sent = {"limit": [limit], "kinds": kinds, "departments": departments}
-    answers = await _asked(
-        request,
-        asking,
-        {service: (service, _target(party_id, last, sent)) for service, last in positions.items()},
-    )
+    targets = {service: (service, _target(party_id, last, sent)) for service, last in positions.items()}
+    answers = await _asked(request, asking, targets)
+    if prospect and "scoring" in targets:
+        answers |= await _asked(request, replace(asking, reach=Reach.ALL), {"scoring": targets["scoring"]})
     parts = {service: _part(answer) for service, answer in answers.items()}
     page = joined(parts, positions, limit=limit, key=place)
     return TimelinePage.model_validate(
@@ -97,16 +102,40 @@ async def read_party_timeline(
     )
 
 
-async def _check_reach(request: Request, asking: Asking, party_id: UUID) -> None:
-    """Raise where whoever reaches only some parties does not reach this one: communities know nobody's owner."""
+async def _check_reach(request: Request, asking: Asking, party_id: UUID) -> bool:
+    """Raise where whoever reaches only some parties does not reach this one: communities know nobody's owner.
+
+    Whether it is a prospect that is within reach by a lead.
+    """
     if asking.reach is Reach.ALL:
-        return
-    target = f"/v1/parties/party_{party_id.hex}"
-    party = (await _asked(request, asking, {"party": ("customers", target)}))["party"]
+        return False
+    id = f"party_{party_id.hex}"
+    asked = {"party": ("customers", f"/v1/parties/{id}"), "leads": ("leads", f"/internal/parties/{id}/leads?limit=1")}
+    answers = await _asked(request, asking, asked)
+    if await _is_own_prospect(request, asking, answers):
+        return True
+    party = answers["party"]
     if party.status is Status.NOT_FOUND:
         raise PartyNotFound("There is no such party.")
     if party.status is not Status.OK:
         raise ServiceUnavailable("customers, which knows whose party it is, did not answer.", services=["customers"])
+    return False
+
+
+async def _is_own_prospect(request: Request, asking: Asking, answers: Mapping[str, Answered]) -> bool:
+    """Whether somebody whom customers does not know at all is within a reach short of everything, by a lead.
+
+    Nobody looks after such a party, since it has no owner of its own, but somebody looks after its lead. Leads tell
+    only of those within reach.
+    """
+    party, leads = answers["party"], answers["leads"]
+    if asking.reach is Reach.ALL or party.status is not Status.NOT_FOUND or leads.status is not Status.OK:
+        return False
+    if not leads.data["data"]:
+        return False
+    target = request.url.path.removesuffix("/360").removesuffix("/timeline")
+    known = await _asked(request, replace(asking, reach=Reach.ALL), {"party": ("customers", target)})
+    return known["party"].status is Status.NOT_FOUND
 
 
 def _target(party_id: UUID, last: Place | None, sent: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ import msgspec
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response, StreamingResponse
 
+from chassis.problems import problem_document
 from gateway.domain.export import written
 from gateway.domain.trials import COLUMNS, Format, joined, lines
 from gateway.queries.external_ids import ExternalIds
@@ -25,7 +26,27 @@ MEDIA_TYPES: Mapping[Format, str] = {
 }
 
 
-@router.get("/{trial_id}/moves", tags=["policies"], response_class=StreamingResponse)
+NO_TRIAL = problem_document(404, "trial_not_found", "Trial not found", request_id="0195a7c0c0de7000800000000000cafe")
+NOT_FOUND: dict[str, Any] = {
+    "description": "trial_not_found",
+    "content": {
+        "application/problem+json": {
+            "schema": {"$ref": "#/components/schemas/Problem"},
+            "examples": {
+                "trial_not_found": {"summary": "There is no such trial.", "value": msgspec.json.decode(NO_TRIAL)}
+            },
+        }
+    },
+}
+"""What scoring answers is passed on."""
+
+
+@router.get(
+    "/{trial_id}/moves",
+    tags=["policies"],
+    response_class=StreamingResponse,
+    openapi_extra={"responses": {"404": NOT_FOUND}},
+)
 async def read_moves_of_trial(
     request: Request,
     asking: Asking,

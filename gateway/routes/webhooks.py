@@ -77,10 +77,17 @@ async def create_webhook(
 
 
 @router.get("")
-async def list_webhooks(session: Session, limit: Limit = 50, cursor: Cursor = None) -> Page[ShownWebhook]:
+async def list_webhooks(
+    session: Session,
+    stopped: Annotated[
+        bool | None, Query(description="Only those that deliver nothing because of their receiver, or only the others.")
+    ] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[ShownWebhook]:
     """All webhooks without their secrets, the latest first."""
     [before] = decode_cursor(cursor, tuple[UUID]) if cursor else [None]
-    rows = await webhooks.webhooks_before(session, before, limit=limit + 1)
+    rows = await webhooks.webhooks_before(session, before, stopped=stopped, limit=limit + 1)
     return page(rows, limit=limit, key=lambda row: (row.id,)).shown(ShownWebhook.model_validate)
 
 
@@ -106,6 +113,9 @@ async def change_webhook(
         check_url(change.url, _allowed(request))
     if change.types is not None:
         known_types(change.types)
+    if change.url is not None and change.url != row.url:
+        # What the receiver before it did is nothing of this one's.
+        row.failures, row.failing_since = 0, None
     for name, value in change.model_dump(mode="json", exclude_unset=True).items():
         setattr(row, name, value)
     row.version += 1
@@ -149,6 +159,7 @@ async def resume_webhook(webhook_id: WebhookId, session: Session, response: Resp
     row = await webhook_with(session, webhook_id, to_change=True)
     if row.state != "active":
         row.state, row.notice = "active", None
+        row.failures, row.failing_since = 0, None
         row.version += 1
         await webhooks.due_now(await driver(session), row.id, now())
     return _shown(row, response)

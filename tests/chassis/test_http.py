@@ -312,5 +312,5 @@ async def test_operation_ids_are_function_names(client: httpx.AsyncClient) -> No
     paths = (await client.get("/openapi.json")).json()["paths"]
     assert paths["/v1/notes"]["post"]["operationId"] == "write_note"
     assert "application/problem+json" in json.dumps(paths["/v1/notes"]["post"]["responses"]["default"])
-    assert "422" not in paths["/v1/notes"]["post"]["responses"]
+    assert paths["/v1/notes"]["post"]["responses"]["422"]["content"].keys() == {"application/problem+json"}
     assert "/readyz" not in paths

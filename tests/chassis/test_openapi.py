@@ -60,6 +60,18 @@ def test_the_product_tells_what_the_door_and_the_service_may_refuse_together() -
     assert product["components"]["examples"]["party_not_found"]["value"]["status"] == 404
 
 
+def test_an_operation_ends_in_what_it_raises_also_where_a_page_has_a_function_of_its_name() -> None:
+    [product] = [json.loads(path.read_text()) for path in DOCUMENTS if path.stem == "shuke"]
+
+    def codes(path: str, status: str) -> set[str]:
+        refused = product["paths"][path]["post"]["responses"][status]
+        return set(refused["content"]["application/problem+json"]["examples"])
+
+    assert "partition_not_stopped" in codes("/v1/gaps/pass", "409")
+    assert "sign_in_failed" in codes("/v1/sessions", "401")
+    assert {"bad_request", "invalid_request"} <= codes("/v1/teams", "400") | codes("/v1/teams", "422")
+
+
 def test_problems_are_found_where_they_are_raised_however_deep() -> None:
     assert PartyNotFound in problems(read_party)
     assert IntakeClosed in problems(caller)

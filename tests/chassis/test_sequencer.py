@@ -177,3 +177,31 @@ async def test_an_undeclared_topic_is_refused_when_the_row_is_written(database: 
 @given(st.text(max_size=60))
 def test_a_key_has_the_partition_that_kafka_clients_give_it(key: str) -> None:
     assert outbox.key_hash(key) == murmur2(key.encode()) & 0x7FFFFFFF
+
+
+async def test_who_listens_hears_up_to_where_which_partitions_grew(
+    database: Database, connection: Connection, purchase: Purchase
+) -> None:
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    await connection.add_listener(sequencer.CHANNEL, lambda *said: heard.put_nowait(str(said[-1])))
+    async with database.transaction() as session:
+        outbox.append(session, *(purchase() for _ in range(50)))
+    await sequencer.number(connection)
+    told = sequencer.grown(await asyncio.wait_for(heard.get(), 30))
+    streams = await connection.fetch("SELECT topic, partition, epoch, last_seq FROM event_stream WHERE last_seq > 0")
+    assert told is not None
+    assert sorted(told) == sorted(tuple(row) for row in streams)
+
+
+async def test_many_and_few_events_are_numbered_alike(
+    database: Database, connection: Connection, purchase: Purchase
+) -> None:
+    subject = uuid4()
+    ids: list[UUID] = []
+    for count in (sequencer.FEW, 1, sequencer.FEW + 1, 2, 0, 3):
+        async with database.transaction() as session:
+            ids += outbox.append(session, *(purchase(subject) for _ in range(count)))
+        assert await sequencer.number(connection) == count
+    rows = await log_of(connection)
+    assert [row["event_id"] for row in rows] == ids
+    assert [row["seq"] for row in rows] == list(range(1, len(ids) + 1))

@@ -1,7 +1,11 @@
+import base64
+import time
+
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from gateway.console.messages import say
+from gateway.domain.totp import RECOVERY_CODES, STEP_S, code
 from tests.console.conftest import LANGUAGES, WIDTHS, Visit, findings
 from tests.console.people import PASSWORD, Invite
 
@@ -60,6 +64,55 @@ def test_a_session_cookie_is_out_of_reach_of_scripts_and_of_other_sites(visit: V
     for name in ("shuke_session", "shuke_device"):
         assert (cookies[name]["httpOnly"], cookies[name]["sameSite"]) == (True, "Lax")
     assert "shuke" not in page.evaluate("document.cookie")
+
+
+def test_a_second_step_is_set_up_and_asked_for_and_a_recovery_code_stands_in_once(visit: Visit, invite: Invite):
+    page = visit(invite("lea@example.com", "reader"), role=None, also=(401, 403))
+    set_password(page)
+    page.locator("details.menu summary").click()
+    page.get_by_role("link", name="Account").click()
+    page.get_by_label("Your password").fill(PASSWORD)
+    page.get_by_role("button", name="Set up the second step").click()
+    expect(page.get_by_role("img", name="QR code for the authenticator app")).to_be_visible()
+    assert findings(page) == []
+    secret = base64.b32decode(page.locator(".secret").inner_text().replace(" ", ""))
+    page.get_by_label("The code that the app shows").fill("000 000")
+    page.get_by_role("button", name="Turn on").click()
+    expect(page.get_by_role("alert")).to_contain_text("This code does not fit")
+    step = int(time.time()) // STEP_S
+    page.get_by_label("The code that the app shows").fill(code(secret, step))
+    page.get_by_role("button", name="Turn on").click()
+    kept = page.locator(".codes li").all_inner_texts()
+    assert len(set(kept)) == RECOVERY_CODES
+    assert findings(page) == []
+    page.get_by_role("link", name="I have kept them").click()
+    expect(page.locator("main")).to_contain_text("10 recovery codes are left.")
+
+    sign_out(page)
+    sign_in(page, "lea@example.com", PASSWORD)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Second step")
+    assert findings(page) == []
+    page.get_by_label("Code").fill(code(secret, step))
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("was used before")
+    page.get_by_label("Code").fill(code(secret, max(step + 1, int(time.time()) // STEP_S)))
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_selector("details.menu")
+
+    for again in (False, True):
+        sign_out(page)
+        sign_in(page, "lea@example.com", PASSWORD)
+        page.get_by_label("Code").fill(kept[0])
+        page.get_by_role("button", name="Sign in").click()
+        if again:
+            expect(page.get_by_role("alert")).to_contain_text("was used before")
+        else:
+            page.wait_for_selector("details.menu")
+    page.get_by_label("Code").fill(kept[1])
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_selector("details.menu")
+    page.goto("/account")
+    expect(page.locator("main")).to_contain_text("8 recovery codes are left.")
 
 
 def set_password(page: Page) -> None:

@@ -115,9 +115,38 @@ def test_the_messages_of_a_webhook_follow_with_their_attempts_and_a_receiver_tha
     page.get_by_role("button", name="Show").click()
     expect(page.locator("#fares")).not_to_contain_text("waiting")
     assert findings(page) == []
+    page.goto("/operations")
+    expect(page.locator(".verdict")).to_contain_text("A webhook was stopped because of its receiver")
+    page.goto("/?scope=all")
+    page.get_by_role("link", name="delivers nothing: look why").click()
     page.get_by_role("button", name="Go on").click()
     expect(page.locator(".notice")).to_have_text("It delivers again.")
     assert page.locator(".verdict").count() == 0
+
+
+def test_a_webhook_is_given_a_name_another_address_and_other_filters(
+    visit: Visit, product: Product, receiver: Receiver, webhook: str
+):
+    page = visit(f"/operations/webhooks/{webhook}")
+    page.get_by_text("Name, address and what it is told").click()
+    expect(page.locator("input[name=tiers][value=top]")).to_be_checked()
+    page.get_by_label("Where it goes").fill("http://10.1.2.3/hooks")
+    page.get_by_role("button", name="Change it").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert findings(page) == []
+    page.get_by_label("Where it goes").fill(f"{receiver.url}?new")
+    page.get_by_label("Name", exact=True).fill("Newsletter")
+    page.locator("input[name=tiers][value=top]").uncheck()
+    page.get_by_label("Prospect", exact=True).check()
+    page.get_by_role("button", name="Change it").click()
+    expect(page.locator(".notice")).to_have_text("It is changed.")
+    expect(page.locator("h1")).to_contain_text("Newsletter")
+    shown = product.get(f"/v1/webhooks/{webhook}")
+    assert (shown["url"], shown["name"]) == (f"{receiver.url}?new", "Newsletter")
+    assert (shown["tiers"], shown["stages"]) == (None, ["prospect"])
+    page.goto("/operations/webhooks")
+    page.get_by_role("link", name="Newsletter").click()
+    expect(page.locator("h1")).to_contain_text("Newsletter")
 
 
 def test_a_webhook_is_paused_told_again_and_given_a_new_secret(

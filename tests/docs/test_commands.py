@@ -42,5 +42,12 @@ def test_the_readme_begins_with_the_two_commands_that_run_and_test_everything() 
     assert [line.split()[0] for line in commands(ROOT / "README.md")[:2]] == ["up", "test"]
 
 
+def test_the_readme_shows_the_console_by_a_small_picture() -> None:
+    assert 'src="docs/console.webp"' in (ROOT / "README.md").read_text()
+    picture = (ROOT / "docs" / "console.webp").read_bytes()
+    assert (picture[:4], picture[8:12]) == (b"RIFF", b"WEBP")
+    assert len(picture) <= 120_000
+
+
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 120

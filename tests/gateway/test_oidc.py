@@ -1,7 +1,5 @@
 import asyncio
 import json
-import shutil
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,34 +8,21 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from deploy.cli.quality import ROOT
 from deploy.postgres import free_port
 from gateway import app as gateway_app
 from gateway.domain.tokens import ASKED_EVERY_S
+from tests.gateway.oidc.provider import installed
 
 from .conftest import Door, serving
 from .people import person, refused
 
-HERE = Path(__file__).parent / "oidc"
 BACK = "http://127.0.0.1:1/sign-in/oidc"
 
 
 @pytest.fixture(scope="module")
 def modules() -> Path:
     """The provider's package, as the lock file has it, in a cache."""
-    if shutil.which("npm") is None:
-        pytest.skip("needs node and npm")
-    folder = ROOT / ".tools" / "oidc"
-    folder.mkdir(parents=True, exist_ok=True)
-    wanted = (HERE / "package-lock.json").read_text()
-    done = folder / "installed"
-    if not done.exists() or done.read_text() != wanted:
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(HERE / name, folder / name)
-        subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=folder, check=True, timeout=300)
-        done.write_text(wanted)
-    shutil.copy(HERE / "provider.mjs", folder / "provider.mjs")
-    return folder
+    return installed()
 
 
 @asynccontextmanager

@@ -68,13 +68,13 @@ class Behind:
         while await self.fetch(self.leads, "SELECT FROM outbox"):
             await asyncio.sleep(0.02)
 
-    async def set_aside(self, count: int, *, reason: str = "ValueError") -> None:
-        """Letters of customers that hold events of leads, one a minute from 12:00 on."""
+    async def set_aside(self, count: int, *, reason: str = "ValueError", by: Database | None = None) -> None:
+        """Letters of customers, or of another reader, that hold events of leads, one a minute from 12:00 on."""
         rows = await self.fetch(self.leads, "SELECT * FROM event_log ORDER BY recorded_at, topic, partition, seq")
-        async with self.customers.transaction() as session:
+        async with (by or self.customers).transaction() as session:
             await (await driver(session)).executemany(
                 'INSERT INTO dead_letter (consumer, topic, partition, "offset", key, value, error_class, error,'
-                " first_failed_at) VALUES ('customers', $1, $2, $3, $4, $5, $6, 'cannot be',"
+                " first_failed_at) VALUES ($8, $1, $2, $3, $4, $5, $6, 'cannot be',"
                 " timestamptz '2026-01-01 12:00Z' + make_interval(mins => $7))",
                 [
                     (
@@ -85,6 +85,7 @@ class Behind:
                         finish(row["payload"], row["recorded_at"], row["epoch"], row["seq"]),
                         reason,
                         minutes,
+                        "gateway" if by else "customers",
                     )
                     for minutes, row in enumerate(rows[:count])
                 ],
@@ -231,6 +232,37 @@ async def test_letters_are_put_back_by_filter_and_by_id_and_each_is_told_of(door
         ("customers-7", "unknown"),
     ]
     assert len(behind.handler.seen) == 3
+
+
+async def test_what_the_feed_could_not_take_in_is_among_the_letters_and_is_told_once_it_is_put_back(
+    door: Door, behind: Behind
+) -> None:
+    own = door.app.state.database
+    await behind.publish(3)
+    await behind.set_aside(1)
+    await behind.set_aside(3, by=own)
+
+    listed = await letters(door)
+    status = (await door.client.get("/v1/status")).json()["dead_letters"]
+    shown = (await door.client.get("/v1/dead-letters/gateway-1")).json()
+    given_up = await said(door, "/v1/dead-letters/discard", ids=["gateway-3"], why="tried by hand")
+    put_back = await said(door, "/v1/dead-letters/requeue", service="gateway")
+    staged = await behind.fetch(own, "SELECT type FROM feed_staged UNION ALL SELECT type FROM feed")
+
+    assert {each["id"] for each in listed} == {"customers-1", "gateway-1", "gateway-2", "gateway-3"}
+    assert [(each["service"], each["consumer"], each["letters"]) for each in status] == [
+        ("customers", "customers", 1),
+        ("gateway", "gateway", 3),
+    ]
+    assert (shown["service"], shown["type"]) == ("gateway", "leads.fact_withdrawn.v1")
+    assert [each["became"] for each in given_up["data"]] == ["discarded"]
+    assert [(each["id"], each["became"]) for each in put_back["data"]] == [
+        ("gateway-1", "handled"),
+        ("gateway-2", "handled"),
+    ]
+    assert [row["type"] for row in staged] == ["leads.fact_withdrawn.v1"] * 2
+    [discarded] = await letters(door, status="discarded")
+    assert (discarded["id"], discarded["closed_by"][:4]) == ("gateway-3", "key_")
 
 
 async def test_letters_of_several_services_may_be_named_at_once_whatever_the_limit(door: Door, behind: Behind) -> None:

@@ -379,3 +379,46 @@ async def test_what_streams_is_held_up_by_who_is_slow_and_takes_no_memory(roomy:
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < WHOLE / 3 / 1_000
         if flowing is not None:
             flowing.cancel()
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readers may ask fifty times, and once more each second."""
+    monkeypatch.setenv("GATEWAY_LIMIT_READER", "1/50")
+
+
+async def test_whichever_way_a_request_goes_and_ends_it_is_counted_once_and_sent_once(few: None, door: Door) -> None:
+    async def in_turns(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        status, length = {b"0": (200, 2), b"1": (404, 2), b"2": (200, 100_000)}[head.split()[1][-1:]]
+        writer.write(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n" % (status, length) + b"x" * length)
+
+    began = time.monotonic()
+    async with instead_of_customers(door, in_turns) as service:
+        for number in range(1, 13):
+            answer = await door.client.get(f"/v1/parties/{number % 3}", headers=door.key("reader"))
+            assert answer.status_code == (404 if number % 3 == 1 else 200)
+            left = int(answer.headers["ratelimit"].split("r=")[1].split(";")[0])
+            assert 50 - number <= left <= 50 - number + time.monotonic() - began + 1
+            ids = {line.split(b": ")[0]: line for line in service.heads[-1].split(b"\r\n")}
+            assert ids[b"x-request-id"].endswith(answer.headers["x-request-id"].encode())
+    assert len(service.heads) == 12
+
+
+@pytest.fixture
+def behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that is believed stands in front."""
+    monkeypatch.setenv("GATEWAY_TRUSTED_PROXIES", "127.0.0.1")
+
+
+async def test_what_a_trusted_proxy_says_of_its_client_is_believed_whichever_way_a_request_goes(
+    behind: None, door: Door
+) -> None:
+    said = {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https"}
+    async with instead_of_customers(door):
+        for _ in range(2):
+            answer = await door.client.get("/v1/parties/1", headers=said)
+            assert answer.headers["strict-transport-security"] == "max-age=31536000"
+        assert "strict-transport-security" not in (await door.client.get("/v1/parties/1")).headers
+    await door.app.state.trail.flush(door.app.state.database)
+    rows = (await door.client.get("/v1/audit", params={"what": "read", "limit": 1_000})).json()["data"]
+    assert {row["address"] for row in rows if row["path"].startswith("/v1/parties")} == {"127.0.0.1", "203.0.113.7"}

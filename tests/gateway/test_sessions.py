@@ -12,10 +12,13 @@ from sqlalchemy import text
 from gateway.domain import totp
 from gateway.domain.attempts import ACCOUNT, ADDRESS, CODE, device_of, device_token, places
 from gateway.domain.sessions import Course, looks_like_session
+from gateway.models.users import AppUser
 from gateway.queries import keyring as keyring_module
 from gateway.queries import neighbours
 from gateway.queries.passwords import Passwords
+from gateway.queries.sealing import SecondSteps, seal_second_steps
 from gateway.queries.signing_in import Entrance
+from gateway.queries.users import user_by_email
 
 from .conftest import Door
 from .people import OTHER, PASSWORD, Person, person, refused, sign_in
@@ -316,6 +319,53 @@ async def test_a_second_step_is_asked_for_once_it_is_confirmed_and_each_code_cou
     assert (await sign_in(door.client, sara.email, code=codes[0])).status_code == 201
     assert refused(await sign_in(door.client, sara.email, code=codes[0])) == (401, "code_refused")
     assert (await door.client.get("/v1/me", headers=sara.bearer)).json()["recovery_codes_left"] == 9
+
+
+async def test_what_an_app_shares_with_us_is_unreadable_in_the_database_and_sealed_at_the_start_where_it_was_not(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sara, tom = await person(door, "sara@example.com", "reader"), await person(door, "tom@example.com", "reader")
+    secret, codes = await second_step(door, sara)
+    other, _ = await second_step(door, tom)
+    database, steps = door.app.state.database, door.app.state.entrance.steps
+
+    async def kept(email: str) -> AppUser:
+        async with database.transaction() as session:
+            found = await user_by_email(session, email)
+            assert found is not None
+            return found
+
+    row = await kept(sara.email)
+    assert row.totp_secret is not None
+    assert secret not in row.totp_secret
+    assert base64.b32encode(secret) not in row.totp_secret
+    assert steps.opened(row.id, row.totp_secret) == secret
+    # What is another person's opens nothing here.
+    assert steps.opened((await kept(tom.email)).id, row.totp_secret) is None
+
+    async with database.transaction() as session:
+        earlier = await user_by_email(session, tom.email)
+        assert earlier is not None
+        earlier.totp_secret, earlier.totp_pending = other, secret
+    async with database.transaction() as session:
+        sealed = await seal_second_steps(session, steps)
+    async with database.transaction() as session:
+        again = await seal_second_steps(session, steps)
+    after = await kept(tom.email)
+    assert (sealed, again) == (1, 0)
+    assert after.totp_secret is not None
+    assert after.totp_pending is not None
+    assert (steps.opened(after.id, after.totp_secret), other in after.totp_secret) == (other, False)
+    assert (steps.opened(after.id, after.totp_pending), secret in after.totp_pending) == (secret, False)
+    monkeypatch.setenv("SHUKE_CLOCK_OFFSET", "60")
+    fresh = totp.code(other, int(time.time() + 60) // totp.STEP_S)
+    assert (await sign_in(door.client, tom.email, code=fresh)).status_code == 201
+
+    # Under another secret of the installation no code opens anything, and a recovery code still does.
+    door.app.state.entrance.steps = SecondSteps("another secret of at least thirty-two characters")
+    fresh = totp.code(secret, int(time.time() + 60) // totp.STEP_S)
+    assert refused(await sign_in(door.client, sara.email, code=fresh)) == (401, "code_refused")
+    assert (await sign_in(door.client, sara.email, code=codes[0])).status_code == 201
 
 
 async def test_the_code_may_come_after_the_password_with_a_ticket_that_does_not_last(

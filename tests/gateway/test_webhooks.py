@@ -2,9 +2,9 @@ import asyncio
 import json
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from chassis.db import Database, driver
 from chassis.ids import uuid7
 from gateway.domain.webhooks import (
     Allowed,
+    Endurance,
     ForbiddenTarget,
     check_addresses,
     check_url,
@@ -94,6 +95,14 @@ def test_tries_come_later_and_later_and_never_before_what_the_receiver_asked_for
     assert pause_s(1, 0.5, "tomorrow", at) == 5
 
 
+def test_a_receiver_is_given_up_only_after_enough_tries_over_a_long_enough_time() -> None:
+    since, endurance = datetime(2026, 1, 1, tzinfo=UTC), Endurance(10, timedelta(hours=24))
+
+    assert endurance.ends(10, since, since + timedelta(hours=24))
+    assert not endurance.ends(9, since, since + timedelta(hours=60))
+    assert not endurance.ends(5_000, since, since + timedelta(hours=23))
+
+
 def test_a_signature_is_that_of_the_reference_library() -> None:
     """What `standardwebhooks` 1.0 for Python gives for the same secret, id, time and body."""
     secret = secret_bytes("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
@@ -129,11 +138,14 @@ class Receiver:
 
 
 @asynccontextmanager
-async def called(door: Door, folder: Path, **asked: Any) -> AsyncIterator[tuple[Receiver, str, dict[str, Any], Any]]:
+async def called(
+    door: Door, folder: Path, settings: Mapping[str, str] = {}, **asked: Any
+) -> AsyncIterator[tuple[Receiver, str, dict[str, Any], Any]]:
     """A receiver with a webhook, and the process that calls it."""
     door.app.state.settings.webhook_allow = "127.0.0.1/32"
     database, receiver = door.app.state.database, Receiver()
-    with workers("gateway-deliverer", database, "{}", folder, GATEWAY_WEBHOOK_ALLOW="127.0.0.1/32") as [worker]:
+    told = {"GATEWAY_WEBHOOK_ALLOW": "127.0.0.1/32", **settings}
+    with workers("gateway-deliverer", database, "{}", folder, count=1, **told) as [worker]:
         async with serving(receiver.app) as url:
             made = await door.client.post("/v1/webhooks", json={"url": f"{url}/hooks", **asked})
             assert made.status_code == 201, made.text
@@ -159,7 +171,7 @@ async def tell(database: Database, events: list[tuple[UUID, dict[str, Any]]]) ->
         await connection.execute("UPDATE feed_reach SET last_seq = $1", last + len(events))
 
 
-async def until(done: Any, within_s: float = 40) -> None:
+async def until(done: Any, within_s: float = 120) -> None:
     async with asyncio.timeout(within_s):
         while not done():
             await asyncio.sleep(0.05)
@@ -206,7 +218,7 @@ async def test_redirects_are_not_followed_a_receiver_that_is_gone_ends_it_and_re
         receiver.answers = [307, 410]
         await tell(door.app.state.database, [(uuid7(), {"revision": 1}), (uuid7(), {"revision": 1})])
         await until(lambda: not receiver.answers)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while (shown := (await door.client.get(path)).json())["state"] != "disabled":
                 await asyncio.sleep(0.05)
         refused = await door.client.post(f"{path}/test")
@@ -221,6 +233,56 @@ async def test_redirects_are_not_followed_a_receiver_that_is_gone_ends_it_and_re
     assert refused.json()["code"] == "webhook_ended"
     assert [event["sequence"] for event in receiver.told[2:]] == [0, 2]
     assert sorted(event["sequence"] for event in receiver.told[:2]) == [1, 2]
+
+
+async def test_a_receiver_that_takes_nothing_pauses_its_webhook_with_a_notice_and_what_waits_comes_after_it(
+    door: Door, tmp_path: Path
+) -> None:
+    settings = {"GATEWAY_WEBHOOK_FAILURES": "3", "GATEWAY_WEBHOOK_FAILING_HOURS": "0"}
+    parties = [uuid7() for _ in range(3)]
+    async with called(door, tmp_path, settings) as (receiver, path, _, _):
+        receiver.mood = lambda: 503
+        await tell(door.app.state.database, [(party, {"revision": 1}) for party in parties])
+        async with asyncio.timeout(120):
+            while (paused := (await door.client.get(path)).json())["state"] == "active":
+                await asyncio.sleep(0.05)
+        stopped = (await door.client.get("/v1/webhooks", params={"stopped": True})).json()["data"]
+        others = (await door.client.get("/v1/webhooks", params={"stopped": False})).json()["data"]
+        receiver.mood = lambda: 200
+        await tell(door.app.state.database, [(party, {"revision": 2}) for party in parties])
+        resumed = (await door.client.post(f"{path}/resume")).json()
+        await until(lambda: len(receiver.taken) == 6)
+        after = (await door.client.get(path)).json()
+
+    assert (paused["state"], paused["failures"]) == ("paused", 3)
+    assert "3 tries in a row have failed" in paused["notice"]
+    assert "answered 503" in paused["notice"]
+    assert [each["id"] for each in stopped] == [paused["id"]]
+    assert paused["id"] not in [each["id"] for each in others]
+    assert (resumed["state"], resumed["failures"], resumed["failing_since"]) == ("active", 0, None)
+    assert (after["state"], after["notice"]) == ("active", None)
+    for party in parties:
+        told = [event for event in receiver.told if event["party_id"] == f"party_{party.hex}"]
+        assert [event["data"]["revision"] for event in told] == [1, 2]
+
+
+async def test_a_message_that_is_taken_ends_the_row_of_failures(door: Door, tmp_path: Path) -> None:
+    settings = {"GATEWAY_WEBHOOK_FAILURES": "2", "GATEWAY_WEBHOOK_FAILING_HOURS": "0"}
+    async with called(door, tmp_path, settings) as (receiver, path, _, _):
+        receiver.answers = [503]
+        await tell(door.app.state.database, [(uuid7(), {"revision": 1})])
+        await until(lambda: not receiver.answers)
+        async with asyncio.timeout(120):
+            while not (failing := (await door.client.get(path)).json())["failures"]:
+                await asyncio.sleep(0.05)
+        await until(lambda: receiver.taken)
+        async with asyncio.timeout(120):
+            while (taken := (await door.client.get(path)).json())["failures"]:
+                await asyncio.sleep(0.05)
+
+    assert (failing["state"], failing["failures"]) == ("active", 1)
+    assert failing["failing_since"]
+    assert (taken["state"], taken["failing_since"]) == ("active", None)
 
 
 async def test_a_message_that_fails_holds_back_its_party_and_those_that_it_was_merged_into_and_no_other(

@@ -64,6 +64,33 @@ async def test_a_webhook_is_made_tried_paused_resumed_and_told_again_by_the_comm
     assert (await shuke("replay", id, "--since", "2026-01-01", *folder))[0] == 0
 
 
+async def test_a_webhook_is_changed_given_a_new_secret_and_deleted_by_the_command(
+    door: Door, folder: tuple[str, str]
+) -> None:
+    _, first, told = await shuke("create", "https://example.com/hooks", "--name", "News", "--tier", "top", *folder)
+    id = told.split()[0]
+
+    changed = await shuke(
+        "change", id, "--url", "https://example.com/new", "--every", "tier", "--stage", "customer", *folder
+    )
+    code, second, _ = await shuke("rotate", id, "--grace", "60", *folder)
+    shown = (await door.client.get(f"/v1/webhooks/{id}")).json()
+    nothing = await shuke("change", id, *folder)
+    both = await shuke("change", id, "--tier", "top", "--every", "tier", *folder)
+    unsure = await shuke("delete", id, *folder)
+    gone = await shuke("delete", id, "--yes", *folder)
+
+    assert changed[1] == f"{id} active https://example.com/new (News)\n    customer"
+    assert (shown["url"], shown["name"], shown["tiers"], shown["stages"]) == (
+        "https://example.com/new", "News", None, ["customer"],
+    )  # fmt: skip
+    assert (code, second[:6], second != first) == (0, "whsec_", True)
+    assert shown["previous_until"]
+    assert (nothing[0], both[0], unsure[0]) == (2, 2, 1)
+    assert gone == (0, f"{id} is gone.", "")
+    assert (await door.client.get(f"/v1/webhooks/{id}")).status_code == 404
+
+
 async def test_a_replay_from_nowhere_or_from_two_places_is_misuse(folder: tuple[str, str]) -> None:
     for places in ((), ("--after", "1", "--since", "2026-01-01")):
         code, _, told = await shuke("replay", "webhook_1", *places, *folder)

@@ -1,15 +1,20 @@
-"""How the fuzzer writes rows, uses ids that were given out, and which key it must leave alone: its own."""
+"""How the fuzzer writes rows, uses ids that were given out, and which ones it must leave alone; what it counts."""
 
+import atexit
 import json
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import schemathesis
 
-OWN_KEY = os.environ["SHUKE_OWN_KEY"]
+OWN = frozenset(os.environ["SHUKE_FUZZ_OWN"].split(","))
+"""Keys, people, sessions and teams by which is asked: whoever ended one of these would be locked out."""
+NOTES = Path(os.environ["SHUKE_FUZZ_NOTES"])
+"""Ids that were given out to whoever asked before, and how requests were answered."""
 ID = re.compile(r"\b([a-z]+)_[0-9a-f]{32}\b")
 KEPT = 40
 """Ids of a kind that are remembered."""
@@ -18,6 +23,15 @@ USED = 0.8
 
 _choice = Random(1)
 _known: dict[str, list[str]] = defaultdict(list)
+_answers: Counter[str] = Counter()
+
+if NOTES.exists():
+    _known.update(json.loads(NOTES.read_text())["known"])
+
+
+@atexit.register
+def keep() -> None:
+    NOTES.write_text(json.dumps({"known": _known, "answers": _answers}))
 
 
 @schemathesis.serializer("application/x-ndjson")
@@ -28,8 +42,8 @@ def ndjson(context: Any, value: Any) -> bytes:
 
 @schemathesis.hook
 def filter_case(context: Any, case: Any) -> bool:
-    """Not its own key: it would lock itself out."""
-    return (case.path_parameters or {}).get("key_id") != OWN_KEY
+    """Nothing of who asks: it would lock itself out."""
+    return OWN.isdisjoint(map(str, (case.path_parameters or {}).values()))
 
 
 @schemathesis.hook
@@ -42,15 +56,32 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
 
 @schemathesis.hook
 def after_call(context: Any, case: Any, response: Any) -> None:
-    """Remember what is there."""
+    """Count it, and remember what is there."""
+    _answers[str(response.status_code)] += 1
     for found in ID.finditer(response.content[:20_000].decode(errors="replace")):
         kept = _known[found[1]]
-        if found[0] in kept or found[0] == OWN_KEY:
+        if found[0] in kept or found[0] in OWN:
             continue
         if len(kept) < KEPT:
             kept.append(found[0])
         else:
             kept[_choice.randrange(KEPT)] = found[0]
+
+
+@schemathesis.check
+def named_problem(context: Any, response: Any, case: Any) -> None:
+    """A problem is one that the document names for its operation, with its status."""
+    # A method that a path does not know belongs to no operation.
+    if (
+        response.status_code < 400
+        or response.status_code == 405
+        or response.headers.get("content-type") != ["application/problem+json"]
+    ):
+        return
+    code = response.json()["code"]
+    told = case.operation.definition.raw["responses"].get(str(response.status_code), {})
+    named = told.get("content", {}).get("application/problem+json", {}).get("examples", {})
+    assert code in named, f"It answers {response.status_code} {code}, which is not told."
 
 
 def _with_known(value: Any) -> Any:

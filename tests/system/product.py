@@ -67,6 +67,11 @@ class Product:
         self.client = self.running.client()
         return self
 
+    @property
+    def said(self) -> str:
+        """What its start printed."""
+        return self.folder.with_suffix(".out").read_text()
+
     def down(self) -> None:
         """Stop it in order."""
         self.client.close()

@@ -1,6 +1,7 @@
 """A backup taken while commands went on is a product again: on an empty Kafka, on one that is ahead, on none."""
 
 import asyncio
+import base64
 import json
 import time
 from collections.abc import Iterator
@@ -10,16 +11,20 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from bench.product import CURRENCY
 from contracts.topics import STANDINGS
 from deploy import supervisor
+from gateway.domain import totp
+from gateway.queries.webhooks import Sealer
 from tests.system.conftest import Start
 from tests.system.product import PATIENCE_S, Product
 from tests.system.test_any_order import told_once
 
+PASSWORD = "quiet lantern over 7 rivers"
 STEPS = 150
 BEFORE = 60
 """So much is told before the backup begins; what comes up to its moment is in it, too."""
@@ -188,6 +193,53 @@ def test_a_backup_in_one_file_goes_on_embedded_and_a_killed_restore_is_begun_aga
             refused(again, "restore", str(backup), "--force")
     with pytest.raises(AssertionError, match="holds an installation"):
         refused(again, "restore", str(backup))
+
+
+def test_the_trail_and_what_is_encrypted_hold_after_a_restore_and_a_cut_or_changed_row_is_found(
+    start: Start, tmp_path: Path
+) -> None:
+    backup = tmp_path / "backup"
+    with start("up", "--empty") as product:
+        link = product.post("/v1/invitations/first")
+        olga = {"token": link["token"], "name": "Olga", "email": "olga@people.example", "password": PASSWORD}
+        signed_in = product.client.post("/v1/invitations/accept", json=olga, headers={"Authorization": ""}).json()
+        by_olga = {"Authorization": f"Bearer {signed_in['token']}"}
+        begun = product.client.post("/v1/me/second-step", json={"password": PASSWORD}, headers=by_olga).json()
+        secret = base64.b32decode(begun["secret"])
+        step = int(time.time()) // totp.STEP_S
+        code = {"code": totp.code(secret, step)}
+        product.client.post("/v1/me/second-step/confirm", json=code, headers=by_olga).raise_for_status()
+        webhook = product.post("/v1/webhooks", json={"url": "https://example.com/hooks"})
+        anchor = product.shuke("audit", "verify", "--anchor").split()[-1]
+        [kept] = product.sql("gateway", "SELECT totp_secret FROM app_user WHERE email = 'olga@people.example'")
+        product.shuke("backup", str(backup))
+    assert secret not in kept["totp_secret"]
+
+    with restored(backup, tmp_path / "again" / "data", "up") as again:
+        assert "The trail is whole" in again.shuke("audit", "verify", "--against", anchor)
+        # A code counts once: the next one, where the restore was quicker than half a minute.
+        code = {"code": totp.code(secret, max(step + 1, int(time.time()) // totp.STEP_S))}
+        back = {"email": "olga@people.example", "password": PASSWORD, **code}
+        answer = again.client.post("/v1/sessions", json=back, headers={"Authorization": ""})
+        assert answer.status_code == 201, answer.text
+        internal = json.loads((again.folder / "secrets.json").read_text())["internal"]
+        [sealed] = again.sql("gateway", "SELECT secret FROM webhook")
+        assert Sealer(internal).open(sealed["secret"]) == webhook["secret"]
+
+        with pytest.raises(asyncpg.PostgresError, match="only added to"):
+            again.sql("gateway", "UPDATE audit SET who = 'nobody' WHERE seq = 2")
+        again.sql("gateway", "ALTER TABLE audit DISABLE TRIGGER audit_is_only_added_to")
+        again.sql("gateway", "UPDATE audit SET who = 'x' || who WHERE seq = 2")
+        with pytest.raises(AssertionError, match="Row 2 is not as it was written"):
+            refused(again, "audit", "verify")
+        again.sql("gateway", "UPDATE audit SET who = substr(who, 2) WHERE seq = 2")
+        assert "The trail is whole" in again.shuke("audit", "verify")
+        again.sql("gateway", "DELETE FROM audit WHERE seq = 3")
+        with pytest.raises(AssertionError, match="Row 3 is missing"):
+            refused(again, "audit", "verify")
+        again.sql("gateway", "DELETE FROM audit WHERE seq < 3")
+        with pytest.raises(AssertionError, match="no row tells that those before it were let go"):
+            refused(again, "audit", "verify")
 
 
 def killed_half_way(backup: Path, folder: Path) -> None:

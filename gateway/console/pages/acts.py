@@ -22,8 +22,14 @@ CONTACTS = {
     "was_written": ("email", "inquiry", "inbound"),
     "met": ("visit", "visit", "inbound"),
     "complaint": ("phone", "complaint", "inbound"),
+    "wants_no_more": ("phone", "declined", "inbound"),
 }
 """Channel, kind and direction of what is recorded with one click."""
+LOSSES = (
+    "unknown", "price", "product", "quality", "service", "competitor", "no_need", "no_budget", "timing", "no_response",
+    "relationship", "moved",
+)  # fmt: skip
+"""Why a party buys no more, as far as that is said of one."""
 
 
 @router.post("/contacts")
@@ -45,6 +51,8 @@ async def record_contact(party_id: str, page: Somebody) -> Response:
     }
     if kind == "complaint" and _text(page, "problem"):
         body["problem"] = {"category": "complaint"}
+    if kind == "declined":
+        body["loss_reason"] = _text(page, "loss_reason") or "unknown"
     return await _done(page, party_id, "party.contact_recorded", lambda: page.api.post("/v1/interactions", body))
 
 

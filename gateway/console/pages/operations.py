@@ -74,12 +74,15 @@ async def replay(page: Somebody) -> Response:
 
 
 async def _shown(page: Page, refused: Refused | None, *, replayed: list[str] | None = None) -> Response:
-    parts = await page.api.together(status="/v1/status", lag="/v1/lag", drain="/v1/drain")
+    parts = await page.api.together(
+        status="/v1/status", lag="/v1/lag", drain="/v1/drain", stopped=("/v1/webhooks", webhooks.STOPPED)
+    )
     status, lag = parts["status"], parts["lag"]
     values: dict[str, Any] = {
         "now": status,
         "drain": parts["drain"],
         "lag": lag,
+        "stopped": parts["stopped"],
         "readers": _readers(lag["data"]) if lag else [],
         "letters": sum(each["letters"] for each in status["dead_letters"]) if status else 0,
         "may": {

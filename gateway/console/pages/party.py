@@ -10,6 +10,7 @@ from starlette.responses import Response
 from gateway.console.api import Part
 from gateway.console.frame import Page, Somebody
 from gateway.console.naming import label, names, shortened
+from gateway.console.pages.acts import LOSSES
 from gateway.console.standing import Worth, grounds
 
 router = APIRouter(include_in_schema=False)
@@ -80,6 +81,7 @@ async def read_party(party_id: str, page: Somebody) -> Response:
         merges=merges,
         names=called,
         departments=DEPARTMENTS,
+        losses=LOSSES,
         settable=TREATMENTS,
         people=await _people(page),
         **_timeline(page, party_id, parts["timeline"]),
@@ -123,7 +125,7 @@ async def read_top(party_id: str, page: Somebody) -> Response:
     )
     standing = _standing(parts["standing"])
     return page.render(
-        "party/top.html",
+        "party/live.html",
         party_id=party_id,
         standing=standing,
         grounds=grounds(standing.data["reasons"]) if standing and standing.data else None,

@@ -40,7 +40,7 @@ async def read_population(page: Somebody) -> Response:
 async def read_matrix(page: Somebody) -> Response:
     """Stage by tier alone, for whoever looks at it while it changes."""
     summary = await page.api.get("/v1/standings/summary")
-    return page.render("population/matrix.html", summary=summary, **_matrix(summary))
+    return page.render("population/live.html", summary=summary, **_matrix(summary))
 
 
 @router.get("/population/flows")

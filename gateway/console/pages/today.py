@@ -42,11 +42,13 @@ async def read_today(page: Somebody) -> Response:
         "changing": ("/v1/standings", soon),
         "unanswered": ("/v1/interactions", {**_late(present), **whose}),
         "problems": ("/v1/problems", {"status": "open", "open_days": PROBLEM_DAYS, "limit": FEW, **whose}),
-        "imports": ("/v1/imports", {"limit": 4}),
+        "imports": ("/v1/imports", {"limit": 8}),
         "activations": ("/v1/activations", {"limit": 3}),
         "policies": ("/v1/policies", {"limit": 5}),
         "duplicates": ("/v1/duplicates", {"limit": 1}),
     }
+    if page.may("GET", "/v1/webhooks"):
+        asked["webhooks"] = ("/v1/webhooks", {"stopped": True, "limit": FEW})
     parts = await page.api.together(**asked)
     shown = [name for name in ("slipping", *DORMANT, "changing", "unanswered", "problems") if parts[name]]
     rows = [row for name in shown for row in parts[name]["data"]]
@@ -67,6 +69,7 @@ async def read_today(page: Somebody) -> Response:
         answer_days=ANSWER_DAYS,
         news=_news(parts, present - timedelta(days=14)),
         slipped=_both(parts),
+        stopped=parts["webhooks"]["data"] if parts.get("webhooks") else [],
         **_without_dormant(parts),
     )
 
@@ -128,6 +131,9 @@ def _news(parts: Mapping[str, Any], since: Any) -> list[dict[str, Any]]:
     """What happened to the installation lately, the latest first."""
     news: list[dict[str, Any]] = []
     for each in parts["imports"]["data"] if parts["imports"] else []:
+        # What was only looked at is no news.
+        if each["dry_run"]:
+            continue
         news.append({"what": f"import_{each['state']}", "at": each["finished_at"] or each["created_at"], "of": each})
     for each in parts["policies"]["data"] if parts["policies"] else []:
         if each["activated_at"]:

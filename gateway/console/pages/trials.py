@@ -11,6 +11,7 @@ from starlette.responses import Response, StreamingResponse
 
 from contracts.scoring import Stage, Tier
 from gateway.console.frame import Page, Somebody
+from gateway.console.naming import names
 
 router = APIRouter(prefix="/policies", include_in_schema=False)
 
@@ -82,6 +83,7 @@ async def read_elsewhere(page: Somebody, policy_hash: str, cursor: str = "") -> 
         "policies/elsewhere.html",
         policy=await page.api.get(f"/v1/policies/{policy_hash}"),
         found=found,
+        names=await names(page.api, (row["party_id"] for row in found["data"])),
         wanted=wanted,
         stages=STAGES,
         tiers=TIERS,

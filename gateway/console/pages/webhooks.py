@@ -1,4 +1,4 @@
-"""Webhooks: made, tried, paused, told again, and what became of each message. A secret is shown once."""
+"""Webhooks: made, changed, tried, paused, told again, and what became of each message. A secret is shown once."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,9 +18,11 @@ GRACES = (86_400, 604_800, 3_600, 0)
 """Seconds for which messages may carry a signature with the old secret too, the usual one first."""
 DIGITS = 18
 """Of a place in the feed, at most."""
+STOPPED: Mapping[str, Any] = {"stopped": True, "limit": 20}
+"""What asks for those that deliver nothing because of their receivers."""
 STATES = ("waiting", "delivered")
 FILTERS = ("types", "stages", "tiers")
-NOTHING: Mapping[str, Any] = {"url": "", "types": [], "stages": [], "tiers": [], "historic": False}
+NOTHING: Mapping[str, Any] = {"url": "", "name": "", "types": [], "stages": [], "tiers": [], "historic": False}
 
 
 @router.get("")
@@ -32,11 +34,7 @@ async def read_webhooks(page: Somebody, cursor: str = "") -> Response:
 @router.post("")
 async def make_webhook(page: Somebody) -> Response:
     """Make a webhook, and show its secret this once."""
-    form = page.form
-    body: dict[str, Any] = {"url": str(form.get("url", "")).strip(), "historic": form.get("historic") == "true"}
-    for name in FILTERS:
-        if chosen := page.chosen(name):
-            body[name] = chosen
+    body = _said(page)
     try:
         made = await page.api.post("/v1/webhooks", body)
     except Refused as refused:
@@ -50,6 +48,20 @@ async def make_webhook(page: Somebody) -> Response:
 async def read_webhook(page: Somebody, webhook_id: str, state: str = "", cursor: str = "") -> Response:
     """One with its messages; how they fare follows by itself."""
     return await _shown(page, webhook_id, state, cursor)
+
+
+@router.post("/{webhook_id}/change")
+async def change_webhook(page: Somebody, webhook_id: str) -> Response:
+    """Have a webhook that is as it was seen go elsewhere, or be told something else."""
+    body = _said(page)
+    try:
+        seen = f'"{page.form.get("version", "")}"'
+        await page.api.patch(f"/v1/webhooks/{webhook_id}", body, if_match=seen)
+    except Refused as refused:
+        if refused.status not in (412, 422):
+            raise
+        return await _shown(page, webhook_id, refused=refused, said=body)
+    return page.to(f"/operations/webhooks/{webhook_id}", notice="webhooks.change_notice")
 
 
 @router.post("/{webhook_id}/rotate")
@@ -93,6 +105,17 @@ async def act(page: Somebody, webhook_id: str, word: str) -> Response:
     return page.to(there, notice=f"webhooks.{word}_notice")
 
 
+def _said(page: Page) -> dict[str, Any]:
+    """What the form says; a filter of which nothing is chosen is none."""
+    words = {name: str(page.form.get(name, "")).strip() for name in ("url", "name")}
+    chosen = {name: page.chosen(name) or None for name in FILTERS}
+    return {**words, **chosen, "historic": page.form.get("historic") == "true"}
+
+
+def _choices() -> dict[str, list[str]]:
+    return {"types": sorted(TYPES), "stages": [str(stage) for stage in Stage], "tiers": [str(tier) for tier in Tier]}
+
+
 async def _listed(
     page: Page, cursor: str, *, made: Any = None, refused: Refused | None = None, said: Mapping[str, Any] | None = None
 ) -> Response:
@@ -104,16 +127,21 @@ async def _listed(
         made=made,
         refused=refused,
         said={**NOTHING, **(said or {})},
-        types=sorted(TYPES),
-        stages=[str(stage) for stage in Stage],
-        tiers=[str(tier) for tier in Tier],
+        **_choices(),
         first=not cursor,
         may_make=page.may("POST", "/v1/webhooks"),
     )
 
 
 async def _shown(
-    page: Page, webhook_id: str, state: str = "", cursor: str = "", *, made: Any = None, refused: Refused | None = None
+    page: Page,
+    webhook_id: str,
+    state: str = "",
+    cursor: str = "",
+    *,
+    made: Any = None,
+    refused: Refused | None = None,
+    said: Mapping[str, Any] | None = None,
 ) -> Response:
     state = state if state in STATES else ""
     path = f"/v1/webhooks/{webhook_id}"
@@ -129,6 +157,9 @@ async def _shown(
         status=200 if refused is None else refused.status,
         made=made,
         refused=refused,
+        said={**NOTHING, **{name: each for name, each in (said or values["webhook"]).items() if each is not None}},
+        wrong_form=said is not None,
+        **_choices(),
         states=STATES,
         graces=GRACES,
         may_change=page.may("POST", f"{path}/pause"),

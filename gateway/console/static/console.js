@@ -5,6 +5,9 @@ document.addEventListener("htmx:configRequest", (event) => {
   event.detail.headers["X-CSRF-Token"] = document.querySelector("meta[name=csrf]").content;
 });
 
+// On a phone the navigation is a strip: the place that one is at is in sight.
+document.querySelector(".side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 const typing = (element) => element.closest("input, select, textarea, [contenteditable]") !== null;
 
 // Rows of a list are walked with the arrows, and opened with Enter as the links that they are.

@@ -24,16 +24,14 @@ from services.scoring.domain.facts import Fact, Kind
 from services.scoring.handlers.changes import Assessed
 from services.scoring.handlers.standings import record
 from services.scoring.handlers.told import Told, Withdrawal
-from services.scoring.queries.facts import append_facts, append_withdrawals, keep_earliest, known
+from services.scoring.queries.facts import append_facts, append_withdrawals, keep_earliest
+from services.scoring.queries.gathering import Gathered, gathered, guess
 from services.scoring.queries.known import append_assignments
 from services.scoring.queries.parties import (
     EMPTY,
     Members,
     Posted,
     Years,
-    calendars,
-    guess_holders,
-    members_now,
     opened,
     parties_to_change,
     party_calendar,
@@ -42,7 +40,7 @@ from services.scoring.queries.parties import (
     write_owners,
 )
 from services.scoring.queries.rebuilds import touch
-from services.scoring.queries.rulings import Connection, present, take_currency
+from services.scoring.queries.rulings import Connection, take_currency
 
 Rows = Mapping[UUID, asyncpg.Record]
 
@@ -51,17 +49,17 @@ async def apply(session: AsyncSession, batch: Sequence[Delivery]) -> None:
     """Handle a batch. Raises `StartOver` when an assignment or a redirect names a party that was not locked."""
     connection = await driver(session)
     told = Told.of(batch)
-    guess = await guess_holders(connection, told.identities, told.resolutions)
-    rows = await parties_to_change(connection, guess.union(told.parties))
-    members = await members_now(connection, told.identities, rows)
+    guessed = await guess(connection, told.identities, told.resolutions, told.parties)
+    rows = await parties_to_change(connection, guessed.parties, guessed.there)
+    found = await gathered(connection, told.identities, rows, told.fact_ids)
+    members = found.members
     redirects = _redirects(told, rows)
     if not all(members.holders(identity_id) <= rows.keys() for identity_id in told.identities):
         raise StartOver
 
     if told.owners:
         await write_owners(connection, told.owners.values())
-    news = await _news(connection, told)
-    here = await present(connection)
+    news, here = _news(told, found), found.here
     if here.currency is None and (first := next((fact.currency for fact in news.fresh if fact.currency), None)):
         here = await take_currency(connection, here, first)
     reassigned = await _reassign(connection, members, told.assignments)
@@ -71,9 +69,8 @@ async def apply(session: AsyncSession, batch: Sequence[Delivery]) -> None:
     if not changed:
         return await _remember(connection, told, news)
     belong = members.of(changed)
-    stored = await calendars(connection, news.identities.union(*(dict(belong[party]) for party in changed)))
-    known_before = opened(stored)
-    by_identity = await _post(connection, known_before, stored, news.postings(here.ruling.zone))
+    known_before = opened(found.years)
+    by_identity = await _post(connection, known_before, found.years, news.postings(here.ruling.zone))
     await _remember(connection, told, news)
     if here.rebuilding:
         await touch(connection, news.identities)
@@ -171,8 +168,8 @@ class News:
         return posted
 
 
-async def _news(connection: Connection, told: Told) -> News:
-    facts, gone = await known(connection, {*told.facts, *(fact_id for fact_id, _ in told.withdrawals)})
+def _news(told: Told, found: Gathered) -> News:
+    facts, gone = found.facts, found.gone
     news = News()
     for withdrawn, withdrawal in told.withdrawals.items():
         if withdrawn in gone:
@@ -182,7 +179,7 @@ async def _news(connection: Connection, told: Told) -> News:
             fact = facts.get(withdrawal.fact_id)
             if fact is not None and fact.identity_id == withdrawal.identity_id:
                 news.undone.append(fact)
-    gone |= told.withdrawals.keys()
+    gone = gone | told.withdrawals.keys()
     news.fresh = [fact for fact in told.facts.values() if fact.fact_id not in facts]
     news.counting = [fact for fact in news.fresh if not gone or (fact.fact_id, fact.identity_id) not in gone]
     return news

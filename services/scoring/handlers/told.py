@@ -82,6 +82,11 @@ class Told:
             yield resolution.party_id
             yield resolution.resolves_to
 
+    @property
+    def fact_ids(self) -> set[UUID]:
+        """Facts that it tells or withdraws."""
+        return {*self.facts, *(fact_id for fact_id, _ in self.withdrawals)}
+
     def _take(self, delivery: Delivery) -> None:
         event = delivery.event
         match event:

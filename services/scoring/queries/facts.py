@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -17,14 +18,6 @@ Place = tuple[str, int, int, int]
 
 Withdrawn = tuple[UUID, UUID]
 """A fact and the identity that it must be about."""
-
-
-async def known(connection: Connection, fact_ids: Collection[UUID]) -> tuple[dict[UUID, Fact], set[Withdrawn]]:
-    """Which facts are stored, and which are withdrawn whether stored or not. Asked only after the locks."""
-    ids = list(fact_ids)
-    facts = {row["fact_id"]: fact_of(row) for row in await connection.fetch(_FACTS, ids)}
-    gone = await connection.fetch("SELECT fact_id, identity_id FROM withdrawal WHERE fact_id = ANY($1)", ids)
-    return facts, {(row["fact_id"], row["identity_id"]) for row in gone}
 
 
 async def append_facts(connection: Connection, facts: Sequence[Fact], places: Mapping[UUID, Place]) -> None:
@@ -97,22 +90,23 @@ PAGE = 2_000
 
 def fact_of(row: asyncpg.Record) -> Fact:
     """The fact in a row."""
-    return Fact(
-        row["fact_id"], row["identity_id"], Kind(row["kind"]), row["occurred_at"], row["recorded_at"],
-        row["amount_minor"], row["detail"], row["replaces"], row["opened_at"], row["rating"], row["channel"],
-        row["competitor"],
-    )  # fmt: skip
+    return fact_of_values([row[name] for name in FACT])
 
 
-_FACT = [
+def fact_of_values(values: Sequence[Any]) -> Fact:
+    """The fact behind the values of `FACT`."""
+    fact_id, identity_id, kind, *others = values
+    return Fact(fact_id, identity_id, Kind(kind), *others)
+
+
+FACT = [
     "fact_id", "identity_id", "kind", "occurred_at", "recorded_at", "amount_minor", "detail", "replaces", "opened_at",
     "rating", "channel", "competitor",
 ]  # fmt: skip
-_COLUMNS = [*_FACT, "topic", "partition", "epoch", "seq"]
+"""The columns of a fact, in the order of its members."""
+_COLUMNS = [*FACT, "topic", "partition", "epoch", "seq"]
 
-_SELECT = f"SELECT {', '.join(_FACT)} FROM fact"
-
-_FACTS = f"{_SELECT} WHERE fact_id = ANY($1)"
+_SELECT = f"SELECT {', '.join(FACT)} FROM fact"
 
 _FACTS_OF = f"{_SELECT} WHERE identity_id = ANY($1)"
 
@@ -139,7 +133,7 @@ ORDER BY identity_id
 """
 
 _LATEST = f"""
-SELECT {", ".join(_FACT)}, count(*) OVER () AS total
+SELECT {", ".join(FACT)}, count(*) OVER () AS total
 FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS held(identity_id, begin, until)
 JOIN fact USING (identity_id)
 WHERE (begin IS NULL OR occurred_at >= begin) AND (until IS NULL OR occurred_at < until)

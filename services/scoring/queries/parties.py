@@ -17,24 +17,22 @@ NOBODY = UUID(int=0)
 """Before every party."""
 
 
-async def guess_holders(connection: Connection, identities: Collection[UUID], parties: Collection[UUID]) -> set[UUID]:
-    """Who may hold identities and what parties may lead to, read before any lock. Passes the barrier."""
-    rows = await connection.fetch(_GUESS, BARRIER, list(identities), list(parties))
-    assigned: dict[UUID, list[UUID]] = {row["identity_id"]: row["parties"] for row in rows if row["identity_id"]}
-    guess = {party for row in rows for party in row["parties"] or ()}
-    return guess.union(identity for identity in identities if identity not in assigned)
-
-
 async def pass_barrier(connection: Connection) -> None:
     """Wait for what must not happen beside the writing of standings, and keep it waiting until the end."""
     await connection.execute("SELECT pg_advisory_xact_lock_shared($1)", BARRIER)
 
 
-async def parties_to_change(connection: Connection, parties: Collection[UUID]) -> dict[UUID, asyncpg.Record]:
-    """The rows of parties, made where they are missing, locked in id order until the transaction ends."""
+async def parties_to_change(
+    connection: Connection, parties: Collection[UUID], there: Collection[UUID]
+) -> dict[UUID, asyncpg.Record]:
+    """The rows of parties, made where they are missing, locked in id order until the transaction ends.
+
+    `there` are those known to have a row, which they keep.
+    """
     ids = sorted(parties)
-    # A statement of its own: the locking one would not see rows that another transaction makes meanwhile.
-    await connection.execute(_HAVE, ids)
+    if missing := [party_id for party_id in ids if party_id not in there]:
+        # A statement of its own: the locking one would not see rows that another transaction makes meanwhile.
+        await connection.execute(_HAVE, missing)
     return {row["party_id"]: row for row in await connection.fetch(_LOCK, ids)}
 
 
@@ -161,16 +159,6 @@ def opened(years: Mapping[UUID, Mapping[int, bytes]]) -> dict[UUID, Calendar]:
     """The calendars behind stored years."""
     return {identity: unpack(stored) for identity, stored in years.items()}
 
-
-# The barrier is passed by the statement that reads least: what it sees from before the wait is only a guess.
-_GUESS = """
-WITH barrier AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared($1))
-SELECT NULL::uuid AS identity_id, NULL::uuid[] AS parties FROM barrier
-UNION ALL
-SELECT identity_id, parties FROM assignment WHERE identity_id = ANY($2)
-UNION ALL
-SELECT NULL, array_agg(resolves_to) FROM party WHERE party_id = ANY($3)
-"""
 
 _HAVE = """
 INSERT INTO party (party_id, resolves_to) SELECT id, id FROM unnest($1::uuid[]) AS id ORDER BY id

@@ -89,8 +89,17 @@ async def present(connection: Connection) -> Present:
     return await _ready(connection, row)
 
 
+async def present_of(connection: Connection, row: asyncpg.Record) -> Present:
+    """The ruling in force that a row of `IN_FORCE_NOW` names; its documents are read where they are not known."""
+    return await (_ready(connection, row) if _key(row) in _known else present(connection))
+
+
+def _key(row: asyncpg.Record | Mapping[str, Any]) -> tuple[Any, ...]:
+    return row["installation"], row["id"], row["time_zone"], row["currency"]
+
+
 async def _ready(connection: Connection, row: asyncpg.Record | Mapping[str, Any]) -> Present:
-    key = (row["installation"], row["id"], row["time_zone"], row["currency"])
+    key = _key(row)
     if key not in _known:
         policy = Policy.stored(row["document"])
         found = await connection.fetch(_RATES, row["currency"], row["last_rate"])
@@ -264,6 +273,13 @@ JOIN policy ON policy.hash = ruling.policy
 LEFT JOIN model ON model.hash = ruling.model
 LEFT JOIN cut_points ON cut_points.id = ruling.cut_points
 """
+
+IN_FORCE_NOW = """
+SELECT ruling.id, ruling.currency, ruling.applied_at IS NOT NULL AS applied,
+    installation.id AS installation, installation.time_zone, installation.currency_fixed, installation.rebuilding
+FROM installation CROSS JOIN ruling ORDER BY ruling.id DESC LIMIT 1
+"""
+"""Which ruling is in force, without what is in it."""
 
 _DECIDED = """
 SELECT time_zone, CASE WHEN currency_fixed THEN (SELECT currency FROM ruling ORDER BY id DESC LIMIT 1) END AS currency
