@@ -60,7 +60,11 @@ def main(
         Path | None, typer.Option("--json", metavar="FILE", help="Write the figures there, else to bench/results/.")
     ] = None,
 ) -> None:
-    """Measure, each figure beside a raw baseline of the same run."""
+    """Measure, each figure beside a raw baseline of the same run.
+
+    `faults` breaks the product on purpose instead, and judges what is left; `soak` loads it for an hour, and watches;
+    `screenshots` takes pictures of every page of the console. Each tells its options: `shuke bench faults --help`.
+    """
     if unknown := [name for name in rows or () if name not in ALL]:
         raise typer.BadParameter(f"There is no row {', '.join(unknown)}. Rows: {', '.join(ALL)}.")
     began, on, figures = datetime.now(UTC), machine.described(), []

@@ -82,12 +82,7 @@ def audit(osv_url: str | None = None, registry: str | None = None) -> None:
 
 
 def bench(context: typer.Context) -> None:
-    """Measure, beside raw baselines. Arguments name the rows; without any all are measured.
-
-    `faults` breaks the product on purpose instead, and judges what is left; `soak` loads it for an hour, and watches;
-    `screenshots` takes pictures of every page of the console: `shuke bench faults --help`, `shuke bench soak --help`,
-    `shuke bench screenshots --help`.
-    """
+    """Measure, beside raw baselines. Arguments name the rows; without any all are measured."""
     other = OTHERS.get(context.args[0]) if context.args else None
     program = ["bench", *context.args] if other is None else [other, *context.args[1:]]
     done = subprocess.run([str(BIN / "python"), "-m", *program], cwd=ROOT, check=False)

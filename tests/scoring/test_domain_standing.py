@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from contracts.customers import PartyKind
 from contracts.loss import LossReason
 from contracts.scoring import Band, Cause, MoveKind, Posture, Stage, Tier
-from services.scoring.domain.calendar import Calendar, fold, pack, shares, total, unpack
+from services.scoring.domain.calendar import Calendar, fold, pack, shares, total, unpack, unpack_each
 from services.scoring.domain.days import local_day, start_of_day
 from services.scoring.domain.facts import DECLARATIONS, DERIVED, MONEY, Fact, Kind
 from services.scoring.domain.history import History
@@ -315,6 +315,7 @@ def test_what_is_packed_comes_back(facts: list[Fact]) -> None:
     whole = fold(facts, FAST.zone)
 
     assert unpack(pack(whole)) == whole
+    assert unpack_each([[], [*pack(whole).values()], []]) == [Calendar(), whole, Calendar()]
 
 
 @given(HISTORY, st.integers(0, 900))

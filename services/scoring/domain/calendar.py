@@ -7,7 +7,7 @@ and an entry that comes back to zero is gone.
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from itertools import groupby
+from itertools import chain, groupby, islice
 from typing import Self
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -25,6 +25,9 @@ The detail is that of the fact; of a problem that was solved it is the local day
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[Entry, ...]).decode
+_decode_all = msgspec.msgpack.Decoder(list[tuple[Entry, ...]]).decode
+_ARRAY = b"\xdd"
+"""Begins an array in msgpack, before four bytes with its length."""
 
 
 class Calendar(msgspec.Struct, frozen=True, gc=False):
@@ -107,8 +110,22 @@ def pack(calendar: Calendar) -> dict[int, bytes]:
 def unpack(years: Mapping[int, bytes] | Iterable[bytes]) -> Calendar:
     """The calendar behind stored years, given in any order. Raises `msgspec.DecodeError` on bytes that are none."""
     blobs = years.values() if isinstance(years, Mapping) else years
-    decoded = sorted(entries for blob in blobs if (entries := _decode(blob)))
-    return Calendar(decoded[0] if len(decoded) == 1 else tuple(entry for entries in decoded for entry in entries))
+    decoded = [entries for blob in blobs if (entries := _decode(blob))]
+    if len(decoded) == 1:
+        return Calendar(decoded[0])
+    decoded.sort()
+    return Calendar(tuple(chain.from_iterable(decoded)))
+
+
+def unpack_each(stored: Sequence[Sequence[bytes]]) -> list[Calendar]:
+    """The calendar behind the stored years of each, given in their order. Raises `msgspec.DecodeError`."""
+    blobs = [blob for years in stored for blob in years]
+    # Read at once, as one array of all years.
+    decoded = iter(_decode_all(_ARRAY + len(blobs).to_bytes(4, "big") + b"".join(blobs)))
+    return [
+        Calendar(next(decoded) if len(years) == 1 else tuple(chain.from_iterable(islice(decoded, len(years)))))
+        for years in stored
+    ]
 
 
 class Share(msgspec.Struct, frozen=True):

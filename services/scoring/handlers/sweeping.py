@@ -46,8 +46,8 @@ log = structlog.get_logger()
 
 BATCH = 200
 """Parties; assessing so many keeps the event loop, and their locks, for some 50 ms."""
-BATCH_APART = 1_000
-"""Parties of a process of its own, which answers nobody: so many are assessed by arrays, for some 100 ms."""
+BATCH_APART = 500
+"""Parties of a process of its own, which answers nobody: so many are assessed and told, and locked, for some 150 ms."""
 MANY = 5_000
 """More parties than these are left to processes of their own, which take half a second to begin."""
 REST_S = 1.0
@@ -203,8 +203,9 @@ async def _ended(taking: asyncio.Future[None]) -> None:
 
 def take_due_apart(url: str, until: datetime) -> None:
     """In a process of its own: assess parties that are due until none is left that nobody holds."""
-    # What was imported stays: it is not looked through for garbage again and again, as calendars come and go.
+    # As where a ruling is renewed: behind each transaction is often enough.
     gc.freeze()
+    gc.disable()
     with away_told_plainly():
         asyncio.run(_take_due(url, until))
 
@@ -213,7 +214,7 @@ async def _take_due(url: str, until: datetime) -> None:
     database = connect(url, pool_size=1, settings=consumer.SESSION_SETTINGS)
     try:
         while await _take_some_due(database, until):
-            pass
+            gc.collect()
     finally:
         await database.close()
 

@@ -183,7 +183,7 @@ _ONE = f"SELECT {_COLUMNS} FROM party WHERE party_id = (SELECT resolves_to FROM 
 _CUT = "SELECT party_id FROM party WHERE party_id > $1 ORDER BY party_id OFFSET $2 LIMIT 1"
 
 YEARS = """(
-    SELECT identity_id, array_agg(days) AS years FROM calendar
+    SELECT identity_id, array_agg(days ORDER BY year) AS years FROM calendar
     WHERE identity_id > $1 AND identity_id <= $2 GROUP BY identity_id
 ) AS own ON own.identity_id = party.party_id"""
 

@@ -7,9 +7,9 @@ from uuid import UUID
 
 import asyncpg
 
-from services.scoring.domain.calendar import Calendar, unpack
+from services.scoring.domain.calendar import Calendar, unpack_each
 from services.scoring.domain.quiet import BETWEEN, Quiet
-from services.scoring.queries.parties import EMPTY, STOOD
+from services.scoring.queries.parties import STOOD
 from services.scoring.queries.reading import WITH_OTHERS, YEARS, Stretch
 from services.scoring.queries.rulings import Connection
 
@@ -30,10 +30,11 @@ async def kept(connection: Connection, stretch: Stretch, ruling_id: int) -> list
     rows = await connection.fetch(_KEPT, *stretch, ruling_id)
     # Asked behind the rows: who comes to share from now on is written, too, and so not as it was read.
     others = {row["party_id"] for row in await connection.fetch(WITH_OTHERS, *stretch)}
+    own = [row for row in rows if row["party_id"] not in others] if others else rows
+    found = unpack_each([row["years"] or () for row in own])
     return [
-        Kept(party_id, written, assessed_at, grades, unpack(years) if years else EMPTY)
-        for party_id, written, assessed_at, grades, years in rows
-        if party_id not in others
+        Kept(party_id, written, assessed_at, grades, calendar)
+        for (party_id, written, assessed_at, grades, _), calendar in zip(own, found, strict=True)
     ]
 
 
