@@ -32,26 +32,21 @@ async def read_party_view(party_id: PartyId, request: Request, asking: Asking) -
     """All that is known of a party, each part from its service, as far as they answer in time.
 
     The id of a party that was merged leads to the one that it is part of now: `resolves_to`. There is no such party
-    only where customers and scoring both say so; a prospect is known to scoring by its leads alone, and is within
-    reach where one of these is.
+    only where customers and scoring both say so. A party that nobody takes care of is within reach where one of its
+    leads is.
     """
     id = f"party_{party_id.hex}"
-    answers = await _asked(
-        request,
-        asking,
-        {
-            "party": ("customers", f"/v1/parties/{id}"),
-            "standing": ("scoring", f"/v1/standings/{id}"),
-            "leads": ("leads", f"/internal/parties/{id}/leads?limit={FEW}"),
-            "community": ("community", f"/internal/parties/{id}/community?limit={FEW}"),
-            "problems": ("customers", f"/v1/problems?party_id={id}&status=open&limit={FEW}"),
-            "interactions": ("customers", f"/v1/interactions?party_id={id}&limit={FEW}"),
-        },
-    )
-    if await _is_own_prospect(request, asking, answers):
-        answers |= await _asked(
-            request, replace(asking, reach=Reach.ALL), {"standing": ("scoring", f"/v1/standings/{id}")}
-        )
+    asked = {
+        "party": ("customers", f"/v1/parties/{id}"),
+        "standing": ("scoring", f"/v1/standings/{id}"),
+        "leads": ("leads", f"/internal/parties/{id}/leads?limit={FEW}"),
+        "community": ("community", f"/internal/parties/{id}/community?limit={FEW}"),
+        "problems": ("customers", f"/v1/problems?party_id={id}&status=open&limit={FEW}"),
+        "interactions": ("customers", f"/v1/interactions?party_id={id}&limit={FEW}"),
+    }
+    answers = await _asked(request, asking, asked)
+    if await _is_reached_by_lead(request, asking, id, answers):
+        answers |= await _asked(request, replace(asking, reach=Reach.ALL), _of_the_party(asked))
     party, standing = answers["party"], answers["standing"]
     if party.status is standing.status is Status.NOT_FOUND:
         raise PartyNotFound("There is no such party.")
@@ -79,7 +74,7 @@ async def read_party_timeline(
     cursor waits for it: its rows come on the next page on which it answers, in their order among themselves, though
     later than others. None is left out. A service that is not installed is not asked.
     """
-    prospect = await _check_reach(request, asking, party_id)
+    by_lead = await _check_reach(request, asking, party_id)
     positions: dict[str, Place | None] = dict.fromkeys(SERVICES)
     if cursor:
         positions = decode_cursor(cursor, tuple[dict[str, Place | None]])[0]
@@ -88,8 +83,8 @@ async def read_party_timeline(
     sent = {"limit": [limit], "kinds": kinds, "departments": departments}
     targets = {service: (service, _target(party_id, last, sent)) for service, last in positions.items()}
     answers = await _asked(request, asking, targets)
-    if prospect and "scoring" in targets:
-        answers |= await _asked(request, replace(asking, reach=Reach.ALL), {"scoring": targets["scoring"]})
+    if by_lead:
+        answers |= await _asked(request, replace(asking, reach=Reach.ALL), _of_the_party(targets))
     parts = {service: _part(answer) for service, answer in answers.items()}
     page = joined(parts, positions, limit=limit, key=place)
     return TimelinePage.model_validate(
@@ -105,14 +100,14 @@ async def read_party_timeline(
 async def _check_reach(request: Request, asking: Asking, party_id: UUID) -> bool:
     """Raise where whoever reaches only some parties does not reach this one: communities know nobody's owner.
 
-    Whether it is a prospect that is within reach by a lead.
+    Whether it is within reach by a lead alone.
     """
     if asking.reach is Reach.ALL:
         return False
     id = f"party_{party_id.hex}"
     asked = {"party": ("customers", f"/v1/parties/{id}"), "leads": ("leads", f"/internal/parties/{id}/leads?limit=1")}
     answers = await _asked(request, asking, asked)
-    if await _is_own_prospect(request, asking, answers):
+    if await _is_reached_by_lead(request, asking, id, answers):
         return True
     party = answers["party"]
     if party.status is Status.NOT_FOUND:
@@ -122,20 +117,26 @@ async def _check_reach(request: Request, asking: Asking, party_id: UUID) -> bool
     return False
 
 
-async def _is_own_prospect(request: Request, asking: Asking, answers: Mapping[str, Answered]) -> bool:
-    """Whether somebody whom customers does not know at all is within a reach short of everything, by a lead.
+async def _is_reached_by_lead(request: Request, asking: Asking, id: str, answers: Mapping[str, Answered]) -> bool:
+    """Whether a party out of a reach short of everything has nobody who takes care of it, and a lead within reach.
 
-    Nobody looks after such a party, since it has no owner of its own, but somebody looks after its lead. Leads tell
-    only of those within reach.
+    Whoever looks after a lead sees whose it is, until somebody takes care of that party itself.
     """
     party, leads = answers["party"], answers["leads"]
     if asking.reach is Reach.ALL or party.status is not Status.NOT_FOUND or leads.status is not Status.OK:
         return False
     if not leads.data["data"]:
         return False
-    target = request.url.path.removesuffix("/360").removesuffix("/timeline")
-    known = await _asked(request, replace(asking, reach=Reach.ALL), {"party": ("customers", target)})
-    return known["party"].status is Status.NOT_FOUND
+    asked = {"owner": ("customers", f"/v1/parties/{id}/owner")}
+    owner = (await _asked(request, replace(asking, reach=Reach.ALL), asked))["owner"]
+    if owner.status is Status.OK:
+        return owner.data["owner_id"] is None and owner.data["team_id"] is None
+    return owner.status is Status.NOT_FOUND
+
+
+def _of_the_party(asked: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    """What is asked of the services that tell only of parties that somebody within reach takes care of."""
+    return {part: (service, target) for part, (service, target) in asked.items() if service in ("customers", "scoring")}
 
 
 def _target(party_id: UUID, last: Place | None, sent: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ import pytest
 from chassis.auth import Reach
 from deploy import rights as described
 from gateway.domain.rights import Role, area_of, rights
-from tests.system.product import Product
+from tests.system.product import Product, party_of
 
 PASSWORD = "quiet lantern over 7 rivers"
 DAY = "2026-02-{:02}T10:00:00Z"
@@ -287,6 +287,27 @@ def test_whom_an_agent_makes_known_is_its_own(world: World) -> None:
     owner = world.asked("agent", "GET", f"/v1/parties/{made.json()['id']}/owner").json()
     assert {name: owner[name] for name in ("owner_id", "team_id")} == world.things["agent"]["care"]
     assert world.asked("stranger", "GET", f"/v1/parties/{made.json()['id']}").status_code == 404
+
+
+def test_a_prospect_known_by_a_lead_alone_is_within_reach_of_whoever_looks_after_the_lead(world: World) -> None:
+    email = f"n{next(_numbers)}@prospects.example"
+    lead = {"email": email, "source": "web", "occurred_at": DAY.format(1), **world.things["stranger"]["care"]}
+    world.product.post("/v1/leads", json=lead)
+    world.product.settle()
+    path = f"/v1/parties/party_{party_of(email).hex}"
+    assert world.asked("stranger", "GET", path).status_code == 404
+    for role in ("agent", "manager"):
+        assert [world.asked(role, "GET", f"{path}/{part}").status_code for part in ("360", "timeline")] == [404, 404]
+    view = world.asked("stranger", "GET", f"{path}/360")
+    timeline = world.asked("stranger", "GET", f"{path}/timeline")
+    assert (view.status_code, timeline.status_code) == (200, 200), view.text + timeline.text
+    assert view.json()["standing"]["data"]["stage"] == "lost_prospect"
+    assert len(view.json()["leads"]["data"]["data"]) == 1
+    assert {each["service"] for each in timeline.json()["data"]} == {"leads", "scoring"}
+
+    assert world.product.client.put(f"{path}/owner", json=world.things["colleague"]["care"]).is_success
+    world.product.settle()
+    assert world.asked("stranger", "GET", f"{path}/360").status_code == 404
 
 
 @pytest.mark.parametrize("role", sorted(Role, key=lambda role: role is not Role.AGENT))
