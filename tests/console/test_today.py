@@ -82,7 +82,7 @@ def test_all_who_slipped_are_those_of_the_list_that_it_leads_to(visit: Visit, pr
     else:
         page.goto(f"/parties?stage=slipped_customer&in_stage_since={since}")
     assert page.locator("[data-row]").count() == min(len(slipped), 50)
-    everybody = product.get("/v1/standings", **stages, limit=1_000)["data"]
+    cells = product.get("/v1/standings/summary")["data"]
     page.goto("/parties?stage=slipped_customer")
-    assert page.locator("h1 .count").inner_text() == f"{len(everybody):,}"
-    assert {each["stage"] for each in everybody} == {"dormant_customer", "lost_customer"}
+    there = sum(cell["count"] for cell in cells if cell["stage"] in stages["stage"])
+    assert page.locator("h1 .count").inner_text() == f"{there:,}"
