@@ -14,6 +14,12 @@ CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 LANGUAGES = ("en", "zh-Hant", "zh-Hans")
 WIDTHS = {"phone": 390, "desk": 1280}
 
+STREAM_ALONE = """
+const every = window.setInterval;
+window.setInterval = (run, after, ...more) => (after < 15_000 ? every(run, after, ...more) : 0);
+"""
+"""Has a page look for nothing by itself now and then: what it shows anew, the stream told."""
+
 Visit = Callable[..., Page]
 
 
@@ -44,7 +50,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(chromium: Browser, product: Product) -> Iterator[Visit]:
-    """Open a page as somebody with a role; what the browser complains of fails the test, but for statuses expected."""
+    """Open a page as somebody with a role; what the browser complains of fails the test, but for what is expected."""
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
     expected: set[str] = set()
@@ -56,7 +62,8 @@ def visit(chromium: Browser, product: Product) -> Iterator[Visit]:
         language: str = "en",
         width: int = 1280,
         status: int = 200,
-        also: Collection[int] = (),
+        also: Collection[int | str] = (),
+        script: str = "",
     ) -> Page:
         context = chromium.new_context(
             base_url=product.running.url, locale=language, viewport={"width": width, "height": 900}
@@ -65,13 +72,14 @@ def visit(chromium: Browser, product: Product) -> Iterator[Visit]:
         if role:
             token = product.client.headers["Authorization"].removeprefix("Bearer ")
             context.add_cookies([{"name": SESSION, "value": token, "url": product.running.url}])
+        context.add_init_script(script)
         page = context.new_page()
         page.on("console", lambda said: complaints.append(said.text) if complains(said) else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         answer = page.goto(path)
         assert answer is not None
         assert answer.status == status
-        expected.update(f"status of {each}" for each in (status, *also))
+        expected.update(each if isinstance(each, str) else f"status of {each}" for each in (status, *also))
         return page
 
     yield visited

@@ -83,7 +83,7 @@ async def read_party(party_id: str, page: Somebody) -> Response:
         departments=DEPARTMENTS,
         losses=LOSSES,
         settable=TREATMENTS,
-        people=await _people(page),
+        people=await people(page),
         **_timeline(page, party_id, parts["timeline"]),
     )
 
@@ -95,7 +95,7 @@ def _standing(part: Part) -> Part:
     return part
 
 
-async def _people(page: Page) -> Mapping[str, list[Any]]:
+async def people(page: Page) -> Mapping[str, list[Any]]:
     """Whom a party can be given to, as far as whoever looks may know."""
     parts = await page.api.together(users=("/v1/users", {"limit": 200}), teams=("/v1/teams", {"limit": 200}))
     return {
