@@ -129,9 +129,11 @@ class Api:
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         """One request and its whole answer, with its headers. Raises `Refused`."""
-        sent = self._headers | {name.replace("_", "-"): value for name, value in (headers or {}).items()}
+        added = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
         if body is not None:
-            content, sent = msgspec.json.encode(body), sent | {"content-type": "application/json"}  # type: ignore[assignment]
+            content, added = msgspec.json.encode(body), added | {"content-type": "application/json"}  # type: ignore[assignment]
+        # What somebody sent may stand in a header, such as the version that they saw: of whatever letters.
+        sent = {name: value.encode() for name, value in (self._headers | added).items()}
         params = [
             (name, _text(each))
             for name, value in (query or {}).items()
