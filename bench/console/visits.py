@@ -15,10 +15,10 @@ from playwright.sync_api import Browser, CDPSession, Page
 
 from bench.console.browser import chromium, looking, owner_of
 from bench.console.catalogue import OPEN_TO_ALL, pages
+from bench.console.furnished import VARIABLES, fail, furnish
 from bench.figures import Figure, percentile
 from bench.population import identity, load, load_ids
 from bench.product import CURRENCY, Running, product, settle
-from bench.standing import QUIET
 
 LOADS = 20
 WARM = 2
@@ -54,14 +54,16 @@ class Visited:
 
 def visited(parties: int) -> list[Figure]:
     """Every page, 20 times with an empty cache. 10 min at 1,000,000."""
-    with product("up", variables=QUIET) as running, running.client() as client:
+    with product("up", variables=VARIABLES) as running, running.client() as client:
         asyncio.run(_populated(running, parties))
         _buy(client)
+        furnish(client)
+        asyncio.run(fail(running))
         token = owner_of(client)
         with chromium() as browser, _bare() as bare_url:
             bare = _bare_ms(browser, bare_url)
             with looking(browser, running, token) as context:
-                seen = {name: _look(context.new_page(), path) for name, path in pages(client).items()}
+                seen = {name: _look(context.new_page(), path) for name, path in pages(client, whole=True).items()}
             with looking(browser, running, "") as context:
                 seen |= {name: _look(context.new_page(), path) for name, path in OPEN_TO_ALL.items()}
     return _figures(seen, bare, parties)

@@ -50,7 +50,10 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(chromium: Browser, product: Product) -> Iterator[Visit]:
-    """Open a page as somebody with a role; what the browser complains of fails the test, but for what is expected."""
+    """Open a page with the key of an administrator, with the token of somebody's session, or as nobody.
+
+    What the browser complains of fails the test, but for what is expected.
+    """
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
     expected: set[str] = set()
@@ -61,6 +64,7 @@ def visit(chromium: Browser, product: Product) -> Iterator[Visit]:
         role: str | None = "admin",
         language: str = "en",
         width: int = 1280,
+        token: str | None = None,
         status: int = 200,
         also: Collection[int | str] = (),
         script: str = "",
@@ -70,7 +74,7 @@ def visit(chromium: Browser, product: Product) -> Iterator[Visit]:
         )
         contexts.append(context)
         if role:
-            token = product.client.headers["Authorization"].removeprefix("Bearer ")
+            token = token or product.client.headers["Authorization"].removeprefix("Bearer ")
             context.add_cookies([{"name": SESSION, "value": token, "url": product.running.url}])
         context.add_init_script(script)
         page = context.new_page()

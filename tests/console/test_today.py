@@ -4,8 +4,20 @@ import pytest
 
 from chassis.clock import now
 from gateway.console.messages import say
+from gateway.console.pages.today import FEW, SLIPPED_DAYS
 from tests.console.conftest import LANGUAGES, WIDTHS, Visit, findings
 from tests.system.product import Product
+
+
+@pytest.fixture(scope="module")
+def late(product: Product) -> None:
+    """More who wait for an answer, and for a problem to be solved, than today shows."""
+    at = (now() - timedelta(days=6)).isoformat()
+    told = {"department": "service", "channel": "email", "kind": "inquiry", "direction": "inbound", "occurred_at": at}
+    for number in range(FEW + 1):
+        identifier = {"identifier": {"scheme": "email", "value": f"late{number}@example.org"}}
+        product.post("/v1/interactions", json=told | identifier)
+        product.post("/v1/problems", json=identifier | {"occurred_at": at, "category": "delivery"})
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -36,3 +48,41 @@ def test_what_nobody_answered_stands_there_until_somebody_turns_to_them(visit: V
     assert visit("/").locator("#unanswered").get_by_role("link", name="Wanda Waits").is_visible()
     product.post("/v1/interactions", json=told | {"occurred_at": answered, "kind": "contact", "direction": "outbound"})
     assert visit("/").locator("#unanswered").get_by_role("link", name="Wanda Waits").count() == 0
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("width", WIDTHS.values())
+@pytest.mark.parametrize("what", ["unanswered", "problems"])
+def test_whole_lists_of_what_is_late_have_no_barriers_and_fit(
+    visit: Visit, late: None, what: str, language: str, width: int
+) -> None:
+    page = visit(f"/{what}?scope=all", language=language, width=width)
+    assert page.get_by_role("heading", level=1).inner_text() == say(language, f"today.{what}")
+    assert page.locator(".due [data-row]").count() > FEW
+    assert findings(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+@pytest.mark.parametrize("what", ["unanswered", "problems"])
+def test_today_leads_to_all_that_is_late_where_it_shows_the_first_only(visit: Visit, late: None, what: str) -> None:
+    page = visit("/")
+    assert page.locator(f"#{what} [data-row]").count() == FEW
+    page.locator(f"#{what}").get_by_role("link", name="Show all").click()
+    assert page.locator(".due [data-row]").count() > FEW
+
+
+def test_all_who_slipped_are_those_of_the_list_that_it_leads_to(visit: Visit, product: Product) -> None:
+    since = str((now() - timedelta(days=SLIPPED_DAYS)).date())
+    stages = {"stage": ["dormant_customer", "lost_customer"]}
+    slipped = product.get("/v1/standings", **stages, in_stage_since=since, limit=1_000)["data"]
+    page = visit("/")
+    assert page.locator("#slipped [data-row]").count() == min(len(slipped), FEW)
+    if len(slipped) > FEW:
+        page.locator("#slipped").get_by_role("link", name="Show all").click()
+    else:
+        page.goto(f"/parties?stage=slipped_customer&in_stage_since={since}")
+    assert page.locator("[data-row]").count() == min(len(slipped), 50)
+    everybody = product.get("/v1/standings", **stages, limit=1_000)["data"]
+    page.goto("/parties?stage=slipped_customer")
+    assert page.locator("h1 .count").inner_text() == f"{len(everybody):,}"
+    assert {each["stage"] for each in everybody} == {"dormant_customer", "lost_customer"}

@@ -6,7 +6,6 @@ from starlette.responses import Response
 from gateway.console.api import Part
 from gateway.console.frame import Somebody
 from gateway.console.naming import names
-from gateway.console.pages.party import people
 
 router = APIRouter(include_in_schema=False)
 
@@ -17,7 +16,7 @@ async def read_side(party_id: str, page: Somebody) -> Response:
     if not page.by_script:
         return page.to(f"/parties/{party_id}")
     parts = await page.api.together(
-        view=f"/v1/parties/{party_id}/360",
+        view=(f"/v1/parties/{party_id}/360", {"language": page.language}),
         overrides=(f"/v1/standings/{party_id}/overrides", {"limit": 20}),
         merges=(f"/v1/parties/{party_id}/merges", {"limit": 50}),
         owner=f"/v1/parties/{party_id}/owner",
@@ -39,5 +38,5 @@ async def read_side(party_id: str, page: Somebody) -> Response:
             [id for merge in merges for id in (merge["party_id"], merge["other_id"])],
             [owner["owner_id"], owner["team_id"]] if owner else [],
         ),
-        people=await people(page),
+        in_reach=owner.refused is None or owner.refused.status != 404,
     )
