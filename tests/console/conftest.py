@@ -3,7 +3,6 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 from gateway.console.api import SESSION
@@ -100,9 +99,3 @@ def invite(product: Product) -> Invite:
 def complains(said: ConsoleMessage) -> bool:
     """Whether the browser says that something is wrong; that a form comes back with what to correct (422) is not."""
     return said.type in ("error", "warning") and "status of 422" not in said.text
-
-
-def findings(page: Page) -> list[str]:
-    """What axe finds, by WCAG 2.2 AA and best practice: rule and place."""
-    found = Axe().run(page).response["violations"]
-    return [f"{each['id']}: {node['html'][:120]}" for each in found for node in each["nodes"]]
