@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
+from bench.console.browser import barriers
 from gateway.console.api import SESSION
 from tests.console.people import Invite, inviting
 from tests.system.product import Product
@@ -20,6 +21,8 @@ window.setInterval = (run, after, ...more) => (after < 15_000 ? every(run, after
 """Has a page look for nothing by itself now and then: what it shows anew, the stream told."""
 
 Visit = Callable[..., Page]
+
+findings = barriers
 
 
 @pytest.fixture(scope="package")

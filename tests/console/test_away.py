@@ -85,7 +85,7 @@ def test_somebody_is_still_judged_while_nobody_knows_their_name(visit: Visit, pr
 def test_a_gateway_that_is_away_is_said_to_be_aloud_and_in_sight_until_it_is_there_again(
     visit: Visit, product: Product
 ) -> None:
-    page = visit("/operations", also=["ERR_"])
+    page = visit("/operations", also=["ERR_", "htmx:"])
     said = page.locator("#said")
     expect(said).to_be_empty()
     with away(product, "gateway"):
@@ -99,7 +99,7 @@ def test_a_gateway_that_is_away_is_said_to_be_aloud_and_in_sight_until_it_is_the
 
 
 def test_an_open_party_says_that_it_hears_nothing_more(visit: Visit, product: Product, lou: str) -> None:
-    page = visit(f"/parties/{lou}", language="zh-Hant", also=["ERR_"])
+    page = visit(f"/parties/{lou}", language="zh-Hant", also=["ERR_", "htmx:"])
     page.wait_for_timeout(500)
     with away(product, "gateway"):
         expect(page.locator("#said")).to_have_text(say("zh-Hant", "frame.said_deaf"), timeout=SOON)
@@ -107,7 +107,7 @@ def test_an_open_party_says_that_it_hears_nothing_more(visit: Visit, product: Pr
 
 
 def test_a_part_that_fails_is_said_to_have_and_taken_back_when_it_works(visit: Visit) -> None:
-    page = visit("/operations", also=[500])
+    page = visit("/operations", also=[500, "Status Error Code 500"])
     page.route("**/operations", lambda route: route.fulfill(status=500, body="broken"))
     expect(page.locator("#said")).to_have_text(say("en", "frame.said_failed"), timeout=SOON)
     page.unroute("**/operations")
