@@ -31,6 +31,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     made = Product(tmp_path_factory.mktemp("console") / "data", "up")
     with pytest.MonkeyPatch.context() as variables:
         variables.setenv("GATEWAY_WEBHOOK_ALLOW", "127.0.0.1/32")
+        variables.setenv("GATEWAY_TRUSTED_PROXIES", "127.0.0.1/32")
         made.up()
     try:
         made.shuke("example", "load")
