@@ -95,6 +95,10 @@ def test_a_policy_that_decides_or_will_is_news(visit: Visit, product: Product) -
     document["name"] = "later"
     document["persons"]["customers"]["without_model"]["dormant_after_days"] = 62
     later = product.post("/v1/policies", json={"document": document, "base": active["hash"]})["hash"]
+    trial = product.post(f"/v1/policies/{later}/trials", json={})["id"]
+    until = time.monotonic() + 60
+    while product.get(f"/v1/trials/{trial}")["state"] in ("waiting", "running") and time.monotonic() < until:
+        time.sleep(0.2)
     product.post(f"/v1/policies/{later}/approve")
     planned = product.post(f"/v1/policies/{later}/activate", json={"active_from": "2199-01-01T00:00:00Z"})
     news = visit("/").locator(".news")
