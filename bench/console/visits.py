@@ -10,10 +10,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 
 import httpx
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, CDPSession, Page
 
-from bench.console.browser import chromium, looking, owner_of
+from bench.console.browser import barriers, chromium, looking, owner_of
 from bench.console.catalogue import OPEN_TO_ALL, pages
 from bench.console.furnished import VARIABLES, fail, furnish
 from bench.figures import Figure, percentile
@@ -49,7 +48,7 @@ class Visited:
     answered_ms: list[float] = field(default_factory=list)
     """From the request of the page to the first byte of its answer."""
     findings: list[str] = field(default_factory=list)
-    """What axe finds, by its rules."""
+    """What axe finds: rule and place."""
 
 
 def visited(parties: int) -> list[Figure]:
@@ -103,7 +102,7 @@ def _look(page: Page, path: str) -> Visited:
             seen.answered_ms.append(answered)
     page.wait_for_load_state("load")
     seen.weight_kb = (sum(bytes_of) + _worker_bytes(page)) / 1e3
-    seen.findings = [each["id"] for each in Axe().run(page).response["violations"]]
+    seen.findings = barriers(page)
     page.close()
     return seen
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Self
 from urllib.parse import urlencode
 
@@ -14,6 +14,7 @@ from contracts.scoring import Band, Stage, Tier
 from gateway.console.formats import Formats
 from gateway.console.frame import Page
 from gateway.console.naming import Names
+from gateway.console.numbers import whole
 
 SLIPPED = "slipped_customer"
 """Customers of either stage that a customer falls to."""
@@ -159,23 +160,24 @@ class Asked:
 
 
 def _days(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() and int(text) <= 3_650 else None
+    days = whole(text or "")
+    return days if days is not None and days <= 3_650 else None
 
 
 def _amount(text: str | None, currency: str | None) -> int | None:
     try:
         amount = Decimal((text or "").replace(",", "")).scaleb(MINOR_DIGITS.get(currency or "", 2))
         return int(amount) if abs(amount) < 2**62 else None
-    except (InvalidOperation, ValueError, OverflowError):
+    except (ArithmeticError, ValueError):
         return None
 
 
 def _share(text: str | None) -> Decimal | None:
     try:
         share = Decimal((text or "").rstrip("%")) / 100
-    except InvalidOperation:
+        return share if 0 <= share <= 1 else None
+    except ArithmeticError:
         return None
-    return share if 0 <= share <= 1 else None
 
 
 def _is_day(text: str | None) -> bool:

@@ -1,6 +1,8 @@
+import time
 from datetime import timedelta
 
 import pytest
+from playwright.sync_api import expect
 
 from chassis.clock import now
 from gateway.console.messages import say
@@ -86,3 +88,24 @@ def test_all_who_slipped_are_those_of_the_list_that_it_leads_to(visit: Visit, pr
     page.goto("/parties?stage=slipped_customer")
     there = sum(cell["count"] for cell in cells if cell["stage"] in stages["stage"])
     assert page.locator("h1 .count").inner_text() == f"{there:,}"
+
+
+def test_a_policy_that_decides_or_will_is_news(visit: Visit, product: Product) -> None:
+    active = product.get("/v1/policies", state="active")["data"][0]
+    document = product.get(f"/v1/policies/{active['hash']}")["document"]
+    document["name"] = "later"
+    document["persons"]["customers"]["without_model"]["dormant_after_days"] = 62
+    later = product.post("/v1/policies", json={"document": document, "base": active["hash"]})["hash"]
+    trial = product.post(f"/v1/policies/{later}/trials", json={})["id"]
+    until = time.monotonic() + 60
+    while product.get(f"/v1/trials/{trial}")["state"] in ("waiting", "running") and time.monotonic() < until:
+        time.sleep(0.2)
+    product.post(f"/v1/policies/{later}/approve")
+    planned = product.post(f"/v1/policies/{later}/activate", json={"active_from": "2199-01-01T00:00:00Z"})
+    news = visit("/").locator(".news")
+    expect(news.filter(has_text=say("en", "today.planned"))).to_be_visible()
+    expect(news.filter(has_text=say("en", "today.policy", name=active["name"])).first).to_be_visible()
+    news.filter(has_text=say("en", "today.planned")).get_by_role("link").click()
+    expect(news.page.get_by_role("heading", level=1)).to_have_text(say("en", "policies.title"))
+    product.client.delete(f"/v1/activations/{planned['id']}").raise_for_status()
+    expect(visit("/").locator(".news").filter(has_text=say("en", "today.planned"))).to_have_count(0)

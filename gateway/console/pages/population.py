@@ -12,6 +12,7 @@ from chassis.clock import now
 from gateway.console.frame import Page, Somebody
 from gateway.console.lists import STAGES, TIERS
 from gateway.console.naming import names
+from gateway.console.numbers import whole
 
 router = APIRouter(include_in_schema=False)
 
@@ -120,8 +121,8 @@ def _period(page: Page) -> dict[str, Any]:
     query = page.request.query_params
     today = now().astimezone(page.zone).date()
     since, until = _day(query.get("since")), _day(query.get("until"))
-    text = query.get("days", "")
-    days = int(text) if text.isascii() and text.isdigit() and 0 < int(text) <= 3_650 else 90
+    days = whole(query.get("days", "")) or 90
+    days = days if days <= 3_650 else 90
     if since and until and since <= until <= today and (until - since).days < 3_650:
         return {"since": str(since), "until": str(until), "days": None, "periods": PERIODS, "today": str(today)}
     since, until = today - timedelta(days=days - 1), today
