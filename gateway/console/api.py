@@ -141,7 +141,12 @@ class Api:
             if each is not None and each != ""
         ]
         # In a task of its own: what the app binds to the request asked here does not leak into the one that asks.
-        response = await asyncio.create_task(self._sent(method, path, params, content, sent))
+        try:
+            response = await asyncio.create_task(self._sent(method, path, params, content, sent))
+        except httpx.InvalidURL as error:
+            # Of an address that a browser was given: too long, or with what no address has.
+            problem = {"title": "No such address", "detail": f"There is no such address: {error}."}
+            raise Refused(404, problem) from None
         if response.status_code >= 400:
             raise Refused(response.status_code, _problem(response))
         return response

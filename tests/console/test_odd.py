@@ -15,7 +15,9 @@ from gateway.console.numbers import minor_of
 from gateway.console.policy_form import written
 from tests.system.product import Product
 
-ODD = ("NaN", "1E999999", "²", "9" * 5_000, "-1", "\0", "0001-01-01T00:00", "[" * 3_000)
+ODD = ("NaN", "1E999999", "²", "9" * 5_000, "-1", "\0", "0001-01-01T00:00", "[" * 1_200)
+COMPUTED = ("/population/flows", "/population/moves")
+"""Addresses that take seconds of a processor: asked once, with something odd in each field."""
 LEFT = ("/keys", "/sign-out")
 """Forms that end what the test itself comes in by."""
 MORE = (
@@ -46,7 +48,7 @@ class Forms(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         has = {name: value or "" for name, value in attrs}
         if tag == "form":
-            action = has.get("action", self._path).partition("?")[0]
+            action = urlsplit(has.get("action", self._path)).path
             self.found.append(Form(has.get("method", "get").upper(), action, (), "multipart" in has.get("enctype", "")))
         elif tag in ("input", "select", "textarea", "button") and has.get("name", FIELD) != FIELD and self.found:
             form = self.found[-1]
@@ -76,23 +78,30 @@ def browser(product: Product) -> Iterator[httpx.Client]:
 
 
 def forms(browser: httpx.Client, paths: Mapping[str, str]) -> list[Form]:
-    found: dict[tuple[str, tuple[str, ...]], Form] = {}
+    """One for each address, with every field that any page sends there."""
+    found: dict[str, Form] = {}
+    sent = list(map(asked, MORE))
     for path in paths.values():
         page = Forms(path.partition("?")[0])
         page.feed(browser.get(path).text)
-        for form in (*page.found, asked(path)):
-            if form.names and not any(part in form.path for part in LEFT):
-                shape = "/".join(part if part.isalpha() else "" for part in form.path.split("/"))
-                found.setdefault((form.method + shape, form.names), form)
-    return [*found.values(), *map(asked, MORE)]
+        sent += [*page.found, asked(path)]
+    for form in sent:
+        if form.names and not any(part in form.path for part in LEFT):
+            shape = "/".join(part if part.isalpha() else "" for part in form.path.split("/"))
+            known = found.setdefault(f"{form.method} {shape}", form)
+            known = known._replace(has_file=known.has_file or form.has_file)
+            found[f"{form.method} {shape}"] = known._replace(names=tuple(dict.fromkeys((*known.names, *form.names))))
+    return list(found.values())
 
 
 def token_of(browser: httpx.Client) -> str:
     return browser.get("/nowhere").text.partition('name="csrf" content="')[2].partition('"')[0]
 
 
-def answered(browser: httpx.Client, form: Form, odd: str, csrf: str) -> int:
-    said = dict.fromkeys(form.names, odd)
+def answered(browser: httpx.Client, form: Form, turn: int, csrf: str) -> int:
+    """The status of a form whose fields hold something odd each, in its turn each of all that is."""
+    said = {name: ODD[(turn + place) % len(ODD)] for place, name in enumerate(form.names)}
+    odd = ODD[turn]
     if form.method == "GET":
         with browser.stream("GET", form.path, params=said) as answer:
             return answer.status_code
@@ -108,10 +117,10 @@ def test_no_form_and_no_address_fails_whatever_it_is_filled_in_with(product: Pro
     found = forms(browser, pages(product.client))
     assert {"/parties", "/policies", "/users", "/import"} <= {form.path for form in found}
     failed = [
-        (form.method, form.path, odd[:24], status)
+        (form.method, form.path, ODD[turn][:24], status)
         for form in found
-        for odd in ODD
-        if (status := answered(browser, form, odd, csrf)) >= 500
+        for turn in range(1 if form.path in COMPUTED else len(ODD))
+        if (status := answered(browser, form, turn, csrf)) >= 500
     ]
     assert failed == []
 

@@ -50,6 +50,7 @@ def north(product: Product) -> Iterator[Team]:
 
 
 def names(page: Page) -> set[str]:
+    page.wait_for_load_state()
     return set(page.locator("tbody [data-row]").all_inner_texts())
 
 

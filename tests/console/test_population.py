@@ -8,7 +8,7 @@ from tests.console.conftest import LANGUAGES, WIDTHS, Visit, findings
 @pytest.mark.parametrize("width", WIDTHS.values())
 def test_the_population_has_no_barriers_and_fits(visit: Visit, language: str, width: int) -> None:
     page = visit("/population", language=language, width=width)
-    page.locator(".flow-part").wait_for(timeout=20_000)
+    page.locator(".flow-part").wait_for(timeout=60_000)
     assert findings(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 

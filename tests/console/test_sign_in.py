@@ -183,7 +183,8 @@ def test_a_person_and_a_page_that_is_not_for_everybody_have_no_barriers(
     email = f"nia.{language.lower()}.{width}@example.com"
     token = invite(email, "reader").partition("token=")[2]
     session = product.post("/v1/invitations/accept", json={"token": token, "password": PASSWORD})["token"]
-    person = product.client.get("/v1/me", headers={"Authorization": f"Bearer {session}"}).json()
+    mine = {"Authorization": f"Bearer {session}"}
+    person = product.client.patch("/v1/me", json={"language": language}, headers=mine).raise_for_status().json()
     page = visit(f"/users/{person['id']}", language=language, width=width)
     assert findings(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
