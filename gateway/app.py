@@ -16,7 +16,7 @@ from chassis import auth, status
 from chassis import letters as dead_letters
 from chassis.app import TELEMETRY, create_app
 from chassis.consumer import Handler
-from chassis.db import connect
+from chassis.db import Database, connect
 from chassis.limits import Patience
 from chassis.problems import RENDERERS as RENDERERS_OF_PROBLEMS
 from chassis.retention import Forget
@@ -236,12 +236,21 @@ def app() -> FastAPI:
     tokens = Tokens(issuer, settings.audience, says) if issuer and settings.audience else None
     keyring, meter, tail = Keyring(idle=settings.session_idle, outside=tokens), Meter(), Tail()
     trail = Trail()
+
+    async def documents_followed(_: Database) -> Never:
+        await documents.follow(made)
+
     made = create_app(
         "gateway",
         router=router,
         settings=settings,
         lifespan=connected,
-        background={"neighbours": partial(hear_and_tell, keyring, meter), "audit": trail.run, "tail": tail.run},
+        background={
+            "neighbours": partial(hear_and_tell, keyring, meter),
+            "audit": trail.run,
+            "tail": tail.run,
+            "documents": documents_followed,
+        },
         guard=caller,
         ready=ready,
         body_limits={"/v1/imports": settings.max_import_bytes, "/import": settings.max_import_bytes},

@@ -329,7 +329,7 @@ class Services:
             try:
                 async with asyncio.timeout(5):
                     return await self.json(service, method, target)
-            except (Problem, TimeoutError):
+            except (Problem, TimeoutError, msgspec.DecodeError):
                 return None
 
         answers = await asyncio.gather(*map(one, self.addresses))
