@@ -18,6 +18,7 @@ import pytest
 from chassis.app import GRACE_S
 from chassis.auth import HEADER, Caller, Signer
 from chassis.db import Database, plain_url
+from chassis.presence import SEEN
 from deploy import product
 from deploy.databases import variable
 from deploy.postgres import free_port
@@ -122,11 +123,24 @@ async def test_every_kind_of_process_answers_probes_and_metrics_and_ends_in_orde
         exposed |= set(re.findall(r"^# TYPE (shuke_\w+)", metrics, re.MULTILINE))
         assert "shuke_event_loop_lag_seconds_count" in metrics
 
+    assert await seen(running) == {role: {"running"} for role in KINDS}
     known = told_metrics().keys()
     assert {name for name in exposed if name not in known and not name.endswith("_created")} == set()
     assert known - exposed == set()
     taken = {role: await running.end(role) for role in KINDS}
     assert max(taken.values()) < 15, taken
+    assert await seen(running) == {}
+
+
+async def seen(running: Running) -> dict[str, set[str]]:
+    """The states of the processes that said lately that they run, by name."""
+    found: dict[str, set[str]] = {}
+    for database in running.databases.values():
+        connection = await asyncpg.connect(plain_url(database.url))
+        for row in await connection.fetch(SEEN):
+            found.setdefault(row["name"], set()).add(row["state"])
+        await connection.close()
+    return found
 
 
 async def test_a_request_under_way_at_sigterm_is_answered_and_no_other_is_taken(running: Running) -> None:
