@@ -136,11 +136,6 @@ async def settle(
     )
 
 
-def later(at: datetime, seconds: float) -> datetime:
-    """An instant so many seconds after another."""
-    return at + timedelta(seconds=seconds)
-
-
 async def stop(connection: Connection, webhook_id: UUID, state: str, notice: str) -> None:
     """Have a webhook deliver no more, and say why."""
     await connection.execute(_STOP, webhook_id, state, notice)

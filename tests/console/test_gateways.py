@@ -15,7 +15,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from bench.product import ROOT
-from deploy import postgres, supervisor
+from deploy import VERSION, postgres, supervisor
+from tests.console.conftest import findings
 from tests.console.people import PASSWORD, inviting
 from tests.system.product import Product
 
@@ -188,6 +189,30 @@ def test_an_open_page_goes_on_when_its_gateway_begins_anew(product: Product, bal
     page.get_by_text("246.00").first.wait_for(timeout=40_000)
     assert page.evaluate("window.stayed")
     speak(page, "zh-Hans")
+
+
+def test_operations_list_every_process_with_one_that_went_away(
+    product: Product, other: int, balancer: Balancer, page: Page
+) -> None:
+    gateways = {each["name"]: each for each in product.get("/v1/status")["processes"] if each["role"] == "gateway"}
+    assert {name: each["state"] for name, each in gateways.items()} == {"gateway": "running", "gateway-2": "running"}
+    assert {each["version"] for each in gateways.values()} == {VERSION}
+    here = json.loads(product.shuke("status", "--json"))
+    pids = {each["name"]: each["pid"] for each in here["processes"]}
+    assert (pids["gateway"], pids["gateway-2"]) == (product.pids()["gateway"], None)
+    assert {each["name"] for each in here["on_this_machine"]} >= {"gateway", "postgres"}
+
+    enter(page, inviting(product)("finn@example.com", "operator"))
+    page.goto("/operations")
+    row = page.get_by_role("row", name="customers-importer").first
+    expect(row).to_contain_text("runs")
+    told = "INSERT INTO process VALUES ('elsewhere-7', 'scoring-worker', '0.0.9', now() - interval '1 day', now() - $1)"
+    product.sql("scoring", told.replace("$1", "interval '50 s'"))
+    page.get_by_role("row", name="elsewhere-7").wait_for(timeout=20_000)
+    expect(page.get_by_role("row", name="elsewhere-7")).to_contain_text("away")
+    expect(page.locator(".verdict")).to_contain_text("elsewhere-7")
+    assert findings(page) == []
+    product.sql("scoring", "DELETE FROM process WHERE name = 'elsewhere-7'")
 
 
 def test_an_open_page_goes_on_by_another_gateway_when_its_own_is_gone(

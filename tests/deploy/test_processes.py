@@ -123,7 +123,9 @@ async def test_every_kind_of_process_answers_probes_and_metrics_and_ends_in_orde
         exposed |= set(re.findall(r"^# TYPE (shuke_\w+)", metrics, re.MULTILINE))
         assert "shuke_event_loop_lag_seconds_count" in metrics
 
-    assert await seen(running) == {role: {"running"} for role in KINDS}
+    async with asyncio.timeout(60):
+        while await seen(running) != {role: {"running"} for role in KINDS}:
+            await asyncio.sleep(0.1)
     known = told_metrics().keys()
     assert {name for name in exposed if name not in known and not name.endswith("_created")} == set()
     assert known - exposed == set()
