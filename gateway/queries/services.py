@@ -138,8 +138,7 @@ class Services:
 
         `target` is path and query as they came. What the gateway asks for its own sake takes no place from others, and
         is asked also where the service was left alone: readiness must not wait for either. What was `begun` is gone on
-        with. Raises
-        `ServiceUnavailable`, `ServiceBusy`, `ServiceFailed` or `ServiceTimeout`.
+        with. Raises `ServiceUnavailable`, `ServiceBusy`, `ServiceFailed` or `ServiceTimeout`.
         """
         pool = self.pool(service)
         breaker = self._breakers.setdefault(pool, Breaker())

@@ -183,9 +183,7 @@ async def forget(connection: Connection, at: datetime, *, days: int) -> None:
 
 async def stopped(connection: Connection) -> int:
     """How many webhooks do not deliver because of their receiver."""
-    count: int = await connection.fetchval(
-        "SELECT count(*) FROM webhook WHERE state <> 'active' AND notice IS NOT NULL"
-    )
+    count: int = await connection.fetchval(_STOPPED)
     return count
 
 

@@ -21,7 +21,7 @@ from gateway.routes.door import MAY_END_IN, stranger
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(stranger)])
 
-RENEW_S = 30.0
+RENEW_S = 60.0
 """Seconds after which a service is asked for its document again: it may have come up in another version."""
 
 
