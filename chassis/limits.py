@@ -52,6 +52,10 @@ class Writing:
 CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
+COUNTED = "shuke.counted"
+"""Where a scope says that its request is counted already, by whoever took it before the layers."""
+
+
 class Counted:
     """Counts requests that may change something of what the public sees."""
 
@@ -62,6 +66,7 @@ class Counted:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, counted until it has ended."""
         counts = scope["type"] == "http" and scope["method"] in CHANGING and scope["path"].startswith("/v1/")
+        counts = counts and COUNTED not in scope
         self.writing.underway += counts
         try:
             await self.app(scope, receive, send)
