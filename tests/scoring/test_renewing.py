@@ -187,7 +187,7 @@ async def test_a_stretch_whose_database_is_away_keeps_no_other_from_being_renewe
     assert left[-1]["party_id"] < known[10]
     await connection.execute("DROP TRIGGER away ON party")
     await connection.close()
-    await renew(scoring, None)
+    await sweep_once(scoring)
     assert not await rows(scoring, "SELECT FROM party WHERE ruling < $1", ruling)
 
 
