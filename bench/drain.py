@@ -143,11 +143,12 @@ async def _naive(at: Parts, scoring: Connection) -> float:
     rows = await log.fetch(_OF_PARTIES, PURCHASES.name, list(map(str, some)))
     await log.close()
     values = [finish(row["payload"], row["recorded_at"], row["epoch"], row["seq"]) for row in rows]
-    connection = await asyncpg.connect(at.url("postgres"))
-    await connection.execute("DROP TABLE IF EXISTS naivefact, naivestanding")
+    url = at.url("postgres").replace("postgresql://", "postgresql+asyncpg://")
+    await naive.have_tables(url)
     began = time.perf_counter()
-    await naive.take(at.url("postgres").replace("postgresql://", "postgresql+asyncpg://"), values)
+    await naive.take(url, values)
     took_s = time.perf_counter() - began
+    connection = await asyncpg.connect(at.url("postgres"))
     theirs = await connection.fetch(_THEIR_STANDINGS)
     await connection.close()
     if theirs != await scoring.fetch(_OUR_STANDINGS, some):

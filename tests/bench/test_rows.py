@@ -66,13 +66,21 @@ def test_a_command_must_reach_its_share_of_the_bare_handler_within_fifty_millise
 
 
 def test_what_takes_longest_of_a_live_load_is_seen_in_its_last_percentile() -> None:
-    taken = live.Taken(100_000, [10.0] * 980 + [4_000.0] * 20)
+    most = live.Taken(195_000, [10.0] * 980 + [9_000.0] * 20, seconds=15)
+    paced = live.Taken(180_000, [10.0] * 980 + [4_000.0] * 20, seconds=15.5)
 
-    figures = live.figures_of("live-kafka", taken, 13_000, 100_000, [5.0] * 100)
+    figures = live.figures_of("live-kafka", most, paced, 100_000, [5.0] * 100)
 
-    assert figures[0].goal == 12_000
-    assert figures[0].met
-    assert (figures[2].value, figures[2].goal, figures[2].met) == (4_000, 500, False)
+    assert [(figure.value, figure.goal, figure.met) for figure in (figures[0], figures[2], figures[5])] == [
+        (13_000, 12_000, True),
+        (9_000, None, None),
+        (4_000, 500, False),
+    ]
+
+
+def test_a_request_of_a_paced_load_is_due_by_its_number_and_not_by_the_answer_before() -> None:
+    assert [live.due_at(number, 5.0, 2_000) for number in range(3)] == [5.0, 5.5, 6.0]
+    assert [live.due_at(number, 5.0, None) for number in range(3)] == [5.0, 5.0, 5.0]
 
 
 def test_the_watched_are_in_every_request_in_turn_however_long_they_have_waited() -> None:
