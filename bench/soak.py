@@ -162,7 +162,7 @@ async def _full(running: Running, session: aiohttp.ClientSession, soaked: Soaked
 
     async def one() -> None:
         while time.perf_counter() < began + FULL_S:
-            soaked.rows += await _told(session, list(itertools.islice(customers, ROWS * 5)))
+            await pour(session, soaked, list(itertools.islice(customers, ROWS * 5)))
 
     async def watch() -> None:
         while True:
@@ -185,12 +185,12 @@ async def _pour(session: aiohttp.ClientSession, soaked: Soaked, until: float) ->
     due, every_s = time.perf_counter(), ROWS / soaked.per_s
     while due < until:
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        soaked.rows += await _told(session, list(itertools.islice(customers, ROWS)))
+        await pour(session, soaked, list(itertools.islice(customers, ROWS)))
         due += every_s
 
 
-async def _told(session: aiohttp.ClientSession, customers: Sequence[int]) -> int:
-    """Have these customers buy; how many purchases were accepted. A service that asks to wait is waited for."""
+async def pour(session: aiohttp.ClientSession, soaked: Soaked, customers: Sequence[int]) -> None:
+    """Have these customers buy, and count what was accepted. A service that asks to wait is waited for."""
     body = body_of(customers)
     while True:
         async with session.post(PATH, data=body) as answer:
@@ -199,8 +199,9 @@ async def _told(session: aiohttp.ClientSession, customers: Sequence[int]) -> int
                 await asyncio.sleep(float(answer.headers["Retry-After"]))
                 continue
             answer.raise_for_status()
-            accepted: int = said["accepted"]
-            return accepted
+            # Not with the await in the addition: what another connection adds meanwhile would be lost.
+            soaked.rows += said["accepted"]
+            return
 
 
 async def _look(running: Running, session: aiohttp.ClientSession, soaked: Soaked, seen: Seen, began: float) -> None:
@@ -258,7 +259,15 @@ def figures_of(soaked: Soaked, minutes: float) -> list[Figure]:
         bare_mb = soaked.bare_mb if ours else None
         figures += [
             Figure("memory", f"{name}, idle", idle_mb, "MB", None, bare_mb, "baseline: a bare handler" * ours),
-            Figure("memory", f"{name}, full load, most", soaked.full_mb.get(name, 0.0), "MB", None, idle_mb),
+            Figure(
+                "memory",
+                f"{name}, full load, most",
+                soaked.full_mb.get(name, 0.0),
+                "MB",
+                None,
+                idle_mb,
+                "baseline: idle",
+            ),
             Figure(
                 *("memory", f"{name}, last tenth of {minutes:g} min", after, "MB"),
                 goal=most_mb(before) if ours else None,

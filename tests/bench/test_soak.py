@@ -1,10 +1,15 @@
+import asyncio
 import json
 from datetime import UTC, datetime
 
+import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from bench.figures import Figure
-from bench.soak import GROWTH, SLACK_MB, Sample, Soaked, by_part, document, drawn, figures_of, most_mb, parts
+from bench.live import PATH
+from bench.soak import GROWTH, SLACK_MB, Sample, Soaked, by_part, document, drawn, figures_of, most_mb, parts, pour
 
 IDLE = {"gateway": 80.0, "scoring-worker-1": 90.0, "scoring-worker-2": 90.0, "kafka": 400.0, "postgres": 200.0}
 
@@ -92,3 +97,25 @@ def test_what_was_seen_is_kept_with_its_figures_as_json() -> None:
     assert len(kept["samples"]) == 20
     assert kept["samples"][-1]["memory_mb"]["kafka"] == 400
     assert {figure["row"] for figure in kept["figures"]} == {"memory", "soak"}
+
+
+async def test_what_several_connections_have_told_at_once_is_counted_whole_and_a_refusal_is_tried_again() -> None:
+    asked: list[int] = []
+    all_there = asyncio.Event()
+
+    async def take(request: web.Request) -> web.Response:
+        asked.append(len((await request.read()).splitlines()))
+        if len(asked) == 1:
+            return web.json_response({}, status=503, headers={"Retry-After": "0"})
+        if len(asked) == 4:
+            all_there.set()
+        await all_there.wait()
+        return web.json_response({"accepted": asked[-1]})
+
+    app = web.Application()
+    app.router.add_post(PATH, take)
+    seen = Soaked()
+    async with TestServer(app) as server, aiohttp.ClientSession(server.make_url("")) as session:
+        await asyncio.gather(*(pour(session, seen, range(10)) for _ in range(3)))
+
+    assert seen.rows == 30
