@@ -1,6 +1,8 @@
 """`shuke bench [ROW…] [--times N] [--parties N] [--minutes N] [--json] [--out FILE]`."""
 
 import json
+import traceback
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -43,7 +45,7 @@ def main(
     tells its options: `shuke bench faults --help`.
 
     Ends 1 if a process grew while `memory` went on. A missed goal of another row is told and ends 0: the machine may be
-    the reason.
+    the reason. A row that cannot be measured is told, with why, the others are measured all the same, and it ends 1.
     """
     if unknown := [name for name in rows or () if name not in ALL]:
         raise typer.BadParameter(f"There is no row {', '.join(unknown)}. Rows: {', '.join(ALL)}.")
@@ -52,29 +54,45 @@ def main(
     file.parent.mkdir(parents=True, exist_ok=True)
     typer.echo(", ".join(f"{name} {value}" for name, value in on.items()), err=True)
     figures: list[Figure] = []
+    failed: dict[str, str] = {}
     for name in rows or ALL:
-        of_row = measured(name, times=times, parties=parties, minutes=minutes)
+        try:
+            of_row = measured(name, times=times, parties=parties, minutes=minutes)
+        # Of whatever kind: the hours of the rows that come after it are not lost.
+        except Exception as why:
+            traceback.print_exc()
+            typer.echo(f"{name}: failed, {type(why).__name__}: {why}", err=True)
+            of_row, failed[name] = [], f"{type(why).__name__}: {why}"
         figures += of_row
         for figure in of_row if as_json else ():
             typer.echo(json.dumps(told(figure)))
-        # After each row: the hours that came before one that fails are not lost.
-        file.write_text(json.dumps(document(figures, on, began, times, parties), indent=2) + "\n")
+        # After each row: of one that is ended half-way the rows before it are kept.
+        file.write_text(json.dumps(document(figures, on, began, times, parties, failed), indent=2) + "\n")
     Console(width=160, stderr=as_json).print(table(figures))
     typer.echo(f"Written to {file}", err=True)
-    if failed := [f"{figure.row}: {figure.what}" for figure in figures if figure.binding and figure.met is False]:
-        typer.echo(f"Missed: {'; '.join(failed)}", err=True)
+    missed = [f"{figure.row}: {figure.what}" for figure in figures if figure.binding and figure.met is False]
+    for title, found in (("Failed", list(failed)), ("Missed", missed)):
+        if found:
+            typer.echo(f"{title}: {'; '.join(found)}", err=True)
+    if failed or missed:
         raise typer.Exit(1)
 
 
 def document(
-    figures: list[Figure], on: dict[str, str | int], began: datetime, times: int, parties: int | None
+    figures: list[Figure],
+    on: dict[str, str | int],
+    began: datetime,
+    times: int,
+    parties: int | None,
+    failed: Mapping[str, str],
 ) -> dict[str, Any]:
-    """The figures with the machine, for the record."""
+    """The figures with the machine, for the record, and why rows have none."""
     return {
         "began": began.isoformat(timespec="seconds"),
         "machine": on,
         "times": times,
         "parties": parties,
+        "failed": dict(failed),
         "figures": [told(figure) for figure in figures],
     }
 

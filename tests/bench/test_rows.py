@@ -179,6 +179,26 @@ def test_a_process_that_grew_ends_the_bench_one_after_all_is_told(
     assert json.loads((tmp_path / "kept.json").read_text())["figures"][0]["ours"] == mb
 
 
+def test_a_row_that_fails_is_told_and_those_after_it_are_measured_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def gone() -> list[Figure]:
+        raise FileNotFoundError("Needs orders.csv.gz")
+
+    monkeypatch.setattr(model, "CUSTOMERS", 2_000)
+    monkeypatch.setattr(rows, "PLAIN", {**rows.PLAIN, "journey": gone})
+    kept = tmp_path / "kept.json"
+
+    done = CliRunner().invoke(app, ["journey", "assess-array", "--times", "1", "--json", "--out", str(kept)])
+
+    assert done.exit_code == 1
+    assert "journey: failed, FileNotFoundError: Needs orders.csv.gz" in done.stderr
+    assert [json.loads(line)["row"] for line in done.stdout.splitlines()] == ["assess-array"]
+    document = json.loads(kept.read_text())
+    assert document["failed"] == {"journey": "FileNotFoundError: Needs orders.csv.gz"}
+    assert [figure["row"] for figure in document["figures"]] == ["assess-array"]
+
+
 def test_a_row_that_does_not_exist_is_refused_with_those_that_do() -> None:
     done = CliRunner().invoke(app, ["drains"])
 
