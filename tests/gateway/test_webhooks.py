@@ -372,7 +372,9 @@ async def test_what_is_due_is_found_at_once_although_nothing_is_known_of_the_tab
     assert known == -1
     assert [len(each) for each in taken[:32]] == [32] * 31 + [7]
     assert not any(taken[32:])
-    assert {each.message_id for some in taken for each in some} == {f"event_{seq}" for seq in range(1_000) if seq != 500}
+    assert {each.message_id for some in taken for each in some} == {
+        f"event_{seq}" for seq in range(1_000) if seq != 500
+    }
 
 
 async def test_of_ten_thousand_deliveries_none_is_lost_and_each_party_keeps_its_order(
