@@ -137,7 +137,7 @@ class World:
         """All pages of a list: one of standings that are computed is short where many others have the product."""
         text, cursor = "", None
         while not text or cursor:
-            query = {"cursor": cursor} if cursor else {}
+            query: dict[str, str] = {"cursor": cursor} if cursor else {}
             answer = self.asked(role, "GET", str(httpx.URL(path).copy_merge_params(query)))
             assert answer.status_code == 200, answer.text
             text += answer.text
