@@ -74,7 +74,7 @@ class Running:
         self.addresses[role] = f"http://127.0.0.1:{port}"
 
     async def answer(self, role: str, path: str) -> httpx.Response:
-        async with asyncio.timeout(60), httpx.AsyncClient(trust_env=False) as client:
+        async with asyncio.timeout(240), httpx.AsyncClient(trust_env=False) as client:
             while True:
                 assert self.children[role].poll() is None, role
                 try:
@@ -83,7 +83,7 @@ class Running:
                     await asyncio.sleep(0.1)
 
     async def ready(self, role: str) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             while (await self.answer(role, "/readyz")).status_code != 200:
                 await asyncio.sleep(0.1)
 

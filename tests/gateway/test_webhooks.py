@@ -31,6 +31,7 @@ from gateway.domain.webhooks import (
     signature,
 )
 from gateway.handlers.delivering import Checked
+from gateway.queries import webhooks
 
 from .conftest import Door, serving
 from .feeding import workers
@@ -346,6 +347,34 @@ async def test_a_message_that_fails_holds_back_its_party_and_those_that_it_was_m
         await until(lambda: len(receiver.taken) == 3)
 
     assert [event["sequence"] for event in receiver.told] == [3, 1, 2]
+
+
+async def test_what_is_due_is_found_at_once_although_nothing_is_known_of_the_table_yet(door: Door) -> None:
+    """PostgreSQL looks at a table now and then only: what has come since, and that is all at first, it guesses."""
+    database = door.app.state.database
+    made = await door.client.post("/v1/webhooks", json={"url": "https://example.com/hooks"})
+    webhook_id, parties = UUID(made.json()["id"].removeprefix("webhook_")), [uuid7() for _ in range(1_000)]
+    rows = [
+        (webhook_id, seq, f"event_{seq}", "x", parties[seq % 1_000], parties[500] if seq < 1 else None, "{}", now())
+        for seq in range(10_000)
+    ]
+    async with database.transaction() as session:
+        connection = await driver(session)
+        await connection.executemany(webhooks._ADD, rows)
+        known = await connection.fetchval("SELECT reltuples FROM pg_class WHERE relname = 'webhook_delivery'")
+
+    async with asyncio.timeout(20):
+        taken = []
+        for _ in range(40):
+            async with database.transaction() as session:
+                taken.append(await webhooks.claim(await driver(session), webhook_id, now(), 32))
+
+    assert known == -1
+    assert [len(each) for each in taken[:32]] == [32] * 31 + [7]
+    assert not any(taken[32:])
+    assert {each.message_id for some in taken for each in some} == {
+        f"event_{seq}" for seq in range(1_000) if seq != 500
+    }
 
 
 async def test_of_ten_thousand_deliveries_none_is_lost_and_each_party_keeps_its_order(
