@@ -452,7 +452,8 @@ async def test_the_short_way_and_that_through_the_layers_answer_trace_log_and_me
             door.app.state.shortcut = shortcut
             before = len(service.heads)
             with capture_logs() as logged:
-                told = await door.client.get("/v1/parties/1?limit=1")
+                # Which way there is, each connection is told when it is made.
+                told = await door.client.get("/v1/parties/1?limit=1", headers={"Connection": "close"})
             assert len(service.heads) == before + 1
             [line] = [each for each in logged if each["event"] == "request"]
             own = {"ms", "request_id", "traceparent"}
