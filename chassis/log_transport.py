@@ -267,7 +267,7 @@ def _record(row: asyncpg.Record) -> Record:
 _HEADS = "SELECT topic, partition, epoch, last_seq FROM event_stream WHERE topic = ANY($1) ORDER BY topic, partition"
 
 _READ = """
-SELECT event.*
+SELECT event.topic, event.partition, event.epoch, event.seq, key, payload, recorded_at
 FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[])
     AS place(topic, partition, epoch, seq, waiting),
 LATERAL (
