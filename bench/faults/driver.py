@@ -15,11 +15,12 @@ from typing import Any
 
 from bench.faults import judge
 from bench.faults.clients import Client, Journal, Load
-from bench.faults.commands import KEY, Command, Plan
+from bench.faults.commands import KEY, Command
 from bench.faults.deck import KINDS, LIMITS, ON_DISKS, SEVERAL_BROKERS, dealt
 from bench.faults.fault import Fault
 from bench.faults.ground import Disks, Ground, started
 from bench.faults.judge import Verdict
+from bench.faults.plan import Plan
 from bench.faults.recovery import Probe, Stuck
 from bench.product import CURRENCY, Running, start
 from deploy import postgres, product

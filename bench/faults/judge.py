@@ -132,15 +132,15 @@ async def compare(
 def acknowledged_once(verdict: Verdict, log: Iterable[Logged], journal: Journal) -> None:
     """Each command that made something is in the log, and once."""
     found = Counter((event.type, event.named) for event in log)
+    again = Counter(told.command.again for told in journal.told)
     for told in journal.told:
         if not told.command.tells:
             continue
         for name, id in told.ids.items():
-            corrections = 1 + (f"{name} corrected" in journal.ids)
-            count = found[told.command.tells, id]
-            if count < corrections:
+            wanted, count = 1 + again[name], found[told.command.tells, id]
+            if count < wanted:
                 verdict.lost.append(f"acknowledged {name}")
-            elif count > corrections:
+            elif count > wanted:
                 verdict.doubled.append(f"acknowledged {name}, {count} times")
 
 
