@@ -11,6 +11,7 @@ from contracts.identity import Scheme, identity_id
 KEY = "7a" * 32
 """The identity key of both installations that are compared."""
 SYSTEM = "shop"
+REGISTERED = "customers.party_registered.v1"
 FIRST, DAYS = datetime(2025, 1, 1, tzinfo=UTC), 500
 
 Body: TypeAlias = dict[str, Any]
@@ -39,9 +40,8 @@ class Command:
     """Codes of refusals that pass: what is needed is recorded, and not read yet."""
     tells: str = ""
     """The wire type of the one event by which others learn of it; empty where there may be more, or none."""
-
-    again: str = ""
-    """The command whose event is told once more by this one, as things are now."""
+    about: str = ""
+    """The command that made what this event is about, where it is not this one."""
 
     def sent(self, ids: Mapping[str, str]) -> tuple[str, Body | Sequence[Body]]:
         """Path and content, by the ids that an installation gave."""

@@ -6,20 +6,22 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from bench.faults import judge
 from bench.faults.clients import Client, Journal, Load
 from bench.faults.commands import KEY, Command
-from bench.faults.deck import KINDS, LIMITS, ON_DISKS, SEVERAL_BROKERS, dealt
+from bench.faults.deck import BY_OTHER_BROKERS, KINDS, LIMITS, ON_DISKS, SEVERAL_BROKERS, dealt
 from bench.faults.fault import Fault
 from bench.faults.ground import Disks, Ground, started
 from bench.faults.judge import Verdict
+from bench.faults.listeners import Listeners, listening
 from bench.faults.plan import Plan
 from bench.faults.recovery import Probe, Stuck
 from bench.product import CURRENCY, Running, start
@@ -43,6 +45,8 @@ class Asked:
     per_s: float = PER_S
     kinds: tuple[str, ...] = ()
     """Only of these; empty: of all that this machine allows."""
+    within: float = 1.0
+    """A recovery may take so many times what is promised."""
     keep: Path | None = None
     """A folder to which the logs of the processes go."""
 
@@ -57,12 +61,24 @@ class Outcome:
     verdict: Verdict = field(default_factory=Verdict)
     recovery_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     repeated_on_kafka: int = 0
+    events_told: int = 0
+    took_s: float = 0.0
+    """From the first process to the verdict."""
+    within: float = 1.0
+    limits: Mapping[str, float] = field(default_factory=dict)
+    """What is promised, of those kinds of which anything is."""
     disks: bool = False
     left_out: tuple[str, ...] = ()
 
+    @property
+    def good(self) -> bool:
+        """Whether nothing is wrong and nothing was late."""
+        return self.verdict.good and not self.late()
+
     def late(self) -> dict[str, float]:
-        """Kinds whose longest recovery is over what is promised, and that recovery."""
-        return {kind: max(took) for kind, took in self.recovery_s.items() if max(took) > LIMITS.get(kind, float("inf"))}
+        """Kinds whose longest recovery took more than they may, and that recovery."""
+        longest = {kind: max(took) for kind, took in self.recovery_s.items()}
+        return {kind: took for kind, took in longest.items() if took > self.within * self.limits.get(kind, inf)}
 
     def document(self) -> dict[str, Any]:
         """For programs."""
@@ -80,16 +96,20 @@ class Outcome:
                     "median": round(statistics.median(took), 2),
                     "max": round(max(took), 2),
                     "times": len(took),
-                    "limit": LIMITS.get(kind),
+                    "limit": self.limits.get(kind),
                 }
                 for kind, took in sorted(self.recovery_s.items())
             },
+            "late": {kind: round(took, 2) for kind, took in self.late().items()},
+            "within": self.within,
+            "took_s": round(self.took_s, 1),
             "state_differs": len(verdict.state_differs),
             "stuck": len(verdict.stuck),
             "refused": len(verdict.refused),
             "unexpected_dead_letters": len(verdict.unexpected_letters),
             "attempts": self.attempts,
             "repeated_on_kafka": self.repeated_on_kafka,
+            "events_told": self.events_told,
             "full_disk": "a file system in memory of a mount namespace" if self.disks else "left out",
             "left_out": list(self.left_out),
         }
@@ -97,7 +117,9 @@ class Outcome:
 
 async def run(asked: Asked, say: Say, *, disks: bool) -> Outcome:
     """Break the product so often, and judge; `disks` says whether file systems may be put in place."""
-    outcome = Outcome(disks=disks)
+    began = time.monotonic()
+    limits = {kind: s for kind, s in LIMITS.items() if asked.brokers > 1 or kind not in BY_OTHER_BROKERS}
+    outcome = Outcome(within=asked.within, limits=limits, disks=disks)
     kinds = [kind for kind in asked.kinds or KINDS if outcome.disks or kind not in ON_DISKS]
     if asked.brokers == 1:
         kinds = [kind for kind in kinds if kind not in SEVERAL_BROKERS]
@@ -112,13 +134,14 @@ async def run(asked: Asked, say: Say, *, disks: bool) -> Outcome:
                 if asked.keep:
                     shutil.copytree(ground.folder / "logs", asked.keep, dirs_exist_ok=True)
         await _beside_quiet(Path(place), journal, left, outcome, say)
+    outcome.took_s = time.monotonic() - began
     return outcome
 
 
 async def _broken_and_judged(
     asked: Asked, kinds: list[str], ground: Ground, journal: Journal, outcome: Outcome, say: Say
 ) -> judge.Left:
-    async with Client(ground.url, ground.headers) as client:
+    async with Client(ground.url, ground.headers) as client, listening(client) as listeners:
         load = Load(client, Plan(asked.seed), journal, per_s=asked.per_s)
         loading = asyncio.create_task(load.run())
         probe = Probe(ground, client, journal)
@@ -130,7 +153,7 @@ async def _broken_and_judged(
             await asyncio.sleep(chance.uniform(*REST_S))
             fault = make(chance, ground)
             took = await _one(fault, ground, probe, outcome)
-            limit = f" of {LIMITS[fault.kind]:.0f}" if fault.kind in LIMITS else ""
+            limit = f" of {outcome.limits[fault.kind]:.0f}" if fault.kind in outcome.limits else ""
             say(f"{number}/{asked.count} {fault.kind} ({fault.what}): {took}{limit}")
         load.end()
         try:
@@ -142,7 +165,7 @@ async def _broken_and_judged(
         outcome.attempts = sum(told.attempts for told in journal.told)
         outcome.verdict.refused += journal.refused
         say(f"{outcome.commands} commands acknowledged in {outcome.attempts} attempts; waiting until all is read")
-        return await _judged(ground, client, journal, outcome, say)
+        return await _judged(ground, client, journal, listeners, outcome, say)
 
 
 async def _one(fault: Fault, ground: Ground, probe: Probe, outcome: Outcome) -> str:
@@ -166,7 +189,9 @@ async def _one(fault: Fault, ground: Ground, probe: Probe, outcome: Outcome) -> 
     return f"{took:.1f} s"
 
 
-async def _judged(ground: Ground, client: Client, journal: Journal, outcome: Outcome, say: Say) -> judge.Left:
+async def _judged(
+    ground: Ground, client: Client, journal: Journal, listeners: Listeners, outcome: Outcome, say: Say
+) -> judge.Left:
     verdict = outcome.verdict
     verdict.stuck += await judge.settle(client)
     verdict.verify_disagreements, found = await judge.verified(client)
@@ -176,6 +201,8 @@ async def _judged(ground: Ground, client: Client, journal: Journal, outcome: Out
     judge.acknowledged_once(verdict, left.log, journal)
     judge.in_order(verdict, left.log, journal)
     outcome.repeated_on_kafka = await judge.on_kafka(verdict, ground.servers, ground.database)
+    await judge.told(verdict, ground.database, listeners, ground.planted)
+    outcome.events_told = len(listeners.streamed)
     await judge.nothing_stuck(verdict, ground.database, ground.expected_letters)
     return left
 

@@ -4,12 +4,24 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from random import Random
 
-from bench.faults.commands import DAYS, FIRST, SYSTEM, Body, Command, identifier, identity_of, identity_text, party_of
+from bench.faults.commands import (
+    DAYS,
+    FIRST,
+    REGISTERED,
+    SYSTEM,
+    Body,
+    Command,
+    identifier,
+    identity_of,
+    identity_text,
+    party_of,
+)
 from bench.product import CURRENCY
 
 LATER = FIRST + timedelta(days=DAYS + 60)
 """After all that members write."""
 LEFT = LATER + timedelta(days=1)
+JOINED = "community.member_joined.v1"
 PURCHASE = "customers.purchase_completed.v1"
 
 
@@ -35,7 +47,9 @@ def in_community(chance: Random, who: str, joined: str, before: str, at: datetim
         before = named.name
     if chance.random() < 0.3:
         right = {"joined_at": (at - timedelta(days=9)).isoformat()}
-        sooner = Command(f"{joined} sooner", f"{path}/correct", right, needs=(before,), of=joined, again=joined)
+        sooner = Command(
+            f"{joined} sooner", f"{path}/correct", right, needs=(before,), of=joined, tells=JOINED, about=joined
+        )
         yield sooner
         before = sooner.name
     if chance.random() < 0.3:
@@ -54,12 +68,14 @@ def in_community(chance: Random, who: str, joined: str, before: str, at: datetim
         yield left
         if chance.random() < 0.5:
             back = {"joined_at": (LEFT + timedelta(days=3)).isoformat()}
-            yield Command(f"{who} is back", f"{path}/rejoin", back, needs=(left.name,), of=joined, again=joined)
+            yield Command(
+                f"{who} is back", f"{path}/rejoin", back, needs=(left.name,), of=joined, tells=JOINED, about=joined
+            )
 
 
 def alone(chance: Random, who: str, *, number: int) -> Iterator[Command]:
     """Somebody with two identifiers, whom nobody else's story touches: what happens to them depends on its order."""
-    register = Command(f"{who} registers", "/v1/parties", {"identifiers": [identifier(who)]})
+    register = Command(f"{who} registers", "/v1/parties", {"identifiers": [identifier(who)]}, tells=REGISTERED)
     yield register
     match number % 4:
         case 0:
@@ -84,7 +100,7 @@ def _with_a_second_identifier(chance: Random, who: str, registered: str) -> Iter
         case 1:
             yield Command(f"{other} released", f"{path}/release", needs=(bought,))
         case 2:
-            yield Command(f"{heir} registers", "/v1/parties", {"identifiers": [identifier(heir)]})
+            yield Command(f"{heir} registers", "/v1/parties", {"identifiers": [identifier(heir)]}, tells=REGISTERED)
             goes: Body = {"to": {"identifier": identifier(heir)}, "from_day": "2025-06-01"}
             yield Command(f"{other} goes", f"{path}/hand-over", goes, needs=(bought, f"{heir} registers"))
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from random import Random
 
-from bench.faults.commands import DAYS, FIRST, SYSTEM, Body, Command, identifier, identity_of, party_of
+from bench.faults.commands import DAYS, FIRST, REGISTERED, SYSTEM, Body, Command, identifier, identity_of, party_of
 from bench.faults.housekeeping import housekeeping
 from bench.faults.lives import alone, in_community, named_and_owned
 from bench.product import CURRENCY
@@ -39,7 +39,7 @@ class Plan:
 
     def _life(self, who: str) -> list[Command]:
         chance = self.chance
-        register = Command(f"{who} registers", "/v1/parties", {"identifiers": [identifier(who)]})
+        register = Command(f"{who} registers", "/v1/parties", {"identifiers": [identifier(who)]}, tells=REGISTERED)
         chains = [list(self._facts(who, number)) for number in range(chance.randint(2, 5))]
         chains.append(list(self._lead(who)))
         chains.append(list(self._problem(who)))
@@ -90,12 +90,20 @@ class Plan:
                 {"occurred_at": self._when().isoformat(), "version": 1},
                 needs=needs,
                 of=name,
-                again=name,
+                tells=FACTS[kind],
+                about=name,
             )
             yield right
             needs = (right.name,)
         if self.chance.random() < 0.15:
-            yield Command(f"{name} withdrawn", f"/v1/{kind}/{{}}/withdraw", needs=needs, of=name)
+            yield Command(
+                f"{name} withdrawn",
+                f"/v1/{kind}/{{}}/withdraw",
+                needs=needs,
+                of=name,
+                tells="customers.fact_withdrawn.v1",
+                about=name,
+            )
 
     def _lead(self, who: str) -> Iterator[Command]:
         at, name = self._when(), f"{who} lead"
@@ -106,7 +114,9 @@ class Plan:
         for verb in self.chance.choice(MOVES):
             at += timedelta(days=self.chance.randrange(1, 9))
             body = {"occurred_at": at.isoformat()} | ({"reason": "price"} if verb in ("lose", "disqualify") else {})
-            move = Command(f"{name} {verb}", f"/v1/leads/{{}}/{verb}", body, needs=(before,), of=name)
+            type = f"leads.lead_{PAST[verb]}.v1"
+            path = f"/v1/leads/{{}}/{verb}"
+            move = Command(f"{name} {verb}", path, body, needs=(before,), of=name, tells=type, about=name)
             yield move
             before = move.name
         match self.chance.randrange(6):
@@ -117,7 +127,9 @@ class Plan:
                     before = undone.name
             case 1:
                 seller = {"owner_id": f"user_{identity_of(who).hex}"}
-                given = Command(f"{name} assigned", "/v1/leads/{}/assign", seller, needs=(before,), of=name)
+                type = "leads.lead_assigned.v1"
+                path = "/v1/leads/{}/assign"
+                given = Command(f"{name} assigned", path, seller, needs=(before,), of=name, tells=type, about=name)
                 yield given
                 before = given.name
             case 2:
@@ -131,13 +143,17 @@ class Plan:
     def _problem(self, who: str) -> Iterator[Command]:
         at, name = self._when(), f"{who} problem"
         told = {"source": SYSTEM, "source_id": name, "identifier": identifier(who), "category": "delivery"}
-        yield Command(name, "/v1/problems", told | {"occurred_at": at.isoformat()}, tells="customers.problem_opened.v1")
+        yield Command(name, "/v1/problems", told | {"occurred_at": at.isoformat()}, tells=OPENED)
         if self.chance.random() < 0.6:
             done = {"occurred_at": (at + timedelta(days=2)).isoformat()}
-            yield Command(f"{name} solved", "/v1/problems/{}/solve", done, needs=(name,), of=name)
+            yield Command(
+                f"{name} solved", "/v1/problems/{}/solve", done, needs=(name,), of=name, tells=SOLVED, about=name
+            )
             if self.chance.random() < 0.4:
                 again, path = {"occurred_at": (at + timedelta(days=3)).isoformat()}, "/v1/problems/{}/reopen"
-                yield Command(f"{name} again", path, again, needs=(f"{name} solved",), of=name, again=name)
+                yield Command(
+                    f"{name} again", path, again, needs=(f"{name} solved",), of=name, tells=OPENED, about=name
+                )
         elif self.chance.random() < 0.3:
             yield Command(f"{name} withdrawn", "/v1/problems/{}/withdraw", needs=(name,), of=name)
 
@@ -212,7 +228,8 @@ class Plan:
                 before = name
         if self.chance.random() < 0.5:
             done = {"occurred_at": (at + timedelta(days=9)).isoformat()}
-            yield Command(f"{name} converted", "/v1/referrals/{}/convert", done, needs=(before,), of=name)
+            type, path = "community.referral_converted.v1", "/v1/referrals/{}/convert"
+            yield Command(f"{name} converted", path, done, needs=(before,), of=name, tells=type, about=name)
         elif self.chance.random() < 0.3:
             yield Command(f"{name} withdrawn", "/v1/referrals/{}/withdraw", needs=(before,), of=name)
 
@@ -260,3 +277,5 @@ FACTS = {
     "posts": "community.post_published.v1",
 }
 """By which event a fact is told."""
+OPENED, SOLVED = "customers.problem_opened.v1", "customers.problem_solved.v1"
+PAST = {"qualify": "qualified", "win": "won", "lose": "lost", "disqualify": "disqualified", "reopen": "reopened"}
