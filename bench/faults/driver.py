@@ -31,6 +31,9 @@ PER_S = 25.0
 REST_S = (0.5, 2.0)
 """Between two faults, at least and at most."""
 
+QUIET_STARTS_S = 300
+"""What runs beside it may leave it little of the machine."""
+
 Say = Callable[[str], None]
 
 
@@ -225,7 +228,7 @@ async def _quiet(place: Path) -> AsyncIterator[Running]:
     key, folder = place / "quiet.key", place / "quiet"
     key.write_text(KEY)
     words = ("up", "--port", str(postgres.free_port()), "--currency", CURRENCY, "--identity-key", str(key))
-    running = await asyncio.to_thread(start, folder, *words)
+    running = await asyncio.to_thread(start, folder, *words, seconds=QUIET_STARTS_S)
     try:
         yield running
     finally:

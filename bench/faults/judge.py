@@ -21,6 +21,7 @@ from contracts.event import event_class
 from contracts.scoring import StandingRecorded
 from contracts.topics import STANDINGS, TOPICS
 from gateway.domain.feed import TYPES
+from services.scoring.domain.facts import Kind
 
 TELLING = ("customers", "leads", "community")
 SETTLE_S = 240.0
@@ -115,7 +116,7 @@ async def left(client: Client, database: Any, as_of: str, planted: Set[UUID] = f
         log += [_logged(row) for row in rows if row["event_id"] not in planted]
     named = {event.event_id: event.named for event in log}
     log = [replace(event, named=named.get(event.withdraws)) if event.withdraws else event for event in log]
-    facts = Counter(tuple(row) for row in await _fetch(database("scoring"), _FACTS))
+    facts = Counter(_said(row) for row in await _fetch(database("scoring"), _FACTS))
     merges = Counter(tuple(row) for row in await _fetch(database("customers"), _MERGES))
     digest = (await client.get("/v1/digest", as_of=as_of))["digest"]
     return Left(log, facts, merges, digest)
@@ -125,8 +126,7 @@ async def compare(
     verdict: Verdict, under_fire: Left, quiet: Left, ids: Mapping[str, str], same: Mapping[str, str]
 ) -> None:
     """What the log, the facts and the merges of one have that those of the other lack; ids by what made them."""
-    one = _told_of(under_fire.log, {id: name for name, id in ids.items() if id})
-    other = _told_of(quiet.log, {id: name for name, id in same.items() if id})
+    one, other = _told_of(under_fire.log, _names(ids)), _told_of(quiet.log, _names(same))
     for what, more, fewer in (
         ("event", one, other),
         ("fact", under_fire.facts, quiet.facts),
@@ -141,7 +141,7 @@ def acknowledged_once(verdict: Verdict, log: Iterable[Logged], journal: Journal)
     """Each command that is told by one event is in the log, and once."""
     found = Counter((event.type, event.named) for event in log)
     wanted = Counter({what: len(told) for what, told in _tellings(journal).items()})
-    names = {id: name for name, id in journal.ids.items()}
+    names = _names(journal.ids)
     verdict.lost += [f"acknowledged {type} of {names.get(id or '', id)}" for type, id in (wanted - found).elements()]
     doubled = Counter({what: found[what] for what in wanted}) - wanted
     verdict.doubled += [f"acknowledged {type} of {names.get(id or '', id)}" for type, id in doubled.elements()]
@@ -286,6 +286,15 @@ async def verified(client: Client) -> tuple[int, list[str]]:
     return int(last.get("disagreements", 0)) + (not last.get("done")), found[:SHOWN]
 
 
+def _names(ids: Mapping[str, str]) -> dict[str, str]:
+    """What made each id: the first command that was answered with it."""
+    found: dict[str, str] = {}
+    for name, id in ids.items():
+        found.setdefault(id, name)
+    found.pop("", None)
+    return found
+
+
 def _told_of(log: Iterable[Logged], names: Mapping[str, str]) -> Counter[tuple[object, ...]]:
     return Counter(
         (event.type, names.get(event.named or "", event.key), event.key)
@@ -304,6 +313,12 @@ def _logged(row: asyncpg.Record) -> Logged:
         withdraws = UUID(data["fact_id"]) if data.get("fact_id") else None
     place = row["topic"], row["partition"], row["epoch"], row["seq"]
     return Logged(place, row["event_id"], row["key"], row["type"], named, withdraws)
+
+
+def _said(row: asyncpg.Record) -> tuple[object, ...]:
+    """A fact, of something set by a person without the instant at which it was set."""
+    detail = row["detail"].partition("|")[2] if row["kind"] == Kind.OVERRIDDEN else row["detail"]
+    return row["identity_id"], row["kind"], row["amount_minor"], detail
 
 
 ENTITIES = (

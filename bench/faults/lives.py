@@ -25,19 +25,6 @@ JOINED = "community.member_joined.v1"
 PURCHASE = "customers.purchase_completed.v1"
 
 
-def named_and_owned(chance: Random, who: str, registered: str) -> Iterator[Command]:
-    """Somebody gets a name and an owner, who may hand over all that is theirs."""
-    party, name, owned = party_of(who), f"{who} is named", f"{who} is owned"
-    yield Command(name, f"/v1/parties/{party}/name", {"name": f"Customer {who}"}, needs=(registered,), method="PUT")
-    if chance.random() < 0.5:
-        seller, heir = f"user_{identity_of(f'{who} seller').hex}", f"user_{identity_of(f'{who} heir').hex}"
-        body: Body = {"owner_id": seller, "team_id": None}
-        yield Command(owned, f"/v1/parties/{party}/owner", body, needs=(registered,), method="PUT")
-        if chance.random() < 0.5:
-            given = {"from_owner_id": seller, "to_owner_id": heir}
-            yield Command(f"{owned} by another", "/v1/owners/hand-over", given, needs=(owned,))
-
-
 def in_community(chance: Random, who: str, joined: str, before: str, at: datetime) -> Iterator[Command]:
     """A member is put right, in a group for a while; leaves late, and may come back."""
     path = "/v1/members/{}"
@@ -84,6 +71,22 @@ def alone(chance: Random, who: str, *, number: int) -> Iterator[Command]:
             yield from _overridden(chance, who, register.name)
         case 2:
             yield from _perhaps_the_same(chance, who, register.name)
+        case 3:
+            # The owner of a party that is merged may go to the other one: that, too, depends on what comes first.
+            yield from _named_and_owned(chance, who, register.name)
+
+
+def _named_and_owned(chance: Random, who: str, registered: str) -> Iterator[Command]:
+    """Somebody gets a name and an owner, who may hand over all that is theirs."""
+    party, name, owned = party_of(who), f"{who} is named", f"{who} is owned"
+    yield Command(name, f"/v1/parties/{party}/name", {"name": f"Customer {who}"}, needs=(registered,), method="PUT")
+    if chance.random() < 0.5:
+        seller, heir = f"user_{identity_of(f'{who} seller').hex}", f"user_{identity_of(f'{who} heir').hex}"
+        body: Body = {"owner_id": seller, "team_id": None}
+        yield Command(owned, f"/v1/parties/{party}/owner", body, needs=(registered,), method="PUT")
+        if chance.random() < 0.5:
+            given = {"from_owner_id": seller, "to_owner_id": heir}
+            yield Command(f"{owned} by another", "/v1/owners/hand-over", given, needs=(owned,))
 
 
 def _with_a_second_identifier(chance: Random, who: str, registered: str) -> Iterator[Command]:

@@ -6,7 +6,7 @@ from random import Random
 
 from bench.faults.commands import DAYS, FIRST, REGISTERED, SYSTEM, Body, Command, identifier, identity_of, party_of
 from bench.faults.housekeeping import housekeeping
-from bench.faults.lives import alone, in_community, named_and_owned
+from bench.faults.lives import alone, in_community
 from bench.product import CURRENCY
 
 BULK_ROWS = 12
@@ -47,7 +47,6 @@ class Plan:
         chains.append(list(self._observation(who, register.name)))
         # Of somebody known it could turn out that they are the same person, and nobody refers themselves.
         chains.append(list(self._referral(who, f"{who}'s friend")))
-        chains.append(list(named_and_owned(self.chance, who, register.name)))
         chains.append(list(alone(self.chance, f"{who} else", number=len(self.known))))
         if self.known:
             other = chance.choice(self.known)
