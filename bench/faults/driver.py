@@ -30,7 +30,6 @@ from deploy import postgres, product
 PER_S = 25.0
 REST_S = (0.5, 2.0)
 """Between two faults, at least and at most."""
-
 QUIET_STARTS_S = 300
 """What runs beside it may leave it little of the machine."""
 
