@@ -37,6 +37,8 @@ class Database:
         self.sessions = async_sessionmaker(engine, expire_on_commit=False)
         self.wake = asyncio.Event()
         """Set after every commit that appended events; the sequencer of this process waits for it."""
+        self.appended = 0
+        """Events of such commits that the sequencer of this process has not counted so far."""
         self.refusal: Problem | None = None
         """Why nothing may be announced just now (`chassis.pressure`); transactions that would are rolled back by it."""
 
@@ -56,6 +58,7 @@ class Database:
                     await session.flush()
                     await outbox.write(await driver(session), rows)
             if rows:
+                self.appended += len(rows)
                 self.wake.set()
 
     async def close(self) -> None:

@@ -201,8 +201,12 @@ class _Reader:
             return
         for topic, number, *head in places:
             if topic in self._topics:
-                self._heads[TopicPartition(topic, number)] = head[0], head[1]
+                self._reaches(TopicPartition(topic, number), head[0], head[1])
                 self._news.set()
+
+    def _reaches(self, partition: TopicPartition, epoch: int, seq: int) -> None:
+        # An answer may be older than what was heard before it came.
+        self._heads[partition] = max(self._heads.get(partition, (0, 0)), (epoch, seq))
 
     async def _behind(self) -> dict[TopicPartition, int]:
         """The partitions that have something to read, and how much."""
@@ -211,7 +215,7 @@ class _Reader:
             for row in await self._connection.fetch(_HEADS, self._topics):
                 # An epoch that has no event yet has its head before its first offset.
                 if row["last_seq"]:
-                    self._heads[TopicPartition(row["topic"], row["partition"])] = row["epoch"], row["last_seq"]
+                    self._reaches(TopicPartition(row["topic"], row["partition"]), row["epoch"], row["last_seq"])
         present = asyncio.get_running_loop().time()
         behind = {}
         for partition, head in list(self._heads.items()):

@@ -56,7 +56,7 @@ async def run(database: Database, *, gate: Gate | None = None) -> Never:
                 },
             )
             try:
-                await _follow(connection, database.wake)
+                await _follow(connection, database)
             finally:
                 connection.terminate()
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -64,19 +64,22 @@ async def run(database: Database, *, gate: Gate | None = None) -> Never:
             await rest(1)
 
 
-async def _follow(connection: Connection, wake: asyncio.Event) -> Never:
+async def _follow(connection: Connection, database: Database) -> Never:
+    own = numbered = 0
     while True:
-        woken = wake.is_set()
-        wake.clear()
-        numbered = await number(connection)
-        if numbered == LIMIT:
+        database.wake.clear()
+        own, database.appended = own + database.appended, 0
+        run = await number(connection)
+        numbered += run or 0
+        if run == LIMIT:
             continue
         # Another process may hold the sequencer and have looked before our last commit: look again soon.
-        if numbered is None:
+        if run is None:
             await asyncio.sleep(0.005)
         else:
             # What nobody told of comes from a process without a sequencer of its own, which may have more.
-            await _event_or_rest(wake, IDLE_REST_S if woken or not numbered else BUSY_REST_S)
+            await _event_or_rest(database.wake, BUSY_REST_S if numbered > own else IDLE_REST_S)
+            own = numbered = 0
 
 
 async def _event_or_rest(event: asyncio.Event, rest_s: float) -> None:

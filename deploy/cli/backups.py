@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 MB = 1_000_000
 OTHERS = ("admin.key", "installation.json")
-KEYS = {"admin.key": "the admin key", "internal.secret": "the secret of the installation"}
 """What else of a data folder a backup holds. Passwords of databases are made anew."""
+KEYS = {"admin.key": "the admin key", "internal.secret": "the secret of the installation"}
 KEY_FILE = "SHUKE_IDENTITY_KEY_FILE"
 SECRET = "SHUKE_INTERNAL_SECRET"
 ANOTHER_SECRET = f"""\

@@ -34,11 +34,25 @@ class Trail:
         self._due = asyncio.Event()
         self._writing = asyncio.Lock()
 
+    async def have_room(self, database: Database) -> None:
+        """Return when there is room for what a request will have to tell: ask before it is passed on.
+
+        Raises what the database does. So a trail that cannot be written refuses, and holds no more than `HELD` and what
+        is told of the requests under way.
+        """
+        while self.full:
+            await self.flush(database)
+
     async def tell(self, database: Database, entry: Entry) -> None:
-        """Add an entry. An act, and whatever waits before it, is in the database on return."""
+        """Add an entry. An act, and whatever waits before it, is in the database on return.
+
+        An act that cannot be written stays, as it was done; a reading then is refused, and is not held.
+        """
+        if entry.kind is not Kind.ACT:
+            await self.have_room(database)
         self._waiting.append(entry)
         self._due.set()
-        if entry.kind is Kind.ACT or len(self._waiting) >= HELD:
+        if entry.kind is Kind.ACT:
             await self._flush_to(database, entry)
 
     def note(self, reading: Entry) -> None:

@@ -77,13 +77,14 @@ class Audited:
         kind = kind_of(scope["method"], scope["path"]) if _may_be_told(scope) else None
         if kind is None:
             return await self.app(scope, receive, send)
+        trail: Trail = scope["app"].state.trail
+        await trail.have_room(scope["app"].state.database)
         told = False
 
         async def send_told(message: Message) -> None:
             nonlocal told
             if message["type"] == "http.response.start" and not told and message["status"] not in UNTRACED:
                 told = True
-                trail: Trail = scope["app"].state.trail
                 await trail.tell(scope["app"].state.database, await _entry(scope, kind, message))
             await send(message)
 

@@ -183,7 +183,20 @@ async def passed_on(request: Request, services: Services, service: str, caller: 
         headers = to_pass(answer.headers, THEIRS)
         if small is not None:
             return Whole(answer.status, headers, small)
-        return _with_headers(StreamingResponse(_pieces(answer, stack.pop_all()), status_code=answer.status), headers)
+        return _with_headers(InPieces(_pieces(answer, stack.pop_all()), status_code=answer.status), headers)
+
+
+class InPieces(StreamingResponse):
+    """An answer piece by piece. However it ends, the service is hung up on then, and not when garbage is collected."""
+
+    body_iterator: AsyncGenerator[bytes]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the pieces as they come."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self.body_iterator.aclose()
 
 
 class Whole(Response):
@@ -235,7 +248,7 @@ class Body:
                     pass
 
 
-async def _pieces(answer: Answer, stack: AsyncExitStack) -> AsyncIterator[bytes]:
+async def _pieces(answer: Answer, stack: AsyncExitStack) -> AsyncGenerator[bytes]:
     async with stack:
         async for piece in answer.pieces():
             yield piece

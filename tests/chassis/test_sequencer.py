@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chassis import outbox, sequencer
 from chassis.clock import now
-from chassis.db import Database, plain_url
+from chassis.db import Database, connect, plain_url
 from contracts.customers import PurchaseCompleted
 from contracts.event import Event
 from contracts.topics import Topic
@@ -155,6 +155,35 @@ async def test_a_backlog_is_numbered_without_a_plan_for_an_empty_outbox(
             await asyncio.sleep(0.02)
     numbering.cancel()
     await asyncio.gather(numbering, return_exceptions=True)
+
+
+async def test_what_others_append_is_looked_for_soon_although_this_process_appends_too(
+    database: Database, connection: Connection, purchase: Purchase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sequencer, "IDLE_REST_S", 3_600)
+    monkeypatch.setattr(sequencer, "BUSY_REST_S", 3)
+    other = connect(database.url, pool_size=1)
+
+    async def append(by: Database) -> None:
+        async with by.transaction() as session:
+            outbox.append(session, purchase())
+
+    async def numbered(count: int) -> None:
+        while await connection.fetchval("SELECT count(*) FROM event_log") < count:
+            await asyncio.sleep(0.02)
+
+    numbering = asyncio.create_task(sequencer.run(database))
+    async with asyncio.timeout(30):
+        await append(database)
+        await numbered(1)
+        await append(other)
+        await append(database)
+        await numbered(3)
+        await append(other)
+        await numbered(4)
+    numbering.cancel()
+    await asyncio.gather(numbering, return_exceptions=True)
+    await other.close()
 
 
 async def test_a_second_sequencer_finds_nothing_and_rests(database: Database, connection: Connection) -> None:

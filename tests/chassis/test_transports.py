@@ -8,7 +8,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from chassis import publisher, sequencer
+from chassis import log_transport, publisher, sequencer
 from chassis.db import Database, declare_topics, plain_url
 from chassis.gate import gate
 from contracts.customers import PurchaseCompleted
@@ -22,6 +22,13 @@ END_A_READER_THAT_WAITS = """
 SELECT bool_or(pg_terminate_backend(pid)) AS ended FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = 'shuke-reader' AND wait_event_type = 'Lock'
 """
+
+A_READER_WAITS = """
+SELECT count(*) > 0 AS waits FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'shuke-reader' AND wait_event_type = 'Lock'
+"""
+HELD = 4_711
+"""An advisory lock that a question for the heads of the log waits for, once it has seen what it will answer."""
 
 
 @pytest.fixture(params=["log", "kafka"])
@@ -119,6 +126,31 @@ async def test_a_connection_that_is_lost_in_the_middle_of_reading_is_made_good(b
             # What a transaction sees of other sessions stays as it was at first.
             while not (await fetch(bus.source, END_A_READER_THAT_WAITS))[0]["ended"]:
                 await asyncio.sleep(0.02)
+    connection.terminate()
+    assert await bus.arrived() == bus.sent
+    await end(reader)
+
+
+@pytest.mark.parametrize("bus", ["log"], indirect=True)
+async def test_an_event_that_is_heard_of_while_the_heads_are_asked_for_is_read_at_once(
+    bus: Bus, purchase: Purchase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = log_transport._HEADS.replace("last_seq", f"last_seq, (SELECT pg_advisory_xact_lock_shared({HELD}))", 1)
+    monkeypatch.setattr(log_transport, "_HEADS", held)
+    monkeypatch.setattr(log_transport, "POLL_S", 0.05)
+    key = uuid4()
+    reader = bus.start()
+    await bus.publish(purchase, [key], 1)
+    await bus.arrived()
+    connection = await asyncpg.connect(plain_url(bus.source.url))
+    async with asyncio.timeout(ENOUGH_S), connection.transaction():
+        await connection.execute(f"SELECT pg_advisory_xact_lock({HELD})")
+        while not (await fetch(bus.source, A_READER_WAITS))[0]["waits"]:
+            await asyncio.sleep(0.02)
+        monkeypatch.setattr(log_transport, "POLL_S", ENOUGH_S * 2)
+        await bus.publish(purchase, [key], 1)
+        while await fetch(bus.source, "SELECT FROM outbox"):
+            await asyncio.sleep(0.02)
     connection.terminate()
     assert await bus.arrived() == bus.sent
     await end(reader)

@@ -1,12 +1,12 @@
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from gateway.console.messages import say
 from tests.console.conftest import LANGUAGES, WIDTHS, Visit, findings
+from tests.listening import listening
 from tests.system.product import Product
 
 FOLLOWED_MS = 30_000
@@ -41,12 +41,8 @@ class Answering(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    with Receiver() as made:
-        serving = Thread(target=made.serve_forever)
-        serving.start()
+    with listening(Receiver()) as made:
         yield made
-        made.shutdown()
-        serving.join()
 
 
 @pytest.fixture

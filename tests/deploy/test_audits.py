@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from deploy import audits
 from deploy.audits import Accepted, NotAudited, Vulnerability
 from deploy.cli import app
 from deploy.cli.quality import ROOT
+from tests.listening import listening
 
 GONE = "http://127.0.0.1:1/v1/query"
 KNOWN = Vulnerability("jinja2", "3.1.2", ["CVE-2024-22195", "GHSA-h5c8-rqwp-cp95"], ["3.1.3"])
@@ -66,14 +66,8 @@ class Knows(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Knows) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening(ThreadingHTTPServer(("127.0.0.1", 0), Knows)) as server:
+        yield f"http://127.0.0.1:{server.server_port}"
 
 
 @pytest.fixture(scope="module")

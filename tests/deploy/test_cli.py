@@ -15,7 +15,7 @@ from deploy.roles import HTTP, PACKAGES, ROLES
 def shuke(*words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SHUKE_")}
     command = (sys.executable, "-P", "-m", "deploy.cli", *words)
-    return subprocess.run(command, env=kept | variables, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(command, env=kept | variables, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_a_command_without_a_running_product_says_how_to_start_one(tmp_path: Path) -> None:

@@ -12,10 +12,16 @@ from chassis.db import driver, plain_url
 from deploy.cli.audit import _verified
 from gateway.domain.audit import GENESIS, Entry, Kind, grouped, ids_in, kind_of, operation_of, operations_of, redacted
 from gateway.domain.rights import AREAS, OPERATIONS
+from gateway.queries import trail
 from gateway.queries.trail import Trail, append, forget
 
 from .conftest import Door
 
+DISK_FULL = """
+CREATE OR REPLACE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE SQLSTATE '53100' USING MESSAGE = 'could not extend file: No space left on device'; END $$;
+CREATE TRIGGER full_disk BEFORE INSERT ON audit EXECUTE FUNCTION full_disk()
+"""
 PARTY = "party_0198c0de0000700080000000000000aa"
 
 
@@ -110,6 +116,47 @@ async def test_readings_that_are_alike_make_one_row_and_none_is_lost_at_an_order
     # A row for each second that it took.
     assert sum(row["requests"] for row in found) == 20
     assert len(found) < 10
+
+
+async def test_a_trail_that_cannot_be_written_refuses_before_it_passes_on_and_holds_no_more(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trail, "HELD", 5)
+    held: Trail = door.app.state.trail
+    connection = await asyncpg.connect(plain_url(door.app.state.database.url))
+    await connection.execute(DISK_FULL)
+    answers = [await door.client.get(f"/v1/parties/{PARTY}") for _ in range(20)]
+    assert [answer.status_code for answer in answers[5:]] == [503] * 15
+    assert len(held._waiting) == 5
+    acts = [await door.client.post("/v1/keys", json={"name": "shop", "scopes": ["ingest"]}) for _ in range(3)]
+    assert [act.status_code for act in acts] == [503] * 3
+    assert "retry-after" in acts[0].headers
+    assert len(held._waiting) == 5
+    assert await connection.fetchval("SELECT count(*) FROM api_key WHERE name = 'shop'") == 0
+    await connection.execute("DROP TRIGGER full_disk ON audit")
+    await connection.close()
+    assert (await door.client.get(f"/v1/parties/{PARTY}")).status_code == answers[0].status_code
+    assert sum(row["requests"] for row in await rows(door, party=PARTY)) == 6
+
+
+async def test_readings_at_a_time_wait_for_room_and_are_not_held_where_there_is_none(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trail, "HELD", 5)
+    database, held = door.app.state.database, Trail()
+    connection = await asyncpg.connect(plain_url(database.url))
+    await connection.execute(DISK_FULL)
+    telling = [held.tell(database, entry(kind=Kind.READ, request_id=str(each))) for each in range(20)]
+    refused = await asyncio.gather(*telling, return_exceptions=True)
+    assert [isinstance(each, asyncpg.DiskFullError) for each in refused] == [False] * 5 + [True] * 15
+    with pytest.raises(asyncpg.DiskFullError):
+        await held.tell(database, entry(request_id="done"))
+    assert len(held._waiting) == 6
+    await connection.execute("DROP TRIGGER full_disk ON audit")
+    await held.flush(database)
+    told = await connection.fetch("SELECT kind, sum(requests) AS times FROM audit GROUP BY kind ORDER BY kind")
+    await connection.close()
+    assert [(row["kind"], row["times"]) for row in told] == [("act", 1), ("read", 5)]
 
 
 async def test_many_processes_add_to_one_chain(door: Door) -> None:

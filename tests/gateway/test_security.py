@@ -25,8 +25,10 @@ NOT_WHAT_OPENS = {
     "row.password_hash != kept",
     "text(page, 'password') != text(page, 'again')",
     "refused.code != 'weak_password'",
+    "len(kept) == SECRET_BYTES",
+    "func.octet_length(col(column)) == SECRET_BYTES",
 }
-"""After it was found right, or of what one person typed twice."""
+"""After it was found right, of what one person typed twice, or of a length that everybody knows."""
 TOLD = LOOKED_UP | NOT_WHAT_OPENS
 
 

@@ -16,6 +16,7 @@ import pytest
 from contracts.customers import PurchaseCompleted
 from contracts.scoring import StandingChanged, StandingRegraded
 from contracts.topics import STANDING_CHANGES
+from tests.listening import listening
 from tests.system.conftest import Start
 from tests.system.product import PATIENCE_S, Product
 
@@ -47,12 +48,8 @@ class Taking(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    with Receiver() as made:
-        serving = Thread(target=made.serve_forever)
-        serving.start()
+    with listening(Receiver()) as made:
         yield made
-        made.shutdown()
-        serving.join()
 
 
 def follow(product: Product, after: int, told: list[dict[str, Any]], ended: Event) -> None:
