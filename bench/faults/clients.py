@@ -17,6 +17,8 @@ from bench.faults.commands import Command
 ATTEMPT_S = 10.0
 """Seconds after which a client takes a request for lost."""
 LONGEST_PAUSE_S = 5.0
+FOUND_S = 240.0
+"""For what has to be in a list: longer than any fault and the recovery from it."""
 AGAIN = frozenset({408, 425, 429})
 """Answers, besides those of the 500s, after which the same request may go through."""
 PASSING = frozenset({"request_in_progress"})
@@ -76,7 +78,12 @@ class Client:
         """Send a command until it is acknowledged or refused for good."""
         journal.waiting.add(command.name)
         if command.search:
-            journal.ids[command.of] = await self.found(command.search)
+            try:
+                journal.ids[command.of] = await self.found(command.search)
+            except TimeoutError:
+                journal.refused.append(f"{command.name}: nothing is in {command.search}")
+                journal.waiting.discard(command.name)
+                return
         path, content = command.sent(journal.ids)
         began, attempts = time.monotonic(), 0
         while True:
@@ -94,13 +101,15 @@ class Client:
         journal.waiting.discard(command.name)
 
     async def found(self, path: str) -> str:
-        """The id of the first of a list, as soon as there is one."""
-        while True:
+        """The id of the first of a list, as soon as there is one. Raises `TimeoutError` where none comes."""
+        until = time.monotonic() + FOUND_S
+        while time.monotonic() < until:
             with suppress(aiohttp.ClientError, OSError, TimeoutError, ValueError):
                 async with asyncio.timeout(ATTEMPT_S):
                     if found := (await self.get(path))["data"]:
                         return str(found[0]["id"])
             await asyncio.sleep(random.uniform(0.1, 0.5))
+        raise TimeoutError
 
     async def send(self, command: Command, path: str, content: Any) -> tuple[int, Any, float]:
         """Send once; the status (0: none came), the answer, and after how many seconds to send again."""
@@ -193,6 +202,9 @@ class Load:
                 await self.client.tell(command, self.journal)
             else:
                 self.journal.refused.append(f"{command.name}: not sent, what it needs was refused")
+        # An answer of another shape than is wanted, for one.
+        except Exception as why:
+            self.journal.refused.append(f"{command.name}: {type(why).__name__}: {why}")
         finally:
             self._answered[command.name].set()
             self._room.release()

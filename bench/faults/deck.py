@@ -29,7 +29,8 @@ LIMITS: Mapping[str, float] = {
 BY_OTHER_BROKERS = frozenset({"killed leader", "frozen leader"})
 """Of these it is promised only where other brokers lead on."""
 
-LONG_S = SESSION_S + 8
+HEALED_S, LONG_S = SESSION_S + 8, SESSION_S + 2
+"""A freeze that others have to get over is longer than what they are promised to take, any other than a session."""
 SERVICES_THAT_TELL = ("customers", "leads", "community")
 
 Maker: TypeAlias = Callable[[Random, Ground], Fault]
@@ -78,7 +79,7 @@ def _ended(what: str) -> Maker:
 
 def _frozen(what: str, *, brief: bool, heals: bool = False) -> Maker:
     def made(chance: Random, ground: Ground) -> Fault:
-        seconds = _brief(chance) if brief else LONG_S
+        seconds = _brief(chance) if brief else HEALED_S if what in OUTLASTED else LONG_S
         return Frozen(what, _names(what, chance, ground), seconds, brief, from_beginning=heals and not brief)
 
     return made
@@ -135,6 +136,8 @@ PARTS = (
 BROKERS = ("leader", "controller", "two brokers")
 HEALED = frozenset({"worker", "leader"})
 """Parts whose long freeze others have to get over."""
+OUTLASTED = HEALED | {"PostgreSQL"}
+"""Parts that stand still longer: of PostgreSQL so long that each connection to it is given up."""
 
 KINDS: Mapping[str, Maker] = {
     **{
@@ -172,7 +175,7 @@ SEVERAL_BROKERS = (
 )
 
 
-def dealt(seed: int, kinds: list[str]) -> Iterator[tuple[Random, Maker]]:
+def dealt(seed: int, kinds: list[str]) -> Iterator[tuple[Random, str, Maker]]:
     """Kinds without an end, each with the chance from which its particulars come."""
     chance, number = Random(seed), 0
     while True:
@@ -180,4 +183,4 @@ def dealt(seed: int, kinds: list[str]) -> Iterator[tuple[Random, Maker]]:
         chance.shuffle(cards)
         for kind in cards:
             number += 1
-            yield Random(f"{seed} {number} {kind}"), KINDS[kind]
+            yield Random(f"{seed} {number} {kind}"), kind, KINDS[kind]

@@ -117,7 +117,7 @@ async def left(client: Client, database: Any, as_of: str, planted: Set[UUID] = f
     named = {event.event_id: event.named for event in log}
     log = [replace(event, named=named.get(event.withdraws)) if event.withdraws else event for event in log]
     facts = Counter(_said(row) for row in await _fetch(database("scoring"), _FACTS))
-    merges = Counter(tuple(row) for row in await _fetch(database("customers"), _MERGES))
+    merges = Counter(_merged(row) for row in await _fetch(database("customers"), _MERGES))
     digest = (await client.get("/v1/digest", as_of=as_of))["digest"]
     return Left(log, facts, merges, digest)
 
@@ -321,6 +321,14 @@ def _said(row: asyncpg.Record) -> tuple[object, ...]:
     return row["identity_id"], row["kind"], row["amount_minor"], detail
 
 
+def _merged(row: asyncpg.Record) -> tuple[object, ...]:
+    """A merge by both parties; one that has no identifier of its own has another id in every installation."""
+    parties = sorted("" if id.version == RANDOM else str(id) for id in (row["party_id"], row["other_id"]))
+    return *parties, row["kind"], row["stands"]
+
+
+RANDOM = 7
+"""The version of an id that follows from nothing (RFC 9562 §5.7)."""
 ENTITIES = (
     ("return_id", "return"),
     ("purchase_id", "purchase"),
@@ -379,7 +387,7 @@ _LOG = "SELECT topic, partition, epoch, seq, event_id, key, type, payload FROM e
 _TOLD = "SELECT event_id, key, type FROM event_log"
 _PLACES = "SELECT topic, partition, epoch, seq, event_id FROM event_log"
 _FACTS = "SELECT identity_id, kind, amount_minor, detail FROM fact"
-_MERGES = "SELECT party_id, other_id, kind, unmerged_at IS NULL FROM merge"
+_MERGES = "SELECT party_id, other_id, kind, unmerged_at IS NULL AS stands FROM merge"
 _STANDINGS = "SELECT * FROM party WHERE stage IS NOT NULL AND resolves_to = party_id"
 _STOPPED = """
 SELECT consumer, topic, partition, stopped_reason FROM consumer_offset WHERE stopped_reason IS NOT NULL
