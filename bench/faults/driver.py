@@ -93,7 +93,7 @@ async def _broken_and_judged(
         probe = Probe(ground, client, journal)
         first = time.monotonic()
         account.tell(f"first purchase readable after {await probe.itself_again() - first:.1f} s")
-        await _all_broken(asked, kinds, ground, probe, journal, account)
+        await all_broken(asked, kinds, ground, probe, journal, account)
         load.end()
         await account.step("the load", _acknowledged(loading, probe, journal, outcome))
         outcome.verdict.refused += journal.refused
@@ -102,14 +102,14 @@ async def _broken_and_judged(
         return await _judged(ground, client, journal, listeners, account)
 
 
-async def _all_broken(
+async def all_broken(
     asked: Asked, kinds: list[str], ground: Ground, probe: Probe, journal: Journal, account: Account
 ) -> None:
     """One fault after the other, until all were made, the time is over or the product does not get over them."""
     outcome, in_a_row = account.outcome, 0
     cards = dealt(asked.seed, kinds)
     for number in range(1, asked.count + 1):
-        if asked.minutes and time.monotonic() > account.began + asked.minutes * 60:
+        if asked.minutes is not None and time.monotonic() > account.began + asked.minutes * 60:
             account.tell(f"{asked.minutes:g} minutes are over")
             return
         chance, kind, make = next(cards)
@@ -120,14 +120,15 @@ async def _all_broken(
             fault = make(chance, ground)
             what = fault.what
             took = await _one(fault, ground, probe, account)
+            in_a_row = 0
         except Stuck as stuck:
             outcome.verdict.stuck.append(f"after {kind} ({what}): {stuck}")
+            in_a_row += 1
         # Of whatever kind, as in `step`; whether the product gets over what was made of it is seen by the next one.
         except Exception as why:
             account.failed(f"{number} {kind} ({what})", why)
         if took is not None:
             outcome.recovery_s[kind].append(took)
-        in_a_row = 0 if took is not None else in_a_row + 1
         at_s, lasted = began - account.began, time.monotonic() - began
         outcome.broken.append(Broken(number, kind, what, round(at_s, 1), took and round(took, 2), round(lasted, 1)))
         outcome.faults, outcome.commands = number, len(journal.told)
