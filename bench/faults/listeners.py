@@ -76,8 +76,9 @@ class Listeners:
                 before, since = len(self.called), loop.time()
             elif loop.time() - since > RESUMED_AFTER_S:
                 since = loop.time()
-                for verb in ("pause", "resume"):
-                    await self.client.session.post(f"/v1/webhooks/{self.webhook}/{verb}")
+                with suppress(aiohttp.ClientError, OSError, TimeoutError):
+                    for verb in ("pause", "resume"):
+                        await self.client.session.post(f"/v1/webhooks/{self.webhook}/{verb}")
             await asyncio.sleep(0.2)
 
 
