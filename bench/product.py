@@ -20,6 +20,7 @@ from deploy.process import die_with_me, marked
 
 ROOT = Path(__file__).resolve().parents[1]
 CURRENCY = "USD"
+STOPS_S = 120
 
 
 class NotStarted(Exception):
@@ -64,10 +65,16 @@ class Running:
         return sum(map(cpu_ticks, pids)) / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> None:
-        """End it in order."""
+        """End it in order. Raises `TimeoutExpired` where that takes too long, when it is ended all the same."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(timeout=30)
+            try:
+                self.process.wait(timeout=STOPS_S)
+            except subprocess.TimeoutExpired:
+                # All that it started goes with it: what is measured next must not share the machine.
+                self.process.kill()
+                self.process.wait()
+                raise
 
 
 def cpu_ticks(pid: int) -> int:

@@ -36,7 +36,12 @@ Osv = Annotated[
     ),
 ]
 
-OTHERS = {"faults": "bench.faults", "soak": "bench.soak", "screenshots": "bench.console"}
+OTHERS = {
+    "faults": "bench.faults",
+    "soak": "bench.soak",
+    "screenshots": "bench.console",
+    "tables": "bench.tables",
+}
 """What `bench` does beside measuring, by the first argument."""
 
 

@@ -96,7 +96,11 @@ async def test_metrics_tell_lag_by_partition_open_letters_and_what_stands(
     assert sum(filter(None, lag)) == 3
     assert "shuke_lag_seconds{" in text
     assert told("shuke_dead_letters_open", consumer="customers", topic=PURCHASES.name) == 1
-    assert told("shuke_partitions_paused", consumer="customers") == 5
+    paused = [
+        told("shuke_partitions_paused", consumer="customers", topic=PURCHASES.name, partition=str(number))
+        for number in range(24)
+    ]
+    assert paused == [1] * 5 + [0] * 19
     assert told("shuke_partitions_stopped", consumer="customers") == 1
     assert told("shuke_database_up", service="customers") == 1
     assert told("shuke_outbox_events", service="customers") == 0
