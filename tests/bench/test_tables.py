@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from bench.faults.account import Broken, Outcome
 from bench.figures import Figure, median, told
-from bench.tables import BEGIN, END, NoPlace, app, sections, with_results
+from bench.tables import BEGIN, END, NoPlace, app, sections, with_fault_run, with_results
 from tests.docs.pages import page
 
 MACHINE = {
@@ -107,3 +108,57 @@ def test_the_command_writes_files_of_results_into_a_page(tmp_path: Path) -> None
     assert done.exit_code == 0, done.output
     assert "drain written to" in done.stdout
     assert "12,000 1/s" in (tmp_path / "page.md").read_text()
+
+
+def fault_run(**more: Any) -> dict[str, Any]:
+    outcome = Outcome(faults=3, commands=1_964, attempts=1_995, judged=True, limits={"killed worker": 11.0}, took_s=130)
+    for number, took in enumerate((9.0, 10.5, 12.25), 1):
+        outcome.recovery_s["killed worker"].append(took)
+        outcome.broken.append(Broken(number, "killed worker", "scoring-worker-1", number * 20.0, took, took))
+    document = {"began": "2026-11-26T17:10:00+00:00", "machine": MACHINE, "count": 3, "seed": 1}
+    return document | outcome.account() | more
+
+
+def test_a_run_of_faults_says_what_was_found_and_how_long_each_kind_took() -> None:
+    text = with_fault_run(PAGE, fault_run())
+
+    assert "3 faults of seed 1 in 2 min 10 s. 26 November 2026, commit 5d54dce: Fast Processor" in text
+    assert "| Commands acknowledged | 1,964 |" in text
+    assert "| Lost | 0 |" in text
+    assert "| Digest that of a quiet installation | yes |" in text
+    assert "| killed worker | 3 | 10.5 | 12.2 | 11 |" in text
+    assert "- Late: killed worker." in text
+    assert text.startswith("# Performance\n\nBefore.\n\n")
+    assert text.endswith("\n\nAfter.\n")
+
+
+def test_a_run_of_faults_takes_the_place_of_the_former_one_and_says_what_it_did_not_do() -> None:
+    first = with_fault_run(PAGE, fault_run())
+
+    second = with_fault_run(first, fault_run(seed=2, judged=False, failed=["Kafka: TimeoutError"]))
+
+    assert second.count("| killed worker |") == 1
+    assert "of seed 2" in second
+    assert "was not judged as a whole" in second
+    assert "- Not done: Kafka: TimeoutError." in second
+
+
+def test_results_of_rows_and_of_faults_go_to_a_page_each(tmp_path: Path) -> None:
+    documents = {"rows.json": results(rate("drain", 1)), "faults.json": fault_run()}
+    for name, document in documents.items():
+        (tmp_path / name).write_text(json.dumps(document))
+    rows_page, faults_page = tmp_path / "rows.md", tmp_path / "faults.md"
+    for each in (rows_page, faults_page):
+        each.write_text(PAGE)
+    files, pages = [str(tmp_path / name) for name in documents], (str(rows_page), str(faults_page))
+
+    done = CliRunner().invoke(app, [*files, "--page", pages[0], "--faults-page", pages[1]])
+
+    assert done.exit_code == 0, done.output
+    assert "### `drain`" in rows_page.read_text()
+    assert "killed worker" not in rows_page.read_text()
+    assert "| killed worker | 3 |" in faults_page.read_text()
+
+
+def test_the_page_of_faults_has_a_place_for_results() -> None:
+    assert "| killed worker | 3 |" in with_fault_run(page("faults.md"), fault_run())
