@@ -4,7 +4,7 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -36,7 +36,8 @@ DAYS = 28
 CHUNK = 2_000
 """Events that are recorded at one instant."""
 SEED = 20_260_101
-LONGEST_S = 300.0
+STILL_S = 60.0
+"""So long nothing may move before it is given up; how long a backlog takes goes by its size."""
 LOOK_S = 0.02
 
 
@@ -129,16 +130,16 @@ async def fill(at: Parts, parties: int, each: int) -> Backlog:
     The events pass through outbox, sequencer and, where there is a broker, publisher, as in the product.
     """
     chance, events = np.random.default_rng(SEED), parties * each
-    whose = chance.permutation(np.repeat(np.arange(parties), each)).tolist()
-    seconds = np.sort(chance.uniform(0, DAYS * 86_400, events)).tolist()
-    paid = np.maximum(1, np.rint(chance.gamma(2, 3_000, events))).astype(int).tolist()
+    whose = chance.permutation(np.repeat(np.arange(parties), each))
+    seconds = np.sort(chance.uniform(0, DAYS * 86_400, events))
+    paid = np.maximum(1, np.rint(chance.gamma(2, 3_000, events))).astype(int)
     database = connect(at.url("customers").replace("postgresql://", "postgresql+asyncpg://"), pool_size=2)
     try:
         await declare_topics(database, topics_of("customers"))
         connection = await asyncpg.connect(at.url("customers"))
         began = datetime.now(UTC) - timedelta(days=DAYS)
         for place in range(0, events, CHUNK):
-            chunk = [column[place : place + CHUNK] for column in (whose, seconds, paid)]
+            chunk = [column[place : place + CHUNK].tolist() for column in (whose, seconds, paid)]
             told = [
                 _purchase(party, began + timedelta(seconds=then), amount)
                 for party, then, amount in zip(*chunk, strict=True)
@@ -154,7 +155,7 @@ async def fill(at: Parts, parties: int, each: int) -> Backlog:
         await connection.close()
     finally:
         await database.close()
-    return Backlog(parties, events, sum(paid))
+    return Backlog(parties, events, int(paid.sum()))
 
 
 def _purchase(party: int, at: datetime, amount_minor: int) -> PurchaseCompleted:
@@ -181,17 +182,34 @@ def _clock(at: datetime) -> Iterator[None]:
 async def _publish(url: str, connection: Connection, servers: str) -> None:
     database = connect(url, pool_size=2)
     publishing = asyncio.create_task(publisher.run(database, "customers", servers))
+
+    async def published() -> tuple[bool, int]:
+        if publishing.done():
+            await publishing
+        done, count = tuple(await connection.fetchrow(_PUBLISHED) or (False, 0))
+        return done, count
+
     try:
-        async with asyncio.timeout(LONGEST_S):
-            while await connection.fetchval("SELECT EXISTS (SELECT FROM event_stream WHERE published_seq < last_seq)"):
-                if publishing.done():
-                    await publishing
-                await asyncio.sleep(0.1)
+        await moved_on(published, rest_s=0.1)
     finally:
         publishing.cancel()
         with suppress(asyncio.CancelledError):
             await publishing
         await database.close()
+
+
+async def moved_on(look: Callable[[], Awaitable[tuple[bool, int]]], *, rest_s: float, still_s: float = STILL_S) -> None:
+    """Look again and again until it is done. Raises `TimeoutError` when what is counted has long stayed the same."""
+    most, moved = -1, time.perf_counter()
+    while True:
+        done, count = await look()
+        if done:
+            return
+        if count != most:
+            most, moved = count, time.perf_counter()
+        elif time.perf_counter() > moved + still_s:
+            raise TimeoutError(f"Nothing has moved for {still_s:.0f} s, at {count:,}.")
+        await asyncio.sleep(rest_s)
 
 
 async def have_scoring(at: Parts, *, model: bool) -> None:
@@ -262,9 +280,7 @@ async def scored(at: Parts, backlog: Backlog, workers: int) -> AsyncIterator[tup
         before = _processor_s(at, pids)
         began = time.perf_counter()
         await transaction.rollback()
-        async with asyncio.timeout(LONGEST_S):
-            while not await connection.fetchval(_DONE, PURCHASES.name, backlog.events):
-                await asyncio.sleep(LOOK_S)
+        await moved_on(lambda: _read(connection, backlog), rest_s=LOOK_S)
         took_s = time.perf_counter() - began
         worker_s, postgres_s = (after - first for after, first in zip(_processor_s(at, pids), before, strict=True))
         if at.keeper.deaths:
@@ -275,6 +291,19 @@ async def scored(at: Parts, backlog: Backlog, workers: int) -> AsyncIterator[tup
         await held.close()
         await connection.close()
         await _stop(at.keeper, processes)
+        await _dropped(at, name)
+
+
+async def _read(connection: Connection, backlog: Backlog) -> tuple[bool, int]:
+    done, count = tuple(await connection.fetchrow(_DONE, PURCHASES.name, backlog.events) or (False, 0))
+    return done, count
+
+
+async def _dropped(at: Parts, name: str) -> None:
+    """A copy more per run would fill the disk."""
+    postmaster = await asyncpg.connect(at.url("postgres"))
+    await postmaster.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await postmaster.close()
 
 
 def _processor_s(at: Parts, pids: Sequence[int]) -> tuple[float, float]:
@@ -327,9 +356,12 @@ async def checked(connection: Connection, backlog: Backlog) -> None:
         raise RuntimeError(f"Facts, parties and spend are {found} where {wanted} were told.")
 
 
+_PUBLISHED = "SELECT bool_and(published_seq >= last_seq), sum(published_seq)::bigint FROM event_stream"
 _DONE = """
-SELECT (SELECT sum(seq) FROM consumer_offset WHERE consumer = 'scoring' AND topic = $1) >= $2
-    AND NOT EXISTS (SELECT FROM outbox)
+SELECT of_topic.read >= $2 AND NOT EXISTS (SELECT FROM outbox), of_topic.read + numbered.count
+FROM (
+    SELECT coalesce(sum(seq), 0)::bigint AS read FROM consumer_offset WHERE consumer = 'scoring' AND topic = $1
+) AS of_topic, (SELECT coalesce(sum(last_seq), 0)::bigint AS count FROM event_stream) AS numbered
 """
 _WAITING = """
 SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from itertools import pairwise
+from itertools import cycle, pairwise
 
 WIDTH, LEFT, RIGHT = 960, 70, 190
 PANEL, ABOVE, BETWEEN, BELOW = 180, 60, 50, 40
@@ -66,7 +66,7 @@ def _panel(panel: Panel, top: float, last_s: float) -> list[str]:
         drawn.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
         drawn.append(f'<text class="left" x="{LEFT - 8}" y="{y + 4:.1f}">{most * tick / TICKS:,g}</text>')
     ends = {}
-    for (name, points), colour in zip(panel.lines.items(), COLOURS, strict=False):
+    for (name, points), colour in zip(panel.lines.items(), cycle(COLOURS), strict=False):
         places = [(_across(at_s, last_s), top + PANEL * (1 - value / most)) for at_s, value in points]
         drawn.append(f'<path class="line" stroke="{colour}" d="M{"L".join(f"{x:.1f} {y:.1f}" for x, y in places)}"/>')
         ends[name] = places[-1][1], colour

@@ -12,6 +12,7 @@ import asyncpg
 from bench.figures import Figure
 from bench.population import identity, load
 from bench.product import CURRENCY, Running, product
+from bench.standing import QUIET
 from chassis.consumer import Delivery
 from chassis.db import Database, connect
 from chassis.ids import uuid7
@@ -22,42 +23,67 @@ FEW, MANY = 10, 10_000
 """Facts of a party."""
 OVER_DAYS = 3_650
 PARTIES, EVENTS, BATCH = 100, 4_000, 100
-SMALLER = 5
-"""So many times smaller is the population beside the one asked for."""
-GOAL = 0.9
+STEPS = {"event-cost-1m": (100_000, 1_000_000, 0.6), "event-cost-5m": (1_000_000, 5_000_000, 0.9)}
+"""Two populations, and at least so much of the events per second of the smaller one in the larger one."""
+GOAL_DEEP = 0.9
+RAW = f"batches of {BATCH}, a party each; baseline: facts copied and spend added by one UPDATE each batch"
 
 
-def of_events(parties: int) -> list[Figure]:
-    """Events per second in batches, for short and long histories, in two populations. 90 s at 200,000."""
-    per_s: dict[tuple[int, int], float] = {}
-    raw_per_s = 0.0
-    for size in (parties // SMALLER, parties):
-        with _populated(size) as running:
-            for facts in (FEW, MANY) if size == parties else (FEW,):
-                per_s[size, facts] = asyncio.run(_handled(running, size, facts))
-            raw_per_s = asyncio.run(_raw(running))
-    small, large, deep = per_s[parties // SMALLER, FEW], per_s[parties, FEW], per_s[parties, MANY]
-    how = f"batches of {BATCH}, a party each; baseline: facts copied and spend added by one UPDATE each batch"
+def by_depth(parties: int, times: int) -> list[list[Figure]]:
+    """Events per second in batches, for short and long histories in one population, so often. 60 s at 200,000, once."""
+    with _populated(parties) as running:
+        runs = []
+        for nth in range(times):
+            few, many = (asyncio.run(_handled(running, parties, facts, nth)) for facts in (FEW, MANY))
+            runs.append(figures_of_depth(parties, few, many, asyncio.run(_raw(running))))
+    return runs
+
+
+def figures_of_depth(parties: int, few: float, many: float, raw: float) -> list[Figure]:
+    """Of events per second: of parties with few facts beside the raw form, of those with many beside those with few."""
+    row, how = "event-cost", f"baseline: those with {FEW} facts"
     return [
-        Figure("event-cost", f"parties with {FEW} facts of {parties:,}", large, "1/s", None, raw_per_s, how),
-        Figure("event-cost", f"parties with {MANY:,} facts", deep, "1/s", large * GOAL, raw_per_s, "at least the goal"),
-        Figure("event-cost", f"parties with {FEW} facts of {parties // SMALLER:,}", small, "1/s", how=how),
-        Figure("event-cost", "long by short history", deep / large, "", GOAL, how="at least the goal"),
-        Figure("event-cost", "large by small population", large / small, "", GOAL, how="at least the goal"),
+        Figure(row, f"parties with {FEW} facts of {parties:,}", few, "1/s", None, raw, RAW),
+        Figure(row, f"parties with {MANY:,} facts", many, "1/s", None, few, how, GOAL_DEEP),
+    ]
+
+
+def by_population(row: str, small: int, large: int, goal: float, times: int) -> list[list[Figure]]:
+    """Events per second in batches in two populations, in turns, so often.
+
+    Both products run all the time, so that what is compared meets the same machine.
+    """
+    with _populated(small) as few, _populated(large) as many:
+        runs = []
+        for nth in range(times):
+            few_per_s, many_per_s = (
+                asyncio.run(_handled(running, size, FEW, nth)) for running, size in ((few, small), (many, large))
+            )
+            figures = figures_of_step(row, small, large, goal, few_per_s, many_per_s, asyncio.run(_raw(many)))
+            runs.append(figures)
+    return runs
+
+
+def figures_of_step(row: str, small: int, large: int, goal: float, few: float, many: float, raw: float) -> list[Figure]:
+    """Of events per second: in the smaller population beside the raw form, in the larger one beside the smaller."""
+    return [
+        Figure(row, f"parties with {FEW} facts of {small:,}", few, "1/s", None, raw, RAW),
+        Figure(row, f"of {large:,}", many, "1/s", None, few, f"baseline: those of {small:,}", goal),
     ]
 
 
 @contextmanager
 def _populated(parties: int) -> Iterator[Running]:
-    with product("up") as running:
+    with product("up", variables=QUIET) as running:
         asyncio.run(load(running.database("scoring"), parties, datetime.now(UTC).date(), due=True))
         yield running
 
 
-async def _handled(running: Running, size: int, facts: int) -> float:
+async def _handled(running: Running, size: int, facts: int, nth: int) -> float:
     """Events a second through the handler, each with its transaction's other events, on new parties of that depth."""
     database = connect(running.database("scoring").replace("postgresql://", "postgresql+asyncpg://"), pool_size=1)
-    who = [identity(size + facts + number) for number in range(PARTIES)]
+    first = size + (2 * nth + (facts == MANY)) * PARTIES
+    who = [identity(first + number) for number in range(PARTIES)]
     began = datetime.now(UTC) - timedelta(days=OVER_DAYS)
     try:
         for place in range(0, facts, 100):
@@ -91,6 +117,7 @@ def _purchase(party: UUID, at: datetime) -> PurchaseCompleted:
 
 async def _raw(running: Running) -> float:
     connection = await asyncpg.connect(running.database("scoring"))
+    await connection.execute("DROP TABLE IF EXISTS raw_fact, raw_party")
     await connection.execute(
         "CREATE TABLE raw_fact (id uuid PRIMARY KEY, party_id uuid, at timestamptz, amount bigint)"
     )

@@ -72,10 +72,10 @@ def proxied() -> list[Figure]:
         for way in (gateway, bare)
     )
     cpu_ms, bare_cpu_ms = statistics.median(gateway.cpu_ms), statistics.median(bare.cpu_ms)
-    how = f"GETs of 500 bytes through one process; at least {GOAL_RATE} of a bare aiohttp proxy wanted"
+    how = "GETs of 500 bytes through one process; baseline: a bare aiohttp proxy"
     return [
-        Figure("gateway", f"requests at c{CONNECTIONS}", per_s, "/s", bare_per_s * GOAL_RATE, bare_per_s, how),
-        Figure("gateway", "added p50 at c1", added, "ms", bare_added * GOAL_ADDED, bare_added),
+        Figure("gateway", f"requests at c{CONNECTIONS}", per_s, "/s", None, bare_per_s, how, GOAL_RATE),
+        Figure("gateway", "added p50 at c1", added, "ms", None, bare_added, goal_ratio=GOAL_ADDED),
         Figure("gateway", f"processor time a request at c{CONNECTIONS}", cpu_ms, "ms", None, bare_cpu_ms),
     ]
 

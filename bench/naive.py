@@ -16,6 +16,7 @@ from contracts.scoring import Stage, Tier
 DORMANT_AFTER_DAYS, LOST_AFTER_DAYS, TURNOVER_DAYS = 90, 365, 365
 CUTS = ((100_000, Tier.TOP), (30_000, Tier.HIGH), (10_000, Tier.MID))
 """As the policy that the product begins with."""
+TABLES = "naivefact", "naivestanding"
 
 
 class NaiveFact(SQLModel, table=True):
@@ -38,12 +39,18 @@ class NaiveStanding(SQLModel, table=True):
     last_day: date
 
 
-async def take(url: str, values: Iterable[bytes]) -> None:
-    """Take events one after the other into two tables of their own (`postgresql+asyncpg://…`)."""
-    engine = create_async_engine(url)
+async def have_tables(url: str) -> None:
+    """Make the two tables (`postgresql+asyncpg://…`), empty where they were there."""
+    engine, tables = create_async_engine(url), [SQLModel.metadata.tables[name] for name in TABLES]
     async with engine.begin() as connection:
-        tables = [SQLModel.metadata.tables[name] for name in ("naivefact", "naivestanding")]
+        await connection.run_sync(SQLModel.metadata.drop_all, tables=tables)
         await connection.run_sync(SQLModel.metadata.create_all, tables=tables)
+    await engine.dispose()
+
+
+async def take(url: str, values: Iterable[bytes]) -> None:
+    """Take events one after the other into the two tables."""
+    engine = create_async_engine(url)
     for value in values:
         envelope = open_envelope(value)
         event = open_data(envelope)

@@ -1,8 +1,9 @@
 """A population whose purchases come about as the published models say, written as scoring keeps it."""
 
 import os
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from datetime import UTC, date, datetime
 from multiprocessing import get_context
 from typing import Any, NamedTuple
@@ -30,6 +31,8 @@ WEEKS = 780
 """Weeks in which the population came in, at an even rate."""
 SEED = 20_050_401
 PAGE = 5_000
+AHEAD = 6
+"""Pages that may be in the making: of a large population all of them would not fit into memory."""
 UTC_ZONE = ZoneInfo("UTC")
 MODEL = Model(
     as_of=date(2026, 1, 1), parties=2_357, repeaters=1_411, currency=CURRENCY,
@@ -97,8 +100,7 @@ async def load(url: str, parties: int, on: date, *, due: bool) -> int:
         await connection.execute("CREATE TABLE would_be_due (party_id uuid PRIMARY KEY, at timestamptz NOT NULL)")
         purchases = simulated(parties, date.fromordinal(on.toordinal() - 1))
         with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
-            pages = [(page, on, ruling_id) for page in _pages(purchases)]
-            for facts, years, stands in pool.map(_written, pages):
+            for facts, years, stands in _in_turn(pool, ((page, on, ruling_id) for page in _pages(purchases))):
                 async with connection.transaction():
                     await connection.copy_records_to_table("fact", records=facts, columns=FACT)
                     await connection.copy_records_to_table("calendar", records=years, columns=CALENDAR)
@@ -149,21 +151,40 @@ async def activated(
         return await new_ruling(connection, "policy", at, policy=policy.content_hash, model=model.content_hash)
 
 
+def _in_turn(pool: ProcessPoolExecutor, pages: Iterable["Page"]) -> Iterator["tuple[Rows, Rows, Rows]"]:
+    """What each page is written as, in their order; no more of them at once than keeps the processes busy."""
+    begun: deque[Future[tuple[Rows, Rows, Rows]]] = deque()
+    for page in pages:
+        begun.append(pool.submit(_written, page))
+        if len(begun) > AHEAD:
+            yield begun.popleft().result()
+    while begun:
+        yield begun.popleft().result()
+
+
 Told = list[tuple[int, int]]
 """Day and amount of the purchases of one party."""
 
 
 def _pages(purchases: Purchases) -> Iterator[tuple[tuple[int, Told], ...]]:
-    ends = (np.flatnonzero(np.diff(purchases.party, append=-1)) + 1).tolist()
-    told = list(zip(purchases.day.tolist(), purchases.amount_minor.tolist(), strict=True))
-    parties = list(enumerate(told[begin:end] for begin, end in zip([0, *ends[:-1]], ends, strict=True)))
-    return (tuple(parties[place : place + PAGE]) for place in range(0, len(parties), PAGE))
+    ends = np.flatnonzero(np.diff(purchases.party, append=-1)) + 1
+    begins = np.concatenate(([0], ends[:-1]))
+    for first in range(0, len(ends), PAGE):
+        page = slice(int(begins[first]), int(ends[min(first + PAGE, len(ends)) - 1]))
+        told = list(zip(purchases.day[page].tolist(), purchases.amount_minor[page].tolist(), strict=True))
+        places = zip(
+            (begins[first : first + PAGE] - page.start).tolist(),
+            (ends[first : first + PAGE] - page.start).tolist(),
+            strict=True,
+        )
+        yield tuple((first + place, told[begin:end]) for place, (begin, end) in enumerate(places))
 
 
 Rows = list[tuple[Any, ...]]
+Page = tuple[tuple[tuple[int, Told], ...], date, int]
 
 
-def _written(page: tuple[tuple[tuple[int, Told], ...], date, int]) -> tuple[Rows, Rows, Rows]:
+def _written(page: Page) -> tuple[Rows, Rows, Rows]:
     parties, on, ruling_id = page
     facts: Rows = []
     years: Rows = []

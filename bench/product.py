@@ -20,6 +20,7 @@ from deploy.process import die_with_me, marked
 
 ROOT = Path(__file__).resolve().parents[1]
 CURRENCY = "USD"
+STOPS_S = 120
 
 
 class NotStarted(Exception):
@@ -64,10 +65,16 @@ class Running:
         return sum(map(cpu_ticks, pids)) / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> None:
-        """End it in order."""
+        """End it in order. Raises `TimeoutExpired` where that takes too long, when it is ended all the same."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(timeout=30)
+            try:
+                self.process.wait(timeout=STOPS_S)
+            except subprocess.TimeoutExpired:
+                # All that it started goes with it: what is measured next must not share the machine.
+                self.process.kill()
+                self.process.wait()
+                raise
 
 
 def cpu_ticks(pid: int) -> int:
@@ -89,7 +96,7 @@ def memory_kb(pid: int) -> int:
     return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
 
 
-def start(folder: Path, *words: str, variables: Mapping[str, str] | None = None, seconds: float = 120) -> Running:
+def start(folder: Path, *words: str, variables: Mapping[str, str] | None = None, seconds: float = 300) -> Running:
     """Start a product and wait for its ready line, which comes when everything answers."""
     folder.mkdir(parents=True, exist_ok=True)
     own = {name: value for name, value in os.environ.items() if not name.startswith("SHUKE_")}

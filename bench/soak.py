@@ -1,4 +1,4 @@
-"""`shuke bench soak [--minutes N] [--per-s N] [--svg FILE] [--json FILE]`."""
+"""`shuke bench soak [--minutes N] [--per-s N] [--svg FILE] [--json] [--out FILE]`."""
 
 import asyncio
 import itertools
@@ -17,12 +17,12 @@ import asyncpg
 import typer
 import uvloop
 from rich.console import Console
-from rich.table import Table
 
 from bench import chart, machine
-from bench.figures import percentile
-from bench.freshness import AMOUNT_MINOR, Seen, buying, have_bought
+from bench.figures import Figure, percentile, table, told
+from bench.freshness import AMOUNT_MINOR, CLUSTER, UNLIMITED, Seen, buying, have_bought
 from bench.live import NDJSON, PATH, body_of
+from bench.posts import bare_handler
 from bench.product import Running, memory_kb, product, settle
 from deploy import postgres, supervisor
 
@@ -38,6 +38,11 @@ SAMPLE_S = 10.0
 SETTLE_S = 3_600.0
 PART = 0.1
 """The first and the last tenth of the time are compared."""
+GROWTH, SLACK_MB = 1.1, 8.0
+"""Flat is who holds in the last tenth at most so many times what was held in the first, or so much more."""
+POSTGRESQL = "postgres"
+NOT_OURS = (POSTGRESQL, "kafka")
+"""Whose memory is told and not judged: they fill caches up to a bound of their own."""
 
 
 @dataclass
@@ -46,7 +51,7 @@ class Sample:
 
     at_s: float
     memory_mb: dict[str, float]
-    """By part of the product; what processes share is counted once."""
+    """By process; what several share is counted once."""
     lag: int
     """Events that are not read yet, over all consumers."""
     readable_ms: list[float]
@@ -64,6 +69,11 @@ class Soaked:
     """Rows that were taken and decided per second at full load."""
     per_s: float = 0.0
     rows: int = 0
+    bare_mb: float = 0.0
+    """Memory of a handler of FastAPI that inserts a row, in a process of its own."""
+    told_minor: int = 0
+    spent_minor: int = 0
+    """What all parties have spent at the end."""
     samples: list[Sample] = field(default_factory=list)
 
 
@@ -73,32 +83,51 @@ def main(
         float | None, typer.Option(min=1, help="Rows per second; else half of what the product takes at full load.")
     ] = None,
     svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw memory, lag and latency there.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write what was seen there.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per figure.")] = False,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all that was seen there.")] = None,
 ) -> None:
     """Load the distributed product (a broker, two workers) for a long time, and watch memory, lag and latency.
 
-    Ends 1 if what all parties spent is not what was told.
+    Ends 1 if what all parties spent is not what was told, or if a process of the product grew.
     """
     began, on = datetime.now(UTC), machine.described()
     typer.echo(", ".join(f"{name} {value}" for name, value in on.items()), err=True)
-    with product("cluster", "--workers", "2") as running:
+    soaked = soak(minutes, per_s)
+    figures = figures_of(soaked, minutes)
+    Console(width=160, stderr=as_json).print(table(figures))
+    for figure in figures if as_json else ():
+        typer.echo(json.dumps(told(figure)))
+    title = f"{minutes:g} minutes at {soaked.per_s:,.0f} rows/s" + (", half of what it takes" if per_s is None else "")
+    if svg:
+        svg.write_text(drawn(soaked, f"{title}; {on['cores']} cores, {began:%d %B %Y}"))
+    if out:
+        out.write_text(json.dumps(document(soaked, figures, on, began), indent=2) + "\n")
+    typer.echo(f"{soaked.rows:,} rows told; spent {soaked.spent_minor:,}, told {soaked.told_minor:,}", err=True)
+    if grown := [figure.what for figure in figures if figure.binding and figure.met is False]:
+        typer.echo(f"Not flat: {'; '.join(grown)}", err=True)
+    if grown or soaked.spent_minor != soaked.told_minor:
+        raise typer.Exit(1)
+
+
+def memory(minutes: float) -> list[Figure]:
+    """Memory of each process idle, at full load and after so long at half of it; raises unless all was counted."""
+    soaked = soak(minutes, None)
+    if soaked.spent_minor != soaked.told_minor:
+        raise RuntimeError(f"All parties spent {soaked.spent_minor:,} where {soaked.told_minor:,} was told.")
+    return [figure for figure in figures_of(soaked, minutes) if figure.row == "memory"]
+
+
+def soak(minutes: float, per_s: float | None) -> Soaked:
+    """Load the distributed product for so long, at so many rows per second or at half of what it takes."""
+    with product(*CLUSTER, variables=UNLIMITED) as running:
+        with bare_handler(running) as (_, pid):
+            bare_mb = memory_kb(pid) / 1024
         soaked = uvloop.run(_soaked(running, minutes * 60, per_s))
         with running.client() as client:
             settle(client, SETTLE_S)
-        spent, told = uvloop.run(_spent(running)), AMOUNT_MINOR * (soaked.rows + WATCHED)
-    title = (
-        f"{minutes:g} minutes at {soaked.per_s:,.0f} rows/s, half of what it takes"
-        if per_s is None
-        else (f"{minutes:g} minutes at {soaked.per_s:,.0f} rows/s")
-    )
-    Console(width=120).print(table(soaked, title))
-    if svg:
-        svg.write_text(drawn(soaked, f"{title}; {on['cores']} cores, {began:%d %B %Y}"))
-    if json_file:
-        json_file.write_text(json.dumps(document(soaked, on, began, told, spent), indent=2) + "\n")
-    typer.echo(f"{soaked.rows:,} rows told; spent {spent:,}, told {told:,}")
-    if spent != told:
-        raise typer.Exit(1)
+        soaked.bare_mb = bare_mb
+        soaked.spent_minor, soaked.told_minor = uvloop.run(_spent(running)), AMOUNT_MINOR * (soaked.rows + WATCHED)
+    return soaked
 
 
 async def _soaked(running: Running, last_s: float, per_s: float | None) -> Soaked:
@@ -133,14 +162,12 @@ async def _full(running: Running, session: aiohttp.ClientSession, soaked: Soaked
 
     async def one() -> None:
         while time.perf_counter() < began + FULL_S:
-            # Two of these count: what is added to is read when the answer is there.
-            accepted = await _told(session, list(itertools.islice(customers, ROWS * 5)))
-            soaked.rows += accepted
+            await pour(session, soaked, list(itertools.islice(customers, ROWS * 5)))
 
     async def watch() -> None:
         while True:
-            for part, mb in (await asyncio.to_thread(memory_mb, running)).items():
-                most[part] = max(most[part], mb)
+            for name, mb in (await asyncio.to_thread(memory_mb, running)).items():
+                most[name] = max(most[name], mb)
             await asyncio.sleep(2)
 
     watching = asyncio.create_task(watch())
@@ -158,22 +185,23 @@ async def _pour(session: aiohttp.ClientSession, soaked: Soaked, until: float) ->
     due, every_s = time.perf_counter(), ROWS / soaked.per_s
     while due < until:
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        soaked.rows += await _told(session, list(itertools.islice(customers, ROWS)))
+        await pour(session, soaked, list(itertools.islice(customers, ROWS)))
         due += every_s
 
 
-async def _told(session: aiohttp.ClientSession, customers: Sequence[int]) -> int:
-    """Have these customers buy; how many purchases were accepted. A service that asks to wait is waited for."""
+async def pour(session: aiohttp.ClientSession, soaked: Soaked, customers: Sequence[int]) -> None:
+    """Have these customers buy, and count what was accepted. A service that asks to wait is waited for."""
     body = body_of(customers)
     while True:
         async with session.post(PATH, data=body) as answer:
-            told = await answer.json()
+            said = await answer.json()
             if answer.status == 503:
                 await asyncio.sleep(float(answer.headers["Retry-After"]))
                 continue
             answer.raise_for_status()
-            accepted: int = told["accepted"]
-            return accepted
+            # Not with the await in the addition: what another connection adds meanwhile would be lost.
+            soaked.rows += said["accepted"]
+            return
 
 
 async def _look(running: Running, session: aiohttp.ClientSession, soaked: Soaked, seen: Seen, began: float) -> None:
@@ -195,14 +223,11 @@ async def _look(running: Running, session: aiohttp.ClientSession, soaked: Soaked
 
 
 def memory_mb(running: Running) -> dict[str, float]:
-    """Memory by part of the product: the processes of a service together, PostgreSQL and Kafka as a whole."""
-    used: dict[str, float] = defaultdict(float)
-    for name, pid in supervisor.pids(running.folder).items():
-        part = {"postgres": "PostgreSQL", "kafka": "Kafka"}.get(name.split("-")[0], name.split("-")[0])
-        if part != "PostgreSQL":
-            used[part] += memory_kb(pid) / 1024
-    used["PostgreSQL"] = sum(map(memory_kb, postgres.of_folder(running.folder / "postgres"))) / 1024
-    return dict(used)
+    """Memory by process; that of PostgreSQL with all its sessions."""
+    used = {name: memory_kb(pid) / 1024 for name, pid in supervisor.pids(running.folder).items() if name != POSTGRESQL}
+    used["supervisor"] = memory_kb(running.process.pid) / 1024
+    used[POSTGRESQL] = sum(map(memory_kb, postgres.of_folder(running.folder / "postgres"))) / 1024
+    return used
 
 
 async def _spent(running: Running) -> int:
@@ -220,30 +245,65 @@ def parts(samples: Sequence[Sample]) -> tuple[Sequence[Sample], Sequence[Sample]
     return samples[:few], samples[-few:]
 
 
-def table(soaked: Soaked, title: str) -> Table:
-    """For people: memory by part, then lag and latency."""
-    first, last = parts(soaked.samples)
-    shown = Table("what", "idle", "full load, most", "first tenth", "last tenth", "last by first", title=title)
-    for part in sorted(soaked.idle_mb):
-        before, after = (statistics.median(each.memory_mb.get(part, 0.0) for each in some) for some in (first, last))
-        cells = soaked.idle_mb[part], soaked.full_mb.get(part, 0.0), before, after
-        shown.add_row(f"{part}, MB", *(f"{cell:,.0f}" for cell in cells), f"{after / before:.2f}" if before else "")
-    before, after = (statistics.median(each.lag for each in some) for some in (first, last))
-    shown.add_row("events behind", "", "", f"{before:,.0f}", f"{after:,.0f}", "")
+def figures_of(soaked: Soaked, minutes: float) -> list[Figure]:
+    """What was seen: memory of each process, then lag and latency, each of the last tenth beside the first.
+
+    A process of the product that holds more in the last tenth than `most_mb` of the first misses its goal, which binds.
+    """
+    load, first, last = f"{soaked.per_s:,.0f} rows/s", *parts(soaked.samples)
+    figures = [Figure("soak", "rows per second at full load, all decided", soaked.full_per_s, "1/s")]
+    for name, idle_mb in sorted(soaked.idle_mb.items()):
+        before, after = (statistics.median(each.memory_mb.get(name, 0.0) for each in some) for some in (first, last))
+        ours = name.split("-")[0] not in NOT_OURS
+        how = f"{load}; baseline: its first tenth" + ("" if ours else "; it fills a cache, and is not judged")
+        bare_mb = soaked.bare_mb if ours else None
+        figures += [
+            Figure("memory", f"{name}, idle", idle_mb, "MB", None, bare_mb, "baseline: a bare handler" * ours),
+            Figure(
+                "memory",
+                f"{name}, full load, most",
+                soaked.full_mb.get(name, 0.0),
+                "MB",
+                None,
+                idle_mb,
+                "baseline: idle",
+            ),
+            Figure(
+                *("memory", f"{name}, last tenth of {minutes:g} min", after, "MB"),
+                goal=most_mb(before) if ours else None,
+                baseline=before,
+                how=how,
+                binding=ours,
+            ),
+        ]
+    behind, behind_at_last = (statistics.median(each.lag for each in some) for some in (first, last))
+    figures.append(Figure("soak", "events behind", behind_at_last, "", None, behind, load))
     for percent in (50, 99):
         before, after = (
             percentile([ms for each in some for ms in each.readable_ms] or [0.0], percent) for some in (first, last)
         )
-        ratio = f"{after / before:.2f}" if before else ""
-        shown.add_row(f"POST to readable, p{percent}, ms", "", "", f"{before:,.0f}", f"{after:,.0f}", ratio)
-    return shown
+        figures.append(Figure("soak", f"POST to standing readable, p{percent}", after, "ms", None, before, load))
+    return figures
+
+
+def most_mb(before_mb: float) -> float:
+    """What a process may hold in the last tenth of the time that held so much in the first, to be called flat."""
+    return max(before_mb * GROWTH, before_mb + SLACK_MB)
+
+
+def by_part(memory_mb: Mapping[str, float]) -> dict[str, float]:
+    """Memory of processes as that of parts: those of one service together."""
+    used: dict[str, float] = defaultdict(float)
+    for name, mb in memory_mb.items():
+        used[name.split("-")[0]] += mb
+    return dict(used)
 
 
 def drawn(soaked: Soaked, title: str) -> str:
     """The same as a drawing over time."""
-    names = sorted(soaked.idle_mb)
     samples = soaked.samples
-    memory = {name: [(each.at_s, each.memory_mb.get(name, 0.0)) for each in samples] for name in names}
+    names = sorted(by_part(soaked.idle_mb))
+    memory = {name: [(each.at_s, by_part(each.memory_mb).get(name, 0.0)) for each in samples] for name in names}
     latency = {
         f"p{percent}": [(each.at_s, percentile(each.readable_ms, percent)) for each in samples if each.readable_ms]
         for percent in (50, 99)
@@ -259,7 +319,9 @@ def drawn(soaked: Soaked, title: str) -> str:
     )
 
 
-def document(soaked: Soaked, on: Mapping[str, str | int], began: datetime, told: int, spent: int) -> dict[str, object]:
+def document(
+    soaked: Soaked, figures: Sequence[Figure], on: Mapping[str, str | int], began: datetime
+) -> dict[str, object]:
     """For programs."""
     return {
         "began": began.isoformat(timespec="seconds"),
@@ -267,8 +329,9 @@ def document(soaked: Soaked, on: Mapping[str, str | int], began: datetime, told:
         "full_per_s": round(soaked.full_per_s, 1),
         "per_s": round(soaked.per_s, 1),
         "rows": soaked.rows,
-        "told_minor": told,
-        "spent_minor": spent,
+        "told_minor": soaked.told_minor,
+        "spent_minor": soaked.spent_minor,
+        "figures": [told(figure) for figure in figures],
         "idle_mb": _rounded(soaked.idle_mb),
         "full_mb": _rounded(soaked.full_mb),
         "samples": [

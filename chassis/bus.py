@@ -36,6 +36,12 @@ class PartitionSink(Protocol):
         has stopped or was moved by another owner: read on from there, after a rest.
         """
 
+    async def catch_up(self, partition: TopicPartition, beginning: int) -> bool:
+        """Handle what the bus has dropped before the offset `beginning`, though no record may ever tell of it.
+
+        False where that has not succeeded: ask again after a rest, and read nothing of it meanwhile.
+        """
+
 
 def together(sizes: Mapping[TopicPartition, int], limit: int) -> Iterator[list[TopicPartition]]:
     """Partitions in groups that are taken at once, each of at most `limit` records or of one partition alone.

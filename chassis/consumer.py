@@ -92,11 +92,11 @@ class _Paused(Exception):
 
 
 class _Gap(Exception):
-    """Events `first` to `found` - 1 are missing before a record."""
+    """Events `first` to `found` - 1 are missing; what fills the gap is taken as if it stood at `offset`."""
 
-    def __init__(self, record: Record, epoch: int, first: int, found: int) -> None:
+    def __init__(self, offset: int, epoch: int, first: int, found: int) -> None:
         super().__init__(f"events {first} to {found - 1} of epoch {epoch} are missing")
-        self.record, self.epoch, self.first, self.found = record, epoch, first, found
+        self.offset, self.epoch, self.first, self.found = offset, epoch, first, found
         self.place = epoch, first
 
 
@@ -144,6 +144,44 @@ class Sink:
                 await rest(rest_s)
                 rest_s = min(rest_s * 2, LONGEST_REST_S)
 
+    async def catch_up(self, partition: TopicPartition, beginning: int) -> bool:
+        """See `chassis.bus.PartitionSink`."""
+        try:
+            try:
+                await self._catch_up(partition, beginning)
+            except Stopped as stopped:
+                await self._stop(partition, stopped)
+                return False
+        except (StartOver, _Gap, _Paused):
+            return False
+        except Exception as error:
+            if not _passing(error):
+                raise
+            log.warning("not caught up yet", **_place(partition), error=str(error))
+            return False
+        return True
+
+    async def _catch_up(self, partition: TopicPartition, beginning: int) -> None:
+        async with self._database.transaction() as session:
+            mark = (await marks.lock(await driver(session), self._name, [partition]))[partition]
+        if mark.paused:
+            raise _Paused(mark.next_offset)
+        try:
+            last = None if partition.topic in COMPACTED else await self._last_logged(partition)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            reason = f"records are gone from the bus, and their log cannot be read: {error}"
+            raise Stopped(reason, mark.epoch, mark.seq + 1) from error
+        epoch, seq = last or (mark.epoch, mark.seq)
+        first = mark.seq + 1 if epoch == mark.epoch else 1
+        if epoch >= mark.epoch and seq >= first:
+            # Where the mark is: it passes what is gone when all of it has taken effect, and not before.
+            await self._fill(partition, _Gap(mark.next_offset - 1, epoch, first, seq + 1))
+        async with self._database.transaction() as session:
+            connection = await driver(session)
+            known = await marks.lock(connection, self._name, [partition])
+            known[partition].next_offset = max(known[partition].next_offset, beginning)
+            await marks.move(connection, self._name, known)
+
     async def _take_all(self, batches: Batches) -> dict[TopicPartition, int]:
         """All partitions in one transaction or, where one of them has a fault, each by itself."""
         following: Mapping[TopicPartition, int] = {}
@@ -179,9 +217,12 @@ class Sink:
         except _Paused as paused:
             return paused.next_offset
         except Stopped as stopped:
-            log.error("partition stopped", **_place(partition), reason=stopped.reason)
-            async with self._database.transaction() as session:
-                return await marks.stop(await driver(session), self._name, partition, stopped)
+            return await self._stop(partition, stopped)
+
+    async def _stop(self, partition: TopicPartition, stopped: Stopped) -> int:
+        log.error("partition stopped", **_place(partition), reason=stopped.reason)
+        async with self._database.transaction() as session:
+            return await marks.stop(await driver(session), self._name, partition, stopped)
 
     async def _handle(self, partition: TopicPartition, records: Sequence[Record]) -> int:
         """All in one transaction or, where that fails, one by one, so that only what fails is set aside."""
@@ -287,7 +328,8 @@ class Sink:
             expected = mark.seq + 1 if epoch == mark.epoch else 1
             if seq - expected > mark.unreadable and not compacted:
                 if not letters and (mark.epoch, mark.seq) == reached:
-                    raise _Gap(record, epoch, expected, seq)
+                    # At the offset before the gap's end, so that the mark does not pass the record that stands there.
+                    raise _Gap(record.offset - 1, epoch, expected, seq)
                 mark.next_offset = record.offset
                 break
             mark.epoch, mark.seq, mark.unreadable, mark.next_offset = epoch, seq, 0, record.offset + 1
@@ -316,19 +358,25 @@ class Sink:
                 raise Stopped(f"{gap}, and their log cannot be read: {error}", gap.epoch, gap.found) from error
             if [row["seq"] for row in rows] != list(range(first, until)):
                 raise Stopped(str(gap), gap.epoch, gap.found)
-            # At the offset before the gap's end, so that the mark does not pass the record that stands there.
-            offset = gap.record.offset - 1
-            await self._handle(partition, [Record(offset, row["key"], _finished(row)) for row in rows])
+            await self._handle(partition, [Record(gap.offset, row["key"], _finished(row)) for row in rows])
             first = until
         log.warning("gap filled from the log", **_place(partition), first=gap.first, last=gap.found - 1)
 
     async def _logged(self, partition: TopicPartition, epoch: int, first: int, until: int) -> list[asyncpg.Record]:
+        return await self._ask_source(partition, _LOGGED, epoch, first, until)
+
+    async def _last_logged(self, partition: TopicPartition) -> tuple[int, int] | None:
+        """Epoch and `seq` of the last event that was numbered; None where its service is not installed."""
+        rows = await self._ask_source(partition, _LAST_LOGGED)
+        return (rows[0]["epoch"], rows[0]["last_seq"]) if rows else None
+
+    async def _ask_source(self, partition: TopicPartition, query: str, *values: int) -> list[asyncpg.Record]:
         url = self._source_urls.get(partition.topic.split(".", 1)[0])
         if url is None:
             return []
         connection = await asyncpg.connect(plain_url(url), timeout=10, command_timeout=SILENCE_S)
         try:
-            return await connection.fetch(_LOGGED, partition.topic, partition.partition, epoch, first, until)
+            return await connection.fetch(query, *partition, *values)
         finally:
             connection.terminate()
 
@@ -365,3 +413,5 @@ _LOGGED = """
 SELECT payload, recorded_at, epoch, seq, key FROM event_log
 WHERE topic = $1 AND partition = $2 AND epoch = $3 AND seq >= $4 AND seq < $5 AND payload IS NOT NULL ORDER BY seq
 """
+
+_LAST_LOGGED = "SELECT epoch, last_seq FROM event_stream WHERE topic = $1 AND partition = $2"

@@ -134,6 +134,14 @@ class BoundedHeads(HttpToolsProtocol):
             elif self._fresh:
                 self._fresh = False
                 self._wait()
+        elif self._waiting is None and self._at_rest():
+            # Empty lines begin no request, and the server waits no more for one once it has read anything.
+            self._wait()
+
+    def _at_rest(self) -> bool:
+        cycle = self.cycle
+        answered = cycle is not None and cycle.response_complete and not cycle.more_body
+        return answered and self._held is None and self.timeout_keep_alive_task is None
 
     def on_message_begin(self) -> None:
         """Begin a head."""

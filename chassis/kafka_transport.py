@@ -21,6 +21,8 @@ from contracts.topics import TOPICS, Topic
 log = structlog.get_logger()
 
 BATCH = 2_000
+FETCH_BYTES = 16 << 20
+"""Of one answer of a broker, compressed; a third of the client's own bound."""
 STOPPED_REST_S = 2.0
 SESSION_TIMEOUT_MS = 10_000
 REQUEST_TIMEOUT_MS = 10_000
@@ -64,6 +66,7 @@ class KafkaTransport:
             heartbeat_interval_ms=2_000,
             rebalance_timeout_ms=30_000,
             max_poll_records=BATCH * 4,
+            fetch_max_bytes=FETCH_BYTES,
             **CLIENT,
         )
         claims = _Claims(kafka, sink)
@@ -89,10 +92,17 @@ class KafkaTransport:
             try:
                 fetched = await kafka.getmany(*ready, timeout_ms=200)
             except OffsetOutOfRangeError as error:
-                # Retention passed this consumer: go on at the beginning; the gap in `seq` is filled from the log.
                 gone: Any = error.args[0]
                 log.warning("records are gone from Kafka", partitions=[tuple(partition) for partition in gone])
-                await kafka.seek_to_beginning(*gone)
+                # Retention passed this consumer. There may be no record left whose `seq` would show the gap.
+                beginnings = await kafka.beginning_offsets(list(gone))
+                async with claims.busy:
+                    for partition in claims.claimed & beginnings.keys():
+                        beginning = beginnings[partition]
+                        if await sink.catch_up(TopicPartition(*partition), beginning):
+                            claims.go_on(partition, beginning)
+                        else:
+                            claims.have_rest(partition)
                 continue
             except NoOffsetForPartitionError:
                 # A partition left and came back meanwhile: it is read again when it has been claimed.
@@ -143,7 +153,17 @@ class _Claims(ConsumerRebalanceListener):  # type: ignore[misc]
         if following != last + 1:
             self._kafka.seek(partition, following)
         if following <= last:
-            self._resting[partition] = asyncio.get_running_loop().time() + STOPPED_REST_S
+            self.have_rest(partition)
+
+    def go_on(self, partition: KafkaPartition, beginning: int) -> None:
+        """Go on from an offset behind what is gone."""
+        if partition in self.claimed:
+            self.reached[partition] = beginning
+            self._kafka.seek(partition, beginning)
+
+    def have_rest(self, partition: KafkaPartition) -> None:
+        """Read nothing of a partition for a while."""
+        self._resting[partition] = asyncio.get_running_loop().time() + STOPPED_REST_S
 
     async def on_partitions_assigned(self, assigned: Iterable[KafkaPartition]) -> None:
         """Pause before anything is awaited: records from wrong positions would be returned meanwhile."""

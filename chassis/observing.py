@@ -65,11 +65,13 @@ async def _own(database: Database, service: str) -> None:
         connection = await driver(session)
         OUTBOX_EVENTS.labels(service).set(await connection.fetchval("SELECT count(*) FROM outbox"))
         UNPUBLISHED.labels(service).set(await connection.fetchval(_UNPUBLISHED))
+        places = await connection.fetch(_PLACES)
         standing = await connection.fetch(_STANDING)
         letters = await connection.fetch(_LETTERS)
+    for row in places:
+        PAUSED.labels(row["consumer"], row["topic"], str(row["partition"])).set(row["paused"])
     for row in standing:
         STOPPED.labels(row["consumer"]).set(row["stopped"])
-        PAUSED.labels(row["consumer"]).set(row["paused"])
     LETTERS_OPEN.clear()
     for row in letters:
         LETTERS_OPEN.labels(row["consumer"], row["topic"]).set(row["letters"])
@@ -88,9 +90,9 @@ SELECT coalesce(sum(last_seq - published_seq), 0) FROM event_stream
 WHERE EXISTS (SELECT FROM event_stream WHERE published_offset >= 0)
 """
 
-_STANDING = """
-SELECT consumer, count(stopped_reason) AS stopped, count(paused_at) AS paused FROM consumer_offset GROUP BY consumer
-"""
+_PLACES = "SELECT consumer, topic, partition, paused_at IS NOT NULL AS paused FROM consumer_offset"
+
+_STANDING = "SELECT consumer, count(stopped_reason) AS stopped FROM consumer_offset GROUP BY consumer"
 
 _LETTERS = """
 SELECT of.consumer, of.topic, count(letter.id) AS letters

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from multiprocessing import get_context, parent_process
 from typing import TypeVar
@@ -35,6 +35,23 @@ class Processes:
         self._under_way += 1
         running.add_done_callback(self._ended)
         return running
+
+    async def each(self, work: Callable[..., T], every: Iterable[Sequence[object]]) -> list[T]:
+        """The results of work for each of some arguments, in their order.
+
+        What fails keeps nothing else from being done; an `ExceptionGroup` of what failed is raised behind it.
+        """
+        ended = await asyncio.gather(*(self.begin(work, *each) for each in every), return_exceptions=True)
+        found: list[T] = []
+        failed: list[BaseException] = []
+        for result in ended:
+            if isinstance(result, BaseException):
+                failed.append(result)
+            else:
+                found.append(result)
+        if failed:
+            raise BaseExceptionGroup(f"{len(failed)} of {len(ended)} failed", failed)
+        return found
 
     def _given(self, work: Callable[..., T], *arguments: object) -> "asyncio.Future[T]":
         if self._ending:

@@ -34,7 +34,9 @@ LAG_AGE = Gauge(
     "shuke_lag_seconds", "Age of the oldest event that a consumer has not read yet.", ("consumer", "topic", "partition")
 )
 STOPPED = Gauge("shuke_partitions_stopped", "Partitions at which a consumer stands.", ("consumer",))
-PAUSED = Gauge("shuke_partitions_paused", "Partitions that an operator has paused.", ("consumer",))
+PAUSED = Gauge(
+    "shuke_partitions_paused", "1 where an operator has paused the partition.", ("consumer", "topic", "partition")
+)
 LETTERS_OPEN = Gauge("shuke_dead_letters_open", "Records set aside that wait for a person.", ("consumer", "topic"))
 DATABASE_UP = Gauge("shuke_database_up", "Whether the database answered when it was last asked.", ("service",))
 DISK_FREE = Gauge("shuke_disk_free_bytes", "Room on the disk that must not run full.", ("service",))

@@ -17,6 +17,8 @@ from bench.faults.commands import Command
 ATTEMPT_S = 10.0
 """Seconds after which a client takes a request for lost."""
 LONGEST_PAUSE_S = 5.0
+FOUND_S = 240.0
+"""For what has to be in a list: longer than any fault and the recovery from it."""
 AGAIN = frozenset({408, 425, 429})
 """Answers, besides those of the 500s, after which the same request may go through."""
 PASSING = frozenset({"request_in_progress"})
@@ -31,6 +33,8 @@ class Told:
     command: Command
     ids: Mapping[str, str]
     """What it made, by name: of a bulk command a name for each row."""
+    beside: Mapping[str, str]
+    """What else of the answer later commands need, by name: a code, a planned activation."""
     sent_at: float
     """When it was sent first; seconds of the monotonic clock."""
     acknowledged_at: float
@@ -51,6 +55,7 @@ class Journal:
         """Keep what was acknowledged."""
         self.told.append(told)
         self.ids.update(told.ids)
+        self.ids.update(told.beside)
 
 
 class Client:
@@ -72,29 +77,52 @@ class Client:
     async def tell(self, command: Command, journal: Journal) -> None:
         """Send a command until it is acknowledged or refused for good."""
         journal.waiting.add(command.name)
+        if command.search:
+            try:
+                journal.ids[command.of] = await self.found(command.search)
+            except TimeoutError:
+                journal.refused.append(f"{command.name}: nothing is in {command.search}")
+                journal.waiting.discard(command.name)
+                return
         path, content = command.sent(journal.ids)
         began, attempts = time.monotonic(), 0
         while True:
             attempts += 1
-            status, answer, pause_s = await self.post(command.name, path, content)
-            if status in (200, 201, 202):
-                journal.note(Told(command, _ids(command, answer), began, time.monotonic(), attempts))
+            status, answer, pause_s = await self.send(command, path, content)
+            gone = status == 404 and command.method == "DELETE" and attempts > 1
+            if status in (200, 201, 202, 204) or gone:
+                ids, beside = _ids(command, answer), _beside(command, answer)
+                journal.note(Told(command, ids, beside, began, time.monotonic(), attempts))
                 break
-            if not passing(status, answer):
+            if not passing(status, answer, command.not_yet):
                 journal.refused.append(f"{command.name}: {status} {json.dumps(answer)[:300]}")
                 break
             await asyncio.sleep(pause_s)
         journal.waiting.discard(command.name)
 
-    async def post(self, name: str, path: str, content: Any) -> tuple[int, Any, float]:
+    async def found(self, path: str) -> str:
+        """The id of the first of a list, as soon as there is one. Raises `TimeoutError` where none comes."""
+        until = time.monotonic() + FOUND_S
+        while time.monotonic() < until:
+            with suppress(aiohttp.ClientError, OSError, TimeoutError, ValueError):
+                async with asyncio.timeout(ATTEMPT_S):
+                    if found := (await self.get(path))["data"]:
+                        return str(found[0]["id"])
+            await asyncio.sleep(random.uniform(0.1, 0.5))
+        raise TimeoutError
+
+    async def send(self, command: Command, path: str, content: Any) -> tuple[int, Any, float]:
         """Send once; the status (0: none came), the answer, and after how many seconds to send again."""
         body, kind = json.dumps(content), "application/json"
         if isinstance(content, list):
             body, kind = "\n".join(map(json.dumps, content)), "application/x-ndjson"
-        headers = {"Idempotency-Key": sha256(name.encode()).hexdigest(), "Content-Type": kind}
+        headers = {"Idempotency-Key": sha256(command.name.encode()).hexdigest(), "Content-Type": kind}
         pause_s = random.uniform(0.1, 0.5)
         try:
-            async with asyncio.timeout(ATTEMPT_S), self.session.post(path, data=body, headers=headers) as response:
+            async with (
+                asyncio.timeout(ATTEMPT_S),
+                self.session.request(command.method, path, data=body, headers=headers) as response,
+            ):
                 answer = await response.json(content_type=None)
                 if after := response.headers.get("Retry-After"):
                     pause_s = min(float(after), LONGEST_PAUSE_S)
@@ -109,20 +137,28 @@ class Client:
             return await response.json()
 
 
-def passing(status: int, answer: Any) -> bool:
+def passing(status: int, answer: Any, not_yet: frozenset[str] = frozenset()) -> bool:
     """Whether the same request may go through later."""
     code = answer.get("code") if isinstance(answer, dict) else None
-    return status == 0 or status >= 500 or status in AGAIN or code in PASSING
+    return status == 0 or status >= 500 or status in AGAIN or code in PASSING | not_yet
 
 
 def _ids(command: Command, answer: Any) -> dict[str, str]:
     if not command.rows:
-        return {command.name: str(answer.get("id", ""))}
+        answer = answer or {}
+        return {command.name: str(answer.get("id") or answer.get("hash", ""))}
     found = {}
     for place, row in enumerate(answer["data"]):
         [id] = [value for name, value in row.items() if name.endswith("_id")]
         found[f"{command.name} {place}"] = id
     return found
+
+
+def _beside(command: Command, answer: Any) -> dict[str, str]:
+    if not isinstance(answer, dict):
+        return {}
+    found = {f"{command.name} planned": str(each["id"]) for each in answer.get("planned", [])}
+    return found | ({f"{command.name} code": answer["code"]} if answer.get("code") else {})
 
 
 class Load:
@@ -166,6 +202,9 @@ class Load:
                 await self.client.tell(command, self.journal)
             else:
                 self.journal.refused.append(f"{command.name}: not sent, what it needs was refused")
+        # An answer of another shape than is wanted, for one.
+        except Exception as why:
+            self.journal.refused.append(f"{command.name}: {type(why).__name__}: {why}")
         finally:
             self._answered[command.name].set()
             self._room.release()

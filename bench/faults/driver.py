@@ -2,33 +2,36 @@
 
 import asyncio
 import shutil
-import statistics
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from bench.faults import judge
+from bench.faults.account import Account, Broken, Keep, Outcome, Say
 from bench.faults.clients import Client, Journal, Load
-from bench.faults.commands import KEY, Command, Plan
-from bench.faults.deck import KINDS, LIMITS, ON_DISKS, SEVERAL_BROKERS, dealt
+from bench.faults.commands import KEY, Command
+from bench.faults.deck import BY_OTHER_BROKERS, KINDS, LIMITS, ON_DISKS, SEVERAL_BROKERS, dealt
 from bench.faults.fault import Fault
 from bench.faults.ground import Disks, Ground, started
-from bench.faults.judge import Verdict
+from bench.faults.listeners import Listeners, listening
+from bench.faults.plan import Plan
 from bench.faults.recovery import Probe, Stuck
 from bench.product import CURRENCY, Running, start
 from deploy import postgres, product
 
 PER_S = 25.0
-REST_S = (0.5, 2.0)
-"""Between two faults, at least and at most."""
-
-Say = Callable[[str], None]
+REST_S = (0.2, 1.0)
+"""Between two faults, at least and at most: before it the product was seen to be itself again."""
+LONGEST_S = 300.0
+"""For making a fault, and again for ending it; what takes longer is given up."""
+GIVEN_UP_AFTER = 3
+"""So many faults in a row that the product did not get over: nothing is learned from more."""
+QUIET_STARTS_S = 300
+"""What runs beside it may leave it little of the machine."""
 
 
 @dataclass(frozen=True)
@@ -42,154 +45,168 @@ class Asked:
     per_s: float = PER_S
     kinds: tuple[str, ...] = ()
     """Only of these; empty: of all that this machine allows."""
+    within: float = 1.0
+    """A recovery may take so many times what is promised."""
+    minutes: float | None = None
+    """After so many from the start nothing more is broken, and what was is judged."""
     keep: Path | None = None
     """A folder to which the logs of the processes go."""
 
 
-@dataclass
-class Outcome:
-    """What came of it."""
+async def run(asked: Asked, say: Say, *, disks: bool, keep: Keep) -> Outcome:
+    """Break the product so often, and judge; `disks` says whether file systems may be put in place.
 
-    faults: int = 0
-    commands: int = 0
-    attempts: int = 0
-    verdict: Verdict = field(default_factory=Verdict)
-    recovery_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    repeated_on_kafka: int = 0
-    disks: bool = False
-    left_out: tuple[str, ...] = ()
-
-    def late(self) -> dict[str, float]:
-        """Kinds whose longest recovery is over what is promised, and that recovery."""
-        return {kind: max(took) for kind, took in self.recovery_s.items() if max(took) > LIMITS.get(kind, float("inf"))}
-
-    def document(self) -> dict[str, Any]:
-        """For programs."""
-        verdict = self.verdict
-        return {
-            "faults": self.faults,
-            "commands": self.commands,
-            "lost": len(verdict.lost),
-            "doubled": len(verdict.doubled),
-            "out_of_order": len(verdict.out_of_order),
-            "verify_disagreements": verdict.verify_disagreements,
-            "digest_equal": verdict.digest_equal,
-            "recovery_s": {
-                kind: {
-                    "median": round(statistics.median(took), 2),
-                    "max": round(max(took), 2),
-                    "times": len(took),
-                    "limit": LIMITS.get(kind),
-                }
-                for kind, took in sorted(self.recovery_s.items())
-            },
-            "state_differs": len(verdict.state_differs),
-            "stuck": len(verdict.stuck),
-            "refused": len(verdict.refused),
-            "unexpected_dead_letters": len(verdict.unexpected_letters),
-            "attempts": self.attempts,
-            "repeated_on_kafka": self.repeated_on_kafka,
-            "full_disk": "a file system in memory of a mount namespace" if self.disks else "left out",
-            "left_out": list(self.left_out),
-        }
-
-
-async def run(asked: Asked, say: Say, *, disks: bool) -> Outcome:
-    """Break the product so often, and judge; `disks` says whether file systems may be put in place."""
-    outcome = Outcome(disks=disks)
+    `keep` is told the outcome so far after each fault, and after each step of the judgement. What the driver itself
+    cannot do is written down, and does not end the run; if it is cancelled, all processes are ended in order.
+    """
+    began = time.monotonic()
+    limits = {kind: s for kind, s in LIMITS.items() if asked.brokers > 1 or kind not in BY_OTHER_BROKERS}
+    outcome = Outcome(within=asked.within, limits=limits, disks=disks)
     kinds = [kind for kind in asked.kinds or KINDS if outcome.disks or kind not in ON_DISKS]
     if asked.brokers == 1:
         kinds = [kind for kind in kinds if kind not in SEVERAL_BROKERS]
     outcome.left_out = tuple(kind for kind in asked.kinds or KINDS if kind not in kinds)
     journal = Journal()
     say(f"starting {asked.brokers} broker(s) and {asked.workers} worker(s)")
+    account = Account(outcome, began, say, keep)
     with product.cancelled_by_signals(), tempfile.TemporaryDirectory(prefix="shuke-faults-") as place:
         async with started(Path(place), brokers=asked.brokers, workers=asked.workers, disks=Disks(can=disks)) as ground:
             try:
-                left = await _broken_and_judged(asked, kinds, ground, journal, outcome, say)
+                left = await _broken_and_judged(asked, kinds, ground, journal, account)
             finally:
                 if asked.keep:
                     shutil.copytree(ground.folder / "logs", asked.keep, dirs_exist_ok=True)
-        await _beside_quiet(Path(place), journal, left, outcome, say)
+        if left:
+            await account.step("the quiet installation", _beside_quiet(Path(place), journal, left, account))
+    outcome.judged = not outcome.failed
+    account.kept()
     return outcome
 
 
 async def _broken_and_judged(
-    asked: Asked, kinds: list[str], ground: Ground, journal: Journal, outcome: Outcome, say: Say
-) -> judge.Left:
-    async with Client(ground.url, ground.headers) as client:
+    asked: Asked, kinds: list[str], ground: Ground, journal: Journal, account: Account
+) -> judge.Left | None:
+    outcome = account.outcome
+    async with Client(ground.url, ground.headers) as client, listening(client) as listeners:
         load = Load(client, Plan(asked.seed), journal, per_s=asked.per_s)
         loading = asyncio.create_task(load.run())
         probe = Probe(ground, client, journal)
         first = time.monotonic()
-        say(f"first purchase readable after {await probe.itself_again() - first:.1f} s")
-        cards = dealt(asked.seed, kinds)
-        for number in range(1, asked.count + 1):
-            chance, make = next(cards)
-            await asyncio.sleep(chance.uniform(*REST_S))
-            fault = make(chance, ground)
-            took = await _one(fault, ground, probe, outcome)
-            limit = f" of {LIMITS[fault.kind]:.0f}" if fault.kind in LIMITS else ""
-            say(f"{number}/{asked.count} {fault.kind} ({fault.what}): {took}{limit}")
+        account.tell(f"first purchase readable after {await probe.itself_again() - first:.1f} s")
+        await all_broken(asked, kinds, ground, probe, journal, account)
         load.end()
-        try:
-            async with asyncio.timeout(judge.SETTLE_S):
-                await asyncio.gather(loading, probe.settle())
-        except TimeoutError:
-            outcome.verdict.stuck.append(f"not acknowledged: {sorted(journal.waiting)[:20]}")
-        outcome.commands = len(journal.told)
-        outcome.attempts = sum(told.attempts for told in journal.told)
+        await account.step("the load", _acknowledged(loading, probe, journal, outcome))
         outcome.verdict.refused += journal.refused
-        say(f"{outcome.commands} commands acknowledged in {outcome.attempts} attempts; waiting until all is read")
-        return await _judged(ground, client, journal, outcome, say)
+        told, attempts = len(journal.told), outcome.attempts
+        account.tell(f"{told} commands acknowledged in {attempts} attempts; waiting until all is read")
+        return await _judged(ground, client, journal, listeners, account)
 
 
-async def _one(fault: Fault, ground: Ground, probe: Probe, outcome: Outcome) -> str:
-    """A fault from its beginning until the product is itself again; how long that took, in words."""
-    await fault.begin(ground)
-    began = time.monotonic()
-    recovering = asyncio.create_task(probe.itself_again()) if fault.from_beginning else None
+async def all_broken(
+    asked: Asked, kinds: list[str], ground: Ground, probe: Probe, journal: Journal, account: Account
+) -> None:
+    """One fault after the other, until all were made, the time is over or the product does not get over them."""
+    outcome, in_a_row = account.outcome, 0
+    cards = dealt(asked.seed, kinds)
+    for number in range(1, asked.count + 1):
+        if asked.minutes is not None and time.monotonic() > account.began + asked.minutes * 60:
+            account.tell(f"{asked.minutes:g} minutes are over")
+            return
+        chance, kind, make = next(cards)
+        await asyncio.sleep(chance.uniform(*REST_S))
+        began = time.monotonic()
+        what, took = kind, None
+        try:
+            fault = make(chance, ground)
+            what = fault.what
+            took = await _one(fault, ground, probe, account)
+            in_a_row = 0
+        except Stuck as stuck:
+            outcome.verdict.stuck.append(f"after {kind} ({what}): {stuck}")
+            in_a_row += 1
+        # Of whatever kind, as in `step`; whether the product gets over what was made of it is seen by the next one.
+        except Exception as why:
+            account.failed(f"{number} {kind} ({what})", why)
+        if took is not None:
+            outcome.recovery_s[kind].append(took)
+        at_s, lasted = began - account.began, time.monotonic() - began
+        outcome.broken.append(Broken(number, kind, what, round(at_s, 1), took and round(took, 2), round(lasted, 1)))
+        outcome.faults, outcome.commands = number, len(journal.told)
+        outcome.attempts = sum(told.attempts for told in journal.told)
+        limit = f" of {outcome.limits[kind]:.0f}" if kind in outcome.limits else ""
+        said = "not itself again" if took is None else f"{took:.1f} s{limit}"
+        account.tell(f"{number}/{asked.count} {kind} ({what}): {said}, {lasted:.1f} s in all")
+        account.kept()
+        if in_a_row == GIVEN_UP_AFTER:
+            account.tell(f"given up after {in_a_row} faults in a row")
+            return
+
+
+async def _acknowledged(loading: "asyncio.Task[None]", probe: Probe, journal: Journal, outcome: Outcome) -> None:
+    """Wait until all that was sent is answered."""
     try:
+        async with asyncio.timeout(judge.SETTLE_S):
+            await asyncio.gather(loading, probe.settle())
+    except TimeoutError:
+        outcome.verdict.stuck.append(f"not acknowledged: {sorted(journal.waiting)[:20]}")
+    outcome.commands = len(journal.told)
+    outcome.attempts = sum(told.attempts for told in journal.told)
+
+
+async def _one(fault: Fault, ground: Ground, probe: Probe, account: Account) -> float:
+    """A fault from its beginning until the product is itself again; the seconds that this took. Raises `Stuck`."""
+    ended = False
+    try:
+        async with asyncio.timeout(LONGEST_S):
+            await fault.begin(ground)
+        began = time.monotonic()
+        recovering = asyncio.create_task(probe.itself_again()) if fault.from_beginning else None
         await asyncio.sleep(fault.lasts_s)
+        ended = True
+        async with asyncio.timeout(LONGEST_S):
+            await fault.end(ground)
     finally:
-        await fault.end(ground)
+        if not ended:
+            # What was begun by halves must not stay: a full disk, a hole, a process that stands still.
+            await account.step(f"ending {fault.kind} ({fault.what})", asyncio.wait_for(fault.end(ground), LONGEST_S))
     if recovering is None:
         began, recovering = time.monotonic(), asyncio.create_task(probe.itself_again())
-    outcome.faults += 1
-    try:
-        took = await recovering - began
-    except Stuck as stuck:
-        outcome.verdict.stuck.append(f"after {fault.kind} ({fault.what}): {stuck}")
-        return str(stuck)
-    outcome.recovery_s[fault.kind].append(took)
-    return f"{took:.1f} s"
+    return await recovering - began
 
 
-async def _judged(ground: Ground, client: Client, journal: Journal, outcome: Outcome, say: Say) -> judge.Left:
-    verdict = outcome.verdict
-    verdict.stuck += await judge.settle(client)
-    verdict.verify_disagreements, found = await judge.verified(client)
+async def _judged(
+    ground: Ground, client: Client, journal: Journal, listeners: Listeners, account: Account
+) -> judge.Left | None:
+    outcome, verdict, step = account.outcome, account.outcome.verdict, account.step
+    verdict.stuck += await step("settling", judge.settle(client)) or ()
+    verdict.verify_disagreements, found = await step("verifying", judge.verified(client)) or (1, [])
     for each in found:
-        say(f"verify: {each}")
-    left = await judge.left(client, ground.database, f"{datetime.now(UTC):%Y-%m-%d}", ground.planted)
-    judge.acknowledged_once(verdict, left.log, journal)
-    judge.in_order(verdict, left.log, journal)
-    outcome.repeated_on_kafka = await judge.on_kafka(verdict, ground.servers, ground.database)
-    await judge.nothing_stuck(verdict, ground.database, ground.expected_letters)
+        account.tell(f"verify: {each}")
+    account.tell("verified; reading what is left")
+    reading = judge.left(client, ground.database, f"{datetime.now(UTC):%Y-%m-%d}", ground.planted)
+    if left := await step("reading what is left", reading):
+        judge.acknowledged_once(verdict, left.log, journal)
+        judge.in_order(verdict, left.log, journal)
+    outcome.repeated_on_kafka = await step("Kafka", judge.on_kafka(verdict, ground.servers, ground.database)) or 0
+    await step("listeners", judge.told(verdict, ground.database, listeners, ground.planted))
+    outcome.events_told = len(listeners.streamed)
+    await step("dead letters", judge.nothing_stuck(verdict, ground.database, ground.expected_letters))
     return left
 
 
-async def _beside_quiet(place: Path, journal: Journal, left: judge.Left, outcome: Outcome, say: Say) -> None:
+async def _beside_quiet(place: Path, journal: Journal, left: judge.Left, account: Account) -> None:
     """Tell a product that nobody breaks the same, in the order in which it was acknowledged."""
-    say("telling a quiet installation the same")
+    account.tell("telling a quiet installation the same")
+    verdict = account.outcome.verdict
     async with _quiet(place) as running, Client(running.url, running.headers) as client:
         same = Journal()
         commands: list[Command] = [told.command for told in journal.told]
         await Load(client, commands, same, per_s=10_000).run()
-        outcome.verdict.refused += [f"quiet: {each}" for each in same.refused]
-        outcome.verdict.stuck += await judge.settle(client)
+        verdict.refused += [f"quiet: {each}" for each in same.refused]
+        verdict.stuck += await judge.settle(client)
         quiet = await judge.left(client, running.database, f"{datetime.now(UTC):%Y-%m-%d}")
-    await judge.compare(outcome.verdict, left, quiet, journal.ids, same.ids)
+    await judge.compare(verdict, left, quiet, journal.ids, same.ids)
+    account.tell("compared")
 
 
 @asynccontextmanager
@@ -197,7 +214,7 @@ async def _quiet(place: Path) -> AsyncIterator[Running]:
     key, folder = place / "quiet.key", place / "quiet"
     key.write_text(KEY)
     words = ("up", "--port", str(postgres.free_port()), "--currency", CURRENCY, "--identity-key", str(key))
-    running = await asyncio.to_thread(start, folder, *words)
+    running = await asyncio.to_thread(start, folder, *words, seconds=QUIET_STARTS_S)
     try:
         yield running
     finally:

@@ -75,6 +75,8 @@ class Ground:
     processes: dict[str, Process]
     doors: dict[str, int]
     """Ports of the gateways to the services, by service."""
+    front: int
+    """The port at which clients reach the gateway, through a wire."""
     clocks: Path
     """A folder with a file for each process: by how many seconds its clock is ahead."""
     expected_letters: list[str] = field(default_factory=list)
@@ -85,7 +87,7 @@ class Ground:
     @property
     def url(self) -> str:
         """Where the product answers."""
-        return self.options.url
+        return f"http://127.0.0.1:{self.front}"
 
     @property
     def headers(self) -> dict[str, str]:
@@ -219,11 +221,12 @@ async def _started(
     await wires.door(POSTGRES, [server.port], at=before)
     bus_url = "kafka://" + ",".join(f"127.0.0.1:{door}" for door in doors)
     variables = product.environment(shape, replace(server, port=before), bus_url, settled, key_file)
-    variables |= {"GATEWAY_LIMIT_ADMIN": "5000/5000"}
-    services = await _service_doors(variables, wires)
+    variables |= {"GATEWAY_LIMIT_ADMIN": "5000/5000", "GATEWAY_WEBHOOK_ALLOW": "127.0.0.1/32"}
+    services, front = await _service_doors(variables, wires), postgres.free_port()
+    await wires.door(GATEWAY, [options.port], at=front)
     kept = {POSTGRES: database} | {each.name: each for each in made.processes()}
     ground = Ground(
-        folder, keeper, server, made, wires, disks, options, variables, kept, services, clocks
+        folder, keeper, server, made, wires, disks, options, variables, kept, services, front, clocks
     )  # fmt: skip
     parts = [*cluster(options, brokers=brokers, workers=workers).services, product.role(GATEWAY)]
     processes = [ground.process(one) for one in parts]

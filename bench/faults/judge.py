@@ -5,7 +5,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -14,14 +14,18 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from bench.faults.clients import Client, Journal, Told
+from bench.faults.commands import REGISTERED
+from bench.faults.listeners import Listeners
 from chassis.envelope import Unreadable, open_envelope
 from contracts.event import event_class
 from contracts.scoring import StandingRecorded
 from contracts.topics import STANDINGS, TOPICS
+from gateway.domain.feed import TYPES
+from services.scoring.domain.facts import Kind
 
 TELLING = ("customers", "leads", "community")
 SETTLE_S = 240.0
-UNSTEADY = frozenset({"customers.identities_assigned.v1", "leads.lead_graded.v1", "customers.party_registered.v1"})
+UNSTEADY = frozenset({"customers.identities_assigned.v1", "leads.lead_graded.v1"})
 """Types of events of which there may be more or fewer, by what was known when something was decided."""
 DISCRETE = (
     "revision",
@@ -52,6 +56,8 @@ class Logged:
     type: str
     named: str | None
     """The entity that it is about, as its id is shown."""
+    withdraws: UUID | None = None
+    """The event that it takes back."""
 
 
 @dataclass
@@ -86,7 +92,7 @@ class Verdict:
 
 
 async def settle(client: Client) -> list[str]:
-    """Wait until everything is numbered and read; what still is not after a long time."""
+    """Wait until everything is numbered, published, read and assessed; what still is not after a long time."""
     loop = asyncio.get_running_loop()
     until, status = loop.time() + SETTLE_S, {}
     while loop.time() < until:
@@ -95,6 +101,7 @@ async def settle(client: Client) -> list[str]:
                 status = await client.get("/v1/status")
             behind = sum(each["events"] for each in status["lag"])
             answer = status["lag"] and all(each["answers"] for each in status["services"])
+            behind += sum(each["unpublished"] or 0 for each in status["services"]) + status["reassessing"]
             if answer and status["oldest_unsequenced_s"] == 0 and not behind:
                 return []
         await asyncio.sleep(0.2)
@@ -107,8 +114,10 @@ async def left(client: Client, database: Any, as_of: str, planted: Set[UUID] = f
     for service in TELLING:
         rows = await _fetch(database(service), _LOG)
         log += [_logged(row) for row in rows if row["event_id"] not in planted]
-    facts = Counter(tuple(row) for row in await _fetch(database("scoring"), _FACTS))
-    merges = Counter(tuple(row) for row in await _fetch(database("customers"), _MERGES))
+    named = {event.event_id: event.named for event in log}
+    log = [replace(event, named=named.get(event.withdraws)) if event.withdraws else event for event in log]
+    facts = Counter(_said(row) for row in await _fetch(database("scoring"), _FACTS))
+    merges = Counter(_merged(row) for row in await _fetch(database("customers"), _MERGES))
     digest = (await client.get("/v1/digest", as_of=as_of))["digest"]
     return Left(log, facts, merges, digest)
 
@@ -117,8 +126,7 @@ async def compare(
     verdict: Verdict, under_fire: Left, quiet: Left, ids: Mapping[str, str], same: Mapping[str, str]
 ) -> None:
     """What the log, the facts and the merges of one have that those of the other lack; ids by what made them."""
-    one = _told_of(under_fire.log, {id: name for name, id in ids.items() if id})
-    other = _told_of(quiet.log, {id: name for name, id in same.items() if id})
+    one, other = _told_of(under_fire.log, _names(ids)), _told_of(quiet.log, _names(same))
     for what, more, fewer in (
         ("event", one, other),
         ("fact", under_fire.facts, quiet.facts),
@@ -130,29 +138,34 @@ async def compare(
 
 
 def acknowledged_once(verdict: Verdict, log: Iterable[Logged], journal: Journal) -> None:
-    """Each command that made something is in the log, and once."""
+    """Each command that is told by one event is in the log, and once."""
     found = Counter((event.type, event.named) for event in log)
+    wanted = Counter({what: len(told) for what, told in _tellings(journal).items()})
+    names = _names(journal.ids)
+    verdict.lost += [f"acknowledged {type} of {names.get(id or '', id)}" for type, id in (wanted - found).elements()]
+    doubled = Counter({what: found[what] for what in wanted}) - wanted
+    verdict.doubled += [f"acknowledged {type} of {names.get(id or '', id)}" for type, id in doubled.elements()]
+
+
+def _tellings(journal: Journal) -> dict[tuple[str, str | None], list[Told]]:
+    """The commands that each told one event of a type about an entity, in the order of their acknowledgement."""
+    found: defaultdict[tuple[str, str | None], list[Told]] = defaultdict(list)
     for told in journal.told:
-        if not told.command.tells:
-            continue
-        for name, id in told.ids.items():
-            corrections = 1 + (f"{name} corrected" in journal.ids)
-            count = found[told.command.tells, id]
-            if count < corrections:
-                verdict.lost.append(f"acknowledged {name}")
-            elif count > corrections:
-                verdict.doubled.append(f"acknowledged {name}, {count} times")
+        about = [journal.ids[told.command.about]] if told.command.about else list(told.ids.values())
+        for id in about if told.command.tells else ():
+            found[told.command.tells, id].append(told)
+    return found
 
 
 def in_order(verdict: Verdict, log: Iterable[Logged], journal: Journal) -> None:
-    """Of two commands about one identity on one topic, the one acknowledged before the other was sent comes first."""
-    when = {(told.command.tells, id): told for told in journal.told if told.command.tells for id in told.ids.values()}
+    """Of two commands about one identity on one topic, the one acknowledged before the other was sent comes first.
+
+    Corrections and withdrawals too: the second event of a type about an entity is that of the second command.
+    """
+    waiting = {what: iter(told) for what, told in _tellings(journal).items()}
     by_key: defaultdict[tuple[str, str], list[tuple[Place, Told]]] = defaultdict(list)
-    seen: set[tuple[str, str | None]] = set()
     for event in sorted(log, key=lambda event: event.place):
-        what = event.type, event.named
-        if event.named is not None and what not in seen and (told := when.get((event.type, event.named))):
-            seen.add(what)
+        if told := next(waiting.get((event.type, event.named), iter(())), None):
             by_key[event.place[0], event.key].append((event.place, told))
     for (topic, key), events in by_key.items():
         earliest = float("inf")
@@ -238,6 +251,29 @@ async def nothing_stuck(verdict: Verdict, database: Any, expected: Sequence[str]
             verdict.unexpected_letters.append(f"{count} {error_class} more were set aside than were meant to be")
 
 
+async def told(verdict: Verdict, database: Any, listeners: Listeners, planted: Set[UUID] = frozenset()) -> None:
+    """Both listeners were told each event that the feed tells, the stream once, each party's changes in their order."""
+    keys: dict[str, str] = {}
+    for service in (*TELLING, "scoring"):
+        rows = await _fetch(database(service), _TOLD)
+        wanted = [row for row in rows if row["type"] in TYPES and row["event_id"] not in planted]
+        keys |= {f"event_{row['event_id'].hex}": row["key"] for row in wanted}
+    await listeners.settle(len(keys), seconds=SETTLE_S)
+    if listeners.gone:
+        verdict.lost.append("the stream says that events are kept no longer")
+    for name, heard in (("stream", listeners.streamed), ("webhook", listeners.called)):
+        found = Counter(each["id"] for each in heard)
+        verdict.lost += [f"{name}: {id} was not told" for id in keys if id not in found]
+        verdict.doubled += [f"{name}: {id} was told {count} times" for id, count in found.items() if count > 1]
+        verdict.doubled += [f"{name}: {id} is in no log" for id in found if id not in keys]
+        reached: defaultdict[str, int] = defaultdict(int)
+        for each in heard:
+            if (revision := each["data"].get("revision")) is not None and (key := keys.get(each["id"])):
+                if revision < reached[key]:
+                    verdict.out_of_order.append(f"{name}: revision {revision} of {key} after {reached[key]}")
+                reached[key] = max(reached[key], revision)
+
+
 async def verified(client: Client) -> tuple[int, list[str]]:
     """How many parties the second implementation disagrees on, and what it says."""
     async with client.session.post("/v1/verify", timeout=aiohttp.ClientTimeout(total=600)) as response:
@@ -250,6 +286,15 @@ async def verified(client: Client) -> tuple[int, list[str]]:
     return int(last.get("disagreements", 0)) + (not last.get("done")), found[:SHOWN]
 
 
+def _names(ids: Mapping[str, str]) -> dict[str, str]:
+    """What made each id: the first command that was answered with it."""
+    found: dict[str, str] = {}
+    for name, id in ids.items():
+        found.setdefault(id, name)
+    found.pop("", None)
+    return found
+
+
 def _told_of(log: Iterable[Logged], names: Mapping[str, str]) -> Counter[tuple[object, ...]]:
     return Counter(
         (event.type, names.get(event.named or "", event.key), event.key)
@@ -259,14 +304,31 @@ def _told_of(log: Iterable[Logged], names: Mapping[str, str]) -> Counter[tuple[o
 
 
 def _logged(row: asyncpg.Record) -> Logged:
-    named = None
-    if row["payload"] is not None:
+    named = withdraws = None
+    if row["type"] == REGISTERED:
+        named = f"party_{UUID(row['key']).hex}"
+    elif row["payload"] is not None:
         data = json.loads(row["payload"])["data"]
         named = next((f"{kind}_{UUID(data[field]).hex}" for field, kind in ENTITIES if data.get(field)), None)
+        withdraws = UUID(data["fact_id"]) if data.get("fact_id") else None
     place = row["topic"], row["partition"], row["epoch"], row["seq"]
-    return Logged(place, row["event_id"], row["key"], row["type"], named)
+    return Logged(place, row["event_id"], row["key"], row["type"], named, withdraws)
 
 
+def _said(row: asyncpg.Record) -> tuple[object, ...]:
+    """A fact, of something set by a person without the instant at which it was set."""
+    detail = row["detail"].partition("|")[2] if row["kind"] == Kind.OVERRIDDEN else row["detail"]
+    return row["identity_id"], row["kind"], row["amount_minor"], detail
+
+
+def _merged(row: asyncpg.Record) -> tuple[object, ...]:
+    """A merge by both parties; one that has no identifier of its own has another id in every installation."""
+    parties = sorted("" if id.version == RANDOM else str(id) for id in (row["party_id"], row["other_id"]))
+    return *parties, row["kind"], row["stands"]
+
+
+RANDOM = 7
+"""The version of an id that follows from nothing (RFC 9562 §5.7)."""
 ENTITIES = (
     ("return_id", "return"),
     ("purchase_id", "purchase"),
@@ -322,9 +384,10 @@ def shown(verdict: Verdict) -> Iterator[str]:
 
 
 _LOG = "SELECT topic, partition, epoch, seq, event_id, key, type, payload FROM event_log"
+_TOLD = "SELECT event_id, key, type FROM event_log"
 _PLACES = "SELECT topic, partition, epoch, seq, event_id FROM event_log"
 _FACTS = "SELECT identity_id, kind, amount_minor, detail FROM fact"
-_MERGES = "SELECT party_id, other_id, kind, unmerged_at IS NULL FROM merge"
+_MERGES = "SELECT party_id, other_id, kind, unmerged_at IS NULL AS stands FROM merge"
 _STANDINGS = "SELECT * FROM party WHERE stage IS NOT NULL AND resolves_to = party_id"
 _STOPPED = """
 SELECT consumer, topic, partition, stopped_reason FROM consumer_offset WHERE stopped_reason IS NOT NULL

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bench.faults.ground import Ground
+from bench.faults.ground import GATEWAY, Ground
 
 
 @dataclass(eq=False)
@@ -17,8 +17,10 @@ class Cut:
     from_beginning: bool = False
 
     def meant(self, client: str, target: str) -> bool:
-        """Whether a connection is one of them. Those of the driver itself never are."""
-        return target in self.targets and client != "?" and (not self.clients or client in self.clients)
+        """Whether a connection is one of them. Of those of the driver itself only what its clients open is."""
+        if client == "?" and target != GATEWAY:
+            return False
+        return target in self.targets and (not self.clients or client in self.clients)
 
 
 class Reset(Cut):

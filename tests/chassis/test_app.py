@@ -1,10 +1,13 @@
 import asyncio
 import contextlib
+import io
 import socket
+from collections.abc import Iterator
 from typing import Never
 
 import httpx
 import pytest
+import structlog
 from fastapi import APIRouter, Request
 from pydantic import ValidationError
 from sqlalchemy import text
@@ -48,6 +51,31 @@ async def test_when_a_background_task_dies_readiness_goes_red_and_serving_ends(d
     die.set()
     with pytest.raises(BackgroundTaskDied):
         await asyncio.wait_for(serving, 10)
+
+
+async def test_serving_ends_for_a_dead_background_task_although_nothing_can_be_logged(database: Database) -> None:
+    async def fragile(database: Database) -> Never:
+        raise LookupError("a bug")
+
+    app = create_app("notes", router=APIRouter(), settings=settings_of(database), background={"fragile": fragile})
+    with no_room_for_the_log():
+        with pytest.raises(OSError, match="No space left"):
+            structlog.get_logger().critical("a line")
+        with pytest.raises(BackgroundTaskDied):
+            await asyncio.wait_for(serve(app, sockets=[free_socket()]), 10)
+
+
+@contextlib.contextmanager
+def no_room_for_the_log() -> Iterator[None]:
+    """Each line that is logged fails with ENOSPC (full(4))."""
+    before, full = structlog.get_config(), io.TextIOWrapper(io.FileIO("/dev/full", "w"))
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(full), cache_logger_on_first_use=False)
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+        with contextlib.suppress(OSError):
+            full.close()
 
 
 async def test_an_app_whose_background_task_has_died_is_not_ready(database: Database) -> None:

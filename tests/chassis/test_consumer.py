@@ -14,7 +14,7 @@ from chassis.clock import now
 from chassis.consumer import Delivery, Sink, StartOver, run
 from chassis.db import Database, connect, driver, plain_url
 from chassis.envelope import finish
-from chassis.marks import let_pass
+from chassis.marks import let_pass, pause
 from contracts.customers import PurchaseCompleted
 from contracts.problems import Problem
 from contracts.topics import PURCHASES, STANDINGS
@@ -128,6 +128,38 @@ async def test_a_gap_is_filled_from_the_log(bench: Bench, purchase: Purchase) ->
     records = await bench.publish(purchase, 5)
     assert await bench.take(PLACE, [records[0], records[4]]) == 5
     assert await bench.amounts() == [1, 2, 3, 4, 5]
+
+
+async def test_what_the_bus_has_dropped_is_caught_up_with_from_the_log(bench: Bench, purchase: Purchase) -> None:
+    records = await bench.publish(purchase, 5)
+    await bench.take(PLACE, records[:2])
+    assert await bench.sink.catch_up(PLACE, 5)
+    assert await bench.sink.claim(PLACE) == 5
+    assert await bench.sink.catch_up(PLACE, 5)
+    assert await bench.amounts() == [1, 2, 3, 4, 5]
+
+
+async def test_what_the_log_has_not_either_stops_the_partition_where_it_is(bench: Bench, purchase: Purchase) -> None:
+    records = await bench.publish(purchase, 5)
+    await bench.take(PLACE, records[:2])
+    await bench.fetch("WITH gone AS (DELETE FROM event_log WHERE seq = 4 RETURNING *) SELECT count(*) FROM gone")
+    assert not await bench.sink.catch_up(PLACE, 5)
+    [(reason,)] = await bench.fetch("SELECT stopped_reason FROM consumer_offset")
+    assert "events 3 to 5" in str(reason)
+    assert await bench.sink.claim(PLACE) == 2
+    async with bench.database.transaction() as session:
+        assert await let_pass(session, "test", PLACE)
+    assert await bench.sink.catch_up(PLACE, 5)
+    assert await bench.sink.claim(PLACE) == 5
+    assert await bench.amounts() == [1, 2]
+
+
+async def test_a_paused_consumer_does_not_catch_up_either(bench: Bench, purchase: Purchase) -> None:
+    await bench.publish(purchase, 2)
+    async with bench.database.transaction() as session:
+        await pause(session, "test", None, now(), "key_1")
+    assert not await bench.sink.catch_up(PLACE, 2)
+    assert await bench.amounts() == []
 
 
 async def test_a_gap_that_cannot_be_filled_stops_the_partition_until_it_is_let_pass(

@@ -73,6 +73,18 @@ async def test_a_client_that_says_nothing_is_cut_off(port: int) -> None:
     assert await answered(port) == (0, {})
 
 
+async def test_empty_lines_on_an_idle_connection_do_not_keep_it_open(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for _ in range(2):
+        writer.write(GOOD + b"\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
+        await reader.readexactly(int(length.partition(b":")[2]))
+        writer.write(b"\r\n")
+    assert await asyncio.wait_for(reader.read(), 20) == b""
+    writer.close()
+
+
 async def test_what_is_no_http_is_told_so(port: int) -> None:
     status, told = await answered(port, b"FOO /healthz HTTP/1.1\r\n\r\n")
     assert (status, told["code"]) == (400, "bad_request")

@@ -6,15 +6,20 @@ from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
+from prometheus_client import REGISTRY
 
 from chassis import outbox, publisher, sequencer
+from chassis.lag import unread_of
 from contracts.customers import PurchaseCompleted
 from tests.chassis.chain import Bus, end, fetch, forget, published, running
 
 Purchase = Callable[..., PurchaseCompleted]
 
 
-async def test_a_reader_that_retention_has_passed_misses_nothing(bus: Bus, purchase: Purchase, kafka: str) -> None:
+@pytest.mark.parametrize("later", [0, 1])
+async def test_a_reader_that_retention_has_passed_misses_nothing(
+    bus: Bus, purchase: Purchase, kafka: str, later: int
+) -> None:
     key = uuid4()
     partition = outbox.key_hash(str(key)) % 24
     reader = bus.start()
@@ -25,10 +30,13 @@ async def test_a_reader_that_retention_has_passed_misses_nothing(bus: Bus, purch
         await bus.publish(purchase, [key], 5)
         await published(bus.source)
         await forget(kafka, partition)
-        await bus.publish(purchase, [key], 1)
+        await bus.publish(purchase, [key], later)
+        await published(bus.source)
         reader = bus.start()
         assert await bus.arrived() == bus.sent
         await end(reader)
+    assert REGISTRY.get_sample_value("shuke_gaps_total", {"consumer": bus.name}) == 1
+    assert not any(each.events for each in await unread_of(bus.target, bus.name, {"customers": bus.source.url}))
     # A partition that begins in the middle would stop the readers of other tests.
     await forget(kafka, partition)
 

@@ -6,7 +6,7 @@ from tests.console.conftest import LANGUAGES, WIDTHS, Visit, findings
 from tests.system.product import Product
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def ming(product: Product) -> str:
     identifiers = [{"scheme": "email", "value": "ming@example.org"}, {"scheme": "phone", "value": "+886912345678"}]
     party: str = product.post("/v1/parties", json={"name": "王小明", "identifiers": identifiers})["id"]

@@ -221,7 +221,8 @@ async def test_a_data_folder_on_which_nothing_runs_is_restored_and_backed_up(
     assert restored.epoch is None
     assert set(listdir(folder)) == {*restoring.INSTALLATION, "run", "logs"} - {"admin.key"}
     assert json.loads((folder / "installation.json").read_text()) == json.loads(OTHERS["installation.json"])
-    assert set(made_again.sha256) == {*(f"{name}.dump" for name in PACKAGES), "identity.key", "installation.json"}
+    kept = {"identity.key", "internal.secret", "installation.json"}
+    assert set(made_again.sha256) == {*(f"{name}.dump" for name in PACKAGES), *kept}
     assert await content(target) == await content(filled)
     with pytest.raises(NoBackup, match="holds an installation"):
         await commands.restored(backup, folder, nothing, force=False)

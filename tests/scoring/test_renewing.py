@@ -4,19 +4,21 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from random import Random
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import asyncpg
 import pytest
+from sqlalchemy.pool import QueuePool
 
-from chassis.db import Database, driver
+from chassis.db import Database, database_is_away, driver, plain_url
 from services.scoring.domain.model import Model
 from services.scoring.domain.policy import Policy
 from services.scoring.domain.presets import DEFAULT_1, RETENTION_FIRST
+from services.scoring.domain.quiet import Quiet, quiet
 from services.scoring.handlers import renewing
 from services.scoring.handlers.assessing import assess_again, assess_rows
-from services.scoring.handlers.renewing import renew_stretch
+from services.scoring.handlers.renewing import renew, renew_stretch
 from services.scoring.handlers.sweeping import sweep_once
 from services.scoring.queries.reading import Stretch
 from services.scoring.queries.renewing import write_quiet
@@ -132,6 +134,61 @@ async def test_most_are_written_without_a_lock_and_who_stands_otherwise_is_told_
     assert 0 < sum(looked_at) < len(known)
     await renew_stretch(scoring, None, EVERYBODY)
     assert sum(looked_at) == told[0]["n"]
+
+
+async def test_whoever_is_held_keeps_nobody_waiting_and_is_left_over_alone(
+    scoring: Database, known: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[int] = []
+    open_meanwhile: list[int] = []
+
+    async def counted(session: Any, taken: list[asyncpg.Record], until: Any) -> None:
+        looked_at.append(len(taken))
+        await assess_rows(session, taken, until)
+
+    def watched(*what: Any) -> Quiet | None:
+        open_meanwhile.append(cast(QueuePool, scoring.engine.pool).checkedout())
+        return quiet(*what)
+
+    monkeypatch.setattr(renewing, "assess_rows", counted)
+    monkeypatch.setattr(renewing, "quiet", watched)
+    ruling = await decided(scoring, RETENTION_FIRST, OTHER)
+    connection = await asyncpg.connect(plain_url(scoring.url))
+    async with connection.transaction():
+        await connection.execute("SELECT FROM party WHERE party_id = $1 FOR UPDATE", known[-1])
+        await renew_stretch(scoring, None, EVERYBODY)
+        left = await rows(scoring, "SELECT party_id FROM party WHERE ruling < $1", ruling)
+    await connection.close()
+
+    assert open_meanwhile == [0]
+    assert [row["party_id"] for row in left] == [known[-1]]
+    (told,) = await rows(scoring, "SELECT count(*) FROM lived_move WHERE ruling = $1", ruling)
+    assert sum(looked_at) == told["count"] < len(known) - 1
+    await sweep_once(scoring)
+    assert not await rows(scoring, "SELECT FROM party WHERE ruling < $1", ruling)
+
+
+async def test_a_stretch_whose_database_is_away_keeps_no_other_from_being_renewed(
+    scoring: Database, known: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renewing, "LENGTH", 10)
+    ruling = await decided(scoring, RETENTION_FIRST, OTHER)
+    connection = await asyncpg.connect(plain_url(scoring.url))
+    await connection.execute(
+        "CREATE FUNCTION away() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '57P01'; END $$;"
+        f" CREATE TRIGGER away BEFORE UPDATE ON party FOR EACH ROW WHEN (OLD.party_id = '{known[0]}')"
+        " EXECUTE FUNCTION away()"
+    )
+    with pytest.raises(ExceptionGroup) as failed:
+        await renew(scoring, None)
+    assert database_is_away(failed.value)
+    left = await rows(scoring, "SELECT party_id FROM party WHERE ruling < $1 ORDER BY party_id", ruling)
+    assert 0 < len(left) <= 10
+    assert left[-1]["party_id"] < known[10]
+    await connection.execute("DROP TRIGGER away ON party")
+    await connection.close()
+    await sweep_once(scoring)
+    assert not await rows(scoring, "SELECT FROM party WHERE ruling < $1", ruling)
 
 
 async def test_an_event_between_reading_and_writing_is_not_undone(

@@ -1,6 +1,7 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from shutil import rmtree
 from typing import Protocol
 
 import pytest
@@ -24,6 +25,8 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
             yield product
         finally:
             product.down()
+        # Of whoever passed nothing stays: a whole run would fill a small disk. What failed stays to be looked at.
+        rmtree(product.folder.parent)
 
     return started
 

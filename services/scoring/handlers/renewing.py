@@ -11,7 +11,6 @@ from datetime import datetime
 from functools import lru_cache
 from uuid import UUID
 
-import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import consumer
@@ -22,10 +21,10 @@ from services.scoring.handlers.assessing import assess_rows
 from services.scoring.queries.parties import pass_barrier
 from services.scoring.queries.reading import Stretch, stretches
 from services.scoring.queries.renewing import kept, take_older, write_quiet
-from services.scoring.queries.rulings import present
+from services.scoring.queries.rulings import present, still
 
 LENGTH = 2_500
-"""Parties of a stretch. Whom what waits for the barrier waits for, some 100 ms."""
+"""Parties of a stretch, which are written at once: what waits for the barrier waits for that."""
 BATCH = 500
 """Parties that are assessed and told at once under their locks, for some 150 ms."""
 
@@ -33,21 +32,16 @@ BATCH = 500
 async def renew(database: Database, until: datetime | None) -> None:
     """Have processes assess everybody under the ruling in force; whoever is held by others meanwhile is left over.
 
-    Events that come meanwhile do not wait for the arithmetic.
+    Events that come meanwhile do not wait for the arithmetic. Stretches that fail are left over, too, and told of in an
+    `ExceptionGroup` when the others are done.
     """
     processes = Processes()
     async with database.transaction() as session:
         everybody = [stretch async for stretch in stretches(await driver(session), LENGTH)]
     try:
-        async with asyncio.TaskGroup() as tasks:
-            for stretch in everybody:
-                tasks.create_task(_ended(processes.begin(renew_apart, database.url, until, stretch)))
+        await processes.each(renew_apart, [(database.url, until, stretch) for stretch in everybody])
     finally:
         processes.close()
-
-
-async def _ended(renewing: asyncio.Future[None]) -> None:
-    await renewing
 
 
 def renew_apart(url: str, until: datetime | None, stretch: Stretch) -> None:
@@ -69,29 +63,29 @@ def _here(url: str) -> tuple[asyncio.Runner, Database]:
 
 async def renew_stretch(database: Database, until: datetime | None, stretch: Stretch) -> None:
     """Assess the parties of a stretch that stand under an older ruling and that nobody holds."""
-    try:
-        async with database.transaction() as session:
-            await _renew_quiet(session, until, stretch)
-    except asyncpg.LockNotAvailableError:
-        # Somebody holds one of them for long: below, only who is held is left over.
-        pass
+    await _renew_quiet(database, until, stretch)
     after: UUID | None = stretch.after
     while after:
         async with database.transaction() as session:
             after = await _renew_rest(session, until, stretch, after)
 
 
-async def _renew_quiet(session: AsyncSession, until: datetime | None, stretch: Stretch) -> None:
-    connection = await driver(session)
-    await pass_barrier(connection)
-    here = await present(connection)
-    parties = await kept(connection, stretch, here.ruling_id)
+async def _renew_quiet(database: Database, until: datetime | None, stretch: Stretch) -> None:
+    # Decided outside a transaction: it would hold up whoever waits for the barrier, and end where processors are rare.
+    async with database.transaction() as session:
+        connection = await driver(session)
+        here = await present(connection)
+        parties = await kept(connection, stretch, here.ruling_id)
     at = [max(party.assessed_at, until) if until else party.assessed_at for party in parties]
     stood = [
         Stood(party.calendar, party.grades, party.assessed_at, then) for party, then in zip(parties, at, strict=True)
     ]
     if found := quiet(stood, here.ruling):
-        await write_quiet(connection, parties, at, found, here.ruling_id)
+        async with database.transaction() as session:
+            connection = await driver(session)
+            await pass_barrier(connection)
+            if await still(connection, here):
+                await write_quiet(connection, parties, at, found, here.ruling_id)
 
 
 async def _renew_rest(session: AsyncSession, until: datetime | None, stretch: Stretch, after: UUID) -> UUID | None:

@@ -23,10 +23,7 @@ from chassis.rest import rest
 from services.scoring.handlers.activating import activate_next, next_activation
 from services.scoring.handlers.assessing import assess_again, assess_rows
 from services.scoring.handlers.renewing import renew
-from services.scoring.queries.parties import (
-    NOBODY,
-    pass_barrier,
-)
+from services.scoring.queries.parties import NOBODY, pass_barrier
 from services.scoring.queries.rulings import present
 from services.scoring.queries.standings import sum_cells
 from services.scoring.queries.sweeping import (
@@ -190,15 +187,9 @@ async def _due_apart(database: Database, until: datetime) -> None:
     """
     processes = Processes()
     try:
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(processes.count):
-                tasks.create_task(_ended(processes.begin(take_due_apart, database.url, until)))
+        await processes.each(take_due_apart, [(database.url, until)] * processes.count)
     finally:
         processes.close()
-
-
-async def _ended(taking: asyncio.Future[None]) -> None:
-    await taking
 
 
 def take_due_apart(url: str, until: datetime) -> None:

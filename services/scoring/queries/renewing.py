@@ -41,13 +41,10 @@ async def kept(connection: Connection, stretch: Stretch, ruling_id: int) -> list
 async def write_quiet(
     connection: Connection, parties: Sequence[Kept], at: Sequence[datetime], quiet: Quiet, ruling_id: int
 ) -> None:
-    """Store what is counted of parties whose grades stay, without those that somebody has written since.
-
-    Raises `asyncpg.LockNotAvailableError` where somebody holds one of them for long.
-    """
+    """Store what is counted of parties whose grades stay, without those that somebody holds or has written since."""
     some = [parties[place] for place in quiet.places]
-    # Rows are locked as they are found: in the order of the arrays, which is that of ids as everywhere.
-    await connection.execute(_IN_ORDER)
+    # By the arrays, and not through all parties.
+    await connection.execute(_BY_PLACE)
     await connection.execute(
         _WRITE, ruling_id, [party.party_id for party in some], [party.written for party in some],
         [at[place] for place in quiet.places], *quiet[1:],
@@ -78,24 +75,29 @@ SELECT {STOOD} FROM party WHERE party_id > $1 AND party_id <= $2 AND ruling < $3
 ORDER BY party_id LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED
 """
 
-_IN_ORDER = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL lock_timeout = '1s'"
+_BY_PLACE = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
 
 _WRITE = """
-WITH written AS (
-UPDATE party SET
-    since = new.since, value_minor = new.value_minor, spend_minor = new.spend_minor, last_sign_day = new.last_sign_day,
-    next_change_at = new.next_change_at, next_stage_at = new.next_stage_at, next_stage = new.next_stage, p = new.p,
-    turnover_minor = new.turnover_minor, satisfaction = new.satisfaction, loyalty = new.loyalty,
-    assessed_at = new.assessed_at, ruling = $1
-FROM unnest(
-    $2::uuid[], $3::xid[], $4::timestamptz[], $5::date[], $6::bigint[], $7::bigint[], $8::date[], $9::timestamptz[],
-    $10::timestamptz[], $11::text[], $12::float8[], $13::bigint[], $14::float8[], $15::float8[]
-) AS new(
-    party_id, written, assessed_at, since, value_minor, spend_minor, last_sign_day, next_change_at, next_stage_at,
-    next_stage, p, turnover_minor, satisfaction, loyalty
-)
-WHERE party.party_id = new.party_id AND party.xmin = new.written
-RETURNING WITH (OLD AS before, NEW AS after) after.stage, after.tier, after.value_minor - before.value_minor AS more
+WITH new AS MATERIALIZED (
+    SELECT new.*
+    FROM unnest(
+        $2::uuid[], $3::xid[], $4::timestamptz[], $5::date[], $6::bigint[], $7::bigint[], $8::date[], $9::timestamptz[],
+        $10::timestamptz[], $11::text[], $12::float8[], $13::bigint[], $14::float8[], $15::float8[]
+    ) AS new(
+        party_id, written, assessed_at, since, value_minor, spend_minor, last_sign_day, next_change_at, next_stage_at,
+        next_stage, p, turnover_minor, satisfaction, loyalty
+    )
+    JOIN party ON party.party_id = new.party_id AND party.xmin = new.written
+    FOR NO KEY UPDATE OF party SKIP LOCKED
+), written AS (
+    UPDATE party SET
+        since = new.since, value_minor = new.value_minor, spend_minor = new.spend_minor,
+        last_sign_day = new.last_sign_day, next_change_at = new.next_change_at, next_stage_at = new.next_stage_at,
+        next_stage = new.next_stage, p = new.p, turnover_minor = new.turnover_minor, satisfaction = new.satisfaction,
+        loyalty = new.loyalty, assessed_at = new.assessed_at, ruling = $1
+    FROM new
+    WHERE party.party_id = new.party_id
+    RETURNING WITH (OLD AS before, NEW AS after) after.stage, after.tier, after.value_minor - before.value_minor AS more
 )
 INSERT INTO cell_change SELECT stage, tier, 0, sum(more) FROM written GROUP BY stage, tier HAVING sum(more) <> 0
 """

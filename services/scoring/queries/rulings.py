@@ -89,6 +89,12 @@ async def present(connection: Connection) -> Present:
     return await _ready(connection, row)
 
 
+async def still(connection: Connection, here: Present) -> bool:
+    """Whether the ruling in force is the one that was decided with: ask after the barrier."""
+    again = await present(connection)
+    return again.ruling_id == here.ruling_id and again.ruling == here.ruling
+
+
 async def present_of(connection: Connection, row: asyncpg.Record) -> Present:
     """The ruling in force that a row of `IN_FORCE_NOW` names; its documents are read where they are not known."""
     return await (_ready(connection, row) if _key(row) in _known else present(connection))

@@ -2,8 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 
 import pytest
 
@@ -15,11 +18,11 @@ WANTED = {"SHUKE_TEST_FAULTS", "CI"}
 DOZEN = (
     "killed gateway",
     "killed worker",
-    "killed publisher",
+    "killed feed",
     "killed leader",
     "ended service",
     "crashed PostgreSQL",
-    "frozen reader, briefly",
+    "frozen worker",
     "reset database",
     "half-open bus",
     "black hole gateway to service",
@@ -28,19 +31,51 @@ DOZEN = (
 )
 
 
-@pytest.mark.skipif(WANTED.isdisjoint(os.environ), reason="Takes the machine for minutes: set SHUKE_TEST_FAULTS=1")
-def test_a_dozen_faults_lose_double_and_disorder_nothing() -> None:
-    kinds = [word for kind in DOZEN for word in ("--kind", kind)]
-    asked = ("bench", "faults", "--count", "12", "--seed", "1", "--per-s", "10", "--json", *kinds)
-    done = subprocess.run(
-        (sys.executable, "-P", "-m", "deploy.cli", *asked), cwd=ROOT, capture_output=True, text=True, check=False
-    )
+QUIET_S, BUSY = 240, 4
+"""Seconds that it takes on a machine of its own, at most; how many times that on one that others use too."""
+WITHIN = 2
+"""How many times what is promised a recovery may take here."""
+PROMISED = {"killed worker", "killed leader", "frozen worker"}
 
-    told = json.loads(done.stdout) if done.stdout else {}
-    assert done.returncode == 0, done.stderr
+
+@pytest.mark.skipif(WANTED.isdisjoint(os.environ), reason="Takes the machine for minutes: set SHUKE_TEST_FAULTS=1")
+def test_a_dozen_faults_lose_double_and_disorder_nothing_and_are_got_over_in_time(
+    record_property: Callable[[str, object], None],
+) -> None:
+    kinds = [word for kind in DOZEN for word in ("--kind", kind)]
+    asked = ("bench", "faults", "--count", "12", "--seed", "1", "--per-s", "10", "--within", str(WITHIN), "--json")
+    began = time.monotonic()
+    status, said, progress = run(sys.executable, "-P", "-m", "deploy.cli", *asked, *kinds)
+    record_property("took_s", round(time.monotonic() - began))
+
+    assert status == 0, progress
+    told = json.loads(said)
     assert told["faults"] == len(DOZEN) - len(told["left_out"])
     assert told["commands"] > 100
+    assert told["events_told"] > 100
     assert told["digest_equal"]
     wrong = ("lost", "doubled", "out_of_order", "verify_disagreements", "state_differs", "stuck", "refused")
     assert [told[name] for name in (*wrong, "unexpected_dead_letters")] == [0] * 8
-    assert set(told["recovery_s"]) == set(DOZEN) - set(told["left_out"])
+    recovery = told["recovery_s"]
+    assert set(recovery) == set(DOZEN) - set(told["left_out"])
+    assert {kind for kind in recovery if recovery[kind]["limit"] is not None} == PROMISED
+    assert all(recovery[kind]["max"] <= WITHIN * recovery[kind]["limit"] for kind in PROMISED), recovery
+
+
+def run(*command: str) -> tuple[int, str, str]:
+    """Status, output and progress of a run; one that takes too long is told to end and fails."""
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as running:
+        try:
+            said, progress = running.communicate(timeout=QUIET_S * BUSY)
+        except subprocess.TimeoutExpired:
+            # It takes down all that it started; what does not go then is ended with its session.
+            running.terminate()
+            try:
+                _, progress = running.communicate(timeout=60)
+            except subprocess.TimeoutExpired:
+                os.killpg(running.pid, signal.SIGKILL)
+                _, progress = running.communicate()
+            pytest.fail(f"Not done after {QUIET_S * BUSY} s:\n{progress}")
+    return running.returncode, said, progress

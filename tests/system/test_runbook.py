@@ -1,0 +1,147 @@
+"""Entries of docs/operating.md, tried: what breaks raises the figure of the alert, what the entry says lowers it."""
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import httpx
+import pytest
+
+from services.scoring.domain.policy import Policy
+from tests.system.conftest import Start
+from tests.system.product import PATIENCE_S, Product
+
+AT = "2025-01-01T12:00:00Z"
+
+
+class Receiver(ThreadingHTTPServer):
+    """A system that is called, and is gone until it is mended."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Taking)
+        self.mended = False
+        self.told: list[dict[str, Any]] = []
+
+
+class Taking(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.server.mended:
+            self.server.told.append(json.loads(body))
+        self.send_response(204 if self.server.mended else 410)
+        self.end_headers()
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as made:
+        serving = Thread(target=made.serve_forever)
+        serving.start()
+        yield made
+        made.shutdown()
+        serving.join()
+
+
+@pytest.fixture(scope="module")
+def product(start: Start) -> Iterator[Product]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GATEWAY_WEBHOOK_ALLOW", "127.0.0.1/32")
+        with start("up") as started:
+            yield started
+
+
+def figure(product: Product, name: str) -> float:
+    """The largest value that any process tells of a metric."""
+    endpoints = json.loads((product.folder / "run" / "endpoints.json").read_text())
+    found = [0.0]
+    for address in (endpoints["url"], *endpoints["services"].values(), *endpoints["probes"].values()):
+        with suppress(httpx.TransportError):
+            page = httpx.get(f"{address}/metrics", timeout=PATIENCE_S).text
+            found += [float(value) for value in re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", page, re.MULTILINE)]
+    return max(found)
+
+
+def await_that(true: Callable[[], bool]) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def test_a_webhook_whose_receiver_is_gone_stops_and_tells_what_waited_when_it_is_resumed(
+    product: Product, receiver: Receiver
+) -> None:
+    wanted = {"url": f"http://127.0.0.1:{receiver.server_address[1]}/", "historic": True, "types": [BOUGHT]}
+    webhook = product.post("/v1/webhooks", json=wanted)["id"]
+    product.buy("hook", AT, 1_000)
+    await_that(lambda: figure(product, "shuke_webhooks_stopped") == 1)
+    product.buy("hook", AT, 2_000)
+    assert "410" in product.get(f"/v1/webhooks/{webhook}")["notice"]
+
+    receiver.mended = True
+    product.shuke("webhooks", "resume", webhook)
+    await_that(lambda: figure(product, "shuke_webhooks_stopped") == 0)
+    await_that(lambda: len(receiver.told) == 2)
+    assert [each["data"]["amount_minor"] for each in receiver.told] == [1_000, 2_000]
+
+
+def test_a_planned_activation_that_is_refused_says_why_and_what_was_active_goes_on(product: Product) -> None:
+    strict = Policy(name="strict")
+    # A trial counts that looks at somebody.
+    product.buy("plan", AT, 1_000)
+    product.settle()
+    product.have_decide(strict)
+    first = next(each["hash"] for each in product.get("/v1/policies")["data"] if each["hash"] != strict.content_hash)
+    at = datetime.now(UTC) + timedelta(seconds=10)
+    product.post(f"/v1/policies/{first}/activate", json={"active_from": at.isoformat()})
+    product.post(f"/v1/policies/{first}/activate")
+    await_that(lambda: figure(product, "shuke_refused_activations") == 1)
+
+    [refused] = [each for each in product.get("/v1/activations")["data"] if each["refused"]]
+    assert (refused["refused"]["code"], refused["refused"]["detail"]) == (
+        "illegal_policy_move",
+        "It is active already.",
+    )
+    assert product.decides()[0].content_hash == first
+
+
+def test_a_task_that_dies_ends_its_process_which_is_itself_again_when_the_cause_is_gone(product: Product) -> None:
+    before = product.pids()
+    product.sql("leads", "ALTER TABLE outbox RENAME TO outbox_away")
+    try:
+        await_that(lambda: any("background task died" in text for text in logs(product).values()))
+        await_that(lambda: product.pids() != before)
+    finally:
+        product.sql("leads", "ALTER TABLE outbox_away RENAME TO outbox")
+    died = next(text for text in logs(product).values() if "background task died" in text)
+    assert "outbox" in died
+
+    def answers() -> bool:
+        with suppress(httpx.TransportError):
+            return product.client.get("/readyz").status_code == 200
+        return False
+
+    await_that(answers)
+    product.buy("task", AT, 1_000)
+    product.settle()
+
+
+def logs(product: Product) -> dict[str, str]:
+    """What the processes have logged, by name."""
+    return {path.stem: path.read_text() for path in (product.folder / "logs").glob("*.log")}
+
+
+BOUGHT = "customers.purchase_completed.v1"
