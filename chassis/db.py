@@ -19,7 +19,9 @@ from contracts.topics import Topic
 
 OPERATING = files("chassis").joinpath("operating.sql").read_text()
 """DDL of what those tables got later, for databases that have them already. It may run again."""
-TABLES = files("chassis").joinpath("tables.sql").read_text() + OPERATING
+PRESENCE = files("chassis").joinpath("presence.sql").read_text()
+"""DDL of the table of processes (`chassis.presence`). It may run again."""
+TABLES = files("chassis").joinpath("tables.sql").read_text() + OPERATING + PRESENCE
 """DDL of the tables that the chassis needs in every service's database."""
 
 SILENCE_S = 15.0

@@ -63,6 +63,10 @@ class Writing:
 CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
+COUNTED = "shuke.counted"
+"""Where a scope says that its request is counted already, by whoever took it before the layers."""
+
+
 class Counted:
     """Counts requests to what is versioned: refuses those beyond `most`, and knows how many may change something.
 
@@ -82,7 +86,7 @@ class Counted:
         if self.most is not None and self.underway >= self.most:
             refused = await render_problem(Request(scope), Crowded(self.most))
             return await refused(scope, receive, send)
-        writes = scope["method"] in CHANGING
+        writes = scope["method"] in CHANGING and COUNTED not in scope
         self.underway += 1
         self.writing.underway += writes
         try:

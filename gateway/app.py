@@ -16,7 +16,7 @@ from chassis import auth, status
 from chassis import letters as dead_letters
 from chassis.app import TELEMETRY, create_app
 from chassis.consumer import Handler
-from chassis.db import connect
+from chassis.db import Database, connect
 from chassis.limits import Patience
 from chassis.problems import RENDERERS as RENDERERS_OF_PROBLEMS
 from chassis.retention import Forget
@@ -173,6 +173,8 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
     """A webhook is paused when so many tries in a row have failed, and for so long:"""
     webhook_failing_hours: float = Field(FAILING / timedelta(hours=1), ge=0, le=72)
     """Hours for which they must have failed."""
+    webhook_patience_s: float = Field(15, gt=0, le=30)
+    """Seconds that a receiver has for its answer; later ones do not count."""
     streams: int = Field(1_000, ge=1, le=100_000)
     """Streams that may be open in one process."""
     streams_of_one: int = Field(100, ge=1, le=100_000)
@@ -236,12 +238,21 @@ def app() -> FastAPI:
     tokens = Tokens(issuer, settings.audience, says) if issuer and settings.audience else None
     keyring, meter, tail = Keyring(idle=settings.session_idle, outside=tokens), Meter(), Tail()
     trail = Trail()
+
+    async def documents_followed(_: Database) -> Never:
+        await documents.follow(made)
+
     made = create_app(
         "gateway",
         router=router,
         settings=settings,
         lifespan=connected,
-        background={"neighbours": partial(hear_and_tell, keyring, meter), "audit": trail.run, "tail": tail.run},
+        background={
+            "neighbours": partial(hear_and_tell, keyring, meter),
+            "audit": trail.run,
+            "tail": tail.run,
+            "documents": documents_followed,
+        },
         guard=caller,
         ready=ready,
         body_limits={"/v1/imports": settings.max_import_bytes, "/import": settings.max_import_bytes},
@@ -354,7 +365,9 @@ async def deliverer() -> Never:
     sealer = Sealer(settings.internal_secret.get_secret_value())
     try:
         endurance = Endurance(settings.webhook_failures, timedelta(hours=settings.webhook_failing_hours))
-        await deliver(database, sealer=sealer, allowed=Allowed.parse(settings.webhook_allow), endurance=endurance)
+        allowed = Allowed.parse(settings.webhook_allow)
+        patience_s = settings.webhook_patience_s
+        await deliver(database, sealer=sealer, allowed=allowed, endurance=endurance, patience_s=patience_s)
     finally:
         await database.close()
 

@@ -138,8 +138,7 @@ class Services:
 
         `target` is path and query as they came. What the gateway asks for its own sake takes no place from others, and
         is asked also where the service was left alone: readiness must not wait for either. What was `begun` is gone on
-        with. Raises
-        `ServiceUnavailable`, `ServiceBusy`, `ServiceFailed` or `ServiceTimeout`.
+        with. Raises `ServiceUnavailable`, `ServiceBusy`, `ServiceFailed` or `ServiceTimeout`.
         """
         pool = self.pool(service)
         breaker = self._breakers.setdefault(pool, Breaker())
@@ -329,7 +328,7 @@ class Services:
             try:
                 async with asyncio.timeout(5):
                     return await self.json(service, method, target)
-            except (Problem, TimeoutError):
+            except (Problem, TimeoutError, msgspec.DecodeError):
                 return None
 
         answers = await asyncio.gather(*map(one, self.addresses))

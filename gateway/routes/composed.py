@@ -31,7 +31,8 @@ async def read_status(request: Request) -> dict[str, Any]:
     zone = request.app.state.settings.time_zone
     told = status.composed(await services.each("GET", "/internal/status"))
     own = {OWN: await services.json(OWN, "GET", "/internal/status")}
-    told["dead_letters"] += status.of_services(own, "dead_letters")
+    for part in ("dead_letters", "processes"):
+        told[part] += status.of_services(own, part)
     return {"time_zone": zone, **told}
 
 
