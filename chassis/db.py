@@ -152,6 +152,9 @@ def database_is_away(error: BaseException | None) -> bool:
         case DBAPIError():
             cause = error.orig and error.orig.__cause__
             return error.connection_invalidated or database_is_away(cause or error.orig)
+        case asyncpg.InvalidCachedStatementError():
+            # A migration has given its table another column meanwhile. Asked again it is prepared anew.
+            return True
         case asyncpg.PostgresError():
             return (error.sqlstate or "").startswith(AWAY)
         case asyncpg.InterfaceError():

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 
 from gateway import app as gateway_app
+from gateway.queries.keys import create_admin_key
 from gateway.routes import documents
 
 from .conftest import SECRET, MakeDatabase, a_socket, serving
@@ -35,7 +36,7 @@ async def door_to(
     monkeypatch.setenv("SHUKE_INTERNAL_SECRET", SECRET)
     app = gateway_app.app()
     async with serving(app) as url, httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as client:
-        client.headers["Authorization"] = f"Bearer {await gateway_app.create_admin_key(database_url)}"
+        client.headers["Authorization"] = f"Bearer {await create_admin_key(database_url)}"
         yield app, client
 
 

@@ -19,7 +19,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from chassis.db import Database, plain_url
-from gateway import app as gateway_app
+from gateway.queries.keys import create_admin_key
 
 from .conftest import NOWHERE, MakeDatabase, a_socket
 from .feeding import ROOT
@@ -62,7 +62,7 @@ async def administering(database: Database) -> AsyncIterator["asyncpg.Connection
 @pytest.fixture
 async def process(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[Process]:
     database = await make_database("gateway")
-    planted = {"api key": await gateway_app.create_admin_key(database.url), "database password": token_urlsafe(24)}
+    planted = {"api key": await create_admin_key(database.url), "database password": token_urlsafe(24)}
     planted["internal secret"], planted["client secret"] = token_urlsafe(32), token_urlsafe(24)
     role = f"gateway_{token_urlsafe(6).replace('-', '_').lower()}"
     async with administering(database) as connection:
