@@ -18,7 +18,7 @@ from bench.figures import Figure, percentile
 from bench.product import ROOT, cpu_ticks
 from deploy import databases, postgres, readiness
 from deploy.process import die_with_me
-from gateway.app import create_admin_key
+from gateway.queries.keys import create_admin_key
 
 CONNECTIONS = 32
 ROUNDS = 5

@@ -96,7 +96,7 @@ def memory_kb(pid: int) -> int:
     return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
 
 
-def start(folder: Path, *words: str, variables: Mapping[str, str] | None = None, seconds: float = 120) -> Running:
+def start(folder: Path, *words: str, variables: Mapping[str, str] | None = None, seconds: float = 300) -> Running:
     """Start a product and wait for its ready line, which comes when everything answers."""
     folder.mkdir(parents=True, exist_ok=True)
     own = {name: value for name, value in os.environ.items() if not name.startswith("SHUKE_")}

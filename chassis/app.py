@@ -113,7 +113,8 @@ def create_app(
         separate_input_output_schemas=False,
         middleware=[
             Middleware(Edge, service=name, failure=unexpected),
-            Middleware(Counted, writing=writing),
+            # Without topics it is the gateway, which has bounds for each service behind it and for its streams.
+            Middleware(Counted, writing=writing, most=settings.underway if topics else None),
             Middleware(BodyLimit, largest=settings.max_body_bytes, larger=body_limits or {}),
             Middleware(Hiding, signer=signer, free_text=frozenset(free_text)),
             *middleware,

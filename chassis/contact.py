@@ -44,6 +44,11 @@ def check_search(caller: Caller, scheme: Scheme | None) -> None:
         )
 
 
+def is_said_to_reach(name: str) -> bool:
+    """Whether the name of a member says that somebody can be reached by its value, whatever that looks like."""
+    return _SAID_TO_REACH.search(name) is not None
+
+
 def masked(text: str) -> str:
     """A text with its e-mail addresses as `a…@…` and its phone numbers as `+44…89`."""
     return _PHONE.sub(lambda found: _phone(found[0]), _EMAIL.sub(lambda found: f"{found[0][0]}{HIDDEN}@{HIDDEN}", text))
@@ -74,7 +79,7 @@ def _member(name: str, value: Any, reaches: bool, free_text: Collection[str]) ->
         return HIDDEN if value else value
     if reaches and name == "value":
         return f"{value[:1]}{HIDDEN}@{HIDDEN}" if "@" in value else _phone(value)
-    return HIDDEN if value and _SAID_TO_REACH.search(name) else masked(value)
+    return HIDDEN if value and is_said_to_reach(name) else masked(value)
 
 
 class Hiding:

@@ -19,7 +19,9 @@ from contracts.topics import Topic
 
 OPERATING = files("chassis").joinpath("operating.sql").read_text()
 """DDL of what those tables got later, for databases that have them already. It may run again."""
-TABLES = files("chassis").joinpath("tables.sql").read_text() + OPERATING
+PRESENCE = files("chassis").joinpath("presence.sql").read_text()
+"""DDL of the table of processes (`chassis.presence`). It may run again."""
+TABLES = files("chassis").joinpath("tables.sql").read_text() + OPERATING + PRESENCE
 """DDL of the tables that the chassis needs in every service's database."""
 
 SILENCE_S = 15.0
@@ -150,6 +152,9 @@ def database_is_away(error: BaseException | None) -> bool:
         case DBAPIError():
             cause = error.orig and error.orig.__cause__
             return error.connection_invalidated or database_is_away(cause or error.orig)
+        case asyncpg.InvalidCachedStatementError():
+            # A migration has given its table another column meanwhile. Asked again it is prepared anew.
+            return True
         case asyncpg.PostgresError():
             return (error.sqlstate or "").startswith(AWAY)
         case asyncpg.InterfaceError():

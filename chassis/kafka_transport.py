@@ -21,6 +21,8 @@ from contracts.topics import TOPICS, Topic
 log = structlog.get_logger()
 
 BATCH = 2_000
+FETCH_BYTES = 16 << 20
+"""Of one answer of a broker, compressed; a third of the client's own bound."""
 STOPPED_REST_S = 2.0
 SESSION_TIMEOUT_MS = 10_000
 REQUEST_TIMEOUT_MS = 10_000
@@ -64,6 +66,7 @@ class KafkaTransport:
             heartbeat_interval_ms=2_000,
             rebalance_timeout_ms=30_000,
             max_poll_records=BATCH * 4,
+            fetch_max_bytes=FETCH_BYTES,
             **CLIENT,
         )
         claims = _Claims(kafka, sink)

@@ -1,4 +1,4 @@
-"""What a request may cost: bytes of body, and seconds of waiting for its client."""
+"""What requests may cost: bytes of body, seconds of waiting for the client, and how many are under way at once."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,11 @@ from collections.abc import Awaitable, Coroutine, Generator, Mapping
 from typing import Any, TypeVar
 
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chassis.problems import render_problem
+from contracts.problems import Unavailable
 
 T = TypeVar("T")
 
@@ -42,6 +46,13 @@ class BodyLimit:
         await self.app(scope, receive_limited, send)
 
 
+class Crowded(Unavailable):
+    """More requests are under way in the process than it may hold."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most} requests are under way here.", most=most, retry_after_s=1)
+
+
 class Writing:
     """How many requests that may change something are under way in this process."""
 
@@ -52,21 +63,37 @@ class Writing:
 CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
-class Counted:
-    """Counts requests that may change something of what the public sees."""
+COUNTED = "shuke.counted"
+"""Where a scope says that its request is counted already, by whoever took it before the layers."""
 
-    def __init__(self, app: ASGIApp, *, writing: Writing) -> None:
+
+class Counted:
+    """Counts requests to what is versioned: refuses those beyond `most`, and knows how many may change something.
+
+    What a supervisor asks is answered however many there are.
+    """
+
+    def __init__(self, app: ASGIApp, *, writing: Writing, most: int | None) -> None:
         self.app = app
         self.writing = writing
+        self.most = most
+        self.underway = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, counted until it has ended."""
-        counts = scope["type"] == "http" and scope["method"] in CHANGING and scope["path"].startswith("/v1/")
-        self.writing.underway += counts
+        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+            return await self.app(scope, receive, send)
+        if self.most is not None and self.underway >= self.most:
+            refused = await render_problem(Request(scope), Crowded(self.most))
+            return await refused(scope, receive, send)
+        writes = scope["method"] in CHANGING and COUNTED not in scope
+        self.underway += 1
+        self.writing.underway += writes
         try:
             await self.app(scope, receive, send)
         finally:
-            self.writing.underway -= counts
+            self.underway -= 1
+            self.writing.underway -= writes
 
 
 async def _discard(receive: Receive) -> None:

@@ -21,6 +21,8 @@ from contracts.topics import TOPICS
 log = structlog.get_logger()
 
 BATCH = 2_000
+BYTES = 16 << 20
+"""Of events that are read at once, but for one of each partition, which is read whatever its size."""
 POLL_S = 2.0
 """Seconds after which all streams are looked at although nothing was heard."""
 STOPPED_REST_S = 2.0
@@ -243,7 +245,8 @@ class _Reader:
                 for partition, waiting in group.items()
             ]
             async with self._query:
-                rows = await self._connection.fetch(_READ, *map(list, zip(*places, strict=True)))
+                share = max(BYTES // len(places), 1)
+                rows = await self._connection.fetch(_READ, *map(list, zip(*places, strict=True)), share)
             read: dict[TopicPartition, list[Record]] = {}
             for row in rows:
                 read.setdefault(TopicPartition(row["topic"], row["partition"]), []).append(_record(row))
@@ -264,14 +267,20 @@ def _record(row: asyncpg.Record) -> Record:
 _HEADS = "SELECT topic, partition, epoch, last_seq FROM event_stream WHERE topic = ANY($1) ORDER BY topic, partition"
 
 _READ = """
-SELECT event.*
+SELECT event.topic, event.partition, event.epoch, event.seq, key, payload, recorded_at
 FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[])
     AS place(topic, partition, epoch, seq, waiting),
 LATERAL (
-    SELECT topic, partition, epoch, seq, key, payload, recorded_at FROM event_log
-    WHERE topic = place.topic AND partition = place.partition AND (epoch, seq) >= (place.epoch + 1, place.seq + 1)
-    ORDER BY epoch, seq LIMIT place.waiting
+    SELECT waiting.*, sum(octet_length(payload)) OVER (
+        ORDER BY epoch, seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+    ) AS bytes_before
+    FROM (
+        SELECT topic, partition, epoch, seq, key, payload, recorded_at FROM event_log
+        WHERE topic = place.topic AND partition = place.partition AND (epoch, seq) >= (place.epoch + 1, place.seq + 1)
+        ORDER BY epoch, seq LIMIT place.waiting
+    ) AS waiting
 ) AS event
+WHERE coalesce(bytes_before, 0) < $6
 ORDER BY topic, partition, epoch, seq
 """
 

@@ -36,6 +36,9 @@ class ServiceSettings(BaseSettings):
     """Port to listen on; 0 takes a free one."""
     max_body_bytes: int = 10_000_000
     """Largest request body, except where a route streams."""
+    underway: int = Field(2_000, ge=1)
+    """Requests that may be under way in one process of a service; what comes beyond is refused (503). The gateway has
+    bounds of its own."""
     trusted_proxies: Networks | None = None
     """Proxies whose word counts on where a request comes from (`X-Forwarded-For`): addresses or networks, separated by
     commas. What any other client says there is ignored."""

@@ -11,6 +11,7 @@ from chassis.db import Database, driver
 from chassis.fields import Body
 from chassis.lag import unread
 from chassis.observing import oldest_outbox_s, oldest_unpublished_s
+from chassis.presence import SEEN
 from contracts.topics import topics_of
 
 router = APIRouter(prefix="/internal", include_in_schema=False)
@@ -33,7 +34,7 @@ class Marks(Body):
 
 @router.get("/status")
 async def read_service_status(request: Request) -> dict[str, Any]:
-    """What it has written, read and set aside."""
+    """What it has written, read and set aside, and which processes do so."""
     database: Database = request.app.state.database
     # Before the streams, which then hold all that waits no more: the other way round it could be in neither.
     oldest_s = await oldest_outbox_s(database)
@@ -126,4 +127,5 @@ _REPORT = {
         SELECT consumer, topic, count(*) AS letters, min(first_failed_at) AS oldest
         FROM dead_letter WHERE status = 'open' GROUP BY consumer, topic ORDER BY consumer, topic
     """,
+    "processes": SEEN,
 }

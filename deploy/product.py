@@ -148,7 +148,9 @@ async def prepare(server: Postgres, folder: Path) -> tuple[str, str | None]:
     await databases.bring_up(urls)
     path, first_link = folder / "admin.key", None
     if not path.exists():
-        from gateway.app import NobodyToInvite, create_admin_key, create_owner_link
+        from gateway.domain.invitations import NobodyToInvite
+        from gateway.queries.invitations import create_owner_link
+        from gateway.queries.keys import create_admin_key
 
         # A backup of databases alone brings people and no key.
         with contextlib.suppress(NobodyToInvite):

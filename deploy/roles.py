@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pkgutil import resolve_name
 
 from contracts.topics import topics_of
+from deploy import VERSION
 
 
 @dataclass(frozen=True)
@@ -84,19 +85,41 @@ async def answer_probes(name: str) -> None:
     await serve(probe(name, resolve_name(f"{package}.app:Settings")(), host=host, port=int(port)))
 
 
+async def tell_presence(names: Sequence[str], ordered: asyncio.Event) -> None:
+    """Say in the databases of the services whose roles these are that this process plays them."""
+    from chassis.db import SILENCE_S, connect
+    from chassis.presence import own_name, tell
+
+    async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as telling:
+        for each in SERVICES:
+            if played := [name for name in names if name in map(each.role, each.parts)]:
+                url = resolve_name(f"{each.package}.app:Settings")().database_url
+                database = connect(url, pool_size=1, silence_s=SILENCE_S)
+                stack.push_async_callback(database.close)
+                said = tell(database, name=own_name(), roles=played, version=VERSION, ordered=ordered)
+                telling.create_task(said)
+
+
 async def run_all(names: Sequence[str]) -> None:
     """Be several roles in one process: when one fails all end with it; SIGTERM and SIGINT let all finish."""
     from chassis.telemetry import configure_logging, measure_loop
 
     configure_logging(os.environ.get("SHUKE_LOG_LEVEL", "INFO"))
-    loop = asyncio.get_running_loop()
+    loop, ordered = asyncio.get_running_loop(), asyncio.Event()
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(run(name), name=name) for name in names]
         tasks.append(group.create_task(measure_loop()))
+        tasks.append(group.create_task(tell_presence(names, ordered)))
         if os.environ.get("SHUKE_PROBE_PORT") and not set(HTTP).intersection(names):
             tasks.append(group.create_task(answer_probes(names[0])))
+
+        def end() -> None:
+            ordered.set()
+            for task in tasks:
+                task.cancel()
+
         for sent in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(sent, lambda: [task.cancel() for task in tasks])
+            loop.add_signal_handler(sent, end)
 
 
 def serve(names: Sequence[str]) -> None:

@@ -16,26 +16,23 @@ from chassis import auth, status
 from chassis import letters as dead_letters
 from chassis.app import TELEMETRY, create_app
 from chassis.consumer import Handler
-from chassis.db import connect
+from chassis.db import Database, connect
 from chassis.limits import Patience
 from chassis.problems import RENDERERS as RENDERERS_OF_PROBLEMS
 from chassis.retention import Forget
 from chassis.settings import ServiceSettings
 from chassis.worker import work
-from contracts.identity import BadIdentifier
 from contracts.topics import INTERACTIONS, LEADS, MEMBERS, PARTIES, PURCHASES, STANDING_CHANGES
 from gateway.console.frame import RENDERERS
 from gateway.console.router import otherwise
 from gateway.console.router import router as console
 from gateway.domain.bulkheads import Bulkhead
-from gateway.domain.invitations import Kind
 from gateway.domain.rates import Rate
 from gateway.domain.retiring import Retirements
 from gateway.domain.rights import Role
 from gateway.domain.services import ServiceUnavailable
 from gateway.domain.sessions import IDLE_HOURS, LONGEST_DAYS
 from gateway.domain.tokens import Claims
-from gateway.domain.users import email_key
 from gateway.domain.webhooks import FAILING, FAILURES, Allowed, Endurance
 from gateway.handlers.delivering import deliver
 from gateway.handlers.feeding import take_in
@@ -45,10 +42,8 @@ from gateway.queries import sessions as sessions_kept
 from gateway.queries import webhooks as webhooks_kept
 from gateway.queries.feed import forget
 from gateway.queries.intake import Intake
-from gateway.queries.invitations import invite
 from gateway.queries.issuer import Issuer, Tokens
 from gateway.queries.keyring import Keyring
-from gateway.queries.keys import make_key
 from gateway.queries.meter import Meter
 from gateway.queries.neighbours import hear_and_tell
 from gateway.queries.provider import Client, Provider
@@ -57,7 +52,6 @@ from gateway.queries.services import OWN, Services
 from gateway.queries.signing_in import Entrance
 from gateway.queries.tail import Tail
 from gateway.queries.trail import Trail, forget_old
-from gateway.queries.users import is_owned, user_by_email
 from gateway.queries.webhooks import Sealer
 from gateway.routes import (
     audit,
@@ -173,6 +167,8 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
     """A webhook is paused when so many tries in a row have failed, and for so long:"""
     webhook_failing_hours: float = Field(FAILING / timedelta(hours=1), ge=0, le=72)
     """Hours for which they must have failed."""
+    webhook_patience_s: float = Field(15, gt=0, le=30)
+    """Seconds that a receiver has for its answer; later ones do not count."""
     streams: int = Field(1_000, ge=1, le=100_000)
     """Streams that may be open in one process."""
     streams_of_one: int = Field(100, ge=1, le=100_000)
@@ -236,12 +232,21 @@ def app() -> FastAPI:
     tokens = Tokens(issuer, settings.audience, says) if issuer and settings.audience else None
     keyring, meter, tail = Keyring(idle=settings.session_idle, outside=tokens), Meter(), Tail()
     trail = Trail()
+
+    async def documents_followed(_: Database) -> Never:
+        await documents.follow(made)
+
     made = create_app(
         "gateway",
         router=router,
         settings=settings,
         lifespan=connected,
-        background={"neighbours": partial(hear_and_tell, keyring, meter), "audit": trail.run, "tail": tail.run},
+        background={
+            "neighbours": partial(hear_and_tell, keyring, meter),
+            "audit": trail.run,
+            "tail": tail.run,
+            "documents": documents_followed,
+        },
         guard=caller,
         ready=ready,
         body_limits={"/v1/imports": settings.max_import_bytes, "/import": settings.max_import_bytes},
@@ -354,7 +359,9 @@ async def deliverer() -> Never:
     sealer = Sealer(settings.internal_secret.get_secret_value())
     try:
         endurance = Endurance(settings.webhook_failures, timedelta(hours=settings.webhook_failing_hours))
-        await deliver(database, sealer=sealer, allowed=Allowed.parse(settings.webhook_allow), endurance=endurance)
+        allowed = Allowed.parse(settings.webhook_allow)
+        patience_s = settings.webhook_patience_s
+        await deliver(database, sealer=sealer, allowed=allowed, endurance=endurance, patience_s=patience_s)
     finally:
         await database.close()
 
@@ -370,40 +377,3 @@ async def ready(app: FastAPI) -> Mapping[str, Any]:
     if missing := sorted(name for name, answer in answers.items() if answer is None):
         raise ServiceUnavailable(f"{', '.join(missing)} is not ready.", services=missing)
     return {"services": sorted(answers)}
-
-
-async def create_admin_key(database_url: str) -> str:
-    """Make an admin key in the gateway's database and return its secret, for the first start."""
-    database = connect(database_url, pool_size=1)
-    try:
-        async with database.transaction() as session:
-            return make_key(session, "admin", [Role.ADMIN])[1]
-    finally:
-        await database.close()
-
-
-class NobodyToInvite(Exception):
-    """No owner has this address, or there is an owner already."""
-
-
-async def create_owner_link(database_url: str, email: str | None = None) -> str:
-    """Make a one-time link in the gateway's database and return its path in the console.
-
-    It is for the first person, or for an owner to set another password. Raises `NobodyToInvite`.
-    """
-    database = connect(database_url, pool_size=1)
-    try:
-        async with database.transaction() as session:
-            if email is None:
-                if await is_owned(session):
-                    raise NobodyToInvite("There is an owner already; name one by e-mail address.")
-                return (await invite(session, Kind.FIRST, None, by="this machine")).path
-            row = await user_by_email(session, email_key(email))
-            if row is None or Role.OWNER not in row.roles:
-                raise NobodyToInvite(f"No owner has the address {email}.")
-            row.disabled_at = None
-            return (await invite(session, Kind.RESET, row.id, by="this machine")).path
-    except BadIdentifier as problem:
-        raise NobodyToInvite(problem.detail) from None
-    finally:
-        await database.close()

@@ -23,6 +23,12 @@ structlog.configure(
     ]
 )
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # What takes longest comes first, so that of several processes none ends long after the others.
+    items.sort(key=lambda item: "system" not in item.path.parts)
+
+
 MakeDatabase = Callable[[str | None], Awaitable[db.Database]]
 
 

@@ -37,7 +37,7 @@ def main(
             token, found = owner_of(client), pages(client)
             if folder:
                 asyncio.run(fail(running))
-                found = pages(client)
+                found = pages(client, whole=True)
         if readme:
             renew(browser, running, token, found[README_PAGE])
         if folder:

@@ -50,11 +50,17 @@ FOUND: Mapping[str, tuple[str, Mapping[str, Any], str, str]] = {
 """Pages about one thing: where the first is asked for, by what it is known, and where it is shown."""
 
 
-def pages(client: httpx.Client) -> dict[str, str]:
-    """Path by name of what somebody who is signed in can look at."""
+class NothingToShow(Exception):
+    """A product has nothing that pages are about."""
+
+
+def pages(client: httpx.Client, *, whole: bool = False) -> dict[str, str]:
+    """Path by name of what somebody who is signed in can look at. Raises `NothingToShow` where `whole` wants all."""
     found = dict(PLAIN)
     for name, (path, query, id, shown) in FOUND.items():
         answer = client.get(path, params=dict(query)).raise_for_status().json()["data"]
         if answer:
             found[name] = shown.format(answer[0][id])
+    if whole and (missing := FOUND.keys() - found.keys()):
+        raise NothingToShow(", ".join(sorted(missing)))
     return found

@@ -34,18 +34,25 @@ def furnished() -> Iterator[Running]:
     with product("up", variables=VARIABLES) as running, running.client() as client:
         load_into(client)
         settle(client)
-        _deal(client)
-        _import(client)
-        _decide(client)
-        made = {"name": "Sales north"}
-        team = client.post("/v1/teams", json=made).raise_for_status().json()["id"]
-        for name, role in (("Mia Manager", "manager"), ("Ben Agent", "agent"), ("Ana Analyst", "analyst")):
-            person = {"name": name, "email": f"{name.split()[0].lower()}@example.com", "roles": [role], "team_id": team}
-            client.post("/v1/users", json=person).raise_for_status()
-        hook = {"url": "http://127.0.0.1:9/hook", "stages": ["dormant_customer", "lost_customer"]}
-        client.post("/v1/webhooks", json=hook).raise_for_status()
-        settle(client)
+        _fit(client)
+        furnish(client)
         yield running
+
+
+def furnish(client: httpx.Client) -> None:
+    """Give a product with a population something for every page that is about one thing, but for dead letters."""
+    _deal(client)
+    _import(client)
+    _try(client)
+    made = {"name": "Sales north"}
+    team = client.post("/v1/teams", json=made).raise_for_status().json()["id"]
+    for name, role in (("Mia Manager", "manager"), ("Ben Agent", "agent"), ("Ana Analyst", "analyst")):
+        person = {"name": name, "email": f"{name.split()[0].lower()}@example.com", "roles": [role], "team_id": team}
+        client.post("/v1/users", json=person).raise_for_status()
+    hook = {"url": "http://127.0.0.1:9/hook", "stages": ["dormant_customer", "lost_customer"]}
+    client.post("/v1/webhooks", json=hook).raise_for_status()
+    settle(client)
+    _until(lambda: bool(client.get("/v1/duplicates", params={"limit": 1}).raise_for_status().json()["data"]))
 
 
 async def fail(running: Running) -> None:
@@ -84,11 +91,15 @@ def _import(client: httpx.Client) -> None:
     _until(lambda: client.get(f"/v1/imports/{job}").raise_for_status().json()["state"] in ("done", "failed"))
 
 
-def _decide(client: httpx.Client) -> None:
-    """A model that decides, and a stricter policy that was tried."""
+def _fit(client: httpx.Client) -> None:
+    """A model that decides."""
     fit = client.post("/v1/models", json={"activate": True, "force": True}).raise_for_status().json()["id"]
     _until(lambda: client.get(f"/v1/fits/{fit}").raise_for_status().json()["state"] in ("done", "failed"))
     settle(client)
+
+
+def _try(client: httpx.Client) -> None:
+    """A stricter policy that was tried."""
     active = client.get("/v1/policies", params={"state": "active"}).raise_for_status().json()["data"][0]["hash"]
     document = client.get(f"/v1/policies/{active}").raise_for_status().json()["document"]
     document["name"] = "sooner"

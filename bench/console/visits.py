@@ -10,15 +10,14 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 
 import httpx
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, CDPSession, Page
 
-from bench.console.browser import chromium, looking, owner_of
+from bench.console.browser import barriers, chromium, looking, owner_of
 from bench.console.catalogue import OPEN_TO_ALL, pages
+from bench.console.furnished import VARIABLES, fail, furnish
 from bench.figures import Figure, percentile
 from bench.population import identity, load, load_ids
 from bench.product import CURRENCY, Running, product, settle
-from bench.standing import QUIET
 
 LOADS = 20
 WARM = 2
@@ -49,19 +48,21 @@ class Visited:
     answered_ms: list[float] = field(default_factory=list)
     """From the request of the page to the first byte of its answer."""
     findings: list[str] = field(default_factory=list)
-    """What axe finds, by its rules."""
+    """What axe finds: rule and place."""
 
 
 def visited(parties: int) -> list[Figure]:
     """Every page, 20 times with an empty cache. 10 min at 1,000,000."""
-    with product("up", variables=QUIET) as running, running.client() as client:
+    with product("up", variables=VARIABLES) as running, running.client() as client:
         asyncio.run(_populated(running, parties))
         _buy(client)
+        furnish(client)
+        asyncio.run(fail(running))
         token = owner_of(client)
         with chromium() as browser, _bare() as bare_url:
             bare = _bare_ms(browser, bare_url)
             with looking(browser, running, token) as context:
-                seen = {name: _look(context.new_page(), path) for name, path in pages(client).items()}
+                seen = {name: _look(context.new_page(), path) for name, path in pages(client, whole=True).items()}
             with looking(browser, running, "") as context:
                 seen |= {name: _look(context.new_page(), path) for name, path in OPEN_TO_ALL.items()}
     return _figures(seen, bare, parties)
@@ -101,7 +102,7 @@ def _look(page: Page, path: str) -> Visited:
             seen.answered_ms.append(answered)
     page.wait_for_load_state("load")
     seen.weight_kb = (sum(bytes_of) + _worker_bytes(page)) / 1e3
-    seen.findings = [each["id"] for each in Axe().run(page).response["violations"]]
+    seen.findings = barriers(page)
     page.close()
     return seen
 

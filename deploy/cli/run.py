@@ -128,7 +128,7 @@ def admin_key() -> None:
     import asyncio
 
     from deploy import databases
-    from gateway.app import create_admin_key
+    from gateway.queries.keys import create_admin_key
 
     url = databases.named().get("gateway")
     if not url:

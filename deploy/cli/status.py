@@ -16,6 +16,9 @@ def status(data: options.Data = None, as_json: options.Json = False) -> None:
         health = client.answer(product.get("/v1/status"))
     here = local(data or options.DEFAULT_DATA)
     report = {**here, **health} if here.get("url") == url else health
+    if here.get("url") == url:
+        known = {each["name"]: each["pid"] for each in here["on_this_machine"]}
+        report["processes"] = [{**each, "pid": known.get(each["name"])} for each in health["processes"]]
     if as_json:
         typer.echo(json.dumps(report, indent=2))
     else:
@@ -23,13 +26,13 @@ def status(data: options.Data = None, as_json: options.Json = False) -> None:
 
 
 def local(folder: Path) -> dict[str, Any]:
-    """What this machine knows: addresses, and processes with their pids."""
+    """What this machine knows: addresses, and its processes with their pids, also those that are not ours."""
     from deploy import supervisor
     from deploy.process import alive
 
     running = supervisor.pids(folder)
     processes = [{"name": name, "pid": pid, "alive": alive(pid)} for name, pid in running.items()]
-    return {**supervisor.endpoints(folder), "processes": processes}
+    return {**supervisor.endpoints(folder), "on_this_machine": processes}
 
 
 def show(report: dict[str, Any]) -> None:

@@ -101,7 +101,8 @@ def owner_link(
 
     from deploy import databases
     from deploy.backups import NoBackup, served
-    from gateway.app import NobodyToInvite, create_owner_link
+    from gateway.domain.invitations import NobodyToInvite
+    from gateway.queries.invitations import create_owner_link
 
     async def made() -> str:
         if url := databases.named().get("gateway"):

@@ -129,9 +129,11 @@ class Api:
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         """One request and its whole answer, with its headers. Raises `Refused`."""
-        sent = self._headers | {name.replace("_", "-"): value for name, value in (headers or {}).items()}
+        added = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
         if body is not None:
-            content, sent = msgspec.json.encode(body), sent | {"content-type": "application/json"}  # type: ignore[assignment]
+            content, added = msgspec.json.encode(body), added | {"content-type": "application/json"}  # type: ignore[assignment]
+        # What somebody sent may stand in a header, such as the version that they saw: of whatever letters.
+        sent = {name: value.encode() for name, value in (self._headers | added).items()}
         params = [
             (name, _text(each))
             for name, value in (query or {}).items()
@@ -139,7 +141,12 @@ class Api:
             if each is not None and each != ""
         ]
         # In a task of its own: what the app binds to the request asked here does not leak into the one that asks.
-        response = await asyncio.create_task(self._sent(method, path, params, content, sent))
+        try:
+            response = await asyncio.create_task(self._sent(method, path, params, content, sent))
+        except httpx.InvalidURL as error:
+            # Of an address that a browser was given: too long, or with what no address has.
+            problem = {"title": "No such address", "detail": f"There is no such address: {error}."}
+            raise Refused(404, problem) from None
         if response.status_code >= 400:
             raise Refused(response.status_code, _problem(response))
         return response
@@ -147,9 +154,10 @@ class Api:
     async def _sent(self, method: str, path: str, params: Any, content: Any, headers: Any) -> httpx.Response:
         return await self._inside.request(method, path, params=params, content=content, headers=headers)
 
-    def handed_on(self, path: str, query: str = "") -> "HandedOn":
+    def handed_on(self, path: str, **headers: str) -> "HandedOn":
         """A response that is the API's own answer to a GET, piece by piece as it comes: a download, a stream."""
-        return HandedOn(self._app, path, query, self._headers)
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return HandedOn(self._app, path, self._headers | sent)
 
 
 class Part:
@@ -175,21 +183,21 @@ class Part:
 class HandedOn(Response):
     """The answer of the API to another path, sent on as it comes."""
 
-    def __init__(self, app: Any, path: str, query: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, app: Any, path: str, headers: Mapping[str, str]) -> None:
         super().__init__()
-        self._app, self._path, self._query, self._bearer = app, path, query, headers
+        self._app, self._path, self._added = app, path, headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Ask in the place of the request that came."""
         kept = [(name, value) for name, value in scope["headers"] if name in PASSED]
-        bearer = [(name.encode(), value.encode()) for name, value in self._bearer.items()]
+        added = [(name.encode(), value.encode()) for name, value in self._added.items()]
         asked = {
             **{name: scope[name] for name in ("type", "asgi", "http_version", "scheme", "client", "server", "method")},
             "path": self._path,
             "raw_path": self._path.encode(),
-            "query_string": self._query.encode(),
+            "query_string": b"",
             "root_path": "",
-            "headers": [*kept, *bearer],
+            "headers": [*kept, *added],
             "state": {},
         }
         await asyncio.create_task(self._app(asked, receive, send))

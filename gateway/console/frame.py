@@ -22,6 +22,7 @@ from gateway.console.assets import address
 from gateway.console.formats import Formats
 from gateway.console.forms import FIELD, HEADER, VISITOR, form_token, is_ours
 from gateway.console.messages import LANGUAGES, preferred, say
+from gateway.domain.feed import TYPES
 from gateway.domain.rights import area_of, rights
 
 HEADERS = {
@@ -65,6 +66,8 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_environment.globals["told"] = " ".join(sorted(TYPES))
+"""All that the stream tells: pages that follow it listen to each of these."""
 
 
 class NotOurForm(Problem):

@@ -1,9 +1,10 @@
 """What the list of parties is asked for: the fields of its form, and what they mean to the API."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Self
 from urllib.parse import urlencode
 
@@ -13,20 +14,28 @@ from contracts.scoring import Band, Stage, Tier
 from gateway.console.formats import Formats
 from gateway.console.frame import Page
 from gateway.console.naming import Names
+from gateway.console.numbers import whole
 
+SLIPPED = "slipped_customer"
+"""Customers of either stage that a customer falls to."""
 STAGES = tuple(str(stage) for stage in Stage if stage is not Stage.STRANGER)
 TIERS = tuple(map(str, Tier))
 BANDS = tuple(map(str, Band))
 SORTS = ("value", "next_change_at", "last_seen", "silent")
 DAYS = ("7", "14", "30", "60", "90", "180", "365")
 CHOICES: Mapping[str, tuple[str, ...]] = {
-    "stage": STAGES, "tier": TIERS, "satisfaction": BANDS, "loyalty": BANDS, "sort": SORTS, "vip": ("true",),
+    "stage": (*STAGES, SLIPPED), "tier": TIERS, "satisfaction": BANDS, "loyalty": BANDS, "sort": SORTS,
+    "vip": ("true",),
 }  # fmt: skip
 """Fields that have one of several codes."""
+SEVERAL: Mapping[str, tuple[str, ...]] = {SLIPPED: ("dormant_customer", "lost_customer")}
+"""Stages that one choice stands for."""
 RANGES = ("silent_days", "seen_days", "changes_within_days", "falls_within_days")
 """Fields that have a number of days."""
 MONEY = ("min_value", "max_value")
 CHANCES = ("min_p", "max_p")
+WHOSE = {"owner_id": re.compile("user_[0-9a-f]{32}"), "team_id": re.compile("team_[0-9a-f]{32}")}
+"""What ids of each look like."""
 SINCE = ("in_stage_since", "in_stage_until")
 RARER = {*MONEY, *CHANCES, *SINCE, "satisfaction", "loyalty", "seen_days", "falls_within_days", "vip"}
 """Filters that are shown where one of them is in use."""
@@ -57,6 +66,8 @@ class Asked:
         for name, codes in CHOICES.items():
             if given.get(name) in codes:
                 fields[name] = sent[name] = given[name]
+        if (several := SEVERAL.get(fields.get("stage", ""))) is not None:
+            sent["stage"] = several
         for name in RANGES:
             if (days := _days(given.get(name))) is not None:
                 fields[name] = str(days)
@@ -75,10 +86,11 @@ class Asked:
         for name in SINCE:
             if _is_day(given.get(name)):
                 fields[name] = sent[name] = given[name]
-        for name in ("owner_id", "team_id"):
-            if given.get(name):
-                fields[name] = given[name]
-                sent[name] = str((page.me or {}).get("id")) if given[name] == "me" else given[name]
+        me = str((page.me or {}).get("id"))
+        for name, ids in WHOSE.items():
+            asked = me if name == "owner_id" and given.get(name) == "me" else given.get(name, "")
+            if ids.fullmatch(asked):
+                fields[name], sent[name] = given[name], asked
         return cls(fields, sent, currency or given.get("currency", ""))
 
     @property
@@ -90,6 +102,17 @@ class Asked:
     def query(self) -> str:
         """The same as text."""
         return urlencode(self.pairs)
+
+    @property
+    def whose(self) -> list[str]:
+        """The owner and the team that are asked for."""
+        return [str(self.sent[name]) for name in WHOSE if name in self.sent]
+
+    @property
+    def of_others(self) -> str:
+        """The same, but for whose it is, as text that more can be added to."""
+        kept = urlencode([pair for pair in self.pairs if pair[0] not in WHOSE])
+        return f"{kept}&" if kept else ""
 
     @property
     def filters(self) -> list[tuple[str, str]]:
@@ -127,31 +150,34 @@ class Asked:
         """How many there are, where stage and tier alone are asked for."""
         if {name for name, _ in self.filters} - {"stage", "tier"}:
             return None
+        stage = self.fields.get("stage", "")
+        stages = SEVERAL.get(stage, (stage,))
         return sum(
             int(cell["count"])
             for cell in summary["data"]
-            if self.fields.get("stage") in (None, cell["stage"]) and self.fields.get("tier") in (None, cell["tier"])
+            if (not stage or cell["stage"] in stages) and self.fields.get("tier") in (None, cell["tier"])
         )
 
 
 def _days(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() and int(text) <= 3_650 else None
+    days = whole(text or "")
+    return days if days is not None and days <= 3_650 else None
 
 
 def _amount(text: str | None, currency: str | None) -> int | None:
     try:
         amount = Decimal((text or "").replace(",", "")).scaleb(MINOR_DIGITS.get(currency or "", 2))
         return int(amount) if abs(amount) < 2**62 else None
-    except (InvalidOperation, ValueError, OverflowError):
+    except (ArithmeticError, ValueError):
         return None
 
 
 def _share(text: str | None) -> Decimal | None:
     try:
         share = Decimal((text or "").rstrip("%")) / 100
-    except InvalidOperation:
+        return share if 0 <= share <= 1 else None
+    except ArithmeticError:
         return None
-    return share if 0 <= share <= 1 else None
 
 
 def _is_day(text: str | None) -> bool:

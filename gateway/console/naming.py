@@ -1,5 +1,6 @@
 """What parties and people are called on a page: one question for all of a page, whoever is on it."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -26,27 +27,34 @@ class Names:
 
 async def names(api: Api, party_ids: Iterable[str], people_ids: Iterable[str | None] = ()) -> Names:
     """The names of everybody on a page; whoever cannot be asked for now goes by their id."""
-    parties: dict[str, str] = {}
-    wanted = sorted(set(party_ids))
-    for place in range(0, len(wanted), AT_ONCE):
-        found = await api.part("/v1/parties", ids=wanted[place : place + AT_ONCE], limit=AT_ONCE)
+    people = {id for id in people_ids if id}
+    parties, users, teams = await asyncio.gather(
+        _parties(api, sorted(set(party_ids))),
+        _people(api, "/v1/users", sorted(id for id in people if id.startswith("user_"))),
+        _people(api, "/v1/teams", sorted(id for id in people if id.startswith("team_"))),
+    )
+    return Names(parties, users | teams)
+
+
+async def _parties(api: Api, ids: list[str]) -> dict[str, str]:
+    named: dict[str, str] = {}
+    for place in range(0, len(ids), AT_ONCE):
+        found = await api.part("/v1/parties", ids=ids[place : place + AT_ONCE], limit=AT_ONCE)
         for party in found["data"] if found else []:
             called = label(party)
             if called is not None:
-                parties |= dict.fromkeys([party["id"], *party["merged_ids"]], called)
-    return Names(parties, await _people(api, {id for id in people_ids if id}))
-
-
-async def _people(api: Api, ids: set[str]) -> dict[str, str]:
-    named: dict[str, str] = {}
-    for prefix, path in (("user_", "/v1/users"), ("team_", "/v1/teams")):
-        if asked := sorted(id for id in ids if id.startswith(prefix)):
-            try:
-                found = await api.get(path, ids=asked, limit=AT_ONCE)
-            except Refused:
-                continue
-            named |= {each["id"]: each["name"] for each in found["data"]}
+                named |= dict.fromkeys([party["id"], *party["merged_ids"]], called)
     return named
+
+
+async def _people(api: Api, path: str, ids: list[str]) -> dict[str, str]:
+    if not ids:
+        return {}
+    try:
+        found = await api.get(path, ids=ids, limit=AT_ONCE)
+    except Refused:
+        return {}
+    return {each["id"]: each["name"] for each in found["data"]}
 
 
 def label(party: Mapping[str, Any]) -> str | None:

@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, NamedTuple
+
+import msgspec
 
 from contracts.money import MINOR_DIGITS
 
@@ -67,6 +69,10 @@ def groups_of(document: Document) -> Mapping[str, list[PolicyField]]:
     }
 
 
+MOST = 10**18
+"""A number in a policy is smaller than this."""
+
+
 def value_at(document: Any, path: str) -> Any:
     """What stands at a place; None where nothing does."""
     for part in path.split("/"):
@@ -96,7 +102,10 @@ def rest_of(document: Document) -> str:
 
 def written(form: Mapping[str, Any], currency: str | None) -> dict[str, Any]:
     """The document that a form says. Raises `ValueError` where the rest is no JSON object."""
-    rest = json.loads(str(form.get("rest", "")) or "{}")
+    try:
+        rest = msgspec.json.decode(str(form.get("rest", "")) or "{}")
+    except RecursionError:
+        raise ValueError("The rest is nested too deeply.") from None
     if not isinstance(rest, dict):
         raise ValueError("The rest is one JSON object.")
     document: dict[str, Any] = rest
@@ -108,7 +117,7 @@ def written(form: Mapping[str, Any], currency: str | None) -> dict[str, Any]:
         _put(document, ["persons", "customers", "by"], by)
         if form.get("was_by") not in (None, by):
             # Thresholds of the other way mean nothing here: those of this way begin with their defaults.
-            document["persons"]["customers"] = {"by": by}
+            _put(document, ["persons", "customers"], {"by": by})
     return document
 
 
@@ -126,12 +135,12 @@ def _read(field: PolicyField, text: str, currency: str | None) -> Any:
     if field.unit == "text":
         return text
     try:
-        number = Decimal(text)
-    except InvalidOperation:
+        number = Decimal(text).scaleb(_digits(currency) if field.unit == "money" else 0)
+        if abs(number) >= MOST:
+            return text
+        return int(number) if number == number.to_integral_value() else float(number)
+    except ArithmeticError:
         return text
-    if field.unit == "money":
-        number = number.scaleb(_digits(currency))
-    return int(number) if number == number.to_integral_value() and number.is_finite() else float(number)
 
 
 def _digits(currency: str | None) -> int:

@@ -49,8 +49,8 @@ class Worth:
     last: str
     most_minor: int
     currency: str | None
-    rows: Sequence[Mapping[str, Any]]
-    """For whoever reads rather than looks."""
+    rows: Sequence[tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]]
+    """For whoever reads rather than looks: days with their value, each with the moves since the one before."""
 
     @classmethod
     def of(cls, values: Mapping[str, Any] | None, moves: Sequence[Mapping[str, Any]]) -> Self | None:
@@ -72,7 +72,20 @@ class Worth:
             if move["from_stage"] != move["to_stage"]
         ]
         every = max(len(rows) // 12, 1)
-        return cls(points, marks, rows[0]["day"], rows[-1]["day"], most, values["currency"], rows[::-1][::every][::-1])
+        told = _with_moves(rows[::-1][::every][::-1], [move for _, _, move in marks])
+        return cls(points, marks, rows[0]["day"], rows[-1]["day"], most, values["currency"], told)
+
+
+def _with_moves(
+    rows: Sequence[Mapping[str, Any]], moves: Sequence[Mapping[str, Any]]
+) -> list[tuple[Mapping[str, Any], list[Mapping[str, Any]]]]:
+    """Each row with the moves up to its day, but after that of the row before; the last has all later ones."""
+    since = [date.min.isoformat(), *(row["day"] for row in rows[:-1])]
+    until = [*(row["day"] for row in rows[:-1]), date.max.isoformat()]
+    return [
+        (row, sorted((move for move in moves if after < move["day"] <= last), key=lambda move: str(move["day"])))
+        for row, after, last in zip(rows, since, until, strict=True)
+    ]
 
 
 def _height(points: Sequence[tuple[float, float]], x: float) -> float:

@@ -53,19 +53,27 @@ ACT_OPERATIONS = frozenset(
 NO_ACTS = frozenset({("POST", "/v1/invitations/read")})
 """What only looks like one."""
 READS = frozenset(
-    {"parties", "identifiers", "members", "leads", "duplicates", "observations", "interactions", "problems", "audit"}
+    {
+        *("parties", "identifiers", "members", "leads", "duplicates", "observations", "interactions", "problems"),
+        *("posts", "overrides", "dead-letters", "audit"),
+    }
 )
-"""Areas in which readings may show contact data, or the trail itself."""
+"""Areas in which readings may show contact data or free text, or the trail itself."""
 READ_OPERATIONS = frozenset(
     {
+        ("GET", "/v1/imports"),
+        ("GET", "/v1/imports/{import_id}"),
         ("GET", "/v1/imports/{import_id}/rejects"),
         ("GET", "/v1/standings/export"),
+        ("GET", "/v1/standings/{party_id}/overrides"),
         ("GET", "/v1/trials/{trial_id}/moves"),
         ("POST", "/v1/parties/{party_id}/merge-preview"),
         ("POST", "/v1/parties/{party_id}/unmerge-preview"),
     }
 )
 """Readings of contact data elsewhere, and such as are posted."""
+NO_READS = frozenset({("GET", "/v1/imports/kinds")})
+"""What only fits the pattern of one."""
 _READ_OPERATIONS = PathIndex((path, method) for method, path in READ_OPERATIONS)
 _ACT_OPERATIONS = PathIndex((path, method) for method, path in ACT_OPERATIONS)
 
@@ -126,12 +134,12 @@ def kind_of(method: str, path: str) -> Kind | None:
     """What a request leaves a trace as; None for most."""
     area = path.split("/")[2]
     asked = "GET" if method == "HEAD" else method
+    if (asked, path) in NO_READS or (asked, path) in NO_ACTS:
+        return None
     if asked in _READ_OPERATIONS.fitting(path):
         return Kind.READ
     if asked in ("GET", "OPTIONS"):
         return Kind.READ if asked == "GET" and area in READS else None
-    if (asked, path) in NO_ACTS:
-        return None
     return Kind.ACT if area in ACTS or asked in _ACT_OPERATIONS.fitting(path) else None
 
 

@@ -31,6 +31,10 @@ class FirstPersonThere(Conflict):
     """The installation has its owner; everybody else is invited."""
 
 
+class NobodyToInvite(Exception):
+    """No owner has this address, or there is an owner already."""
+
+
 def looks_like_invitation(text: str) -> bool:
     """Whether a text has the form of a link's token."""
     return _SPELLING.fullmatch(text) is not None

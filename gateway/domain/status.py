@@ -10,6 +10,8 @@ Report = Mapping[str, Any]
 def composed(reports: Mapping[str, Report | None]) -> dict[str, Any]:
     """Lag per consumer and topic, gaps, pauses, dead letters, what holds time, how many wait for a ruling, how old.
 
+    `processes` are those that said lately that they run, and those that went away without a word.
+
     None is a service that is away.
     """
     there = {service: report for service, report in reports.items() if report is not None}
@@ -35,6 +37,7 @@ def composed(reports: Mapping[str, Report | None]) -> dict[str, Any]:
         ],
         "paused": _paused(consumers),
         "dead_letters": of_services(there, "dead_letters"),
+        "processes": of_services(there, "processes"),
         "watermark": [source for report in there.values() for source in report.get("watermark", ())],
         "reassessing": sum(report.get("reassessing", 0) for report in there.values()),
         "oldest_unsequenced_s": max((report["oldest_unsequenced_s"] for report in there.values()), default=None),
@@ -42,8 +45,8 @@ def composed(reports: Mapping[str, Report | None]) -> dict[str, Any]:
 
 
 def of_services(reports: Mapping[str, Report], part: str) -> list[dict[str, Any]]:
-    """The rows of a part of all reports, each with the service that it is of."""
-    return [{"service": service, **row} for service, report in reports.items() for row in report[part]]
+    """The rows of a part of all reports, each with the service that it is of; an older service may not have it."""
+    return [{"service": service, **row} for service, report in reports.items() for row in report.get(part, ())]
 
 
 def _lag(consumers: list[dict[str, Any]], written: Mapping[tuple[str, int], Report]) -> list[dict[str, Any]]:

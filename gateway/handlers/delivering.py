@@ -5,6 +5,7 @@ import random
 import socket
 import time
 from collections import Counter
+from datetime import timedelta
 from ipaddress import ip_address
 from typing import Any, Never
 from uuid import UUID
@@ -42,7 +43,8 @@ log = structlog.get_logger()
 REST_S = 0.2
 SIDE_BY_SIDE = 32
 """Deliveries to one receiver at a time: one that stalls holds up no other."""
-PATIENCE = aiohttp.ClientTimeout(total=15, sock_connect=5)
+CONNECT_S = 5.0
+"""So long the receiver may take to accept a connection, if all of an answer may take longer."""
 UNSIGNED = "The secret cannot be read, since the secret of the installation is another one: rotate it."
 READ_BYTES = 1_024
 """What is read of an answer, and then passed over."""
@@ -80,11 +82,18 @@ async def check_scheme(url: URL, allowed: Allowed) -> None:
         check_addresses("http", url.host, (ip_address(str(address[0])) for *_, address in found), allowed)
 
 
-async def deliver(database: Database, *, sealer: Sealer, allowed: Allowed, endurance: Endurance) -> Never:
-    """Deliver until cancelled; any number of these may run."""
+async def deliver(
+    database: Database, *, sealer: Sealer, allowed: Allowed, endurance: Endurance, patience_s: float
+) -> Never:
+    """Deliver until cancelled; any number of these may run. A receiver has `patience_s` for its answer."""
+    patience = aiohttp.ClientTimeout(total=patience_s, sock_connect=CONNECT_S)
     connector = aiohttp.TCPConnector(resolver=Checked(allowed), use_dns_cache=False, limit=0, force_close=True)
     async with aiohttp.ClientSession(
-        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=False
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,
+        timeout=patience,
     ) as client:
         sender = Sender(database, client, sealer, allowed, endurance)
         while True:
@@ -149,7 +158,7 @@ class Sender:
             async with self._database.transaction() as session:
                 connection = await driver(session)
                 told: dict[str, Any] = {"code": code, "duration_ms": took_ms, "error": error}
-                next_at = at if good else webhooks.later(at, wait_s)
+                next_at = at if good else at + timedelta(seconds=wait_s)
                 await webhooks.settle(connection, claimed, delivered=good, at=at, next_at=next_at, **told)
                 counted = None
                 if good:
@@ -191,9 +200,7 @@ class Sender:
             check_url(webhook.url, self._allowed)
             url = URL(webhook.url)
             await check_scheme(url, self._allowed)
-            async with self._client.post(
-                url, data=body, headers=headers, allow_redirects=False, timeout=PATIENCE
-            ) as answer:
+            async with self._client.post(url, data=body, headers=headers, allow_redirects=False) as answer:
                 await answer.content.read(READ_BYTES)
                 error = None if answer.status < 300 else f"answered {answer.status}"
                 return answer.status, answer.headers.get("Retry-After"), error

@@ -36,7 +36,9 @@ class NewView(Body):
     """What a list is asked for, to be kept under a name."""
 
     list: ListName
-    name: Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")]
+    name: Annotated[
+        str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$")
+    ]
     query: Annotated[str, Field(max_length=2_000, pattern=r"^[\x21-\x7e]*$")]
     """As in an address: `stage=customer&sort=silent`."""
 

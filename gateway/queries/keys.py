@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from chassis.clock import now
+from chassis.db import connect
 from chassis.ids import uuid7
 from gateway.domain.keys import (
     PREFIX,
@@ -54,6 +55,16 @@ def make_key(
     )
     session.add(row)
     return row, secret
+
+
+async def create_admin_key(database_url: str) -> str:
+    """Make an admin key in the gateway's database and return its secret, for the first start."""
+    database = connect(database_url, pool_size=1)
+    try:
+        async with database.transaction() as session:
+            return make_key(session, "admin", [Role.ADMIN])[1]
+    finally:
+        await database.close()
 
 
 def rotate(row: ApiKey, grace: timedelta) -> str:

@@ -72,6 +72,8 @@ class Answered:
     data: Any = None
 
 
+TOGETHER_S = 0.01
+"""What is asked for so soon after each other, as by one page, is read once."""
 OWN = "gateway"
 """By which name the gateway asks itself for what its consumer has set aside."""
 
@@ -100,6 +102,7 @@ class Services:
         self._pools: dict[str, Pool] = {}
         self._places: dict[tuple[str, bool], Places] = {}
         self._breakers: dict[Pool, Breaker] = {}
+        self._reading: asyncio.Task[dict[str, Any]] | None = None
 
     @property
     def readers(self) -> list[str]:
@@ -138,14 +141,14 @@ class Services:
 
         `target` is path and query as they came. What the gateway asks for its own sake takes no place from others, and
         is asked also where the service was left alone: readiness must not wait for either. What was `begun` is gone on
-        with. Raises
-        `ServiceUnavailable`, `ServiceBusy`, `ServiceFailed` or `ServiceTimeout`.
+        with.
+
+        Raises `ServiceUnavailable`, `ServiceBusy`, `ServiceFailed` or `ServiceTimeout`.
         """
         pool = self.pool(service)
         breaker = self._breakers.setdefault(pool, Breaker())
         bound = get_contextvars()
         marks = bound.get("request_id"), bound.get("traceparent")
-        head, chunked = self._head(pool, method, target.encode("latin-1"), caller, headers, body, marks)
         again = (method in IDEMPOTENT or any(name == b"idempotency-key" for name, _ in headers)) and not (
             isinstance(body, AsyncIterator)
         )
@@ -156,15 +159,17 @@ class Services:
         elif caller is not GATEWAY:
             places = await self._place(service, breaker, patient)
         answered = False
+
+        async def sent(connection: Connection) -> Answer:
+            head, chunked = self._head(pool, method, target.encode("latin-1"), caller, headers, body, marks)
+            return await connection.ask(method, head, body, chunked=chunked, **_waits(patient))
+
         try:
             if begun is None:
                 connection = pool.kept()
             if connection is not None:
                 try:
-                    if begun is None:
-                        answer = await self._sent(connection, method, head, body, chunked, patient)
-                    else:
-                        answer = await connection.answer()
+                    answer = await (connection.answer() if begun else sent(connection))
                 except BrokenOff as error:
                     # It was closed while the request was on its way, as an idle one may be at any moment.
                     if error.answered or not again:
@@ -173,7 +178,7 @@ class Services:
                     connection = None
             if connection is None:
                 connection = await self._made(pool)
-                answer = await self._sent(connection, method, head, body, chunked, patient)
+                answer = await sent(connection)
             answered = True
             breaker.succeeded()
             yield answer
@@ -224,8 +229,7 @@ class Services:
             return None
         head, _ = self._head(pool, method, target, caller, headers, body, marks)
         begun = Begun(pool, connection, places, breaker)
-        total_s, silence_s = (PATIENT_S, PATIENT_SILENCE_S) if patient else (QUICK_S, QUICK_S)
-        connection.begin(method, head, body, total_s=total_s, silence_s=silence_s, told=told)
+        connection.begin(method, head, body, told=told, **_waits(patient))
         return begun
 
     async def _place(self, service: str, breaker: Breaker, patient: bool) -> Places:
@@ -283,18 +287,6 @@ class Services:
                 await asyncio.sleep(pause_s)
         raise AssertionError("the last attempt returns or raises")
 
-    async def _sent(
-        self, connection: Connection, method: str, head: bytes, body: Body, chunked: bool, patient: bool
-    ) -> Answer:
-        return await connection.ask(
-            method,
-            head,
-            body,
-            chunked=chunked,
-            total_s=PATIENT_S if patient else QUICK_S,
-            silence_s=PATIENT_SILENCE_S if patient else QUICK_S,
-        )
-
     async def json(self, service: str, method: str, target: str, body: Any = None, **asked: Any) -> Any:
         """The JSON that a service answers with; any other status than 2xx raises `ServiceFailed`."""
         status, told = await self.told(service, method, target, body, **asked)
@@ -329,11 +321,25 @@ class Services:
             try:
                 async with asyncio.timeout(5):
                     return await self.json(service, method, target)
-            except (Problem, TimeoutError):
+            except (Problem, TimeoutError, msgspec.DecodeError):
                 return None
 
         answers = await asyncio.gather(*map(one, self.addresses))
         return dict(zip(self.addresses, answers, strict=True))
+
+    async def reports(self) -> dict[str, Any]:
+        """How every service says that it does; None for one that does not.
+
+        Whoever asks within `TOGETHER_S` is told by one reading, which begins when all of them have asked.
+        """
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read_reports())
+        return await asyncio.shield(self._reading)
+
+    async def _read_reports(self) -> dict[str, Any]:
+        await asyncio.sleep(TOGETHER_S)
+        self._reading = None
+        return await self.each("GET", "/internal/status")
 
     async def part(self, service: str, method: str, target: str, body: Any = None, *, within_s: float) -> Answered:
         """What a service answers to what the gateway itself asks of it, if it does in time."""
@@ -369,6 +375,12 @@ class Services:
 
         answers = await asyncio.gather(*(one(*each) for each in asked.values()))
         return dict(zip(asked, answers, strict=True))
+
+
+def _waits(patient: bool) -> dict[str, float]:
+    """How long an answer, and how long a byte of it, is waited for; see `Connection.ask`."""
+    total_s, silence_s = (PATIENT_S, PATIENT_SILENCE_S) if patient else (QUICK_S, QUICK_S)
+    return {"total_s": total_s, "silence_s": silence_s}
 
 
 def _away(service: str) -> ServiceUnavailable:

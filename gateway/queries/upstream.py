@@ -263,7 +263,7 @@ class Connection(asyncio.Protocol):
         names = {name for name, _ in self.headers}
         self._headed = True
         self.reusable = self._parser.should_keep_alive()
-        bodiless = self._method == "HEAD" or self.status in (204, 304)
+        bodiless = has_no_body(self._method, self.status)
         self._until_eof = not bodiless and b"content-length" not in names and b"transfer-encoding" not in names
         if self._method == "HEAD":
             # The parser does not know what was asked, and would wait for a body.
@@ -354,6 +354,11 @@ class Connection(asyncio.Protocol):
             # Half a body is out: only a broken connection tells the service.
             self._break(failure)
             self.close()
+
+
+def has_no_body(method: str, status: int) -> bool:
+    """Whether an answer ends with its head, whatever that says of a length (RFC 9112 §6.3)."""
+    return method == "HEAD" or status in (204, 304)
 
 
 class Pool:

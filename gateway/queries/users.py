@@ -152,15 +152,22 @@ async def team_with(session: AsyncSession, team_id: UUID, *, to_change: bool = F
 
 
 async def teams_by_name(
-    session: AsyncSession, after: tuple[str, UUID] | None, *, ids: Collection[UUID] | None, limit: int
+    session: AsyncSession,
+    after: tuple[str, UUID] | None,
+    *,
+    ids: Collection[UUID] | None,
+    text: str | None,
+    limit: int,
 ) -> list[Team]:
-    """Up to `limit` teams by name behind `after`."""
+    """Up to `limit` teams by name behind `after`, and of them those asked for; `text` is part of a name."""
     name = func.lower(Team.name)
     statement = select(Team).order_by(name, col(Team.id)).limit(limit)
     if after is not None:
         statement = statement.where(tuple_(name, col(Team.id)) > tuple_(func.lower(after[0]), literal(after[1])))
     if ids is not None:
         statement = statement.where(col(Team.id).in_(ids))
+    if text is not None:
+        statement = statement.where(name.contains(text.lower(), autoescape=True))
     return list((await session.execute(statement)).scalars())
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from importlib.resources import files
-from typing import Any
+from typing import Any, Never
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -11,6 +11,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from chassis.openapi import Document, committed, operations, refuse
+from chassis.rest import rest
 from gateway.domain.audit import Operations, operations_of
 from gateway.domain.openapi import merged
 from gateway.domain.retiring import Retirements
@@ -19,6 +20,9 @@ from gateway.queries.services import Services
 from gateway.routes.door import MAY_END_IN, stranger
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(stranger)])
+
+RENEW_S = 60.0
+"""Seconds after which a service is asked for its document again: it may have come up in another version."""
 
 
 @router.get("/openapi.json")
@@ -55,6 +59,23 @@ async def document_of(request: Request, service: str) -> dict[str, Any]:
         services: Services = request.app.state.services
         known[service] = await services.json(service, "GET", "/openapi.json")
     return known[service]
+
+
+async def follow(app: FastAPI, *, rest_s: float = RENEW_S) -> Never:
+    """Keep the documents of the services as they are, until cancelled."""
+    while True:
+        await rest(rest_s)
+        await renew(app)
+
+
+async def renew(app: FastAPI) -> None:
+    """Take what each service says of itself now; of one that is away, what it last said stays."""
+    services: Services = app.state.services
+    known: dict[str, Document] = app.state.documents
+    for name, found in (await services.each("GET", "/openapi.json")).items():
+        if found and found != known.get(name):
+            known[name] = found
+            indexed(app, name, found)
 
 
 def indexed(app: FastAPI, name: str, document: Document) -> Operations:

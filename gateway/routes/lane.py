@@ -13,7 +13,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from chassis.auth import Caller
 from chassis.heads import Asked
-from chassis.limits import CHANGING, Writing
+from chassis.limits import CHANGING, COUNTED, Writing
 from chassis.telemetry import BEGUN as MARKED
 from chassis.telemetry import Marks, marks_of, tell
 from gateway.domain.audit import UNTRACED, Kind, Operations, kind_of
@@ -36,12 +36,22 @@ from gateway.routes.door import (
     wanted_headers,
     with_those_wanted,
 )
-from gateway.routes.proxy import BEGUN, DOUBTFUL, OURS, SMALL, THEIRS, Proxied, own_routes, to_pass
+from gateway.routes.proxy import (
+    BEGUN,
+    DOUBTFUL,
+    OURS,
+    SMALL,
+    THEIRS,
+    Proxied,
+    comes_whole,
+    own_routes,
+    target_of,
+    to_pass,
+)
 
 log = structlog.get_logger()
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
-BODILESS = frozenset({204, 304})
 OPERATION = Proxied.forward.__name__
 """What is passed on is measured as one operation, whichever way it takes."""
 
@@ -132,11 +142,10 @@ class Passage:
     def begin(self, service: str, caller: Caller, body: bytes) -> bool:
         """Ask the service; False where something has to be waited for."""
         scope = self._scope
-        query = scope["query_string"]
         self._begun = self._lane.services.begin(
             service,
             scope["method"],
-            scope["raw_path"] + b"?" + query if query else scope["raw_path"],
+            target_of(scope),
             caller=caller,
             headers=to_pass(scope["headers"], OURS),
             body=body or None,
@@ -166,9 +175,8 @@ class Passage:
         assert self._begun is not None
         connection = self._begun.connection
         if not connection.failed and connection.status not in DOUBTFUL and self._asked.taken:
-            bodiless = self._scope["method"] == "HEAD" or connection.status in BODILESS
             length = next((int(value) for name, value in connection.headers if name == b"content-length"), None)
-            if bodiless or (length is not None and length <= SMALL):
+            if comes_whole(self._scope["method"], connection.status, length):
                 if connection.complete:
                     self._answer(connection.status, to_pass(connection.headers, THEIRS), connection.whole())
                 return
@@ -188,6 +196,7 @@ class Passage:
 
     def _hand_over(self) -> None:
         begun = self._scope[BEGUN] = self._begun
+        self._scope[COUNTED] = True
         assert begun is not None
         begun.connection.told = None
         task = self._asked.hand_over()

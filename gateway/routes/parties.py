@@ -17,6 +17,7 @@ from gateway.domain.joined import Part, joined
 from gateway.domain.parts import Status
 from gateway.domain.services import ServiceUnavailable
 from gateway.domain.timeline import SERVICES, Place, place
+from gateway.domain.users import Language
 from gateway.models.composed import PartyView, TimelinePage
 from gateway.queries.services import Answered, Services
 from gateway.routes.door import Asking
@@ -28,17 +29,19 @@ FEW = 10
 
 
 @router.get("/{party_id}/360")
-async def read_party_view(party_id: PartyId, request: Request, asking: Asking) -> PartyView:
+async def read_party_view(
+    party_id: PartyId, request: Request, asking: Asking, language: Language = Language.ENGLISH
+) -> PartyView:
     """All that is known of a party, each part from its service, as far as they answer in time.
 
     The id of a party that was merged leads to the one that it is part of now: `resolves_to`. There is no such party
     only where customers and scoring both say so. A party that nobody takes care of is within reach where one of its
-    leads is.
+    leads is. `language` is that of the sentences that say why it stands where it stands.
     """
     id = f"party_{party_id.hex}"
     asked = {
         "party": ("customers", f"/v1/parties/{id}"),
-        "standing": ("scoring", f"/v1/standings/{id}"),
+        "standing": ("scoring", f"/v1/standings/{id}?language={language}"),
         "leads": ("leads", f"/internal/parties/{id}/leads?limit={FEW}"),
         "community": ("community", f"/internal/parties/{id}/community?limit={FEW}"),
         "problems": ("customers", f"/v1/problems?party_id={id}&status=open&limit={FEW}"),

@@ -23,7 +23,7 @@ from gateway.domain.openapi import Document
 from gateway.domain.rights import PATIENT, PathNotFound
 from gateway.domain.services import ServiceFailed, ServiceTimeout, ServiceUnavailable
 from gateway.queries.services import Services
-from gateway.queries.upstream import Answer, HeaderPairs
+from gateway.queries.upstream import Answer, HeaderPairs, has_no_body
 from gateway.routes.documents import document_of
 from gateway.routes.door import area, caller
 
@@ -147,14 +147,11 @@ async def passed_on(request: Request, services: Services, service: str, caller: 
     """The service's answer: small ones whole, larger ones piece by piece as they come."""
     scope = request.scope
     body = Body(request)
-    target = scope["raw_path"].decode("latin-1")
-    if query := scope["query_string"]:
-        target += f"?{query.decode('latin-1')}"
     sent, patient = await body.to_send(), PATIENT.match(scope["path"]) is not None
     asked = services.ask(
         service,
         scope["method"],
-        target,
+        target_of(scope).decode("latin-1"),
         caller=caller,
         headers=to_pass(scope["headers"], OURS),
         body=sent,
@@ -167,8 +164,7 @@ async def passed_on(request: Request, services: Services, service: str, caller: 
         async def begun() -> Answer:
             nonlocal small
             answer = await stack.enter_async_context(asked)
-            length = answer.content_length
-            if scope["method"] == "HEAD" or answer.status == 304 or (length is not None and length <= SMALL):
+            if comes_whole(scope["method"], answer.status, answer.content_length):
                 small = await answer.read()
             return answer
 
@@ -197,6 +193,18 @@ class InPieces(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             await self.body_iterator.aclose()
+
+
+def target_of(scope: Scope) -> bytes:
+    """Path and query of a request as they came."""
+    query: bytes = scope["query_string"]
+    path: bytes = scope["raw_path"]
+    return path + b"?" + query if query else path
+
+
+def comes_whole(method: str, status: int, length: int | None) -> bool:
+    """Whether an answer is passed on in one piece: it has no body, or a small one of a known length."""
+    return has_no_body(method, status) or (length is not None and length <= SMALL)
 
 
 class Whole(Response):

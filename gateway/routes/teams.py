@@ -29,13 +29,16 @@ from gateway.routes.door import Asking
 router = APIRouter(prefix="/v1/teams", tags=["users"], route_class=TransactionalRoute)
 
 Ids = Annotated[list[TeamId] | None, Query(max_length=200)]
+PartOfName = Annotated[str | None, Query(min_length=1, max_length=100)]
 
 
 @router.get("")
-async def list_teams(session: Session, ids: Ids = None, limit: Limit = 50, cursor: Cursor = None) -> Page[TeamShown]:
-    """Teams by name: those with some ids, or all."""
+async def list_teams(
+    session: Session, ids: Ids = None, q: PartOfName = None, limit: Limit = 50, cursor: Cursor = None
+) -> Page[TeamShown]:
+    """Teams by name: those with some ids, with a part of a name (`q`), or all."""
     after = decode_cursor(cursor, tuple[str, UUID]) if cursor else None
-    rows = await users.teams_by_name(session, after, ids=ids, limit=limit + 1)
+    rows = await users.teams_by_name(session, after, ids=ids, text=q, limit=limit + 1)
     found = page(rows, limit=limit, key=lambda row: (row.name, row.id))
     people = await users.members(session, [row.id for row in found.data])
     return found.shown(lambda row: TeamShown(**row.model_dump(), members=people.get(row.id, 0)))

@@ -43,6 +43,29 @@ async def test_what_a_database_refuses_is_told_as_it_is(database: Database) -> N
     assert isinstance(told.value.orig.__cause__ if told.value.orig else None, asyncpg.DivisionByZeroError)
 
 
+@pytest.mark.parametrize("by_driver", [True, False])
+async def test_what_was_prepared_before_a_table_grew_may_be_asked_again(database: Database, by_driver: bool) -> None:
+    one = connect(database.url, pool_size=1)
+
+    async def asked() -> None:
+        async with one.transaction() as session:
+            if by_driver:
+                await (await driver(session)).fetch("SELECT * FROM growing")
+            else:
+                await session.execute(text("SELECT * FROM growing"))
+
+    async with database.transaction() as session:
+        await session.execute(text("CREATE TABLE growing (id int)"))
+    await asked()
+    async with database.transaction() as session:
+        await session.execute(text("ALTER TABLE growing ADD COLUMN more text"))
+    with pytest.raises((DBAPIError, asyncpg.PostgresError)) as refused:
+        await asked()
+    assert database_is_away(refused.value)
+    await asked()
+    await one.close()
+
+
 async def test_a_connection_whose_other_side_is_gone_without_a_word_is_given_up_and_replaced(
     database: Database,
 ) -> None:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import UUID
 
+import asyncpg
 import httpx
 import pytest
 from fastapi import APIRouter
@@ -17,7 +18,7 @@ from chassis import outbox, pressure
 from chassis.app import create_app, probe
 from chassis.auth import HEADER, Caller, Signer
 from chassis.consumer import Delivery
-from chassis.db import Database, connect
+from chassis.db import Database, connect, plain_url
 from chassis.freshness import FRESHNESS
 from chassis.http import Session, TransactionalRoute
 from chassis.ids import uuid7
@@ -163,6 +164,26 @@ async def test_a_deep_outbox_refuses_what_announces_anything_and_nothing_else(
     assert (refused.status_code, refused.json()["code"], refused.json()["limit"]) == (503, "backlogged", 2)
     assert refused.headers["retry-after"] == "5"
     assert (other.status_code, taken.status_code) == (200, 200)
+
+
+async def test_what_comes_beyond_the_requests_that_a_process_may_hold_is_refused_until_one_has_ended(
+    database: Database, purchase: Purchase
+) -> None:
+    connection = await asyncpg.connect(plain_url(database.url))
+    async with served(database, purchase, underway=2) as client:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE outbox")
+            sent = [asyncio.create_task(client.post("/v1/purchases")) for _ in range(3)]
+            [first], others = await asyncio.wait(sent, return_when=asyncio.FIRST_COMPLETED)
+            asked = await client.get("/healthz")
+        taken = await asyncio.gather(*others)
+        again = await client.post("/v1/purchases")
+    await connection.close()
+
+    refused = first.result()
+    assert (refused.status_code, refused.json()["code"], refused.json()["most"]) == (503, "crowded", 2)
+    assert refused.headers["retry-after"] == "1"
+    assert [each.status_code for each in (asked, *taken, again)] == [200] * 4
 
 
 async def test_depth_of_the_outbox_and_room_on_the_disk_decide_and_never_what_is_unpublished(

@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from uuid import uuid4
 
 import asyncpg
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import log_transport, publisher, sequencer
+from chassis.consumer import Delivery
 from chassis.db import Database, declare_topics, plain_url
 from chassis.gate import gate
 from contracts.customers import PurchaseCompleted
@@ -128,6 +130,29 @@ async def test_a_connection_that_is_lost_in_the_middle_of_reading_is_made_good(b
                 await asyncio.sleep(0.02)
     connection.terminate()
     assert await bus.arrived() == bus.sent
+    await end(reader)
+
+
+@pytest.mark.parametrize("bus", ["log"], indirect=True)
+@pytest.mark.parametrize(("at_once", "pieces"), [(1, [1] * 20), (2_000_000, [20])], ids=["little", "much"])
+async def test_no_more_bytes_are_read_at_once_than_there_is_room_for(
+    bus: Bus, purchase: Purchase, monkeypatch: pytest.MonkeyPatch, at_once: int, pieces: list[int]
+) -> None:
+    monkeypatch.setattr(log_transport, "BYTES", at_once)
+    taken: list[int] = []
+
+    class Counting(Bus):
+        async def handle(self, session: AsyncSession, batch: Sequence[Delivery]) -> None:
+            taken.append(len(batch))
+            await super().handle(session, batch)
+
+    reading = Counting(bus.source, bus.target, bus.url)
+    await reading.publish(purchase, [uuid4()], 20)
+    while await fetch(bus.source, "SELECT FROM outbox"):
+        await asyncio.sleep(0.02)
+    reader = reading.start()
+    assert await reading.arrived() == reading.sent
+    assert taken == pieces
     await end(reader)
 
 

@@ -20,12 +20,13 @@ from contracts.identity import Installation
 from contracts.topics import PARTIES
 from services.community.app import Settings, router
 from services.community.handlers.imports.kinds import KINDS
+from tests.growing import grown
 from tests.serving import HERE, serving
 
 
 @pytest.fixture(scope="session")
 async def community_database(make_database) -> db.Database:
-    return await make_database("services.community")
+    return await grown(await make_database("services.community"))
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
+from bench.console.browser import barriers
 from gateway.console.api import SESSION
 from tests.console.people import Invite, inviting
 from tests.system.product import Product
@@ -14,7 +14,15 @@ CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 LANGUAGES = ("en", "zh-Hant", "zh-Hans")
 WIDTHS = {"phone": 390, "desk": 1280}
 
+STREAM_ALONE = """
+const every = window.setInterval;
+window.setInterval = (run, after, ...more) => (after < 15_000 ? every(run, after, ...more) : 0);
+"""
+"""Has a page look for nothing by itself now and then: what it shows anew, the stream told."""
+
 Visit = Callable[..., Page]
+
+findings = barriers
 
 
 @pytest.fixture(scope="package")
@@ -23,6 +31,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     made = Product(tmp_path_factory.mktemp("console") / "data", "up")
     with pytest.MonkeyPatch.context() as variables:
         variables.setenv("GATEWAY_WEBHOOK_ALLOW", "127.0.0.1/32")
+        variables.setenv("GATEWAY_TRUSTED_PROXIES", "127.0.0.1/32")
         made.up()
     try:
         made.shuke("example", "load")
@@ -44,7 +53,10 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(chromium: Browser, product: Product) -> Iterator[Visit]:
-    """Open a page as somebody with a role; what the browser complains of fails the test, but for statuses expected."""
+    """Open a page with the key of an administrator, with the token of somebody's session, or as nobody.
+
+    What the browser complains of fails the test, but for what is expected.
+    """
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
     expected: set[str] = set()
@@ -55,23 +67,26 @@ def visit(chromium: Browser, product: Product) -> Iterator[Visit]:
         role: str | None = "admin",
         language: str = "en",
         width: int = 1280,
+        token: str | None = None,
         status: int = 200,
-        also: Collection[int] = (),
+        also: Collection[int | str] = (),
+        script: str = "",
     ) -> Page:
         context = chromium.new_context(
             base_url=product.running.url, locale=language, viewport={"width": width, "height": 900}
         )
         contexts.append(context)
         if role:
-            token = product.client.headers["Authorization"].removeprefix("Bearer ")
+            token = token or product.client.headers["Authorization"].removeprefix("Bearer ")
             context.add_cookies([{"name": SESSION, "value": token, "url": product.running.url}])
+        context.add_init_script(script)
         page = context.new_page()
         page.on("console", lambda said: complaints.append(said.text) if complains(said) else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         answer = page.goto(path)
         assert answer is not None
         assert answer.status == status
-        expected.update(f"status of {each}" for each in (status, *also))
+        expected.update(each if isinstance(each, str) else f"status of {each}" for each in (status, *also))
         return page
 
     yield visited
@@ -88,9 +103,3 @@ def invite(product: Product) -> Invite:
 def complains(said: ConsoleMessage) -> bool:
     """Whether the browser says that something is wrong; that a form comes back with what to correct (422) is not."""
     return said.type in ("error", "warning") and "status of 422" not in said.text
-
-
-def findings(page: Page) -> list[str]:
-    """What axe finds, by WCAG 2.2 AA and best practice: rule and place."""
-    found = Axe().run(page).response["violations"]
-    return [f"{each['id']}: {node['html'][:120]}" for each in found for node in each["nodes"]]

@@ -80,7 +80,11 @@ def test_a_form_without_the_token_of_the_page_is_refused(visit: Visit):
     assert answer.json()["code"] == "not_our_form"
 
 
-def test_whoever_is_not_signed_in_is_led_to_sign_in(visit: Visit):
+def test_whoever_is_not_signed_in_is_led_to_sign_in_and_back(visit: Visit):
     page = visit("/nowhere", role=None, status=404)
-    answer = page.request.post("/language", form={}, max_redirects=0)
-    assert answer.status == 403
+    answer = page.request.get("/parties?stage=customer", max_redirects=0)
+    assert answer.status == 303
+    assert answer.headers["location"] == "/sign-in?next=/parties%3Fstage%3Dcustomer"
+    part = page.request.get("/population/matrix", headers={"HX-Request": "true"}, max_redirects=0)
+    assert part.status == 204
+    assert part.headers["hx-redirect"] == "/sign-in?next=/population/matrix"

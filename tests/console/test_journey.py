@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from chassis.clock import now
 from gateway.console.messages import say
-from tests.console.conftest import complains
+from tests.console.conftest import LANGUAGES, STREAM_ALONE, complains, findings
 from tests.console.people import PASSWORD
 from tests.scoring.cdnow import ORDERS, needs_cdnow
 from tests.system.product import Product
@@ -74,6 +74,17 @@ def come_in(page: Page, product: Product) -> None:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(say("en", "today.welcome"))
+    look_at_the_first_page(page)
+
+
+def look_at_the_first_page(page: Page) -> None:
+    """It has no barriers, in any language that somebody may change to."""
+    for language in (*(each for each in LANGUAGES if each != "en"), "en"):
+        page.locator("details.menu summary").click()
+        page.locator("#language").select_option(language)
+        page.locator("form[action='/language'] button").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text(say(language, "today.welcome"))
+        assert findings(page) == [], language
 
 
 def bring_the_file(page: Page) -> None:
@@ -114,6 +125,7 @@ def understand_a_party(page: Page) -> None:
 def lose_it_while_a_colleague_looks(page: Page, browser: BrowserContext) -> None:
     """One records what was said on the phone; another, who has the page open, sees it become lost."""
     colleague = browser.new_page()
+    colleague.add_init_script(STREAM_ALONE)
     colleague.goto(page.url)
     colleague.evaluate("window.stayed = true")
     colleague.get_by_text("Evidence").first.click()

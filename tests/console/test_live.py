@@ -1,19 +1,131 @@
 from datetime import timedelta
 
+import pytest
+from playwright.sync_api import Page, Request, Route, expect
+
 from chassis.clock import now
-from tests.console.conftest import Visit
+from gateway.domain.feed import TYPES
+from tests.console.conftest import STREAM_ALONE, Visit
 from tests.system.product import Product
 
+NO_WORKERS = "delete window.SharedWorker;"
+SOON = 15_000
 
-def test_an_open_party_follows_what_happens_without_being_loaded_again(visit: Visit, product: Product) -> None:
-    body = {"name": "Lee Live", "identifiers": [{"scheme": "email", "value": "lee.live@example.org"}]}
-    party = product.post("/v1/parties", json=body)["id"]
-    bought = {"party_id": party, "currency": "USD", "amount_minor": 12_300}
-    first = (now() - timedelta(days=120)).isoformat()
-    product.post("/v1/purchases", json=bought | {"occurred_at": first})
-    page = visit(f"/parties/{party}")
+
+@pytest.fixture
+def lee(product: Product) -> str:
+    """Somebody new who bought for 123 dollars four months ago, and is assessed."""
+    token = str(now().timestamp()).replace(".", "")
+    body = {"name": "Lee Live", "identifiers": [{"scheme": "email", "value": f"lee{token}@example.org"}]}
+    party: str = product.post("/v1/parties", json=body)["id"]
+    buy(product, party, days=120)
+    product.settle()
+    return party
+
+
+def buy(product: Product, party: str, *, days: float = 0) -> None:
+    at = (now() - timedelta(days=days)).isoformat()
+    product.post(
+        "/v1/purchases", json={"party_id": party, "currency": "USD", "amount_minor": 12_300, "occurred_at": at}
+    )
+
+
+def opened(visit: Visit, party: str, script: str = "", **more: object) -> Page:
+    """The page of a party once it hears the stream, which alone keeps it up."""
+    seen = "document.addEventListener('live-state', (event) => { document.body.dataset.hears = event.detail; });"
+    page = visit(f"/parties/{party}", script=STREAM_ALONE + seen + script, **more)
     page.evaluate("window.stayed = true")
-    page.wait_for_timeout(1_500)
-    product.post("/v1/purchases", json=bought | {"occurred_at": now().isoformat()})
-    page.get_by_text("$246.00").first.wait_for(timeout=15_000)
+    hears(page)
+    return page
+
+
+def hears(page: Page) -> None:
+    expect(page.locator("body")).to_have_attribute("data-hears", "true", timeout=30_000)
+
+
+def shows(page: Page, amount: str) -> None:
+    expect(page.locator("#top .figure").first).to_contain_text(amount, timeout=SOON)
     assert page.evaluate("window.stayed")
+
+
+@pytest.mark.parametrize("script", ["", NO_WORKERS], ids=["worker", "alone"])
+def test_an_open_party_follows_what_the_stream_tells_without_being_loaded_again(
+    visit: Visit, product: Product, lee: str, script: str
+) -> None:
+    page = opened(visit, lee, script)
+    buy(product, lee)
+    shows(page, "$246.00")
+
+
+def test_what_stands_beside_an_open_party_follows(visit: Visit, product: Product, lee: str) -> None:
+    page = opened(visit, lee)
+    side = page.locator("#side")
+    told = {"party_id": lee, "occurred_at": now().isoformat(), "category": "delivery", "title": "It came late"}
+    product.post("/v1/problems", json=told)
+    expect(side).to_contain_text("It came late", timeout=SOON)
+    team = product.post("/v1/teams", json={"name": f"Team of {lee[:12]}"})
+    version = product.get(f"/v1/parties/{lee}/owner")["version"]
+    changed = product.client.put(
+        f"/v1/parties/{lee}/owner", json={"owner_id": None, "team_id": team["id"]}, headers={"If-Match": f'"{version}"'}
+    )
+    assert changed.is_success, changed.text
+    expect(side.locator("dd").filter(has_text=team["name"])).to_be_visible(timeout=SOON)
+    expect(page.locator("#owned")).to_contain_text(team["name"])
+    assert page.evaluate("window.stayed")
+
+
+def test_what_somebody_is_filling_in_is_left_to_them_until_they_are_done(
+    visit: Visit, product: Product, lee: str
+) -> None:
+    page = opened(visit, lee)
+    page.get_by_text("Change the name").click()
+    page.get_by_label("Name", exact=True).fill("Lee Live-Long")
+    told = {"party_id": lee, "occurred_at": now().isoformat(), "category": "delivery", "title": "It came late"}
+    with page.expect_response(lambda answer: answer.url.endswith("/side")):
+        product.post("/v1/problems", json=told)
+    assert page.get_by_label("Name", exact=True).input_value() == "Lee Live-Long"
+    page.get_by_label("Name", exact=True).fill("Lee Live")
+    page.get_by_role("searchbox").focus()
+    expect(page.locator("#side")).to_contain_text("It came late", timeout=SOON)
+
+
+def test_a_gateway_that_starts_again_ends_no_stream_for_good(visit: Visit, product: Product, lee: str) -> None:
+    page = opened(visit, lee, also=["ERR_"])
+    page.evaluate("delete document.body.dataset.hears")
+    product.kill_and_await("gateway")
+    buy(product, lee)
+    hears(page)
+    shows(page, "$246.00")
+
+
+def test_a_stream_that_was_refused_goes_on_behind_what_it_heard_last(visit: Visit, product: Product, lee: str) -> None:
+    page = opened(visit, lee, NO_WORKERS, also=["ERR_", 503])
+    buy(product, lee, days=60)
+    shows(page, "$246.00")
+
+    refusals: list[str] = []
+
+    def refuse(route: Route, request: Request) -> None:
+        refusals.append(request.url)
+        route.fulfill(status=503, body="The feed has not been reached yet.")
+
+    page.route("**/stream*", refuse)
+    page.evaluate("delete document.body.dataset.hears")
+    product.kill_and_await("gateway")
+    with page.expect_request("**/stream?after=*", timeout=30_000):
+        buy(product, lee)
+    assert refusals
+    expect(page.locator("#said")).to_have_text(
+        "What changes does not show by itself just now. The connection is being made again.", timeout=SOON
+    )
+    page.unroute("**/stream*")
+    hears(page)
+    shows(page, "$369.00")
+    expect(page.locator("#said")).to_be_empty()
+
+
+def test_a_page_listens_to_all_that_the_stream_tells(visit: Visit, lee: str) -> None:
+    page = visit(f"/parties/{lee}")
+    listened = page.locator("meta[name=live]").get_attribute("data-types")
+    assert listened is not None
+    assert set(listened.split()) == TYPES

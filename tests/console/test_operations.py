@@ -82,3 +82,15 @@ def test_operations_have_no_barriers(visit: Visit, language: str, width: int):
         assert findings(page) == [], path
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
     assert page.get_by_role("heading", level=1).inner_text() == say(language, "operations.keys")
+
+
+def test_a_dead_letter_has_no_barriers(visit: Visit, product: Product):
+    product.sql("scoring", LETTER.replace("scoring', 'customers.purchase", "scoring', 'customers.interaction"))
+    letter = product.get("/v1/dead-letters", limit=1)["data"][0]["id"]
+    for language in LANGUAGES:
+        for width in WIDTHS.values():
+            page = visit(f"/operations/dead-letters/{letter}", language=language, width=width)
+            expect(page.locator("pre")).to_have_text("no event")
+            assert findings(page) == [], (language, width)
+            assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    product.post("/v1/dead-letters/discard", json={"ids": [letter], "reason": "A test of the pipes"})

@@ -1,8 +1,12 @@
+import re
 from datetime import timedelta
 
 import pytest
+from playwright.sync_api import expect
 
 from chassis.clock import now
+from gateway.console.messages import say
+from gateway.console.standing import Worth
 from tests.console.conftest import LANGUAGES, WIDTHS, Visit, findings
 from tests.system.product import Product
 
@@ -68,3 +72,113 @@ def test_the_timeline_shows_what_is_asked_for(visit: Visit, product: Product) ->
     party = product.get("/v1/standings", limit=1)["data"][0]["party_id"]
     page = visit(f"/parties/{party}?show=purchases")
     assert set(page.locator(".timeline .entry strong").all_inner_texts()) == {"Purchase"}
+
+
+def test_a_party_is_printed_without_what_is_for_clicks(visit: Visit, product: Product) -> None:
+    party = product.get("/v1/standings", stage="dormant_customer", limit=1)["data"][0]["party_id"]
+    page = visit(f"/parties/{party}")
+    assert page.locator("nav.side").is_visible()
+    page.emulate_media(media="print")
+    for gone in ("header.top", "nav.side", ".skip", ".acts", ".filters", "main button", "main form", "#said"):
+        for each in page.locator(gone).all():
+            assert not each.is_visible(), gone
+    for kept in ("h1", "#stands", ".sentence", ".parts svg.meter", "svg.area", ".timeline .entry", "#h-owner"):
+        expect(page.locator(kept).first).to_be_visible()
+    main, side = page.locator("#top").bounding_box(), page.locator("#side").bounding_box()
+    assert main is not None
+    assert side is not None
+    assert side["y"] > main["y"] + main["height"]
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+    assert page.pdf(format="A4").startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("language", ["zh-Hant", "zh-Hans"])
+@pytest.mark.parametrize("width", [390, 320])
+def test_no_line_of_chinese_begins_or_ends_with_the_wrong_mark(
+    visit: Visit, product: Product, language: str, width: int
+) -> None:
+    party = product.get("/v1/standings", stage="dormant_customer", limit=1)["data"][0]["party_id"]
+    page = visit(f"/parties/{party}", language=language, width=width)
+    lines, wrong = page.evaluate(LINES)
+    assert lines > 20
+    assert wrong == []
+
+
+LINES = """() => {
+  const never = { begin: "，。、；：？！」』）》〉…", end: "「『（《〈" };
+  const wrong = [];
+  let lines = 0;
+  const texts = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const node = texts.currentNode;
+    const range = document.createRange();
+    let before = null;
+    for (let at = 0; at < node.length; at++) {
+      range.setStart(node, at);
+      range.setEnd(node, at + 1);
+      const box = range.getBoundingClientRect();
+      if (!box.width) continue;
+      if (before && box.top > before.top + before.height / 2) {
+        lines += 1;
+        if (never.begin.includes(node.data[at]) || never.end.includes(before.letter)) wrong.push(node.data.trim());
+      }
+      before = { top: box.top, height: box.height, letter: node.data[at] };
+    }
+  }
+  return [lines, wrong];
+}"""
+
+
+def test_the_table_of_values_tells_every_move_that_the_line_shows(visit: Visit, product: Product) -> None:
+    party = product.get("/v1/standings", stage="dormant_customer", limit=1)["data"][0]["party_id"]
+    page = visit(f"/parties/{party}")
+    drawn = page.locator("svg.area .move title").all_text_contents()
+    assert drawn
+    page.get_by_text("As a table").click()
+    told = page.locator("#top table").last.locator("td:last-child").all_inner_texts()
+    written = [line for cell in told for line in cell.splitlines()]
+    assert len(written) == len(drawn)
+    for title in drawn:
+        day, _, stage = title.partition(": ")
+        assert [line for line in written if line.startswith(day) and line.endswith(stage)], title
+    assert findings(page) == []
+
+
+def test_moves_stand_with_the_first_day_that_is_told_since() -> None:
+    days = [f"2026-01-{day:02}" for day in range(1, 29)]
+    values = {"currency": "EUR", "data": [{"day": day, "value_minor": 100, "stage": "customer"} for day in days]}
+    moves = [
+        {"day": day, "from_stage": one, "to_stage": other}
+        for day, one, other in (
+            ("2026-02-03", "customer", "dormant_customer"),
+            ("2026-01-11", "prospect", "customer"),
+            ("2026-01-12", "customer", "customer"),
+            ("2025-12-30", None, "prospect"),
+        )
+    ]
+    worth = Worth.of(values, moves)
+    assert worth is not None
+    told = {row["day"]: [move["day"] for move in since] for row, since in worth.rows if since}
+    assert told == {"2026-01-02": ["2025-12-30"], "2026-01-12": ["2026-01-11"], "2026-01-28": ["2026-02-03"]}
+
+
+def test_a_merge_is_taken_back_on_the_page_of_the_party(visit: Visit, product: Product) -> None:
+    token = str(now().timestamp()).replace(".", "")
+    called = {}
+    for name in ("Tess", "Tom"):
+        address = {"scheme": "email", "value": f"{name.lower()}{token}@example.org"}
+        called[product.post("/v1/parties", json={"name": name, "identifiers": [address]})["id"]] = name
+    # The smallest id survives.
+    one, other = sorted(called)
+    product.post(f"/v1/parties/{one}/merge", json={"party_id": other})
+    theirs = f"{called[other].lower()}{token}@example.org"
+    page = visit(f"/parties/{other}")
+    expect(page).to_have_url(re.compile(f"/parties/{one}"))
+    expect(page.locator("#side")).to_contain_text(theirs)
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.locator("form[action$='/unmerge'] button").click()
+    expect(page.locator(".notice")).to_have_text(say("en", "party.unmerged_now"))
+    expect(page.locator("#side")).not_to_contain_text(theirs)
+    page.goto(f"/parties/{other}")
+    expect(page.get_by_role("heading", level=1)).to_have_text(called[other])

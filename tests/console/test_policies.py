@@ -1,3 +1,5 @@
+import signal
+
 import pytest
 from playwright.sync_api import expect
 
@@ -79,3 +81,25 @@ def test_policies_have_no_barriers(visit: Visit, product: Product, language: str
         assert findings(page) == [], path
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
     assert page.get_by_role("heading", level=1).inner_text() == say(language, "policies.elsewhere_title")
+
+
+def test_a_trial_has_no_barriers_while_it_goes_on_and_when_it_is_through(visit: Visit, product: Product):
+    active = product.get("/v1/policies", state="active")["data"][0]["hash"]
+    document = product.get(f"/v1/policies/{active}")["document"]
+    document["persons"]["customers"]["without_model"]["dormant_after_days"] = 61
+    draft = product.post("/v1/policies", json={"document": document, "base": active})["hash"]
+    product.kill("scoring-worker", signal.SIGSTOP)
+    try:
+        path = f"/policies/trials/{product.post(f'/v1/policies/{draft}/trials', json={})['id']}"
+        for language in LANGUAGES:
+            page = visit(path, language=language)
+            expect(page.locator("#progress progress")).to_be_visible()
+            assert findings(page) == []
+    finally:
+        product.kill("scoring-worker", signal.SIGCONT)
+    expect(page.locator(".figures")).to_be_visible(timeout=60_000)
+    for language in LANGUAGES:
+        for width in WIDTHS.values():
+            page = visit(path, language=language, width=width)
+            assert findings(page) == [], (language, width)
+            assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

@@ -1,4 +1,5 @@
 import pytest
+from playwright.sync_api import Locator
 
 from tests.console.conftest import LANGUAGES, WIDTHS, Visit, findings
 
@@ -7,7 +8,7 @@ from tests.console.conftest import LANGUAGES, WIDTHS, Visit, findings
 @pytest.mark.parametrize("width", WIDTHS.values())
 def test_the_population_has_no_barriers_and_fits(visit: Visit, language: str, width: int) -> None:
     page = visit("/population", language=language, width=width)
-    page.locator(".flow-part").wait_for(timeout=20_000)
+    page.locator(".flow-part").wait_for(timeout=60_000)
     assert findings(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
@@ -24,3 +25,28 @@ def test_flows_are_of_the_days_that_are_chosen(visit: Visit) -> None:
     page = visit("/population/flows?since=2026-01-01&until=2026-06-30")
     assert page.get_by_text("From Jan 1, 2026 to Jun 30, 2026").is_visible()
     assert page.locator(".flows li").count() > 0
+
+
+def test_the_number_of_a_flow_leads_to_so_many_moves(visit: Visit) -> None:
+    page = visit("/population/flows?since=2026-01-01&until=2026-06-30")
+    flow = min(page.locator(".flows a").all(), key=_count)
+    count = _count(flow)
+    flow.click()
+    assert page.locator("tbody [data-row]").count() == min(count, 50)
+    while page.get_by_role("link", name="Show more").count():
+        before = page.locator("tbody [data-row]").count()
+        page.get_by_role("link", name="Show more").click()
+        page.wait_for_function(f"document.querySelectorAll('tbody [data-row]').length !== {before}")
+    assert page.locator("tbody [data-row]").count() == count
+    assert findings(page) == []
+
+
+def test_the_lines_of_days_past_lead_to_no_list_of_today(visit: Visit) -> None:
+    page = visit("/population/flows?since=2026-01-01&until=2026-06-30")
+    assert page.locator(".trends li").count() > 0
+    assert page.locator(".trends a").count() == 0
+    assert visit("/population/flows?days=90").locator(".trends a").count() > 0
+
+
+def _count(flow: Locator) -> int:
+    return int(flow.locator(".number").inner_text().replace(",", ""))

@@ -1,5 +1,6 @@
 import pytest
 
+from chassis.clock import now
 from gateway.console.messages import say
 from tests.console.conftest import LANGUAGES, WIDTHS, Visit, findings
 from tests.system.product import Product
@@ -35,3 +36,15 @@ def test_hits_and_their_absence_have_no_barriers(visit: Visit, ming: str, langua
 def test_where_nothing_is_found_it_says_what_was_tried(visit: Visit) -> None:
     page = visit("/search?q=王大", language="zh-Hant")
     assert page.get_by_text(say("zh-Hant", "search.tried_name")).is_visible()
+
+
+def test_every_hit_says_where_it_stands(visit: Visit, product: Product) -> None:
+    for number in range(12):
+        identifier = {"scheme": "email", "value": f"twelve{number}@example.org"}
+        party = product.post("/v1/parties", json={"name": f"Tilda Twelfth {number}", "identifiers": [identifier]})["id"]
+        bought = {"occurred_at": now().isoformat(), "currency": "USD", "amount_minor": 1_000}
+        product.post("/v1/purchases", json={"party_id": party, **bought})
+    product.settle()
+    page = visit("/search?q=tilda twelfth")
+    assert page.locator(".hits li").count() == 12
+    assert page.locator(".hits .stage-customer").count() == 12

@@ -1,6 +1,7 @@
 import base64
 import time
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -8,6 +9,7 @@ from gateway.console.messages import say
 from gateway.domain.totp import RECOVERY_CODES, STEP_S, code
 from tests.console.conftest import LANGUAGES, WIDTHS, Visit, findings
 from tests.console.people import PASSWORD, Invite
+from tests.system.product import Product
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -142,3 +144,71 @@ def test_the_pages_of_people_have_no_barriers(visit: Visit, path, language, widt
     page = visit(path, language=language, width=width)
     assert findings(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_step_of_coming_in_has_no_barriers(visit: Visit, invite: Invite, language: str):
+    email = f"mo.{language.lower()}@example.com"
+    page = visit(invite(email, "reader"), role=None, language=language)
+    assert findings(page) == []
+    for name in ("password", "again"):
+        page.locator(f"main input[name={name}]").fill(PASSWORD)
+    page.locator("main form button").click()
+    page.wait_for_selector("details.menu")
+    page.goto("/account")
+    step = page.locator("form[action='/account/second-step']")
+    step.locator("input[type=password]").fill(PASSWORD)
+    step.locator("button").click()
+    assert findings(page) == []
+    secret = base64.b32decode(page.locator(".secret").inner_text().replace(" ", ""))
+    page.locator("main input[name=code]").fill(code(secret, int(time.time()) // STEP_S))
+    page.locator("form[action='/account/second-step/confirm'] button").click()
+    expect(page.locator(".codes li")).to_have_count(RECOVERY_CODES)
+    assert findings(page) == []
+    page.locator("details.menu summary").click()
+    page.locator("form[action='/sign-out'] button").click()
+    page.wait_for_url("**/sign-in**")
+    page.locator("#email").fill(email)
+    page.locator("#password").fill(PASSWORD)
+    page.locator("form[action='/sign-in'] button").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(say(language, "sign_in.code_title"))
+    assert findings(page) == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("width", WIDTHS.values())
+def test_a_person_and_a_page_that_is_not_for_everybody_have_no_barriers(
+    visit: Visit, product: Product, invite: Invite, language: str, width: int
+):
+    email = f"nia.{language.lower()}.{width}@example.com"
+    token = invite(email, "reader").partition("token=")[2]
+    session = product.post("/v1/invitations/accept", json={"token": token, "password": PASSWORD})["token"]
+    mine = {"Authorization": f"Bearer {session}"}
+    person = product.client.patch("/v1/me", json={"language": language}, headers=mine).raise_for_status().json()
+    page = visit(f"/users/{person['id']}", language=language, width=width)
+    assert findings(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page = visit("/operations/keys", token=session, language=language, width=width, status=403)
+    expect(page.get_by_role("alert")).to_contain_text(say(language, "frame.refused_forbidden"))
+    assert findings(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+@pytest.mark.parametrize(("scheme", "secure"), [("https", True), ("http", False)])
+def test_cookies_stay_behind_tls_where_the_browser_came_by_it(
+    product: Product, invite: Invite, scheme: str, secure: bool
+):
+    email = f"olu.{scheme}@example.com"
+    token = invite(email, "reader").partition("token=")[2]
+    product.post("/v1/invitations/accept", json={"token": token, "password": PASSWORD})
+    headers = {"X-Forwarded-Proto": scheme, "X-Forwarded-For": "203.0.113.7"}
+    with httpx.Client(base_url=product.running.url, headers=headers, trust_env=False) as browser:
+        page = browser.get("/sign-in")
+        visitor = page.headers["set-cookie"]
+        csrf = page.text.partition('name="csrf" content="')[2].partition('"')[0]
+        cookie = {"Cookie": visitor.partition(";")[0], "X-CSRF-Token": csrf}
+        said = browser.post("/sign-in", data={"email": email, "password": PASSWORD}, headers=cookie)
+    assert said.status_code == 303
+    kept = [visitor, *said.headers.get_list("set-cookie")]
+    assert any(each.startswith("shuke_session=") for each in kept)
+    assert ["Secure" in each for each in kept] == [secure] * len(kept)

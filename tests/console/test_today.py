@@ -1,11 +1,25 @@
+import time
 from datetime import timedelta
 
 import pytest
+from playwright.sync_api import expect
 
 from chassis.clock import now
 from gateway.console.messages import say
+from gateway.console.pages.today import FEW, SLIPPED_DAYS
 from tests.console.conftest import LANGUAGES, WIDTHS, Visit, findings
 from tests.system.product import Product
+
+
+@pytest.fixture(scope="module")
+def late(product: Product) -> None:
+    """More who wait for an answer, and for a problem to be solved, than today shows."""
+    at = (now() - timedelta(days=6)).isoformat()
+    told = {"department": "service", "channel": "email", "kind": "inquiry", "direction": "inbound", "occurred_at": at}
+    for number in range(FEW + 1):
+        identifier = {"identifier": {"scheme": "email", "value": f"late{number}@example.org"}}
+        product.post("/v1/interactions", json=told | identifier)
+        product.post("/v1/problems", json=identifier | {"occurred_at": at, "category": "delivery"})
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -36,3 +50,64 @@ def test_what_nobody_answered_stands_there_until_somebody_turns_to_them(visit: V
     assert visit("/").locator("#unanswered").get_by_role("link", name="Wanda Waits").is_visible()
     product.post("/v1/interactions", json=told | {"occurred_at": answered, "kind": "contact", "direction": "outbound"})
     assert visit("/").locator("#unanswered").get_by_role("link", name="Wanda Waits").count() == 0
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("width", WIDTHS.values())
+@pytest.mark.parametrize("what", ["unanswered", "problems"])
+def test_whole_lists_of_what_is_late_have_no_barriers_and_fit(
+    visit: Visit, late: None, what: str, language: str, width: int
+) -> None:
+    page = visit(f"/{what}?scope=all", language=language, width=width)
+    assert page.get_by_role("heading", level=1).inner_text() == say(language, f"today.{what}")
+    assert page.locator(".due [data-row]").count() > FEW
+    assert findings(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+@pytest.mark.parametrize("what", ["unanswered", "problems"])
+def test_today_leads_to_all_that_is_late_where_it_shows_the_first_only(visit: Visit, late: None, what: str) -> None:
+    page = visit("/")
+    assert page.locator(f"#{what} [data-row]").count() == FEW
+    page.locator(f"#{what}").get_by_role("link", name="Show all").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(say("en", f"today.{what}"))
+    expect(page.locator(".due [data-row]").nth(FEW)).to_be_visible()
+
+
+def test_all_who_slipped_are_those_of_the_list_that_it_leads_to(visit: Visit, product: Product) -> None:
+    since = str((now() - timedelta(days=SLIPPED_DAYS)).date())
+    stages = {"stage": ["dormant_customer", "lost_customer"]}
+    slipped = product.get("/v1/standings", **stages, in_stage_since=since, limit=1_000)["data"]
+    page = visit("/")
+    assert page.locator("#slipped [data-row]").count() == min(len(slipped), FEW)
+    if len(slipped) > FEW:
+        page.locator("#slipped").get_by_role("link", name="Show all").click()
+    else:
+        page.goto(f"/parties?stage=slipped_customer&in_stage_since={since}")
+    expect(page.locator("table.list [data-row]")).to_have_count(min(len(slipped), 50))
+    cells = product.get("/v1/standings/summary")["data"]
+    page.goto("/parties?stage=slipped_customer")
+    there = sum(cell["count"] for cell in cells if cell["stage"] in stages["stage"])
+    assert page.locator("h1 .count").inner_text() == f"{there:,}"
+
+
+def test_a_policy_that_decides_or_will_is_news(visit: Visit, product: Product) -> None:
+    active = product.get("/v1/policies", state="active")["data"][0]
+    document = product.get(f"/v1/policies/{active['hash']}")["document"]
+    document["name"] = "later"
+    document["persons"]["customers"]["without_model"]["dormant_after_days"] = 62
+    later = product.post("/v1/policies", json={"document": document, "base": active["hash"]})["hash"]
+    trial = product.post(f"/v1/policies/{later}/trials", json={})["id"]
+    until = time.monotonic() + 60
+    while product.get(f"/v1/trials/{trial}")["state"] in ("waiting", "running") and time.monotonic() < until:
+        time.sleep(0.2)
+    product.post(f"/v1/policies/{later}/approve")
+    product.post(f"/v1/policies/{later}/activate", json={"active_from": "2199-01-01T00:00:00Z"})
+    [planned] = [each["id"] for each in product.get("/v1/activations", open=True)["data"] if each["policy"] == later]
+    news = visit("/").locator(".news")
+    expect(news.filter(has_text=say("en", "today.planned"))).to_be_visible()
+    expect(news.filter(has_text=say("en", "today.policy", name=active["name"])).first).to_be_visible()
+    news.filter(has_text=say("en", "today.planned")).get_by_role("link").click()
+    expect(news.page.get_by_role("heading", level=1)).to_have_text(say("en", "policies.title"))
+    product.client.delete(f"/v1/activations/{planned}").raise_for_status()
+    expect(visit("/").locator(".news").filter(has_text=say("en", "today.planned"))).to_have_count(0)

@@ -78,6 +78,6 @@ async def test_parties_are_read_together_by_their_ids(api):
     assert two["id"] not in answer.text
 
 
-@pytest.mark.parametrize("text", ["", "   ", "a" * 201])
+@pytest.mark.parametrize("text", ["", "   ", "\0", " \0 ", "a" * 201])
 async def test_nothing_is_no_search(api, text):
     assert (await api.get("/v1/parties/search", params={"q": text})).status_code == 422

@@ -18,6 +18,7 @@ import pytest
 from chassis.app import GRACE_S
 from chassis.auth import HEADER, Caller, Signer
 from chassis.db import Database, plain_url
+from chassis.presence import SEEN
 from deploy import product
 from deploy.databases import variable
 from deploy.postgres import free_port
@@ -73,7 +74,7 @@ class Running:
         self.addresses[role] = f"http://127.0.0.1:{port}"
 
     async def answer(self, role: str, path: str) -> httpx.Response:
-        async with asyncio.timeout(60), httpx.AsyncClient(trust_env=False) as client:
+        async with asyncio.timeout(240), httpx.AsyncClient(trust_env=False) as client:
             while True:
                 assert self.children[role].poll() is None, role
                 try:
@@ -82,7 +83,7 @@ class Running:
                     await asyncio.sleep(0.1)
 
     async def ready(self, role: str) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             while (await self.answer(role, "/readyz")).status_code != 200:
                 await asyncio.sleep(0.1)
 
@@ -122,11 +123,26 @@ async def test_every_kind_of_process_answers_probes_and_metrics_and_ends_in_orde
         exposed |= set(re.findall(r"^# TYPE (shuke_\w+)", metrics, re.MULTILINE))
         assert "shuke_event_loop_lag_seconds_count" in metrics
 
+    async with asyncio.timeout(60):
+        while await seen(running) != {role: {"running"} for role in KINDS}:
+            await asyncio.sleep(0.1)
     known = told_metrics().keys()
     assert {name for name in exposed if name not in known and not name.endswith("_created")} == set()
     assert known - exposed == set()
     taken = {role: await running.end(role) for role in KINDS}
     assert max(taken.values()) < 15, taken
+    assert await seen(running) == {}
+
+
+async def seen(running: Running) -> dict[str, set[str]]:
+    """The states of the processes that said lately that they run, by name."""
+    found: dict[str, set[str]] = {}
+    for database in running.databases.values():
+        connection = await asyncpg.connect(plain_url(database.url))
+        for row in await connection.fetch(SEEN):
+            found.setdefault(row["name"], set()).add(row["state"])
+        await connection.close()
+    return found
 
 
 async def test_a_request_under_way_at_sigterm_is_answered_and_no_other_is_taken(running: Running) -> None:

@@ -16,7 +16,7 @@ from chassis import app as chassis_app
 from chassis.auth import HEADER, Caller, Signer
 from chassis.db import Database
 from gateway import app as gateway_app
-from gateway.queries.keys import make_key
+from gateway.queries.keys import create_admin_key, make_key
 
 SECRET = "a secret of at least thirty-two characters"
 NOWHERE = "http://127.0.0.1:1"
@@ -251,7 +251,7 @@ class Door:
 @pytest.fixture
 async def door(make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Door]:
     database = await make_database("gateway")
-    keys = {"admin": await gateway_app.create_admin_key(database.url)}
+    keys = {"admin": await create_admin_key(database.url)}
     async with database.transaction() as session:
         for role in ("operator", "ingest", "reader"):
             keys[role] = make_key(session, role, [role])[1]  # type: ignore[list-item]

@@ -86,6 +86,13 @@ def test_lag_counts_partitions_that_were_never_read() -> None:
     assert [service["answers"] for service in report["services"]] == [True, True, False]
 
 
+def test_processes_are_told_with_their_service_and_an_older_service_tells_none() -> None:
+    whole = {"oldest_unsequenced_s": 0.0, "dead_letters": [], "streams": [], "consumers": []}
+    process = {"name": "one", "role": "leads-worker", "state": "away"}
+    report = composed({"leads": {**whole, "processes": [process]}, "customers": whole, "scoring": None})
+    assert report["processes"] == [{"service": "leads", **process}]
+
+
 def operation(body: str, answer: str, **more: object) -> dict[str, object]:
     problem = {"content": {"application/problem+json": {"schema": {"type": "object"}}}}
     return {

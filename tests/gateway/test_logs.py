@@ -19,7 +19,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from chassis.db import Database, plain_url
-from gateway import app as gateway_app
+from gateway.queries.keys import create_admin_key
 
 from .conftest import NOWHERE, MakeDatabase, a_socket
 from .feeding import ROOT
@@ -62,11 +62,12 @@ async def administering(database: Database) -> AsyncIterator["asyncpg.Connection
 @pytest.fixture
 async def process(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[Process]:
     database = await make_database("gateway")
-    planted = {"api key": await gateway_app.create_admin_key(database.url), "database password": token_urlsafe(24)}
+    planted = {"api key": await create_admin_key(database.url), "database password": token_urlsafe(24)}
     planted["internal secret"], planted["client secret"] = token_urlsafe(32), token_urlsafe(24)
     role = f"gateway_{token_urlsafe(6).replace('-', '_').lower()}"
     async with administering(database) as connection:
-        await connection.execute(f"CREATE ROLE \"{role}\" SUPERUSER LOGIN PASSWORD '{planted['database password']}'")
+        password = planted["database password"]
+        await connection.execute(f"CREATE ROLE \"{role}\" LOGIN PASSWORD '{password}' IN ROLE postgres")
     url = make_url(database.url).set(username=role, password=planted["database password"])
     bound = a_socket()
     port = bound.getsockname()[1]
@@ -90,7 +91,7 @@ async def process(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[
         with log.open("wb") as written:
             child = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **settings}, stdout=written, stderr=written)
         try:
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
                 await until_it_answers(client)
                 yield Process(client, database, role, log, planted, issuer)
         finally:
@@ -99,7 +100,7 @@ async def process(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[
 
 
 async def until_it_answers(client: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while True:
             try:
                 await client.get("/healthz")
@@ -149,9 +150,9 @@ async def use(process: Process) -> None:
 
 
 async def use_without_database(process: Process) -> None:
-    """The database turns the gateway away in the middle of its work."""
+    """The database turns the gateway away in the middle of its work, for a while."""
     async with administering(process.database) as connection:
-        await connection.execute(f'ALTER ROLE "{process.role}" NOLOGIN')
+        await connection.execute(f'ALTER ROLE "{process.role}" CONNECTION LIMIT 0')
         await connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", process.role
         )
@@ -163,7 +164,7 @@ async def use_without_database(process: Process) -> None:
     ]
     assert [answer.status_code >= 500 for answer in answers] == [True] * 4
     async with administering(process.database) as connection:
-        await connection.execute(f'ALTER ROLE "{process.role}" LOGIN')
+        await connection.execute(f'ALTER ROLE "{process.role}" CONNECTION LIMIT -1')
 
 
 async def test_no_secret_is_in_what_is_logged(process: Process) -> None:

@@ -51,9 +51,11 @@ class Knowing:
         ]
         return {"data": left[:limit], "has_more": len(left) > limit}
 
-    async def anything(self, path: str, response: Response, limit: int = Query(0), status: str = "") -> Any:
+    async def anything(
+        self, path: str, response: Response, limit: int = Query(0), status: str = "", language: str = ""
+    ) -> Any:
         await self.held_up(response)
-        self.queries[path] = {"limit": str(limit), "status": status}
+        self.queries[path] = {"limit": str(limit), "status": status, "language": language}
         if path not in self.answers:
             response.status_code = 404
         return self.answers.get(path)
@@ -221,6 +223,15 @@ async def view(door: Door) -> dict[str, Any]:
     return seen
 
 
+async def test_a_view_says_why_in_the_language_that_is_asked_for(door: Door, knowing: dict[str, Knowing]) -> None:
+    all_known(knowing)
+    path, reader = f"/v1/parties/{PARTY}/360", door.key("reader")
+    for language in ("zh-Hant", "en"):
+        await door.client.get(path, params={"language": language}, headers=reader)
+        assert knowing["scoring"].queries[f"v1/standings/{PARTY}"]["language"] == language
+    assert (await door.client.get(path, params={"language": "fr"}, headers=reader)).status_code == 422
+
+
 PARTS = ("party", "standing", "leads", "community", "problems", "interactions")
 
 
@@ -233,7 +244,7 @@ async def test_a_view_has_what_each_service_knows(door: Door, knowing: dict[str,
     assert seen["standing"]["data"]["stage"] == "customer"
     assert seen["leads"]["data"]["data"] == [{"id": "lead_1"}]
     assert seen["community"]["data"] == {"members": []}
-    assert knowing["customers"].queries["v1/problems"] == {"limit": "10", "status": "open"}
+    assert knowing["customers"].queries["v1/problems"] == {"limit": "10", "status": "open", "language": ""}
 
 
 async def test_a_merged_party_leads_to_the_one_that_it_is_part_of(door: Door, knowing: dict[str, Knowing]) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
 from gateway.queries import services
 
@@ -422,3 +424,72 @@ async def test_what_a_trusted_proxy_says_of_its_client_is_believed_whichever_way
     await door.app.state.trail.flush(door.app.state.database)
     rows = (await door.client.get("/v1/audit", params={"what": "read", "limit": 1_000})).json()["data"]
     assert {row["address"] for row in rows if row["path"].startswith("/v1/parties")} == {"127.0.0.1", "203.0.113.7"}
+
+
+AS_SENT = {
+    "small": b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nETag: x\r\nContent-Length: 2\r\n\r\nok",
+    "nothing": b"HTTP/1.1 204 No Content\r\nX-Own: kept\r\n\r\n",
+    "unchanged": b"HTTP/1.1 304 Not Modified\r\nETag: x\r\n\r\n",
+    "refused": b"HTTP/1.1 409 Conflict\r\nContent-Type: application/problem+json\r\nContent-Length: 2\r\n\r\n{}",
+}
+OF_ITS_REQUEST = {"date", "x-request-id", "traceparent", "ratelimit"}
+
+
+@pytest.mark.parametrize("sent", AS_SENT)
+async def test_the_short_way_and_that_through_the_layers_answer_trace_log_and_measure_alike(
+    door: Door, sent: str
+) -> None:
+    async def answer(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(AS_SENT[sent])
+
+    def measured(status: int) -> float:
+        labels = {"service": "gateway", "operation": "forward", "status": str(status)}
+        return REGISTRY.get_sample_value("shuke_http_request_seconds_count", labels) or 0
+
+    seen = []
+    async with instead_of_customers(door, answer) as service:
+        for shortcut in (door.app.state.shortcut, None):
+            door.app.state.shortcut = shortcut
+            before = len(service.heads)
+            with capture_logs() as logged:
+                # Which way there is, each connection is told when it is made.
+                told = await door.client.get("/v1/parties/1?limit=1", headers={"Connection": "close"})
+            assert len(service.heads) == before + 1
+            [line] = [each for each in logged if each["event"] == "request"]
+            own = {"ms", "request_id", "traceparent"}
+            headers = sorted(pair for pair in told.headers.multi_items() if pair[0] not in OF_ITS_REQUEST)
+            asked = sorted(
+                each for each in service.heads[-1].split(b"\r\n") if not each.startswith((b"x-", b"traceparent"))
+            )
+            line = {name: value for name, value in line.items() if name not in own}
+            seen.append((told.status_code, headers, told.content, asked, line, measured(told.status_code)))
+    await door.app.state.trail.flush(door.app.state.database)
+    rows = (await door.client.get("/v1/audit", params={"what": "read", "limit": 1_000})).json()["data"]
+    short, layered = seen
+    assert short[:-1] == layered[:-1]
+    assert layered[-1] == short[-1] + 1
+    of_both = [row for row in rows if row["query"] and row["outcome"] == short[0]]
+    assert sum(row["requests"] for row in of_both) == 2
+    assert len({(row["who"], row["operation"], row["path"], row["query"], row["address"]) for row in of_both}) == 1
+
+
+async def test_a_change_that_goes_over_to_the_layers_is_counted_once_until_it_has_ended(door: Door) -> None:
+    headed, go_on = asyncio.Event(), asyncio.Event()
+
+    async def in_two_halves(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 50_000)
+        headed.set()
+        await go_on.wait()
+        writer.write(b"x" * 50_000)
+
+    writing = door.app.state.writing
+    async with instead_of_customers(door, in_two_halves):
+        async with door.client.stream("DELETE", "/v1/purchases/1") as answer:
+            await headed.wait()
+            assert (answer.status_code, writing.underway) == (200, 1)
+            go_on.set()
+            await answer.aread()
+        async with asyncio.timeout(20):
+            while writing.underway:
+                await asyncio.sleep(0.01)
+    assert writing.underway == 0

@@ -1,6 +1,6 @@
 import asyncio
-import json
 import socket
+import statistics
 import time
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
@@ -237,16 +237,16 @@ async def test_connections_to_services_are_kept(door: Door) -> None:
 
 
 async def test_the_hop_costs_little(door: Door) -> None:
-    async def median_ms(client: httpx.AsyncClient, path: str) -> float:
+    async def median_ms(client: httpx.AsyncClient) -> float:
         taken = []
         for _ in range(200):
-            started = time.perf_counter()
-            await client.get(path)
-            taken.append(time.perf_counter() - started)
-        return sorted(taken)[100] * 1000
+            # Client, gateway and service share one thread here, and the machine is shared with others.
+            started = time.thread_time()
+            await client.get("/v1/parties")
+            taken.append(time.thread_time() - started)
+        return statistics.median(taken) * 1_000
 
     async with httpx.AsyncClient(base_url=door.app.state.services.addresses["customers"]) as direct:
-        without = await median_ms(direct, "/v1/parties")
-    added = await median_ms(door.client, "/v1/parties") - without
-    # Client, gateway and service share one thread here; alone the hop is faster still.
-    assert added < 20, json.dumps({"added_ms": added})
+        without = await median_ms(direct)
+    added = await median_ms(door.client) - without
+    assert added < 5, added

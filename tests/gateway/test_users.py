@@ -267,6 +267,14 @@ async def test_no_link_is_kept_for_an_idempotency_key(door: Door) -> None:
     assert refused(await door.client.post("/v1/users", json=SARA, headers=key)) == (409, "email_taken")
 
 
+async def test_teams_are_found_by_a_part_of_their_name(door: Door) -> None:
+    for name in ("North 100%", "Northwest", "South"):
+        await door.client.post("/v1/teams", json={"name": name})
+    found = {q: (await door.client.get("/v1/teams", params={"q": q})).json()["data"] for q in ("NORTH", "0%", "east")}
+    names = {q: [team["name"] for team in teams] for q, teams in found.items()}
+    assert names == {"NORTH": ["North 100%", "Northwest"], "0%": ["North 100%"], "east": []}
+
+
 async def test_a_team_is_made_renamed_filled_and_removed(door: Door) -> None:
     made = await door.client.post("/v1/teams", json={"name": "North"}, headers={"Idempotency-Key": "north"})
     again = await door.client.post("/v1/teams", json={"name": "North"}, headers={"Idempotency-Key": "north"})

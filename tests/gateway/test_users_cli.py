@@ -5,7 +5,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from gateway.app import NobodyToInvite, create_owner_link
+from gateway.domain.invitations import NobodyToInvite
+from gateway.queries.invitations import create_owner_link
 
 from .conftest import Door
 from .people import OTHER, accept, person, refused, sign_in

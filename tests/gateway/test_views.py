@@ -1,3 +1,5 @@
+import pytest
+
 from .conftest import Door
 
 KEPT = {"list": "parties", "name": "Silent and dear", "query": "tier=top&sort=silent"}
@@ -38,3 +40,8 @@ async def test_views_come_page_by_page_and_nobody_keeps_too_many(door: Door) -> 
     page = (await door.client.get("/v1/views?limit=60")).json()
     rest = (await door.client.get("/v1/views", params={"limit": 60, "cursor": page["next_cursor"]})).json()
     assert [view["name"] for view in page["data"] + rest["data"]] == [str(number) for number in range(100)]
+
+
+@pytest.mark.parametrize("name", ["", " ", "\0", "a\0", "\x1f"])
+async def test_a_name_that_cannot_be_read_is_none(door: Door, name: str) -> None:
+    assert (await door.client.post("/v1/views", json=KEPT | {"name": name})).status_code == 422

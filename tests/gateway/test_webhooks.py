@@ -1,8 +1,11 @@
 import asyncio
+import contextlib
 import json
 import random
+import socket
+import struct
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -28,6 +31,7 @@ from gateway.domain.webhooks import (
     signature,
 )
 from gateway.handlers.delivering import Checked
+from gateway.queries import webhooks
 
 from .conftest import Door, serving
 from .feeding import workers
@@ -120,13 +124,14 @@ class Receiver:
         self.answers: list[int] = []
         self.app = FastAPI()
         self.mood: Callable[[], int] = lambda: 200
+        self.stall_s = 1.0
 
         @self.app.post("/hooks")
         async def hooks(request: Request) -> Response:
             body = await request.body()
             code = self.answers.pop(0) if self.answers else self.mood()
             if code == 0:
-                await asyncio.sleep(1)
+                await asyncio.sleep(self.stall_s)
                 code = 503
             if code < 300:
                 self.taken.append((dict(request.headers), body))
@@ -137,9 +142,52 @@ class Receiver:
         return [json.loads(body) for _, body in self.taken]
 
 
+class Front:
+    """What stands before a receiver: it breaks off connections, and goes away and comes back under its address."""
+
+    def __init__(self, receiver: str, breaks_off: Callable[[], bool]) -> None:
+        self._receiver, self._breaks_off = int(receiver.rpartition(":")[2]), breaks_off
+        self._port = 0
+        self.broken_off = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    async def come(self) -> None:
+        """Take connections, under the same address each time."""
+        self._server = await asyncio.start_server(self._taken, "127.0.0.1", self._port)
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    def go(self) -> None:
+        """Close the socket: whoever connects is refused."""
+        self._server.close()
+
+    async def _taken(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._breaks_off():
+            self.broken_off += 1
+            # A close that does not linger is a reset (RST) to the other side.
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+            return
+        there, back = await asyncio.open_connection("127.0.0.1", self._receiver)
+        await asyncio.gather(self._pass_on(reader, back), self._pass_on(there, writer))
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while piece := await reader.read(65_536):
+                writer.write(piece)
+                await writer.drain()
+        writer.close()
+
+
 @asynccontextmanager
 async def called(
-    door: Door, folder: Path, settings: Mapping[str, str] = {}, **asked: Any
+    door: Door,
+    folder: Path,
+    settings: Mapping[str, str] = {},
+    front: Callable[[str], Awaitable[str]] | None = None,
+    **asked: Any,
 ) -> AsyncIterator[tuple[Receiver, str, dict[str, Any], Any]]:
     """A receiver with a webhook, and the process that calls it."""
     door.app.state.settings.webhook_allow = "127.0.0.1/32"
@@ -147,6 +195,7 @@ async def called(
     told = {"GATEWAY_WEBHOOK_ALLOW": "127.0.0.1/32", **settings}
     with workers("gateway-deliverer", database, "{}", folder, count=1, **told) as [worker]:
         async with serving(receiver.app) as url:
+            url = await front(url) if front else url
             made = await door.client.post("/v1/webhooks", json={"url": f"{url}/hooks", **asked})
             assert made.status_code == 201, made.text
             worker.start()
@@ -300,23 +349,73 @@ async def test_a_message_that_fails_holds_back_its_party_and_those_that_it_was_m
     assert [event["sequence"] for event in receiver.told] == [3, 1, 2]
 
 
+async def test_what_is_due_is_found_at_once_although_nothing_is_known_of_the_table_yet(door: Door) -> None:
+    """PostgreSQL looks at a table now and then only: what has come since, and that is all at first, it guesses."""
+    database = door.app.state.database
+    made = await door.client.post("/v1/webhooks", json={"url": "https://example.com/hooks"})
+    webhook_id, parties = UUID(made.json()["id"].removeprefix("webhook_")), [uuid7() for _ in range(1_000)]
+    rows = [
+        (webhook_id, seq, f"event_{seq}", "x", parties[seq % 1_000], parties[500] if seq < 1 else None, "{}", now())
+        for seq in range(10_000)
+    ]
+    async with database.transaction() as session:
+        connection = await driver(session)
+        await connection.executemany(webhooks._ADD, rows)
+        known = await connection.fetchval("SELECT reltuples FROM pg_class WHERE relname = 'webhook_delivery'")
+
+    async with asyncio.timeout(20):
+        taken = []
+        for _ in range(40):
+            async with database.transaction() as session:
+                taken.append(await webhooks.claim(await driver(session), webhook_id, now(), 32))
+
+    assert known == -1
+    assert [len(each) for each in taken[:32]] == [32] * 31 + [7]
+    assert not any(taken[32:])
+    assert {each.message_id for some in taken for each in some} == {
+        f"event_{seq}" for seq in range(1_000) if seq != 500
+    }
+
+
 async def test_of_ten_thousand_deliveries_none_is_lost_and_each_party_keeps_its_order(
     door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The receiver fails and stalls now and then and is away for a while; who delivers is killed in the middle."""
+    """The receiver fails, breaks off connections, answers too late now and then, and begins anew; who delivers is
+    killed in the middle.
+    """
     chance, parties = random.Random(7), [uuid7() for _ in range(1_000)]
     database = door.app.state.database
-    async with called(door, tmp_path) as (receiver, _, _, worker):
+    fronts: list[Front] = []
+
+    async def front(receiver: str) -> str:
+        fronts.append(Front(receiver, lambda: chance.random() < 0.002))
+        await fronts[0].come()
+        return fronts[0].url
+
+    async def failed_by(*errors: str) -> None:
+        counted = "SELECT count(*) FROM webhook_delivery WHERE error = ANY($1::text[])"
+        async with asyncio.timeout(120):
+            while True:
+                async with database.transaction() as session:
+                    if await (await driver(session)).fetchval(counted, errors):
+                        return
+                await asyncio.sleep(0.2)
+
+    async with called(door, tmp_path, {"GATEWAY_WEBHOOK_PATIENCE_S": "3"}, front) as (receiver, _, _, worker):
+        receiver.stall_s = 8
         receiver.mood = lambda: chance.choices([200, 503, 0], [9_970, 25, 5])[0]
         await tell(database, [(party, {"revision": turn}) for turn in range(1, 11) for party in parties])
-        await until(lambda: len(receiver.taken) > 2_000, 120)
+        await until(lambda: len(receiver.taken) > 2_000, 240)
         worker.kill()
         worker.start()
-        await until(lambda: len(receiver.taken) > 5_000, 120)
-        receiver.mood = lambda: 503
-        await asyncio.sleep(1)
+        await until(lambda: len(receiver.taken) > 5_000, 240)
+        receiver.mood = lambda: 0
+        await failed_by("TimeoutError", "ConnectionTimeoutError", "ServerTimeoutError")
         receiver.mood = lambda: 200
-        async with asyncio.timeout(240):
+        fronts[0].go()
+        await failed_by("ClientConnectorError")
+        await fronts[0].come()
+        async with asyncio.timeout(360):
             while len({event["id"] for event in receiver.told}) < 10_000:
                 # What failed, or was under way at the kill, is due at once: the pauses are tested by themselves.
                 async with database.transaction() as session:
@@ -326,6 +425,9 @@ async def test_of_ten_thousand_deliveries_none_is_lost_and_each_party_keeps_its_
                     )
                 await asyncio.sleep(2)
 
+        fronts[0].go()
+
+    assert fronts[0].broken_off
     first: dict[str, dict[int, int]] = defaultdict(dict)
     for place, event in enumerate(receiver.told):
         first[event["party_id"]].setdefault(event["data"]["revision"], place)

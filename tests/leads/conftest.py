@@ -13,12 +13,13 @@ from contracts.identity import Installation
 from services.leads.app import Settings, opened, router
 from services.leads.handlers.imports.kinds import KINDS
 from services.leads.queries.rubrics import open_rubrics
+from tests.growing import grown
 from tests.serving import HERE, serving
 
 
 @pytest.fixture(scope="session")
 async def leads_database(make_database) -> db.Database:
-    return await make_database("services.leads")
+    return await grown(await make_database("services.leads"))
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@ from alembic.migration import MigrationContext
 from sqlmodel import SQLModel
 
 from services.leads.models import leads  # noqa: F401
+from tests.growing import LATER
 
 OWN = {"lead", "lead_version"}
 
@@ -13,7 +14,7 @@ async def test_the_migrations_make_the_tables_that_the_models_describe(database)
             connection,
             opts={
                 "compare_type": True,
-                "include_object": lambda thing, name, kind, *_: kind != "table" or name in OWN,
+                "include_object": lambda thing, name, kind, *_: name not in LATER and (kind != "table" or name in OWN),
             },
         )
         found = compare_metadata(context, SQLModel.metadata)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from multiprocessing import get_context
 from random import Random
 from typing import Any, cast
 from uuid import UUID
@@ -11,7 +12,7 @@ import asyncpg
 import pytest
 from sqlalchemy.pool import QueuePool
 
-from chassis.db import Database, database_is_away, driver, plain_url
+from chassis.db import Database, connect, database_is_away, driver, plain_url
 from services.scoring.domain.model import Model
 from services.scoring.domain.policy import Policy
 from services.scoring.domain.presets import DEFAULT_1, RETENTION_FIRST
@@ -189,6 +190,57 @@ async def test_a_stretch_whose_database_is_away_keeps_no_other_from_being_renewe
     await connection.close()
     await sweep_once(scoring)
     assert not await rows(scoring, "SELECT FROM party WHERE ruling < $1", ruling)
+
+
+def renew_in_tens(url: str) -> None:
+    renewing.LENGTH = 10
+    asyncio.run(renew(connect(url), None))
+
+
+async def test_who_is_killed_with_all_processes_in_the_midst_of_it_leaves_the_rest_to_the_next(
+    scoring: Database, known: list[UUID]
+) -> None:
+    ruling = await decided(scoring, RETENTION_FIRST, OTHER)
+    connection = await asyncpg.connect(plain_url(scoring.url))
+    held = connection.transaction()
+    await held.start()
+    await connection.execute(HOLD_WHO_IS_TOLD, known[len(known) // 2])
+    killed = get_context("spawn").Process(target=renew_in_tens, args=(scoring.url,))
+    killed.start()
+    async with asyncio.timeout(300):
+        while not await rows(scoring, SOME_WAIT_AND_SOME_ARE_DONE, ruling):
+            await asyncio.sleep(0.05)
+    killed.kill()
+    await asyncio.to_thread(killed.join)
+    await held.rollback()
+    await connection.close()
+    async with asyncio.timeout(300):
+        while await rows(scoring, OTHERS_ARE_THERE):
+            await asyncio.sleep(0.05)
+
+    assert await rows(scoring, "SELECT FROM party WHERE ruling < $1", ruling)
+    await sweep_once(scoring)
+    assert not await rows(scoring, "SELECT FROM party WHERE ruling < $1", ruling)
+    told = await rows(scoring, "SELECT party_id FROM lived_move WHERE ruling = $1", ruling)
+    assert len(told) == len({row["party_id"] for row in told}) > 0
+    grouped = {(row[0], row[1]): (row[2], row[3]) for row in await rows(scoring, GROUPED)}
+    assert await summed(scoring) == grouped
+
+
+HOLD_WHO_IS_TOLD = """
+INSERT INTO lived_move (party_id, revision, cause, kind, value_minor, occurred_at, assessed_at, ruling)
+SELECT party_id, revision + 1, '', '', 0, now(), now(), 0 FROM party WHERE party_id > $1
+"""
+"""Whoever tells of one of them waits for it to be undone."""
+SOME_WAIT_AND_SOME_ARE_DONE = """
+SELECT FROM party WHERE ruling = $1 AND EXISTS (
+    SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+) LIMIT 1
+"""
+OTHERS_ARE_THERE = """
+SELECT FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle' AND backend_type = 'client backend'
+"""
 
 
 async def test_an_event_between_reading_and_writing_is_not_undone(

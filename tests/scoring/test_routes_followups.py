@@ -15,7 +15,7 @@ def outer(party: UUID) -> str:
     return f"party_{party.hex}"
 
 
-async def pages(api: httpx.AsyncClient, path: str, **query: str | int) -> list[dict[str, object]]:
+async def pages(api: httpx.AsyncClient, path: str, **query: str | int | list[str]) -> list[dict[str, object]]:
     """All pages of a list, two rows each."""
     found: list[dict[str, object]] = []
     query["limit"] = 2

@@ -26,7 +26,7 @@ async def known(scoring: Database, today: datetime) -> list[str]:
     return [outer(party) for party in (customer, prospect, dormant, silent)]
 
 
-async def listed(api: httpx.AsyncClient, **query: str | int) -> list[object]:
+async def listed(api: httpx.AsyncClient, **query: str | int | list[str]) -> list[object]:
     return [row["party_id"] for row in await pages(api, "/v1/standings", **query)]
 
 
@@ -52,6 +52,20 @@ async def test_lists_are_bounded_by_when_somebody_was_seen_came_to_a_stage_or_wi
     assert known[1] in falls
     assert known[3] not in falls
     assert await listed(api, as_of=ago(0), sort="party", seen_until=ago(100)) == sorted(known[2:])
+
+
+async def test_lists_are_of_several_stages_or_of_some_parties(
+    api: httpx.AsyncClient, known: list[str], today: datetime
+) -> None:
+    customer, prospect, dormant, silent = known
+    several = {"stage": ["customer", "dormant_customer"]}
+    assert await listed(api, **several) == [dormant, silent, customer]
+    assert await listed(api, ids=[prospect, silent]) == [silent, prospect]
+    assert await listed(api, ids=[prospect, silent], **several) == [silent]
+    day = str(today.date())
+    assert await listed(api, as_of=day, ids=[prospect, silent]) == sorted([silent, prospect])
+    assert await listed(api, as_of=day, **several) == sorted([customer, dormant, silent])
+    assert (await api.get("/v1/standings", params={"ids": [customer] * 201})).status_code == 422
 
 
 async def test_without_a_model_nobody_has_a_chance_to_be_listed_by(api: httpx.AsyncClient, known: list[str]) -> None:

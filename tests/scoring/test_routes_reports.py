@@ -244,6 +244,37 @@ async def test_flows_tell_who_moved_from_where_to_where_and_who_stood_where(
     assert (len({row["day"] for row in found["trend"]}), found["sampled"]) == (13, False)
 
 
+async def test_a_flow_leads_to_each_of_its_moves_and_no_other(api: httpx.AsyncClient, feed: Feeding) -> None:
+    twice, once, new = (feed.identity() for _ in range(3))
+    for day in ("2025-06-01", "2025-11-01", "2026-03-30"):
+        await feed.bought(twice, noon(day), 1_000)
+    await feed.bought(once, noon("2025-10-01"), 1_000)
+    await feed.inquired(new, noon("2026-03-20"))
+    days = {"since": "2025-01-01", "until": "2026-03-31"}
+    flows = (await asked(api, "flows", **days))["data"]
+    assert {(row["from_stage"], row["to_stage"]): row["count"] for row in flows}["customer", "dormant_customer"] == 3
+
+    for flow in flows:
+        between = {"from_stage": flow["from_stage"] or "none", "to_stage": flow["to_stage"] or "none"}
+        found = await one_by_one(api, **between, **days)
+        assert len({(row["party_id"], row["day"]) for row in found}) == len(found) == flow["count"]
+        assert {(row["from_stage"], row["to_stage"]) for row in found} == {(flow["from_stage"], flow["to_stage"])}
+
+    assert await one_by_one(api, from_stage="customer", to_stage="customer", **days) == []
+
+
+async def one_by_one(api: httpx.AsyncClient, **query: str) -> list[Json]:
+    """The moves of a flow, each on a page of its own."""
+    found: list[Json] = []
+    while True:
+        page = await asked(api, "flows/moves", limit=1, **query)
+        assert len(page["data"]) <= 1
+        found += page["data"]
+        if not page["has_more"]:
+            return found
+        query["cursor"] = page["next_cursor"]
+
+
 async def test_losses_to_competitors_are_told_by_name_and_segment(api: httpx.AsyncClient, feed: Feeding) -> None:
     rich, poor, unnamed, price, lead = (feed.identity() for _ in range(5))
     for party, amount in [(rich, 500_000), (poor, 1_000), (unnamed, 1_000), (price, 1_000)]:
@@ -495,6 +526,8 @@ async def test_satisfied_customers_who_buy_more_are_seen_and_others_prove_nothin
     [
         ("losses", {"since": "2026-02-01", "until": "2026-01-01"}),
         ("flows", {"since": "2026-02-01", "until": "2026-01-01"}),
+        ("flows/moves", {"from_stage": "nowhere", "to_stage": "customer"}),
+        ("flows/moves", {"from_stage": "none", "to_stage": "customer", "cursor": "WzFd"}),
         ("purchase-kinds", {"since": "1990-01-01", "until": "2026-01-01"}),
         ("sales-weeks", {"weeks": 54}),
         ("satisfaction-and-sales", {"lag_days": 0}),

@@ -133,6 +133,17 @@ class World:
             self.tokens[role] = self.client.post("/v1/sessions", json=said).json()["token"]
         return answer
 
+    def listed(self, role: str, path: str) -> str:
+        """All pages of a list: one of standings that are computed is short where many others have the product."""
+        text, cursor = "", None
+        while not text or cursor:
+            query: dict[str, str] = {"cursor": cursor} if cursor else {}
+            answer = self.asked(role, "GET", str(httpx.URL(path).copy_merge_params(query)))
+            assert answer.status_code == 200, answer.text
+            text += answer.text
+            cursor = answer.json()["next_cursor"]
+        return text
+
     def body(self, method: str, path: str, things: Mapping[str, Any]) -> Any:
         """What to send so that a party within reach is changed; nothing sensible where no reach is short of all."""
         buyer = {"party_id": things["party"], "occurred_at": DAY.format(4)}
@@ -242,13 +253,14 @@ def test_a_role_reads_as_far_as_its_cells_say(world: World, role: Role) -> None:
 
 def test_lists_counts_and_sums_have_what_is_within_reach_and_no_more(world: World) -> None:
     for path in ("/v1/parties", "/v1/purchases", "/v1/returns", "/v1/interactions", "/v1/problems", "/v1/leads"):
-        text = world.asked("agent", "GET", path).text
+        text = world.listed("agent", path)
         thing = {"parties": "party"}.get(path.split("/")[2], path.split("/")[2].removesuffix("s"))
         there = {who for who, things in world.things.items() if things[thing] in text}
         assert there == {"agent", "manager", "colleague"}, path
     for path in ("/v1/standings", "/v1/standings?as_of=2026-03-01"):
-        text = world.asked("agent", "GET", path).text
-        assert {who for who, each in world.things.items() if each["party"] in text} == {"agent", "manager", "colleague"}
+        text = world.listed("agent", path)
+        there = {who for who, each in world.things.items() if each["party"] in text}
+        assert there == {"agent", "manager", "colleague"}, path
     for path in ("/v1/standings/summary", "/v1/standings/summary?as_of=2026-03-01", "/v1/leads/summary"):
         assert world.asked("agent", "GET", path).json()["count"] == 3, path
         assert world.asked("admin", "GET", path).json()["count"] > 3, path

@@ -2,16 +2,15 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from chassis.clock import now
-from contracts.money import MINOR_DIGITS
 from gateway.console.api import Refused
 from gateway.console.frame import Page, Somebody
+from gateway.console.numbers import minor_of, whole
 
 router = APIRouter(prefix="/parties/{party_id}", include_in_schema=False)
 
@@ -60,11 +59,8 @@ async def record_contact(party_id: str, page: Somebody) -> Response:
 async def record_purchase(party_id: str, page: Somebody) -> Response:
     """Write down what a party bought."""
     currency = _text(page, "currency").upper()
-    try:
-        minor = Decimal(_text(page, "amount").replace(",", "")).scaleb(MINOR_DIGITS.get(currency, 2))
-    except InvalidOperation:
-        return page.to(f"/parties/{party_id}", notice="party.amount_wrong")
-    if minor != int(minor) or minor < 0:
+    minor = minor_of(_text(page, "amount"), currency)
+    if minor is None:
         return page.to(f"/parties/{party_id}", notice="party.amount_wrong")
     body = {
         "party_id": party_id,
@@ -72,7 +68,7 @@ async def record_purchase(party_id: str, page: Somebody) -> Response:
         "source_id": _text(page, "once") or None,
         "occurred_at": _when(page),
         "currency": currency,
-        "amount_minor": int(minor),
+        "amount_minor": minor,
     }
     return await _done(page, party_id, "party.purchase_recorded", lambda: page.api.post("/v1/purchases", body))
 
@@ -125,7 +121,7 @@ async def solve_problem(party_id: str, problem_id: str, page: Somebody) -> Respo
     note = _text(page, "note")
     body: dict[str, Any] = {**({"note": note} if note else {}), **_author(page)}
     if version := _text(page, "version"):
-        body["version"] = int(version) if version.isdigit() else 0
+        body["version"] = whole(version) or 0
     return await _done(
         page, party_id, "party.problem_solved_now", lambda: page.api.post(f"/v1/problems/{problem_id}/solve", body)
     )

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from gateway.console.api import Api, Part, Refused
 from gateway.console.frame import Page, Somebody
+from gateway.console.numbers import whole
 
 router = APIRouter(prefix="/duplicates", include_in_schema=False)
 
@@ -45,10 +46,11 @@ async def read_rules(page: Somebody) -> Response:
 async def change_rules(page: Somebody) -> Response:
     """Have other rules from now on."""
     form = page.form
-    strong = form.get("strong", [])
+    strong, claims = form.get("strong", []), str(form.get("most_claims", ""))
+    most = whole(claims)
     body: dict[str, Any] = {
         "strong": [strong] if isinstance(strong, str) else strong,
-        "most_claims": _whole(str(form.get("most_claims", ""))),
+        "most_claims": claims if most is None else most,
         "role_addresses": str(form.get("role_addresses", "")).split(),
     }
     try:
@@ -174,7 +176,3 @@ async def _rules(
         refused=refused,
         may_change=page.may("PUT", "/v1/duplicates/rules"),
     )
-
-
-def _whole(text: str) -> int | str:
-    return int(text) if text.isdecimal() else text

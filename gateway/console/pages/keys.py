@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from gateway.console.api import Refused
 from gateway.console.frame import Page, Somebody
+from gateway.console.numbers import whole
 from gateway.domain.rights import Role
 
 router = APIRouter(prefix="/keys", include_in_schema=False)
@@ -43,8 +44,8 @@ async def make_key(page: Somebody) -> Response:
 @router.post("/{key_id}/rotate")
 async def rotate_key(page: Somebody, key_id: str) -> Response:
     """Give a key a new secret, and show it this once."""
-    grace = str(page.form.get("grace_s", "0"))
-    made = await page.api.post(f"/v1/keys/{key_id}/rotate", {"grace_s": int(grace) if grace.isdecimal() else 0})
+    grace = whole(str(page.form.get("grace_s", "0"))) or 0
+    made = await page.api.post(f"/v1/keys/{key_id}/rotate", {"grace_s": grace})
     return await _listed(page, "", made=made)
 
 

@@ -9,6 +9,11 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/stream")
-async def read_stream(page: Somebody) -> Response:
-    """The stream of the API, from the event on that the browser saw last."""
-    return page.api.handed_on("/v1/stream", page.request.url.query)
+async def read_stream(page: Somebody, after: str = "") -> Response:
+    """The stream of the API, from the event on that the browser saw last.
+
+    A browser says so by itself where a connection broke; where one was refused, its page does by `after`. Either way
+    it is told what it missed by a `reset`, as it would hear nothing of a status.
+    """
+    anew = after and "last-event-id" not in page.request.headers
+    return page.api.handed_on("/v1/stream", **({"last_event_id": after} if anew else {}))

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from gateway.console.api import Refused
 from gateway.console.frame import Page, Somebody
+from gateway.console.numbers import whole
 from gateway.console.pages import audit, keys, letters, webhooks
 
 router = APIRouter(prefix="/operations", include_in_schema=False)
@@ -37,9 +38,9 @@ async def turn_reading(page: Somebody, word: str) -> Response:
 @router.post("/gaps/pass")
 async def pass_gap(page: Somebody) -> Response:
     """Let a partition go on without what is missing."""
-    form = page.form
-    place = {name: str(form.get(name, "")) for name in ("service", "consumer", "topic")}
-    await page.api.post("/v1/gaps/pass", {**place, "partition": int(str(form.get("partition", "0")))})
+    form = {name: str(page.form.get(name, "")) for name in ("service", "consumer", "topic", "partition")}
+    partition = whole(form["partition"])
+    await page.api.post("/v1/gaps/pass", form if partition is None else {**form, "partition": partition})
     return page.to("/operations", notice="operations.passed_notice")
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -12,10 +13,11 @@ from starlette.responses import Response
 from chassis.clock import now
 from chassis.http import Streamed
 from contracts.money import MINOR_DIGITS
-from gateway.console.api import Api, Refused
+from gateway.console.api import Api, Query, Refused
 from gateway.console.frame import Page, Somebody
-from gateway.console.lists import Asked
+from gateway.console.lists import MONEY, Asked
 from gateway.console.naming import names
+from gateway.console.people import people
 
 router = APIRouter(include_in_schema=False)
 
@@ -37,13 +39,20 @@ async def read_parties(page: Somebody) -> Response:
         asked = Asked.of(page, currency)
         found = await page.api.get("/v1/standings", limit=ROWS, cursor=cursor, **asked.sent)
         return page.render("parties/rows.html", **await _rows(page, found, asked))
-    summary = await page.api.part("/v1/standings/summary")
-    currency = summary["currency"] if summary else None
+    currency, known = None, None
+    if not page.request.query_params.keys().isdisjoint(MONEY):
+        # Amounts are read in the reporting currency.
+        known = await page.api.part("/v1/standings/summary")
+        currency = known["currency"] if known else None
     asked = Asked.of(page, currency)
-    parts = await page.api.together(
-        found=("/v1/standings", {"limit": ROWS, "cursor": cursor, **asked.sent}),
-        views=("/v1/views", {"list": "parties", "limit": 100}),
-    )
+    paths: dict[str, str | tuple[str, Query]] = {
+        "found": ("/v1/standings", {"limit": ROWS, "cursor": cursor, **asked.sent}),
+        "views": ("/v1/views", {"list": "parties", "limit": 100}),
+    }
+    parts = await page.api.together(**paths, **({} if known else {"summary": "/v1/standings/summary"}))
+    summary = known or parts["summary"]
+    currency = summary["currency"] if summary else None
+    asked = replace(asked, currency=currency or asked.currency)
     found = parts["found"].or_raise()
     return page.render(
         "parties/page.html",
@@ -58,13 +67,20 @@ async def read_parties(page: Somebody) -> Response:
 
 async def _rows(page: Page, found: Mapping[str, Any], asked: Asked) -> dict[str, Any]:
     rows = found["data"]
-    called = await names(
-        page.api, (row["party_id"] for row in rows), (id for row in rows for id in (row["owner_id"], row["team_id"]))
-    )
+    owners = (id for row in rows for id in (row["owner_id"], row["team_id"]))
+    called = await names(page.api, (row["party_id"] for row in rows), (*owners, *asked.whose))
     more = None
     if found["has_more"]:
         more = "/parties?" + urlencode([*asked.pairs, ("cursor", found["next_cursor"]), ("currency", asked.currency)])
     return {"rows": rows, "names": called, "more": more}
+
+
+@router.get("/parties/people")
+async def choose_people(page: Somebody) -> Response:
+    """Of whom else the list can be, as links to it; without a script on a page of its own."""
+    asked = Asked.of(page, page.request.query_params.get("currency"))
+    template = "parties/people.html" if page.by_script else "parties/people_page.html"
+    return page.render(template, asked=asked, found=await people(page))
 
 
 @router.get("/parties.csv")

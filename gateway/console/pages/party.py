@@ -11,6 +11,7 @@ from gateway.console.api import Part
 from gateway.console.frame import Page, Somebody
 from gateway.console.naming import label, names, shortened
 from gateway.console.pages.acts import LOSSES
+from gateway.console.people import people
 from gateway.console.standing import Worth, grounds
 
 router = APIRouter(include_in_schema=False)
@@ -44,9 +45,7 @@ async def read_party(party_id: str, page: Somebody) -> Response:
     """A party. The id of one that was merged leads to the one that it is part of now."""
     path = f"/v1/standings/{party_id}"
     parts = await page.api.together(
-        view=f"/v1/parties/{party_id}/360",
-        party=f"/v1/parties/{party_id}",
-        standing=(path, {"language": page.language}),
+        view=(f"/v1/parties/{party_id}/360", {"language": page.language}),
         moves=(f"{path}/moves", {"limit": 200}),
         values=f"{path}/values",
         overrides=(f"{path}/overrides", {"limit": 20}),
@@ -55,7 +54,7 @@ async def read_party(party_id: str, page: Somebody) -> Response:
         timeline=(f"/v1/parties/{party_id}/timeline", _filtered(page)),
     )
     view = parts["view"].or_raise().data
-    who = parts["party"].data or view["party"]["data"]
+    who = view["party"]["data"] or (await page.api.part(f"/v1/parties/{party_id}")).data
     known = view["resolves_to"] or (who or {}).get("id") or party_id
     if known != party_id:
         return page.to(f"/parties/{known}")
@@ -63,10 +62,10 @@ async def read_party(party_id: str, page: Somebody) -> Response:
     merges = parts["merges"]["data"] if parts["merges"] else []
     called = await names(
         page.api,
-        [party_id, *(id for merge in merges for id in (merge["party_id"], merge["other_id"]))],
+        (id for merge in merges for id in (merge["party_id"], merge["other_id"])),
         [owner["owner_id"], owner["team_id"]] if owner else [],
     )
-    standing = _standing(parts["standing"])
+    standing = await _viewed(page, party_id, view["standing"])
     return page.render(
         "party/page.html",
         party_id=party_id,
@@ -83,9 +82,18 @@ async def read_party(party_id: str, page: Somebody) -> Response:
         departments=DEPARTMENTS,
         losses=LOSSES,
         settable=TREATMENTS,
-        people=await _people(page),
+        in_reach=owner.refused is None or owner.refused.status != 404,
         **_timeline(page, party_id, parts["timeline"]),
     )
+
+
+async def _viewed(page: Page, party_id: str, seen: Mapping[str, Any]) -> Part:
+    """The standing as the view has it; where it could not be had in time it is asked for once more, by itself."""
+    if seen["status"] == "ok":
+        return Part(seen["data"], None)
+    if seen["status"] in ("not_found", "not_installed"):
+        return Part(None, None)
+    return _standing(await page.api.part(f"/v1/standings/{party_id}", language=page.language))
 
 
 def _standing(part: Part) -> Part:
@@ -95,13 +103,15 @@ def _standing(part: Part) -> Part:
     return part
 
 
-async def _people(page: Page) -> Mapping[str, list[Any]]:
-    """Whom a party can be given to, as far as whoever looks may know."""
-    parts = await page.api.together(users=("/v1/users", {"limit": 200}), teams=("/v1/teams", {"limit": 200}))
-    return {
-        name: [each for each in part["data"] if not each.get("disabled_at")] if part else []
-        for name, part in parts.items()
-    }
+@router.get("/parties/{party_id}/owner")
+async def choose_owner(party_id: str, page: Somebody) -> Response:
+    """The form that gives the party to somebody; without a script on a page of its own."""
+    owner = await page.api.get(f"/v1/parties/{party_id}/owner")
+    # Who has left owns what they owned until it is given to somebody else, but is given nothing more.
+    found = await people(page, disabled=False)
+    called = await names(page.api, [party_id], [owner["owner_id"], owner["team_id"]])
+    template = "party/owner.html" if page.by_script else "party/owner_page.html"
+    return page.render(template, party_id=party_id, owner=owner, found=found, names=called)
 
 
 @router.get("/parties/{party_id}/timeline")
@@ -124,6 +134,10 @@ async def read_top(party_id: str, page: Somebody) -> Response:
         values=f"/v1/standings/{party_id}/values",
     )
     standing = _standing(parts["standing"])
+    if not standing.data:
+        # Whoever reaches the party by a lead alone sees how it stands in the view.
+        view = await page.api.part(f"/v1/parties/{party_id}/360", language=page.language)
+        standing = Part(view["standing"]["data"], None) if view and view["standing"]["data"] else standing
     return page.render(
         "party/live.html",
         party_id=party_id,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -10,10 +11,13 @@ from starlette.responses import Response
 from chassis.clock import now
 from gateway.console.frame import Page, Somebody
 from gateway.console.lists import STAGES, TIERS
+from gateway.console.naming import names
+from gateway.console.numbers import whole
 
 router = APIRouter(include_in_schema=False)
 
 PERIODS = (30, 90, 365)
+ROWS = 50
 RANK = {stage: place for place, stage in enumerate(
     ("lost_prospect", "dormant_prospect", "prospect", "lost_customer", "dormant_customer", "customer")
 )}  # fmt: skip
@@ -56,6 +60,31 @@ async def read_flows(page: Somebody) -> Response:
     return page.render("population/page.html", summary=summary, with_flows=True, **_matrix(summary), **shown)
 
 
+@router.get("/population/moves")
+async def read_moves(page: Somebody) -> Response:
+    """The moves that a flow counts; to htmx only the next ones."""
+    query, period = page.request.query_params, _period(page)
+    asked = {name: query.get(name) if query.get(name) in STAGES else "none" for name in ("from_stage", "to_stage")}
+    asked |= {name: period[name] for name in ("since", "until")}
+    cursor = query.get("cursor")
+    parts = await page.api.together(
+        found=("/v1/reports/flows/moves", {**asked, "limit": ROWS, "cursor": cursor}),
+        summary="/v1/standings/summary",
+    )
+    found, summary = parts["found"].or_raise(), parts["summary"]
+    more = "/population/moves?" + urlencode({**asked, "cursor": found["next_cursor"]}) if found["has_more"] else None
+    return page.render(
+        "population/move_rows.html" if page.by_script and cursor else "population/moves.html",
+        **period,
+        from_stage=asked["from_stage"],
+        to_stage=asked["to_stage"],
+        rows=found["data"],
+        more=more,
+        currency=summary["currency"] if summary else None,
+        names=await names(page.api, (row["party_id"] for row in found["data"])),
+    )
+
+
 def _matrix(summary: Mapping[str, Any]) -> dict[str, Any]:
     """Rows of stages that there are, each with its cells by tier and its sums."""
     cells = {(cell["stage"], cell["tier"]): cell for cell in summary["data"]}
@@ -92,11 +121,12 @@ def _period(page: Page) -> dict[str, Any]:
     query = page.request.query_params
     today = now().astimezone(page.zone).date()
     since, until = _day(query.get("since")), _day(query.get("until"))
-    text = query.get("days", "")
-    days = int(text) if text.isascii() and text.isdigit() and 0 < int(text) <= 3_650 else 90
+    days = whole(query.get("days", "")) or 90
+    days = days if days <= 3_650 else 90
     if since and until and since <= until <= today and (until - since).days < 3_650:
-        return {"since": str(since), "until": str(until), "days": None, "periods": PERIODS}
-    return {"since": str(today - timedelta(days=days - 1)), "until": str(today), "days": days, "periods": PERIODS}
+        return {"since": str(since), "until": str(until), "days": None, "periods": PERIODS, "today": str(today)}
+    since, until = today - timedelta(days=days - 1), today
+    return {"since": str(since), "until": str(until), "days": days, "periods": PERIODS, "today": str(today)}
 
 
 def _day(text: str | None) -> date | None:

@@ -12,8 +12,8 @@ router = APIRouter(include_in_schema=False)
 
 LONGEST = 200
 """Characters of what is looked for."""
-STANDINGS = 10
-"""Hits whose standing is shown."""
+HITS = 50
+"""That are shown."""
 
 
 @router.get("/search")
@@ -22,16 +22,17 @@ async def read_search(page: Somebody, q: Annotated[str, Query(max_length=2_000)]
     text = q.replace("\x00", "").strip()[:LONGEST]
     if not text:
         return page.render("search/page.html", find="", found=None, hits=[])
-    found = await page.api.get("/v1/parties/search", q=text, limit=50)
+    found = await page.api.get("/v1/parties/search", q=text, limit=HITS)
     ids = [hit["party"]["id"] for hit in found["data"]]
     if len(ids) == 1 and not found["has_more"]:
         return page.to(f"/parties/{ids[0]}")
-    standings = await page.api.together(**{id: f"/v1/standings/{id}" for id in ids[:STANDINGS]})
+    part = await page.api.part("/v1/standings", ids=ids, sort="party", limit=HITS) if ids else None
+    standings = {row["party_id"]: row for row in part["data"]} if part else {}
     hits = [
         {
             **hit,
             "label": label(hit["party"]) or shortened(id),
-            "standing": standings[id].data if standings.get(id) else None,
+            "standing": standings.get(id),
         }
         for id, hit in zip(ids, found["data"], strict=True)
     ]

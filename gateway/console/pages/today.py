@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from chassis.clock import now
-from gateway.console.api import Part
 from gateway.console.frame import Page, Somebody
+from gateway.console.lists import SEVERAL, SLIPPED
 from gateway.console.naming import names
 
 router = APIRouter(include_in_schema=False)
@@ -21,27 +22,27 @@ SLIPPED_DAYS, SLIPPING_DAYS, CHANGING_DAYS = 14, 14, 7
 ANSWER_DAYS, ASKED_DAYS = 2, 60
 """After so many days without an answer it is late; what was asked longer ago is past answering."""
 PROBLEM_DAYS = 3
+OVERDUE: Mapping[str, str | int] = {"status": "open", "open_days": PROBLEM_DAYS}
 Asking = tuple[str, Mapping[str, str | int | bool | Sequence[str] | None]]
-DORMANT = ("dormant_customer", "lost_customer")
+ROWS = 50
+"""Of a whole list."""
 
 
 @router.get("/")
 async def read_today(page: Somebody) -> Response:
     """What calls for somebody today."""
     scope, whose = _scope(page)
-    summary = await page.api.part("/v1/standings/summary")
-    if summary and summary["count"] == 0:
-        return page.render("today/first.html")
     present = now()
     today = present.astimezone(page.zone).date()
     slipped: dict[str, str | int] = {"in_stage_since": str(today - timedelta(days=SLIPPED_DAYS)), "limit": FEW, **whose}
     soon: dict[str, str | int] = {"sort": "next_change_at", "changes_within_days": CHANGING_DAYS, "limit": FEW, **whose}
     asked: dict[str, Asking] = {
+        "summary": ("/v1/standings/summary", {}),
         "slipping": ("/v1/at-risk", {"within_days": SLIPPING_DAYS, "limit": FEW, **whose}),
-        **{stage: ("/v1/standings", {"stage": stage, **slipped}) for stage in DORMANT},
+        "slipped": ("/v1/standings", {"stage": SEVERAL[SLIPPED], **slipped}),
         "changing": ("/v1/standings", soon),
-        "unanswered": ("/v1/interactions", {**_late(present), **whose}),
-        "problems": ("/v1/problems", {"status": "open", "open_days": PROBLEM_DAYS, "limit": FEW, **whose}),
+        "unanswered": ("/v1/interactions", {**_late(present), "limit": FEW, **whose}),
+        "problems": ("/v1/problems", {**OVERDUE, "limit": FEW, **whose}),
         "imports": ("/v1/imports", {"limit": 8}),
         "activations": ("/v1/activations", {"limit": 3}),
         "policies": ("/v1/policies", {"limit": 5}),
@@ -50,15 +51,18 @@ async def read_today(page: Somebody) -> Response:
     if page.may("GET", "/v1/webhooks"):
         asked["webhooks"] = ("/v1/webhooks", {"stopped": True, "limit": FEW})
     parts = await page.api.together(**asked)
-    shown = [name for name in ("slipping", *DORMANT, "changing", "unanswered", "problems") if parts[name]]
+    summary = parts["summary"]
+    if summary and summary["count"] == 0:
+        return page.render("today/first.html")
+    shown = [name for name in ("slipping", "slipped", "changing", "unanswered", "problems") if parts[name]]
     rows = [row for name in shown for row in parts[name]["data"]]
+    told: dict[str, Any] = dict(parts)
     return page.render(
         "today/page.html",
         scope=scope,
         scopes=_scopes(page),
         owner=_owner(page),
         whose=_as_list(whose),
-        summary=summary,
         today=today,
         since=str(today - timedelta(days=SLIPPED_DAYS)),
         names=await names(page.api, (row["party_id"] for row in rows if row.get("party_id"))),
@@ -68,20 +72,45 @@ async def read_today(page: Somebody) -> Response:
         problem_days=PROBLEM_DAYS,
         answer_days=ANSWER_DAYS,
         news=_news(parts, present - timedelta(days=14)),
-        slipped=_both(parts),
         stopped=parts["webhooks"]["data"] if parts.get("webhooks") else [],
-        **_without_dormant(parts),
+        **told,
     )
 
 
-def _without_dormant(parts: Mapping[str, Part]) -> dict[str, Any]:
-    return {name: part for name, part in parts.items() if name not in DORMANT}
+@router.get("/unanswered")
+async def read_unanswered(page: Somebody) -> Response:
+    """All who wait for an answer for too long."""
+    return await _whole(page, "unanswered", "/v1/interactions", _late(now()), ANSWER_DAYS)
+
+
+@router.get("/problems")
+async def read_problems(page: Somebody) -> Response:
+    """All problems that are open for too long."""
+    return await _whole(page, "problems", "/v1/problems", OVERDUE, PROBLEM_DAYS)
+
+
+async def _whole(page: Page, what: str, path: str, asked: Mapping[str, Any], days: int) -> Response:
+    """A whole list; to htmx only its next rows."""
+    scope, whose = _scope(page)
+    cursor = page.request.query_params.get("cursor")
+    found = await page.api.get(path, **asked, **whose, limit=ROWS, cursor=cursor)
+    more = f"/{what}?" + urlencode({"scope": scope, "cursor": found["next_cursor"]}) if found["has_more"] else None
+    return page.render(
+        "today/rows.html" if page.by_script and cursor else "today/whole.html",
+        what=what,
+        days=days,
+        scope=scope,
+        scopes=_scopes(page),
+        rows=found["data"],
+        more=more,
+        names=await names(page.api, (row["party_id"] for row in found["data"])),
+    )
 
 
 def _late(present: datetime) -> dict[str, str | int | bool]:
     """What asks for contacts that wait for an answer for too long."""
     since, until = (present - timedelta(days=days) for days in (ASKED_DAYS, ANSWER_DAYS))
-    return {"unanswered": True, "since": since.isoformat(), "until": until.isoformat(), "limit": FEW}
+    return {"unanswered": True, "since": since.isoformat(), "until": until.isoformat()}
 
 
 @router.get("/figures")
@@ -115,16 +144,6 @@ def _scope(page: Page) -> tuple[str, dict[str, str]]:
 def _as_list(whose: Mapping[str, str]) -> str:
     """The same in the address of the list."""
     return "".join(f"&{name}={'me' if name == 'owner_id' else id}" for name, id in whose.items())
-
-
-def _both(parts: Mapping[str, Any]) -> dict[str, Any]:
-    """Who fell asleep or was lost lately, the most worth first."""
-    found = [parts[stage] for stage in DORMANT]
-    rows = [row for part in found if part for row in part["data"]]
-    rows.sort(key=lambda row: -row["value_minor"])
-    refused = next((part for part in found if not part), None)
-    more = len(rows) > FEW or any(part and part["has_more"] for part in found)
-    return {"rows": rows[:FEW], "more": more, "refused": None if rows else refused}
 
 
 def _news(parts: Mapping[str, Any], since: Any) -> list[dict[str, Any]]:

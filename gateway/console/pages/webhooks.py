@@ -9,6 +9,7 @@ from starlette.responses import Response
 from contracts.scoring import Stage, Tier
 from gateway.console.api import Refused
 from gateway.console.frame import Page, Somebody
+from gateway.console.numbers import whole
 from gateway.domain.feed import TYPES
 
 router = APIRouter(prefix="/webhooks", include_in_schema=False)
@@ -16,8 +17,6 @@ router = APIRouter(prefix="/webhooks", include_in_schema=False)
 LISTED = 50
 GRACES = (86_400, 604_800, 3_600, 0)
 """Seconds for which messages may carry a signature with the old secret too, the usual one first."""
-DIGITS = 18
-"""Of a place in the feed, at most."""
 STOPPED: Mapping[str, Any] = {"stopped": True, "limit": 20}
 """What asks for those that deliver nothing because of their receivers."""
 STATES = ("waiting", "delivered")
@@ -67,8 +66,8 @@ async def change_webhook(page: Somebody, webhook_id: str) -> Response:
 @router.post("/{webhook_id}/rotate")
 async def rotate_secret(page: Somebody, webhook_id: str) -> Response:
     """Give a webhook a new secret, and show it this once."""
-    grace = str(page.form.get("grace_s", ""))
-    body = {"grace_s": int(grace)} if grace.isdecimal() else None
+    grace = whole(str(page.form.get("grace_s", "")))
+    body = None if grace is None else {"grace_s": grace}
     made = await page.api.post(f"/v1/webhooks/{webhook_id}/rotate", body)
     return await _shown(page, webhook_id, made=made)
 
@@ -77,8 +76,8 @@ async def rotate_secret(page: Somebody, webhook_id: str) -> Response:
 async def replay(page: Somebody, webhook_id: str) -> Response:
     """Tell again from a time or a place on."""
     after = str(page.form.get("after", "")).strip()
-    place = int(after) if after.isdecimal() and len(after) <= DIGITS else after
-    body = {"after": place} if after else {"since": page.instant("since")}
+    place = whole(after)
+    body = {"after": after if place is None else place} if after else {"since": page.instant("since")}
     try:
         await page.api.post(f"/v1/webhooks/{webhook_id}/replay", body)
     except Refused as refused:

@@ -65,3 +65,42 @@ document.addEventListener("submit", (event) => {
 window.addEventListener("pageshow", () => {
   document.querySelectorAll("form button:disabled:not([data-off])").forEach((button) => (button.disabled = false));
 });
+
+// What is wrong with the way to the gateway is said in sight and aloud, once, and taken back when it is over.
+const said = document.getElementById("said");
+const wrong = new Map();
+const say = () => {
+  const first = ["away", "failed", "deaf"].find((each) => wrong.has(each));
+  const text = first ? said.dataset[first] : "";
+  if (said.textContent !== text) said.textContent = text;
+};
+const goes = (what, holds, path = null) => {
+  if (holds) wrong.set(what, path);
+  else if (wrong.get(what) === path) wrong.delete(what);
+  say();
+};
+const UNREACHED = [502, 503, 504];
+
+document.addEventListener("htmx:sendError", () => goes("away", true));
+document.addEventListener("htmx:responseError", (event) => {
+  if (UNREACHED.includes(event.detail.xhr.status)) goes("away", true);
+  else goes("failed", true, event.detail.pathInfo.requestPath);
+});
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (!event.detail.successful) return;
+  goes("away", false);
+  goes("failed", false, event.detail.pathInfo.requestPath);
+});
+
+// A stream that breaks is mostly there again before anybody would have read of it.
+const DEAF_MS = 5_000;
+let deaf = null;
+document.addEventListener("live-state", (event) => {
+  if (event.detail) {
+    clearTimeout(deaf);
+    deaf = null;
+    goes("deaf", false);
+  } else {
+    deaf ??= setTimeout(() => goes("deaf", true), DEAF_MS);
+  }
+});

@@ -6,12 +6,14 @@
   // A page of an empty house is another one as soon as somebody is there.
   const anew = document.querySelector("[data-anew]");
   const follows = shown || anew || document.querySelector("[hx-trigger^='live ']");
-  const worker = document.querySelector("meta[name=live]");
-  if (!follows || !worker || !window.EventSource) return;
+  const stream = document.querySelector("meta[name=live]");
+  if (!follows || !stream || !window.EventSource) return;
 
   // What a file tells of long ago is not in the stream: that is looked for now and then, by whoever can be seen.
   const SLOWLY_MS = 15_000;
   const SOON_MS = [1_500, 4_000];
+  const TOGETHER_MS = 600;
+  const AGAIN_MS = 5_000;
 
   const refresh = async () => {
     if (!anew) return document.body.dispatchEvent(new CustomEvent(shown ? "live-party" : "live"));
@@ -23,36 +25,60 @@
   if (document.querySelector(".notice")) SOON_MS.forEach((after) => setTimeout(refresh, after));
 
   let waiting = null;
-  const changed = (event) => {
-    if (shown && !event.all && event.party !== shown.dataset.party) return;
+  const heard = (said) => {
+    if ("live" in said) document.dispatchEvent(new CustomEvent("live-state", { detail: said.live }));
+    const meant = said.all || (said.party && (!shown || said.party === shown.dataset.party));
+    if (!meant) return;
     waiting ??= setTimeout(() => {
       waiting = null;
       refresh();
-    }, 600);
+    }, TOGETHER_MS);
   };
+
+  // What somebody is about to fill in or to press is not taken from under their hands: it follows when they are gone.
+  let held = false;
+  const filled = (field) => {
+    if (field.matches("select")) return field.selectedIndex !== Math.max([...field.options].findIndex((each) => each.defaultSelected), 0);
+    return field.matches("[type=checkbox], [type=radio]") ? field.checked !== field.defaultChecked : field.value !== field.defaultValue;
+  };
+  const inUse = (part) => part.contains(document.activeElement)
+    || [...part.querySelectorAll("input:not([type=hidden]), select, textarea")].some(filled);
+  document.addEventListener("focusout", () => {
+    if (!held) return;
+    held = false;
+    setTimeout(refresh);
+  });
 
   // What somebody opened to read stays open when its figures are replaced.
   let opened = [];
   document.addEventListener("htmx:beforeSwap", (event) => {
-    opened = [...event.detail.target.querySelectorAll("details")].map((each) => each.open);
+    const part = event.detail.target;
+    if (part.matches("[data-held]") && inUse(part)) {
+      held = true;
+      event.detail.shouldSwap = false;
+    }
+    opened = [...part.querySelectorAll("details")].map((each) => each.open);
   });
   document.addEventListener("htmx:afterSwap", (event) => {
     const now = [...event.detail.target.querySelectorAll("details")];
     if (now.length === opened.length) now.forEach((each, nth) => (each.open = opened[nth]));
   });
 
-  if (window.SharedWorker) {
-    const shared = new SharedWorker(worker.content);
-    shared.port.onmessage = (said) => changed(said.data);
-    shared.port.start();
-    window.addEventListener("pagehide", () => shared.port.postMessage("bye"));
-    window.addEventListener("pageshow", (event) => event.persisted && window.location.reload());
-  } else {
-    const source = new EventSource("/stream");
-    const heard = (event) => changed({ party: JSON.parse(event.data).party_id });
-    ["scoring.standing_changed.v1", "scoring.standing_regraded.v1", "customers.purchase_completed.v1",
-      "customers.interaction_recorded.v1", "customers.fact_withdrawn.v1"].forEach((type) => source.addEventListener(type, heard));
-    source.addEventListener("reset", () => changed({ all: true }));
-    window.addEventListener("pagehide", () => source.close());
-  }
+  const types = stream.dataset.types;
+  const shared = () => {
+    const worker = new SharedWorker(stream.content, { name: types });
+    worker.port.onmessage = (said) => heard(said.data);
+    worker.port.start();
+    worker.onerror = () => setTimeout(shared, AGAIN_MS);
+    window.addEventListener("pagehide", () => worker.port.postMessage("bye"));
+  };
+  const alone = () => {
+    const script = document.createElement("script");
+    script.src = stream.content;
+    script.onload = () => window.addEventListener("pagehide", self.followEvents(types.split(" "), heard));
+    script.onerror = () => setTimeout(alone, AGAIN_MS);
+    document.head.append(script);
+  };
+  window.addEventListener("pageshow", (event) => event.persisted && window.location.reload());
+  window.SharedWorker ? shared() : alone();
 })();

@@ -92,7 +92,7 @@ async def search_parties(
     session: Session,
     here: Here,
     actor: Actor,
-    q: Annotated[str, Query(min_length=1, max_length=200, pattern=r"^[^\x00]*\S[^\x00]*$")],
+    q: Annotated[str, Query(min_length=1, max_length=200, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")],
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> Found:
     """Parties that a text leads to: a name, an e-mail address, a phone number, a number elsewhere, or how one begins.

@@ -184,9 +184,12 @@ def fits(wanted: Filter, read: Read, standing: Standing) -> bool:
     """Whether a list with this filter has a standing. Who takes care of the party is what is so today."""
     equal = wanted._asdict()
     care, flag = equal.pop("care"), equal.pop("flag")
-    if standing.stage is None or (flag is not None and flag not in standing.flags):
+    stages, party_ids = equal.pop("stages"), equal.pop("party_ids")
+    if standing.stage is None or standing.stage not in (stages or Stage):
         return False
-    if not in_care(read, care):
+    if not in_care(read, care) or (flag is not None and flag not in standing.flags):
+        return False
+    if party_ids is not None and read.row["party_id"] not in party_ids:
         return False
     seen = max((day for day in (standing.last_day, standing.last_sign_day) if day), default=None)
     ranges = (

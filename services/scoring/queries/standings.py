@@ -42,7 +42,7 @@ FALLEN: Sequence[Stage] = (Stage.DORMANT_PROSPECT, Stage.DORMANT_CUSTOMER, *sort
 class Filter(NamedTuple):
     """Which standings are listed; None takes all."""
 
-    stage: Stage | None = None
+    stages: Sequence[Stage] | None = None
     tier: Tier | None = None
     min_value_minor: int | None = None
     max_value_minor: int | None = None
@@ -72,15 +72,14 @@ class Filter(NamedTuple):
     """What will be graded otherwise up to this instant if nothing happens."""
     care: Care | None = None
     """Those of an owner or a team, which is all that the caller reaches."""
+    party_ids: Sequence[UUID] | None = None
 
 
 async def standings(
     connection: Connection, wanted: Filter, order: Order, *, after: Sequence[object] | None, limit: int
 ) -> list[asyncpg.Record]:
     """Stored standings in an order, behind a place in it (the values of `keyset`)."""
-    conditions = Conditions(
-        [wanted.stage] if wanted.stage else list(Stage), [wanted.tier] if wanted.tier else list(Tier)
-    )
+    conditions = Conditions(list(wanted.stages or Stage), [wanted.tier] if wanted.tier else list(Tier))
     conditions.equal(
         loss_reason=wanted.loss_reason, owner_id=wanted.owner_id, team_id=wanted.team_id, treatment=wanted.treatment,
         posture=wanted.posture, level=wanted.level,
@@ -104,6 +103,7 @@ async def standings(
     conditions.add("next_change_at <= {}", wanted.changes_until)
     if wanted.falls_until is not None:
         conditions.add("next_stage = ANY({}) AND next_stage_at <= {}", FALLEN, wanted.falls_until)
+    conditions.add("party_id = ANY({})", wanted.party_ids)
     if wanted.care is not None:
         conditions.either(owner_id=wanted.care[0], team_id=wanted.care[1])
     if after is not None:
@@ -114,9 +114,9 @@ async def standings(
 
 def _list(wanted: Filter, order: Order) -> str:
     """The list whose index has the fewest to look at."""
-    if order is Order.VALUE and wanted.care is not None:
+    if order is Order.VALUE and (wanted.care is not None or wanted.party_ids is not None):
         return _BY_VALUE_OF_FEW
-    if order is Order.VALUE and not (wanted.stage and wanted.tier):
+    if order is Order.VALUE and not (wanted.stages and wanted.tier):
         if wanted.vip or Band.LOW in (wanted.satisfaction_band, wanted.loyalty_band):
             return _BY_VALUE_OF_FEW
         if wanted.treatment:

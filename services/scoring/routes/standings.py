@@ -40,6 +40,9 @@ router = APIRouter(prefix="/v1/standings", tags=["standings"])
 Minor = Annotated[int | None, Query(ge=-(2**63), lt=2**63)]
 Code = Annotated[str | None, Query(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 """A code of a policy."""
+Ids = Annotated[list[PartyId] | None, Query(min_length=1, max_length=200)]
+Stages = Annotated[list[Stage] | None, Query(min_length=1, max_length=len(Stage))]
+"""One or several."""
 Probability = Annotated[float | None, Query(ge=0, le=1)]
 WithinDays = Annotated[int | None, Query(ge=0, le=3_650)]
 PLACES: Mapping[Order, type[tuple[Any, ...]]] = {
@@ -61,7 +64,8 @@ async def list_standings(
     snapshot: Snapshot,
     asked: Asked,
     care: CareOf,
-    stage: Stage | None = None,
+    ids: Ids = None,
+    stage: Stages = None,
     tier: Tier | None = None,
     min_value: Minor = None,
     max_value: Minor = None,
@@ -89,7 +93,8 @@ async def list_standings(
 ) -> Page[FollowUp]:
     """Standings as they are stored, each as of its `assessed_at`; values are minor units of the reporting currency.
 
-    They come by value, the highest first, where no other order is asked for. `seen_since` and `seen_until` bound the
+    They come by value, the highest first, where no other order is asked for. `ids` and `stage` may come several times;
+    ids of parties merged since have no standing of their own. `seen_since` and `seen_until` bound the
     last purchase or sign of interest, `in_stage_since` and `in_stage_until` the first day of the stage,
     `changes_within_days` when anything that is graded will be another if nothing happens, `falls_within_days` when the
     stage falls. With `as_of`, `known_at`,
@@ -101,7 +106,7 @@ async def list_standings(
         satisfaction_band=satisfaction, loyalty_band=loyalty, posture=posture, level=level, care=care
     )
     wanted = wanted._replace(min_p=min_p, max_p=max_p, seen_since=seen_since, seen_until=seen_until)
-    wanted = wanted._replace(in_stage_since=in_stage_since, in_stage_until=in_stage_until)
+    wanted = wanted._replace(in_stage_since=in_stage_since, in_stage_until=in_stage_until, party_ids=ids)
     ruling = (await present(snapshot)).ruling
     wanted = wanted._replace(
         changes_until=_ahead(ruling, changes_within_days), falls_until=_ahead(ruling, falls_within_days)

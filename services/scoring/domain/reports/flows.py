@@ -3,12 +3,28 @@
 from collections import Counter
 from collections.abc import Iterable
 from datetime import date
+from typing import NamedTuple
 
 from contracts.scoring import Stage
 from services.scoring.domain.trajectory import Move
 
 POINTS = 13
 """Days of a trend, the day before the period and its last one among them."""
+
+
+class Flow(NamedTuple):
+    """Moves from a stage to another in a period; `from_stage` None is of those who became known."""
+
+    from_stage: Stage | None
+    to_stage: Stage | None
+    since: date
+    until: date
+
+    def has(self, move: Move) -> bool:
+        """Whether a move is one of it."""
+        if move.from_stage is move.to_stage or not self.since <= move.day <= self.until:
+            return False
+        return move.from_stage is self.from_stage and move.to_stage is self.to_stage
 
 
 class Flows:

@@ -11,16 +11,22 @@ from contracts.scoring import Stage
 from services.scoring.domain.facts import Kind
 from services.scoring.domain.reports.association import Association, Pairs, without_purchases
 from services.scoring.domain.reports.doings import days_with, gross, purchase_days, signs
-from services.scoring.domain.reports.flows import Flows
+from services.scoring.domain.reports.flows import Flow, Flows
 from services.scoring.domain.reports.losses import Losses
 from services.scoring.domain.reports.purchases import KindsByMonth, SecondPurchases
 from services.scoring.domain.reports.weeks import Weeks
 from services.scoring.domain.reports.winback import WinBack
+from services.scoring.domain.trajectory import Move, named
+from services.scoring.queries.parties import NOBODY
 from services.scoring.queries.reports.seeing import everybody, survivors, those
 from services.scoring.queries.rulings import Connection, present
 
 SAMPLE = 20_000
 """Parties that a report looks at which need not see all, drawn by a hash of their id: more would make it no surer."""
+LOOKED_AT = 10_000
+"""Parties that one page of the moves of a flow is looked for among."""
+LAST_NAME = UUID(int=2**128 - 1)
+"""Behind every move of a party."""
 
 
 async def sales_weeks(connection: Connection, monday: int, count: int, as_of: date, now: datetime) -> Weeks:
@@ -70,6 +76,30 @@ async def flows(connection: Connection, found: Flows, now: datetime) -> tuple[Fl
     async for seen in looked_at:
         found.take(seen.history.stage(first - 1), seen.moves(first))
     return found, min(parties, SAMPLE), parties
+
+
+async def moves_of_flow(
+    connection: Connection, flow: Flow, after: tuple[UUID, UUID] | None, limit: int, now: datetime
+) -> tuple[list[tuple[UUID, UUID, Move]], tuple[UUID, UUID] | None]:
+    """Up to so many moves of a flow as (party, name of the move, move), behind one, and where to go on, if any is left.
+
+    They are looked for among so many parties only, and may be fewer though there are more.
+    """
+    moved: list[tuple[UUID, UUID, Move]] = []
+    looked, place = 0, after or (NOBODY, LAST_NAME)
+    # The last party may have more moves: it is looked at again.
+    before = UUID(int=max(place[0].int - 1, 0)) if after and after[1] != LAST_NAME else place[0]
+    first = flow.since.toordinal()
+    async for seen in everybody(connection, flow.until, now, after=before):
+        if looked == LOOKED_AT:
+            return moved, place
+        for name, move in named(seen.party_id, seen.moves(first)):
+            if (seen.party_id, name) > place and flow.has(move):
+                if len(moved) == limit:
+                    return moved, (moved[-1][0], moved[-1][1])
+                moved.append((seen.party_id, name, move))
+        looked, place = looked + 1, max(place, (seen.party_id, LAST_NAME))
+    return moved, None
 
 
 async def win_back(

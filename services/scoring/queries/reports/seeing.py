@@ -57,10 +57,12 @@ def _turns(of: Iterable[Move]) -> list[Turn]:
     return [(move.day.toordinal(), move.to_stage) for move in of if move.from_stage is not move.to_stage]
 
 
-async def everybody(connection: Connection, as_of: date | None, now: datetime) -> AsyncIterator[Seen]:
-    """All parties that have a calendar, in id order."""
+async def everybody(
+    connection: Connection, as_of: date | None, now: datetime, *, after: UUID | None = None
+) -> AsyncIterator[Seen]:
+    """All parties that have a calendar, in id order, behind an id."""
     then = await moment(connection, as_of, now)
-    async for reads in by_party(connection):
+    async for reads in by_party(connection, after):
         async for seen in breathing(_seen(reads, then)):
             yield seen
 

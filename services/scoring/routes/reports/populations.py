@@ -1,20 +1,25 @@
 """Reports on everybody: each reads every party, or a sample, and looks at a bounded range of days."""
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Literal
+from uuid import UUID
 
+import msgspec
 from fastapi import APIRouter, Query, Request
 
 from chassis.clock import now
 from chassis.fields import Day
+from chassis.http import Cursor, Limit, Page, decode_cursor, encode_cursor
+from contracts.scoring import Stage
 from services.scoring.domain.reports import purchases
-from services.scoring.domain.reports.flows import Flows
+from services.scoring.domain.reports.flows import Flow, Flows
 from services.scoring.domain.reports.losses import Losses
 from services.scoring.domain.reports.periods import period
 from services.scoring.domain.reports.sentences import of_association, of_win_back
 from services.scoring.domain.reports.weeks import monday
 from services.scoring.domain.reports.winback import WinBack
 from services.scoring.models.reports import populations as shown
+from services.scoring.models.standings import Move
 from services.scoring.queries.reports import populations
 from services.scoring.queries.reports.seeing import last_day
 from services.scoring.queries.rulings import present
@@ -24,6 +29,7 @@ from services.scoring.routes.snapshots import Snapshot
 router = APIRouter()
 
 Within = Annotated[int, Query(ge=1, le=3_650)]
+Nobody = Literal["none"]
 Starts = Annotated[int, Query(ge=1, le=12)]
 WeekCount = Annotated[int, Query(ge=1, le=53)]
 
@@ -160,3 +166,34 @@ async def count_flows(
     first, last = period(since, until, known=await last_day(snapshot, None, now()))
     found, drawn, parties = await reported(request, snapshot, populations.flows, Flows(first, last), now())
     return shown.FlowsBetweenStages.of(found, drawn, parties)
+
+
+@router.get("/flows/moves")
+async def list_moves_of_flow(
+    request: Request,
+    snapshot: Snapshot,
+    from_stage: Stage | Nobody,
+    to_stage: Stage | Nobody,
+    since: Day | None = None,
+    until: Day | None = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[Move]:
+    """The moves that a flow counts, each with its party: as many as its count where everybody was looked at for it.
+
+    `none` stands for no stage: of those who became known, or of whom nothing is left. They come by party and day, and
+    are computed: a page may be short, also empty, though there are more.
+    """
+    first, last = period(since, until, known=await last_day(snapshot, None, now()))
+    flow = Flow(_stage(from_stage), _stage(to_stage), first, last)
+    after = decode_cursor(cursor, tuple[UUID, UUID]) if cursor else None
+    moved, place = await reported(request, snapshot, populations.moves_of_flow, flow, after, limit, now())
+    return Page(
+        data=[Move(party_id=party_id, **msgspec.structs.asdict(move)) for party_id, _, move in moved],
+        has_more=place is not None,
+        next_cursor=encode_cursor(*place) if place else None,
+    )
+
+
+def _stage(asked: Stage | Nobody) -> Stage | None:
+    return None if asked == "none" else asked

@@ -1,0 +1,23 @@
+"""Numbers as somebody types them: read, or none; no text makes a page fail."""
+
+from decimal import Decimal
+
+from contracts.money import MINOR_DIGITS
+
+DIGITS = 18
+"""So many a whole number may have: what 64 bits hold."""
+MOST_MINOR = 2**62
+
+
+def whole(text: str) -> int | None:
+    """A whole number from digits; None where it is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= DIGITS else None
+
+
+def minor_of(text: str, currency: str) -> int | None:
+    """An amount, with or without commas, in minor units; None where it is none, below zero, or of broken units."""
+    try:
+        minor = Decimal(text.replace(",", "")).scaleb(MINOR_DIGITS.get(currency, 2))
+        return int(minor) if 0 <= minor < MOST_MINOR and minor == int(minor) else None
+    except (ArithmeticError, ValueError):
+        return None

@@ -1,0 +1,14 @@
+"""Which processes run."""
+
+from alembic import op
+
+from chassis.db import PRESENCE
+
+revision = "0006"
+down_revision = "0005"
+
+
+def upgrade() -> None:
+    for statement in PRESENCE.split(";"):
+        if statement.strip():
+            op.execute(statement)
