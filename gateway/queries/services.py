@@ -74,6 +74,8 @@ class Answered:
     data: Any = None
 
 
+TOGETHER_S = 0.01
+"""What is asked for so soon after each other, as by one page, is read once."""
 OWN = "gateway"
 """By which name the gateway asks itself for what its consumer has set aside."""
 
@@ -102,6 +104,7 @@ class Services:
         self._pools: dict[str, Pool] = {}
         self._places: dict[tuple[str, bool], Places] = {}
         self._breakers: dict[Pool, Breaker] = {}
+        self._reading: asyncio.Task[dict[str, Any]] | None = None
 
     @property
     def readers(self) -> list[str]:
@@ -325,6 +328,20 @@ class Services:
 
         answers = await asyncio.gather(*map(one, self.addresses))
         return dict(zip(self.addresses, answers, strict=True))
+
+    async def reports(self) -> dict[str, Any]:
+        """How every service says that it does; None for one that does not.
+
+        Whoever asks within `TOGETHER_S` is told by one reading, which begins when all of them have asked.
+        """
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read_reports())
+        return await asyncio.shield(self._reading)
+
+    async def _read_reports(self) -> dict[str, Any]:
+        await asyncio.sleep(TOGETHER_S)
+        self._reading = None
+        return await self.each("GET", "/internal/status")
 
     async def part(self, service: str, method: str, target: str, body: Any = None, *, within_s: float) -> Answered:
         """What a service answers to what the gateway itself asks of it, if it does in time."""

@@ -29,7 +29,7 @@ async def read_status(request: Request) -> dict[str, Any]:
     """How far the chain is: lag, gaps, dead letters, the oldest event that waits for its number."""
     services: Services = request.app.state.services
     zone = request.app.state.settings.time_zone
-    told = status.composed(await services.each("GET", "/internal/status"))
+    told = status.composed(await services.reports())
     own = {OWN: await services.json(OWN, "GET", "/internal/status")}
     for part in ("dead_letters", "processes"):
         told[part] += status.of_services(own, part)

@@ -1,3 +1,4 @@
+import asyncio
 import csv
 import io
 import json
@@ -254,3 +255,14 @@ async def test_one_document_describes_everything(door: Door) -> None:
         assert "SwaggerUIBundle" in (await anybody.get("/docs/assets/swagger-ui-bundle.js")).text
         ready = (await anybody.get("/readyz")).json()
         assert (ready["status"], ready["services"]) == ("ready", ["customers", "scoring"])
+
+
+async def test_how_services_do_is_read_once_for_all_who_ask_together_and_again_for_who_asks_later(door: Door) -> None:
+    services = door.app.state.services
+    leaves, *stay = [asyncio.ensure_future(services.reports()) for _ in range(3)]
+    await asyncio.sleep(0)
+    leaves.cancel()
+    one, other = await asyncio.gather(*stay)
+    assert one is other
+    assert {name: report["service"] for name, report in one.items()} == {"customers": "customers", "scoring": "scoring"}
+    assert (await services.reports()) is not one

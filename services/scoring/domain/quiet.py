@@ -108,6 +108,6 @@ def _counted(of: Graded, places: Whole, ruling: Ruling) -> Quiet:
     return Quiet(
         kept, dates(of.since[places]), of.value[places].tolist(), of.spend[places].tolist(),
         dates(of.last_sign[places]), starts(of.turn[places], ruling), starts(of.stage_turn[places], ruling),
-        [next_stage[place] for place in kept], [p[place] for place in kept] if p else [None] * len(kept), 
+        [next_stage[place] for place in kept], [p[place] for place in kept] if p else [None] * len(kept),
         of.turnover[places].tolist(), of.satisfaction.value[places].tolist(), of.loyalty.value[places].tolist(),
     )  # fmt: skip

@@ -24,8 +24,10 @@ class Guess(NamedTuple):
 async def guess(
     connection: Connection, identities: Collection[UUID], resolved: Collection[UUID], named: Iterable[UUID]
 ) -> Guess:
-    """Who may hold identities, what parties that lead elsewhere lead to, and parties that are named. Passes the
-    barrier."""
+    """Who may hold identities, what parties that lead elsewhere lead to, and parties that are named.
+
+    Passes the barrier.
+    """
     named = set(named)
     row = await connection.fetchrow(_GUESS, BARRIER, list(identities), list(resolved), list(named))
     assert row is not None
