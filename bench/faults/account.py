@@ -113,6 +113,8 @@ class Account:
     began: float
     say: Say
     keep: Keep
+    unjudged: list[str] = field(default_factory=list)
+    """Steps of the judgement that failed."""
 
     def kept(self) -> None:
         """Write it down."""
@@ -140,3 +142,10 @@ class Account:
             return None
         finally:
             self.kept()
+
+    async def judge(self, what: str, doing: Awaitable[T]) -> T | None:
+        """The same for a step of the judgement, which is not whole without it."""
+        before = len(self.outcome.failed)
+        found = await self.step(what, doing)
+        self.unjudged += self.outcome.failed[before:]
+        return found

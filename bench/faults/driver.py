@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from bench.faults import judge
@@ -32,6 +33,8 @@ GIVEN_UP_AFTER = 3
 """So many faults in a row that the product did not get over: nothing is learned from more."""
 QUIET_STARTS_S = 300
 """What runs beside it may leave it little of the machine."""
+QUIET_TOLD_S = 3_600.0
+"""For telling a quiet installation all of it."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +78,11 @@ async def run(asked: Asked, say: Say, *, disks: bool, keep: Keep) -> Outcome:
                 left = await _broken_and_judged(asked, kinds, ground, journal, account)
             finally:
                 if asked.keep:
-                    shutil.copytree(ground.folder / "logs", asked.keep, dirs_exist_ok=True)
+                    copied = partial(shutil.copytree, ground.folder / "logs", asked.keep, dirs_exist_ok=True)
+                    await account.step("the logs", asyncio.to_thread(copied))
         if left:
-            await account.step("the quiet installation", _beside_quiet(Path(place), journal, left, account))
-    outcome.judged = not outcome.failed
+            await account.judge("the quiet installation", _beside_quiet(Path(place), journal, left, account))
+    outcome.judged = left is not None and not account.unjudged
     account.kept()
     return outcome
 
@@ -177,7 +181,7 @@ async def _one(fault: Fault, ground: Ground, probe: Probe, account: Account) -> 
 async def _judged(
     ground: Ground, client: Client, journal: Journal, listeners: Listeners, account: Account
 ) -> judge.Left | None:
-    outcome, verdict, step = account.outcome, account.outcome.verdict, account.step
+    outcome, verdict, step = account.outcome, account.outcome.verdict, account.judge
     verdict.stuck += await step("settling", judge.settle(client)) or ()
     verdict.verify_disagreements, found = await step("verifying", judge.verified(client)) or (1, [])
     for each in found:
@@ -185,13 +189,17 @@ async def _judged(
     account.tell("verified; reading what is left")
     reading = judge.left(client, ground.database, f"{datetime.now(UTC):%Y-%m-%d}", ground.planted)
     if left := await step("reading what is left", reading):
-        judge.acknowledged_once(verdict, left.log, journal)
-        judge.in_order(verdict, left.log, journal)
+        await step("once and in order", _once_and_in_order(verdict, left, journal))
     outcome.repeated_on_kafka = await step("Kafka", judge.on_kafka(verdict, ground.servers, ground.database)) or 0
     await step("listeners", judge.told(verdict, ground.database, listeners, ground.planted))
     outcome.events_told = len(listeners.streamed)
     await step("dead letters", judge.nothing_stuck(verdict, ground.database, ground.expected_letters))
     return left
+
+
+async def _once_and_in_order(verdict: judge.Verdict, left: judge.Left, journal: Journal) -> None:
+    judge.acknowledged_once(verdict, left.log, journal)
+    judge.in_order(verdict, left.log, journal)
 
 
 async def _beside_quiet(place: Path, journal: Journal, left: judge.Left, account: Account) -> None:
@@ -201,7 +209,8 @@ async def _beside_quiet(place: Path, journal: Journal, left: judge.Left, account
     async with _quiet(place) as running, Client(running.url, running.headers) as client:
         same = Journal()
         commands: list[Command] = [told.command for told in journal.told]
-        await Load(client, commands, same, per_s=10_000).run()
+        async with asyncio.timeout(QUIET_TOLD_S):
+            await Load(client, commands, same, per_s=10_000).run()
         verdict.refused += [f"quiet: {each}" for each in same.refused]
         verdict.stuck += await judge.settle(client)
         quiet = await judge.left(client, running.database, f"{datetime.now(UTC):%Y-%m-%d}")

@@ -28,6 +28,8 @@ QUICK_S = 60.0
 PATIENT_S = 3_600.0
 PATIENT_SILENCE_S = 600.0
 """Seconds without a byte after which patient work is given up."""
+EACH_S = 5.0
+"""Seconds that each service has where all are asked: one that is late holds up no answer about the others."""
 RETRY_PAUSES_S = (0.05, 0.2, 0.5)
 """A service that is being restarted refuses connections for a moment. Nothing was sent, so nothing is sent twice."""
 IDLE_S = 30
@@ -319,7 +321,7 @@ class Services:
 
         async def one(service: str) -> Any:
             try:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(EACH_S):
                     return await self.json(service, method, target)
             except (Problem, TimeoutError, msgspec.DecodeError):
                 return None

@@ -10,6 +10,7 @@ from chassis.app import create_app
 from chassis.db import Database, declare_topics, driver
 from chassis.settings import ServiceSettings
 from contracts.topics import LEADS, PARTIES, topics_of
+from gateway.queries import services
 
 from .conftest import SECRET, Door, MakeDatabase, serving
 
@@ -21,8 +22,11 @@ STOPPED = {
 
 
 @pytest.fixture
-async def databases(door: Door, make_database: MakeDatabase) -> AsyncIterator[dict[str, Database]]:
-    """Services with nothing but what each has, behind the door in the place of the others."""
+async def databases(
+    door: Door, make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[dict[str, Database]]:
+    """Services with nothing but what each has, behind the door in the place of the others. None is ever too late."""
+    monkeypatch.setattr(services, "EACH_S", 120)
     made = {name: await make_database(None) for name in STOPPED}
     async with AsyncExitStack() as stack:
         door.app.state.services.addresses.clear()

@@ -123,3 +123,15 @@ def test_a_step_that_fails_is_written_down_and_gives_nothing() -> None:
     assert asyncio.run(account.step("reading", fails())) is None
     assert outcome.failed == ["reading: ValueError: no JSON"]
     assert kept == outcome.failed
+
+
+def test_a_step_of_the_judgement_that_fails_leaves_it_unjudged_and_any_other_does_not() -> None:
+    account = Account(Outcome(), 0.0, print, lambda it: None)
+
+    async def fails() -> None:
+        raise ValueError("no JSON")
+
+    asyncio.run(account.step("the logs", fails()))
+    assert account.unjudged == []
+    asyncio.run(account.judge("Kafka", fails()))
+    assert account.unjudged == ["Kafka: ValueError: no JSON"]
