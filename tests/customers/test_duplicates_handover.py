@@ -214,9 +214,10 @@ async def test_pairs_seen_before_and_after_merge_each_holder_alone_in_any_order(
     assert top[bob] == bob
 
 
+@pytest.mark.parametrize("decided_between", [True, False])
 @pytest.mark.parametrize("unmerge_first", [True, False])
 async def test_a_hand_over_and_an_unmerge_part_in_any_order_those_whom_the_number_had_made_one(
-    database, api, here, call, unmerge_first
+    database, api, here, call, unmerge_first, decided_between
 ):
     ann, bob = (here.identity(Scheme.EMAIL, each["value"]) for each in (ANNS, BOBS))
     async with database.transaction() as session:
@@ -239,6 +240,8 @@ async def test_a_hand_over_and_an_unmerge_part_in_any_order_those_whom_the_numbe
     for url, sent in steps if unmerge_first else steps[::-1]:
         answer = await api.post(url, json=sent)
         assert answer.status_code == 200, answer.text
+        if decided_between:
+            await decided()
     await decided()
     parties = [(await api.get("/v1/parties", params=by)).json()["data"][0] for by in (ANNS, BOBS)]
     assert parties[0]["id"] != parties[1]["id"]
@@ -253,3 +256,140 @@ async def test_what_people_made_one_hands_nothing_over_to_itself_until_that_is_t
     assert (await api.post(path, json=body)).json()["code"] == "handed_over_to_itself"
     await api.post(f"/v1/parties/{ann['id']}/unmerge", json={"merge_id": merge["id"]})
     assert (await api.post(path, json=body)).status_code == 200
+
+
+@pytest.fixture
+def decided(database, here):
+    async def all_of_them():
+        while True:
+            async with database.transaction() as session:
+                if not await decide(session, here.zone):
+                    return
+
+    return all_of_them
+
+
+async def held_by(api, *identifiers):
+    """The parties that hold identifiers now."""
+    return [(await api.get("/v1/parties", params=each)).json()["data"][0]["id"] for each in identifiers]
+
+
+async def seen_on(database, pair, day):
+    async with database.transaction() as session:
+        await see(session, [told(pair, day)])
+
+
+async def release(api, party_id, call, **body):
+    answer = await api.post(f"/v1/parties/{party_id}/identifiers/identity_{call.hex}/release", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def over(api, party_id, call, to, day):
+    path = f"/v1/parties/{party_id}/identifiers/identity_{call.hex}/hand-over"
+    answer = await api.post(path, json={"to": {"party_id": to}, "from_day": day})
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("decided_before", [True, False])
+@pytest.mark.parametrize("body", [{}, {"from_day": "2026-02-01"}], ids=["today", "earlier"])
+@pytest.mark.parametrize("added", [True, False])
+async def test_what_was_told_today_and_is_released_stays_released(
+    api, call, decided, published, added, body, decided_before
+):
+    ann = await party(api, ANNS, *([] if added else [CALL]))
+    if added:
+        assert (await api.post(f"/v1/parties/{ann['id']}/identifiers", json={"identifier": CALL})).status_code == 201
+    if decided_before:
+        await decided()
+    await release(api, ann["id"], call, **body)
+    await published()
+    await decided()
+    assert await published() == []
+    anns, heirs = await held_by(api, ANNS, CALL)
+    assert anns == ann["id"] != heirs
+    assert (await api.get("/v1/duplicates")).json()["data"] == []
+
+
+async def test_what_a_lead_brought_today_and_is_released_stays_released(database, api, here, call, decided):
+    ann = here.identity(Scheme.EMAIL, ANNS["value"])
+    async with database.transaction() as session:
+        await have_identities(session, [ann, here.identity(Scheme.PHONE, CALL["value"])])
+    today = datetime.now(here.zone).date()
+    await seen_on(database, (ann.id, call), today)
+    await decided()
+    [one] = set(await held_by(api, ANNS, CALL))
+    await release(api, one, call)
+    await decided()
+    await seen_on(database, (ann.id, call), today + timedelta(days=3))
+    await decided()
+    anns, heirs = await held_by(api, ANNS, CALL)
+    assert anns != heirs
+
+
+async def test_a_corrected_identifier_does_not_come_back_with_what_is_told_later(database, api, here, call, decided):
+    ann = await party(api, ANNS, CALL)
+    path = f"/v1/parties/{ann['id']}/identifiers/identity_{call.hex}/correct"
+    assert (await api.post(path, json={"value": "+4930111333"})).status_code == 200
+    later = datetime.now(here.zone).date() + timedelta(days=3)
+    await seen_on(database, (here.identity(Scheme.EMAIL, ANNS["value"]).id, call), later)
+    await decided()
+    right, wrong = await held_by(api, {"scheme": "phone", "value": "+4930111333"}, CALL)
+    assert right == ann["id"] != wrong
+
+
+HAND_OVERS = {
+    "in turn": [("ann", "bob", "2026-02-01"), ("bob", "cat", "2026-03-01")],
+    "told late": [("ann", "cat", "2026-03-01"), ("ann", "bob", "2026-02-01")],
+}
+
+
+@pytest.mark.parametrize("order", HAND_OVERS)
+async def test_a_hand_over_from_before_the_telling_makes_nobody_one(api, call, decided, order):
+    known = {"ann": await party(api, ANNS, CALL), "bob": await party(api, BOBS), "cat": await party(api, CATS)}
+    for giver, to, day in HAND_OVERS[order]:
+        await over(api, known[giver]["id"], call, known[to]["id"], day)
+        await decided()
+    assert await held_by(api, ANNS, BOBS, CATS) == [each["id"] for each in known.values()]
+    assert await held_by(api, CALL) == [known["cat"]["id"]]
+
+
+async def test_what_people_made_one_with_the_giver_is_not_the_new_holder_either(database, api, here, call, decided):
+    ann, alias, bob = await party(api, ANNS, CALL), await party(api, CATS), await party(api, BOBS)
+    await api.post(f"/v1/parties/{ann['id']}/merge", json={"party_id": alias["id"]})
+    await over(api, ann["id"], call, bob["id"], "2026-02-01")
+    await seen_on(database, (here.identity(Scheme.EMAIL, CATS["value"]).id, call), date(2026, 2, 10))
+    await decided()
+    anns, cats, bobs = await held_by(api, ANNS, CATS, BOBS)
+    assert anns == cats != bobs
+
+
+async def test_holders_in_turn_are_one_when_a_person_says_so(api, call, decided):
+    ann, bob = await party(api, ANNS, CALL), await party(api, BOBS)
+    await over(api, ann["id"], call, bob["id"], "2026-02-01")
+    await decided()
+    [dismissed] = (await api.get("/v1/duplicates?status=dismissed")).json()["data"]
+    assert {dismissed["party_id"], dismissed["other_id"]} == {ann["id"], bob["id"]}
+    merged = await api.post(f"/v1/parties/{ann['id']}/merge", json={"party_id": bob["id"]})
+    assert merged.status_code == 201
+    await decided()
+    assert len(set(await held_by(api, ANNS, BOBS, CALL))) == 1
+
+
+async def test_the_same_hand_over_again_does_not_part_whom_a_person_made_one_since(api, call, decided):
+    ann, bob = await party(api, ANNS, CALL), await party(api, BOBS)
+    for _ in range(2):
+        await over(api, ann["id"], call, bob["id"], "2026-02-01")
+        await api.post(f"/v1/parties/{ann['id']}/merge", json={"party_id": bob["id"]})
+        await decided()
+        assert len(set(await held_by(api, ANNS, BOBS, CALL))) == 1
+
+
+@pytest.mark.parametrize("back", ["2026-03-01", None])
+async def test_a_number_that_is_handed_back_is_its_first_holders_again(api, here, call, decided, back):
+    ann = await party(api, ANNS, CALL)
+    await release(api, ann["id"], call, from_day="2026-02-01")
+    [heir] = await held_by(api, CALL)
+    await over(api, heir, call, ann["id"], back or datetime.now(here.zone).date().isoformat())
+    await decided()
+    assert await held_by(api, ANNS, CALL) == [ann["id"]] * 2

@@ -86,6 +86,7 @@ def whose(steps: Sequence[Step]) -> Whose:
     """By the definitions alone."""
     merges = {step.name: _edge(party_of(step.one), party_of(step.other)) for step in steps if isinstance(step, Merge)}
     apart = {merges.pop(step.merge) for step in steps if isinstance(step, Unmerge)}
+    apart |= {_edge(party_of(step.phone), party_of(step.to)) for step in steps if isinstance(step, HandOver)}
     links = {step.member: step for step in steps if isinstance(step, Link)}
     linked = {_edge(party_of(link.member), party_of(link.to)) for link in links.values() if link.to}
     named: defaultdict[UUID, list[tuple[UUID, date | None]]] = defaultdict(list)

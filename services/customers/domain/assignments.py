@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import date
-from itertools import pairwise
+from itertools import combinations, pairwise
 from uuid import UUID
 
 from contracts.customers import Holding
@@ -68,6 +68,19 @@ def resolved(holdings: Iterable[Holding], resolves_to: Mapping[UUID, UUID]) -> t
 def holder(holdings: Sequence[Holding], day: date) -> UUID:
     """The party that holds the identity on a day."""
     return next(held.party_id for held in reversed(holdings) if held.from_day is None or held.from_day <= day)
+
+
+def apart(holders: Iterable[Set[UUID]]) -> set[tuple[UUID, UUID]]:
+    """The edges between all who held an identity in turn, each given with all that are one with it.
+
+    Whoever gives an identity to somebody else says that they are two.
+    """
+    return {
+        edge(one, other)
+        for ones, others in combinations(set(map(frozenset, holders)), 2)
+        for one in ones
+        for other in others
+    }
 
 
 def released(holdings: Sequence[Holding], *, by: Set[UUID], to: UUID, from_day: date) -> tuple[Holding, ...]:

@@ -10,9 +10,10 @@ from chassis.clock import now
 from chassis.db import driver
 from contracts.customers import Holding
 from contracts.identity import Identity, PartyRef
-from services.customers.domain.assignments import NotTheHolder, handed_over, survivors
+from services.customers.domain.assignments import NotTheHolder, apart, handed_over, survivors
 from services.customers.queries.assignments import Connected, parties_to_change, reassign
 from services.customers.queries.identities import have_identities, holdings_of
+from services.customers.queries.merges import keep_apart
 from services.customers.queries.pairs import look_again
 
 
@@ -46,18 +47,29 @@ async def _concerned(session: AsyncSession, identity_id: UUID, to: PartyRef) -> 
 
 
 async def hand_over_identifier(
-    session: AsyncSession, connected: Connected, party_id: UUID, identity_id: UUID, *, to: UUID, from_day: date
+    session: AsyncSession,
+    connected: Connected,
+    party_id: UUID,
+    identity_id: UUID,
+    *,
+    to: UUID,
+    from_day: date,
+    told_by: str | None = None,
 ) -> list[Holding]:
     """Give an identity of a locked party to another one, from a local day on; return all its holders after that.
 
-    Raises what `handed_over` raises.
+    Nothing makes its holders, with those that people made one with them, one again by itself. Raises what
+    `handed_over` raises.
     """
     holdings = await holdings_of(session, identity_id)
     if not holdings or any(held.party_id not in connected.resolves_to for held in holdings):
         raise NotTheHolder("This party does not hold the identity.")
-    by, like = connected.together(party_id), await _made_one_by_people(session, connected, to)
+    alike = await _made_one_by_people(session, connected)
+    by, like = connected.together(party_id), alike[to]
     right = handed_over(holdings, by=by, to=to, like=like, from_day=from_day)
     if right != holdings:
+        # Not all that are one by now, as in a release: that would depend on which pairs were decided before.
+        await keep_apart(session, apart(alike[held.party_id] for held in right), told_by)
         await _keep_holdings(session, identity_id, holdings, right)
         await look_again(session, identity_id)
         await reassign(session, connected, [identity_id])
@@ -65,11 +77,14 @@ async def hand_over_identifier(
     return [Holding(party_id=connected.survivor(held.party_id), from_day=held.from_day) for held in right]
 
 
-async def _made_one_by_people(session: AsyncSession, connected: Connected, party_id: UUID) -> frozenset[UUID]:
+async def _made_one_by_people(session: AsyncSession, connected: Connected) -> dict[UUID, frozenset[UUID]]:
+    """Of each locked party all that people made one with it, itself included."""
     rows = await (await driver(session)).fetch(_MERGED_BY_PEOPLE, list(connected.resolves_to))
     tops = survivors((row["party_id"], row["other_id"]) for row in rows)
-    top = tops.get(party_id, party_id)
-    return frozenset({party_id} | {party for party, leads_to in tops.items() if leads_to == top})
+    together: dict[UUID, set[UUID]] = {}
+    for party in connected.resolves_to:
+        together.setdefault(tops.get(party, party), set()).add(party)
+    return {party: frozenset(each) for each in together.values() for party in each}
 
 
 async def _keep_holdings(

@@ -1,5 +1,6 @@
 """Merges: edges between parties as named, made and taken out in any order."""
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -51,8 +52,8 @@ async def unmerge(session: AsyncSession, party_id: UUID, merge_id: UUID, *, by: 
     if pair is None:
         raise MergeNotFound("This party has no such merge.")
     connected = await parties_to_change(session, party_id, pair["party_id"], pair["other_id"])
-    related = party_id in pair[:2] or pair["party_id"] in connected.together(party_id)
-    if not related:
+    # It may be one that a hand-over parted already: then either side may be the one that the party is merged with.
+    if connected.together(party_id).isdisjoint(pair[:2]):
         raise MergeNotFound("This party has no such merge.")
     if await part(session, merge_id, by=by):
         await reassign(session, connected)
@@ -78,6 +79,17 @@ async def tell_apart(session: AsyncSession, one: UUID, other: UUID, by: str) -> 
     connected = await parties_to_change(session, *pair)
     await _apart(session, *pair, by)
     await reassign(session, connected)
+
+
+async def keep_apart(session: AsyncSession, edges: Iterable[Edge], by: str | None) -> None:
+    """Say of parties that no person made one that each two are two; what merged them by itself goes when it is decided.
+
+    What somebody said before stays.
+    """
+    connection = await driver(session)
+    ordered = sorted(edges)
+    await connection.executemany(_KEPT_APART, [(*pair, now(), by) for pair in ordered])
+    await connection.executemany(_LOOK_AGAIN, ordered)
 
 
 async def _apart(session: AsyncSession, one: UUID, other: UUID, by: str | None) -> None:
@@ -143,6 +155,10 @@ UPDATE merge SET unmerged_at = $3, unmerged_by = $4 WHERE party_id = $1 AND othe
 _APART = """
 INSERT INTO told_apart (party_id, other_id, told_at, told_by) VALUES ($1, $2, $3, $4)
 ON CONFLICT (party_id, other_id) DO UPDATE SET told_at = excluded.told_at, told_by = excluded.told_by
+"""
+
+_KEPT_APART = """
+INSERT INTO told_apart (party_id, other_id, told_at, told_by) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
 """
 
 _OPEN_AGAIN = """

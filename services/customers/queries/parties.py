@@ -13,11 +13,12 @@ from chassis.external_ids import ExternalId
 from chassis.ids import uuid7
 from contracts.customers import Holding, PartyKind
 from contracts.identity import Identity, PartyNotFound, Scheme
-from services.customers.domain.assignments import IdentifierTaken, NotTheHolder, released
+from services.customers.domain.assignments import IdentifierTaken, NotTheHolder, apart, released
 from services.customers.domain.registrations import Holder
 from services.customers.models.parties import HeldIdentifier, Party
 from services.customers.queries.assignments import Connected, parties_to_change, reassign
 from services.customers.queries.identities import hand_over, have_party, hold, holdings_of, introduce
+from services.customers.queries.merges import keep_apart
 from services.customers.queries.owners import have_own
 from services.customers.queries.pairs import Evidence, Together, look_again, see
 from services.customers.queries.reach import CARED_FOR, check_reach
@@ -86,16 +87,32 @@ def _said(what: str, fact_id: UUID) -> Evidence:
 
 
 async def release(
-    session: AsyncSession, connected: Connected, party_id: UUID, identity_id: UUID, from_day: date
+    session: AsyncSession,
+    connected: Connected,
+    party_id: UUID,
+    identity_id: UUID,
+    from_day: date,
+    *,
+    told_by: str | None = None,
 ) -> None:
-    """Take an identity from a locked party; from a local day on a fresh party holds it. Raises `NotTheHolder`."""
+    """Take an identity from a locked party; from a local day on a fresh party holds it. Raises `NotTheHolder`.
+
+    Nothing makes the fresh one and who held it before one again by itself.
+    """
     holdings = await _held_by(session, connected, party_id, identity_id)
-    await _release(session, connected, party_id, identity_id, holdings, from_day)
+    await _release(session, connected, party_id, identity_id, holdings, from_day, told_by)
     await reassign(session, connected, [identity_id])
 
 
 async def correct_identifier(
-    session: AsyncSession, connected: Connected, party_id: UUID, *, wrong: UUID, right: Identity, from_day: date
+    session: AsyncSession,
+    connected: Connected,
+    party_id: UUID,
+    *,
+    wrong: UUID,
+    right: Identity,
+    from_day: date,
+    told_by: str | None = None,
 ) -> None:
     """Have a locked party hold the right identity, and from a day on not the wrong one any more."""
     holdings = await _held_by(session, connected, party_id, wrong)
@@ -103,7 +120,7 @@ async def correct_identifier(
         return
     # Both belong to the party as named that held the wrong one, so that an unmerge moves them together.
     added = await _add(session, connected, holdings[-1].party_id, right)
-    await _release(session, connected, party_id, wrong, holdings, from_day)
+    await _release(session, connected, party_id, wrong, holdings, from_day, told_by)
     await reassign(session, connected, [right.id, wrong] if added else [wrong])
 
 
@@ -134,10 +151,15 @@ async def _release(
     identity_id: UUID,
     holdings: Sequence[Holding],
     from_day: date,
+    told_by: str | None,
 ) -> None:
-    successor = uuid7()
-    longer = released(holdings, by=connected.together(party_id), to=successor, from_day=from_day)
+    successor, by = uuid7(), connected.together(party_id)
+    longer = released(holdings, by=by, to=successor, from_day=from_day)
     await have_party(session, successor)
+    # All that are one by now, since what made them so may be the very identity that is not theirs. Nobody else sees
+    # the successor yet, so that former holders need no lock.
+    former = by | {held.party_id for held in holdings}
+    await keep_apart(session, apart([former, {successor}]), told_by)
     await hand_over(session, identity_id, longer)
     await look_again(session, identity_id)
 

@@ -158,6 +158,7 @@ async def hand_over_identifier(
     identity_id: IdentityId,
     body: IdentifierHandOver,
     session: Session,
+    actor: Actor,
     here: Here,
     response: Response,
     seen: IfMatch,
@@ -171,7 +172,7 @@ async def hand_over_identifier(
     connected, to = await handovers.holders_to_change(session, party_id, identity_id, body.to.party(here))
     same_version(seen, connected.version_of(party_id))
     holders = await handovers.hand_over_identifier(
-        session, connected, party_id, identity_id, to=to, from_day=body.from_day
+        session, connected, party_id, identity_id, to=to, from_day=body.from_day, told_by=actor.key_id
     )
     response.headers["ETag"] = etag((await known.party(session, party_id)).version)
     return Holders(identity_id=identity_id, holders=[HoldingShown.model_validate(held) for held in holders])

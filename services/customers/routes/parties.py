@@ -133,6 +133,7 @@ async def correct_identifier(
     identity_id: IdentityId,
     body: CorrectedIdentifier,
     session: Session,
+    actor: Actor,
     here: Here,
     response: Response,
     seen: IfMatch,
@@ -143,7 +144,9 @@ async def correct_identifier(
     assert wrong.scheme is not None
     right = here.identity(wrong.scheme, body.value, system=wrong.system)
     tomorrow = here.day(now()) + timedelta(days=1)
-    await known.correct_identifier(session, connected, party_id, wrong=identity_id, right=right, from_day=tomorrow)
+    await known.correct_identifier(
+        session, connected, party_id, wrong=identity_id, right=right, from_day=tomorrow, told_by=actor.key_id
+    )
     return await _shown(session, party_id, response)
 
 
@@ -153,6 +156,7 @@ async def release_identifier(
     identity_id: IdentityId,
     body: Annotated[Release, Body(default_factory=Release)],
     session: Session,
+    actor: Actor,
     here: Here,
     response: Response,
     seen: IfMatch,
@@ -162,7 +166,7 @@ async def release_identifier(
     if body.from_day is not None and body.from_day > today:
         raise FutureDate("An identifier is given up today at the latest.")
     connected = await _to_change(session, party_id, seen)
-    await known.release(session, connected, party_id, identity_id, body.from_day or today)
+    await known.release(session, connected, party_id, identity_id, body.from_day or today, told_by=actor.key_id)
     return await _shown(session, party_id, response)
 
 
