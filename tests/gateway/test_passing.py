@@ -13,6 +13,7 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
+from gateway.console.api import SESSION
 from gateway.queries import services
 
 from .conftest import Door
@@ -493,3 +494,17 @@ async def test_a_change_that_goes_over_to_the_layers_is_counted_once_until_it_ha
             while writing.underway:
                 await asyncio.sleep(0.01)
     assert writing.underway == 0
+
+
+async def test_what_a_browser_says_to_a_page_makes_no_line_of_what_a_service_is_asked(door: Door) -> None:
+    cookie = {"Cookie": f"{SESSION}={door.keys['admin']}", "Accept": "text/html"}
+    csrf = (await door.client.get("/nowhere", headers=cookie)).text.partition('name="csrf" content="')[2]
+    sent = {"headers": {**cookie, "X-CSRF-Token": csrf.partition('"')[0]}, "data": {"version": "1\r\nX-Made: up"}}
+    async with instead_of_customers(door) as service:
+        refused = await door.client.post(f"/parties/party_{1:032x}/owner", **sent)
+        assert (refused.status_code, service.heads) == (400, [])
+        file = await door.client.get("/import/x%0d%0aX-Made:%20up/rejects.csv", headers=cookie)
+    assert file.status_code == 200
+    assert [head.partition(b" HTTP/")[0] for head in service.heads] == [
+        b"GET /v1/imports/x%0D%0AX-Made%3A%20up/rejects"
+    ]
