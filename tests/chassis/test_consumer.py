@@ -139,6 +139,16 @@ async def test_what_the_bus_has_dropped_is_caught_up_with_from_the_log(bench: Be
     assert await bench.amounts() == [1, 2, 3, 4, 5]
 
 
+async def test_a_bus_that_was_made_anew_is_read_from_its_beginning(bench: Bench, purchase: Purchase) -> None:
+    records = await bench.publish(purchase, 5)
+    await bench.take(PLACE, records[:2])
+    await bench.fetch("UPDATE consumer_offset SET next_offset = 1000 RETURNING 1")
+    assert await bench.sink.catch_up(PLACE, 0)
+    assert await bench.sink.claim(PLACE) == 0
+    assert await bench.take(PLACE, records) == 5
+    assert await bench.amounts() == [1, 2, 3, 4, 5]
+
+
 async def test_what_the_log_has_not_either_stops_the_partition_where_it_is(bench: Bench, purchase: Purchase) -> None:
     records = await bench.publish(purchase, 5)
     await bench.take(PLACE, records[:2])
