@@ -165,7 +165,7 @@ class Marks(NamedTuple):
         return [(b"x-request-id", self.id.encode()), (b"traceparent", self.span.encode())]
 
 
-BEGUN = "shuke.marks"
+MARKED = "shuke.marks"
 """Where a scope has the marks of a request that was begun before it came to the app."""
 
 
@@ -215,7 +215,7 @@ class Edge:
         """Answer one request."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        marks: Marks = scope.get(BEGUN) or marks_of(scope)
+        marks: Marks = scope.get(MARKED) or marks_of(scope)
         bound = bind_contextvars(request_id=marks.id, traceparent=marks.span)
         try:
             await self._answer(scope, receive, send, marks)

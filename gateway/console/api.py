@@ -1,8 +1,10 @@
 """The public API, asked in the name of whoever looks at a page: the same door, the same rights, the same trail."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterable, Mapping, Sequence
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -58,7 +60,7 @@ class Api:
 
     def __init__(self, request: Request, token: str | None) -> None:
         self._app = request.app
-        self._headers = {"authorization": f"Bearer {token}"} if token else {}
+        self._headers = {"authorization": f"Bearer {token}".encode()} if token else {}
         client = (request.client.host, request.client.port) if request.client else ("127.0.0.1", 0)
         # Nothing is open that would have to be closed.
         self._inside = httpx.AsyncClient(
@@ -129,11 +131,9 @@ class Api:
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         """One request and its whole answer, with its headers. Raises `Refused`."""
-        added = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
+        sent = self._headers | _fields(headers or {})
         if body is not None:
-            content, added = msgspec.json.encode(body), added | {"content-type": "application/json"}  # type: ignore[assignment]
-        # What somebody sent may stand in a header, such as the version that they saw: of whatever letters.
-        sent = {name: value.encode() for name, value in (self._headers | added).items()}
+            content, sent = msgspec.json.encode(body), sent | {"content-type": b"application/json"}  # type: ignore[assignment]
         params = [
             (name, _text(each))
             for name, value in (query or {}).items()
@@ -155,9 +155,8 @@ class Api:
         return await self._inside.request(method, path, params=params, content=content, headers=headers)
 
     def handed_on(self, path: str, **headers: str) -> "HandedOn":
-        """A response that is the API's own answer to a GET, piece by piece as it comes: a download, a stream."""
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        return HandedOn(self._app, path, self._headers | sent)
+        """A response that is the API's own answer to a GET, piece by piece as it comes. Raises `Refused`."""
+        return HandedOn(self._app, path, self._headers | _fields(headers))
 
 
 class Part:
@@ -183,18 +182,19 @@ class Part:
 class HandedOn(Response):
     """The answer of the API to another path, sent on as it comes."""
 
-    def __init__(self, app: Any, path: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, app: Any, path: str, headers: Mapping[str, bytes]) -> None:
         super().__init__()
         self._app, self._path, self._added = app, path, headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Ask in the place of the request that came."""
         kept = [(name, value) for name, value in scope["headers"] if name in PASSED]
-        added = [(name.encode(), value.encode()) for name, value in self._added.items()]
+        added = [(name.encode(), value) for name, value in self._added.items()]
         asked = {
             **{name: scope[name] for name in ("type", "asgi", "http_version", "scheme", "client", "server", "method")},
             "path": self._path,
-            "raw_path": self._path.encode(),
+            # A step may be what a browser was given, decoded: a space or a line feed would end the line of the request.
+            "raw_path": quote(self._path).encode(),
             "query_string": b"",
             "root_path": "",
             "headers": [*kept, *added],
@@ -205,6 +205,16 @@ class HandedOn(Response):
 
 PASSED = frozenset({b"accept", b"accept-language", b"last-event-id", b"range", b"host"})
 """What of a browser's request counts for the API."""
+
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+def _fields(headers: Mapping[str, str]) -> dict[str, bytes]:
+    # What somebody filled in may stand there, such as the version that they saw: of whatever letters, but on one line.
+    if any(map(_CONTROLS.search, headers.values())):
+        raise Refused(400, {"title": "No such header", "detail": "What stands in a header is on one line."})
+    return {name.replace("_", "-"): value.encode() for name, value in headers.items()}
 
 
 def _text(value: str | int | bool) -> str:

@@ -14,8 +14,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from chassis.auth import Caller
 from chassis.heads import Asked
 from chassis.limits import CHANGING, COUNTED, Writing
-from chassis.telemetry import BEGUN as MARKED
-from chassis.telemetry import Marks, marks_of, tell
+from chassis.telemetry import MARKED, Marks, marks_of, tell
 from gateway.domain.audit import UNTRACED, Kind, Operations, kind_of
 from gateway.domain.rates import Rate, fields, of_roles
 from gateway.domain.retiring import Retirements

@@ -3,7 +3,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from bench.console.browser import barriers
 from gateway.console.api import SESSION
@@ -13,6 +13,7 @@ from tests.system.product import Product
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 LANGUAGES = ("en", "zh-Hant", "zh-Hans")
 WIDTHS = {"phone": 390, "desk": 1280}
+PATIENCE_MS = 30_000
 
 STREAM_ALONE = """
 const every = window.setInterval;
@@ -46,6 +47,8 @@ def chromium() -> Iterator[Browser]:
         pytest.skip(f"Needs chromium at {CHROMIUM}")
     # Its loop runs in this thread until it ends: of the package, it is gone before the next asynchronous test.
     with sync_playwright() as playwright:
+        # What a page comes to show, it shows late on a machine that others use too.
+        expect.set_options(timeout=PATIENCE_MS)
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
         yield browser
         browser.close()

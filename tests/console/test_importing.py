@@ -16,7 +16,7 @@ def send(page: Page, content: str, name: str, *, language: str = "en") -> None:
     page.get_by_role("button", name=say(language, "importing.look")).click()
     expect(page.get_by_role("heading", level=1)).to_have_text(name)
     expect(page.get_by_role("heading", name=say(language, "importing.progress_looked_at"))).to_be_visible(
-        timeout=20_000
+        timeout=60_000
     )
 
 
@@ -36,16 +36,16 @@ def test_a_file_is_looked_at_understood_otherwise_imported_and_undone(visit: Vis
     assert page.locator("#map_party").input_value() == "a"
     page.locator("#dates").select_option("dmy")
     page.get_by_role("button", name="Look once more").click()
-    expect(page.locator("#progress")).to_contain_text("Would be taken2", timeout=20_000, use_inner_text=False)
+    expect(page.locator("#progress")).to_contain_text("Would be taken2", timeout=60_000, use_inner_text=False)
     page.get_by_role("button", name="Import 3 rows").click()
-    expect(page.get_by_role("heading", name="Imported")).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("heading", name="Imported")).to_be_visible(timeout=60_000)
     expect(page.get_by_role("table").last).to_contain_text("No date")
     with page.expect_download() as download:
         page.get_by_role("link", name="All of them as CSV").click()
     assert "no_date" in download.value.path().read_text()
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Undo this import").click()
-    expect(page.get_by_role("heading", name="Everything was taken back")).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("heading", name="Everything was taken back")).to_be_visible(timeout=60_000)
     page.get_by_role("link", name="Import", exact=True).first.click()
     expect(page.get_by_role("row", name="till.csv").first).to_be_visible()
 

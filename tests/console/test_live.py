@@ -9,7 +9,7 @@ from tests.console.conftest import STREAM_ALONE, Visit
 from tests.system.product import Product
 
 NO_WORKERS = "delete window.SharedWorker;"
-SOON = 15_000
+SOON = 60_000
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def opened(visit: Visit, party: str, script: str = "", **more: object) -> Page:
 
 
 def hears(page: Page) -> None:
-    expect(page.locator("body")).to_have_attribute("data-hears", "true", timeout=30_000)
+    expect(page.locator("body")).to_have_attribute("data-hears", "true", timeout=SOON)
 
 
 def shows(page: Page, amount: str) -> None:
@@ -112,7 +112,7 @@ def test_a_stream_that_was_refused_goes_on_behind_what_it_heard_last(visit: Visi
     page.route("**/stream*", refuse)
     page.evaluate("delete document.body.dataset.hears")
     product.kill_and_await("gateway")
-    with page.expect_request("**/stream?after=*", timeout=30_000):
+    with page.expect_request("**/stream?after=*", timeout=SOON):
         buy(product, lee)
     assert refusals
     expect(page.locator("#said")).to_have_text(

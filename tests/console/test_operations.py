@@ -44,7 +44,7 @@ def test_a_dead_letter_is_looked_at_tried_again_and_given_up(visit: Visit, produ
 
 def test_the_figures_follow_by_themselves(visit: Visit, product: Product):
     page = visit("/operations")
-    with page.expect_response(lambda answer: "hx-request" in answer.request.headers, timeout=20_000) as told:
+    with page.expect_response(lambda answer: "hx-request" in answer.request.headers, timeout=60_000) as told:
         expect(page.locator("#figures")).to_contain_text("services answer")
     assert told.value.status == 200
     assert findings(page) == []

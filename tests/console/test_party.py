@@ -42,18 +42,18 @@ def test_a_contact_is_recorded_in_two_clicks_and_stands_in_the_timeline(visit: V
     page = visit(f"/parties/{ann}")
     page.get_by_text("Record a contact").click()
     page.get_by_role("button", name="We called").click()
-    assert page.get_by_text("The contact is recorded.").is_visible()
-    assert page.locator(".timeline .entry").first.get_by_text("Contact", exact=True).is_visible()
+    expect(page.get_by_text("The contact is recorded.")).to_be_visible()
+    expect(page.locator(".timeline .entry").first.get_by_text("Contact", exact=True)).to_be_visible()
 
 
 def test_a_problem_is_solved_and_a_name_is_changed(visit: Visit, ann: str) -> None:
     page = visit(f"/parties/{ann}")
     page.get_by_role("button", name="It is solved").click()
-    assert page.get_by_text("No open problem.").is_visible()
+    expect(page.get_by_text("No open problem.")).to_be_visible()
     page.get_by_text("Change the name").click()
     page.get_by_label("Name", exact=True).fill("Ann Smith-Jones")
     page.locator("form[action$='/name'] button").click()
-    assert page.get_by_role("heading", level=1).inner_text() == "Ann Smith-Jones"
+    expect(page.get_by_role("heading", level=1)).to_have_text("Ann Smith-Jones")
 
 
 def test_something_is_set_by_hand_and_ended(visit: Visit, product: Product) -> None:
@@ -63,9 +63,9 @@ def test_something_is_set_by_hand_and_ended(visit: Visit, product: Product) -> N
     page.get_by_label("Set to").select_option("tier:top")
     page.get_by_role("textbox", name="Why").fill("A key account elsewhere")
     page.locator("form[action$='/overrides'] button").click()
-    assert page.get_by_text("It is set.").is_visible()
+    expect(page.get_by_text("It is set.")).to_be_visible()
     page.get_by_role("button", name="End it").click()
-    assert page.get_by_text("It is left to the facts again.").is_visible()
+    expect(page.get_by_text("It is left to the facts again.")).to_be_visible()
 
 
 def test_the_timeline_shows_what_is_asked_for(visit: Visit, product: Product) -> None:

@@ -1,5 +1,5 @@
 import pytest
-from playwright.sync_api import Locator
+from playwright.sync_api import Locator, expect
 
 from tests.console.conftest import LANGUAGES, WIDTHS, Visit, findings
 
@@ -18,7 +18,7 @@ def test_a_number_of_the_population_leads_to_so_many_parties(visit: Visit) -> No
     cell = page.locator("table.matrix tbody td a").first
     count = cell.locator("strong").inner_text()
     cell.click()
-    assert page.locator("h1 .count").inner_text() == count
+    expect(page.locator("h1 .count")).to_have_text(count)
 
 
 def test_flows_are_of_the_days_that_are_chosen(visit: Visit) -> None:
@@ -32,7 +32,7 @@ def test_the_number_of_a_flow_leads_to_so_many_moves(visit: Visit) -> None:
     flow = min(page.locator(".flows a").all(), key=_count)
     count = _count(flow)
     flow.click()
-    assert page.locator("tbody [data-row]").count() == min(count, 50)
+    expect(page.locator("tbody [data-row]")).to_have_count(min(count, 50))
     while page.get_by_role("link", name="Show more").count():
         before = page.locator("tbody [data-row]").count()
         page.get_by_role("link", name="Show more").click()

@@ -29,7 +29,7 @@ def test_somebody_is_invited_sets_a_password_and_signs_in_again(visit: Visit, in
     page.get_by_label("New password").fill(PASSWORD)
     page.get_by_label("The same once more").fill(PASSWORD + "x")
     page.get_by_role("button", name="Set password").click()
-    assert "not the same" in page.get_by_role("alert").inner_text()
+    expect(page.get_by_role("alert")).to_contain_text("not the same")
     page.get_by_label("New password").fill(PASSWORD)
     page.get_by_label("The same once more").fill(PASSWORD)
     page.get_by_role("button", name="Set password").click()

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 
 from gateway import app as gateway_app
+from gateway.queries import services
 from gateway.queries.keys import create_admin_key
 from gateway.routes import documents
 
@@ -34,6 +35,7 @@ async def door_to(
     monkeypatch.setenv("GATEWAY_SERVICES", json.dumps({"community": address}))
     monkeypatch.setenv("GATEWAY_DATABASE_URL", database_url)
     monkeypatch.setenv("SHUKE_INTERNAL_SECRET", SECRET)
+    monkeypatch.setattr(services, "EACH_S", 120)
     app = gateway_app.app()
     async with serving(app) as url, httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as client:
         client.headers["Authorization"] = f"Bearer {await create_admin_key(database_url)}"

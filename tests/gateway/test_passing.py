@@ -13,6 +13,7 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
+from gateway.console.api import SESSION
 from gateway.queries import services
 
 from .conftest import Door
@@ -493,3 +494,18 @@ async def test_a_change_that_goes_over_to_the_layers_is_counted_once_until_it_ha
             while writing.underway:
                 await asyncio.sleep(0.01)
     assert writing.underway == 0
+
+
+async def test_what_a_browser_says_to_a_page_makes_no_line_of_what_a_service_is_asked(door: Door) -> None:
+    async def nothing(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(AS_SENT["nothing"])
+
+    headers = {"Cookie": f"{SESSION}={door.keys['admin']}", "Accept": "text/html"}
+    page = (await door.client.get("/nowhere", headers=headers)).text
+    headers["X-CSRF-Token"] = page.partition('name="csrf" content="')[2].partition('"')[0]
+    async with instead_of_customers(door, nothing) as service:
+        path = f"/parties/party_{1:032x}/owner"
+        refused = await door.client.post(path, data={"version": "1\r\nX-Made: up"}, headers=headers)
+        assert (refused.status_code, service.heads) == (400, [])
+        assert (await door.client.post(path, data={"version": "1"}, headers=headers)).status_code == 303
+    assert b'if-match: "1"' in service.heads[0].split(b"\r\n")

