@@ -179,7 +179,8 @@ class Sink:
         async with self._database.transaction() as session:
             connection = await driver(session)
             known = await marks.lock(connection, self._name, [partition])
-            known[partition].next_offset = max(known[partition].next_offset, beginning)
+            # Also where the mark lies behind it: then it lies behind the end, too, of a topic that was made anew.
+            known[partition].next_offset = beginning
             await marks.move(connection, self._name, known)
 
     async def _take_all(self, batches: Batches) -> dict[TopicPartition, int]:

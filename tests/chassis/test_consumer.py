@@ -139,6 +139,16 @@ async def test_what_the_bus_has_dropped_is_caught_up_with_from_the_log(bench: Be
     assert await bench.amounts() == [1, 2, 3, 4, 5]
 
 
+async def test_a_bus_that_was_made_anew_is_read_from_its_beginning(bench: Bench, purchase: Purchase) -> None:
+    records = await bench.publish(purchase, 5)
+    await bench.take(PLACE, records[:2])
+    await bench.fetch("UPDATE consumer_offset SET next_offset = 1000 RETURNING 1")
+    assert await bench.sink.catch_up(PLACE, 0)
+    assert await bench.sink.claim(PLACE) == 0
+    assert await bench.take(PLACE, records) == 5
+    assert await bench.amounts() == [1, 2, 3, 4, 5]
+
+
 async def test_what_the_log_has_not_either_stops_the_partition_where_it_is(bench: Bench, purchase: Purchase) -> None:
     records = await bench.publish(purchase, 5)
     await bench.take(PLACE, records[:2])
@@ -294,19 +304,20 @@ async def test_a_frozen_owner_is_thrown_out_and_cannot_come_back(
     bench: Bench, database: Database, purchase: Purchase
 ) -> None:
     records = await bench.publish(purchase, 2)
-    frozen = asyncio.Event()
+    frozen, thawed = asyncio.Event(), asyncio.Event()
 
     async def freeze(session: AsyncSession, batch: Sequence[Delivery]) -> None:
         await bench.handle(session, batch)
         if not frozen.is_set():
             frozen.set()
-            await asyncio.sleep(1.5)
+            await thawed.wait()
 
     held = connect(database.url, settings={"idle_in_transaction_session_timeout": "300"})
     zombie = asyncio.create_task(Sink("test", held, freeze, {}).take({PLACE: records}))
     await frozen.wait()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(60):
         assert await bench.take(PLACE, records) == 2
+    thawed.set()
     assert await zombie == {PLACE: 2}
     assert await bench.amounts() == [1, 2]
     await held.close()
@@ -371,7 +382,7 @@ async def test_a_partition_that_stands_costs_those_beside_it_nothing(bench: Benc
     records = await bench.publish(purchase, 3)
     await bench.sink.claim(sound)
     away = Sink("test", bench.database, bench.handle, {"customers": "postgresql://nobody@127.0.0.1:1/nowhere"})
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         following = await away.take({broken: records[2:], sound: records[:2]})
     assert following == {sound: 2, broken: 0}
     assert bench.batches == [2]

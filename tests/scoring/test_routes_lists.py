@@ -60,6 +60,7 @@ async def test_lists_are_of_several_stages_or_of_some_parties(
     customer, prospect, dormant, silent = known
     several = {"stage": ["customer", "dormant_customer"]}
     assert await listed(api, **several) == [dormant, silent, customer]
+    assert await listed(api, stage=["customer", "dormant_customer", "customer"]) == [dormant, silent, customer]
     assert await listed(api, ids=[prospect, silent]) == [silent, prospect]
     assert await listed(api, ids=[prospect, silent], **several) == [silent]
     day = str(today.date())

@@ -79,7 +79,8 @@ async def standings(
     connection: Connection, wanted: Filter, order: Order, *, after: Sequence[object] | None, limit: int
 ) -> list[asyncpg.Record]:
     """Stored standings in an order, behind a place in it (the values of `keyset`)."""
-    conditions = Conditions(list(wanted.stages or Stage), [wanted.tier] if wanted.tier else list(Tier))
+    # Each once: some lists look into each stage by itself.
+    conditions = Conditions(sorted(set(wanted.stages or Stage)), [wanted.tier] if wanted.tier else list(Tier))
     conditions.equal(
         loss_reason=wanted.loss_reason, owner_id=wanted.owner_id, team_id=wanted.team_id, treatment=wanted.treatment,
         posture=wanted.posture, level=wanted.level,
