@@ -36,7 +36,7 @@ def test_the_number_of_a_flow_leads_to_so_many_moves(visit: Visit) -> None:
     while page.get_by_role("link", name="Show more").count():
         before = page.locator("tbody [data-row]").count()
         page.get_by_role("link", name="Show more").click()
-        page.wait_for_function(f"document.querySelectorAll('tbody [data-row]').length !== {before}")
+        expect(page.locator("tbody [data-row]")).not_to_have_count(before)
     assert page.locator("tbody [data-row]").count() == count
     assert findings(page) == []
 
