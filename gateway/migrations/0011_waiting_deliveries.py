@@ -2,15 +2,12 @@
 
 from alembic import op
 
+from chassis import migrations
+
 revision = "0011"
 down_revision = "0010"
 
-INDEXES = """
-DROP INDEX webhook_delivery_webhook_id_next_at_idx;
-CREATE INDEX ON webhook_delivery (webhook_id, id) WHERE state = 'waiting'
-"""
-
 
 def upgrade() -> None:
-    for statement in INDEXES.split(";"):
-        op.execute(statement)
+    migrations.index("webhook_delivery_waiting", "webhook_delivery (webhook_id, id) WHERE state = 'waiting'")
+    op.execute("DROP INDEX webhook_delivery_webhook_id_next_at_idx")
