@@ -159,7 +159,7 @@ async def _acknowledged(loading: "asyncio.Task[None]", probe: Probe, journal: Jo
 
 async def _one(fault: Fault, ground: Ground, probe: Probe, account: Account) -> float:
     """A fault from its beginning until the product is itself again; the seconds that this took. Raises `Stuck`."""
-    ended = False
+    ended, recovering = False, None
     try:
         async with asyncio.timeout(LONGEST_S):
             await fault.begin(ground)
@@ -169,6 +169,11 @@ async def _one(fault: Fault, ground: Ground, probe: Probe, account: Account) -> 
         ended = True
         async with asyncio.timeout(LONGEST_S):
             await fault.end(ground)
+    except BaseException:
+        if recovering:
+            # Nobody awaits it any more, and it would go on asking beside the next fault.
+            recovering.cancel()
+        raise
     finally:
         if not ended:
             # What was begun by halves must not stay: a full disk, a hole, a process that stands still.

@@ -11,6 +11,7 @@ from chassis.installation import checked
 from contracts.identity import Installation
 from services.customers.app import Settings, router
 from services.customers.handlers.imports.kinds import KINDS
+from services.customers.queries.deciding import decide
 from tests.serving import HERE, serving
 
 
@@ -62,3 +63,14 @@ def published(database: db.Database):
         ]
 
     return take
+
+
+@pytest.fixture
+def decided(database, here):
+    async def all_of_them():
+        while True:
+            async with database.transaction() as session:
+                if not await decide(session, here.zone):
+                    return
+
+    return all_of_them

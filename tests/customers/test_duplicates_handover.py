@@ -258,17 +258,6 @@ async def test_what_people_made_one_hands_nothing_over_to_itself_until_that_is_t
     assert (await api.post(path, json=body)).status_code == 200
 
 
-@pytest.fixture
-def decided(database, here):
-    async def all_of_them():
-        while True:
-            async with database.transaction() as session:
-                if not await decide(session, here.zone):
-                    return
-
-    return all_of_them
-
-
 async def held_by(api, *identifiers):
     """The parties that hold identifiers now."""
     return [(await api.get("/v1/parties", params=each)).json()["data"][0]["id"] for each in identifiers]

@@ -18,22 +18,10 @@ from contracts.topics import LEADS
 from services.customers.domain.duplicates import Rules
 from services.customers.handlers.duplicates import decide_pairs
 from services.customers.handlers.hearing import hear
-from services.customers.queries.deciding import decide
 from services.customers.queries.merges import merge, unmerge
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RULES = Rules().model_dump(mode="json")
-
-
-@pytest.fixture
-def decided(database, here):
-    async def all_of_them():
-        while True:
-            async with database.transaction() as session:
-                if not await decide(session, here.zone):
-                    return
-
-    return all_of_them
 
 
 @pytest.fixture
