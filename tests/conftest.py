@@ -52,7 +52,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
         yield made
     finally:
         child.send_signal(process.stop)
-        child.wait(timeout=30)
+        child.wait(timeout=60)
 
 
 _numbers = count()
@@ -104,4 +104,4 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         for child in children:
             child.terminate()
         for child in children:
-            child.wait(timeout=30)
+            child.wait(timeout=60)

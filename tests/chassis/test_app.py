@@ -50,7 +50,7 @@ async def test_when_a_background_task_dies_readiness_goes_red_and_serving_ends(d
         assert "shuke_http_request_seconds" in (await client.get("/metrics")).text
     die.set()
     with pytest.raises(BackgroundTaskDied):
-        await asyncio.wait_for(serving, 10)
+        await asyncio.wait_for(serving, 60)
 
 
 async def test_serving_ends_for_a_dead_background_task_although_nothing_can_be_logged(database: Database) -> None:
@@ -62,7 +62,7 @@ async def test_serving_ends_for_a_dead_background_task_although_nothing_can_be_l
         with pytest.raises(OSError, match="No space left"):
             structlog.get_logger().critical("a line")
         with pytest.raises(BackgroundTaskDied):
-            await asyncio.wait_for(serve(app, sockets=[free_socket()]), 10)
+            await asyncio.wait_for(serve(app, sockets=[free_socket()]), 60)
 
 
 @contextlib.contextmanager
@@ -140,7 +140,7 @@ async def test_serving_ends_in_order_when_it_is_cancelled(database: Database) ->
     await asyncio.sleep(0.5)
     serving.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(serving, 10)
+        await asyncio.wait_for(serving, 60)
     assert app.state.database.engine.pool.checkedin() == 0
 
 

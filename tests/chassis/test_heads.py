@@ -36,7 +36,7 @@ async def answered(port: int, *pieces: bytes) -> tuple[int, dict[str, Any]]:
     for piece in pieces:
         writer.write(piece)
         await writer.drain()
-    answer = await asyncio.wait_for(reader.read(), 20)
+    answer = await asyncio.wait_for(reader.read(), 60)
     writer.close()
     if not answer:
         return 0, {}
@@ -81,7 +81,7 @@ async def test_empty_lines_on_an_idle_connection_do_not_keep_it_open(port: int) 
         length = next(line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
         await reader.readexactly(int(length.partition(b":")[2]))
         writer.write(b"\r\n")
-    assert await asyncio.wait_for(reader.read(), 20) == b""
+    assert await asyncio.wait_for(reader.read(), 60) == b""
     writer.close()
 
 

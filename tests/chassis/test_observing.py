@@ -262,7 +262,7 @@ async def test_a_worker_whose_outbox_is_too_deep_waits_and_sets_nothing_aside(
     assert not taking.done()
     assert await bench.amounts() == []
     database.refusal = None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert await taking == 2
 
     assert await bench.amounts() == [1, 2]

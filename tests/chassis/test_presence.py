@@ -22,7 +22,7 @@ async def told(database: Database, name: str, *roles: str) -> None:
 
 
 async def until_seen(database: Database, name: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while name not in [each["name"] for each in await seen(database)]:
             await asyncio.sleep(0.02)
 

@@ -13,7 +13,7 @@ async def test_processes_end_when_nothing_came_for_a_while_and_begin_again() -> 
 
     assert await processes.begin(abs, -1) == 1
     begun = set(active_children()) - before
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while any(process.is_alive() for process in begun):
             await asyncio.sleep(0.01)
 

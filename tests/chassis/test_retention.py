@@ -123,7 +123,7 @@ async def test_a_reader_behind_the_log_stops_with_an_alarm_and_skips_nothing(
     bus = Bus(database, target, "log://")
 
     reader = bus.start()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not (rows := await fetch(target, "SELECT * FROM consumer_offset WHERE stopped_reason IS NOT NULL")):
             await asyncio.sleep(0.02)
     await end(reader)
@@ -141,7 +141,7 @@ async def test_one_who_reads_the_log_for_long_delays_the_drop_and_nobody_else(
         await connection.fetch("SELECT FROM event_log")
         await asyncio.sleep(2.5)
         assert not retaining.done()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await ages(database):
             await asyncio.sleep(0.05)
     await end(retaining)
@@ -237,7 +237,7 @@ async def topic_settings(kafka: str, topic: Topic) -> dict[str, str]:
 
 async def until_set(kafka: str, topic: Topic, wanted: dict[str, str]) -> None:
     """Wait until a broker says what the controller has taken in."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while await topic_settings(kafka, topic) != wanted:
             await asyncio.sleep(0.1)
 

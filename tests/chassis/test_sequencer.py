@@ -140,7 +140,7 @@ async def test_a_backlog_is_numbered_without_a_plan_for_an_empty_outbox(
     database: Database, connection: Connection, purchase: Purchase
 ) -> None:
     numbering = asyncio.create_task(sequencer.run(database))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await connection.fetchval(
             "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'shuke-sequencer'"
             " AND datname = current_database()"
@@ -173,7 +173,7 @@ async def test_what_others_append_is_looked_for_soon_although_this_process_appen
             await asyncio.sleep(0.02)
 
     numbering = asyncio.create_task(sequencer.run(database))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await append(database)
         await numbered(1)
         await append(other)
@@ -216,7 +216,7 @@ async def test_who_listens_hears_up_to_where_which_partitions_grew(
     async with database.transaction() as session:
         outbox.append(session, *(purchase() for _ in range(50)))
     await sequencer.number(connection)
-    told = sequencer.grown(await asyncio.wait_for(heard.get(), 30))
+    told = sequencer.grown(await asyncio.wait_for(heard.get(), 60))
     streams = await connection.fetch("SELECT topic, partition, epoch, last_seq FROM event_stream WHERE last_seq > 0")
     assert told is not None
     assert sorted(told) == sorted(tuple(row) for row in streams)

@@ -42,7 +42,7 @@ async def headers_of(kafka: str, partition: int, event_id: str) -> dict[str, byt
     try:
         reader.assign([KafkaPartition(PURCHASES.name, partition)])
         await reader.seek_to_beginning()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             async for message in reader:
                 if event_id.encode() in message.value:
                     return dict(message.headers)

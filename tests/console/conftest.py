@@ -1,5 +1,6 @@
 import os
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,10 +27,10 @@ Visit = Callable[..., Page]
 findings = barriers
 
 
-@pytest.fixture(scope="package")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """A product with the example of 2,357 customers, for all pages; a test that changes it uses people of its own."""
-    made = Product(tmp_path_factory.mktemp("console") / "data", "up")
+@contextmanager
+def example(folder: Path) -> Iterator[Product]:
+    """A product with the example of 2,357 customers."""
+    made = Product(folder / "data", "up")
     with pytest.MonkeyPatch.context() as variables:
         variables.setenv("GATEWAY_WEBHOOK_ALLOW", "127.0.0.1/32")
         variables.setenv("GATEWAY_TRUSTED_PROXIES", "127.0.0.1/32")
@@ -39,6 +40,13 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
         yield made
     finally:
         made.down()
+
+
+@pytest.fixture(scope="package")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """One for all pages; a test that changes it uses people of its own."""
+    with example(tmp_path_factory.mktemp("console")) as made:
+        yield made
 
 
 @pytest.fixture(scope="package")

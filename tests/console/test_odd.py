@@ -13,6 +13,7 @@ from gateway.console.api import SESSION
 from gateway.console.forms import FIELD
 from gateway.console.numbers import minor_of
 from gateway.console.policy_form import written
+from tests.console.conftest import example
 from tests.system.product import Product
 
 ODD = ("NaN", "1E999999", "²", "9" * 5_000, "-1", "\0", "0001-01-01T00:00", "[" * 1_200)
@@ -61,6 +62,13 @@ class Forms(HTMLParser):
 def asked(address: str) -> Form:
     parts = urlsplit(address)
     return Form("GET", parts.path, tuple(name for name, _ in parse_qsl(parts.query, keep_blank_values=True)))
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """One of its own: what is odd is taken wherever it may be taken, and stays."""
+    with example(tmp_path_factory.mktemp("odd")) as made:
+        yield made
 
 
 @pytest.fixture

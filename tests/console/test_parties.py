@@ -40,8 +40,18 @@ def test_a_view_is_kept_used_and_removed(visit: Visit) -> None:
     page.goto("/parties")
     page.get_by_role("link", name="Win back").click()
     assert "stage=dormant_customer&sort=silent" in page.url
-    page.get_by_role("button", name="Remove the view").click()
+    page.get_by_role("button", name="Remove the view “Win back”").click()
     assert page.get_by_role("link", name="Win back").count() == 0
+
+
+def test_a_view_with_the_shortest_name_is_wide_enough_to_be_hit(visit: Visit) -> None:
+    page = visit("/parties?stage=dormant_customer")
+    page.get_by_text("Save this view").click()
+    page.get_by_label("Name of the view").fill("i")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("link", name="i", exact=True).wait_for()
+    assert findings(page) == []
+    page.get_by_role("button", name="Remove the view “i”").click()
 
 
 def test_the_file_has_the_whole_list_as_it_is_filtered(visit: Visit) -> None:

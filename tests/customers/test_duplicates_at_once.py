@@ -179,7 +179,7 @@ async def test_whoever_hands_over_waits_for_the_party_before_anybody_waits_for_t
     async with database.transaction() as session:
         connected = await parties_to_change(session, party_id)
         late = asyncio.create_task(over())
-        await asyncio.wait_for(waits(database), 20)
+        await asyncio.wait_for(waits(database), 60)
         assert await add_identifier(session, connected, party_id, new)
     assert await late == (Connected({party_id: party_id}, {party_id: connected.version + 1}), party_id)
 
@@ -202,7 +202,7 @@ async def test_who_gets_an_identifier_meanwhile_is_locked_as_well(database, here
     async with database.transaction() as session:
         connected, cat = await holders_to_change(session, ann.id, call.id, here.identity(Scheme.EMAIL, "c@x.example"))
         late = asyncio.create_task(over(bob))
-        await asyncio.wait_for(waits(database), 20)
+        await asyncio.wait_for(waits(database), 60)
         await hand_over_identifier(session, connected, ann.id, call.id, to=cat, from_day=DAYS[19])
     assert [held.party_id for held in await late] == [ann.id, bob.id, cat]
 
@@ -234,9 +234,9 @@ async def test_who_merges_and_who_decides_wait_for_candidates_before_identifiers
     async with database.transaction() as session:
         await lock(session, [role.id])
         merging = asyncio.create_task(merged())
-        await asyncio.wait_for(waits(database), 20)
+        await asyncio.wait_for(waits(database), 60)
         deciding = asyncio.create_task(decided(database, here))
-        await asyncio.wait_for(waits(database, 2), 20)
+        await asyncio.wait_for(waits(database, 2), 60)
     await asyncio.gather(merging, deciding)
     async with database.transaction() as session:
         rows = await (await driver(session)).fetch("SELECT party_id, other_id, kind FROM merge")
@@ -270,7 +270,7 @@ async def test_who_decides_waits_for_no_identifier_that_it_has_to_look_at(databa
         await have_identities(session, [one, two])
     async with database.transaction() as session:
         await lock(session, [two.id])
-        await asyncio.wait_for(decided(database, here), 20)
+        await asyncio.wait_for(decided(database, here), 60)
         await lock(session, [one.id])
     while await decided(database, here):
         pass

@@ -157,7 +157,7 @@ async def given_meanwhile(database, party_id, user):
         wanted = NewOwner(owner_id=UUID(hex=user.removeprefix("user_")), team_id=None)
         await known.give(session, await known.owner(session, id), wanted)
         yield
-        await asyncio.wait_for(waits(database), 20)
+        await asyncio.wait_for(waits(database), 60)
 
 
 async def test_who_waits_for_a_party_sees_what_became_of_it(api, database):

@@ -224,7 +224,7 @@ async def test_a_list_undone_while_another_one_tells_the_same_takes_nothing_from
     async with doing.database.transaction() as session:
         await record_registrations(session, [row], import_id=OTHER_FILE, source="shop")
         undoing = asyncio.create_task(doing.undo(FILE))
-        await asyncio.wait_for(waits(doing.database), 20)
+        await asyncio.wait_for(waits(doing.database), 60)
     await undoing
     assert await registered() == {str(doing.a.id): [(LATE, "person")]}
     assert await doing.holder(doing.b) == doing.a.id

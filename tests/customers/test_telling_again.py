@@ -162,7 +162,7 @@ async def test_a_return_told_while_its_purchase_is_withdrawn_goes_with_it(api, d
         row = await purchase_to_change(session, UUID(hex=purchase.removeprefix("purchase_")))
         return_id, _ = (await record_return_of(session, row, ReturnOfPurchase(**back()), here)).accepted()
         late = asyncio.create_task(api.post(f"/v1/purchases/{purchase}/withdraw"))
-        await asyncio.wait_for(waits(database), 20)
+        await asyncio.wait_for(waits(database), 60)
     assert (await late).status_code == 200
     assert (await api.get(f"/v1/returns/return_{return_id.hex}")).json()["withdrawn_at"]
 
@@ -175,5 +175,5 @@ async def test_a_problem_is_not_withdrawn_while_something_about_it_is_told(api, 
         [outcome] = await record_interactions(session, [told], here)
         outcome.accepted()
         late = asyncio.create_task(api.post(f"{path}/withdraw"))
-        await asyncio.wait_for(waits(database), 20)
+        await asyncio.wait_for(waits(database), 60)
     assert (await late).json()["withdrawn_at"]

@@ -118,7 +118,7 @@ def test_arithmetic_takes_one_thread_in_whatever_a_command_starts_unless_told_ot
 
     def told(**variables: str) -> str:
         command, environment = (sys.executable, "-P", "-c", code), kept | variables
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=True)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
         return done.stdout.splitlines()[-1]
 
     assert told() == "1 1"

@@ -48,7 +48,7 @@ async def gateway(make_database: MakeDatabase) -> Callable[[str], Process]:
     return made
 
 
-async def until(true: Callable[[], bool], seconds: float = 20) -> None:
+async def until(true: Callable[[], bool], seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not true():
             await asyncio.sleep(0.02)
@@ -63,7 +63,7 @@ async def restarted(keeper: Supervisor, process: Process, before: int) -> int:
     folder = keeper.run.parent
     await until(lambda: supervisor.pids(folder).get(process.name) not in (None, before))
     assert process.ready
-    await readiness.wait(process.ready, seconds=20)
+    await readiness.wait(process.ready, seconds=60)
     return supervisor.pids(folder)[process.name]
 
 
@@ -143,7 +143,7 @@ def test_a_process_tells_of_itself_before_it_does_anything(tmp_path: Path) -> No
     os.mkfifo(log)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-    ours.settimeout(30)
+    ours.settimeout(60)
     with ours, theirs:
         forge = subprocess.Popen((sys.executable, "-P", "-m", "deploy.forge"), stdin=theirs.fileno())
         theirs.close()
@@ -152,7 +152,7 @@ def test_a_process_tells_of_itself_before_it_does_anything(tmp_path: Path) -> No
     teller, _, _ = struct.unpack("3i", ancillary[0][2])
     assert json.loads(message) == {"pid": teller}
     assert teller != forge.pid
-    assert forge.wait(10) == 0
+    assert forge.wait(60) == 0
 
 
 def test_a_child_whose_parent_died_before_it_could_say_so_does_not_live_on() -> None:
@@ -167,7 +167,7 @@ def test_a_child_whose_parent_died_before_it_could_say_so_does_not_live_on() -> 
         "die_with(parent)\n"
         "print('lives on')\n"
     )
-    ran = subprocess.run((sys.executable, "-c", script), capture_output=True, text=True, timeout=30)
+    ran = subprocess.run((sys.executable, "-c", script), capture_output=True, text=True, timeout=60)
     assert (ran.returncode, ran.stdout, ran.stderr) == (-signal.SIGKILL, "", "")
 
 
@@ -187,7 +187,7 @@ async def test_what_is_forked_ends_with_a_supervisor_that_is_killed(
     )
     parent = subprocess.Popen((sys.executable, "-c", script, str(tmp_path)))
     assert process.ready
-    await readiness.wait(process.ready, seconds=30)
+    await readiness.wait(process.ready, seconds=60)
     left = marked(tmp_path / "run")
     assert len(left) == 2
 

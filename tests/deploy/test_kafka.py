@@ -28,7 +28,7 @@ async def test_a_broker_keeps_its_topics_over_kills_and_restarts_on_other_ports(
         await admin.create_topics([NewTopic("kept", num_partitions=3, replication_factor=1)])
         await admin.close()
         os.kill(pids(tmp_path)["kafka-1"], signal.SIGKILL)
-        await readiness.wait(made.url, seconds=30)
+        await readiness.wait(made.url, seconds=60)
         assert await topics(made.url) == ["kept"]
     finally:
         await first.stop()

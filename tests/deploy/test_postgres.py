@@ -66,7 +66,7 @@ async def test_a_killed_postmaster_comes_back_under_its_supervisor(folder: Path)
     os.kill(pids(folder)["postgres"], signal.SIGKILL)
 
     try:
-        await readiness.wait(made.url("postgres", role="postgres"), seconds=15)
+        await readiness.wait(made.url("postgres", role="postgres"), seconds=60)
     finally:
         await keeper.stop()
     assert postgres.of_folder(made.data) == []
@@ -77,7 +77,7 @@ async def test_a_lock_file_whose_number_another_process_has_now_does_not_hinder(
     (made.data / "postmaster.pid").write_text(f"{os.getpid()}\n{made.data}\n0\n{made.port}\n\n127.0.0.1\n0 0\nready\n")
     keeper = Supervisor(folder)
 
-    await keeper.start(made.process(), seconds=15)
+    await keeper.start(made.process(), seconds=60)
 
     await keeper.stop()
 

@@ -154,17 +154,17 @@ async def test_a_request_under_way_at_sigterm_is_answered_and_no_other_is_taken(
     await connection.execute("LOCK TABLE party IN ACCESS EXCLUSIVE MODE")
     body = {"identifiers": [{"scheme": "email", "value": "ann@example.org"}]}
     signed = {HEADER: Signer(SECRET).sign(Caller("key_1", frozenset({"admin"})))}
-    async with httpx.AsyncClient(base_url=running.addresses["customers"], trust_env=False, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=running.addresses["customers"], trust_env=False, timeout=60) as client:
         asked = asyncio.create_task(client.post("/v1/parties", json=body, headers=signed))
         waiting = (
             "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database"
             " WHERE NOT granted AND datname = current_database()"
         )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await connection.fetchval(waiting):
                 await asyncio.sleep(0.02)
         running.children["customers"].send_signal(signal.SIGTERM)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while await takes_connections(running.addresses["customers"]):
                 await asyncio.sleep(0.02)
         await holding.rollback()

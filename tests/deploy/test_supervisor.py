@@ -28,7 +28,7 @@ async def keeper(tmp_path: Path) -> AsyncIterator[Supervisor]:
     await made.stop()
 
 
-async def until(true: Callable[[], bool], seconds: float = 10) -> None:
+async def until(true: Callable[[], bool], seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not true():
             await asyncio.sleep(0.02)
@@ -109,7 +109,7 @@ async def test_what_a_killed_supervisor_left_is_found_without_its_pid_file_and_e
 
         Supervisor(tmp_path).clear()
 
-        assert left.poll() == -signal.SIGTERM or left.wait(2) == -signal.SIGTERM
+        assert left.poll() == -signal.SIGTERM or left.wait(60) == -signal.SIGTERM
         assert stranger.poll() is None
         assert supervisor.pids(tmp_path) == {}
     finally:

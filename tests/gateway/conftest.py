@@ -262,6 +262,6 @@ async def door(make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setenv("GATEWAY_STALL_S", "1")
         monkeypatch.setenv("SHUKE_INTERNAL_SECRET", SECRET)
         app = gateway_app.app()
-        async with serving(app) as url, httpx.AsyncClient(base_url=url, timeout=20) as client:
+        async with serving(app) as url, httpx.AsyncClient(base_url=url, timeout=60) as client:
             client.headers["Authorization"] = f"Bearer {keys['admin']}"
             yield Door(app, url, customers, scoring, client, keys)

@@ -16,7 +16,7 @@ async def raw(door: Door, sent: bytes) -> tuple[int, dict[str, Any]]:
     host = urlsplit(door.url)
     reader, writer = await asyncio.open_connection(host.hostname, host.port)
     writer.write(sent)
-    answer = await asyncio.wait_for(reader.read(), 20)
+    answer = await asyncio.wait_for(reader.read(), 60)
     writer.close()
     head, _, body = answer.partition(b"\r\n\r\n")
     problem = json.loads(body) if b"application/problem+json" in head else {"code": body.decode()}

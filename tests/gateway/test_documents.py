@@ -37,7 +37,7 @@ async def door_to(
     monkeypatch.setenv("SHUKE_INTERNAL_SECRET", SECRET)
     monkeypatch.setattr(services, "EACH_S", 120)
     app = gateway_app.app()
-    async with serving(app) as url, httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as client:
+    async with serving(app) as url, httpx.AsyncClient(base_url=url, timeout=60, trust_env=False) as client:
         client.headers["Authorization"] = f"Bearer {await create_admin_key(database_url)}"
         yield app, client
 

@@ -70,7 +70,7 @@ async def taking(told: Told, monkeypatch: pytest.MonkeyPatch, **settings: str) -
     wanted = {"ISSUER": told.name, "AUDIENCE": AUDIENCE, "ROLES_CLAIM": "roles", **settings}
     for name, value in wanted.items():
         monkeypatch.setenv(f"GATEWAY_{name}", value)
-    async with serving(gateway_app.app()) as url, httpx.AsyncClient(base_url=url, timeout=20) as client:
+    async with serving(gateway_app.app()) as url, httpx.AsyncClient(base_url=url, timeout=60) as client:
         yield client
 
 

@@ -74,12 +74,12 @@ async def refusal(client: httpx.AsyncClient, secret: str) -> str:
 @asynccontextmanager
 async def another_gateway() -> AsyncIterator[httpx.AsyncClient]:
     """A second process of the same gateway: an app of its own, on the same database."""
-    async with serving(gateway_app.app()) as url, httpx.AsyncClient(base_url=url, timeout=20) as client:
+    async with serving(gateway_app.app()) as url, httpx.AsyncClient(base_url=url, timeout=60) as client:
         yield client
 
 
 async def until(client: httpx.AsyncClient, secret: str, status: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await opens(client, secret) != status:
             await asyncio.sleep(0.005)
 

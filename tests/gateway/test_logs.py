@@ -96,7 +96,7 @@ async def process(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[
                 yield Process(client, database, role, log, planted, issuer)
         finally:
             child.terminate()
-            child.wait(timeout=30)
+            child.wait(timeout=60)
 
 
 async def until_it_answers(client: httpx.AsyncClient) -> None:

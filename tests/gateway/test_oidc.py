@@ -60,13 +60,13 @@ async def a_gateway(monkeypatch: pytest.MonkeyPatch, issuer: str, **settings: st
     }
     for name, value in wanted.items():
         monkeypatch.setenv(f"GATEWAY_{name}", value)
-    async with serving(gateway_app.app()) as url, httpx.AsyncClient(base_url=url, timeout=20) as client:
+    async with serving(gateway_app.app()) as url, httpx.AsyncClient(base_url=url, timeout=60) as client:
         yield client
 
 
 async def there_and_back(url: str, who: str) -> dict[str, str]:
     """What the provider sends a browser back with that signs in there as somebody."""
-    async with httpx.AsyncClient(headers={"x-who": who}, trust_env=False, timeout=20) as browser:
+    async with httpx.AsyncClient(headers={"x-who": who}, trust_env=False, timeout=60) as browser:
         answer = await browser.get(url)
         while not answer.headers["location"].startswith(BACK):
             answer = await browser.get(answer.url.join(answer.headers["location"]))

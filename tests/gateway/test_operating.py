@@ -341,11 +341,11 @@ async def test_a_drain_refuses_what_changes_anything_and_lets_read_until_it_is_e
     read = await door.client.get("/v1/leads")
     own = await door.client.post("/v1/consumers/resume", json={"service": "customers"})
     await behind.publish(1)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while "unread" not in (told := (await door.client.get("/v1/drain")).json())["waiting"]:
             await asyncio.sleep(0.1)
     await behind.fetch(behind.customers, "UPDATE consumer_offset SET seq = 1, epoch = 1")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (quiet := (await door.client.get("/v1/drain")).json())["quiet"]:
             await asyncio.sleep(0.1)
     opened = await said(door, "/v1/drain/resume")

@@ -92,7 +92,7 @@ def asking(door: Door, method: str, path: str, *lines: str) -> bytes:
 
 
 async def head_of(reader: asyncio.StreamReader) -> tuple[int, list[tuple[str, str]]]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         first, *lines = (await reader.readuntil(END)).decode("latin-1").strip().split("\r\n")
     pairs = [line.split(": ", 1) for line in lines]
     return int(first.split()[1]), [(name.lower(), value) for name, value in pairs]
@@ -241,7 +241,7 @@ async def test_a_client_that_leaves_in_its_request_ends_that_of_the_service(door
     async with instead_of_customers(door, waits) as service:
         if asked == "over a new connection":
             door.app.state.services.pool("customers").close()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await service.left.wait()
             service.left.clear()
         async with connected(door) as (_, writer):
@@ -249,12 +249,12 @@ async def test_a_client_that_leaves_in_its_request_ends_that_of_the_service(door
                 writer.write(asking(door, "POST", "/v1/purchases", "Content-Length: 1000000") + b"x" * 100_000)
             else:
                 writer.write(asking(door, "GET", "/v1/parties/1"))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await begun.wait()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await service.left.wait()
         places = door.app.state.services._places["customers", False]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while places.underway:
                 await asyncio.sleep(0.01)
 
@@ -272,7 +272,7 @@ async def test_a_client_that_leaves_in_an_answer_ends_that_of_the_service(door: 
             writer.write(asking(door, "GET", "/v1/parties/1"))
             assert (await head_of(reader))[0] == 200
             await reader.readuntil(b"hello")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await service.left.wait()
 
 
@@ -321,7 +321,7 @@ async def test_a_client_that_does_not_take_its_answer_is_cut_off(door: Door) -> 
 
     async with instead_of_customers(door, endless) as service, connected(door) as (_, writer):
         writer.write(asking(door, "GET", "/v1/parties/1"))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await service.left.wait()
 
 
@@ -339,7 +339,7 @@ async def test_a_service_that_falls_silent_is_given_up(
         writer.write(asking(door, "GET", "/v1/parties/1"))
         assert (await head_of(reader))[0] == 504
         assert time.monotonic() - began < 10
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await service.left.wait()
 
 
@@ -371,7 +371,7 @@ async def test_what_streams_is_held_up_by_who_is_slow_and_takes_no_memory(roomy:
         length = WHOLE if way == "up" else 0
         writer.write(asking(door, "POST", "/v1/purchases/bulk", f"Content-Length: {length}"))
         flowing = asyncio.create_task(flow(writer)) if way == "up" else None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not (service.heads and sent):
                 await asyncio.sleep(0.01)
         held = -1
@@ -490,7 +490,7 @@ async def test_a_change_that_goes_over_to_the_layers_is_counted_once_until_it_ha
             assert (answer.status_code, writing.underway) == (200, 1)
             go_on.set()
             await answer.aread()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while writing.underway:
                 await asyncio.sleep(0.01)
     assert writing.underway == 0

@@ -104,7 +104,7 @@ async def test_a_client_that_stalls_is_cut_off(door: Door) -> None:
     head = f"POST /v1/purchases HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Length: 100000\r\n\r\n"
     writer.write(head.encode() + b"x" * 10)
     started = time.monotonic()
-    answer = (await asyncio.wait_for(reader.read(), 10)).decode()
+    answer = (await asyncio.wait_for(reader.read(), 60)).decode()
     writer.close()
     assert "HTTP/1.1 408" in answer
     assert '"code":"request_timeout"' in answer
@@ -226,7 +226,7 @@ async def test_a_client_that_leaves_long_work_leaves_the_service_too(door: Door)
     with pytest.raises(httpx.ReadTimeout):
         await door.client.get("/v1/reports/long", timeout=httpx.Timeout(20, read=1))
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await door.scoring.left.wait()
 
 

@@ -246,7 +246,7 @@ async def test_a_limit_that_is_changed_counts_from_the_next_request(door: Door) 
     theirs = {"Authorization": f"Bearer {made['secret']}"}
     assert (await door.client.get("/v1/parties", headers=theirs)).headers["ratelimit-policy"] == '"key";q=400;w=2'
     await door.client.patch(f"/v1/keys/{made['id']}", json={"limit": {"per_s": 7, "burst": 7}})
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await door.client.get("/v1/parties", headers=theirs)).headers["ratelimit-policy"] != '"key";q=7;w=1':
             await asyncio.sleep(0.005)
 
@@ -290,7 +290,7 @@ async def test_two_processes_of_the_gateway_share_a_limit(door: Door) -> None:
         assert (await other.get("/v1/parties")).status_code == 200
         answers = [await door.client.get("/v1/parties", headers=theirs) for _ in range(19)]
         assert {answer.status_code for answer in answers} == {200}
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while app.state.meter._buckets[made["id"]][0] < clock.at + 20:
                 await asyncio.sleep(0.01)
         assert (await other.get("/v1/parties")).status_code == 429

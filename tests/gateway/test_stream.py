@@ -251,7 +251,7 @@ async def test_a_silent_stream_shows_signs_of_life_and_how_far_it_has_looked(
     database = door.app.state.database
     async with listening(door.client, party_id=f"party_{uuid7().hex}") as stream:
         await stage_some(database, 1, 30)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while stream.last != 30:
                 block = await stream.block()
 
@@ -273,7 +273,7 @@ async def test_a_stream_ends_when_its_key_is_revoked(door: Door, monkeypatch: py
         await stream.block()
         await door.client.post(f"/v1/keys/{made['id']}/revoke")
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await ended(stream)
 
 
@@ -291,7 +291,7 @@ async def test_a_client_that_takes_nothing_is_cut_off_and_may_come_again(
 
     for first in range(1, 4_000, 500):
         await stage_some(database, first, 500, body="x" * 4_000)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while metric("shuke_streams_cut_total") == cut or metric("shuke_streams_open"):
             await asyncio.sleep(0.05)
     rest = b""
@@ -311,7 +311,7 @@ async def test_streams_beyond_those_that_may_be_open_are_refused(door: Door) -> 
         refused = await door.client.get("/v1/stream")
         async with httpx.AsyncClient(base_url=door.url, headers=door.key("reader")) as other, listening(other):
             pass
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while metric("shuke_streams_open"):
             await asyncio.sleep(0.02)
 
@@ -323,7 +323,7 @@ async def test_streams_beyond_those_that_may_be_open_are_refused(door: Door) -> 
 async def test_streams_end_cleanly_when_their_process_is_told_to_end(door: Door) -> None:
     app = gateway_app.app()
     async with serving(app) as url, httpx.AsyncClient(base_url=url, headers=door.key("reader")) as client:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while app.state.tail.last is None:
                 await asyncio.sleep(0.02)
         async with listening(client) as stream:

@@ -147,7 +147,7 @@ async def test_a_rubric_waits_for_captures_under_the_one_before_and_then_grades_
     async with database.transaction() as session:
         await capture_leads(session, [told])
         activating = asyncio.create_task(api.put("/v1/leads/rubric", json=rubric()))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not activating.done() and not await waiting_for_the_barrier(database):
                 await asyncio.sleep(0.01)
         assert not activating.done()

@@ -143,7 +143,7 @@ async def test_no_more_is_begun_than_somebody_takes(
         async with aclosing(of_everybody(everyone, then, parties, ids)) as answers:
             assert await anext(answers) == many[:7]
             few = counted.begun
-        await asyncio.wait_for(counted.over(), 30)
+        await asyncio.wait_for(counted.over(), 60)
         whole = [party async for some in of_everybody(everyone, then, parties, ids) for party in some]
 
     assert few <= 2 * counted.count + 1
@@ -160,8 +160,8 @@ async def test_who_goes_away_ends_the_work_and_gives_the_state_of_the_database_b
         app.state.processes = counted
         await goes_away(app, "/internal/standings/export")
 
-        await asyncio.wait_for(counted.over(), 30)
-        async with asyncio.timeout(30):
+        await asyncio.wait_for(counted.over(), 60)
+        async with asyncio.timeout(60):
             while await reading(scoring):
                 await asyncio.sleep(0.01)
 
@@ -194,7 +194,7 @@ async def goes_away(app: FastAPI, path: str) -> None:
         "scheme": "http", "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
         "headers": [signed], "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2),
     }  # fmt: skip
-    await asyncio.wait_for(app(scope, receive, send), 30)
+    await asyncio.wait_for(app(scope, receive, send), 60)
 
 
 async def test_what_goes_wrong_in_a_process_is_told_and_the_next_work_is_done(
@@ -206,7 +206,7 @@ async def test_what_goes_wrong_in_a_process_is_told_and_the_next_work_is_done(
         then = await moment(connection, None, JUNE)
         with pytest.raises(ValueError, match="as it was told to"):
             await anext(of_everybody(everyone, then, parties, fails))
-        await asyncio.wait_for(counted.over(), 30)
+        await asyncio.wait_for(counted.over(), 60)
 
         assert await anext(of_everybody(everyone, then, parties, ids)) == many[:7]
 

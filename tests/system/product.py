@@ -141,7 +141,7 @@ class Product:
 
         thread = Thread(target=lambda: asyncio.run(hold()))
         thread.start()
-        assert held.wait(30)
+        assert held.wait(60)
         try:
             yield
         finally:

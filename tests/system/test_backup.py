@@ -250,7 +250,7 @@ def killed_half_way(backup: Path, folder: Path) -> None:
         assert time.monotonic() < until
         time.sleep(0.02)
     command.kill()
-    command.communicate(timeout=30)
+    command.communicate(timeout=60)
 
 
 def refused(product: Product, *words: str) -> None:

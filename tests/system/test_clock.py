@@ -80,7 +80,7 @@ def lived(product: Product, customer: str) -> list[tuple[str, date, str]]:
     return turns(product.moves(party_of(customer), lived=True))
 
 
-def wait_until_lived(product: Product, customer: str, stage: str, seconds: float = 30) -> None:
+def wait_until_lived(product: Product, customer: str, stage: str, seconds: float = 60) -> None:
     until = time.monotonic() + seconds
     while lived(product, customer)[-1][0] != stage:
         assert time.monotonic() < until, lived(product, customer)

@@ -122,7 +122,7 @@ class World:
         """An answer to somebody with a role, whose session is begun anew where it was ended."""
         for _ in range(2):
             headers = {"Authorization": f"Bearer {self.tokens[role]}"}
-            with self.client.stream(method, path, json=json, headers=headers, timeout=30) as answer:
+            with self.client.stream(method, path, json=json, headers=headers, timeout=60) as answer:
                 if answer.headers.get("content-type", "").startswith("text/event-stream"):
                     # It has no end: that it begins is all that is asked here.
                     return httpx.Response(answer.status_code)

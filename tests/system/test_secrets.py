@@ -34,7 +34,7 @@ def of_a_person(product: Product) -> dict[str, str]:
     found = {"password": PASSWORD, "wrong password": OTHER}
     link = product.post("/v1/invitations/first")
     found["invitation"] = link["token"]
-    with httpx.Client(base_url=url, trust_env=False, timeout=30) as browser:
+    with httpx.Client(base_url=url, trust_env=False, timeout=60) as browser:
         form = form_token_of(browser.get(link["path"]).text)
         found["form token of a visitor"] = form
         said = {"csrf": form, "token": link["token"], "password": PASSWORD, "again": OTHER, "name": "Olga"}
@@ -82,7 +82,7 @@ def of_systems(product: Product) -> dict[str, str]:
             f"{product.running.url}/v1/parties",
             headers={"Authorization": f"Bearer {found[name]}"},
             trust_env=False,
-            timeout=30,
+            timeout=60,
         )
         assert asked.status_code == (200 if name == "API key" else 401)
     webhook = product.post("/v1/webhooks", json={"url": "http://127.0.0.1:1/hooks"})
