@@ -22,8 +22,14 @@ CHECKS = (
     ("mypy", "."),
     ("lint-imports",),
 )
-ALL = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile", "--no-loadscope-reorder")
-"""How all tests run: each file in one process, in their order, so that neighbours share what their folder started."""
+ALL = (
+    *("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile", "--no-loadscope-reorder"),
+    *("--reruns=1", "--reruns-delay=10", "--only-rerun=[Tt]imeout", "--only-rerun=monotonic", "-raR"),
+)
+"""How all tests run: each file in one process, in their order, so that neighbours share what their folder started.
+
+A wait that ran out, as it may where tests share the cores, is tried once more and told; what is wrong is not.
+"""
 LOCKS = ("requirements.lock", "requirements-dev.lock")
 
 Osv = Annotated[
