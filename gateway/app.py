@@ -27,7 +27,7 @@ from gateway.console.frame import RENDERERS
 from gateway.console.router import otherwise
 from gateway.console.router import router as console
 from gateway.domain.bulkheads import Bulkhead
-from gateway.domain.rates import Rate
+from gateway.domain.rates import Rate, Rates
 from gateway.domain.retiring import Retirements
 from gateway.domain.rights import Role
 from gateway.domain.services import ServiceUnavailable
@@ -210,18 +210,20 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
         """How long a session may lie idle."""
         return timedelta(hours=self.session_idle_hours)
 
-    def rates(self) -> Mapping[Role, Rate]:
-        """What a person or a key may do by its role, unless it has a limit of its own."""
-        return {
-            Role.OWNER: self.limit_owner,
-            Role.ADMIN: self.limit_admin,
-            Role.OPERATOR: self.limit_operator,
-            Role.MANAGER: self.limit_manager,
-            Role.AGENT: self.limit_agent,
-            Role.ANALYST: self.limit_analyst,
-            Role.INGEST: self.limit_ingest,
-            Role.READER: self.limit_reader,
-        }
+    def rates(self) -> Rates:
+        """The limits of the roles."""
+        return Rates(
+            {
+                Role.OWNER: self.limit_owner,
+                Role.ADMIN: self.limit_admin,
+                Role.OPERATOR: self.limit_operator,
+                Role.MANAGER: self.limit_manager,
+                Role.AGENT: self.limit_agent,
+                Role.ANALYST: self.limit_analyst,
+                Role.INGEST: self.limit_ingest,
+                Role.READER: self.limit_reader,
+            }
+        )
 
 
 def app() -> FastAPI:
@@ -277,7 +279,7 @@ def app() -> FastAPI:
     for wrong, render in RENDERERS.items():
         made.add_exception_handler(wrong, render)
     made.state.keyring, made.state.meter, made.state.intake = keyring, meter, Intake()
-    made.state.trail = trail
+    made.state.trail, made.state.rates = trail, settings.rates()
     made.state.documents, made.state.operations, made.state.importing = {}, {}, {}
     made.state.reading = reading(made, settings)
     made.state.issuer = issuer

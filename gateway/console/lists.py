@@ -9,12 +9,11 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 from chassis.clock import now
-from contracts.money import MINOR_DIGITS
 from contracts.scoring import Band, Stage, Tier
 from gateway.console.formats import Formats
 from gateway.console.frame import Page
 from gateway.console.naming import Names
-from gateway.console.numbers import whole
+from gateway.console.numbers import minor_read, whole
 
 SLIPPED = "slipped_customer"
 """Customers of either stage that a customer falls to."""
@@ -78,8 +77,8 @@ class Asked:
                 else:
                     sent[name] = days
         for name in MONEY:
-            if (amount := _amount(given.get(name), currency)) is not None:
-                fields[name], sent[name] = given[name], amount
+            if (minor := minor_read(given.get(name, ""), currency or "")) is not None:
+                fields[name], sent[name] = given[name], int(minor)
         for name in CHANCES:
             if (share := _share(given.get(name))) is not None:
                 fields[name], sent[name] = given[name], str(share)
@@ -162,14 +161,6 @@ class Asked:
 def _days(text: str | None) -> int | None:
     days = whole(text or "")
     return days if days is not None and days <= 3_650 else None
-
-
-def _amount(text: str | None, currency: str | None) -> int | None:
-    try:
-        amount = Decimal((text or "").replace(",", "")).scaleb(MINOR_DIGITS.get(currency or "", 2))
-        return int(amount) if abs(amount) < 2**62 else None
-    except (ArithmeticError, ValueError):
-        return None
 
 
 def _share(text: str | None) -> Decimal | None:

@@ -16,8 +16,14 @@ def whole(text: str) -> int | None:
 
 def minor_of(text: str, currency: str) -> int | None:
     """An amount, with or without commas, in minor units; None where it is none, below zero, or of broken units."""
+    minor = minor_read(text, currency)
+    return int(minor) if minor is not None and minor >= 0 and minor == int(minor) else None
+
+
+def minor_read(text: str, currency: str) -> Decimal | None:
+    """An amount, with or without commas, in minor units, which may be broken or below zero; None where it is none."""
     try:
         minor = Decimal(text.replace(",", "")).scaleb(MINOR_DIGITS.get(currency, 2))
-        return int(minor) if 0 <= minor < MOST_MINOR and minor == int(minor) else None
+        return minor if abs(minor) < MOST_MINOR else None
     except (ArithmeticError, ValueError):
         return None

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 
@@ -82,9 +82,23 @@ def spent(full_at: float, seconds: float, at: float) -> float:
     return max(full_at, at) + seconds
 
 
-def of_roles(roles: Iterable[str], rates: Mapping[Role, Rate]) -> Rate:
-    """What a key may do by its roles: the most that one of them may."""
-    return max((rates[Role(role)] for role in roles), key=lambda rate: (rate.per_s, rate.burst))
+class Rates:
+    """What people and keys may do by their roles, unless they have a rate of their own."""
+
+    def __init__(self, of_role: Mapping[Role, Rate]) -> None:
+        self._of_role = of_role
+        # There are a few roles, and so a few sets of them.
+        self._known: dict[frozenset[str], Rate] = {}
+
+    def of(self, own: Rate | None, roles: frozenset[str]) -> Rate:
+        """The rate of one's own; without it the most that one of the roles may."""
+        if own is not None:
+            return own
+        rate = self._known.get(roles)
+        if rate is None:
+            may = (self._of_role[Role(role)] for role in roles)
+            rate = self._known[roles] = max(may, key=lambda rate: (rate.per_s, rate.burst))
+        return rate
 
 
 def fields(name: str, rate: Rate, level: Level) -> dict[str, str]:

@@ -130,7 +130,7 @@ class Sender:
             self._free.clear()
             async with self._database.transaction() as session:
                 known = await webhooks.active(session)
-                STOPPED.set(await webhooks.stopped(await driver(session)))
+                STOPPED.set(await webhooks.stopped(session))
             more = False
             for webhook in known:
                 async with self._database.transaction() as session:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
+from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
@@ -21,6 +22,8 @@ WAITING_MOST = 10_000
 """Deliveries of one webhook that may wait; what follows stays in the feed until some have gone."""
 LEASE_S = 60
 """Seconds for which a delivery belongs to the process that claimed it; longer than a try takes."""
+STOPPED = (col(Webhook.state) != "active") & col(Webhook.notice).is_not(None)
+"""Whether a webhook delivers nothing because of its receiver."""
 
 
 class Sealer(Seal):
@@ -59,8 +62,7 @@ async def webhooks_before(
     """Up to `limit` webhooks, the latest first; `stopped` for those that deliver nothing because of their receiver."""
     statement = select(Webhook).order_by(col(Webhook.id).desc()).limit(limit)
     if stopped is not None:
-        because = (col(Webhook.state) != "active") & col(Webhook.notice).is_not(None)
-        statement = statement.where(because if stopped else ~because)
+        statement = statement.where(STOPPED if stopped else ~STOPPED)
     if before is not None:
         statement = statement.where(col(Webhook.id) < before)
     return list((await session.execute(statement)).scalars())
@@ -181,13 +183,11 @@ async def forget(connection: Connection, at: datetime, *, days: int) -> None:
     await connection.execute(_FORGET, at - timedelta(days=days))
 
 
-async def stopped(connection: Connection) -> int:
+async def stopped(session: AsyncSession) -> int:
     """How many webhooks do not deliver because of their receiver."""
-    count: int = await connection.fetchval(_STOPPED)
-    return count
+    statement = select(func.count()).select_from(Webhook).where(STOPPED)
+    return (await session.execute(statement)).scalar_one()
 
-
-_STOPPED = "SELECT count(*) FROM webhook WHERE state <> 'active' AND notice IS NOT NULL"
 
 _WAITING = "SELECT count(*) FROM webhook_delivery WHERE webhook_id = $1 AND state = 'waiting'"
 

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chassis.auth import Caller, Forbidden, Reach, Unauthorized
 from gateway.domain.bulkheads import ServiceBusy
 from gateway.domain.drain import IntakeClosed
-from gateway.domain.rates import Level, Rate, RateLimited, fields, neighbourhood, of_roles
+from gateway.domain.rates import Level, Rate, RateLimited, fields, neighbourhood
 from gateway.domain.retiring import Retirements
 from gateway.domain.rights import Area, Grants, PathNotFound, UnreadableAddress, area_of, changes, is_open, rights
 from gateway.domain.roles import Role, powers, widest
@@ -54,7 +54,7 @@ async def caller(request: Request) -> Caller:
         return NOBODY
     holder = request.state.holder = await known(request)
     state = request.app.state
-    rate = holder.rate or of_roles(holder.caller.scopes, state.settings.rates())
+    rate = state.rates.of(holder.rate, holder.caller.scopes)
     refuse_too_many(request, KEY, rate, state.meter.take(holder.caller.key_id, rate))
     needed = rights(request.method, request.scope["path"], area(request))
     admitted = granted(holder.caller, needed)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response, status
 from chassis.clock import now
 from chassis.http import Cursor, Limit, Page, Session, TransactionalRoute, decode_cursor, made, page
 from gateway.domain.keys import check_expiry, check_roles
-from gateway.domain.rates import Rate, of_roles
+from gateway.domain.rates import Rate, Rates
 from gateway.models.keys import ApiKey, Key, KeyChange, KeyId, KeyLimit, MadeKey, NewKey, Rotation, key_text
 from gateway.queries.keys import key_to_change, key_to_end, key_with, keys_before, make_key, rotate
 from gateway.routes.door import Asking
@@ -98,7 +98,8 @@ def _columns(limit: KeyLimit | None) -> tuple[int, int] | None:
 
 
 def _rate(request: Request, row: ApiKey) -> Rate:
-    return row.rate() or of_roles(row.scopes, request.app.state.settings.rates())
+    rates: Rates = request.app.state.rates
+    return rates.of(row.rate(), frozenset(row.scopes))
 
 
 def _with_secret(request: Request, row: ApiKey, asking: str, secret: str) -> MadeKey:

@@ -16,7 +16,7 @@ from chassis.heads import Asked
 from chassis.limits import CHANGING, COUNTED, Writing
 from chassis.telemetry import MARKED, Marks, marks_of, tell
 from gateway.domain.audit import UNTRACED, Kind, Operations, kind_of
-from gateway.domain.rates import Rate, fields, of_roles
+from gateway.domain.rates import Rates, fields
 from gateway.domain.retiring import Retirements
 from gateway.domain.rights import PATIENT, Area, UnreadableAddress, area_of, changes, is_open, rights
 from gateway.queries.intake import Intake
@@ -69,8 +69,7 @@ class Lane:
         self._meter: Meter = state.meter
         self._intake: Intake = state.intake
         self._own = own_routes(app)
-        self._rates = state.settings.rates()
-        self._known_rates: dict[frozenset[str], Rate] = {}
+        self._rates: Rates = state.rates
         self._largest = min(SMALL, state.settings.max_body_bytes)
         trusted = state.settings.trusted_proxies
         self._behind = None if trusted is None else ProxyHeadersMiddleware(_nothing, trusted)  # type: ignore[arg-type]
@@ -110,19 +109,12 @@ class Lane:
         caller = granted(holder.caller, rights(method, path, there))
         if caller is None:
             return None
-        rate = holder.rate or self._rate_of(holder.caller.scopes)
+        rate = self._rates.of(holder.rate, holder.caller.scopes)
         level = self._meter.take(holder.caller.key_id, rate)
         if not level.allowed:
             return None
         state["caller"], state["holder"], state["rate_fields"] = caller, holder, fields(KEY, rate, level)
         return caller
-
-    def _rate_of(self, roles: frozenset[str]) -> Rate:
-        # There are a few roles, and so a few sets of them.
-        rate = self._known_rates.get(roles)
-        if rate is None:
-            rate = self._known_rates[roles] = of_roles(roles, self._rates)
-        return rate
 
 
 class Passage:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import app as gateway_app
-from gateway.domain.rates import Level, Rate, changed, fields, neighbourhood, of_roles, spent, taken
+from gateway.domain.rates import Level, Rate, Rates, changed, fields, neighbourhood, spent, taken
 from gateway.domain.rights import Role
 from gateway.queries import meter as meter_module
 from gateway.queries.meter import Meter
@@ -84,8 +84,14 @@ def test_the_fields_are_those_of_the_draft() -> None:
 
 
 def test_of_several_roles_the_freest_counts() -> None:
-    rates = {Role.READER: Rate(5, 10), Role.INGEST: Rate(50, 5)}
-    assert of_roles([Role.READER, Role.INGEST], rates) == Rate(50, 5)
+    rates = Rates({Role.READER: Rate(5, 10), Role.INGEST: Rate(50, 5)})
+    assert rates.of(None, frozenset({Role.READER, Role.INGEST})) == Rate(50, 5)
+    assert rates.of(None, frozenset({Role.READER})) == Rate(5, 10)
+
+
+def test_a_rate_of_ones_own_counts_whatever_the_roles_may() -> None:
+    rates = Rates({Role.READER: Rate(5, 10)})
+    assert rates.of(Rate(1, 1), frozenset({Role.READER})) == Rate(1, 1)
 
 
 @pytest.mark.parametrize("text", ["", "5", "0/1", "1/0", "1.5/2", "5/10 ", "1000000/1", "-1/5"])
