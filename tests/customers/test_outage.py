@@ -97,8 +97,10 @@ async def in_the_log(database: Database) -> dict[tuple[str, int], list[UUID]]:
     return found
 
 
-def figure(name: str, **labels: str) -> float | None:
-    return REGISTRY.get_sample_value(f"shuke_{name}", labels)
+def figure(name: str, **labels: str) -> float:
+    found = REGISTRY.get_sample_value(f"shuke_{name}", labels)
+    assert found is not None, name
+    return found
 
 
 async def test_hours_without_a_broker_refuse_nothing_and_then_all_goes_out_in_order_and_once(
