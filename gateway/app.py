@@ -78,7 +78,7 @@ from gateway.routes import (
     webhooks,
 )
 from gateway.routes.door import RateFields, SafeHeaders, caller
-from gateway.routes.lane import Lane
+from gateway.routes.shortcut import ProxyShortcut
 
 PATIENCE_S = 0.05
 """Seconds that the feed gathers what comes: who follows it looks on, and does not wait for an answer."""
@@ -134,9 +134,9 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
     part_s: float = 1
     """Seconds that each service has for its part of an answer that several give together."""
     service_underway: int = Field(256, ge=1, le=100_000)
-    """Requests that may be under way from one process to one service; long work has as many places of its own."""
+    """Requests that may be under way from one process to one service; long work has as many slots of its own."""
     service_waiting: int = Field(256, ge=0, le=100_000)
-    """Requests that may wait for one of these places, 5 s at most; what comes beyond is refused (503)."""
+    """Requests that may wait for one of these slots, 5 s at most; what comes beyond is refused (503)."""
     limit_owner: RateText = Rate(1_000, 2_000)
     """Requests per second of an owner, and how many may come at once: `per_s/burst`."""
     limit_admin: RateText = Rate(1_000, 2_000)
@@ -332,7 +332,7 @@ async def connected(app: FastAPI) -> AsyncIterator[None]:
     async with app.state.database.transaction() as session:
         await seal_second_steps(session, app.state.entrance.steps)
     app.state.services = Services(settings.services, app.state.signer, bulkhead, {OWN: app.state.reading})
-    app.state.shortcut = Lane(app)
+    app.state.shortcut = ProxyShortcut(app)
     try:
         yield
     finally:
