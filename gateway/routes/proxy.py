@@ -207,6 +207,11 @@ def comes_whole(method: str, status: int, length: int | None) -> bool:
     return has_no_body(method, status) or (length is not None and length <= SMALL)
 
 
+async def refused(answer: Answer, *problems: type[Problem]) -> Response:
+    """What a service found wrong, in its words. The document of whoever passes it on tells of the `problems` named."""
+    return Response(await answer.read(), answer.status, media_type=answer.content_type)
+
+
 class Whole(Response):
     """An answer with the headers and the body that it came with."""
 
