@@ -26,6 +26,7 @@ from chassis.joining import Joiners
 from chassis.limits import BodyLimit, Counted, Writing
 from chassis.problems import PROBLEM_RESPONSES, RENDERERS, unexpected
 from chassis.processes import Processes
+from chassis.proxies import TrustedProxies
 from chassis.settings import ServiceSettings
 from chassis.telemetry import TASK_DEATHS, Edge
 from contracts.topics import Topic, topics_of
@@ -231,7 +232,12 @@ async def serve(app: FastAPI, *, sockets: list[socket.socket] | None = None) -> 
 def served(app: FastAPI, *, grace_s: int = GRACE_S) -> uvicorn.Config:
     """How an app is served. `app.state.shortcut`, if the lifespan sets it, is asked before the app."""
     settings: ServiceSettings = app.state.settings
-    protocol = partial(BoundedHeads, stall_s=settings.stall_s, shortcut=lambda: getattr(app.state, "shortcut", None))
+    protocol = partial(
+        BoundedHeads,
+        stall_s=settings.stall_s,
+        trusted=TrustedProxies(settings.trusted_proxies) if settings.trusted_proxies else None,
+        shortcut=lambda: getattr(app.state, "shortcut", None),
+    )
     return uvicorn.Config(
         app,
         # A partial is as good as a class: it is only called.
@@ -241,9 +247,8 @@ def served(app: FastAPI, *, grace_s: int = GRACE_S) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        # Left alone, it takes the word of every client on this machine.
-        proxy_headers=settings.trusted_proxies is not None,
-        forwarded_allow_ips=settings.trusted_proxies,
+        # The protocol sees to it. Left alone, this takes the word of every client on this machine.
+        proxy_headers=False,
         # Longer than the gateway keeps idle connections: it must be the one that closes them.
         timeout_keep_alive=75,
         timeout_graceful_shutdown=grace_s,

@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from chassis.ids import uuid7
 from chassis.limits import DISCARD_S
 from chassis.problems import problem_document
+from chassis.proxies import TrustedProxies, forwarded
 
 HEAD_BYTES = 65_536
 """Request line and headers together."""
@@ -83,15 +84,22 @@ class BoundedHeads(HttpToolsProtocol):
     """Refuses heads over `HEAD_BYTES`, and clients that do not send theirs within `stall_s` seconds.
 
     What is no HTTP at all is told so in a problem, as everything else is. Requests that are there as a whole are
-    offered to the `shortcut` first, if there is one by then.
+    offered to the `shortcut` first, if there is one by then. Of what came through a `trusted` proxy either is told
+    where it came from.
     """
 
     def __init__(
-        self, *arguments: Any, stall_s: float, shortcut: Callable[[], Shortcut | None] = lambda: None, **named: Any
+        self,
+        *arguments: Any,
+        stall_s: float,
+        trusted: TrustedProxies | None = None,
+        shortcut: Callable[[], Shortcut | None] = lambda: None,
+        **named: Any,
     ) -> None:
         super().__init__(*arguments, **named)
         self.left: Callable[[], None] | None = None
         """To be called when the client leaves."""
+        self._trusted = trusted
         self._shortcut = shortcut()
         self._held: RequestResponseCycle | None = None
         """A request of which more may be in what is being read."""
@@ -165,6 +173,8 @@ class BoundedHeads(HttpToolsProtocol):
         self._in_head, self._head_bytes = False, 0
         if self._waiting is not None:
             self._wait_no_more()
+        if self._trusted is not None:
+            forwarded(self.scope, self._trusted)
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:

@@ -141,7 +141,7 @@ def within(seconds: float, work: Awaitable[T]) -> Awaitable[T]:
         first = work.send(None)
     except StopIteration as done:
         return _Done(done.value)
-    return _in_time(seconds, _Begun(work, first))
+    return _in_time(seconds, _Started(work, first))
 
 
 async def _in_time(seconds: float, work: Awaitable[T]) -> T:
@@ -160,7 +160,7 @@ class _Done(Awaitable[T]):
         return self.result
 
 
-class _Begun(Awaitable[T]):
+class _Started(Awaitable[T]):
     """A coroutine that has told already what it waits for first."""
 
     def __init__(self, work: Coroutine[Any, Any, T], first: Any) -> None:

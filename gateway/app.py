@@ -78,7 +78,7 @@ from gateway.routes import (
     webhooks,
 )
 from gateway.routes.door import RateFields, SafeHeaders, caller
-from gateway.routes.lane import Lane
+from gateway.routes.shortcut import ProxyShortcut
 
 PATIENCE_S = 0.05
 """Seconds that the feed gathers what comes: who follows it looks on, and does not wait for an answer."""
@@ -134,9 +134,9 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
     part_s: float = 1
     """Seconds that each service has for its part of an answer that several give together."""
     service_underway: int = Field(256, ge=1, le=100_000)
-    """Requests that may be under way from one process to one service; long work has as many places of its own."""
+    """Requests that may be under way from one process to one service; long work has as many slots of its own."""
     service_waiting: int = Field(256, ge=0, le=100_000)
-    """Requests that may wait for one of these places, 5 s at most; what comes beyond is refused (503)."""
+    """Requests that may wait for one of these slots, 5 s at most; what comes beyond is refused (503)."""
     limit_owner: RateText = Rate(1_000, 2_000)
     """Requests per second of an owner, and how many may come at once: `per_s/burst`."""
     limit_admin: RateText = Rate(1_000, 2_000)
@@ -232,8 +232,8 @@ def app() -> FastAPI:
     says = Claims(settings.roles_claim, settings.roles_mapping, settings.team_claim)
     issuer = Issuer(settings.issuer, jwks_url=settings.jwks_url) if settings.issuer else None
     tokens = Tokens(issuer, settings.audience, says) if issuer and settings.audience else None
-    keyring, meter, tail = Keyring(idle=settings.session_idle, outside=tokens), Meter(), Tail()
-    trail = Trail()
+    keyring = Keyring(idle=settings.session_idle, outside=tokens)
+    meter, tail, trail = Meter(), Tail(), Trail()
 
     async def documents_followed(_: Database) -> Never:
         await documents.follow(made)
@@ -252,12 +252,7 @@ def app() -> FastAPI:
         guard=caller,
         ready=ready,
         body_limits={"/v1/imports": settings.max_import_bytes, "/import": settings.max_import_bytes},
-        forgets=[
-            attempts.forget,
-            sessions_kept.forget,
-            *letting_go(settings.feed_retention_days),
-            partial(forget_old, days=settings.audit_retention_days),
-        ],
+        forgets=letting_go(settings),
         middleware=[
             Middleware(Patience, stall_s=settings.stall_s),
             Middleware(RateFields),
@@ -271,6 +266,19 @@ def app() -> FastAPI:
     # Outermost: also what is refused before any other layer is an answer.
     made.state.retirements = Retirements()
     made.add_middleware(SafeHeaders, retirements=made.state.retirements)
+    add_pages(made)
+    made.state.keyring, made.state.meter, made.state.tail, made.state.trail = keyring, meter, tail, trail
+    made.state.on_ending.append(tail.end)
+    made.state.intake, made.state.rates = Intake(), settings.rates()
+    made.state.documents, made.state.operations, made.state.importing = {}, {}, {}
+    made.state.reading = reading(made, settings)
+    made.state.issuer, made.state.provider = issuer, provider(settings, issuer, says)
+    made.state.entrance = entrance(made.state.database, settings)
+    return made
+
+
+def add_pages(made: FastAPI) -> None:
+    """Add what people look at: the documents of the API, and the console, which answers what nobody else does."""
     made.title = "Shuke"
     made.include_router(documents.router)
     made.router.routes.append(documents.assets)
@@ -278,21 +286,16 @@ def app() -> FastAPI:
     made.include_router(otherwise)
     for wrong, render in RENDERERS.items():
         made.add_exception_handler(wrong, render)
-    made.state.keyring, made.state.meter, made.state.intake = keyring, meter, Intake()
-    made.state.trail, made.state.rates = trail, settings.rates()
-    made.state.documents, made.state.operations, made.state.importing = {}, {}, {}
-    made.state.reading = reading(made, settings)
-    made.state.issuer = issuer
-    made.state.provider = provider(settings, issuer, says)
-    made.state.tail = tail
-    made.state.on_ending.append(tail.end)
-    made.state.entrance = Entrance(
-        made.state.database,
+
+
+def entrance(database: Database, settings: Settings) -> Entrance:
+    """Where people sign in by a password."""
+    return Entrance(
+        database,
         settings.internal_secret.get_secret_value(),
         idle=settings.session_idle,
         longest=timedelta(days=settings.session_days),
     )
-    return made
 
 
 def provider(settings: Settings, issuer: Issuer | None, says: Claims) -> Provider | None:
@@ -332,7 +335,7 @@ async def connected(app: FastAPI) -> AsyncIterator[None]:
     async with app.state.database.transaction() as session:
         await seal_second_steps(session, app.state.entrance.steps)
     app.state.services = Services(settings.services, app.state.signer, bulkhead, {OWN: app.state.reading})
-    app.state.shortcut = Lane(app)
+    app.state.shortcut = ProxyShortcut(app)
     try:
         yield
     finally:
@@ -368,9 +371,15 @@ async def deliverer() -> Never:
         await database.close()
 
 
-def letting_go(days: int) -> tuple[Forget, ...]:
-    """What lets go of the feed and of deliveries after so many days."""
-    return partial(forget, days=days), partial(webhooks_kept.forget, days=days)
+def letting_go(settings: Settings) -> list[Forget]:
+    """What lets go of what has had its time."""
+    return [
+        attempts.forget,
+        sessions_kept.forget,
+        partial(forget, days=settings.feed_retention_days),
+        partial(webhooks_kept.forget, days=settings.feed_retention_days),
+        partial(forget_old, days=settings.audit_retention_days),
+    ]
 
 
 async def ready(app: FastAPI) -> Mapping[str, Any]:

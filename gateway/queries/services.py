@@ -17,7 +17,7 @@ from contracts.problems import Problem
 from gateway.domain.bulkheads import PAUSE_S, Breaker, Bulkhead
 from gateway.domain.parts import Status, status_of
 from gateway.domain.services import ServiceFailed, ServiceTimeout, ServiceUnavailable
-from gateway.queries.places import Places
+from gateway.queries.slots import Slots
 from gateway.queries.upstream import Answer, Body, BrokenOff, CannotConnect, Connection, HeaderPairs, Pool
 
 log = structlog.get_logger()
@@ -40,30 +40,56 @@ Marks = tuple[str | None, str | None]
 """Request id and traceparent."""
 
 
-class Begun:
-    """A request that was sent over a kept connection; somebody has to claim it, or to end it."""
+class InFlight:
+    """What a request takes up until somebody ends it: a slot, and a connection as soon as it has one."""
 
-    def __init__(self, pool: Pool, connection: Connection, places: Places, breaker: Breaker) -> None:
+    def __init__(
+        self, pool: Pool, breaker: Breaker, slots: Slots | None = None, connection: Connection | None = None
+    ) -> None:
+        self.pool = pool
         self.connection = connection
-        self._pool, self._places, self._breaker = pool, places, breaker
-        self._claimed = False
+        self._breaker, self._slots = breaker, slots
 
-    def claim(self) -> tuple[Connection, Places]:
-        """Take over its connection and its place."""
-        self._claimed = True
-        return self.connection, self._places
+    def hang_up(self) -> None:
+        """Have its connection no more."""
+        if self.connection is not None:
+            self.pool.give_back(self.connection)
+            self.connection = None
 
     def end(self) -> None:
-        """Give back what nobody claimed."""
-        if not self._claimed:
-            self._claimed = True
-            self._pool.give_back(self.connection)
-            self._places.leave()
+        """Give back all that it has; twice is once."""
+        self.hang_up()
+        if self._slots is not None:
+            self._slots.release()
+            self._slots = None
 
     def answered(self) -> None:
         """The answer is there as a whole, and read."""
         self._breaker.succeeded()
         self.end()
+
+
+@dataclass(slots=True)
+class Request:
+    """What a service is asked; `target` is path and query."""
+
+    method: str
+    target: bytes
+    caller: Caller
+    headers: HeaderPairs
+    body: Body
+    patient: bool
+
+    @property
+    def comes_in_pieces(self) -> bool:
+        """Whether its body is there once only, piece by piece."""
+        return isinstance(self.body, AsyncIterator)
+
+    @property
+    def may_go_twice(self) -> bool:
+        """Whether it can be sent again where nobody knows what became of it."""
+        named = self.method in IDEMPOTENT or any(name == b"idempotency-key" for name, _ in self.headers)
+        return named and not self.comes_in_pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +128,7 @@ class Services:
         self._signer = signer
         self._bulkhead = bulkhead or Bulkhead()
         self._pools: dict[str, Pool] = {}
-        self._places: dict[tuple[str, bool], Places] = {}
+        self._slots: dict[tuple[str, bool], Slots] = {}
         self._breakers: dict[Pool, Breaker] = {}
         self._reading: asyncio.Task[dict[str, Any]] | None = None
 
@@ -137,56 +163,31 @@ class Services:
         headers: HeaderPairs = (),
         body: Body = None,
         patient: bool = False,
-        begun: Begun | None = None,
+        in_flight: InFlight | None = None,
     ) -> AsyncIterator[Answer]:
         """One request, signed for a caller; the answer may be read inside.
 
-        `target` is path and query as they came. What the gateway asks for its own sake takes no place from others, and
-        is asked also where the service was left alone: readiness must not wait for either. What was `begun` is gone on
-        with.
+        `target` is path and query as they came. What the gateway asks for its own sake takes no slot from others, and
+        is asked also where the service was left alone: readiness must not wait for either. What is `in_flight` already
+        is gone on with.
 
         Raises `ServiceUnavailable`, `ServiceBusy`, `ServiceFailed` or `ServiceTimeout`.
         """
         pool = self.pool(service)
         breaker = self._breakers.setdefault(pool, Breaker())
-        bound = get_contextvars()
-        marks = bound.get("request_id"), bound.get("traceparent")
-        again = (method in IDEMPOTENT or any(name == b"idempotency-key" for name, _ in headers)) and not (
-            isinstance(body, AsyncIterator)
-        )
-        places: Places | None = None
-        connection: Connection | None = None
-        if begun is not None:
-            connection, places = begun.claim()
-        elif caller is not GATEWAY:
-            places = await self._place(service, breaker, patient)
+        request = Request(method, target.encode("latin-1"), caller, headers, body, patient)
+        if in_flight is None:
+            slots = None if caller is GATEWAY else await self._slot(service, breaker, patient)
+            in_flight = InFlight(pool, breaker, slots)
         answered = False
-
-        async def sent(connection: Connection) -> Answer:
-            head, chunked = self._head(pool, method, target.encode("latin-1"), caller, headers, body, marks)
-            return await connection.ask(method, head, body, chunked=chunked, **_waits(patient))
-
         try:
-            if begun is None:
-                connection = pool.kept()
-            if connection is not None:
-                try:
-                    answer = await (connection.answer() if begun else sent(connection))
-                except BrokenOff as error:
-                    # It was closed while the request was on its way, as an idle one may be at any moment.
-                    if error.answered or not again:
-                        raise
-                    pool.give_back(connection)
-                    connection = None
-            if connection is None:
-                connection = await self._made(pool)
-                answer = await sent(connection)
+            answer = await self._answer(in_flight, request)
             answered = True
             breaker.succeeded()
             yield answer
         except TimeoutError:
             # Long work may be slow, and a body that comes piece by piece is as slow as who sends it.
-            if not (answered or patient or isinstance(body, AsyncIterator)):
+            if not (answered or patient or request.comes_in_pieces):
                 self._failed(service, breaker)
             raise ServiceTimeout(f"{service} did not answer in time.", service=service) from None
         except CannotConnect:
@@ -196,10 +197,30 @@ class Services:
             log.warning("service failed", upstream=service, error=str(error))
             raise ServiceFailed(f"{service} broke off its answer.", service=service) from error
         finally:
-            if connection is not None:
-                pool.give_back(connection)
-            if places is not None:
-                places.leave()
+            in_flight.end()
+
+    async def _answer(self, in_flight: InFlight, request: Request) -> Answer:
+        """The answer to what was sent already, else over a kept connection, else over a new one."""
+        try:
+            if in_flight.connection is not None:
+                return await in_flight.connection.answer()
+            in_flight.connection = in_flight.pool.kept()
+            if in_flight.connection is not None:
+                return await self._sent(in_flight.pool, in_flight.connection, request)
+        except BrokenOff as error:
+            # It was closed while the request was on its way, as an idle one may be at any moment.
+            if error.answered or not request.may_go_twice:
+                raise
+            in_flight.hang_up()
+        in_flight.connection = await self._made(in_flight.pool)
+        return await self._sent(in_flight.pool, in_flight.connection, request)
+
+    async def _sent(self, pool: Pool, connection: Connection, request: Request) -> Answer:
+        bound = get_contextvars()
+        marks = bound.get("request_id"), bound.get("traceparent")
+        method, body = request.method, request.body
+        head, chunked = self._head(pool, method, request.target, request.caller, request.headers, body, marks)
+        return await connection.ask(method, head, body, chunked=chunked, **_waits(request.patient))
 
     def begin(
         self,
@@ -213,36 +234,36 @@ class Services:
         patient: bool,
         marks: Marks,
         told: Callable[[], None],
-    ) -> Begun | None:
-        """One request, sent where nothing has to be waited for: neither a place nor a connection. None otherwise.
+    ) -> InFlight | None:
+        """One request, sent where nothing has to be waited for: neither a slot nor a connection. None otherwise.
 
         For `told` see `Connection.begin`.
         """
         if (
             (pool := self._pools.get(self.addresses.get(service, ""))) is None
             or (breaker := self._breakers.setdefault(pool, Breaker())).failures
-            or (places := self._places.get((service, patient))) is None
-            or not places.enter_now()
+            or (slots := self._slots.get((service, patient))) is None
+            or not slots.try_acquire()
         ):
             return None
         connection = pool.kept()
         if connection is None:
-            places.leave()
+            slots.release()
             return None
         head, _ = self._head(pool, method, target, caller, headers, body, marks)
-        begun = Begun(pool, connection, places, breaker)
+        in_flight = InFlight(pool, breaker, slots, connection)
         connection.begin(method, head, body, told=told, **_waits(patient))
-        return begun
+        return in_flight
 
-    async def _place(self, service: str, breaker: Breaker, patient: bool) -> Places:
-        """The places of the service, one of them taken. Raises `ServiceUnavailable` or `ServiceBusy`."""
+    async def _slot(self, service: str, breaker: Breaker, patient: bool) -> Slots:
+        """The slots of the service, one of them taken. Raises `ServiceUnavailable` or `ServiceBusy`."""
         if not breaker.lets_pass(asyncio.get_running_loop().time()):
             raise _away(service)
-        places = self._places.get((service, patient))
-        if places is None:
-            places = self._places[service, patient] = Places(service, self._bulkhead)
-        await places.enter()
-        return places
+        slots = self._slots.get((service, patient))
+        if slots is None:
+            slots = self._slots[service, patient] = Slots(service, self._bulkhead)
+        await slots.acquire()
+        return slots
 
     def _failed(self, service: str, breaker: Breaker) -> None:
         if breaker.failed(asyncio.get_running_loop().time()):

@@ -17,6 +17,7 @@ from gateway.queries.external_ids import ExternalIds
 from gateway.queries.services import OWN, Services
 from gateway.queries.streams import blocks
 from gateway.routes.door import Asking
+from gateway.routes.proxy import refused
 
 router = APIRouter(prefix="/v1")
 
@@ -64,7 +65,7 @@ async def export_standings(
     async with AsyncExitStack() as stack:
         answer = await stack.enter_async_context(services.ask("scoring", "GET", target, caller=asking, patient=True))
         if answer.status != 200:
-            return Response(await answer.read(), answer.status, media_type=answer.content_type)
+            return await refused(answer)
         return Streamed(
             _csv(ExternalIds(services, contact=asking.contact), answer.pieces(), stack.pop_all()),
             media_type="text/csv; charset=utf-8",

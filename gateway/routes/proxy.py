@@ -30,7 +30,7 @@ from gateway.routes.door import area, caller
 SMALL = 65_536
 """Bytes up to which a body is passed on in one piece."""
 
-BEGUN = "shuke.begun"
+IN_FLIGHT = "shuke.in_flight"
 """Where a scope has what was sent to its service before it came to the app."""
 
 HOP_BY_HOP = frozenset(
@@ -156,12 +156,12 @@ async def passed_on(request: Request, services: Services, service: str, caller: 
         headers=to_pass(scope["headers"], OURS),
         body=sent,
         patient=patient,
-        begun=scope.get(BEGUN),
+        in_flight=scope.get(IN_FLIGHT),
     )
     async with AsyncExitStack() as stack:
         small: bytes | None = None
 
-        async def begun() -> Answer:
+        async def answered() -> Answer:
             nonlocal small
             answer = await stack.enter_async_context(asked)
             if comes_whole(scope["method"], answer.status, answer.content_length):
@@ -171,7 +171,7 @@ async def passed_on(request: Request, services: Services, service: str, caller: 
         try:
             # Work ends where the client leaves. One whose body comes piece by piece is watched by who reads it.
             whole = sent is None or isinstance(sent, bytes)
-            answer = await (while_awaited(request, begun()) if whole else begun())
+            answer = await (while_awaited(request, answered()) if whole else answered())
         except Exception:
             if body.failure is not None:
                 raise body.failure from None
@@ -205,6 +205,11 @@ def target_of(scope: Scope) -> bytes:
 def comes_whole(method: str, status: int, length: int | None) -> bool:
     """Whether an answer is passed on in one piece: it has no body, or a small one of a known length."""
     return has_no_body(method, status) or (length is not None and length <= SMALL)
+
+
+async def refused(answer: Answer, *problems: type[Problem]) -> Response:
+    """What a service found wrong, in its words. The document of whoever passes it on tells of the `problems` named."""
+    return Response(await answer.read(), answer.status, media_type=answer.content_type)
 
 
 class Whole(Response):

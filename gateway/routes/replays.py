@@ -11,6 +11,7 @@ from gateway.domain.services import ServiceNotFound
 from gateway.models.operating import Replay
 from gateway.queries.services import Services
 from gateway.routes.door import Asking
+from gateway.routes.proxy import refused
 
 router = APIRouter(prefix="/v1/replays", tags=["status"])
 
@@ -39,7 +40,7 @@ async def replay(body: Replay, request: Request, asking: Asking) -> Response:
             )
         )
         if answer.status != 200:
-            return Response(await answer.read(), answer.status, media_type=answer.content_type)
+            return await refused(answer)
         return StreamingResponse(_lines(answer.pieces(), stack.pop_all()), media_type="application/x-ndjson")
 
 

@@ -118,7 +118,6 @@ async def read_stream(
     waits for it is cut off, and may come again.
     """
     tail: Tail = request.app.state.tail
-    database: Database = request.app.state.database
     wanted = Wanted(
         types=known_types(name for part in types for name in part.split(",")) if types else None,
         stages=frozenset(stage) if stage else None,
@@ -126,18 +125,24 @@ async def read_stream(
         parties=frozenset(party_id) if party_id else None,
         historic=historic,
     )
-    begun = after if last_event_id is None else int(last_event_id)
-    gone = b""
-    try:
-        place = await tail.start(database, begun)
-    except HistoryGone as problem:
-        if last_event_id is None:
-            raise
-        gone, place = reset(problem), problem.extensions["latest"]
+    place, gone = await beginning(tail, request.app.state.database, after, last_event_id)
     settings = request.app.state.settings
     counted = tail.counted(asking.key_id, most=settings.streams, most_of_one=settings.streams_of_one)
     stream = Stream(place, wanted, sees(asking))
     return EventStream(told(request, stream, gone), counted, lambda: leave(tail, stream))
+
+
+async def beginning(tail: Tail, database: Database, after: int | None, last_event_id: str | None) -> tuple[int, bytes]:
+    """After which `sequence` a stream goes on, and what tells a browser at first that it has missed something.
+
+    Raises `HistoryGone` where it is no browser that comes back.
+    """
+    try:
+        return await tail.start(database, after if last_event_id is None else int(last_event_id)), b""
+    except HistoryGone as problem:
+        if last_event_id is None:
+            raise
+        return problem.extensions["latest"], reset(problem)
 
 
 async def told(request: Request, stream: Stream, gone: bytes) -> AsyncGenerator[bytes, None]:

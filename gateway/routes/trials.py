@@ -8,13 +8,14 @@ import msgspec
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response, StreamingResponse
 
-from chassis.problems import problem_document
+from contracts.trials import MovesNotKept, TrialNotDone, TrialNotFound
 from gateway.domain.export import written
 from gateway.domain.trials import COLUMNS, Format, joined, lines
 from gateway.queries.external_ids import ExternalIds
 from gateway.queries.services import Services
 from gateway.queries.streams import pages
 from gateway.routes.door import Asking
+from gateway.routes.proxy import refused
 
 router = APIRouter(prefix="/v1/trials")
 
@@ -26,27 +27,7 @@ MEDIA_TYPES: Mapping[Format, str] = {
 }
 
 
-NO_TRIAL = problem_document(404, "trial_not_found", "Trial not found", request_id="0195a7c0c0de7000800000000000cafe")
-NOT_FOUND: dict[str, Any] = {
-    "description": "trial_not_found",
-    "content": {
-        "application/problem+json": {
-            "schema": {"$ref": "#/components/schemas/Problem"},
-            "examples": {
-                "trial_not_found": {"summary": "There is no such trial.", "value": msgspec.json.decode(NO_TRIAL)}
-            },
-        }
-    },
-}
-"""What scoring answers is passed on."""
-
-
-@router.get(
-    "/{trial_id}/moves",
-    tags=["policies"],
-    response_class=StreamingResponse,
-    openapi_extra={"responses": {"404": NOT_FOUND}},
-)
+@router.get("/{trial_id}/moves", tags=["policies"], response_class=StreamingResponse)
 async def read_moves_of_trial(
     request: Request,
     asking: Asking,
@@ -62,7 +43,7 @@ async def read_moves_of_trial(
     async with AsyncExitStack() as stack:
         answer = await stack.enter_async_context(services.ask("scoring", "GET", target, caller=asking, patient=True))
         if answer.status != 200:
-            return Response(await answer.read(), answer.status, media_type=answer.content_type)
+            return await refused(answer, TrialNotFound, TrialNotDone, MovesNotKept)
         moves = _joined(ExternalIds(services, contact=asking.contact), answer.lines(), stack.pop_all())
         return StreamingResponse(
             _csv(moves) if format is Format.CSV else _ndjson(moves),

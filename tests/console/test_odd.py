@@ -16,7 +16,9 @@ from gateway.console.policy_form import written
 from tests.console.conftest import example
 from tests.system.product import Product
 
-ODD = ("NaN", "1E999999", "²", "9" * 5_000, "-1", "\0", "0001-01-01T00:00", "[" * 1_200)
+ODD = ("NaN", "1E999999", "²", "9" * 5_000, "-1", "\0", "0001-01-01T00:00", "[" * 1_200, "a\r\nX-Odd: 1")
+MADE_UP = "X-Odd"
+"""A header that only a line feed in a field would make."""
 COMPUTED = ("/population/flows", "/population/moves")
 """Addresses that take seconds of a processor: asked once, with something odd in each field."""
 LEFT = ("/keys", "/sign-out")
@@ -106,18 +108,18 @@ def token_of(browser: httpx.Client) -> str:
     return browser.get("/nowhere").text.partition('name="csrf" content="')[2].partition('"')[0]
 
 
-def answered(browser: httpx.Client, form: Form, turn: int, csrf: str) -> int:
-    """The status of a form whose fields hold something odd each, in its turn each of all that is."""
+def answered(browser: httpx.Client, form: Form, turn: int, csrf: str) -> httpx.Response:
+    """The answer to a form whose fields hold something odd each, in its turn each of all that is."""
     said = {name: ODD[(turn + place) % len(ODD)] for place, name in enumerate(form.names)}
     odd = ODD[turn]
     if form.method == "GET":
         with browser.stream("GET", form.path, params=said) as answer:
-            return answer.status_code
+            return answer
     headers = {"X-CSRF-Token": csrf}
     if form.has_file:
         file = {"file": ("odd.csv", odd.encode())}
-        return browser.post(form.path, params={FIELD: csrf}, data=said, files=file, headers=headers).status_code
-    return browser.post(form.path, data=said, headers=headers).status_code
+        return browser.post(form.path, params={FIELD: csrf}, data=said, files=file, headers=headers)
+    return browser.post(form.path, data=said, headers=headers)
 
 
 def test_no_form_and_no_address_fails_whatever_it_is_filled_in_with(product: Product, browser: httpx.Client) -> None:
@@ -125,10 +127,10 @@ def test_no_form_and_no_address_fails_whatever_it_is_filled_in_with(product: Pro
     found = forms(browser, pages(product.client))
     assert {"/parties", "/policies", "/users", "/import"} <= {form.path for form in found}
     failed = [
-        (form.method, form.path, ODD[turn][:24], status)
+        (form.method, form.path, ODD[turn][:24], answer.status_code)
         for form in found
         for turn in range(1 if form.path in COMPUTED else len(ODD))
-        if (status := answered(browser, form, turn, csrf)) >= 500
+        if (answer := answered(browser, form, turn, csrf)).status_code >= 500 or MADE_UP in answer.headers
     ]
     assert failed == []
 

@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 
 from gateway.domain.bulkheads import FAILURES, PAUSE_S, Breaker, Bulkhead, Entry
-from gateway.queries import places, services
+from gateway.queries import services, slots
 from gateway.queries.services import Services
 
 from .conftest import Door, a_socket, serving
@@ -113,7 +113,7 @@ async def test_beyond_its_places_and_its_queue_a_service_is_busy_and_others_are_
 
 
 async def test_who_waits_too_long_is_told_that_the_service_is_busy(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(places, "WAIT_S", 0.1)
+    monkeypatch.setattr(slots, "WAIT_S", 0.1)
     async with held(door, 1, 5) as seen:
         first = asyncio.create_task(door.client.get("/v1/parties"))
         await until(1, seen)
@@ -126,20 +126,20 @@ async def test_who_waits_too_long_is_told_that_the_service_is_busy(door: Door, m
     assert (after.status_code, seen.asked) == (200, 2)
 
 
-async def test_whoever_gives_up_waiting_takes_no_place_with_it() -> None:
-    taken = places.Places("customers", Bulkhead(1, 10))
-    await taken.enter()
-    waiting = [asyncio.create_task(taken.enter()) for _ in range(4)]
+async def test_whoever_gives_up_waiting_takes_no_slot_with_it() -> None:
+    taken = slots.Slots("customers", Bulkhead(1, 10))
+    await taken.acquire()
+    waiting = [asyncio.create_task(taken.acquire()) for _ in range(4)]
     await asyncio.sleep(0)
     waiting[0].cancel()
-    # The place is given to the second in the moment in which it gives up.
-    taken.leave()
+    # The slot is given to the second in the moment in which it gives up.
+    taken.release()
     waiting[1].cancel()
     ended = await asyncio.gather(*waiting[:3], return_exceptions=True)
     assert [isinstance(each, asyncio.CancelledError) for each in ended] == [True, True, False]
-    taken.leave()
+    taken.release()
     await waiting[3]
-    taken.leave()
+    taken.release()
     assert taken.underway == 0
 
 

@@ -253,9 +253,9 @@ async def test_a_client_that_leaves_in_its_request_ends_that_of_the_service(door
                 await begun.wait()
         async with asyncio.timeout(60):
             await service.left.wait()
-        places = door.app.state.services._places["customers", False]
+        slots = door.app.state.services._slots["customers", False]
         async with asyncio.timeout(60):
-            while places.underway:
+            while slots.underway:
                 await asyncio.sleep(0.01)
 
 

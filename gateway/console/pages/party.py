@@ -65,16 +65,12 @@ async def read_party(party_id: str, page: Somebody) -> Response:
         (id for merge in merges for id in (merge["party_id"], merge["other_id"])),
         [owner["owner_id"], owner["team_id"]] if owner else [],
     )
-    standing = await _viewed(page, party_id, view["standing"])
     return page.render(
         "party/page.html",
         party_id=party_id,
         who=who,
         view=view,
         title=(label(who) if who else None) or shortened(party_id),
-        standing=standing,
-        grounds=grounds(standing.data["reasons"]) if standing and standing.data else None,
-        worth=Worth.of(parts["values"].data, parts["moves"].data["data"] if parts["moves"] else []),
         owner=owner,
         overrides=parts["overrides"],
         merges=merges,
@@ -83,6 +79,7 @@ async def read_party(party_id: str, page: Somebody) -> Response:
         losses=LOSSES,
         settable=TREATMENTS,
         in_reach=owner.refused is None or owner.refused.status != 404,
+        **_stands(await _viewed(page, party_id, view["standing"]), parts),
         **_timeline(page, party_id, parts["timeline"]),
     )
 
@@ -138,13 +135,16 @@ async def read_top(party_id: str, page: Somebody) -> Response:
         # Whoever reaches the party by a lead alone sees how it stands in the view.
         view = await page.api.part(f"/v1/parties/{party_id}/360", language=page.language)
         standing = Part(view["standing"]["data"], None) if view and view["standing"]["data"] else standing
-    return page.render(
-        "party/live.html",
-        party_id=party_id,
-        standing=standing,
-        grounds=grounds(standing.data["reasons"]) if standing and standing.data else None,
-        worth=Worth.of(parts["values"].data, parts["moves"].data["data"] if parts["moves"] else []),
-    )
+    return page.render("party/live.html", party_id=party_id, **_stands(standing, parts))
+
+
+def _stands(standing: Part, parts: Mapping[str, Part]) -> dict[str, Any]:
+    """Where the party stands, why, and what it is worth, from its values and moves."""
+    return {
+        "standing": standing,
+        "grounds": grounds(standing.data["reasons"]) if standing and standing.data else None,
+        "worth": Worth.of(parts["values"].data, parts["moves"].data["data"] if parts["moves"] else []),
+    }
 
 
 def _filtered(page: Page) -> dict[str, Any]:

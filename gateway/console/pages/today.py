@@ -34,7 +34,37 @@ async def read_today(page: Somebody) -> Response:
     scope, whose = _scope(page)
     present = now()
     today = present.astimezone(page.zone).date()
-    slipped: dict[str, str | int] = {"in_stage_since": str(today - timedelta(days=SLIPPED_DAYS)), "limit": FEW, **whose}
+    since = str(today - timedelta(days=SLIPPED_DAYS))
+    parts = await page.api.together(**_parts(page, whose, present, since))
+    summary = parts["summary"]
+    if summary and summary["count"] == 0:
+        return page.render("today/first.html")
+    shown = [name for name in ("slipping", "slipped", "changing", "unanswered", "problems") if parts[name]]
+    rows = [row for name in shown for row in parts[name]["data"]]
+    told: dict[str, Any] = dict(parts)
+    return page.render(
+        "today/page.html",
+        scope=scope,
+        scopes=_scopes(page),
+        owner=_owner(page),
+        whose=_as_list(whose),
+        today=today,
+        since=since,
+        names=await names(page.api, (row["party_id"] for row in rows if row.get("party_id"))),
+        slipped_days=SLIPPED_DAYS,
+        slipping_days=SLIPPING_DAYS,
+        changing_days=CHANGING_DAYS,
+        problem_days=PROBLEM_DAYS,
+        answer_days=ANSWER_DAYS,
+        news=_news(parts, present - timedelta(days=14)),
+        stopped=parts["webhooks"]["data"] if parts.get("webhooks") else [],
+        **told,
+    )
+
+
+def _parts(page: Page, whose: Mapping[str, str], present: datetime, since: str) -> dict[str, Asking]:
+    """What the page is made of, by the names of its parts; who has slipped has done so `since` that day."""
+    slipped: dict[str, str | int] = {"in_stage_since": since, "limit": FEW, **whose}
     soon: dict[str, str | int] = {"sort": "next_change_at", "changes_within_days": CHANGING_DAYS, "limit": FEW, **whose}
     asked: dict[str, Asking] = {
         "summary": ("/v1/standings/summary", {}),
@@ -50,31 +80,7 @@ async def read_today(page: Somebody) -> Response:
     }
     if page.may("GET", "/v1/webhooks"):
         asked["webhooks"] = ("/v1/webhooks", {"stopped": True, "limit": FEW})
-    parts = await page.api.together(**asked)
-    summary = parts["summary"]
-    if summary and summary["count"] == 0:
-        return page.render("today/first.html")
-    shown = [name for name in ("slipping", "slipped", "changing", "unanswered", "problems") if parts[name]]
-    rows = [row for name in shown for row in parts[name]["data"]]
-    told: dict[str, Any] = dict(parts)
-    return page.render(
-        "today/page.html",
-        scope=scope,
-        scopes=_scopes(page),
-        owner=_owner(page),
-        whose=_as_list(whose),
-        today=today,
-        since=str(today - timedelta(days=SLIPPED_DAYS)),
-        names=await names(page.api, (row["party_id"] for row in rows if row.get("party_id"))),
-        slipped_days=SLIPPED_DAYS,
-        slipping_days=SLIPPING_DAYS,
-        changing_days=CHANGING_DAYS,
-        problem_days=PROBLEM_DAYS,
-        answer_days=ANSWER_DAYS,
-        news=_news(parts, present - timedelta(days=14)),
-        stopped=parts["webhooks"]["data"] if parts.get("webhooks") else [],
-        **told,
-    )
+    return asked
 
 
 @router.get("/unanswered")

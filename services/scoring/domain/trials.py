@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from contracts.loss import LossReason
-from contracts.problems import Conflict, Invalid, NotFound
+from contracts.problems import Conflict, Invalid
 from contracts.scoring import Cause, Stage, Tier
 from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.history import History
@@ -27,16 +27,8 @@ JUDGED = (Stage.CUSTOMER, Stage.LOST_CUSTOMER, Stage.LOST_PROSPECT)
 """Stages that say whether somebody will buy, which time shows to be right or wrong."""
 
 
-class TrialNotFound(NotFound):
-    """There is no such trial."""
-
-
 class TrialAhead(Invalid):
     """A trial reaches to a day that has been: what comes is not known."""
-
-
-class MovesNotKept(Conflict):
-    """The trial counted its moves and did not keep them."""
 
 
 class TooManyTrials(Conflict):
@@ -48,10 +40,6 @@ class TooManyTrials(Conflict):
             " `GET /v1/trials` lists them, `DELETE /v1/trials/{trial_id}` cancels one.",
             waiting=waiting,
         )
-
-
-class TrialNotDone(Conflict):
-    """The trial has not come to its end."""
 
 
 class State(StrEnum):

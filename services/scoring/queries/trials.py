@@ -9,8 +9,9 @@ import asyncpg
 import msgspec
 
 from chassis.conditions import Conditions
+from contracts.trials import MovesNotKept, TrialNotDone, TrialNotFound
 from services.scoring.domain.moment import Care
-from services.scoring.domain.trials import MovesNotKept, TooManyTrials, TrialNotDone, TrialNotFound
+from services.scoring.domain.trials import TooManyTrials
 from services.scoring.queries.rulings import Connection
 
 TRYING = 7_002

@@ -1,15 +1,14 @@
 """The short way through the gateway: for what waits for nothing but its service, and comes to a good end.
 
 It takes no task and no layers. Whatever has to wait, is refused or fails goes the way of the layers, also where that
-turns out only when the service has been asked: then they go on with what was begun.
+turns out only when the service has been asked: then they go on with what is in flight.
 """
 
 from collections.abc import Callable
 
 import structlog
 from fastapi import FastAPI
-from starlette.types import Receive, Scope, Send
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from starlette.types import Scope
 
 from chassis.auth import Caller
 from chassis.heads import Asked
@@ -22,7 +21,7 @@ from gateway.domain.rights import PATIENT, Area, UnreadableAddress, area_of, cha
 from gateway.queries.intake import Intake
 from gateway.queries.keyring import Keyring
 from gateway.queries.meter import Meter
-from gateway.queries.services import Begun, Services
+from gateway.queries.services import InFlight, Services
 from gateway.queries.trail import Trail
 from gateway.routes.audit import entry_of
 from gateway.routes.documents import known_operations
@@ -36,8 +35,8 @@ from gateway.routes.door import (
     with_those_wanted,
 )
 from gateway.routes.proxy import (
-    BEGUN,
     DOUBTFUL,
+    IN_FLIGHT,
     OURS,
     SMALL,
     THEIRS,
@@ -55,7 +54,7 @@ OPERATION = Proxied.forward.__name__
 """What is passed on is measured as one operation, whichever way it takes."""
 
 
-class Lane:
+class ProxyShortcut:
     """Begins what can go the short way."""
 
     def __init__(self, app: FastAPI) -> None:
@@ -71,8 +70,6 @@ class Lane:
         self._own = own_routes(app)
         self._rates: Rates = state.rates
         self._largest = min(SMALL, state.settings.max_body_bytes)
-        trusted = state.settings.trusted_proxies
-        self._behind = None if trusted is None else ProxyHeadersMiddleware(_nothing, trusted)  # type: ignore[arg-type]
 
     def __call__(self, asked: Asked) -> Callable[[], None] | None:
         """Begin to answer. See `chassis.heads.Shortcut`."""
@@ -87,14 +84,12 @@ class Lane:
         operations = known_operations(self.app, there.service)
         if kind is Kind.ACT or (kind is Kind.READ and (operations is None or self.trail.full)):
             return None
-        if self._behind is not None:
-            _at_once(self._behind, scope)
         caller = self._admitted(scope, there)
         if caller is None:
             return None
         marks = scope[MARKED] = marks_of(scope)
-        passage = Passage(self, asked, marks, operations if kind is Kind.READ else None)
-        return passage.leave if passage.begin(there.service, caller, body) else None
+        request = ShortcutRequest(self, asked, marks, operations if kind is Kind.READ else None)
+        return request.leave if request.begin(there.service, caller, body) else None
 
     def _admitted(self, scope: Scope, there: Area) -> Caller | None:
         """Who asks, counted, where the door lets it in without a question to the database."""
@@ -117,23 +112,23 @@ class Lane:
         return caller
 
 
-class Passage:
+class ShortcutRequest:
     """A request on the short way."""
 
-    def __init__(self, lane: Lane, asked: Asked, marks: Marks, operations: Operations | None) -> None:
+    def __init__(self, shortcut: ProxyShortcut, asked: Asked, marks: Marks, operations: Operations | None) -> None:
         """`operations` are those of the service, where the trail is to tell of a reading."""
-        self._lane = lane
+        self._shortcut = shortcut
         self._asked = asked
         self._scope = asked.scope
         self._marks = marks
         self._operations = operations
-        self._begun: Begun | None = None
+        self._in_flight: InFlight | None = None
         self._counts = self._scope["method"] in CHANGING
 
     def begin(self, service: str, caller: Caller, body: bytes) -> bool:
         """Ask the service; False where something has to be waited for."""
         scope = self._scope
-        self._begun = self._lane.services.begin(
+        self._in_flight = self._shortcut.services.begin(
             service,
             scope["method"],
             target_of(scope),
@@ -144,9 +139,9 @@ class Passage:
             marks=(self._marks.id, self._marks.span),
             told=self._told,
         )
-        if self._begun is None:
+        if self._in_flight is None:
             return False
-        self._lane.writing.underway += self._counts
+        self._shortcut.writing.underway += self._counts
         return True
 
     def leave(self) -> None:
@@ -163,8 +158,9 @@ class Passage:
             self._end(500)
 
     def _go_on(self) -> None:
-        assert self._begun is not None
-        connection = self._begun.connection
+        assert self._in_flight is not None
+        connection = self._in_flight.connection
+        assert connection is not None
         if not connection.failed and connection.status not in DOUBTFUL and self._asked.taken:
             length = next((int(value) for name, value in connection.headers if name == b"content-length"), None)
             if comes_whole(self._scope["method"], connection.status, length):
@@ -174,46 +170,36 @@ class Passage:
         self._hand_over()
 
     def _answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        assert self._begun is not None
-        self._begun.answered()
-        scope, trail = self._scope, self._lane.trail
+        assert self._in_flight is not None
+        self._in_flight.answered()
+        scope, trail = self._scope, self._shortcut.trail
         if self._operations is not None and status not in UNTRACED:
             trail.note(entry_of(scope, Kind.READ, self._operations, status, headers, self._marks.id))
-        headers = with_those_wanted(headers, wanted_headers(scope, self._lane.retirements))
-        headers += rate_headers(scope["state"]["rate_fields"])
-        headers += self._marks.headers()
+        headers = [
+            *with_those_wanted(headers, wanted_headers(scope, self._shortcut.retirements)),
+            *rate_headers(scope["state"]["rate_fields"]),
+            *self._marks.headers(),
+        ]
         self._asked.answer(status, headers, body)
         self._end(status)
 
     def _hand_over(self) -> None:
-        begun = self._scope[BEGUN] = self._begun
+        in_flight = self._scope[IN_FLIGHT] = self._in_flight
         self._scope[COUNTED] = True
-        assert begun is not None
-        begun.connection.told = None
+        assert in_flight is not None
+        assert in_flight.connection is not None
+        in_flight.connection.told = None
         task = self._asked.hand_over()
 
         def ended(_: object) -> None:
-            begun.end()
-            self._lane.writing.underway -= self._counts
+            in_flight.end()
+            self._shortcut.writing.underway -= self._counts
 
         task.add_done_callback(ended)
 
     def _end(self, status: int) -> None:
-        assert self._begun is not None
-        self._begun.end()
-        self._lane.writing.underway -= self._counts
+        assert self._in_flight is not None
+        self._in_flight.end()
+        self._shortcut.writing.underway -= self._counts
         marks = {"request_id": self._marks.id, "traceparent": self._marks.span}
         tell("gateway", OPERATION, self._scope, status, self._marks.started, **marks)
-
-
-async def _nothing(scope: Scope, receive: Receive, send: Send) -> None: ...
-
-
-def _at_once(behind: ProxyHeadersMiddleware, scope: Scope) -> None:
-    """Have the scope say where a request came from before a trusted proxy; the server's own layer does it."""
-    passing = behind(scope, None, None)  # type: ignore[arg-type]
-    try:
-        passing.send(None)
-    except StopIteration:
-        return
-    raise AssertionError("it has nothing to wait for")

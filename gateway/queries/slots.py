@@ -1,4 +1,4 @@
-"""Places for requests to one service: so many at once, so many in a queue, nobody in it for long."""
+"""Slots for requests to one service: so many at once, so many in a queue, nobody in it for long."""
 
 import asyncio
 from collections import deque
@@ -6,11 +6,11 @@ from collections import deque
 from gateway.domain.bulkheads import Bulkhead, Entry, ServiceBusy
 
 WAIT_S = 5.0
-"""Seconds that a request waits for its place at most."""
+"""Seconds that a request waits for its slot at most."""
 
 
-class Places:
-    """The places of one bulkhead."""
+class Slots:
+    """The slots of one bulkhead."""
 
     def __init__(self, service: str, bulkhead: Bulkhead) -> None:
         self.service = service
@@ -18,8 +18,8 @@ class Places:
         self.underway = 0
         self._queue: deque[asyncio.Future[None]] = deque()
 
-    async def enter(self) -> None:
-        """Take a place; whoever has one must `leave`. Raises `ServiceBusy`."""
+    async def acquire(self) -> None:
+        """Take a slot; whoever has one must `release` it. Raises `ServiceBusy`."""
         entry = self.bulkhead.entry(self.underway, len(self._queue))
         if entry is Entry.GOES:
             self.underway += 1
@@ -28,15 +28,15 @@ class Places:
         else:
             raise self._busy()
 
-    def enter_now(self) -> bool:
-        """Take a place if one is free and nobody waits for it; whether it was so."""
+    def try_acquire(self) -> bool:
+        """Take a slot if one is free and nobody waits for it; whether it was so."""
         if self._queue or self.bulkhead.entry(self.underway, 0) is not Entry.GOES:
             return False
         self.underway += 1
         return True
 
-    def leave(self) -> None:
-        """Give a place back, or to whoever has waited longest."""
+    def release(self) -> None:
+        """Give a slot back, or to whoever has waited longest."""
         while self._queue:
             first = self._queue.popleft()
             if not first.done():
@@ -53,8 +53,8 @@ class Places:
             if turn in self._queue:
                 self._queue.remove(turn)
             elif not turn.cancelled():
-                # The place came in the moment in which the wait ended.
-                self.leave()
+                # The slot came in the moment in which the wait ended.
+                self.release()
             if isinstance(error, TimeoutError):
                 raise self._busy() from None
             raise
