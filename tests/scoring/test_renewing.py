@@ -17,7 +17,7 @@ from services.scoring.domain.model import Model
 from services.scoring.domain.policy import Policy
 from services.scoring.domain.presets import DEFAULT_1, RETENTION_FIRST
 from services.scoring.domain.quiet import Quiet, quiet
-from services.scoring.handlers import renewing
+from services.scoring.handlers import renewing, sweeping
 from services.scoring.handlers.assessing import assess_again, assess_rows
 from services.scoring.handlers.renewing import renew, renew_stretch
 from services.scoring.handlers.sweeping import sweep_once
@@ -192,20 +192,20 @@ async def test_a_stretch_whose_database_is_away_keeps_no_other_from_being_renewe
     assert not await rows(scoring, "SELECT FROM party WHERE ruling < $1", ruling)
 
 
-def renew_in_tens(url: str) -> None:
-    renewing.LENGTH = 10
-    asyncio.run(renew(connect(url), None))
+def sweep_in_tens(url: str) -> None:
+    renewing.LENGTH, sweeping.MANY = 10, 1
+    asyncio.run(sweep_once(connect(url)))
 
 
 async def test_who_is_killed_with_all_processes_in_the_midst_of_it_leaves_the_rest_to_the_next(
-    scoring: Database, known: list[UUID]
+    scoring: Database, known: list[UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ruling = await decided(scoring, RETENTION_FIRST, OTHER)
     connection = await asyncpg.connect(plain_url(scoring.url))
     held = connection.transaction()
     await held.start()
     await connection.execute(HOLD_WHO_IS_TOLD, known[len(known) // 2])
-    killed = get_context("spawn").Process(target=renew_in_tens, args=(scoring.url,))
+    killed = get_context("spawn").Process(target=sweep_in_tens, args=(scoring.url,))
     killed.start()
     async with asyncio.timeout(300):
         while not await rows(scoring, SOME_WAIT_AND_SOME_ARE_DONE, ruling):
@@ -218,9 +218,13 @@ async def test_who_is_killed_with_all_processes_in_the_midst_of_it_leaves_the_re
         while await rows(scoring, OTHERS_ARE_THERE):
             await asyncio.sleep(0.05)
 
-    assert await rows(scoring, "SELECT FROM party WHERE ruling < $1", ruling)
+    left = await rows(scoring, "SELECT FROM party WHERE ruling < $1", ruling)
+    monkeypatch.setattr(sweeping, "MANY", 1)
+    monkeypatch.setattr(renewing, "LENGTH", 10)
     await sweep_once(scoring)
+    assert len(left) > sweeping.MANY
     assert not await rows(scoring, "SELECT FROM party WHERE ruling < $1", ruling)
+    assert not await rows(scoring, "SELECT FROM ruling WHERE applied_at IS NULL")
     told = await rows(scoring, "SELECT party_id FROM lived_move WHERE ruling = $1", ruling)
     assert len(told) == len({row["party_id"] for row in told}) > 0
     grouped = {(row[0], row[1]): (row[2], row[3]) for row in await rows(scoring, GROUPED)}

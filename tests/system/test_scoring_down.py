@@ -1,4 +1,4 @@
-"""Deciding is apart from taking in: as long as scoring stands still, everything is accepted, and it catches up."""
+"""Deciding is apart from taking in: while scoring and the bus stand still, all is accepted, and scoring catches up."""
 
 import signal
 from collections.abc import Iterator, Sequence
@@ -12,8 +12,11 @@ from tests.system.conftest import Start
 from tests.system.product import Product, identifier, party_of
 
 EMBEDDED = ("scoring-worker", "scoring")
-CLUSTER = ("scoring-worker-1", "scoring-sweeper", "scoring-publisher", "scoring")
-"""Every process of the service."""
+CLUSTER = ("kafka-1", "scoring-worker-1", "scoring-sweeper", "scoring-publisher", "scoring")
+"""Every process of the service, and the broker, without which nobody learns anything."""
+UNPUBLISHED = """
+SELECT (SELECT count(*) FROM outbox) + sum(last_seq - published_seq) FROM event_stream
+"""
 
 
 @contextmanager
@@ -56,12 +59,14 @@ def test_intake_goes_on_while_scoring_stands_still_and_scoring_catches_up(
                     answers.append(product.client.post(f"/v1/{path}", json=body))
             graded = product.client.get("/v1/leads", params={"limit": 100}).json()["data"]
             decided = product.sql("scoring", "SELECT count(*) AS parties FROM party WHERE purchase_days > 0")
+            [(unpublished,)] = product.sql("customers", UNPUBLISHED)
         product.settle()
 
         assert {answer.status_code for answer in answers} == {201}
         assert len(graded) == 20
         assert {lead["grade"] for lead in graded} <= set(Grade)
         assert [row["parties"] for row in decided] == [1]
+        assert unpublished >= 40
         lines = product.export()
         assert {lines[party_of(f"customer {number}")]["spend"] for number in range(20)} == {"5.00"}
         assert product.agrees()
