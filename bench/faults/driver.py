@@ -141,6 +141,7 @@ async def all_broken(
         said = "not itself again" if took is None else f"{took:.1f} s{limit}"
         account.tell(f"{number}/{asked.count} {kind} ({what}): {said}, {lasted:.1f} s in all")
         account.kept()
+        await account.step("the brokers", asyncio.wait_for(ground.brokers_agree(), LONGEST_S))
         if in_a_row == GIVEN_UP_AFTER:
             account.tell(f"given up after {in_a_row} faults in a row")
             return

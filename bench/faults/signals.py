@@ -1,5 +1,6 @@
 """Processes that are killed, ended and frozen."""
 
+import asyncio
 import os
 import signal
 from contextlib import suppress
@@ -42,9 +43,12 @@ class Ended(Killed):
         return f"ended {self.what}"
 
     async def begin(self, ground: Ground) -> None:
-        """Send them what ends them in order."""
+        """Send them what ends them in order, and wait until they are gone: until then they may go on serving."""
+        before = {name: pid for name, pid in ground.pids().items() if name in self.names}
         for name in self.names:
             ground.send(name, ground.processes[name].stop)
+        while any(ground.pids().get(name) == pid for name, pid in before.items()):
+            await asyncio.sleep(0.02)
 
 
 @dataclass
