@@ -43,7 +43,7 @@ def test_a_change_is_drafted_tried_approved_and_planned(visit: Visit, product: P
     assert download.value.path().read_text().startswith("party_id,")
     page.get_by_role("table").first.get_by_role("link").first.click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Who would stand elsewhere")
-    assert page.get_by_role("row").count() > 1
+    expect(page.get_by_role("row").nth(1)).to_be_visible()
     with page.expect_download() as download:
         page.get_by_role("link", name="As CSV").click()
     assert "party_" in download.value.path().read_text()
@@ -78,9 +78,21 @@ def test_policies_have_no_barriers(visit: Visit, product: Product, language: str
     active = product.get("/v1/policies", state="active")["data"][0]["hash"]
     for path in ("/policies", f"/policies/{active}", "/policies/new", f"/policies/{active}/elsewhere"):
         page = visit(path, language=language, width=width)
+        if path.endswith("elsewhere"):
+            expect(page.locator(".empty")).to_have_text(say(language, "policies.nobody_here"))
         assert findings(page) == [], path
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
     assert page.get_by_role("heading", level=1).inner_text() == say(language, "policies.elsewhere_title")
+
+
+def test_who_would_stand_elsewhere_is_shown_without_a_script_too(visit: Visit, product: Product):
+    active = product.get("/v1/policies", state="active")["data"][0]["hash"]
+    request = visit("/policies").request
+    first, shown = (request.get(f"/policies/{active}/elsewhere{query}").text() for query in ("", "?shown=1"))
+    nobody = say("en", "policies.nobody_here")
+    assert "shown=1" in first
+    assert nobody not in first
+    assert nobody in shown
 
 
 def test_a_trial_has_no_barriers_while_it_goes_on_and_when_it_is_through(visit: Visit, product: Product):

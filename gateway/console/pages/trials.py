@@ -74,21 +74,20 @@ async def read_moves(page: Somebody, trial_id: str) -> Response:
 
 @router.get("/{policy_hash}/elsewhere")
 async def read_elsewhere(page: Somebody, policy_hash: str, cursor: str = "") -> Response:
-    """Who would stand elsewhere at this moment, each with where."""
+    """Who would stand elsewhere at this moment, each with where.
+
+    Each is computed, so that the page comes first and asks for them; without a script they come with `?shown=1`.
+    """
     wanted = _cells(page)
-    found = await page.api.get(
-        f"/v1/policies/{policy_hash}/elsewhere", **wanted, limit=LISTED, **({"cursor": cursor} if cursor else {})
-    )
-    return page.render(
-        "policies/elsewhere.html",
-        policy=await page.api.get(f"/v1/policies/{policy_hash}"),
-        found=found,
-        names=await names(page.api, (row["party_id"] for row in found["data"])),
-        wanted=wanted,
-        stages=STAGES,
-        tiers=TIERS,
-        first=not cursor,
-    )
+    shown: dict[str, Any] = {"policy_hash": policy_hash, "wanted": wanted, "cursor": cursor, "found": None}
+    if page.by_script or "shown" in page.request.query_params:
+        here = {**wanted, "limit": LISTED, **({"cursor": cursor} if cursor else {})}
+        found = await page.api.get(f"/v1/policies/{policy_hash}/elsewhere", **here)
+        shown |= {"found": found, "names": await names(page.api, (row["party_id"] for row in found["data"]))}
+    if page.by_script:
+        return page.render("policies/elsewhere_rows.html", **shown)
+    policy = await page.api.get(f"/v1/policies/{policy_hash}")
+    return page.render("policies/elsewhere.html", policy=policy, stages=STAGES, tiers=TIERS, **shown)
 
 
 @router.get("/{policy_hash}/elsewhere.csv")
