@@ -101,18 +101,22 @@ class _Lines:
 
 
 _LINES = _Lines()
+_PLAIN = msgspec.json.Encoder()
 _plain_lines = False
 """Whether a line that needs nothing of its context may be written as it is: the logger would take ten times as long."""
 
 
 def _write_line(told: dict[str, Any]) -> None:
-    told["timestamp"] = f"{datetime.now(UTC).isoformat()[:-6]}Z"
+    told["timestamp"] = datetime.now(UTC)
     # Standard error is written out at the end of each line.
-    _LINES.write(_json(told) + "\n")
+    _LINES.write(f"{_seen(_PLAIN.encode(told).decode())}\n")
 
 
 def _json(value: Any, default: Any = repr, **_: Any) -> str:
-    text = msgspec.json.encode(value, enc_hook=default).decode()
+    return _seen(msgspec.json.encode(value, enc_hook=default).decode())
+
+
+def _seen(text: str) -> str:
     return text if text.isascii() else _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
@@ -195,7 +199,8 @@ def tell(service: str, operation: str, scope: Scope, status: int, started: float
             **marks,
         }
         if _plain_lines and marks:
-            _write_line({**told, "event": "request", "level": "info"})
+            told |= {"event": "request", "level": "info"}
+            _write_line(told)
         else:
             log.info("request", **told)
 

@@ -5,12 +5,14 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
+
+from msgspec import Struct, structs
 
 from chassis.paths import PathIndex
 
@@ -87,8 +89,7 @@ GENESIS = bytes(32)
 """What the first row has in the place of a hash before it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """What is told of a request: ids, and never what was typed or sent."""
 
     at: datetime
@@ -239,4 +240,4 @@ def grouped(entries: Iterable[Entry]) -> list[Entry]:
         key: object = entry.but_for_its_time() if entry.kind is Kind.READ else place
         first.setdefault(key, entry)
         requests[key] += entry.requests
-    return [replace(entry, requests=requests[key]) for key, entry in first.items()]
+    return [structs.replace(entry, requests=requests[key]) for key, entry in first.items()]

@@ -3,8 +3,9 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
+
+from msgspec import Struct
 
 from contracts.problems import Problem
 from gateway.domain.rights import Role
@@ -12,8 +13,7 @@ from gateway.domain.rights import Role
 SPELLING = re.compile(r"([1-9]\d{0,5})/([1-9]\d{0,5})")
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(Struct, frozen=True):
     """Requests per second in the long run, and how many may come at once."""
 
     per_s: int
@@ -36,8 +36,7 @@ class Rate:
         return max(1, math.ceil(self.burst / self.per_s))
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(Struct, frozen=True):
     """What is left after a request was asked for."""
 
     allowed: bool
