@@ -172,10 +172,13 @@ def operation_of(operations: Operations, method: str, path: str) -> tuple[str, s
 
 def ids_in(path: str, query: str, location: str | None) -> tuple[str, ...]:
     """The ids of an address, and of what was made; each once."""
-    found = [step for step in path.split("/") if _ID.fullmatch(step)]
-    found += [value for _, value in _parsed(query) if _ID.fullmatch(value)]
-    found += [step for step in (location or "").split("?")[0].split("/") if _ID.fullmatch(step)]
-    return tuple(dict.fromkeys(found))
+    said = path.split("/")
+    if query:
+        said += [value for _, value in _parsed(query)]
+    if location:
+        said += location.split("?")[0].split("/")
+    # Most are words, which the pattern would take longer to tell.
+    return tuple(dict.fromkeys(each for each in said if (len(each) >= 32 or each.isdecimal()) and _ID.fullmatch(each)))
 
 
 def redacted(query: str) -> str:

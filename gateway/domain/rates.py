@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from msgspec import Struct
@@ -105,10 +106,12 @@ def fields(name: str, rate: Rate, level: Level) -> dict[str, str]:
 
     The window of the policy is the time in which an empty bucket fills, so that quota over window is the rate.
     """
-    return {
-        "RateLimit-Policy": f'"{name}";q={rate.burst};w={rate.window_s}',
-        "RateLimit": f'"{name}";r={level.left};t={level.wait_s}',
-    }
+    return {"RateLimit-Policy": _policy(name, rate), "RateLimit": f'"{name}";r={level.left};t={level.wait_s}'}
+
+
+@lru_cache(1_024)
+def _policy(name: str, rate: Rate) -> str:
+    return f'"{name}";q={rate.burst};w={rate.window_s}'
 
 
 def neighbourhood(address: str) -> str:
