@@ -97,10 +97,11 @@ def _look(page: Page, path: str) -> Visited:
         bytes_of.clear()
         page.goto(path, wait_until="load")
         painted, answered = page.evaluate(_PAINTED)
+        # What a page asks for when it has been painted is not to be in the way of the next, and is looked at too.
+        page.wait_for_selector(".htmx-request", state="detached")
         if number >= WARM:
             seen.painted_ms.append(painted)
             seen.answered_ms.append(answered)
-    page.wait_for_load_state("load")
     seen.weight_kb = (sum(bytes_of) + _worker_bytes(page)) / 1e3
     seen.findings = barriers(page)
     page.close()
