@@ -140,8 +140,7 @@ async def all_broken(
         limit = f" of {outcome.limits[kind]:.0f}" if kind in outcome.limits else ""
         said = "not itself again" if took is None else f"{took:.1f} s{limit}"
         account.tell(f"{number}/{asked.count} {kind} ({what}): {said}, {lasted:.1f} s in all")
-        account.kept()
-        await account.step("the brokers", asyncio.wait_for(ground.brokers_agree(), LONGEST_S))
+        await account.step("the brokers", asyncio.wait_for(probe.brokers_agree(), LONGEST_S))
         if in_a_row == GIVEN_UP_AFTER:
             account.tell(f"given up after {in_a_row} faults in a row")
             return

@@ -11,9 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import UUID
 
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
-
 from bench.faults.commands import KEY
 from bench.faults.wires import Wires
 from bench.product import CURRENCY
@@ -140,24 +137,6 @@ class Ground:
             while (pid := self.pids().get(name)) in (before, None) or not alive(int(pid or 0)):
                 await asyncio.sleep(0.05)
         await self.ready(name)
-
-    async def brokers_agree(self) -> None:
-        """Wait until every broker holds what its leaders do: more than may fail at once would fail before."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.servers, request_timeout_ms=5_000)
-        try:
-            while True:
-                with suppress(KafkaError, OSError):
-                    await admin.start()
-                    told = await admin.describe_topics()
-                    if all(
-                        len(partition["isr"]) == len(partition["replicas"])
-                        for topic in told
-                        for partition in topic["partitions"]
-                    ):
-                        return
-                await asyncio.sleep(0.2)
-        finally:
-            await admin.close()
 
     async def set_workers(self, count: int) -> None:
         """Have so many scoring workers."""

@@ -2,11 +2,14 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
 from uuid import UUID
 
 import asyncpg
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from bench.faults.clients import Client, Journal
 from bench.faults.commands import SYSTEM, Command, identifier, identity_of
@@ -60,6 +63,24 @@ class Probe:
                 return min(task.result() for task in done)
         self._lag |= tasks
         raise Stuck(f"nothing can be read after {LONGEST_S:.0f} s")
+
+    async def brokers_agree(self) -> None:
+        """Wait until every broker holds what its leaders do: more than may fail at once would fail before."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._ground.servers, request_timeout_ms=5_000)
+        try:
+            while True:
+                with suppress(KafkaError, OSError):
+                    await admin.start()
+                    told = await admin.describe_topics()
+                    if all(
+                        len(partition["isr"]) == len(partition["replicas"])
+                        for topic in told
+                        for partition in topic["partitions"]
+                    ):
+                        return
+                await asyncio.sleep(0.2)
+        finally:
+            await admin.close()
 
     async def settle(self) -> None:
         """Wait until what was begun and not waited for is acknowledged and readable, too."""

@@ -50,6 +50,9 @@ class Itself:
             raise Stuck("nothing can be read")
         return asyncio.get_running_loop().time()
 
+    async def brokers_agree(self) -> None:
+        """As nobody breaks them, they do."""
+
 
 def broken(
     monkeypatch: pytest.MonkeyPatch, faults: dict[str, Made], asked: Asked, product: Itself
