@@ -12,6 +12,7 @@ from pydantic import AwareDatetime
 
 from chassis.http import Streamed
 from contracts.event import Digest
+from contracts.moments import ModelCurrency, ModelNotFound, NotReadYet, PolicyNotFound
 from gateway.domain import export, status
 from gateway.queries.external_ids import ExternalIds
 from gateway.queries.services import OWN, Services
@@ -65,7 +66,7 @@ async def export_standings(
     async with AsyncExitStack() as stack:
         answer = await stack.enter_async_context(services.ask("scoring", "GET", target, caller=asking, patient=True))
         if answer.status != 200:
-            return await refused(answer)
+            return await refused(answer, NotReadYet, PolicyNotFound, ModelNotFound, ModelCurrency)
         return Streamed(
             _csv(ExternalIds(services, contact=asking.contact), answer.pieces(), stack.pop_all()),
             media_type="text/csv; charset=utf-8",

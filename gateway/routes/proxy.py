@@ -60,7 +60,7 @@ OURS = HOP_BY_HOP | {
 THEIRS = HOP_BY_HOP | {b"date", b"server", b"x-request-id", b"traceparent", b"ratelimit", b"ratelimit-policy"}
 """Headers that the gateway sets on every answer."""
 
-DOUBTFUL = frozenset({404, 415, 422})
+DOUBTFUL = frozenset({404, 412, 415, 422})
 """Answers of a service that may only mean that the path does not know the method: it takes a name for an id."""
 
 

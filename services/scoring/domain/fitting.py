@@ -44,10 +44,6 @@ class ModelWorse(Conflict):
     """The model is worse than the active one by more than the margin."""
 
 
-class ModelCurrency(Conflict):
-    """The amounts of the model are in another currency than the reporting one."""
-
-
 class Fitted(NamedTuple):
     """A model with how good it would have been."""
 

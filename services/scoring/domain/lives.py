@@ -75,13 +75,6 @@ WAYS_OUT: Mapping[tuple[State, Act], str] = {
 """What to do instead of what may not be done."""
 
 
-class PolicyNotFound(NotFound):
-    """There is no policy with this content hash."""
-
-    def __init__(self) -> None:
-        super().__init__("There is no policy with this content hash. `GET /v1/policies` lists them.")
-
-
 class PresetNotFound(NotFound):
     """No preset has this name."""
 

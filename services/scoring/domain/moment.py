@@ -5,21 +5,12 @@ from uuid import UUID
 
 import msgspec
 
-from contracts.problems import Conflict, Invalid
+from contracts.problems import Invalid
 from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.days import end_of_day
 from services.scoring.domain.ruling import Ruling
 
 ONE_DAY = timedelta(days=1)
-
-
-class NotReadYet(Conflict):
-    """Not everything that was recorded by that time has been read."""
-
-    def __init__(self, watermark: datetime | None) -> None:
-        until = None if watermark is None else watermark.isoformat()
-        way = f"Ask for a time up to {until}, the `watermark`." if until else "Nothing was read whole yet: ask later."
-        super().__init__(f"Not everything that was recorded by then has been read. {way}", watermark=until)
 
 
 class OnlyByParty(Invalid):

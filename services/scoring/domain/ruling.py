@@ -7,20 +7,12 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from contracts.problems import NotFound
 from contracts.scoring import Cause
 from services.scoring.domain.days import local_day
 from services.scoring.domain.model import Model
 from services.scoring.domain.money import Rates
 from services.scoring.domain.policy import Policy
 from services.scoring.domain.tiers import Cuts
-
-
-class ModelNotFound(NotFound):
-    """There is no model with this content hash."""
-
-    def __init__(self) -> None:
-        super().__init__("There is no model with this content hash. `GET /v1/models` lists them.")
 
 
 class Ruling(msgspec.Struct, frozen=True):

@@ -7,9 +7,9 @@ from uuid import UUID
 
 import msgspec
 
+from contracts.moments import ModelCurrency, NotReadYet
 from contracts.scoring import Stage, Tier
-from services.scoring.domain.fitting import ModelCurrency
-from services.scoring.domain.moment import Care, Moment, NotReadYet
+from services.scoring.domain.moment import Care, Moment
 from services.scoring.domain.standing import Standing
 from services.scoring.models.clocks import Question
 from services.scoring.queries.activations import settled_until

@@ -4,10 +4,10 @@ from datetime import datetime
 
 import asyncpg
 
-from services.scoring.domain.fitting import ModelActive, ModelCurrency, ModelWorse, worse
+from contracts.moments import ModelCurrency, ModelNotFound
+from services.scoring.domain.fitting import ModelActive, ModelWorse, worse
 from services.scoring.domain.model import Model
 from services.scoring.domain.quality import Quality
-from services.scoring.domain.ruling import ModelNotFound
 from services.scoring.queries.activations import refuse_planned
 from services.scoring.queries.rulings import BARRIER, Connection, new_ruling, present
 

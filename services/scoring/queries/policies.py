@@ -5,7 +5,8 @@ from typing import Any
 
 import asyncpg
 
-from services.scoring.domain.lives import Act, Life, PolicyNotFound, State
+from contracts.moments import PolicyNotFound
+from services.scoring.domain.lives import Act, Life, State
 from services.scoring.domain.policy import Policy
 from services.scoring.queries.activations import refuse_planned
 from services.scoring.queries.rulings import BARRIER, Connection, new_ruling

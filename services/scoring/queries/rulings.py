@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import msgspec
 
-from services.scoring.domain.lives import PolicyNotFound
+from contracts.moments import ModelNotFound, PolicyNotFound
 from services.scoring.domain.model import Model
 from services.scoring.domain.money import CurrencyFixed, NoReportingCurrency, Rates
 from services.scoring.domain.policy import Policy
 from services.scoring.domain.presets import DEFAULT_1
-from services.scoring.domain.ruling import ModelNotFound, Ruling
+from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.tiers import Cuts
 from services.scoring.domain.trajectory import Activation
 
