@@ -9,6 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from chassis.http import IfMatch
 from chassis.problems import RENDERERS
 from gateway.queries import services
 
@@ -140,10 +141,11 @@ async def test_a_method_that_a_path_of_a_service_does_not_know_is_told_all_that_
     async def read(id: int) -> None: ...
 
     @service.put("/v1/parties/{id}")
-    async def change(id: int, body: dict[str, str]) -> None: ...
+    async def change(id: int, body: dict[str, str], seen: IfMatch) -> None: ...
 
     async with serving(service) as url:
         door.app.state.services.addresses["customers"] = url
+        unseen = await door.client.put("/v1/parties/bulk", json={}, headers={"If-Match": "x"})
         answers = {
             (method, path): await door.client.request(method, path, content=b"x" if method == "PUT" else None)
             for method, path in (
@@ -168,6 +170,7 @@ async def test_a_method_that_a_path_of_a_service_does_not_know_is_told_all_that_
         ("GET", "/v1/parties/x"): (422, None),
         ("GET", "/v1/parties/x/y"): (404, None),
     }
+    assert (unseen.status_code, unseen.headers.get("allow")) == (405, "POST")
 
 
 async def test_a_path_that_the_gateway_names_is_not_taken_for_an_id(door: Door) -> None:
