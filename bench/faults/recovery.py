@@ -15,6 +15,7 @@ from bench.faults.clients import Client, Journal
 from bench.faults.commands import SYSTEM, Command, identifier, identity_of
 from bench.faults.ground import Ground
 from bench.product import CURRENCY
+from chassis.kafka_transport import drop
 from chassis.outbox import key_hash
 from contracts.topics import PURCHASES
 
@@ -80,7 +81,7 @@ class Probe:
                         return
                 await asyncio.sleep(0.2)
         finally:
-            await admin.close()
+            await drop(admin.close())
 
     async def settle(self) -> None:
         """Wait until what was begun and not waited for is acknowledged and readable, too."""
