@@ -197,7 +197,10 @@ class Services:
             log.warning("service failed", upstream=service, error=str(error))
             raise ServiceFailed(f"{service} broke off its answer.", service=service) from error
         finally:
+            connection = in_flight.connection
             in_flight.end()
+            if connection is not None:
+                await connection.body_left()
 
     async def _answer(self, in_flight: InFlight, request: Request) -> Answer:
         """The answer to what was sent already, else over a kept connection, else over a new one."""

@@ -194,11 +194,15 @@ class Connection(asyncio.Protocol):
         sent = self._sender is None or self._sender.done()
         if self._sender is not None:
             self._sender.cancel()
-            self._sender = None
         self._idle = True
         if not (self._complete and sent and self.reusable) or self._pieces or self._reading_paused:
             self.reusable = False
             self.close()
+
+    async def body_left(self) -> None:
+        """Return when nothing reads the body of the request any more, and it may be closed."""
+        if self._sender is not None and not self._sender.done():
+            await asyncio.wait({self._sender})
 
     def close(self) -> None:
         """Hang up."""

@@ -1,8 +1,10 @@
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import pytest
@@ -13,6 +15,8 @@ from gateway.domain.imports import TAKEN_BY, FormFields, Kind, UnreadableForm
 from gateway.domain.joined import Part, joined
 
 from .conftest import NOWHERE, Door, serving
+
+SENT = ("authorization", "Content-Type")
 
 
 def import_id(number: int) -> str:
@@ -235,6 +239,30 @@ async def test_a_file_is_never_held(door: Door, importing: dict[str, Importing])
     assert answer.status_code == 202
     assert importing["leads"].taken > megabytes * 1_000_000
     assert memory_kb("VmHWM") - before < 50_000
+
+
+async def test_an_answer_before_the_end_of_the_file_is_passed_on(door: Door) -> None:
+    service = FastAPI()
+
+    @service.post("/v1/imports", status_code=422)
+    async def refuse() -> dict[str, str]:
+        return {"code": "bad_mapping"}
+
+    async with serving(service) as url:
+        door.app.state.services.addresses["leads"] = url
+        head = (
+            "POST /v1/imports?kind=leads HTTP/1.1\r\nHost: door\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n"
+        )
+        fields = "".join(
+            f"{name}: {value}\r\n" for name, value in {**door.client.headers, **FORM}.items() if name in SENT
+        )
+        host = urlsplit(door.url)
+        for _ in range(20):
+            reader, writer = await asyncio.open_connection(host.hostname, host.port)
+            begun = FILE[:20]
+            writer.write(f"{head}{fields}\r\n{len(begun):x}\r\n".encode() + begun + b"\r\n")
+            assert (await asyncio.wait_for(reader.readline(), 60)).split()[1] == b"422"
+            writer.close()
 
 
 def forget_the_peak() -> None:
