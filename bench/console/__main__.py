@@ -32,21 +32,24 @@ def main(
     """Take pictures of every page, in every language, on a phone and on a desk."""
     if not folder and not readme:
         raise typer.BadParameter("Say a folder, or --readme.")
-    with furnished() as running, chromium() as browser:
+    with furnished() as running:
         with running.client() as client:
             token, found = owner_of(client), pages(client)
             if folder:
+                # Not with the browser open: its loop runs in this thread.
                 asyncio.run(fail(running))
                 found = pages(client, whole=True)
-        if readme:
-            renew(browser, running, token, found[README_PAGE])
-        if folder:
-            wanted = {name: path for name, path in {**found, **OPEN_TO_ALL}.items() if not only or name in only}
-            for tag in language or LANGUAGES:
-                for width in WIDTHS:
-                    take(browser, running, token, folder, wanted, tag, width)
-            take(browser, running, token, folder, {n: p for n, p in wanted.items() if n in DARK}, "en", 1280, "dark")
-            typer.echo(f"{len(list(folder.rglob('*.png')))} pictures in {folder}")
+        with chromium() as browser:
+            if readme:
+                renew(browser, running, token, found[README_PAGE])
+            if folder:
+                wanted = {name: path for name, path in {**found, **OPEN_TO_ALL}.items() if not only or name in only}
+                for tag in language or LANGUAGES:
+                    for width in WIDTHS:
+                        take(browser, running, token, folder, wanted, tag, width)
+                dark = {name: path for name, path in wanted.items() if name in DARK}
+                take(browser, running, token, folder, dark, "en", 1280, "dark")
+                typer.echo(f"{len(list(folder.rglob('*.png')))} pictures in {folder}")
 
 
 def take(
