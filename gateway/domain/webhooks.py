@@ -133,6 +133,8 @@ def plain(address: Address) -> Address:
 def is_public(address: Address) -> bool:
     """Whether an address is one of the internet: not private, shared, local to link or machine, multicast, reserved."""
     inner = plain(address)
+    if isinstance(inner, IPv6Address) and inner.is_site_local:
+        return False
     return inner.is_global and not inner.is_multicast and not inner.is_reserved and not inner.is_unspecified
 
 
@@ -146,6 +148,8 @@ def check_url(url: str, allowed: Allowed) -> None:
     if parts.scheme not in ("http", "https") or not host or parts.username or parts.password or parts.fragment:
         raise ForbiddenTarget("A receiver has an address such as https://example.com/hooks, without a user in it.")
     literal = literal_of(host)
+    if literal is None and host.replace(".", "").isdigit():
+        raise ForbiddenTarget("An address in digits is written as four numbers, such as 192.0.2.1.")
     if literal is not None:
         check_addresses(parts.scheme, host, [literal], allowed)
     elif parts.scheme == "http" and host.lower() not in allowed.hosts and not allowed.networks:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 import httpx
 from joserfc import jwt
@@ -102,8 +102,9 @@ class Provider:
             "redirect_uri": self._client.redirect_url,
             "code_verifier": kept["verifier"],
         }
-        # By HTTP Basic where there is a secret (RFC 6749 §2.3.1), else as a public client.
-        basic = httpx.BasicAuth(self._client.id, self._client.secret) if self._client.secret else None
+        # By HTTP Basic where there is a secret, both of it as in a form (RFC 6749 §2.3.1), else as a public client.
+        id, secret = quote_plus(self._client.id), quote_plus(self._client.secret or "")
+        basic = httpx.BasicAuth(id, secret) if secret else None
         there = str((await self._issuer.described())["token_endpoint"])
         try:
             form = asked if basic else {**asked, "client_id": self._client.id}

@@ -168,7 +168,9 @@ SAFE: tuple[tuple[bytes, bytes], ...] = (
 """Headers of every answer that does not say otherwise."""
 NOTHING = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 """What a browser may do with an answer of the API: show it, and in no frame."""
-SAFE_IN_API = (*SAFE, NOTHING)
+UNKEPT = (b"cache-control", b"no-store")
+"""Who is who stays in no cache, neither on the way nor on the disk of a browser."""
+SAFE_IN_API = (*SAFE, NOTHING, UNKEPT)
 TLS_ALONE = (b"strict-transport-security", b"max-age=31536000")
 """Behind TLS a browser comes by nothing else for a year."""
 

@@ -1,6 +1,6 @@
 """One-time links: what anybody with one may do, and a new one for the first person."""
 
-from fastapi import APIRouter, status
+from fastapi import APIRouter, Request, status
 
 from chassis.clock import now
 from chassis.db import driver
@@ -44,7 +44,7 @@ async def read_invitation(link: LinkToken, session: Session) -> InvitationShown:
 
 
 @router.post("/accept", status_code=status.HTTP_201_CREATED, openapi_extra=ANYBODY)
-async def accept_invitation(wanted: Accepted, entrance: ComeIn, whence: From) -> SignedIn:
+async def accept_invitation(wanted: Accepted, entrance: ComeIn, whence: From, request: Request) -> SignedIn:
     """Set a password by a one-time link, and be signed in. All sessions before it end, and so does the link.
 
     The first person says `name` and `email`, too, and becomes the owner. Who has a second step sends its `code`.
@@ -76,7 +76,7 @@ async def accept_invitation(wanted: Accepted, entrance: ComeIn, whence: From) ->
         user.password_hash = hashed
         await attempts.give_back(await driver(session), counted)
         opened = entrance.opened(session, user, Means.INVITATION, whence, entrance.known_device(user.id, wanted.device))
-    return await signed_in(entrance, opened)
+    return await signed_in(request, entrance, opened)
 
 
 def _first(wanted: Accepted) -> tuple[str, str]:

@@ -4,7 +4,7 @@ import secrets
 from uuid import UUID
 from zoneinfo import available_timezones
 
-from fastapi import APIRouter, Response, status
+from fastapi import APIRouter, Request, Response, status
 
 from chassis.clock import now
 from chassis.http import IfMatch, Session, TransactionalRoute, check_seen, etag
@@ -68,7 +68,9 @@ async def change_me(
 
 
 @secret.post("/password")
-async def change_my_password(wanted: NewPassword, entrance: ComeIn, whence: From, person: PersonAsking) -> SignedIn:
+async def change_my_password(
+    wanted: NewPassword, entrance: ComeIn, whence: From, person: PersonAsking, request: Request
+) -> SignedIn:
     """Set another password. All sessions end, this one too; the answer has a new one."""
     kept = await entrance.check_own_password(person, wanted.current.get_secret_value(), whence)
     async with entrance.database.transaction() as session:
@@ -83,7 +85,7 @@ async def change_my_password(wanted: NewPassword, entrance: ComeIn, whence: From
         await withdraw(session, person)
         device = entrance.known_device(person, wanted.device)
         opened = entrance.opened(session, row, Means.PASSWORD, whence, device)
-    return await signed_in(entrance, opened)
+    return await signed_in(request, entrance, opened)
 
 
 @secret.post("/second-step", status_code=status.HTTP_201_CREATED)

@@ -33,6 +33,7 @@ async def begin_oidc(provider: There) -> OidcWay:
 
 
 @router.post("", status_code=status.HTTP_201_CREATED, openapi_extra=ANYBODY)
-async def finish_oidc(back: OidcReturn, provider: There, entrance: ComeIn, whence: From) -> SignedIn:
+async def finish_oidc(back: OidcReturn, provider: There, entrance: ComeIn, whence: From, request: Request) -> SignedIn:
     """Begin a session by what the provider sent back. Who is new is made here, where the settings allow it."""
-    return await signed_in(entrance, await provider.finish(entrance, back.code, back.state, back.flow, whence))
+    opened = await provider.finish(entrance, back.code, back.state, back.flow, whence)
+    return await signed_in(request, entrance, opened)

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response, status
 from chassis.http import Session, TransactionalRoute
 from gateway.models.sessions import Ended, SecondStepSignIn, SessionId, SessionList, SessionShown, SignedIn, SignIn
 from gateway.models.users import Me
+from gateway.queries import keyring
 from gateway.queries.sessions import Whence, end_session, end_sessions, open_sessions
 from gateway.queries.signing_in import Entrance, Opened
 from gateway.queries.users import team_with
@@ -33,26 +34,27 @@ ComeIn = Annotated[Entrance, Depends(entrance_of)]
 
 
 @router.post("", status_code=status.HTTP_201_CREATED, openapi_extra=ANYBODY)
-async def sign_in(wanted: SignIn, entrance: ComeIn, whence: From) -> SignedIn:
+async def sign_in(wanted: SignIn, entrance: ComeIn, whence: From, request: Request) -> SignedIn:
     """Begin a session by address and password, and by a code where the account asks for one (`code_needed`).
 
     Its token is sent as `Authorization: Bearer shukes_…`, and shown now and never again.
     """
     password = wanted.password.get_secret_value()
     opened = await entrance.by_password(wanted.email, password, code=wanted.code, device=wanted.device, whence=whence)
-    return await signed_in(entrance, opened)
+    return await signed_in(request, entrance, opened)
 
 
 @router.post("/second-step", status_code=status.HTTP_201_CREATED, openapi_extra=ANYBODY)
-async def sign_in_by_code(wanted: SecondStepSignIn, entrance: ComeIn, whence: From) -> SignedIn:
+async def sign_in_by_code(wanted: SecondStepSignIn, entrance: ComeIn, whence: From, request: Request) -> SignedIn:
     """Begin a session by a code, for whoever just sent the right password and was told `code_needed`."""
     opened = await entrance.by_ticket(wanted.ticket, code=wanted.code, device=wanted.device, whence=whence)
-    return await signed_in(entrance, opened)
+    return await signed_in(request, entrance, opened)
 
 
-async def signed_in(entrance: Entrance, opened: Opened) -> SignedIn:
-    """A session that has begun, as it is shown this once."""
+async def signed_in(request: Request, entrance: Entrance, opened: Opened) -> SignedIn:
+    """A session that has begun, as it is shown this once. Whose it is stands in the audit trail."""
     user = opened.user
+    request.state.caller = keyring.person(user)
     async with entrance.database.transaction() as session:
         team = await team_with(session, user.team_id) if user.team_id else None
     me = Me.of_person(user, team, signed_as_person(user))

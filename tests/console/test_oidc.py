@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, expect
 from deploy.postgres import free_port
 from deploy.process import die_with_me
 from tests.console.conftest import findings
-from tests.gateway.oidc.provider import installed
+from tests.gateway.oidc.provider import SECRET, installed
 from tests.system.product import Product
 
 
@@ -23,7 +23,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     settings = {
         "ISSUER": f"http://127.0.0.1:{port}",
         "OIDC_CLIENT_ID": "shuke",
-        "OIDC_CLIENT_SECRET": "of the test",
+        "OIDC_CLIENT_SECRET": SECRET,
         "OIDC_REDIRECT_URL": back,
         "OIDC_MAKES_PEOPLE": "true",
         "ROLES_CLAIM": "groups",

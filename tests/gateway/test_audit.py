@@ -16,6 +16,7 @@ from gateway.queries import trail
 from gateway.queries.trail import Trail, append, forget
 
 from .conftest import Door
+from .people import owner, person, sign_in
 
 DISK_FULL = """
 CREATE OR REPLACE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
@@ -79,6 +80,20 @@ def first_wrong(found: list[dict[str, Any]]) -> int | None:
             return int(row["seq"])
         before = row["hash"]
     return None
+
+
+async def test_whoever_comes_in_is_named_however_they_do(door: Door) -> None:
+    olga = await owner(door)
+    team = (await door.client.post("/v1/teams", json={"name": "North"})).json()["id"]
+    nora = await person(door, "nora@example.com", "agent", team_id=team)
+    assert (await sign_in(door.client, nora.email)).status_code == 201
+    assert (await sign_in(door.client, nora.email, "not hers at all, this one")).status_code == 401
+    came = [row for row in await rows(door) if row["operation"] in ("accept_invitation", "sign_in")]
+    assert [(row["operation"], row["who"], row["team_id"]) for row in came] == [
+        ("accept_invitation", olga.id, None),
+        ("accept_invitation", nora.id, team),
+        ("sign_in", nora.id, team),
+    ]
 
 
 async def test_an_act_is_in_the_trail_before_it_is_answered(door: Door) -> None:

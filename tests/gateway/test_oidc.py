@@ -1,5 +1,6 @@
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 
 from deploy.postgres import free_port
 from gateway import app as gateway_app
+from gateway.console.api import SESSION
 from gateway.domain.tokens import ASKED_EVERY_S
-from tests.gateway.oidc.provider import installed
+from tests.gateway.oidc.provider import SECRET, installed
 
 from .conftest import Door, serving
 from .people import person, refused
@@ -52,7 +54,7 @@ async def a_gateway(monkeypatch: pytest.MonkeyPatch, issuer: str, **settings: st
     wanted = {
         "ISSUER": issuer,
         "OIDC_CLIENT_ID": "shuke",
-        "OIDC_CLIENT_SECRET": "of the test",
+        "OIDC_CLIENT_SECRET": SECRET,
         "OIDC_REDIRECT_URL": BACK,
         "ROLES_CLAIM": "groups",
         "ROLES_MAPPING": json.dumps({"sellers": "agent"}),
@@ -148,6 +150,24 @@ async def test_the_provider_rotates_its_key_and_goes_away(
         way_gone = a_gateway(monkeypatch, "http://127.0.0.1:1")
     async with way_gone as client:
         assert refused(await client.get("/v1/sessions/oidc")) == (503, "issuer_away")
+
+
+async def test_whoever_signs_in_elsewhere_comes_to_the_page_that_they_wanted(
+    door: Door, modules: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await person(door, "sara@example.com", "reader")
+    wanted = "/parties?stage=customer&sort=silent"
+    async with a_provider(modules) as issuer, a_gateway(monkeypatch, issuer) as client:
+        led = await client.get(wanted)
+        page = await client.get(led.headers["location"])
+        way = re.search(r'href="(/sign-in/elsewhere[^"]*)"', page.text)
+        assert way is not None
+        for asked, reached in ((way[1], wanted), ("/sign-in/elsewhere", "/"), ("/sign-in/elsewhere?next=//evil", "/")):
+            there = await client.get(asked)
+            back = await there_and_back(there.headers["location"], "sara")
+            come = await client.get("/sign-in/oidc", params=back)
+            assert (come.status_code, come.headers["location"]) == (303, reached)
+            client.cookies.delete(SESSION)
 
 
 async def test_without_a_provider_nobody_signs_in_elsewhere(door: Door) -> None:

@@ -45,6 +45,7 @@ async def test_browsers_make_no_more_of_an_answer_than_it_is(door: Door) -> None
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["referrer-policy"] == "no-referrer"
         assert answer.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+        assert answer.headers["cache-control"] == "no-store"
         assert "strict-transport-security" not in answer.headers
 
 

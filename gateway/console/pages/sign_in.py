@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote, unquote
 
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse
@@ -22,6 +23,8 @@ DEVICE_S = 400 * 86_400
 FLOW = "shuke_oidc"
 """The cookie of a browser that is at the provider."""
 FLOW_S = 600
+NEXT = "shuke_next"
+"""The cookie of the same browser with the page to which it wanted to go, as in an address."""
 ELSEWHERE = {
     "oidc_refused": "sign_in.wrong_oidc_refused",
     "oidc_unknown_person": "sign_in.wrong_oidc_unknown_person",
@@ -56,13 +59,14 @@ async def sign_in(page: Anybody) -> Response:
 
 
 @router.get("/sign-in/elsewhere")
-async def go_elsewhere(page: Anybody) -> Response:
+async def go_elsewhere(page: Anybody, next: str = "/") -> Response:
     """Send the browser to the OpenID provider, and keep what must be there when it comes back."""
     way = await page.api.get("/v1/sessions/oidc")
     response = page.sealed(RedirectResponse(way["url"], 303))
-    response.set_cookie(
-        FLOW, way["flow"], max_age=FLOW_S, httponly=True, samesite="lax", secure=page.secure, path="/sign-in"
-    )
+    for name, value in ((FLOW, way["flow"]), (NEXT, quote(inside(next)))):
+        response.set_cookie(
+            name, value, max_age=FLOW_S, httponly=True, samesite="lax", secure=page.secure, path="/sign-in"
+        )
     return response
 
 
@@ -70,17 +74,19 @@ async def go_elsewhere(page: Anybody) -> Response:
 async def come_back(page: Anybody, code: str = "", state: str = "") -> Response:
     """Take what the provider sent back."""
     back = {"code": code, "state": state, "flow": page.request.cookies.get(FLOW, "")}
+    target = inside(unquote(page.request.cookies.get(NEXT, "/")))
     try:
-        response = come_in(page, await page.api.post("/v1/sessions/oidc", back), "/")
+        response = come_in(page, await page.api.post("/v1/sessions/oidc", back), target)
     except Refused as refused:
         if refused.code not in ELSEWHERE and refused.status != 422:
             raise
         wrong = ELSEWHERE.get(refused.code, "sign_in.wrong_oidc_refused")
         status = refused.status
         response = page.render(
-            "sign_in/password.html", status=status, next="/", email="", wrong=wrong, elsewhere=provider(page)
+            "sign_in/password.html", status=status, next=target, email="", wrong=wrong, elsewhere=provider(page)
         )
-    response.delete_cookie(FLOW, path="/sign-in", httponly=True, samesite="lax", secure=page.secure)
+    for name in (FLOW, NEXT):
+        response.delete_cookie(name, path="/sign-in", httponly=True, samesite="lax", secure=page.secure)
     return response
 
 

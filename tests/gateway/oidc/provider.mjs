@@ -13,7 +13,7 @@ const people = {
 
 const made = (kid) => {
   const provider = new Provider(`http://127.0.0.1:${port}`, {
-    clients: [{ client_id: "shuke", client_secret: "of the test", redirect_uris: [redirect] }],
+    clients: [{ client_id: "shuke", client_secret: "of: the+test, 100% of it", redirect_uris: [redirect] }],
     jwks: { keys: [key(kid)] },
     cookies: { keys: ["for tests alone"] },
     claims: { openid: ["sub"], profile: ["name", "groups"], email: ["email", "email_verified"] },

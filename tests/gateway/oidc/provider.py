@@ -9,6 +9,8 @@ import pytest
 from deploy.cli.quality import ROOT
 
 HERE = Path(__file__).parent
+SECRET = "of: the+test, 100% of it"
+"""What the provider knows the client by: it is sent as in a form (RFC 6749 §2.3.1), or is another one there."""
 
 
 def installed() -> Path:
