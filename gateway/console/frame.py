@@ -22,6 +22,7 @@ from gateway.console.assets import address
 from gateway.console.formats import Formats
 from gateway.console.forms import FIELD, HEADER, VISITOR, form_token, is_ours
 from gateway.console.messages import LANGUAGES, preferred, say
+from gateway.console.standing import forecast
 from gateway.domain.feed import TYPES
 from gateway.domain.rights import area_of, rights
 
@@ -67,6 +68,7 @@ _environment = Environment(
     lstrip_blocks=True,
 )
 _environment.globals["told"] = " ".join(sorted(TYPES))
+_environment.globals["forecast"] = forecast
 """All that the stream tells: pages that follow it listen to each of these."""
 
 
