@@ -22,7 +22,8 @@ from gateway.console.api import SESSION, Api, Refused
 from gateway.console.assets import address
 from gateway.console.formats import Formats
 from gateway.console.forms import FIELD, HEADER, VISITOR, form_token, is_ours
-from gateway.console.messages import LANGUAGES, preferred, say
+from gateway.console.messages import LANGUAGES, preferred, say, word
+from gateway.console.standing import forecast
 from gateway.domain.feed import TYPES
 from gateway.domain.rights import area_of, rights
 
@@ -68,6 +69,7 @@ _environment = Environment(
     lstrip_blocks=True,
 )
 _environment.globals["told"] = " ".join(sorted(TYPES))
+_environment.globals["forecast"] = forecast
 """All that the stream tells: pages that follow it listen to each of these."""
 
 
@@ -101,6 +103,10 @@ class Page:
     def t(self, key: str, /, **values: Any) -> str:
         """A message in the reader's language."""
         return say(self.language, key, **values)
+
+    def word(self, kind: str, code: str | None) -> str:
+        """What a code is called (`party.way_` of `phone`); one that an installation made up stays as it is."""
+        return word(self.language, f"{kind}{code}") or code or ""
 
     def chosen(self, name: str) -> list[str]:
         """The values of a field that may come several times."""
@@ -137,6 +143,7 @@ class Page:
         html = _environment.get_template(template).render(
             page=self,
             t=self.t,
+            word=self.word,
             f=formats,
             me=self.me,
             language=self.language,

@@ -94,3 +94,15 @@ def _height(points: Sequence[tuple[float, float]], x: float) -> float:
     after = min((point for point in points if point[0] >= x), default=points[-1])
     width = after[0] - before[0]
     return before[1] if width == 0 else before[1] + (after[1] - before[1]) * (x - before[0]) / width
+
+
+def forecast(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """A summary whose sums of values are what is to be expected; as it is where nothing is known to calibrate it by.
+
+    Each cell is rounded by itself, so that all that is shown adds up.
+    """
+    factor = summary["calibration"]
+    if factor is None:
+        return dict(summary)
+    cells = [{**cell, "value_minor": round(cell["value_minor"] * factor)} for cell in summary["data"]]
+    return {**summary, "data": cells, "value_minor": sum(cell["value_minor"] for cell in cells)}

@@ -1,6 +1,6 @@
 """Who stands at the door: every public route asks here first."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import lru_cache
 from typing import Annotated, Any
@@ -217,11 +217,6 @@ class SafeHeaders:
         await self.app(scope, receive, send_safely)
 
 
-def rate_headers(told: Mapping[str, str]) -> Pairs:
-    """The fields that tell what is left of a rate, as headers."""
-    return [(name.lower().encode(), value.encode()) for name, value in told.items()]
-
-
 class RateFields:
     """Adds to every answer what is left of the caller's rate, also to those that are problems."""
 
@@ -234,7 +229,7 @@ class RateFields:
 
         async def send_with_fields(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *rate_headers(state.get("rate_fields", {}))]
+                message["headers"] = [*message.get("headers", ()), *state.get("rate_fields", ())]
             await send(message)
 
         await self.app(scope, receive, send_with_fields)

@@ -457,8 +457,10 @@ def _as_fact(event: Event) -> tuple[Kind, int, str] | None:
 
 
 def _rating(event: Event) -> int:
-    """Above or below the middle of the scale from 1 to 5, as what is stated of a contact is on average."""
-    said = event.model_dump()
+    """Above or below the middle of the scale from 1 to 5, as what is stated of a contact on average; 0 in a survey."""
+    said = event.model_dump(mode="json")
+    if said.get("kind") == "survey":
+        return 0
     stated = [rate for name in ("attitude", "speed", "quality") if (rate := said.get(name)) is not None]
     mean = sum(stated) / len(stated) if stated else 3
     return 1 if mean > 3 else -1 if mean < 3 else 0
@@ -488,6 +490,7 @@ _INTERACTIONS = {
     "declined": Kind.DECLINED,
     "complaint": Kind.COMPLAINED,
     "praise": Kind.PRAISED,
+    "survey": Kind.REACHED,
 }
 _DIRECTED = {
     ("inbound", True): Kind.INQUIRED,

@@ -150,6 +150,32 @@ async def test_a_rating_and_what_a_solved_problem_says_are_taken_back_with_their
     assert [entry[1] for entry in unpack([days]).entries] == [Kind.REGISTERED]
 
 
+async def test_who_calls_itself_content_and_then_complains_and_returns_goods_is_less_content(
+    scoring: Database, feed: Feeding
+) -> None:
+    somebody, said_so = feed.identity(), {"attitude": 5, "speed": 5, "quality": 5}
+    await feed.bought(somebody, JUNE - timedelta(days=3), 5_000)
+
+    await feed.interacted(somebody, JUNE - timedelta(days=2), InteractionKind.SURVEY, **said_so)
+    asked = await party(scoring, somebody)
+    await feed.interacted(somebody, JUNE - timedelta(days=1), InteractionKind.COMPLAINT)
+    await feed.returned(somebody, JUNE, 5_000)
+    complained = await party(scoring, somebody)
+
+    assert (asked["satisfaction"], asked["satisfaction_band"], asked["stage"]) == (50, "unknown", "customer")
+    assert complained["satisfaction"] < 50
+    assert complained["satisfaction_band"] == "low"
+
+
+async def test_whoever_answers_a_survey_was_reached_and_waits_for_no_answer(scoring: Database, feed: Feeding) -> None:
+    somebody = feed.identity()
+
+    await feed.interacted(somebody, JUNE - timedelta(days=9), InteractionKind.SURVEY, quality=1)
+
+    stands = await party(scoring, somebody)
+    assert (stands["stage"], stands["satisfaction"]) == ("stranger", 50)
+
+
 async def test_the_same_event_twice_counts_once(scoring: Database) -> None:
     somebody = Feeding.identity()
     once = Delivery(bought(somebody), Feeding.identity(), "customers.test", 0, 1, 1, JUNE)

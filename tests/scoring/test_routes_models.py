@@ -193,6 +193,20 @@ async def test_an_active_model_decides_and_everybody_is_assessed_again(
         assert row["stage"] == stage
         stood.add(stage)
     assert len(stood) == 3
+    for asked in ("standings/summary", "standings/summary?as_of=2026-06-01", "reports/zoom"):
+        assert (await api.get(f"/v1/{asked}")).json()["calibration"] == document.calibration != 1
+
+
+async def test_sums_of_values_that_nothing_was_held_against_have_no_calibration(
+    api: httpx.AsyncClient, scoring: Database, shop: dict[int, UUID]
+) -> None:
+    assert (await api.get("/v1/standings/summary")).json()["calibration"] is None
+
+    hash = (await a_model(api, scoring))["hash"]
+    unjudged = await another(scoring, hash, flags=("not_judged",))
+
+    told = await api.get("/v1/standings/summary", params={"model": unjudged, "as_of": "2026-06-01"})
+    assert told.json()["calibration"] is None
 
 
 async def test_another_active_model_retires_the_one_before_which_may_be_active_again(

@@ -192,6 +192,7 @@ async def test_the_summary_counts_what_is_stored(api: httpx.AsyncClient, three: 
         "as_of": None,
         "known_at": None,
         "currency": "EUR",
+        "calibration": None,
         "count": 3,
         "value_minor": 205_000,
         "data": [

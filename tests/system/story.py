@@ -105,7 +105,7 @@ class Tell(Step):
         kind = ABOUT[self.about]
         said = self.reason or "unknown" if kind is Kind.DECLINED else ""
         over_the_middle = sum(rate - 3 for rate in self.rated if rate)
-        rating = (over_the_middle > 0) - (over_the_middle < 0)
+        rating = 0 if self.about[0] == "survey" else (over_the_middle > 0) - (over_the_middle < 0)
         return Fact(uuid4(), party_of(self.customer), kind, self.at, self.at, detail=said, rating=rating)
 
     def right(self) -> dict[str, Any]:
@@ -227,6 +227,7 @@ ABOUT = {
     ("campaign", "outbound"): Kind.REACHED,
     ("complaint", "inbound"): Kind.COMPLAINED,
     ("praise", "inbound"): Kind.PRAISED,
+    ("survey", "inbound"): Kind.REACHED,
     ("declined", "inbound"): Kind.DECLINED,
     ("declined", "outbound"): Kind.DECLINED,
 }

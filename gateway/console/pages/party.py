@@ -170,9 +170,4 @@ def _timeline(page: Page, party_id: str, part: Part) -> dict[str, Any]:
         "shown": tuple(SHOWN),
         "show": query.get("show", "") if query.get("show") in SHOWN else "",
         "department": query.get("department", ""),
-        "known_kinds": KNOWN,
     }
-
-
-KNOWN = frozenset(kind for kinds in SHOWN.values() for kind in kinds)
-"""Kinds that there are words for."""

@@ -13,6 +13,7 @@ from gateway.console.frame import Page, Somebody
 from gateway.console.lists import STAGES, TIERS
 from gateway.console.naming import names
 from gateway.console.numbers import whole
+from gateway.console.standing import forecast
 
 router = APIRouter(include_in_schema=False)
 
@@ -29,7 +30,7 @@ HEAT = 5
 @router.get("/population")
 async def read_population(page: Somebody) -> Response:
     """Stage by tier, and a place for what takes longer."""
-    summary = await page.api.get("/v1/standings/summary")
+    summary = forecast(await page.api.get("/v1/standings/summary"))
     return page.render(
         "population/page.html",
         summary=summary,
@@ -43,7 +44,7 @@ async def read_population(page: Somebody) -> Response:
 @router.get("/population/matrix")
 async def read_matrix(page: Somebody) -> Response:
     """Stage by tier alone, for whoever looks at it while it changes."""
-    summary = await page.api.get("/v1/standings/summary")
+    summary = forecast(await page.api.get("/v1/standings/summary"))
     return page.render("population/live.html", summary=summary, **_matrix(summary))
 
 
@@ -56,7 +57,7 @@ async def read_flows(page: Somebody) -> Response:
     shown = {**period, "flows": flows, **(_flows(flows.data) if flows else {})}
     if page.by_script:
         return page.render("population/flows.html", **shown)
-    summary = await page.api.get("/v1/standings/summary")
+    summary = forecast(await page.api.get("/v1/standings/summary"))
     return page.render("population/page.html", summary=summary, with_flows=True, **_matrix(summary), **shown)
 
 

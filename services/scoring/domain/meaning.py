@@ -88,8 +88,9 @@ INTERACTIONS: Mapping[InteractionKind, Kind] = {
     InteractionKind.DECLINED: Kind.DECLINED,
     InteractionKind.COMPLAINT: Kind.COMPLAINED,
     InteractionKind.PRAISE: Kind.PRAISED,
+    InteractionKind.SURVEY: Kind.REACHED,
 }
-"""Interactions that mean the same whoever turned to whom."""
+"""Interactions that mean the same whoever turned to whom. Who answers a survey was asked, and waits for no answer."""
 
 MIDDLE = 3
 """Of the scale of what is stated."""
@@ -97,6 +98,9 @@ INQUIRIES = frozenset({InteractionKind.INQUIRY, InteractionKind.CART})
 
 
 def _rating(event: InteractionRecorded) -> int:
+    # What is said when asked is no evidence of what is felt: stated surveys are kept, and stay out of the index.
+    if event.kind is InteractionKind.SURVEY:
+        return 0
     stated = [rate for rate in (event.attitude, event.speed, event.quality) if rate is not None]
     against_the_middle = sum(rate - MIDDLE for rate in stated)
     return (against_the_middle > 0) - (against_the_middle < 0)

@@ -34,6 +34,15 @@ class Ruling(msgspec.Struct, frozen=True):
         steps, cuts = self.policy.value_steps, (self.cuts.mid, self.cuts.high, self.cuts.top)
         return sorted((*cuts, *steps)) if steps else cuts
 
+    @property
+    def calibration(self) -> float | None:
+        """What a sum of values is multiplied with to be a forecast; None where no model that was judged expects them.
+
+        Each value alone puts people in their order; the sum of many is as far off as the model was in the last period.
+        """
+        model = self.model
+        return None if model is None or model.p is None or "not_judged" in model.flags else model.calibration
+
     def unused(self) -> Self:
         """The same without what its model has remembered, as another process is given it."""
         model = self.model and type(self.model).model_validate_json(self.model.model_dump_json())

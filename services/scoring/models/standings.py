@@ -235,8 +235,12 @@ class Summary(Shown):
     as_of: date | None
     known_at: datetime | None
     currency: str | None
+    calibration: float | None
+    """A sum of values times this is a forecast: the purchases of the last closed period of the model, by those that it
+    expected. None where values are turnover, and where the model was never judged: then their sum is no forecast."""
     count: int
     value_minor: int
+    """The sum of the values, as of each cell."""
     data: list[Cell]
 
 

@@ -155,10 +155,10 @@ async def _computed(
 async def summarize_standings(request: Request, snapshot: Snapshot, asked: Asked, care: CareOf) -> Summary:
     """How many parties stand where and what they are worth: as stored or, where anything else is asked, computed."""
     if asked == NOTHING_ASKED:
-        currency, where = (await present(snapshot)).currency, await summary(snapshot, care)
+        ruling, where = (await present(snapshot)).ruling, await summary(snapshot, care)
     else:
         then = msgspec.structs.replace(await moment_asked(snapshot, asked, now()), care=care)
-        currency, where = then.ruling.rates.currency, await cells(population(request, snapshot), then)
+        ruling, where = then.ruling, await cells(population(request, snapshot), then)
     shown = [
         Cell(stage=stage, tier=tier, count=count, value_minor=value)
         for (stage, tier), (count, value) in sorted(where.items())
@@ -166,7 +166,8 @@ async def summarize_standings(request: Request, snapshot: Snapshot, asked: Asked
     return Summary(
         as_of=asked.as_of,
         known_at=asked.known_at,
-        currency=currency,
+        currency=ruling.rates.currency,
+        calibration=ruling.calibration,
         count=sum(cell.count for cell in shown),
         value_minor=sum(cell.value_minor for cell in shown),
         data=shown,

@@ -55,6 +55,8 @@ class Zoom(Shown):
     """None: as stored."""
     within_days: int
     currency: str | None
+    calibration: float | None
+    """A sum of values times this is a forecast; null where values are turnover, or the model was never judged."""
     data: list[Zoomed]
     has_more: bool = False
     next_cursor: str | None = None

@@ -42,8 +42,15 @@ async def zoom(
     `kind`, every party is read, and a page of parties reads on until it is full.
     """
     asked = zooming.Zoomed(by, as_of, within_days, now(), care)
+    ruling = (await present(snapshot)).ruling
     found = shown.Zoom(
-        level=level, by=by, as_of=as_of, within_days=within_days, currency=(await present(snapshot)).currency, data=[]
+        level=level,
+        by=by,
+        as_of=as_of,
+        within_days=within_days,
+        currency=ruling.rates.currency,
+        calibration=ruling.calibration,
+        data=[],
     )
     if level is shown.Level.PARTY:
         after = decode_cursor(cursor, tuple[UUID])[0] if cursor else None
