@@ -1,11 +1,13 @@
 """A population whose purchases come about as the published models say, written as scoring keeps it."""
 
+import asyncio
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from datetime import UTC, date, datetime
 from multiprocessing import get_context
+from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -23,8 +25,8 @@ from services.scoring.domain.money import Rates
 from services.scoring.domain.policy import Policy
 from services.scoring.domain.presets import DEFAULT_1, RETENTION_FIRST
 from services.scoring.domain.ruling import Ruling
-from services.scoring.domain.standing import assess
 from services.scoring.domain.tiers import Cuts
+from services.scoring.domain.together import assess_together
 from services.scoring.queries.rulings import BARRIER, new_ruling
 
 WEEKS = 780
@@ -100,13 +102,7 @@ async def load(url: str, parties: int, on: date, *, due: bool) -> int:
         await connection.execute("CREATE TABLE would_be_due (party_id uuid PRIMARY KEY, at timestamptz NOT NULL)")
         purchases = simulated(parties, date.fromordinal(on.toordinal() - 1))
         with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
-            for facts, years, stands in _in_turn(pool, ((page, on, ruling_id) for page in _pages(purchases))):
-                async with connection.transaction():
-                    await connection.copy_records_to_table("fact", records=facts, columns=FACT)
-                    await connection.copy_records_to_table("calendar", records=years, columns=CALENDAR)
-                    await connection.copy_records_to_table("party", records=stands, columns=PARTY)
-                    if not due:
-                        await connection.execute(_PUT_OFF)
+            _in_turn(pool, (Page(url, parties, on, ruling_id, due) for parties in _pages(purchases)))
         await connection.execute(_CELLS)
         await connection.execute("VACUUM ANALYZE")
         await connection.execute("CHECKPOINT")
@@ -151,22 +147,24 @@ async def activated(
         return await new_ruling(connection, "policy", at, policy=policy.content_hash, model=model.content_hash)
 
 
-def _in_turn(pool: ProcessPoolExecutor, pages: Iterable["Page"]) -> Iterator["tuple[Rows, Rows, Rows]"]:
-    """What each page is written as, in their order; no more of them at once than keeps the processes busy."""
-    begun: deque[Future[tuple[Rows, Rows, Rows]]] = deque()
+def _in_turn(pool: ProcessPoolExecutor, pages: Iterable["Page"]) -> None:
+    """Have each page written; no more of them at once than keeps the processes busy."""
+    begun: deque[Future[None]] = deque()
     for page in pages:
-        begun.append(pool.submit(_written, page))
+        begun.append(pool.submit(_write, page))
         if len(begun) > AHEAD:
-            yield begun.popleft().result()
+            begun.popleft().result()
     while begun:
-        yield begun.popleft().result()
+        begun.popleft().result()
 
 
 Told = list[tuple[int, int]]
 """Day and amount of the purchases of one party."""
+Parties = tuple[tuple[int, Told], ...]
+"""The number of each, and what it bought."""
 
 
-def _pages(purchases: Purchases) -> Iterator[tuple[tuple[int, Told], ...]]:
+def _pages(purchases: Purchases) -> Iterator[Parties]:
     ends = np.flatnonzero(np.diff(purchases.party, append=-1)) + 1
     begins = np.concatenate(([0], ends[:-1]))
     for first in range(0, len(ends), PAGE):
@@ -180,19 +178,44 @@ def _pages(purchases: Purchases) -> Iterator[tuple[tuple[int, Told], ...]]:
         yield tuple((first + place, told[begin:end]) for place, (begin, end) in enumerate(places))
 
 
+class Page(NamedTuple):
+    """Parties that are written at once."""
+
+    url: str
+    parties: Parties
+    on: date
+    ruling_id: int
+    due: bool
+
+
+def _write(page: Page) -> None:
+    asyncio.run(_copied(page, *_rows(page)))
+
+
+async def _copied(page: Page, facts: "Rows", years: "Rows", stands: "Rows") -> None:
+    connection = await asyncpg.connect(page.url)
+    try:
+        async with connection.transaction():
+            await connection.copy_records_to_table("fact", records=facts, columns=FACT)
+            await connection.copy_records_to_table("calendar", records=years, columns=CALENDAR)
+            await connection.copy_records_to_table("party", records=stands, columns=PARTY)
+            if not page.due:
+                await connection.execute(_PUT_OFF, [stand[0] for stand in stands])
+    finally:
+        await connection.close()
+
+
 Rows = list[tuple[Any, ...]]
-Page = tuple[tuple[tuple[int, Told], ...], date, int]
 
 
-def _written(page: Page) -> tuple[Rows, Rows, Rows]:
-    parties, on, ruling_id = page
+def _rows(page: Page) -> tuple[Rows, Rows, Rows]:
+    """Facts, years of calendars, and standings."""
     facts: Rows = []
     years: Rows = []
-    stands: Rows = []
-    at, (policy, model), kind = start_of_day(on.toordinal(), UTC_ZONE), BEFORE, int(Kind.PURCHASE)
+    at, (policy, model), kind = start_of_day(page.on.toordinal(), UTC_ZONE), BEFORE, int(Kind.PURCHASE)
     assert model.cuts
-    ruling = Ruling(policy, model.cuts, Rates(CURRENCY), UTC_ZONE, model)
-    for number, told in parties:
+    calendars = []
+    for number, told in page.parties:
         whose = identity(number)
         for place, (day, paid) in enumerate(told):
             then = start_of_day(day, UTC_ZONE)
@@ -200,8 +223,13 @@ def _written(page: Page) -> tuple[Rows, Rows, Rows]:
             facts.append((fact_id, whose, kind, then, then, paid, CURRENCY, "customers.purchases.v1", 0, 1, number))
         calendar = Calendar.of((day, kind, CURRENCY, 1, paid) for day, paid in told)
         years += [(whose, year, days) for year, days in pack(calendar).items()]
-        decided = assess(calendar, at, ruling)
-        stands.append((whose, whose, 1, whose, at, ruling_id, *(getattr(decided, name) for name in DECIDED)))
+        calendars.append((calendar, at))
+    decided = assess_together(calendars, Ruling(policy, model.cuts, Rates(CURRENCY), UTC_ZONE, model))
+    fields = attrgetter(*DECIDED)
+    stands = [
+        (whose, whose, 1, whose, at, page.ruling_id, *fields(standing))
+        for whose, standing in zip((identity(number) for number, _ in page.parties), decided, strict=True)
+    ]
     return facts, years, stands
 
 
@@ -220,7 +248,8 @@ PARTY = ("party_id", "resolves_to", "revision", "first_identity", "assessed_at",
 
 _PUT_OFF = """
 WITH due AS (
-    UPDATE party SET next_change_at = NULL WHERE next_change_at <= now() RETURNING old.party_id, old.next_change_at
+    UPDATE party SET next_change_at = NULL WHERE party_id = ANY($1) AND next_change_at <= now()
+    RETURNING old.party_id, old.next_change_at
 )
 INSERT INTO would_be_due SELECT * FROM due
 """

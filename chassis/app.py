@@ -28,7 +28,7 @@ from chassis.problems import PROBLEM_RESPONSES, RENDERERS, unexpected
 from chassis.processes import Processes
 from chassis.proxies import TrustedProxies
 from chassis.settings import ServiceSettings
-from chassis.telemetry import TASK_DEATHS, Edge
+from chassis.telemetry import Edge
 from contracts.topics import Topic, topics_of
 
 log = structlog.get_logger()
@@ -173,7 +173,6 @@ async def _supervised(app: FastAPI, tasks: Mapping[str, Background]) -> AsyncIte
         if not task.cancelled():
             # First of all: whatever fails in telling of it, the process must not go on without the task.
             app.state.failed.set()
-            TASK_DEATHS.labels(task.get_name()).inc()
             log.critical("background task died", task=task.get_name(), exc_info=task.exception())
 
     running = [asyncio.create_task(run(app.state.database), name=task) for task, run in tasks.items()]

@@ -167,15 +167,15 @@ class Sink:
         if mark.paused:
             raise _Paused(mark.next_offset)
         try:
-            last = None if partition.topic in COMPACTED else await self._last_logged(partition)
+            lasts = [] if partition.topic in COMPACTED else await self._lasts_logged(partition, mark)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             reason = f"records are gone from the bus, and their log cannot be read: {error}"
             raise Stopped(reason, mark.epoch, mark.seq + 1) from error
-        epoch, seq = last or (mark.epoch, mark.seq)
-        first = mark.seq + 1 if epoch == mark.epoch else 1
-        if epoch >= mark.epoch and seq >= first:
-            # Where the mark is: it passes what is gone when all of it has taken effect, and not before.
-            await self._fill(partition, _Gap(mark.next_offset - 1, epoch, first, seq + 1))
+        for epoch, last in lasts:
+            first = mark.seq + 1 if epoch == mark.epoch else 1
+            if last >= first:
+                # Where the mark is: it passes what is gone when all of it has taken effect, and not before.
+                await self._fill(partition, _Gap(mark.next_offset - 1, epoch, first, last + 1))
         async with self._database.transaction() as session:
             connection = await driver(session)
             known = await marks.lock(connection, self._name, [partition])
@@ -366,10 +366,10 @@ class Sink:
     async def _logged(self, partition: TopicPartition, epoch: int, first: int, until: int) -> list[asyncpg.Record]:
         return await self._ask_source(partition, _LOGGED, epoch, first, until)
 
-    async def _last_logged(self, partition: TopicPartition) -> tuple[int, int] | None:
-        """Epoch and `seq` of the last event that was numbered; None where its service is not installed."""
-        rows = await self._ask_source(partition, _LAST_LOGGED)
-        return (rows[0]["epoch"], rows[0]["last_seq"]) if rows else None
+    async def _lasts_logged(self, partition: TopicPartition, mark: Mark) -> list[tuple[int, int]]:
+        """The last `seq` of each epoch from that of the mark on, in order; none where its service is not installed."""
+        rows = await self._ask_source(partition, _LASTS_LOGGED, mark.epoch, mark.seq)
+        return [(row["epoch"], row["last_seq"]) for row in rows]
 
     async def _ask_source(self, partition: TopicPartition, query: str, *values: int) -> list[asyncpg.Record]:
         url = self._source_urls.get(partition.topic.split(".", 1)[0])
@@ -415,4 +415,12 @@ SELECT payload, recorded_at, epoch, seq, key FROM event_log
 WHERE topic = $1 AND partition = $2 AND epoch = $3 AND seq >= $4 AND seq < $5 AND payload IS NOT NULL ORDER BY seq
 """
 
-_LAST_LOGGED = "SELECT epoch, last_seq FROM event_stream WHERE topic = $1 AND partition = $2"
+# Of the present epoch the stream knows how far it is numbered, whatever the log has let go of.
+_LASTS_LOGGED = """
+SELECT epoch, last_seq FROM event_stream WHERE topic = $1 AND partition = $2 AND epoch >= $3
+UNION ALL
+SELECT event.epoch, max(event.seq) FROM event_log AS event JOIN event_stream AS stream USING (topic, partition)
+WHERE topic = $1 AND partition = $2 AND (event.epoch, event.seq) > ($3, $4::bigint) AND event.epoch < stream.epoch
+GROUP BY event.epoch
+ORDER BY epoch
+"""

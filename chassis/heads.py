@@ -6,7 +6,7 @@ The server itself bounds neither bytes nor seconds of a head.
 import asyncio
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
-from typing import Any, TypeAlias
+from typing import Any, Never, TypeAlias
 
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -110,6 +110,8 @@ class BoundedHeads(HttpToolsProtocol):
         self._head_bytes = 0
         self._refused = False
         self._waiting: asyncio.TimerHandle | None = None
+        self._rests_until: float | None = None
+        """When the connection is closed if nothing comes, on the loop's clock; None while anything is under way."""
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for the first head."""
@@ -119,6 +121,8 @@ class BoundedHeads(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing more."""
         self._wait_no_more()
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
         super().connection_lost(exc)
         if self.left is not None:
             left, self.left = self.left, None
@@ -149,7 +153,7 @@ class BoundedHeads(HttpToolsProtocol):
     def _at_rest(self) -> bool:
         cycle = self.cycle
         answered = cycle is not None and cycle.response_complete and not cycle.more_body
-        return answered and self._held is None and self.timeout_keep_alive_task is None
+        return answered and self._held is None and self._rests_until is None
 
     def on_message_begin(self) -> None:
         """Begin a head."""
@@ -164,9 +168,15 @@ class BoundedHeads(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count a header. One that comes after a body is no header of the request: trailers end here."""
+        # Each request has many: this is what the server and `_count` would do, without the calls.
+        self._head_bytes += len(name) + len(value)
+        if self._head_bytes > HEAD_BYTES:
+            self._stop_reading()
         if self._in_head:
-            super().on_header(name, value)
-        self._count(len(name) + len(value))
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """End a head."""
@@ -176,6 +186,30 @@ class BoundedHeads(HttpToolsProtocol):
         if self._trusted is not None:
             forwarded(self.scope, self._trusted)
         super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """Go on with the request behind this one, else rest."""
+        if self.pipeline or self.transport.is_closing():
+            return super().on_response_complete()
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self._rests_until = self.loop.time() + self.timeout_keep_alive
+        # One timer finds again and again that it may wait: one for each request costs more.
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_at(self._rests_until, self.timeout_keep_alive_handler)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that has rested for long."""
+        self.timeout_keep_alive_task = None
+        if self._rests_until is None:
+            return
+        if self._rests_until > self.loop.time():
+            self.timeout_keep_alive_task = self.loop.call_at(self._rests_until, self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._rests_until = None
 
     def send_400_response(self, msg: str) -> None:
         """Say what is wrong with what cannot be parsed."""
@@ -207,9 +241,12 @@ class BoundedHeads(HttpToolsProtocol):
     def _count(self, more: int) -> None:
         self._head_bytes += more
         if self._head_bytes > HEAD_BYTES:
-            self._refuse_large()
-            # The parser must not go on to the body, and calls back no more after an exception.
-            raise HeadTooLarge
+            self._stop_reading()
+
+    def _stop_reading(self) -> Never:
+        self._refuse_large()
+        # The parser must not go on to the body, and calls back no more after an exception.
+        raise HeadTooLarge
 
     def _refuse_large(self) -> None:
         detail = f"Address and headers may have {HEAD_BYTES} bytes together."

@@ -3,6 +3,8 @@
 import asyncio
 import os
 from collections.abc import Coroutine, Iterable, Sequence
+from itertools import compress
+from random import sample
 from typing import Any, Never
 
 import structlog
@@ -10,7 +12,11 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.client import AIOKafkaClient
+from aiokafka.cluster import ClusterMetadata
+from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.structs import ConsumerRecord
 
 from chassis.bus import PartitionSink, Record, TopicPartition, together
@@ -26,7 +32,9 @@ FETCH_BYTES = 16 << 20
 STOPPED_REST_S = 2.0
 SESSION_TIMEOUT_MS = 10_000
 REQUEST_TIMEOUT_MS = 10_000
-CLIENT = {"request_timeout_ms": REQUEST_TIMEOUT_MS, "metadata_max_age_ms": 5_000, "retry_backoff_ms": 1_000}
+ANSWER_S = 2.0
+"""A broker that takes longer to say who leads what is passed over."""
+CLIENT = {"request_timeout_ms": REQUEST_TIMEOUT_MS, "metadata_max_age_ms": 2_000, "retry_backoff_ms": 1_000}
 """Settings of every client: an outage is noticed within seconds and not hammered at."""
 
 RETENTION_DAYS = 35
@@ -56,7 +64,7 @@ class KafkaTransport:
 
     async def _consume(self, consumer: str, topics: Sequence[str], sink: PartitionSink) -> Never:
         kafka = AIOKafkaConsumer(
-            bootstrap_servers=self._servers,
+            bootstrap_servers=await answering(self._servers),
             group_id=consumer,
             # A restarted process gets its partitions back at once instead of waiting for its own ghost to time out.
             group_instance_id=os.environ.get("SHUKE_MEMBER"),
@@ -69,6 +77,7 @@ class KafkaTransport:
             fetch_max_bytes=FETCH_BYTES,
             **CLIENT,
         )
+        pass_over_the_frozen(kafka._client)
         claims = _Claims(kafka, sink)
         kafka.subscribe(list(topics), listener=claims)
         try:
@@ -216,6 +225,51 @@ class _Claims(ConsumerRebalanceListener):  # type: ignore[misc]
                     log.info("offsets not told to the broker", error=str(error))
 
 
+async def answering(servers: str) -> str:
+    """Those of several brokers that answer now, all of them where none does; as `host:port,…`.
+
+    A client that begins at one that is frozen waits for it as long as for any request.
+    """
+    each = servers.split(",")
+    there = await asyncio.gather(*map(_answers, each)) if len(each) > 1 else ()
+    return ",".join(compress(each, there)) or servers
+
+
+async def _answers(server: str) -> bool:
+    ((host, port, _),) = collect_hosts(server)
+    try:
+        connection = await create_conn(host, port, request_timeout_ms=int(ANSWER_S * 1e3))
+    except (KafkaError, OSError, TimeoutError):
+        return False
+    connection.close()
+    return True
+
+
+def pass_over_the_frozen(client: AIOKafkaClient) -> None:
+    """Have a client ask the next broker who leads what when one is late.
+
+    By itself it waits for one that is frozen as long as for any request, and finds the new leaders behind that only.
+    """
+    with_patience = client._metadata_update
+
+    async def update(cluster: ClusterMetadata, topics: Iterable[str] | None) -> bool:
+        brokers = [broker.nodeId for broker in client.cluster.brokers()]
+        for broker in sample(brokers, len(brokers)):
+            try:
+                async with asyncio.timeout(ANSWER_S):
+                    connection = await client._get_conn(broker)
+                    found = connection and await connection.send(MetadataRequest(list(topics) if topics else None))
+            except (KafkaError, OSError, TimeoutError):
+                continue
+            if found and found.brokers:
+                cluster.update_metadata(found)
+                return True
+        known: bool = await with_patience(cluster, topics)
+        return known
+
+    client._metadata_update = update
+
+
 async def ensure_topics(servers: str, topics: Iterable[Topic]) -> None:
     """Create the topics that are not there, and wait until every partition has a leader.
 
@@ -224,7 +278,7 @@ async def ensure_topics(servers: str, topics: Iterable[Topic]) -> None:
     """
     wanted = list(topics)
     while True:
-        admin = AIOKafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=REQUEST_TIMEOUT_MS)
+        admin = AIOKafkaAdminClient(bootstrap_servers=await answering(servers), request_timeout_ms=REQUEST_TIMEOUT_MS)
         try:
             async with asyncio.timeout(30):
                 await admin.start()

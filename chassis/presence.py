@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -12,6 +13,7 @@ import structlog
 
 from chassis.db import Database, database_is_away, driver
 from chassis.rest import rest
+from chassis.telemetry import FELL_AT
 
 log = structlog.get_logger()
 
@@ -40,12 +42,17 @@ async def tell(
 ) -> Never:
     """Say that a process is there, once for each of its roles, until cancelled.
 
-    It takes its leave where `ordered` says that it was told to end; of one that ends otherwise its last word stays.
+    It takes its leave where `ordered` says that it was told to end; of one that ends otherwise its last word stays, and
+    by that the next one under its name knows: `shuke_process_fell_timestamp_seconds` has when it began.
     """
     since: datetime | None = None
     try:
         while True:
             try:
+                if since is None and await fell(database, name):
+                    log.warning("took the place of a process that nobody had told to end", name=name)
+                    # By the clock of the machine, as Prometheus has it: that of the product may be ahead.
+                    FELL_AT.set(time.time())
                 since = await beat(database, name=name, roles=roles, version=version, since=since)
             except Exception as error:
                 if not database_is_away(error):
@@ -71,11 +78,19 @@ async def beat(
     return began
 
 
+async def fell(database: Database, name: str) -> bool:
+    """Whether the last process of a name did not take its leave, asked before the next one says that it is there."""
+    async with database.transaction() as session:
+        return bool(await (await driver(session)).fetchval(_FELL, name, FORGOTTEN))
+
+
 async def leave(database: Database, name: str) -> None:
     """Say that it ends in order."""
     async with database.transaction() as session:
         await (await driver(session)).execute("DELETE FROM process WHERE name = $1", name)
 
+
+_FELL = "SELECT EXISTS (SELECT FROM process WHERE name = $1 AND seen_at > now() - $2::interval)"
 
 _BEAT = """
 INSERT INTO process (name, role, version, since, seen_at)

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from chassis.db import KEEPALIVE, SILENCE_S, Database, connect, plain_url
 from chassis.envelope import CONTENT_TYPE, finish, sampled_trace
 from chassis.gate import gate
-from chassis.kafka_transport import CLIENT, RETENTION_DAYS, drop, keep_for
+from chassis.kafka_transport import CLIENT, RETENTION_DAYS, answering, drop, keep_for, pass_over_the_frozen
 from chassis.rest import rest
 from chassis.sequencer import CHANNEL
 from chassis.settings import ServiceSettings
@@ -23,8 +23,12 @@ from contracts.topics import topics_of
 log = structlog.get_logger()
 
 BATCH = 500
-BATCH_TIMEOUT_S = 10.0
-"""Our own bound: an idempotent producer retries silently and without end."""
+BATCH_TIMEOUT_S = 8.0
+"""Our own bound: an idempotent producer retries silently and without end.
+
+Longer than brokers take to find a frozen one out (`broker.session.timeout.ms`): the next producer is told of another
+leader.
+"""
 POLL_S = 0.5
 HEADERS = [("content-type", CONTENT_TYPE.encode())]
 
@@ -47,10 +51,11 @@ async def run(database: Database, service: str, servers: str, *, retention_days:
     CONNECTED.labels(f"{service}-publisher", "kafka").set(0)
     while True:
         try:
+            there = await answering(servers)
             # What is sent before the gate is passed would pass for the last event of a restored database.
-            await gate(database, service, servers)
-            await keep_for(servers, topics_of(service), retention_days)
-            await _publish(database, service, servers)
+            await gate(database, service, there)
+            await keep_for(there, topics_of(service), retention_days)
+            await _publish(database, service, there)
         except (KafkaError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("publisher starts over", error=str(error), error_class=type(error).__name__)
             CONNECTED.labels(f"{service}-publisher", "kafka").set(0)
@@ -74,6 +79,7 @@ async def _publish(database: Database, service: str, servers: str) -> Never:
         max_request_size=1_048_576,
         **CLIENT,
     )
+    pass_over_the_frozen(producer.client)
     try:
         await connection.add_listener(CHANNEL, lambda *_: grown.set())
         async with asyncio.timeout(30):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Never, TextIO, cast
 
 import msgspec
 import structlog
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Gauge, Histogram
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, get_contextvars, merge_contextvars, reset_contextvars
@@ -49,7 +49,10 @@ LOOP_LAG = Histogram(
 )
 OUTBOX_AGE = Gauge("shuke_outbox_oldest_seconds", "Age of the oldest event not yet numbered.", ("service",))
 UNPUBLISHED_AGE = Gauge("shuke_unpublished_age_seconds", "Age of the oldest event not yet on Kafka.", ("service",))
-TASK_DEATHS = Counter("shuke_task_deaths_total", "Background tasks that ended although they must not.", ("task",))
+FELL_AT = Gauge(
+    "shuke_process_fell_timestamp_seconds",
+    "When this process took the place of one that had ended without being told to; 0 where none had.",
+)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _UNSEEN = re.compile(r"[\x80-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")

@@ -29,7 +29,7 @@ INSIDE = "SHUKE_FAULTS_INSIDE"
 def main(
     count: Annotated[int, typer.Option(min=0, help="How many faults.")] = 12,
     seed: Annotated[int, typer.Option(help="Of which faults, which commands and in which order.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object; --out has more.")] = False,
     kind: Annotated[
         list[str] | None, typer.Option(help="Only faults of this kind; may be given several times.", metavar="KIND")
     ] = None,
@@ -80,7 +80,7 @@ def main(
         typer.echo(line, err=True)
     Console(stderr=True, width=120).print(table(outcome))
     if as_json:
-        typer.echo(json.dumps(outcome.document()))
+        typer.echo(json.dumps(outcome.summary()))
     else:
         typer.echo(json.dumps(outcome.document(), indent=2))
     for what in outcome.failed:

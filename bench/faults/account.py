@@ -10,6 +10,17 @@ from typing import Any, TypeVar
 
 from bench.faults.judge import Verdict
 
+SUMMED_UP = (
+    "faults",
+    "commands",
+    "lost",
+    "doubled",
+    "out_of_order",
+    "verify_disagreements",
+    "digest_equal",
+    "recovery_s",
+)
+
 T = TypeVar("T")
 Say = Callable[[str], None]
 Keep = Callable[["Outcome"], None]
@@ -64,8 +75,17 @@ class Outcome:
         longest = {kind: max(took) for kind, took in self.recovery_s.items()}
         return {kind: took for kind, took in longest.items() if took > self.within * self.limits.get(kind, inf)}
 
+    def summary(self) -> dict[str, Any]:
+        """What `--json` prints: what was broken, told and found, and how long each kind took at the median and at most.
+
+        Whether it is good is the exit code's to say: it also counts what is only in `document`.
+        """
+        told = self.document()
+        took = {kind: {name: each[name] for name in ("median", "max")} for kind, each in told["recovery_s"].items()}
+        return {name: told[name] for name in SUMMED_UP} | {"recovery_s": took}
+
     def document(self) -> dict[str, Any]:
-        """For programs."""
+        """All of it, for people and for files. Before it is judged no digest is equal to another."""
         verdict = self.verdict
         return {
             "faults": self.faults,
@@ -74,7 +94,7 @@ class Outcome:
             "doubled": len(verdict.doubled),
             "out_of_order": len(verdict.out_of_order),
             "verify_disagreements": verdict.verify_disagreements,
-            "digest_equal": verdict.digest_equal,
+            "digest_equal": self.judged and verdict.digest_equal,
             "recovery_s": {
                 kind: {
                     "median": round(statistics.median(took), 2),

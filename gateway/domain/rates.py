@@ -101,17 +101,17 @@ class Rates:
         return rate
 
 
-def fields(name: str, rate: Rate, level: Level) -> dict[str, str]:
-    """The header fields that tell a client where it stands (draft-ietf-httpapi-ratelimit-headers-11 §3 and §4).
+def fields(name: str, rate: Rate, level: Level) -> tuple[tuple[bytes, bytes], tuple[bytes, bytes]]:
+    """The headers that tell a client where it stands (draft-ietf-httpapi-ratelimit-headers-11 §3 and §4).
 
     The window of the policy is the time in which an empty bucket fills, so that quota over window is the rate.
     """
-    return {"RateLimit-Policy": _policy(name, rate), "RateLimit": f'"{name}";r={level.left};t={level.wait_s}'}
+    return _policy(name, rate), (b"ratelimit", b'"%b";r=%d;t=%d' % (name.encode(), level.left, level.wait_s))
 
 
 @lru_cache(1_024)
-def _policy(name: str, rate: Rate) -> str:
-    return f'"{name}";q={rate.burst};w={rate.window_s}'
+def _policy(name: str, rate: Rate) -> tuple[bytes, bytes]:
+    return b"ratelimit-policy", b'"%b";q=%d;w=%d' % (name.encode(), rate.burst, rate.window_s)
 
 
 def neighbourhood(address: str) -> str:

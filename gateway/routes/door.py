@@ -1,6 +1,6 @@
 """Who stands at the door: every public route asks here first."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import lru_cache
 from typing import Annotated, Any
@@ -18,7 +18,7 @@ from gateway.domain.retiring import Retirements
 from gateway.domain.rights import Area, Grants, PathNotFound, UnreadableAddress, area_of, changes, is_open, rights
 from gateway.domain.roles import Role, powers, widest
 from gateway.domain.services import ServiceFailed, ServiceTimeout, ServiceUnavailable
-from gateway.domain.sessions import PeopleAlone
+from gateway.domain.sessions import UNATTENDED, PeopleAlone
 from gateway.models.users import AppUser
 from gateway.queries import keyring
 from gateway.queries.intake import Intake
@@ -97,16 +97,20 @@ async def refuse_while_drained(request: Request) -> None:
             raise IntakeClosed
 
 
-async def known(request: Request) -> Holder:
-    """Whose secret it is; who has none, or a wrong one, may not try again and again."""
+async def known(request: Request, *, used: bool = True) -> Holder:
+    """Whose secret it is; who has none, or a wrong one, may not try again and again.
+
+    A session that is only looked at, or asked by a page on its own, is not `used` by that.
+    """
+    used = used and UNATTENDED not in request.headers
     keyring: Keyring = request.app.state.keyring
     secret = bearer(request.scope["headers"])
     if keyring.seen(secret):
-        return await keyring.holder(request.app.state.database, secret)
+        return await keyring.holder(request.app.state.database, secret, used=used)
     give_back = await stranger(request)
     if not secret:
         raise Unauthorized("Send an API key or the token of a session: Authorization: Bearer shuke_…")
-    holder = await keyring.holder(request.app.state.database, secret)
+    holder = await keyring.holder(request.app.state.database, secret, used=used)
     give_back()
     return holder
 
@@ -213,11 +217,6 @@ class SafeHeaders:
         await self.app(scope, receive, send_safely)
 
 
-def rate_headers(told: Mapping[str, str]) -> Pairs:
-    """The fields that tell what is left of a rate, as headers."""
-    return [(name.lower().encode(), value.encode()) for name, value in told.items()]
-
-
 class RateFields:
     """Adds to every answer what is left of the caller's rate, also to those that are problems."""
 
@@ -230,7 +229,7 @@ class RateFields:
 
         async def send_with_fields(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *rate_headers(state.get("rate_fields", {}))]
+                message["headers"] = [*message.get("headers", ()), *state.get("rate_fields", ())]
             await send(message)
 
         await self.app(scope, receive, send_with_fields)

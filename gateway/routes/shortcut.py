@@ -29,7 +29,6 @@ from gateway.routes.door import (
     KEY,
     bearer,
     granted,
-    rate_headers,
     refuse_unreadable_parts,
     wanted_headers,
     with_those_wanted,
@@ -177,7 +176,7 @@ class ShortcutRequest:
             trail.note(entry_of(scope, Kind.READ, self._operations, status, headers, self._marks.id))
         headers = [
             *with_those_wanted(headers, wanted_headers(scope, self._shortcut.retirements)),
-            *rate_headers(scope["state"]["rate_fields"]),
+            *scope["state"]["rate_fields"],
             *self._marks.headers(),
         ]
         self._asked.answer(status, headers, body)

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
+from math import nan
 from typing import Never
 
 import structlog
@@ -33,7 +34,7 @@ from services.scoring.queries.proof import verified
 from services.scoring.queries.recording import deciding_instant
 from services.scoring.queries.rulings import decided_for_good, open_installation
 from services.scoring.queries.trials import forget_moves
-from services.scoring.queries.watermark import wait_for
+from services.scoring.queries.watermark import wait_for, watermark
 from services.scoring.routes import router
 
 log = structlog.get_logger()
@@ -45,6 +46,7 @@ TOPICS = tuple(topic.name for topic in HEARD)
 VERIFIED = Gauge("shuke_verified_parties", "Parties that were compared with what their facts give, again and again.")
 DISAGREEMENTS = Gauge("shuke_verify_disagreements", "Stored fields that were found not to be what the facts give.")
 REFUSED = Gauge("shuke_refused_activations", "Planned activations that could not take place when their instant came.")
+WATERMARK_AGE = Gauge("shuke_watermark_age_seconds", "How long ago every event was read; time passes no further.")
 
 
 FREE_TEXT = ("why", "end_reason")
@@ -99,18 +101,28 @@ async def opened(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def what_to_heed(app: FastAPI) -> Mapping[str, int]:
-    """What the standing check of the sweeper has found so far, and which planned activations were refused."""
+    """What the standing check of the sweeper has found so far, and which planned activations were refused.
+
+    For Prometheus also how far time has passed, which no sweeper tells that has ended or is busy with a long pass.
+    """
     async with app.state.database.transaction() as session:
         connection = await driver(session)
         so_far, refused = await verified(connection), await refusals(connection)
+        until = await watermark(connection)
     VERIFIED.set(so_far.parties)
     DISAGREEMENTS.set(so_far.disagreements)
     REFUSED.set(refused)
+    # As old as it is when it is told: while the database is away nobody comes here again.
+    WATERMARK_AGE.set_function(partial(_age_s, until))
     return {
         "verified_parties": so_far.parties,
         "verify_disagreements": so_far.disagreements,
         "refused_activations": refused,
     }
+
+
+def _age_s(until: datetime | None) -> float:
+    return (now() - until).total_seconds() if until else nan
 
 
 async def worker() -> Never:

@@ -139,6 +139,19 @@ async def test_what_the_bus_has_dropped_is_caught_up_with_from_the_log(bench: Be
     assert await bench.amounts() == [1, 2, 3, 4, 5]
 
 
+async def test_what_the_bus_has_dropped_of_an_epoch_before_the_last_is_caught_up_with_too(
+    bench: Bench, purchase: Purchase
+) -> None:
+    records = await bench.publish(purchase, 5)
+    await bench.take(PLACE, records[:2])
+    # As the gate does where a database was restored: what was not published yet moves to a new epoch.
+    await bench.fetch("WITH moved AS (UPDATE event_log SET epoch = 2, seq = seq - 4 WHERE seq > 4) SELECT 1")
+    await bench.fetch("UPDATE event_stream SET epoch = 2, last_seq = 1 WHERE last_seq = 5 RETURNING 1")
+    assert await bench.sink.catch_up(PLACE, 5)
+    assert await bench.sink.claim(PLACE) == 5
+    assert await bench.amounts() == [1, 2, 3, 4, 5]
+
+
 async def test_a_bus_that_was_made_anew_is_read_from_its_beginning(bench: Bench, purchase: Purchase) -> None:
     records = await bench.publish(purchase, 5)
     await bench.take(PLACE, records[:2])

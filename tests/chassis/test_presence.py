@@ -1,10 +1,13 @@
 import asyncio
+import time
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from chassis.db import Database, driver
-from chassis.presence import SEEN, beat, tell
+from chassis.presence import SEEN, beat, leave, tell
+from chassis.telemetry import FELL_AT
 
 
 async def seen(database: Database) -> list[dict[str, Any]]:
@@ -58,6 +61,29 @@ async def test_one_that_begins_again_under_its_name_runs_since_then(database: Da
     anew = await beat(database, name="one", roles=["leads"], version="2", since=None)
     assert anew > since
     assert [(each["since"], each["version"]) for each in await seen(database)] == [(anew, "2")]
+
+
+async def begun(database: Database, *, since: float) -> float:
+    """When a process took the place of one that fell, if it did, as Prometheus is told once it has begun."""
+    FELL_AT.set(0)
+    telling = asyncio.create_task(tell(database, name="one", roles=["leads"], version="1", ordered=asyncio.Event()))
+    async with asyncio.timeout(60):
+        while not [each for each in await seen(database) if each["since"].timestamp() > since]:
+            await asyncio.sleep(0.02)
+    telling.cancel()
+    await asyncio.gather(telling, return_exceptions=True)
+    found = REGISTRY.get_sample_value("shuke_process_fell_timestamp_seconds")
+    assert found is not None
+    return found
+
+
+async def test_one_that_takes_the_place_of_one_that_fell_tells_so_until_it_ends(database: Database) -> None:
+    first = time.time()
+    assert await begun(database, since=first) == 0
+    again = time.time()
+    assert again <= await begun(database, since=again) <= time.time()
+    await leave(database, "one")
+    assert await begun(database, since=time.time()) == 0
 
 
 @pytest.mark.parametrize("in_order", [True, False])

@@ -77,9 +77,9 @@ def test_a_rate_that_is_lowered_forgives_nothing_and_asks_for_no_more_than_a_bur
 
 
 def test_the_fields_are_those_of_the_draft() -> None:
-    assert fields("key", Rate(100, 250), Level(True, 249, 1)) == {
-        "RateLimit-Policy": '"key";q=250;w=3',
-        "RateLimit": '"key";r=249;t=1',
+    assert dict(fields("key", Rate(100, 250), Level(True, 249, 1))) == {
+        b"ratelimit-policy": b'"key";q=250;w=3',
+        b"ratelimit": b'"key";r=249;t=1',
     }
 
 

@@ -22,7 +22,7 @@ from services.scoring.handlers.assessing import assess_again, assess_rows
 from services.scoring.handlers.renewing import renew, renew_stretch
 from services.scoring.handlers.sweeping import sweep_once
 from services.scoring.queries.reading import Stretch
-from services.scoring.queries.renewing import write_quiet
+from services.scoring.queries.renewing import kept, write_quiet
 from services.scoring.queries.rulings import BARRIER, new_ruling
 from tests.scoring.feeding import JUNE, Feeding
 from tests.scoring.handmade import MODEL
@@ -135,6 +135,31 @@ async def test_most_are_written_without_a_lock_and_who_stands_otherwise_is_told_
     assert 0 < sum(looked_at) < len(known)
     await renew_stretch(scoring, None, EVERYBODY)
     assert sum(looked_at) == told[0]["n"]
+
+
+READ = (
+    "SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = 'calendar'"
+)
+
+
+async def test_each_calendar_is_read_once_though_statistics_expect_nobody(scoring: Database, known: list[UUID]) -> None:
+    ruling = await decided(scoring, RETENTION_FIRST, OTHER)
+    connection = await asyncpg.connect(plain_url(scoring.url))
+    await connection.execute(
+        "ALTER TABLE party SET (autovacuum_enabled = off); UPDATE party SET ruling = ruling + 1; ANALYZE;"
+        " UPDATE party SET ruling = ruling - 1;"
+        # As is then chosen at times, of large tables by their indexes.
+        " SET enable_mergejoin = off; SET enable_hashjoin = off; SET enable_seqscan = off; SET enable_bitmapscan = off"
+    )
+    before = await connection.fetchval(READ)
+    found = await kept(connection, EVERYBODY, ruling)
+    await connection.execute("SELECT pg_stat_force_next_flush()")
+    read = await connection.fetchval(READ) - before
+    years = await connection.fetchval("SELECT count(*) FROM calendar")
+    await connection.close()
+
+    assert sorted(party.party_id for party in found) == known
+    assert years <= read < 2 * years
 
 
 async def test_whoever_is_held_keeps_nobody_waiting_and_is_left_over_alone(

@@ -1,5 +1,7 @@
 import json
+import re
 from datetime import UTC, date, datetime, timedelta
+from math import isnan
 from typing import Any
 from uuid import UUID
 
@@ -7,6 +9,7 @@ import httpx
 import pytest
 import structlog
 
+from chassis.clock import now
 from chassis.db import Database, driver
 from services.scoring.domain.model import Model
 from services.scoring.domain.quality import Quality
@@ -18,6 +21,7 @@ from services.scoring.queries.proof import all_evidence
 from services.scoring.queries.proof import verified as so_far_verified
 from services.scoring.queries.reading import snapshot
 from services.scoring.queries.rulings import new_ruling
+from services.scoring.queries.watermark import move_watermark
 from tests.scoring.conftest import MakeScoring
 from tests.scoring.feeding import JUNE, Feeding, served
 
@@ -157,6 +161,23 @@ async def test_what_the_standing_check_found_is_told_to_whoever_watches(
     assert (ready["verified_parties"], ready["verify_disagreements"]) == (3, 2)
     assert "shuke_verified_parties 3.0" in metrics
     assert "shuke_verify_disagreements 2.0" in metrics
+
+
+async def test_how_long_time_has_stood_is_told_while_no_sweeper_moves_it(
+    scoring: Database, api: httpx.AsyncClient
+) -> None:
+    async def age_s() -> float:
+        [line] = re.findall(r"^shuke_watermark_age_seconds (\S+)$", (await api.get("/metrics")).text, re.MULTILINE)
+        return float(line)
+
+    assert isnan(await age_s())
+    async with scoring.transaction() as session:
+        connection = await driver(session)
+        await move_watermark(connection, "customers", now() - timedelta(minutes=7), now(), None)
+
+    assert 420 <= await age_s() < 600
+    before = await age_s()
+    assert await age_s() > before
 
 
 async def test_what_is_compared_is_one_state_of_the_database(

@@ -119,7 +119,7 @@ def test_a_planned_activation_that_is_refused_says_why_and_what_was_active_goes_
 
 
 def test_a_task_that_dies_ends_its_process_which_is_itself_again_when_the_cause_is_gone(product: Product) -> None:
-    before = product.pids()
+    before, began = product.pids(), time.time()
     product.sql("leads", "ALTER TABLE outbox RENAME TO outbox_away")
     try:
         await_that(lambda: any("background task died" in text for text in logs(product).values()))
@@ -135,8 +135,18 @@ def test_a_task_that_dies_ends_its_process_which_is_itself_again_when_the_cause_
         return False
 
     await_that(answers)
+    await_that(lambda: figure(product, "shuke_process_fell_timestamp_seconds") > began)
     product.buy("task", AT, 1_000)
     product.settle()
+
+
+def test_a_process_that_was_killed_is_told_of_by_the_one_in_its_place(product: Product) -> None:
+    began = time.time()
+    product.kill_and_await("leads")
+    await_that(lambda: figure(product, "shuke_process_fell_timestamp_seconds") > began)
+    supervisor = (product.folder / "logs" / "supervisor.log").read_text()
+    assert "leads ended with -9, starts again" in supervisor
+    assert "took the place of a process that nobody had told to end" in logs(product)["leads"]
 
 
 def logs(product: Product) -> dict[str, str]:

@@ -13,7 +13,6 @@ from uuid import UUID
 
 import asyncpg
 import structlog
-from prometheus_client import Gauge
 
 from chassis import consumer
 from chassis.clock import now
@@ -51,8 +50,6 @@ REST_S = 1.0
 """Seconds between two looks at the clock, and those that go to values which may wait."""
 REFRESH_AFTER = timedelta(days=6) / 7
 """Of each day that stored values may be old by the policy: so much is left for a pass over all. Lists sort by them."""
-
-WATERMARK_AGE = Gauge("shuke_watermark_age_seconds", "How long ago every event was read; time passes no further.")
 
 
 async def sweep(database: Database, source_urls: Mapping[str, str], topics: Sequence[str]) -> Never:
@@ -101,10 +98,8 @@ class Followed:
                 held_by = f"{self.source.name} has no streams yet"
             reached = self._head.until if self._head and held_by is None else None
             await move_watermark(connection, self.source.name, reached, now(), held_by)
-            until = await watermark(connection)
         if reached:
             self._head = None
-        WATERMARK_AGE.set((now() - until).total_seconds() if until else float("nan"))
         if held_by != self._held_by and held_by and not held_by.endswith("unread events"):
             log.error("watermark held", source=self.source.name, held_by=held_by)
         self._held_by = held_by

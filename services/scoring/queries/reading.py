@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple, TypeVar
 from uuid import UUID
 
@@ -163,15 +165,26 @@ async def with_calendars(connection: Connection, rows: Sequence[asyncpg.Record])
     return [Read(row, party_calendar(held, known)[0], held) for row in rows for held in (members[row["party_id"]],)]
 
 
+async def own_years(connection: Connection, stretch: Stretch) -> dict[UUID, list[bytes]]:
+    """The stored years of the identities of a stretch that have any, each in order.
+
+    Not joined to the parties: where the statistics expect few of them, as while everybody changes, the sum of all years
+    would be made for each party anew.
+    """
+    rows = await connection.fetch(_OWN_YEARS, *stretch)
+    return {identity: [days for _, days in years] for identity, years in groupby(rows, itemgetter(0))}
+
+
 async def _with_own_calendars(connection: Connection, stretch: Stretch, rows: Sequence[asyncpg.Record]) -> list[Read]:
-    """The same where most parties have no identity but their own, whose calendar came with the row."""
+    """The same where most parties have no identity but their own, whose calendars are read at once."""
+    known = await own_years(connection, stretch)
     others = {row["party_id"] for row in await connection.fetch(WITH_OTHERS, *stretch)}
     shared = [row for row in rows if row["party_id"] in others or not stretch.after < row["party_id"] <= stretch.until]
     whole = {read.row["party_id"]: read for read in await with_calendars(connection, shared)} if shared else {}
     reads = []
     for row in rows:
-        party_id, years = row["party_id"], row["years"]
-        read = whole.get(party_id) if whole else None
+        party_id = row["party_id"]
+        years, read = known.get(party_id), whole.get(party_id) if whole else None
         reads.append(read or Read(row, unpack(years) if years else EMPTY, ((party_id, Share(party_id)),)))
     return reads
 
@@ -182,19 +195,18 @@ _ONE = f"SELECT {_COLUMNS} FROM party WHERE party_id = (SELECT resolves_to FROM 
 
 _CUT = "SELECT party_id FROM party WHERE party_id > $1 ORDER BY party_id OFFSET $2 LIMIT 1"
 
-YEARS = """(
-    SELECT identity_id, array_agg(days ORDER BY year) AS years FROM calendar
-    WHERE identity_id > $1 AND identity_id <= $2 GROUP BY identity_id
-) AS own ON own.identity_id = party.party_id"""
+_OWN_YEARS = """
+SELECT identity_id, days FROM calendar WHERE identity_id > $1 AND identity_id <= $2 ORDER BY identity_id, year
+"""
 
 _BY_PARTY = f"""
-SELECT {_COLUMNS}, years FROM party LEFT JOIN {YEARS}
+SELECT {_COLUMNS} FROM party
 WHERE party_id > $1 AND party_id <= $2 AND (first_identity IS NOT NULL OR stage IS NOT NULL) ORDER BY party_id
 """
 
 # No index says whose smallest identity is of the stretch. It is the party's own, or one that the party holds.
 _BY_IDENTITY = f"""
-SELECT {_COLUMNS}, years
+SELECT {_COLUMNS}
 FROM (
     SELECT * FROM party WHERE party_id > $1 AND party_id <= $2
     UNION ALL
@@ -203,7 +215,6 @@ FROM (
     AND NOT (party_id > $1 AND party_id <= $2)
 ) AS party
 LEFT JOIN assignment ON assignment.identity_id = party.first_identity
-LEFT JOIN {YEARS}
 WHERE first_identity > $1 AND first_identity <= $2
 ORDER BY first_identity, array_position(assignment.parties, party.party_id), party.party_id
 """

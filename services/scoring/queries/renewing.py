@@ -10,7 +10,7 @@ import asyncpg
 from services.scoring.domain.calendar import Calendar, unpack_each
 from services.scoring.domain.quiet import BETWEEN, Quiet
 from services.scoring.queries.parties import STOOD
-from services.scoring.queries.reading import WITH_OTHERS, YEARS, Stretch
+from services.scoring.queries.reading import WITH_OTHERS, Stretch, own_years
 from services.scoring.queries.rulings import Connection
 
 
@@ -28,13 +28,15 @@ class Kept(NamedTuple):
 async def kept(connection: Connection, stretch: Stretch, ruling_id: int) -> list[Kept]:
     """Those under an older ruling, in id order, without who shares identities with others."""
     rows = await connection.fetch(_KEPT, *stretch, ruling_id)
-    # Asked behind the rows: who comes to share from now on is written, too, and so not as it was read.
+    # Asked behind the rows: whose calendar changes or who comes to share from now on is written, too, and so not as it
+    # was read.
+    years = await own_years(connection, stretch)
     others = {row["party_id"] for row in await connection.fetch(WITH_OTHERS, *stretch)}
     own = [row for row in rows if row["party_id"] not in others] if others else rows
-    found = unpack_each([row["years"] or () for row in own])
+    found = unpack_each([years.get(row["party_id"], ()) for row in own])
     return [
         Kept(party_id, written, assessed_at, grades, calendar)
-        for (party_id, written, assessed_at, grades, _), calendar in zip(own, found, strict=True)
+        for (party_id, written, assessed_at, grades), calendar in zip(own, found, strict=True)
     ]
 
 
@@ -64,8 +66,7 @@ _GRADES = f"""concat_ws(
 )"""
 
 _KEPT = f"""
-SELECT party.party_id, party.xmin, assessed_at, {_GRADES} AS grades, years
-FROM party LEFT JOIN {YEARS}
+SELECT party_id, xmin, assessed_at, {_GRADES} AS grades FROM party
 WHERE party_id > $1 AND party_id <= $2 AND ruling < $3 AND assessed_at IS NOT NULL AND stage IS NOT NULL
 ORDER BY party_id
 """

@@ -110,6 +110,27 @@ def test_nothing_more_is_broken_when_the_time_is_over(monkeypatch: pytest.Monkey
     assert outcome.faults == 0
 
 
+def test_a_program_is_told_what_was_found_and_how_long_each_kind_took_and_nothing_else() -> None:
+    outcome = Outcome(faults=3, commands=120, judged=True)
+    outcome.verdict.lost.append("acknowledged leads.lead_won.v1 of c1-3 lead")
+    outcome.recovery_s["killed worker"] += [2.0, 4.5, 3.0]
+
+    assert outcome.summary() == {
+        "faults": 3,
+        "commands": 120,
+        "lost": 1,
+        "doubled": 0,
+        "out_of_order": 0,
+        "verify_disagreements": 0,
+        "digest_equal": True,
+        "recovery_s": {"killed worker": {"median": 3.0, "max": 4.5}},
+    }
+
+
+def test_no_digest_is_equal_before_it_is_judged() -> None:
+    assert not Outcome().document()["digest_equal"]
+
+
 def test_only_what_was_judged_and_done_whole_is_good() -> None:
     assert not Outcome().good
     assert Outcome(judged=True).good
