@@ -1,10 +1,11 @@
 """How a page writes numbers, money, days and instants in somebody's language and time zone."""
 
+import re
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any
 
-from babel.dates import format_date, format_datetime, format_timedelta
+from babel.dates import format_date, format_datetime, format_skeleton, format_timedelta
 from babel.numbers import format_compact_decimal, format_currency, format_decimal, format_percent
 
 from contracts.money import MINOR_DIGITS
@@ -52,6 +53,14 @@ class Formats:
             return NONE
         return format_date(read.date() if isinstance(read, datetime) else read, length, locale=self.locale)
 
+    def month(self, value: str) -> str:
+        """A month of a year: `2026-05`."""
+        return format_skeleton("yMMM", date.fromisoformat(f"{value}-01"), locale=self.locale)
+
+    def told(self, sentence: str) -> str:
+        """A sentence of the API, with its days as the reader writes them."""
+        return ISO_DAY.sub(lambda day: self.day(day[0]), sentence)
+
     def instant(self, value: Any, length: str = "medium") -> str:
         """Day and time of day where the reader is."""
         read = self._read(value)
@@ -81,5 +90,6 @@ class Formats:
         return value if isinstance(value, date) else None
 
 
+ISO_DAY = re.compile(r"\b\d{4}-\d\d-\d\d\b", re.ASCII)
 NONE = "–"
 """What stands where there is no value."""

@@ -87,4 +87,11 @@ def test_the_trail_has_no_barriers(visit: Visit, language: str, width: int):
         page = visit(path, language=language, width=width)
         assert findings(page) == [], path
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
+        assert page.evaluate(WIDER_THAN_ITS_PLACE) == [], path
+        assert not [id for id in page.locator("td .id").all_inner_texts() if id.isdecimal()], path
     assert page.get_by_role("heading", level=1).inner_text() == say(language, "audit.title")
+
+
+WIDER_THAN_ITS_PLACE = """() => [...document.querySelectorAll("td .path")]
+  .filter((path) => path.scrollWidth > path.clientWidth).map((path) => path.innerText)"""
+"""Paths that lie over what stands beside them."""

@@ -55,7 +55,7 @@ def test_a_party_is_shown_without_what_a_service_that_is_away_knows_and_with_it_
         expect(page.get_by_role("heading", level=1)).to_have_text("Lou Low")
         expect(page.locator("#side")).to_contain_text("It came late")
         expect(page.locator("#h-why ~ .refused")).to_contain_text(say("en", "frame.refused_away"))
-        expect(page.locator("#timeline")).to_contain_text("scoring")
+        expect(page.locator("#timeline")).to_contain_text("Not everything is here: Scoring")
         assert findings(page) == []
     expect(page.locator("#top .sentence")).to_be_visible(timeout=LATER)
     assert page.evaluate("window.stayed")
@@ -80,6 +80,7 @@ def test_somebody_is_still_judged_while_nobody_knows_their_name(visit: Visit, pr
         page = visit(f"/parties/{lou}", also=[503])
         expect(page.locator("#top .sentence")).to_be_visible()
         expect(page.locator("#side")).to_contain_text(say("en", "party.part_away"))
+        expect(page.locator("#timeline")).not_to_contain_text(say("en", "party.timeline_none"))
         assert findings(page) == []
 
 

@@ -28,6 +28,7 @@ def test_two_are_compared_merged_and_parted_again(visit: Visit, product: Product
     page.goto(path)
     table = page.get_by_role("table")
     expect(table).to_contain_text("meg.twice@alike.example")
+    expect(table.get_by_role("row", name="Kind").get_by_role("cell").last).to_have_text("Person")
     expect(table.get_by_role("row", name="Purchases").get_by_role("cell").last).to_have_text("2")
     expect(table.get_by_role("row", name="Spent, less returns").get_by_role("cell").last).to_have_text("$80.00")
     page.get_by_role("button", name="They are one: merge").click()

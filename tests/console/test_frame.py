@@ -6,6 +6,7 @@ from gateway.console import messages
 from gateway.console.formats import Formats
 from gateway.console.forms import form_token, is_ours
 from gateway.console.messages import LANGUAGES, preferred, say
+from services.scoring.domain.chinese import FIELDS, WORDS, simplified
 from tests.console.conftest import LANGUAGES as TRIED
 from tests.console.conftest import WIDTHS, Visit, findings
 
@@ -23,6 +24,30 @@ def test_every_language_says_the_same_things():
 def places(text: object) -> set[str]:
     forms = text.values() if isinstance(text, dict) else [text]
     return {part.partition("}")[0] for form in forms for part in str(form).split("{")[1:]}
+
+
+REASONED = {
+    "stage": "frame.stage_",
+    "tier": "frame.tier_",
+    "satisfaction": "parties.band_",
+    "posture": "party.posture_",
+    "treatment": "party.treatment_",
+    "level": "party.level_",
+    "flags": "party.flags_",
+    "evidence": "party.evidence_",
+}
+"""Codes that a reason in words tells of too, and where the console has words for them."""
+
+
+@pytest.mark.parametrize("language", ["zh-Hant", "zh-Hans"])
+def test_a_page_calls_things_what_the_reasons_on_it_call_them(language):
+    told = messages.messages(language)
+    written = simplified if language == "zh-Hans" else str
+    for field, kind in REASONED.items():
+        for code, called in WORDS[field].items():
+            assert told[kind + code] == written(called), (field, code)
+    for field, called in FIELDS.items():
+        assert told[f"party.field_{field}"] == written(called)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +86,8 @@ def test_values_are_written_as_the_reader_writes_them():
     assert english.ago(present - timedelta(days=3)) == "3 days ago"
     assert english.ago("2026-03-02") == "in 1 day"
     assert english.percent(0.256, 1) == "25.6%"
+    assert (english.month("2026-02"), chinese.month("2026-02")) == ("Feb 2026", "2026年2月")
+    assert chinese.told("自 2026-02-28 起，共 12-34 次") == "自 2026年2月28日 起，共 12-34 次"
     assert english.money(None, "EUR") == english.number(None) == english.day(None) == "–"
 
 
@@ -85,6 +112,12 @@ def test_whoever_is_not_signed_in_is_led_to_sign_in_and_back(visit: Visit):
     answer = page.request.get("/parties?stage=customer", max_redirects=0)
     assert answer.status == 303
     assert answer.headers["location"] == "/sign-in?next=/parties%3Fstage%3Dcustomer"
-    part = page.request.get("/population/matrix", headers={"HX-Request": "true"}, max_redirects=0)
-    assert part.status == 204
-    assert part.headers["hx-redirect"] == "/sign-in?next=/population/matrix"
+    for looked_at, there in (
+        ("http://any.example/parties/party_1?show=moves#timeline", "/sign-in?next=/parties/party_1%3Fshow%3Dmoves"),
+        ("http://any.example/", "/sign-in"),
+        ("http://[", "/sign-in"),
+    ):
+        asked = {"HX-Request": "true", "HX-Current-URL": looked_at}
+        part = page.request.get("/parties/party_1/top", headers=asked, max_redirects=0)
+        assert part.status == 204
+        assert part.headers["hx-redirect"] == there

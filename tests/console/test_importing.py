@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,9 @@ def test_a_file_is_looked_at_understood_otherwise_imported_and_undone(visit: Vis
     page.locator("#dates").select_option("dmy")
     page.get_by_role("button", name="Look once more").click()
     expect(page.locator("#progress")).to_contain_text("Would be taken2", timeout=60_000, use_inner_text=False)
+    understood = page.get_by_role("region", name="The first rows as they are understood")
+    expect(understood.get_by_role("columnheader", name="Customer id")).to_be_visible()
+    expect(understood).not_to_contain_text(re.compile(r"\dT\d"))
     page.get_by_role("button", name="Import 3 rows").click()
     expect(page.get_by_role("heading", name="Imported")).to_be_visible(timeout=60_000)
     expect(page.get_by_role("table").last).to_contain_text("No date")

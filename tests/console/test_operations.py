@@ -59,6 +59,7 @@ def test_a_key_is_made_shown_once_rotated_and_revoked(visit: Visit, product: Pro
     assert asked(product, secret) == 200
     page.goto("/operations/keys")
     assert page.locator("#secret").count() == 0
+    expect(page.get_by_role("row", name="Till")).to_contain_text(say("en", "users.role_ingest"))
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="New secret Till").click()
     rotated = page.locator("#secret").input_value()

@@ -15,6 +15,17 @@ def test_the_list_has_no_barriers_and_fits(visit: Visit, language: str, width: i
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+def test_who_is_a_vip_says_so_in_the_line_of_their_name(visit: Visit) -> None:
+    page = visit("/parties")
+    assert page.locator(".badge.vip").count()
+    assert page.evaluate(BESIDE) == []
+
+
+BESIDE = """() => [...document.querySelectorAll(".badge.vip")]
+  .filter((badge) => badge.getBoundingClientRect().top > badge.previousElementSibling.getBoundingClientRect().bottom)
+  .map((badge) => badge.closest("th").innerText)"""
+
+
 def test_more_of_the_list_comes_below_what_is_there(visit: Visit) -> None:
     page = visit("/parties")
     assert page.locator("[data-row]").count() == 50

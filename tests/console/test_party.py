@@ -34,6 +34,9 @@ def test_a_party_has_no_barriers_and_fits(visit: Visit, product: Product, langua
     party = product.get("/v1/standings", limit=1)["data"][0]["party_id"]
     page = visit(f"/parties/{party}", language=language, width=width)
     assert page.locator(".sentence").is_visible()
+    assert not re.search(r"\d{4}-\d\d-\d\d", page.locator(".sentence").inner_text())
+    coming = page.locator(".next li li").all_inner_texts()
+    assert len(set(coming)) == len(coming)
     assert findings(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
@@ -43,7 +46,24 @@ def test_a_contact_is_recorded_in_two_clicks_and_stands_in_the_timeline(visit: V
     page.get_by_text("Record a contact").click()
     page.get_by_role("button", name="We called").click()
     expect(page.get_by_text("The contact is recorded.")).to_be_visible()
-    expect(page.locator(".timeline .entry").first.get_by_text("Contact", exact=True)).to_be_visible()
+    recorded = page.locator(".timeline .entry").first
+    expect(recorded.get_by_text("Contact", exact=True)).to_be_visible()
+    expect(recorded).to_contain_text("Sales · from us · by phone")
+
+
+def test_codes_are_told_in_the_words_of_the_reader_but_for_those_that_a_company_made_up(
+    visit: Visit, product: Product, ann: str
+) -> None:
+    told = {"party_id": ann, "occurred_at": now().isoformat(), "department": "service", "direction": "inbound"}
+    for channel, more in (("phone", {"problem": {"category": "complaint"}}), ("drive-in", {})):
+        product.post("/v1/interactions", json=told | {"channel": channel, "kind": "complaint"} | more)
+    page = visit(f"/parties/{ann}", language="zh-Hant")
+    happened = page.locator(".timeline")
+    expect(happened).to_contain_text("客服 · 對方主動 · 電話")
+    expect(happened).to_contain_text("客服 · 對方主動 · drive-in")
+    expect(page.locator("#side .plain-list").first).to_contain_text("投訴")
+    for code in ("phone", "complaint"):
+        expect(page.locator("main")).not_to_contain_text(code)
 
 
 def test_a_problem_is_solved_and_a_name_is_changed(visit: Visit, ann: str) -> None:
@@ -57,13 +77,14 @@ def test_a_problem_is_solved_and_a_name_is_changed(visit: Visit, ann: str) -> No
 
 
 def test_something_is_set_by_hand_and_ended(visit: Visit, product: Product) -> None:
-    party = product.get("/v1/standings", stage="dormant_customer", limit=1)["data"][0]["party_id"]
+    party = product.get("/v1/standings", stage="dormant_customer", tier="high", limit=1)["data"][0]["party_id"]
     page = visit(f"/parties/{party}")
     page.get_by_text("Set something by hand").click()
     page.get_by_label("Set to").select_option("tier:top")
     page.get_by_role("textbox", name="Why").fill("A key account elsewhere")
     page.locator("form[action$='/overrides'] button").click()
     expect(page.get_by_text("It is set.")).to_be_visible()
+    expect(page.locator("#top .hint")).to_have_text("Tier is set by hand; the facts say: High.")
     page.get_by_role("button", name="End it").click()
     expect(page.get_by_text("It is left to the facts again.")).to_be_visible()
 

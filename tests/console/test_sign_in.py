@@ -44,6 +44,13 @@ def test_somebody_is_invited_sets_a_password_and_signs_in_again(visit: Visit, in
     assert page.get_by_role("heading", level=1).inner_text() == say("en", "sign_in.no_link_title")
 
 
+def test_whoever_was_invited_is_told_so_until_they_have_a_password(visit: Visit, product: Product):
+    wanted = {"name": "Kai", "email": "kai@example.com", "roles": ["reader"]}
+    made = product.post("/v1/users", json=wanted)
+    page = visit(f"/users/{made['id']}")
+    expect(page.locator("section", has=page.locator("#access"))).to_contain_text(say("en", "users.invited"))
+
+
 def test_after_signing_in_one_is_where_one_wanted_to_go(visit: Visit, invite: Invite):
     page = visit(invite("jon@example.com", "reader"), role=None)
     set_password(page)
@@ -144,6 +151,10 @@ def test_the_pages_of_people_have_no_barriers(visit: Visit, path, language, widt
     page = visit(path, language=language, width=width)
     assert findings(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    # Chinese may end a line anywhere, but a cell that can be moved sideways ends none in a name.
+    assert page.evaluate(
+        "[...document.querySelectorAll('td [data-row]')].every((name) => name.getClientRects().length < 2)"
+    )
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -1,3 +1,4 @@
+import re
 import time
 from datetime import timedelta
 
@@ -27,14 +28,24 @@ def late(product: Product) -> None:
 def test_today_has_no_barriers_and_fits(visit: Visit, language: str, width: int) -> None:
     page = visit("/", language=language, width=width)
     assert page.get_by_role("heading", name=say(language, "today.slipping"), exact=True).is_visible()
+    assert page.evaluate(LINES) == [1, 1, 1, 1]
     assert findings(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+LINES = """() => [...document.querySelectorAll(".figure strong")].map((figure) => {
+  const range = document.createRange();
+  range.selectNodeContents(figure);
+  return new Set([...range.getClientRects()].map((line) => line.top)).size;
+})"""
+"""Over how many lines each figure goes."""
 
 
 def test_today_leads_to_whoever_is_about_to_slip(visit: Visit) -> None:
     page = visit("/")
     assert page.get_by_text("signed in with a key").is_visible()
     card = page.locator("#slipping")
+    expect(card.locator(".why").first).to_have_text(re.compile(r"ustomer\s*→\s*\w+ customer"))
     name = card.locator("[data-row]").first
     called = name.inner_text()
     name.click()

@@ -85,6 +85,8 @@ def test_a_webhook_is_made_with_filters_and_its_secret_is_shown_once(
     made = product.get(f"/v1/webhooks/{page.url.rpartition('/')[2]}")
     assert (made["types"], made["stages"]) == (["scoring.standing_changed.v1"], ["dormant_customer"])
     assert (made["tiers"], made["historic"]) == (["top"], True)
+    expect(page.locator("#fares .facts")).to_contain_text("Stage: Dormant customer")
+    expect(page.locator("#fares .facts")).to_contain_text("Tier: Top")
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Delete").click()
     expect(page.locator(".notice")).to_have_text("The webhook is gone.")

@@ -40,6 +40,12 @@ def say(language: str, key: str, /, **values: Any) -> str:
     return text.format_map(values) if values else str(text)
 
 
+def word(language: str, key: str) -> str | None:
+    """What has no values and no plural; None where there is no such message."""
+    text = messages(language).get(key)
+    return text if isinstance(text, str) else None
+
+
 def preferred(accepted: str) -> str:
     """The language that an `Accept-Language` (RFC 9110 §12.5.4) prefers among those spoken, else English."""
     ranked = []
