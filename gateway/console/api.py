@@ -12,8 +12,13 @@ from fastapi import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from gateway.domain.sessions import UNATTENDED
+
 SESSION = "shuke_session"
 """The cookie with the session's token, which the API takes as a bearer."""
+
+STREAM = "/stream"
+"""What a page does by itself as long as it is open, and a browser gives no header to."""
 
 Query = Mapping[str, str | int | bool | Sequence[str] | None]
 
@@ -61,6 +66,8 @@ class Api:
     def __init__(self, request: Request, token: str | None) -> None:
         self._app = request.app
         self._headers = {"authorization": f"Bearer {token}".encode()} if token else {}
+        if UNATTENDED in request.headers or request.url.path == STREAM:
+            self._headers[UNATTENDED] = b"1"
         client = (request.client.host, request.client.port) if request.client else ("127.0.0.1", 0)
         # Nothing is open that would have to be closed.
         self._inside = httpx.AsyncClient(

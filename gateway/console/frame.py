@@ -7,12 +7,13 @@ from datetime import UTC, datetime, tzinfo
 from gzip import compress
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.datastructures import URL
 from starlette.responses import Response
 
 from chassis.clock import now
@@ -123,11 +124,17 @@ class Page:
         return area is not None and not rights(method, path, area).keys().isdisjoint((self.me or {}).get("scopes", ()))
 
     def instant(self, name: str) -> str | None:
-        """A day and time of day that was filled in where the reader is; None where it is empty or none."""
-        try:
-            local = datetime.fromisoformat(str(self.form.get(name) or self.request.query_params.get(name, "")))
-        except ValueError:
+        """A day and time of day that was filled in where the reader is; None where it is empty.
+
+        Raises `Refused` for what is none: what was to happen later must not happen now.
+        """
+        said = str(self.form.get(name) or self.request.query_params.get(name, "")).strip()
+        if not said:
             return None
+        try:
+            local = datetime.fromisoformat(said)
+        except ValueError:
+            raise unreadable(name, "2026-12-01T08:00") from None
         return (local if local.tzinfo else local.replace(tzinfo=self.zone)).isoformat()
 
     def render(self, template: str, /, status: int = 200, **values: Any) -> Response:
@@ -259,14 +266,37 @@ async def _form(page: Page) -> Mapping[str, str | list[str]]:
     return fields
 
 
+def unreadable(name: str, example: str) -> Refused:
+    """What is said of a field in which something else stands than a day or a time."""
+    detail = f"Write it as in {example}."
+    said = {
+        "code": "invalid_request",
+        "detail": "This is no day or time.",
+        "errors": [{"pointer": f"#/{name}", "detail": detail}],
+    }
+    return Refused(422, said)
+
+
 async def lead_to_sign_in(request: Request, error: SignInNeeded) -> Response:
     """Where a visitor goes who must sign in first, and back from there."""
-    query = request.url.query
-    there = request.url.path + (f"?{query}" if query else "") if request.method == "GET" else "/"
+    there = _looked_at(request)
     target = "/sign-in" if there == "/" else f"/sign-in?next={quote(there)}"
     if "hx-request" in request.headers:
         return Response(status_code=204, headers={"HX-Redirect": target})
     return RedirectResponse(target, 303, headers=HEADERS)
+
+
+def _looked_at(request: Request) -> str:
+    """Path and query of the page that somebody looks at: that of a part is no page, so htmx tells which has it."""
+    url: URL | SplitResult = request.url
+    if "hx-request" in request.headers:
+        try:
+            url = urlsplit(request.headers.get("hx-current-url", ""))
+        except ValueError:
+            return "/"
+    elif request.method != "GET":
+        return "/"
+    return (url.path or "/") + (f"?{url.query}" if url.query else "")
 
 
 async def show_refused(request: Request, refused: Refused) -> Response:

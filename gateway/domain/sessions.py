@@ -17,6 +17,8 @@ PREFIX = "shukes_"
 TICKET_PREFIX = "shuket_"
 TICKET_S = 300
 """Seconds for which a right password need not be said again beside the code."""
+UNATTENDED = "x-unattended"
+"""The header of what a page asks for by itself: that keeps nobody's session from lying idle."""
 IDLE_HOURS = 12
 LONGEST_DAYS = 30
 

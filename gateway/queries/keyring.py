@@ -77,8 +77,8 @@ class Keyring:
         """Whether the secret was good here when it came last."""
         return secret_hash(secret) in self._known
 
-    async def holder(self, database: Database, secret: str) -> Holder:
-        """Whose secret it is. Raises `Unauthorized`."""
+    async def holder(self, database: Database, secret: str, *, used: bool = True) -> Holder:
+        """Whose secret it is; `used` where that is by whoever has it. Raises `Unauthorized`."""
         hashed = secret_hash(secret)
         known = self._known.get(hashed)
         if known is None or known.until < time.monotonic():
@@ -87,7 +87,8 @@ class Keyring:
         if refusal := known.refusal(present):
             self._known.pop(hashed, None)
             raise Unauthorized(refusal)
-        self._note(known, present)
+        if used:
+            self._note(known, present)
         return known
 
     def remembered(self, database: Database, secret: str) -> Holder | None:

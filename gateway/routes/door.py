@@ -18,7 +18,7 @@ from gateway.domain.retiring import Retirements
 from gateway.domain.rights import Area, Grants, PathNotFound, UnreadableAddress, area_of, changes, is_open, rights
 from gateway.domain.roles import Role, powers, widest
 from gateway.domain.services import ServiceFailed, ServiceTimeout, ServiceUnavailable
-from gateway.domain.sessions import PeopleAlone
+from gateway.domain.sessions import UNATTENDED, PeopleAlone
 from gateway.models.users import AppUser
 from gateway.queries import keyring
 from gateway.queries.intake import Intake
@@ -97,16 +97,20 @@ async def refuse_while_drained(request: Request) -> None:
             raise IntakeClosed
 
 
-async def known(request: Request) -> Holder:
-    """Whose secret it is; who has none, or a wrong one, may not try again and again."""
+async def known(request: Request, *, used: bool = True) -> Holder:
+    """Whose secret it is; who has none, or a wrong one, may not try again and again.
+
+    A session that is only looked at, or asked by a page on its own, is not `used` by that.
+    """
+    used = used and UNATTENDED not in request.headers
     keyring: Keyring = request.app.state.keyring
     secret = bearer(request.scope["headers"])
     if keyring.seen(secret):
-        return await keyring.holder(request.app.state.database, secret)
+        return await keyring.holder(request.app.state.database, secret, used=used)
     give_back = await stranger(request)
     if not secret:
         raise Unauthorized("Send an API key or the token of a session: Authorization: Bearer shuke_…")
-    holder = await keyring.holder(request.app.state.database, secret)
+    holder = await keyring.holder(request.app.state.database, secret, used=used)
     give_back()
     return holder
 

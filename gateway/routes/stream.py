@@ -159,7 +159,7 @@ async def told(request: Request, stream: Stream, gone: bytes) -> AsyncGenerator[
             block = await stream.take(HEARTBEAT_S)
             yield block or b": %d\nid: %d\n\n" % (int(time.time()), tail.passed(stream))
             if time.monotonic() - looked >= HEARTBEAT_S:
-                if (await known(request)).caller != request.state.holder.caller:
+                if (await known(request, used=False)).caller != request.state.holder.caller:
                     return
                 looked = time.monotonic()
     except HistoryGone as problem:

@@ -112,6 +112,12 @@ def test_whoever_is_not_signed_in_is_led_to_sign_in_and_back(visit: Visit):
     answer = page.request.get("/parties?stage=customer", max_redirects=0)
     assert answer.status == 303
     assert answer.headers["location"] == "/sign-in?next=/parties%3Fstage%3Dcustomer"
-    part = page.request.get("/population/matrix", headers={"HX-Request": "true"}, max_redirects=0)
-    assert part.status == 204
-    assert part.headers["hx-redirect"] == "/sign-in?next=/population/matrix"
+    for looked_at, there in (
+        ("http://any.example/parties/party_1?show=moves#timeline", "/sign-in?next=/parties/party_1%3Fshow%3Dmoves"),
+        ("http://any.example/", "/sign-in"),
+        ("http://[", "/sign-in"),
+    ):
+        asked = {"HX-Request": "true", "HX-Current-URL": looked_at}
+        part = page.request.get("/parties/party_1/top", headers=asked, max_redirects=0)
+        assert part.status == 204
+        assert part.headers["hx-redirect"] == there

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from gateway.console.api import SESSION
 from gateway.domain import totp
 from gateway.domain.attempts import ACCOUNT, ADDRESS, CODE, device_of, device_token, places
 from gateway.domain.sessions import Course, looks_like_session
@@ -166,6 +167,21 @@ async def test_an_idle_session_ends_and_a_used_one_goes_on_to_its_age(
     tom = await person(door, "tom@example.com", "reader")
     monkeypatch.setenv("SHUKE_CLOCK_OFFSET", "PT733H")
     assert not await alive(door.client, tom)
+
+
+async def test_a_page_that_is_left_open_does_not_keep_a_session_from_lying_idle(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sara = await person(door, "sara@example.com", "reader")
+    cookie, by_itself = {"Cookie": f"{SESSION}={sara.token}"}, {"X-Unattended": "1"}
+    async with httpx.AsyncClient(base_url=door.url, timeout=60) as browser:
+        for hours in (5, 11):
+            monkeypatch.setenv("SHUKE_CLOCK_OFFSET", f"PT{hours}H")
+            assert (await browser.get("/account", headers=cookie | by_itself)).status_code == 200
+            async with browser.stream("GET", "/stream", headers=cookie) as stream:
+                assert stream.status_code == 200
+        monkeypatch.setenv("SHUKE_CLOCK_OFFSET", "PT13H")
+        assert (await browser.get("/account", headers=cookie)).status_code == 303
 
 
 async def test_when_a_session_was_seen_is_written_down(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from chassis.clock import now
 from gateway.console.api import Refused
-from gateway.console.frame import Page, Somebody
+from gateway.console.frame import Page, Somebody, unreadable
 from gateway.console.numbers import minor_of, whole
 
 router = APIRouter(prefix="/parties/{party_id}", include_in_schema=False)
@@ -24,6 +24,12 @@ CONTACTS = {
     "wants_no_more": ("phone", "declined", "inbound"),
 }
 """Channel, kind and direction of what is recorded with one click."""
+DEPARTMENTS = (
+    "marketing", "sales", "service", "ecommerce", "logistics", "finance", "quality", "management", "other",
+)  # fmt: skip
+DEPARTMENT = "shuke_department"
+"""The cookie with the department for which somebody recorded a contact last: two clicks record the next one for it."""
+DEPARTMENT_S = 400 * 86_400
 LOSSES = (
     "unknown", "price", "product", "quality", "service", "competitor", "no_need", "no_budget", "timing", "no_response",
     "relationship", "moved",
@@ -41,7 +47,7 @@ async def record_contact(party_id: str, page: Somebody) -> Response:
         "source": "console",
         "source_id": _text(page, "once") or None,
         "occurred_at": _when(page),
-        "department": _text(page, "department") or "sales",
+        "department": _text(page, "department") or usual_department(page),
         "channel": channel,
         "kind": kind,
         "direction": direction,
@@ -52,7 +58,18 @@ async def record_contact(party_id: str, page: Somebody) -> Response:
         body["problem"] = {"category": "complaint"}
     if kind == "declined":
         body["loss_reason"] = _text(page, "loss_reason") or "unknown"
-    return await _done(page, party_id, "party.contact_recorded", lambda: page.api.post("/v1/interactions", body))
+    done = await _done(page, party_id, "party.contact_recorded", lambda: page.api.post("/v1/interactions", body))
+    if body["department"] in DEPARTMENTS:
+        done.set_cookie(
+            DEPARTMENT, body["department"], max_age=DEPARTMENT_S, httponly=True, samesite="lax", secure=page.secure
+        )
+    return done
+
+
+def usual_department(page: Page) -> str:
+    """For which department somebody records contacts."""
+    last = page.request.cookies.get(DEPARTMENT)
+    return last if last in DEPARTMENTS else "sales"
 
 
 @router.post("/purchases")
@@ -149,12 +166,14 @@ def _author(page: Page) -> dict[str, str]:
 
 
 def _when(page: Page) -> str:
-    """Now; noon of an earlier day where one is said."""
-    present = now()
-    try:
-        day = datetime.fromisoformat(_text(page, "day")).date()
-    except ValueError:
+    """Now; noon of an earlier day where one is said. Raises `Refused` for what is no day."""
+    present, said = now(), _text(page, "day")
+    if not said:
         return present.isoformat()
+    try:
+        day = datetime.fromisoformat(said).date()
+    except ValueError:
+        raise unreadable("day", "2026-12-01") from None
     if day >= present.astimezone(page.zone).date():
         return present.isoformat()
     return (datetime(day.year, day.month, day.day, tzinfo=page.zone) + timedelta(hours=12)).isoformat()

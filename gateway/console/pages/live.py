@@ -3,12 +3,13 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from gateway.console.api import STREAM
 from gateway.console.frame import Somebody
 
 router = APIRouter(include_in_schema=False)
 
 
-@router.get("/stream")
+@router.get(STREAM)
 async def read_stream(page: Somebody, after: str = "") -> Response:
     """The stream of the API, from the event on that the browser saw last.
 

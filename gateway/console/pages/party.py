@@ -10,16 +10,13 @@ from starlette.responses import Response
 from gateway.console.api import Part
 from gateway.console.frame import Page, Somebody
 from gateway.console.naming import label, names, shortened
-from gateway.console.pages.acts import LOSSES
+from gateway.console.pages.acts import DEPARTMENTS, LOSSES, usual_department
 from gateway.console.people import people
 from gateway.console.standing import Worth, grounds
 
 router = APIRouter(include_in_schema=False)
 
 ENTRIES = 25
-DEPARTMENTS = (
-    "marketing", "sales", "service", "ecommerce", "logistics", "finance", "quality", "management", "other",
-)  # fmt: skip
 SHOWN: Mapping[str, tuple[str, ...]] = {
     "purchases": ("purchase", "return"),
     "contacts": ("interaction", "observation"),
@@ -76,6 +73,7 @@ async def read_party(party_id: str, page: Somebody) -> Response:
         merges=merges,
         names=called,
         departments=DEPARTMENTS,
+        usual_department=usual_department(page),
         losses=LOSSES,
         settable=TREATMENTS,
         in_reach=owner.refused is None or owner.refused.status != 404,

@@ -74,8 +74,8 @@ def _parts(page: Page, whose: Mapping[str, str], present: datetime, since: str) 
         "unanswered": ("/v1/interactions", {**_late(present), "limit": FEW, **whose}),
         "problems": ("/v1/problems", {**OVERDUE, "limit": FEW, **whose}),
         "imports": ("/v1/imports", {"limit": 8}),
-        "activations": ("/v1/activations", {"limit": 3}),
-        "policies": ("/v1/policies", {"limit": 5}),
+        "activations": ("/v1/activations", {"open": True, "limit": 3}),
+        "policies": ("/v1/policies", {"state": "active"}),
         "duplicates": ("/v1/duplicates", {"limit": 1}),
     }
     if page.may("GET", "/v1/webhooks"):
@@ -161,10 +161,9 @@ def _news(parts: Mapping[str, Any], since: Any) -> list[dict[str, Any]]:
             continue
         news.append({"what": f"import_{each['state']}", "at": each["finished_at"] or each["created_at"], "of": each})
     for each in parts["policies"]["data"] if parts["policies"] else []:
-        if each["activated_at"]:
+        if each["activated_at"] and each["state"] == "active":
             news.append({"what": "policy", "at": each["activated_at"], "of": each})
     for each in parts["activations"]["data"] if parts["activations"] else []:
-        if not each.get("done_at") and not each.get("cancelled_at"):
-            news.append({"what": "planned", "at": each["active_from"], "of": each})
+        news.append({"what": "planned" if each["policy"] else "planned_model", "at": each["active_from"], "of": each})
     recent = [each for each in news if str(each["at"]) >= since.isoformat()[:19]]
     return sorted(recent, key=lambda each: str(each["at"]), reverse=True)

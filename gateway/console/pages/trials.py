@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from fastapi import APIRouter
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
+from chassis.http import Streamed
 from contracts.scoring import Stage, Tier
 from gateway.console.frame import Page, Somebody
 from gateway.console.naming import names
@@ -96,11 +97,9 @@ async def read_elsewhere_as_file(page: Somebody, policy_hash: str) -> Response:
     path, wanted = f"/v1/policies/{policy_hash}/elsewhere", _cells(page)
     # The first part is asked for before anything is sent, so that what is refused is still said as a page.
     first = await page.api.get(path, **wanted, limit=PAGE)
-    return StreamingResponse(
-        _lines(page, path, wanted, first),
-        media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": 'attachment; filename="elsewhere.csv"'},
-    )
+    head = {"Content-Disposition": 'attachment; filename="elsewhere.csv"'}
+    lines = _lines(page, path, wanted, first)
+    return page.sealed(Streamed(lines, media_type="text/csv; charset=utf-8", headers=head))
 
 
 async def _lines(page: Page, path: str, wanted: Mapping[str, str], found: Mapping[str, Any]) -> AsyncIterator[str]:

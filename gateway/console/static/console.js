@@ -3,6 +3,8 @@
 // The token of the forms goes with whatever htmx sends.
 document.addEventListener("htmx:configRequest", (event) => {
   event.detail.headers["X-CSRF-Token"] = document.querySelector("meta[name=csrf]").content;
+  // What a page asks for now and then, or because something happened elsewhere, nobody asks for.
+  if (event.detail.triggeringEvent?.isTrusted !== true) event.detail.headers["X-Unattended"] = "1";
 });
 
 // On a phone the navigation is a strip: the place that one is at is in sight.

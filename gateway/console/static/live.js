@@ -17,7 +17,7 @@
 
   const refresh = async () => {
     if (!anew) return document.body.dispatchEvent(new CustomEvent(shown ? "live-party" : "live"));
-    const answer = await fetch(window.location.href).catch(() => null);
+    const answer = await fetch(window.location.href, { headers: { "X-Unattended": "1" } }).catch(() => null);
     if (answer?.ok && !(await answer.text()).includes("data-anew")) window.location.reload();
   };
   setInterval(() => document.hidden || refresh(), SLOWLY_MS);
