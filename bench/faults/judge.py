@@ -237,9 +237,10 @@ async def _states(verdict: Verdict, partitions: Sequence[Sequence[Any]], databas
 async def nothing_stuck(verdict: Verdict, database: Any, expected: Sequence[str]) -> None:
     """No partition is stopped, and only what was meant to be is a dead letter."""
     letters: Counter[str] = Counter()
-    for service in (*TELLING, "scoring"):
+    for service in (*TELLING, "scoring", "gateway"):
         for row in await _fetch(database(service), _STOPPED):
             verdict.stuck.append(f"{service}: {tuple(row)}")
+    for service in (*TELLING, "scoring"):
         for row in await _fetch(database(service), _LETTERS):
             letters[row["error_class"]] += 1
             if row["error_class"] not in expected:

@@ -134,7 +134,7 @@ def export_standings(
 
 @tiers.command()
 def fit(data: options.Data = None) -> None:
-    """Cut the tiers anew by the present customers: top 5 %, high 15 %, mid 30 %, low the rest."""
+    """Cut the tiers anew by the present customers, by the shares of the policy: top 5 %, high 15 %, mid 30 %."""
     with product(data) as client:
         typer.echo(json.dumps(answer(client.post("/v1/tiers/fit")), indent=2))
 

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.middleware import Middleware
 
-from chassis import auth, status
+from chassis import auth, pauses, status
+from chassis import gaps as stopped
 from chassis import letters as dead_letters
 from chassis.app import TELEMETRY, create_app
 from chassis.consumer import Handler
@@ -203,7 +204,13 @@ def reading(made: FastAPI, settings: Settings) -> FastAPI:
     for name in ("database", "signer", "settings", "writing"):
         setattr(inside.state, name, getattr(made.state, name))
     inside.state.name, inside.state.guard, inside.state.handler = OWN, auth.caller, hearing(settings)
-    for room in (status.router, dead_letters.router, dead_letters.putting_back):
+    for room in (
+        status.router,
+        stopped.router,
+        pauses.router,
+        dead_letters.router,
+        dead_letters.putting_back,
+    ):
         inside.include_router(room, dependencies=[Depends(auth.caller)])
     return inside
 

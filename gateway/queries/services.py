@@ -362,6 +362,11 @@ class Services:
             self._reading = asyncio.create_task(self._read_reports())
         return await asyncio.shield(self._reading)
 
+    async def readers_reports(self) -> dict[str, Any]:
+        """The same of whoever reads events: of the services, and of what is inside."""
+        inside = {name: await self.json(name, "GET", "/internal/status") for name in self._inside}
+        return {**await self.reports(), **inside}
+
     async def _read_reports(self) -> dict[str, Any]:
         await asyncio.sleep(TOGETHER_S)
         self._reading = None

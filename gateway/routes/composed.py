@@ -33,8 +33,9 @@ async def read_status(request: Request) -> dict[str, Any]:
     zone = request.app.state.settings.time_zone
     told = status.composed(await services.reports())
     own = {OWN: await services.json(OWN, "GET", "/internal/status")}
-    for part in ("dead_letters", "processes"):
-        told[part] += status.of_services(own, part)
+    composed = status.composed(own)
+    for part in ("gaps", "paused", "dead_letters", "processes"):
+        told[part] += composed[part]
     return {"time_zone": zone, **told}
 
 

@@ -23,7 +23,7 @@ async def read_lag(request: Request, service: str | None = None, topic: str | No
     A service that does not answer is in `unavailable`; what is unread of its topics is then not known.
     """
     services: Services = request.app.state.services
-    reports = await services.reports()
+    reports = await services.readers_reports()
     consumers = [
         each
         for each in status.of_services(_there(reports), "consumers")
@@ -46,7 +46,7 @@ async def read_lag(request: Request, service: str | None = None, topic: str | No
 async def read_topics(request: Request) -> Topics:
     """Every topic: what its log holds of each partition, how long events stay, and who reads it."""
     services: Services = request.app.state.services
-    told, reports = await asyncio.gather(services.each("GET", "/internal/topics"), services.reports())
+    told, reports = await asyncio.gather(services.each("GET", "/internal/topics"), services.readers_reports())
     readers = lag.readers(status.of_services(_there(reports), "consumers"))
     return Topics(
         data=[
@@ -82,7 +82,7 @@ async def resume_consumers(body: WhatIsRead, request: Request, asking: Asking) -
 
 async def _turn(body: WhatIsRead, request: Request, asking: Asking, word: str) -> Turned:
     services: Services = request.app.state.services
-    reports = await services.reports()
+    reports = await services.readers_reports()
     if reports.get(body.service, ()) is None:
         raise ServiceUnavailable(f"{body.service} does not answer just now.", services=[body.service])
     consumers = concerned(status.of_services(_there(reports), "consumers"), body.service, body.topic)

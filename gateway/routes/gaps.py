@@ -22,7 +22,7 @@ async def pass_gap(body: GapToPass, request: Request, asking: Asking) -> Gap:
     itself; `GET /v1/status` lists them.
     """
     services: Services = request.app.state.services
-    reports = await services.each("GET", "/internal/status")
+    reports = await services.readers_reports()
     away = [name for name, report in reports.items() if report is None and body.service in (None, name)]
     if away:
         raise ServiceUnavailable(

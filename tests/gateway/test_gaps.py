@@ -92,6 +92,20 @@ async def test_where_several_have_stopped_one_is_to_be_named_and_alone_goes_on(
     assert await stopped(door) == []
 
 
+async def test_the_feed_is_let_pass_as_any_service_that_reads(door: Door, databases: dict[str, Database]) -> None:
+    async with door.app.state.database.transaction() as session:
+        await (await driver(session)).execute(
+            "UPDATE consumer_offset SET stopped_reason = 'event 1 is missing', stopped_epoch = 1, stopped_seq = 2"
+            " WHERE consumer = 'gateway' AND topic = $1 AND partition = 4",
+            PARTIES.name,
+        )
+
+    assert ("gateway", "gateway") in await stopped(door)
+    assert ("gateway", "gateway") in choices(await let_pass(door))
+    assert (await let_pass(door, service="gateway")).json()["consumer"] == "gateway"
+    assert ("gateway", "gateway") not in await stopped(door)
+
+
 async def test_where_nobody_has_stopped_it_is_told_who_has_elsewhere(
     door: Door, databases: dict[str, Database]
 ) -> None:

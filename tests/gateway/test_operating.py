@@ -143,13 +143,14 @@ async def test_lag_is_told_by_partition_with_the_age_of_the_oldest_unread(door: 
     assert all(line["oldest_s"] > 0 and line["state"] == "reading" and line["seq"] == 0 for line in lines)
     assert len(told["data"]) == LEADS.partitions
     assert told["unavailable"] == []
-    assert (await door.client.get("/v1/lag", params={"topic": PARTIES.name})).json()["data"] == []
+    other = {"service": "customers", "topic": PARTIES.name}
+    assert (await door.client.get("/v1/lag", params=other)).json()["data"] == []
 
 
 async def test_where_the_publisher_of_a_topic_is_away_its_lag_is_not_known(door: Door, behind: Behind) -> None:
     door.app.state.services.addresses["leads"] = NOWHERE
 
-    told = (await door.client.get("/v1/lag")).json()
+    told = (await door.client.get("/v1/lag", params={"service": "customers"})).json()
 
     assert told["unavailable"] == ["leads"]
     assert {line["events"] for line in told["data"]} == {None}
@@ -162,14 +163,15 @@ async def test_topics_tell_what_they_hold_and_who_reads_them(door: Door, behind:
 
     [leads] = [topic for topic in told["data"] if topic["topic"] == LEADS.name]
     assert (leads["service"], leads["events"], leads["retention_days"]) == ("leads", 2, 35)
-    assert leads["read_by"] == ["customers/customers"]
+    assert leads["read_by"] == ["customers/customers", "gateway/gateway"]
     assert [(each["first_seq"], each["last_seq"]) for each in leads["partitions"] if each["events"] == 1]
 
 
 async def test_a_consumer_is_paused_and_resumed_and_status_tells_it(door: Door, behind: Behind) -> None:
     paused = await said(door, "/v1/consumers/pause", service="customers", topic=LEADS.name)
     status = (await door.client.get("/v1/status")).json()
-    states = {line["state"] for line in (await door.client.get("/v1/lag")).json()["data"]}
+    lag = (await door.client.get("/v1/lag", params={"service": "customers"})).json()
+    states = {line["state"] for line in lag["data"]}
     resumed = await said(door, "/v1/consumers/resume", service="customers")
 
     assert (paused["consumers"], paused["partitions"]) == (["customers"], LEADS.partitions)
@@ -185,7 +187,23 @@ async def test_who_reads_no_such_thing_cannot_be_paused(door: Door, behind: Behi
     for body in ({"service": "nobody"}, {"service": "customers", "topic": PARTIES.name}, {"service": "leads"}):
         answer = await door.client.post("/v1/consumers/pause", json=body)
         assert (answer.status_code, answer.json()["code"]) == (404, "consumer_not_found")
-        assert answer.json()["reads"] == [{"service": "customers", "topic": LEADS.name}]
+        assert {"service": "customers", "topic": LEADS.name} in answer.json()["reads"]
+        assert {each["service"] for each in answer.json()["reads"]} == {"customers", "gateway"}
+
+
+async def test_the_feed_is_behind_paused_and_resumed_as_any_service_that_reads(door: Door, behind: Behind) -> None:
+    await behind.publish(3)
+
+    lag = (await door.client.get("/v1/lag", params={"service": "gateway", "topic": LEADS.name})).json()["data"]
+    paused = await said(door, "/v1/consumers/pause", service="gateway", topic=LEADS.name)
+    [line] = (await door.client.get("/v1/status")).json()["paused"]
+    resumed = await said(door, "/v1/consumers/resume", service="gateway")
+
+    assert sum(each["events"] for each in lag) == 3
+    assert (paused["consumers"], paused["partitions"]) == (["gateway"], LEADS.partitions)
+    assert (line["service"], line["consumer"], line["topic"]) == ("gateway", "gateway", LEADS.name)
+    assert resumed["partitions"] == LEADS.partitions
+    assert (await door.client.get("/v1/status")).json()["paused"] == []
 
 
 async def test_letters_of_all_services_are_one_list_in_pages_and_are_found_by_what_they_are(

@@ -17,6 +17,7 @@ from services.scoring.domain.lives import MOVES, WAYS_OUT, Act, BadPolicy, Illeg
 from services.scoring.domain.policy import Policy
 from services.scoring.domain.presets import DAYS_1, DEFAULT_1, PRESETS
 from services.scoring.domain.stages import ByDays, ByProbability, Stages
+from services.scoring.domain.tiers import TierShares
 
 REST = {"tier": [], "satisfaction": [], "loyalty": [], "treatment": "rest"}
 
@@ -275,15 +276,13 @@ OTHERWISE: dict[str, Any] = {
     "follow_up_reasons": ["price", "competitor"],
     "weights": {"praise": 3.25},
     "cost_minor": {"contacted": 250},
-    "top": 123_456,
-    "high": 33_333,
-    "mid": 9_999,
 }
 """Another value for the fields that are no number which can be raised."""
 
 WHOLE = DEFAULT_1.model_copy(
     update={
         "organisations": DAYS_1.persons,
+        "tier_shares": TierShares(top=1, high=9, mid=40),
         "profit": DEFAULT_1.profit.model_copy(update={"cost_minor": {"visited": 3}}),
     }
 )
@@ -331,7 +330,7 @@ def test_the_walk_comes_by_every_field_of_every_part() -> None:
         return set(model.model_fields)
 
     parts = [WHOLE, WHOLE.persons, WHOLE.persons.customers, DAYS_1.persons.customers, WHOLE.persons.prospects]
-    parts += [WHOLE.satisfaction, WHOLE.posture, WHOLE.profit, WHOLE.cuts]
+    parts += [WHOLE.satisfaction, WHOLE.posture, WHOLE.profit, WHOLE.cuts, WHOLE.tier_shares]
     walked = {name for way in leaves(DOCUMENT) for name in way}
 
     assert set().union(*(fields(type(part)) for part in parts)) - {"by"} <= walked

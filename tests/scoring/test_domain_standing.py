@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from contracts.customers import PartyKind
 from contracts.loss import LossReason
@@ -27,7 +28,7 @@ from services.scoring.domain.rules import All, AnyOf, Comparison
 from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.stages import ByDays, ByProbability, Interest, Stages
 from services.scoring.domain.standing import Standing, assess
-from services.scoring.domain.tiers import Cuts, NoCustomers, fit
+from services.scoring.domain.tiers import Cuts, NoCustomers, TierShares, fit
 from services.scoring.domain.trajectory import Move, trajectory
 from tests.scoring.handmade import MODEL
 
@@ -200,6 +201,26 @@ def test_cuts_part_the_base_and_ties_go_up() -> None:
     assert (cuts.top, cuts.high, cuts.mid) == (96, 81, 51)
     assert cuts.tier(96) is Tier.TOP
     assert cuts.tier(95) is Tier.HIGH
+
+
+def test_each_tier_takes_the_share_of_the_base_that_policy_gives_it() -> None:
+    cuts = fit(range(1, 101), TierShares(top=1, high=9, mid=40))
+
+    assert (cuts.top, cuts.high, cuts.mid) == (100, 91, 51)
+
+
+def test_shares_of_more_than_all_are_none() -> None:
+    with pytest.raises(ValidationError, match="no more than 100 percent"):
+        TierShares(top=50, high=40, mid=30)
+
+
+def test_a_policy_from_before_it_could_say_the_shares_keeps_its_document_and_hash() -> None:
+    assert "tier_shares" not in DAYS_1.model_dump(mode="json")
+    assert Policy.stored(DAYS_1.model_dump_json()).tier_shares == TierShares()
+
+    other = DAYS_1.model_copy(update={"tier_shares": TierShares(top=4)})
+    assert Policy.stored(other.model_dump_json()).tier_shares == TierShares(top=4)
+    assert other.content_hash != DAYS_1.content_hash
 
 
 def test_nobody_to_part_is_a_problem() -> None:

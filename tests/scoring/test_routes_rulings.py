@@ -4,6 +4,10 @@ import httpx
 import pytest
 
 from chassis.db import Database, driver
+from services.scoring.domain.presets import DEFAULT_1
+from services.scoring.domain.tiers import TierShares
+from services.scoring.queries.policies import draft
+from services.scoring.queries.rulings import new_ruling
 from tests.scoring.conftest import MakeScoring
 from tests.scoring.feeding import JUNE, Feeding, served
 
@@ -31,6 +35,22 @@ async def test_tiers_are_fitted_to_the_values_of_all_with_a_purchase(api: httpx.
     assert (fitted["top_minor"], fitted["high_minor"], fitted["mid_minor"]) == (3_900, 3_300, 2_100)
     assert (fitted["customers"], fitted["currency"], fitted["ruling"]) == (40, "EUR", 2)
     assert (await api.get("/v1/tiers")).json() == fitted
+
+
+async def test_tiers_take_the_shares_that_the_policy_gives_them(
+    api: httpx.AsyncClient, scoring: Database, feed: Feeding
+) -> None:
+    narrow = DEFAULT_1.model_copy(update={"tier_shares": TierShares(top=1, high=2, mid=7)})
+    async with scoring.transaction() as session:
+        connection = await driver(session)
+        await draft(connection, narrow, JUNE, None)
+        await new_ruling(connection, "policy", JUNE, policy=narrow.content_hash)
+    for number in range(1, 101):
+        await feed.bought(feed.identity(), JUNE, 100 * number)
+
+    fitted = (await api.post("/v1/tiers/fit")).json()
+
+    assert (fitted["top_minor"], fitted["high_minor"], fitted["mid_minor"]) == (10_000, 9_800, 9_100)
 
 
 async def test_without_customers_there_is_nothing_to_fit(api: httpx.AsyncClient) -> None:

@@ -40,6 +40,7 @@ def test_a_gap_that_nothing_fills_stops_its_partition_until_it_is_let_pass(start
         product.buy("somebody", "2025-01-03T12:00:00Z", 30)
         while product.get("/v1/status")["oldest_unsequenced_s"]:
             time.sleep(0.05)
+        until_told(product, PURCHASES)
         product.sql("customers", "DELETE FROM event_log WHERE topic = $1 AND seq = 2", PURCHASES.name)
         product.kill_and_await("scoring-worker")
         while not (gaps := product.get("/v1/status")["gaps"]):
@@ -74,6 +75,8 @@ def test_each_consumer_that_has_stopped_is_let_pass_by_itself(start: Start) -> N
         for number in range(3 * PARTIES.partitions):
             product.register(f"party {number}")
         until_numbered(product, "customers")
+        for topic in readers:
+            until_told(product, topic)
         places = {topic: (topic.name, str(lose(product, topic))) for topic in readers}
         for name in processes:
             product.kill_and_await(name)
@@ -109,6 +112,16 @@ def test_each_consumer_that_has_stopped_is_let_pass_by_itself(start: Start) -> N
 def until_numbered(product: Product, service: str) -> None:
     """Wait without asking for the status, which waits for whoever stands still."""
     while product.sql(service, "SELECT FROM outbox LIMIT 1"):
+        time.sleep(0.05)
+
+
+def until_told(product: Product, topic: Topic) -> None:
+    """Wait until the feed has read all of a topic: what is lost then stops others alone."""
+    read, numbered = (
+        "SELECT sum(seq) FROM consumer_offset WHERE consumer = 'gateway' AND topic = $1",
+        "SELECT sum(last_seq) FROM event_stream WHERE topic = $1",
+    )
+    while product.sql("gateway", read, topic.name) != product.sql(topic.service, numbered, topic.name):
         time.sleep(0.05)
 
 

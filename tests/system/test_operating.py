@@ -125,7 +125,7 @@ def test_what_was_set_aside_is_listed_shown_and_put_back_once(product: Product) 
 def test_topics_tell_what_they_hold_and_who_reads_them(product: Product) -> None:
     topics = {topic["topic"]: topic for topic in told(product, "topics")["data"]}
 
-    assert topics[PURCHASES.name]["read_by"] == ["scoring/scoring"]
+    assert topics[PURCHASES.name]["read_by"] == ["gateway/gateway", "scoring/scoring"]
     assert topics[PURCHASES.name]["events"] > 0
     assert PURCHASES.name in product.shuke("topics")
     assert len(product.shuke("topics", PURCHASES.name).splitlines()) == 25

@@ -13,6 +13,7 @@ from services.scoring.domain.model import Model
 from services.scoring.domain.policy import Policy
 from services.scoring.domain.quality import Beside, Period, Quality, judge, values
 from services.scoring.domain.stages import ByProbability
+from services.scoring.domain.tiers import SHARES, TierShares
 
 MARGIN = 0.01
 """By so much a model may be worse than the active one by AUC or Brier score."""
@@ -57,7 +58,7 @@ def fit(ledger: Ledger, as_of: date, policy: Policy, currency: str | None, activ
     Its calibration is that of the last closed period: of a fit as of one horizon earlier, which knew nothing of what
     came since. `active` is judged on the same days.
     """
-    model = fitted(ledger, as_of, policy.turnover_days, currency)
+    model = fitted(ledger, as_of, policy.turnover_days, currency, policy.tier_shares)
     if isinstance(model, NotEnough):
         return model
     customers = policy.persons.customers
@@ -68,7 +69,7 @@ def fit(ledger: Ledger, as_of: date, policy: Policy, currency: str | None, activ
         return judge(earlier, ledger, horizon, policy.turnover_days, by)
 
     days = [date.fromordinal(max(1, as_of.toordinal() - round(back * horizon))) for back in BACK]
-    fits = [fitted(ledger, day, policy.turnover_days, currency) for day in days]
+    fits = [fitted(ledger, day, policy.turnover_days, currency, policy.tier_shares) for day in days]
     periods = [judged(earlier) for earlier in fits if isinstance(earlier, Model)]
     quality = Quality(horizon_days=horizon, periods=tuple(period for period in periods if period))
     last = quality.last
@@ -83,7 +84,9 @@ def fit(ledger: Ledger, as_of: date, policy: Policy, currency: str | None, activ
     return Fitted(model.model_copy(update={"calibration": float(f"{last.calibration:.6g}")}), quality)
 
 
-def fitted(ledger: Ledger, as_of: date, value_days: int, currency: str | None) -> Model | NotEnough:
+def fitted(
+    ledger: Ledger, as_of: date, value_days: int, currency: str | None, shares: TierShares = SHARES
+) -> Model | NotEnough:
     """The model of all who had bought by a day, with tier amounts by what they are expected to bring in some days."""
     of = ledger.buyers(as_of.toordinal())
     often = bgnbd.fit(of.x, of.tx, of.T)
@@ -112,7 +115,7 @@ def fitted(ledger: Ledger, as_of: date, value_days: int, currency: str | None) -
         flags=flags,
     )
     falling = np.sort(values(uncut, of, value_days))[::-1]
-    return uncut.model_copy(update={"cuts": tiers.fit(falling.tolist())})
+    return uncut.model_copy(update={"cuts": tiers.fit(falling.tolist(), shares)})
 
 
 def worse(candidate: Quality, active_hash: str, active: Quality | None, margin: float) -> dict[str, float] | None:

@@ -17,7 +17,7 @@ from services.scoring.domain.indexes import LOYALTY, SATISFACTION, Index
 from services.scoring.domain.money import half_even
 from services.scoring.domain.rules import Rule, comparisons
 from services.scoring.domain.stages import Days, Share, Stages
-from services.scoring.domain.tiers import Cuts, Minor
+from services.scoring.domain.tiers import SHARES, Cuts, Minor, TierShares
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 
@@ -104,6 +104,9 @@ class Policy(Version):
     is expected in as many days to come; without one it is the turnover."""
     cuts: Cuts = Cuts(top=100_000, high=30_000, mid=10_000)
     """Tier amounts before the first fit."""
+    tier_shares: Annotated[TierShares, Field(exclude_if=lambda shares: shares == SHARES)] = SHARES
+    """How much of the customer base each tier takes, from the next fit of a model or of the tiers on. Left out of the
+    document where it is the default, which never changes: policies from before it keep their content hash."""
     levels: Annotated[tuple[Level, ...], Field(min_length=1, max_length=10)] = (
         Level(name="large", from_minor=100_000),
         Level(name="medium", from_minor=20_000),

@@ -30,16 +30,17 @@ async def read_tiers(session: Session) -> Tiers:
 
 @router.post("/tiers/fit", tags=["tiers"])
 async def fit_tiers(request: Request, session: Session) -> Tiers:
-    """Cut the tiers anew by the values that all customers have now: top 5 %, high 15 %, mid 30 %, low the rest.
+    """Cut the tiers anew by the values that all customers have now, so that each has its share of them by the policy.
 
     They hold from now on, and every standing is assessed again.
     """
     # Given back before the barrier is waited for: a rebuild holds it and waits until nobody reads calendars.
     async with snapshot(request.app.state.database) as reading:
+        shares = (await present(reading)).ruling.policy.tier_shares
         values = await values_now(population(request, reading), now())
     connection = await driver(session)
     at = await deciding_instant(connection, now())
-    await add_cut_points(connection, fit(values), len(values), at)
+    await add_cut_points(connection, fit(values, shares), len(values), at)
     return Tiers.model_validate(dict(await tiers_now(connection)))
 
 
