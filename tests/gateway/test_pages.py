@@ -3,13 +3,16 @@
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
+from starlette.requests import Request
 
 from gateway.console.api import SESSION, Part, Refused
 from gateway.console.forms import HEADER, form_token
+from gateway.console.frame import Page
+from gateway.console.pages.party import _filtered
 from gateway.console.pages.today import _news
 
 from .conftest import SECRET, Door
@@ -86,3 +89,12 @@ def test_what_decides_and_what_will_is_told_as_what_it_is() -> None:
     }
     news = _news(parts, datetime(2026, 2, 20, tzinfo=UTC))
     assert [each["what"] for each in news] == ["planned_model", "planned", "policy"]
+
+
+def test_a_timeline_tells_anew_as_much_as_is_shown_up_to_a_bound() -> None:
+    def limit(query: bytes) -> int:
+        request = Request({"type": "http", "query_string": query, "headers": []})
+        return int(_filtered(Page(request, cast("Any", None), "en", None, ""))["limit"])
+
+    asked = (b"", b"shown=3", b"shown=60", b"shown=99999", b"shown=x")
+    assert [limit(each) for each in asked] == [25, 25, 60, 500, 25]

@@ -215,10 +215,10 @@ async def tell(database: Database, events: list[tuple[UUID, dict[str, Any]]]) ->
         for seq, (party, data) in enumerate(events, last + 1):
             id = uuid7()
             body = {"sequence": seq, "id": f"event_{id.hex}", "party_id": f"party_{party.hex}", "data": data}
-            rows.append((seq, id, party, data.get("to_stage"), now(), json.dumps(body)))
+            rows.append((seq, id, party, data.get("to_stage"), data.get("to_tier"), now(), json.dumps(body)))
         await connection.executemany(
-            "INSERT INTO feed (seq, event_id, type, party_id, stage, historic, told_at, body)"
-            " VALUES ($1, $2, 'scoring.standing_changed.v1', $3, $4, false, $5, $6)",
+            "INSERT INTO feed (seq, event_id, type, party_id, stage, tier, historic, told_at, body)"
+            " VALUES ($1, $2, 'scoring.standing_changed.v1', $3, $4, $5, false, $6, $7)",
             rows,
         )
         await connection.execute("UPDATE feed_reach SET last_seq = $1", last + len(events))
@@ -317,6 +317,22 @@ async def test_a_receiver_that_takes_nothing_pauses_its_webhook_with_a_notice_an
     for party in parties:
         told = [event for event in receiver.told if event["party_id"] == f"party_{party.hex}"]
         assert [event["data"]["revision"] for event in told] == [1, 2]
+
+
+async def test_only_the_tiers_that_are_asked_for_are_told_and_told_again_from_a_time_on(
+    door: Door, tmp_path: Path
+) -> None:
+    database = door.app.state.database
+    async with called(door, tmp_path, tiers=["top"]) as (receiver, path, _, _):
+        await tell(database, [(uuid7(), {"to_tier": "low"}), (uuid7(), {"to_tier": "top"})])
+        await until(lambda: receiver.taken)
+        between = now()
+        await tell(database, [(uuid7(), {"to_tier": "top"})])
+        await until(lambda: len(receiver.taken) == 2)
+        await door.client.post(f"{path}/replay", json={"since": between.isoformat()})
+        await until(lambda: len(receiver.taken) == 3)
+
+    assert [event["sequence"] for event in receiver.told] == [2, 3, 3]
 
 
 async def test_a_message_that_is_taken_ends_the_row_of_failures(door: Door, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from gateway.console.api import Part
 from gateway.console.frame import Page, Somebody
 from gateway.console.naming import label, names, shortened
+from gateway.console.numbers import whole
 from gateway.console.pages.acts import DEPARTMENTS, LOSSES, usual_department
 from gateway.console.people import people
 from gateway.console.standing import Worth, grounds
@@ -17,6 +18,8 @@ from gateway.console.standing import Worth, grounds
 router = APIRouter(include_in_schema=False)
 
 ENTRIES = 25
+MOST_ENTRIES = 500
+"""That are told anew at once, however far somebody has leafed."""
 SHOWN: Mapping[str, tuple[str, ...]] = {
     "purchases": ("purchase", "return"),
     "contacts": ("interaction", "observation"),
@@ -150,7 +153,7 @@ def _filtered(page: Page) -> dict[str, Any]:
     kinds = SHOWN.get(query.get("show", ""), ())
     department = query.get("department", "")
     return {
-        "limit": ENTRIES,
+        "limit": min(max(ENTRIES, whole(query.get("shown", "")) or 0), MOST_ENTRIES),
         "kinds": kinds,
         "departments": (department,) if department in DEPARTMENTS else (),
         "cursor": query.get("cursor"),

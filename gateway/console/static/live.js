@@ -49,8 +49,12 @@
     setTimeout(refresh);
   });
 
-  // What somebody opened to read stays open when its figures are replaced.
+  // What somebody opened to read stays open when its figures are replaced, and what they are at keeps the focus.
   let opened = [];
+  let at = null;
+  const places = (part) => [...part.querySelectorAll("a, button, summary, input, select, textarea, [tabindex]")];
+  const called = (place) => place.id || (!place.closest(".more") && place.getAttribute("href")) || place.textContent;
+  const alike = (part, name) => places(part).filter((place) => called(place) === name);
   document.addEventListener("htmx:beforeSwap", (event) => {
     const part = event.detail.target;
     if (part.matches("[data-held]") && inUse(part)) {
@@ -58,10 +62,19 @@
       event.detail.shouldSwap = false;
     }
     opened = [...part.querySelectorAll("details")].map((each) => each.open);
+    const focused = places(part).find((place) => place === document.activeElement);
+    at = focused ? { name: called(focused), nth: alike(part, called(focused)).indexOf(focused) } : null;
   });
   document.addEventListener("htmx:afterSwap", (event) => {
     const now = [...event.detail.target.querySelectorAll("details")];
     if (now.length === opened.length) now.forEach((each, nth) => (each.open = opened[nth]));
+    if (at) alike(event.detail.target, at.name)[at.nth]?.focus({ preventScroll: true });
+    at = null;
+  });
+  // What somebody leafed to is told again with the rest.
+  document.addEventListener("htmx:configRequest", (event) => {
+    const { elt, parameters } = event.detail;
+    if (elt.id === "timeline") parameters.shown = elt.querySelectorAll(".entry").length;
   });
 
   const types = stream.dataset.types;
