@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Coroutine, Iterable, Sequence
-from itertools import compress
+from contextlib import suppress
 from random import sample
 from typing import Any, Never
 
@@ -34,6 +34,8 @@ SESSION_TIMEOUT_MS = 10_000
 REQUEST_TIMEOUT_MS = 10_000
 ANSWER_S = 2.0
 """A broker that takes longer to say who leads what is passed over."""
+SOON_S = 0.2
+"""Behind the first that answers the others have so long."""
 CLIENT = {"request_timeout_ms": REQUEST_TIMEOUT_MS, "metadata_max_age_ms": 2_000, "retry_backoff_ms": 1_000}
 """Settings of every client: an outage is noticed within seconds and not hammered at."""
 
@@ -226,23 +228,31 @@ class _Claims(ConsumerRebalanceListener):  # type: ignore[misc]
 
 
 async def answering(servers: str) -> str:
-    """Those of several brokers that answer now, all of them where none does; as `host:port,…`.
+    """Those of several brokers that answer at once, all of them where none does; as `host:port,…`.
 
     A client that begins at one that is frozen waits for it as long as for any request.
     """
-    each = servers.split(",")
-    there = await asyncio.gather(*map(_answers, each)) if len(each) > 1 else ()
-    return ",".join(compress(each, there)) or servers
-
-
-async def _answers(server: str) -> bool:
-    ((host, port, _),) = collect_hosts(server)
+    if "," not in servers:
+        return servers
+    found: list[str] = []
+    asking = {asyncio.create_task(_ask(server, found)) for server in servers.split(",")}
     try:
+        while asking and not found:
+            _, asking = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+        if asking:
+            await asyncio.wait(asking, timeout=SOON_S)
+    finally:
+        for task in asking:
+            task.cancel()
+    return ",".join(found) or servers
+
+
+async def _ask(server: str, found: list[str]) -> None:
+    ((host, port, _),) = collect_hosts(server)
+    with suppress(KafkaError, OSError):
         connection = await create_conn(host, port, request_timeout_ms=int(ANSWER_S * 1e3))
-    except (KafkaError, OSError, TimeoutError):
-        return False
-    connection.close()
-    return True
+        connection.close()
+        found.append(server)
 
 
 def pass_over_the_frozen(client: AIOKafkaClient) -> None:
@@ -355,6 +365,14 @@ async def _have_leaders(admin: AIOKafkaAdminClient, topics: list[Topic]) -> None
         ):
             return
         await asyncio.sleep(0.1)
+
+
+async def hang_up(client: AIOKafkaClient) -> None:
+    """Close the connections of a client, without what a broker that is frozen has not taken yet."""
+    for connection in client._conns.values():
+        if connection._writer is not None:
+            connection._writer.transport.abort()
+    await drop(client.close())
 
 
 async def drop(stopping: Coroutine[Any, Any, None]) -> None:

@@ -2,18 +2,18 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
-from typing import Never
+from collections.abc import Awaitable, Sequence
+from typing import Any, Never, TypeVar
 
 import asyncpg
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from chassis.db import KEEPALIVE, SILENCE_S, Database, connect, plain_url
 from chassis.envelope import CONTENT_TYPE, finish, sampled_trace
 from chassis.gate import gate
-from chassis.kafka_transport import CLIENT, RETENTION_DAYS, answering, drop, keep_for, pass_over_the_frozen
+from chassis.kafka_transport import CLIENT, RETENTION_DAYS, answering, hang_up, keep_for, pass_over_the_frozen
 from chassis.rest import rest
 from chassis.sequencer import CHANNEL
 from chassis.settings import ServiceSettings
@@ -22,13 +22,17 @@ from contracts.topics import topics_of
 
 log = structlog.get_logger()
 
+Some = TypeVar("Some")
+
 BATCH = 500
-BATCH_TIMEOUT_S = 8.0
+BATCH_TIMEOUT_S = 7.0
 """Our own bound: an idempotent producer retries silently and without end.
 
 Longer than brokers take to find a frozen one out (`broker.session.timeout.ms`): the next producer is told of another
 leader.
 """
+PRODUCERS = 10
+"""So many follow each other before the gate is passed again: the brokers may have lost what they had."""
 POLL_S = 0.5
 HEADERS = [("content-type", CONTENT_TYPE.encode())]
 
@@ -55,14 +59,14 @@ async def run(database: Database, service: str, servers: str, *, retention_days:
             # What is sent before the gate is passed would pass for the last event of a restored database.
             await gate(database, service, there)
             await keep_for(there, topics_of(service), retention_days)
-            await _publish(database, service, there)
+            await _publish(database, service, servers)
         except (KafkaError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("publisher starts over", error=str(error), error_class=type(error).__name__)
             CONNECTED.labels(f"{service}-publisher", "kafka").set(0)
             await rest(1)
 
 
-async def _publish(database: Database, service: str, servers: str) -> Never:
+async def _publish(database: Database, service: str, servers: str) -> None:
     connection = await asyncpg.connect(
         plain_url(database.url),
         timeout=10,
@@ -70,8 +74,25 @@ async def _publish(database: Database, service: str, servers: str) -> Never:
         server_settings={"timezone": "UTC", "jit": "off", **KEEPALIVE},
     )
     grown = asyncio.Event()
+    try:
+        await connection.add_listener(CHANNEL, lambda *_: grown.set())
+        for _ in range(PRODUCERS):
+            try:
+                await _produce(connection, grown, service, servers)
+            except KafkaError as error:
+                # As long as its session lives the database was not restored: the gate need not be passed again.
+                log.warning("producer rebuilt", error=str(error), error_class=type(error).__name__)
+                CONNECTED.labels(f"{service}-publisher", "kafka").set(0)
+            await rest(1)
+    finally:
+        connection.terminate()
+
+
+async def _produce(
+    connection: "asyncpg.Connection[asyncpg.Record]", grown: asyncio.Event, service: str, servers: str
+) -> Never:
     producer = AIOKafkaProducer(
-        bootstrap_servers=servers,
+        bootstrap_servers=await answering(servers),
         acks="all",
         enable_idempotence=True,
         compression_type="zstd",
@@ -81,9 +102,7 @@ async def _publish(database: Database, service: str, servers: str) -> Never:
     )
     pass_over_the_frozen(producer.client)
     try:
-        await connection.add_listener(CHANNEL, lambda *_: grown.set())
-        async with asyncio.timeout(30):
-            await producer.start()
+        await _within(30, producer.start())
         CONNECTED.labels(f"{service}-publisher", "kafka").set(1)
         while True:
             grown.clear()
@@ -101,9 +120,17 @@ async def _publish(database: Database, service: str, servers: str) -> Never:
         sender = producer._sender
         if sender.sender_task is not None:
             sender.sender_task.cancel()
-        await drop(producer.client.close())
+        await hang_up(producer.client)
         producer._closed = True
-        connection.terminate()
+
+
+async def _within(seconds: float, waited_for: Awaitable[Some]) -> Some:
+    try:
+        async with asyncio.timeout(seconds):
+            return await waited_for
+    except TimeoutError:
+        # Unlike a database that says nothing.
+        raise KafkaTimeoutError("the brokers do not answer") from None
 
 
 async def _round(
@@ -135,11 +162,13 @@ async def _send(producer: AIOKafkaProducer, rows: Sequence[asyncpg.Record]) -> t
         if batch.append(key=row["key"].encode(), value=value, timestamp=timestamp, headers=headers) is None:
             break
         last = row
-    async with asyncio.timeout(BATCH_TIMEOUT_S):
-        acknowledgement = await producer.send_batch(batch, last["topic"], partition=last["partition"])
-        metadata = await acknowledgement
+    metadata = await _within(BATCH_TIMEOUT_S, _acknowledged(producer, batch, last["topic"], last["partition"]))
     offset = metadata.offset + batch.record_count() - 1
     return last["topic"], last["partition"], last["epoch"], last["seq"], offset
+
+
+async def _acknowledged(producer: AIOKafkaProducer, batch: Any, topic: str, partition: int) -> Any:
+    return await (await producer.send_batch(batch, topic, partition=partition))
 
 
 _PENDING = """

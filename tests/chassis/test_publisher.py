@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -52,6 +53,35 @@ async def test_a_lost_ack_is_sent_again_and_recognised(bus: Bus, purchase: Purch
         await bus.publish(purchase, keys, 2)
         assert await bus.arrived() == bus.sent
     await end(reader)
+
+
+async def test_a_producer_without_an_answer_is_rebuilt_at_once_on_the_same_session(
+    bus: Bus, purchase: Purchase, kafka: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed: list[str] = []
+    unheard: list[str] = []
+    gate, acknowledged = publisher.gate, publisher._acknowledged
+
+    async def counted(*what: Any) -> None:
+        passed.append(what[1])
+        await gate(*what)
+
+    async def unheard_once(*what: Any) -> Any:
+        answer = await acknowledged(*what)
+        if not unheard:
+            unheard.append(what[2])
+            raise TimeoutError
+        return answer
+
+    monkeypatch.setattr(publisher, "gate", counted)
+    monkeypatch.setattr(publisher, "_acknowledged", unheard_once)
+    reader = bus.start()
+    async with running(bus, kafka):
+        await bus.publish(purchase, [uuid4() for _ in range(5)], 4)
+        assert await bus.arrived() == bus.sent
+    await end(reader)
+    assert unheard == ["customers.purchase.events.v1"]
+    assert passed == ["customers"]
 
 
 # A client of aiokafka that is cancelled while it connects leaves its socket to the garbage collector.
