@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from chassis import outbox, publisher, sequencer
+from chassis.gate import gate
 from chassis.lag import unread_of
 from contracts.customers import PurchaseCompleted
 from tests.chassis.chain import Bus, end, fetch, forget, published, running
@@ -60,7 +61,7 @@ async def test_a_producer_without_an_answer_is_rebuilt_at_once_on_the_same_sessi
 ) -> None:
     passed: list[str] = []
     unheard: list[str] = []
-    gate, acknowledged = publisher.gate, publisher._acknowledged
+    acknowledged = publisher._acknowledged
 
     async def counted(*what: Any) -> None:
         passed.append(what[1])
