@@ -164,11 +164,13 @@ class BoundedHeads(HttpToolsProtocol):
     def on_url(self, url: bytes) -> None:
         """Count the address."""
         super().on_url(url)
-        self._count(len(url))
+        self._head_bytes += len(url)
+        if self._head_bytes > HEAD_BYTES:
+            self._stop_reading()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count a header. One that comes after a body is no header of the request: trailers end here."""
-        # Each request has many: this is what the server and `_count` would do, without the calls.
+        # Each request has many: this is what the server would do, without the call.
         self._head_bytes += len(name) + len(value)
         if self._head_bytes > HEAD_BYTES:
             self._stop_reading()
@@ -237,11 +239,6 @@ class BoundedHeads(HttpToolsProtocol):
             if self.left is not None:
                 return
         self.begin(cycle)
-
-    def _count(self, more: int) -> None:
-        self._head_bytes += more
-        if self._head_bytes > HEAD_BYTES:
-            self._stop_reading()
 
     def _stop_reading(self) -> Never:
         self._refuse_large()

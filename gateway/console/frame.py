@@ -68,8 +68,8 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.globals["told"] = " ".join(sorted(TYPES))
 _environment.globals["forecast"] = forecast
+_environment.globals["told"] = " ".join(sorted(TYPES))
 """All that the stream tells: pages that follow it listen to each of these."""
 
 
