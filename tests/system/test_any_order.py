@@ -101,7 +101,7 @@ def are_who_they_are(product: Product, story: Story) -> bool:
     for service in ("leads", "community"):
         assert told(service, _KNOWN) == led
     assert told("scoring", _OWNED) == {*wanted.owners.items()}
-    return bool(wanted.automatic and wanted.owners)
+    return bool(wanted.survivors and wanted.owners)
 
 
 _AUTOMATIC = "SELECT party_id, other_id FROM merge WHERE kind = 'automatic' AND unmerged_at IS NULL"
