@@ -25,6 +25,8 @@ def main() -> None:
         fcntl.flock(held, fcntl.LOCK_EX)
         prepare(lock)
     python = str(VENV / "bin" / "python")
+    # Images set it to stay small. Here every process of the product would compile all it imports, at each start.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.execv(python, [python, "-P", "-m", "deploy.cli", *sys.argv[1:]])
 
 
@@ -42,7 +44,7 @@ def prepare(lock: str) -> None:
             "--root-user-action=ignore", "--upgrade", "--target", TOOLS / "uv", "uv")  # fmt: skip
     if not (LIBRARY.exists() and (VENV / "pyvenv.cfg").exists()):
         run(uv, "venv", "--quiet", "--clear", "--python", sys.executable, VENV)
-    run(uv, "pip", "install", "--quiet", "--python", VENV, "--require-hashes", "-r", ROOT / lock)
+    run(uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", VENV, "--require-hashes", "-r", ROOT / lock)
     # Not an editable install: that would need a build backend, which no lock file names.
     (LIBRARY / "shuke.pth").write_text(f"{ROOT}\n")
     command = VENV / "bin" / "shuke"
