@@ -353,6 +353,29 @@ async def test_what_people_made_one_with_the_giver_is_not_the_new_holder_either(
     assert anns == cats != bobs
 
 
+@pytest.mark.parametrize("decided_between", [True, False])
+@pytest.mark.parametrize("handed_over_at", [0, 1, 2])
+async def test_a_merge_and_its_unmerge_leave_no_trace_in_a_hand_over(
+    database, api, here, call, decided, handed_over_at, decided_between
+):
+    ann, alias, bob = await party(api, ANNS, CALL), await party(api, CATS), await party(api, BOBS)
+    await seen_on(database, (here.identity(Scheme.EMAIL, CATS["value"]).id, call), date(2026, 2, 10))
+    merge = {}
+    for step in range(3):
+        if step == handed_over_at:
+            await over(api, ann["id"], call, bob["id"], "2026-02-01")
+        elif not merge:
+            merge = (await api.post(f"/v1/parties/{ann['id']}/merge", json={"party_id": alias["id"]})).json()
+        else:
+            sent = {"merge_id": merge["id"]}
+            assert (await api.post(f"/v1/parties/{ann['id']}/unmerge", json=sent)).status_code == 200
+        if decided_between:
+            await decided()
+    await decided()
+    anns, cats, bobs = await held_by(api, ANNS, CATS, BOBS)
+    assert anns != cats == bobs
+
+
 async def test_holders_in_turn_are_one_when_a_person_says_so(api, call, decided):
     ann, bob = await party(api, ANNS, CALL), await party(api, BOBS)
     await over(api, ann["id"], call, bob["id"], "2026-02-01")

@@ -95,8 +95,14 @@ class History:
             and id not in roles
             and kinds[id] in rules.strong
         }
-        edges = {pair for pair in pairs if strong.issuperset(pair) and self.decided.get(pair) != "two"}
-        edges |= {pair for pair, said in self.decided.items() if said == "one"}
+        merged = {pair for pair, said in self.decided.items() if said == "one"}
+        people = self.least(merged)
+        apart = {frozenset({people[one], people[two]}) for (one, two), said in self.decided.items() if said == "two"}
+        seen = {pair for pair in pairs if strong.issuperset(pair) and frozenset(people[id] for id in pair) not in apart}
+        return self.least(merged | seen)
+
+    def least(self, edges):
+        """Of each the least that edges connect it with."""
         best = {id: id for id in self.ids}
         for _ in best:
             for one, two in edges:

@@ -95,11 +95,17 @@ def whose(steps: Sequence[Step]) -> Whose:
             named[party_of(step.phone)] += [(party_of(step.phone), None), (party_of(step.to), step.from_day)]
     together = set(_together(steps))
     shared = _shared(together)
-    automatic = {
-        edge
+    held = {
+        frozenset({party_of(email), _holder(named, party_of(phone), day)})
         for email, phone, day in together
         if not shared.keys() & {party_of(email), party_of(phone)} and not email.startswith(ROLE)
-        if len(set(edge := _edge(party_of(email), _holder(named, party_of(phone), day)))) == 2 and edge not in apart
+    }
+    by_people = _survivors({*merges.values(), *linked})
+    two = {frozenset(by_people.get(party, party) for party in pair) for pair in apart}
+    automatic = {
+        _edge(*pair)
+        for pair in held
+        if len(pair) == 2 and frozenset(by_people.get(party, party) for party in pair) not in two
     }
     survivors = _survivors({*merges.values(), *linked, *automatic})
     holdings = {identity: [(root, None)] for identity, root in survivors.items()} | {

@@ -130,6 +130,16 @@ async def assignments_of(session: AsyncSession, identities: Sequence[UUID]) -> d
     }
 
 
+MADE_ONE_BY_PEOPLE = """
+    SELECT id, id AS alike_id FROM {asked}
+    UNION
+    SELECT alike.id, next.id FROM alike CROSS JOIN LATERAL (
+        SELECT other_id AS id FROM merge WHERE party_id = alike_id AND kind = 'person' AND unmerged_at IS NULL
+        UNION ALL SELECT party_id FROM merge WHERE other_id = alike_id AND kind = 'person' AND unmerged_at IS NULL
+    ) AS next
+"""
+"""Recursive, as `alike`: each of those asked beside all whom people made one with it, itself included."""
+
 _CONNECTED = """
 WITH top AS (SELECT DISTINCT resolves_to AS id FROM party WHERE id = ANY($1))
 SELECT party.id, resolves_to, version FROM party JOIN top ON party.id = top.id

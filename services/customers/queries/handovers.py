@@ -10,8 +10,8 @@ from chassis.clock import now
 from chassis.db import driver
 from contracts.customers import Holding
 from contracts.identity import Identity, PartyRef
-from services.customers.domain.assignments import NotTheHolder, apart, handed_over, survivors
-from services.customers.queries.assignments import Connected, parties_to_change, reassign
+from services.customers.domain.assignments import NotTheHolder, apart, handed_over
+from services.customers.queries.assignments import MADE_ONE_BY_PEOPLE, Connected, parties_to_change, reassign
 from services.customers.queries.identities import have_identities, holdings_of
 from services.customers.queries.merges import keep_apart
 from services.customers.queries.pairs import look_again
@@ -64,12 +64,11 @@ async def hand_over_identifier(
     holdings = await holdings_of(session, identity_id)
     if not holdings or any(held.party_id not in connected.resolves_to for held in holdings):
         raise NotTheHolder("This party does not hold the identity.")
-    alike = await _made_one_by_people(session, connected)
-    by, like = connected.together(party_id), alike[to]
+    by, like = connected.together(party_id), await _made_one_by_people(session, to)
     right = handed_over(holdings, by=by, to=to, like=like, from_day=from_day)
     if right != holdings:
-        # Not all that are one by now, as in a release: that would depend on which pairs were decided before.
-        await keep_apart(session, apart(alike[held.party_id] for held in right), told_by)
+        # Not all that are one by now, as in a release: that would depend on what was decided before.
+        await keep_apart(session, apart({held.party_id} for held in right), told_by)
         await _keep_holdings(session, identity_id, holdings, right)
         await look_again(session, identity_id)
         await reassign(session, connected, [identity_id])
@@ -77,14 +76,9 @@ async def hand_over_identifier(
     return [Holding(party_id=connected.survivor(held.party_id), from_day=held.from_day) for held in right]
 
 
-async def _made_one_by_people(session: AsyncSession, connected: Connected) -> dict[UUID, frozenset[UUID]]:
-    """Of each locked party all that people made one with it, itself included."""
-    rows = await (await driver(session)).fetch(_MERGED_BY_PEOPLE, list(connected.resolves_to))
-    tops = survivors((row["party_id"], row["other_id"]) for row in rows)
-    together: dict[UUID, set[UUID]] = {}
-    for party in connected.resolves_to:
-        together.setdefault(tops.get(party, party), set()).add(party)
-    return {party: frozenset(each) for each in together.values() for party in each}
+async def _made_one_by_people(session: AsyncSession, party_id: UUID) -> frozenset[UUID]:
+    rows = await (await driver(session)).fetch(_ALIKE, party_id)
+    return frozenset(row["alike_id"] for row in rows)
 
 
 async def _keep_holdings(
@@ -108,8 +102,9 @@ async def _keep_holdings(
     )
 
 
-_MERGED_BY_PEOPLE = """
-SELECT party_id, other_id FROM merge WHERE party_id = ANY($1) AND kind = 'person' AND unmerged_at IS NULL
+_ALIKE = f"""
+WITH RECURSIVE asked AS (SELECT $1::uuid AS id), alike AS ({MADE_ONE_BY_PEOPLE.format(asked="asked")})
+SELECT alike_id FROM alike
 """
 
 _CUT_HOLDINGS = "DELETE FROM holding WHERE identity_id = $1 AND nth >= $2 RETURNING party_id, assigned_at"

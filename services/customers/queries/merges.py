@@ -12,7 +12,7 @@ from chassis.ids import uuid7
 from services.customers.domain.assignments import MergeNotFound, edge
 from services.customers.domain.duplicates import Edge
 from services.customers.models.parties import Merge, MergeKind
-from services.customers.queries.assignments import parties_to_change, reassign
+from services.customers.queries.assignments import MADE_ONE_BY_PEOPLE, parties_to_change, reassign
 from services.customers.queries.reach import CARED_FOR, check_reach
 
 
@@ -36,7 +36,9 @@ async def join(session: AsyncSession, pair: Edge, *, by: str | None = None) -> t
     if merge_id is None:
         active: UUID = await connection.fetchval(_ACTIVE, *pair)
         return active, False
-    await connection.execute(_NOT_APART, *pair)
+    # While it still says that they are two: whom else that kept apart is to be decided anew.
+    await connection.execute(_LOOK_AGAIN, *pair)
+    await connection.execute("DELETE FROM told_apart WHERE party_id = $1 AND other_id = $2", *pair)
     await connection.execute(_ACCEPTED, *pair, now(), by)
     return merge_id, True
 
@@ -70,6 +72,7 @@ async def part(session: AsyncSession, merge_id: UUID, *, by: str | None = None) 
         await _apart(session, pair["party_id"], pair["other_id"], by)
     else:
         await connection.execute(_OPEN_AGAIN, pair["party_id"], pair["other_id"])
+        await connection.execute(_LOOK_AGAIN, pair["party_id"], pair["other_id"])
     return True
 
 
@@ -128,14 +131,13 @@ RETURNING id
 
 _ACTIVE = "SELECT id FROM merge WHERE party_id = $1 AND other_id = $2 AND kind = 'person' AND unmerged_at IS NULL"
 
-_LOOK_AGAIN = """
-INSERT INTO pair_to_decide (one_id, two_id)
-SELECT DISTINCT one_id, two_id FROM tie WHERE party_id = $1 AND other_id = $2
-"""
-
-_NOT_APART = f"""
-WITH gone AS (DELETE FROM told_apart WHERE party_id = $1 AND other_id = $2 RETURNING party_id)
-{_LOOK_AGAIN} AND EXISTS (SELECT FROM gone)
+_LOOK_AGAIN = f"""
+WITH RECURSIVE asked AS (SELECT unnest(ARRAY[$1::uuid, $2]) AS id),
+alike AS ({MADE_ONE_BY_PEOPLE.format(asked="asked")})
+INSERT INTO pair_to_decide (one_id)
+SELECT DISTINCT identity_id FROM alike JOIN holding ON party_id = alike_id
+WHERE EXISTS (SELECT FROM told_apart JOIN alike ON alike_id = told_apart.party_id)
+    OR EXISTS (SELECT FROM told_apart JOIN alike ON alike_id = told_apart.other_id)
 """
 
 _ACCEPTED = """

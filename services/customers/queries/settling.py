@@ -9,7 +9,7 @@ from chassis.clock import now
 from chassis.db import driver
 from chassis.ids import uuid7
 from services.customers.domain.duplicates import CandidateStatus, Edge, score
-from services.customers.queries.assignments import parties_to_change, reassign
+from services.customers.queries.assignments import MADE_ONE_BY_PEOPLE, parties_to_change, reassign
 
 
 async def settle(session: AsyncSession, edges: Iterable[Edge]) -> None:
@@ -47,16 +47,25 @@ async def _queue(session: AsyncSession, asked: Sequence[Sequence[UUID]]) -> None
     await connection.executemany(_CANDIDATE, rows)
 
 
-_DUE = """
+_DUE = f"""
+WITH RECURSIVE edge AS (SELECT * FROM unnest($1::uuid[], $2::uuid[]) AS asked(party_id, other_id)),
+asked(id) AS (SELECT party_id FROM edge UNION SELECT other_id FROM edge),
+alike AS ({MADE_ONE_BY_PEOPLE.format(asked="asked")}),
+apart AS (
+    SELECT least(one.id, other.id) AS party_id, greatest(one.id, other.id) AS other_id
+    FROM told_apart
+    JOIN alike AS one ON one.alike_id = told_apart.party_id
+    JOIN alike AS other ON other.alike_id = told_apart.other_id
+)
 SELECT party_id, other_id, merge_id FROM (
     SELECT asked.party_id, asked.other_id, merge.id AS merge_id,
         EXISTS (
             SELECT FROM tie WHERE tie.party_id = asked.party_id AND tie.other_id = asked.other_id
                 AND kind = 'seen_together' AND obstacle IS NULL
         ) AND NOT EXISTS (
-            SELECT FROM told_apart WHERE told_apart.party_id = asked.party_id AND told_apart.other_id = asked.other_id
+            SELECT FROM apart WHERE apart.party_id = asked.party_id AND apart.other_id = asked.other_id
         ) AS wanted
-    FROM unnest($1::uuid[], $2::uuid[]) AS asked(party_id, other_id)
+    FROM edge AS asked
     LEFT JOIN merge ON merge.party_id = asked.party_id AND merge.other_id = asked.other_id
         AND merge.kind = 'automatic' AND unmerged_at IS NULL
 ) AS edge WHERE wanted <> (merge_id IS NOT NULL)

@@ -34,8 +34,8 @@ DOZEN = (
 
 QUIET_S, BUSY = 240, 4
 """Seconds that it takes on a machine of its own, at most; how many times that on one that others use too."""
-WITHIN = 2
-"""How many times what is promised a recovery may take here."""
+WITHIN = 5
+"""How many times what is promised a recovery may take here, beside other tests; `bench faults` judges it by once."""
 PROMISED = {"killed worker", "killed leader", "frozen worker"}
 
 
