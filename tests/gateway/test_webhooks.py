@@ -128,12 +128,15 @@ class Receiver:
         self.answers: list[int] = []
         self.app = FastAPI()
         self.mood: Callable[[], int] = lambda: 200
+        self.refused: str | None = None
         self.stall_s = 1.0
 
         @self.app.post("/hooks")
         async def hooks(request: Request) -> Response:
             body = await request.body()
             code = self.answers.pop(0) if self.answers else self.mood()
+            if self.refused is not None and json.loads(body)["party_id"] == self.refused:
+                code = 503
             if code == 0:
                 await asyncio.sleep(self.stall_s)
                 code = 503
@@ -317,6 +320,56 @@ async def test_a_receiver_that_takes_nothing_pauses_its_webhook_with_a_notice_an
     for party in parties:
         told = [event for event in receiver.told if event["party_id"] == f"party_{party.hex}"]
         assert [event["data"]["revision"] for event in told] == [1, 2]
+
+
+async def test_a_message_refused_for_three_days_pauses_its_webhook_although_others_are_taken(
+    door: Door, tmp_path: Path
+) -> None:
+    database, party = door.app.state.database, uuid7()
+    async with called(door, tmp_path) as (receiver, path, _, _):
+
+        async def state_after(tries: int) -> dict[str, Any]:
+            async with asyncio.timeout(120):
+                while await tries_of(database, party) < tries or len(receiver.taken) < 1:
+                    await asyncio.sleep(0.05)
+            return (await door.client.get(path)).json()
+
+        receiver.refused = f"party_{party.hex}"
+        await tell(database, [(party, {"revision": 1}), (uuid7(), {"revision": 1})])
+        await state_after(1)
+        await first_tried(database, party, timedelta(days=2, hours=23))
+        borne = await state_after(2)
+        await first_tried(database, party, timedelta(days=3))
+        paused = await state_after(3)
+        receiver.refused = None
+        await door.client.post(f"{path}/resume")
+        await until(lambda: len(receiver.taken) == 2)
+
+    assert (borne["state"], borne["notice"]) == ("active", None)
+    assert (paused["state"], paused["notice"]) == (
+        "paused",
+        "A message was not taken for three days; nothing is lost.",
+    )
+    assert receiver.told[-1]["party_id"] == f"party_{party.hex}"
+
+
+async def tries_of(database: Database, party: UUID) -> int:
+    """How often a party's message was tried, and the try written down."""
+    async with database.transaction() as session:
+        connection = await driver(session)
+        tries: int | None = await connection.fetchval(
+            "SELECT attempts FROM webhook_delivery WHERE party_id = $1 AND last_at IS NOT NULL", party
+        )
+        return tries or 0
+
+
+async def first_tried(database: Database, party: UUID, ago: timedelta) -> None:
+    """Have the message of a party be one that was first tried so long ago, and is due."""
+    async with database.transaction() as session:
+        await (await driver(session)).execute(
+            "UPDATE webhook_delivery SET first_at = $2, next_at = $3, last_at = NULL WHERE party_id = $1",
+            *(party, now() - ago, now()),
+        )
 
 
 async def test_only_the_tiers_that_are_asked_for_are_told_and_told_again_from_a_time_on(
