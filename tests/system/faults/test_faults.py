@@ -32,7 +32,7 @@ DOZEN = (
 )
 
 
-QUIET_S, BUSY = 240, 4
+QUIET_S, BUSY = 240, 2.5
 """Seconds that it takes on a machine of its own, at most; how many times that on one that others use too."""
 WITHIN = 5
 """How many times what is promised a recovery may take here, beside other tests; `bench faults` judges it by once."""
