@@ -332,7 +332,8 @@ async def test_a_message_refused_for_three_days_pauses_its_webhook_although_othe
             async with asyncio.timeout(120):
                 while await tries_of(database, party) < tries or len(receiver.taken) < 1:
                     await asyncio.sleep(0.05)
-            return (await door.client.get(path)).json()
+            shown: dict[str, Any] = (await door.client.get(path)).json()
+            return shown
 
         receiver.refused = f"party_{party.hex}"
         await tell(database, [(party, {"revision": 1}), (uuid7(), {"revision": 1})])
