@@ -18,8 +18,8 @@ from tests.system.product import Product
 from tests.system.story import LAST, POLICY, RATES, Correct, Story, Tell, made_up
 from tests.system.telling import Teller
 
-STORY = made_up(1, 60)
-STORIES = int(os.environ.get("SHUKE_TEST_STORIES", "2"))
+STORY = made_up(1, 40)
+STORIES = int(os.environ.get("SHUKE_TEST_STORIES", "1"))
 """How many stories more are told; they take a few seconds each."""
 
 Likely = tuple[str, str, int, tuple[str, ...]]

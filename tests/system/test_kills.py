@@ -41,7 +41,7 @@ CLUSTER = (
 def test_every_process_may_be_killed_in_the_middle(
     start: Start, command: tuple[str, ...], names: tuple[str, ...]
 ) -> None:
-    story = made_up(3, 60)
+    story = made_up(3, 48)
     kills = names * ROUNDS
     with start(*command) as product, ThreadPoolExecutor(2) as threads:
         teller = Teller(product)
@@ -106,7 +106,7 @@ WHERE resolves_to = party_id
 
 
 def test_imports_of_every_service_go_on_where_they_were_killed(start: Start) -> None:
-    story = made_up(4, 90)
+    story = made_up(4, 60)
     with start("up") as product:
         teller = Teller(product)
         teller.begin(story)
