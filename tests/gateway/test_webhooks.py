@@ -330,7 +330,7 @@ async def test_a_message_refused_for_three_days_pauses_its_webhook_although_othe
 
         async def state_after(tries: int) -> dict[str, Any]:
             async with asyncio.timeout(120):
-                while await tries_of(database, party) < tries or len(receiver.taken) < 1:
+                while await tries_of(database, party) < tries or not receiver.taken:
                     await asyncio.sleep(0.05)
             shown: dict[str, Any] = (await door.client.get(path)).json()
             return shown

@@ -174,6 +174,7 @@ def likely(embedded: Product) -> set[Likely]:
 def test_a_story_told_in_bulk_ends_as_the_oracle_says(embedded: Product, likely: set[Likely]) -> None:
     assert ends_right(embedded, STORY)
     assert STORY.whose().shared
+    assert STORY.whose().automatic
     assert {kind for *_, kinds in likely for kind in kinds} == {"seen_together", "email_spelling"}
 
 
