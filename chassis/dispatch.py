@@ -1,4 +1,4 @@
-"""Finds the route of a request among those that begin like its path.
+"""Finds the route of a request among those that begin like its path, and answers HEAD by the route of GET.
 
 FastAPI asks every route of every room, and again at each level of rooms within rooms: with fifty routes that takes
 longer than all else that it does for a request.
@@ -18,8 +18,9 @@ from fastapi.routing import (
     _iter_routes_with_context,
 )
 from fastapi.telemetry._api import _route_selected
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 Begin = tuple[str, ...]
 """The first two parts of a path."""
@@ -36,6 +37,12 @@ class Dispatch:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request to its route."""
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            await _head(self._found, scope, receive, send)
+        else:
+            await self._found(scope, receive, send)
+
+    async def _found(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not scope.get("root_path"):
             for route in self._beginning(scope["path"]):
                 if route is None:
@@ -73,6 +80,31 @@ class Dispatch:
             path = (context or route).path_format if isinstance(route, Route) else "{}"
             begin = _begin(path)
             yield () if "{" in path[:1] + "".join(begin) else begin, context if isinstance(route, APIRoute) else None
+
+
+async def _head(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer as GET is answered, without the body (RFC 9110 §9.3.2): whoever would write one finds nobody there."""
+    told = cut = False
+
+    async def send_head(message: Message) -> None:
+        nonlocal told, cut
+        if not told:
+            # The server knows by the method that a length without a body is no fault.
+            scope["method"], told = "HEAD", True
+            await send(message)
+            await send({"type": "http.response.body"})
+        elif message.get("more_body"):
+            cut = True
+            raise OSError("The answer to HEAD has no body.")
+
+    scope["method"] = "GET"
+    try:
+        await app(scope, receive, send_head)
+    except (OSError, ClientDisconnect):
+        if not cut:
+            raise
+    finally:
+        scope["method"] = "HEAD"
 
 
 def _begin(path: str) -> Begin:

@@ -41,8 +41,12 @@ class PathIndex(Generic[T]):
 
 
 def methods(document: Mapping[str, Any], path: str) -> list[str]:
-    """The methods that a document has for a path, named before templated (OpenAPI 3.1 §4.8.8.2); none without it."""
+    """The methods of a path by a document, named before templated (OpenAPI 3.1 §4.8.8.2); none without it.
+
+    Where there is GET there is HEAD.
+    """
     found = [
         (pattern.count("{"), operations) for pattern, operations in document["paths"].items() if fits(pattern, path)
     ]
-    return sorted(method.upper() for method in min(found, key=lambda each: each[0])[1]) if found else []
+    named = min(found, key=lambda each: each[0])[1] if found else ()
+    return sorted({method.upper() for method in named} | ({"HEAD"} if "get" in named else set()))

@@ -116,6 +116,7 @@ class OwnRoutes:
         """Whether the gateway has this method of this path; one that it names is none of those that a pattern takes."""
         found = self._known.fitting(path)
         least = min((places for places, _ in found), default=0)
+        method = "GET" if method == "HEAD" else method
         return any(method in known for places, known in found if places == least)
 
     def refuse_unknown_method(self, method: str, path: str) -> None:

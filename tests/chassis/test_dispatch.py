@@ -1,8 +1,10 @@
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 import httpx
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Header
+from fastapi.responses import StreamingResponse
 
 from chassis.dispatch import dispatched
 
@@ -95,3 +97,27 @@ async def test_a_route_is_found_without_asking_the_router() -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
         assert (await client.get("/v1/things/b/parts")).json() == "parts of b"
         assert (await client.post("/v1/things")).json() == "made"
+
+
+async def test_head_is_answered_as_get_without_its_body_and_ends_what_would_write_on() -> None:
+    app, written = _app(), 0
+
+    @app.get("/v1/endless")
+    async def endless() -> StreamingResponse:
+        async def pieces() -> AsyncIterator[bytes]:
+            nonlocal written
+            while True:
+                written += 1
+                yield b"more"
+
+        return StreamingResponse(pieces(), headers={"ETag": '"1"'})
+
+    dispatched(app)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
+        for path in ("/v1/things/a", "/v1/things", "/v1/nothing"):
+            got, head = await client.get(path), await client.head(path)
+            assert (head.status_code, head.content) == (got.status_code, b"")
+            assert head.headers["content-length"] == got.headers["content-length"]
+        stream = await client.head("/v1/endless")
+        assert (stream.status_code, stream.headers["etag"], stream.content) == (200, '"1"', b"")
+    assert written == 1

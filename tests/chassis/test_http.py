@@ -218,7 +218,7 @@ async def test_whatever_goes_wrong_is_a_problem(
 
 async def test_a_method_that_no_route_of_a_path_has_is_told_those_of_all_its_routes(client: httpx.AsyncClient) -> None:
     answer = await client.put("/v1/notes/note_1")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET, HEAD")
 
 
 @pytest.mark.parametrize("declared", [True, False])

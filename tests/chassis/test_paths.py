@@ -29,6 +29,6 @@ def test_a_path_that_is_named_knows_its_own_methods_only() -> None:
         }
     }
     assert methods(document, "/v1/leads/bulk") == ["POST"]
-    assert methods(document, "/v1/leads/1") == ["GET", "PATCH"]
+    assert methods(document, "/v1/leads/1") == ["GET", "HEAD", "PATCH"]
     assert methods(document, "/v1/other/1") == ["PUT"]
     assert methods(document, "/v1/leads/1/win") == []

@@ -209,9 +209,9 @@ async def test_a_cursor_that_is_none_is_refused(door: Door, path: str, cursor: s
 async def test_a_method_that_a_path_does_not_know_is_told_those_that_it_does(door: Door, method: str) -> None:
     answer = await door.client.request(method, "/v1/keys")
     problem(answer, 405, "method_not_allowed")
-    assert answer.headers["allow"] == "GET, POST"
+    assert answer.headers["allow"] == "GET, HEAD, POST"
     view = await door.client.post(f"/v1/parties/party_{'0' * 32}/360")
-    assert (view.status_code, view.headers["allow"]) == (405, "GET")
+    assert (view.status_code, view.headers["allow"]) == (405, "GET, HEAD")
     one = await door.client.request("POST", f"/v1/keys/key_{'0' * 32}")
-    assert (one.status_code, one.headers["allow"]) == (405, "GET, PATCH")
+    assert (one.status_code, one.headers["allow"]) == (405, "GET, HEAD, PATCH")
     problem(await door.client.request(method, "/v1/keys/a/b/c"), 404, "path_not_found")

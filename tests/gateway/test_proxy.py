@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException
 
+from chassis.dispatch import dispatched
 from chassis.http import IfMatch
 from chassis.problems import RENDERERS
 from gateway.queries import services
@@ -161,12 +162,12 @@ async def test_a_method_that_a_path_of_a_service_does_not_know_is_told_all_that_
         }
     told = {asked: (answer.status_code, answer.headers.get("allow")) for asked, answer in answers.items()}
     assert told == {
-        ("DELETE", "/v1/parties"): (405, "GET, POST"),
+        ("DELETE", "/v1/parties"): (405, "GET, HEAD, POST"),
         ("GET", "/v1/parties/bulk"): (405, "POST"),
         ("DELETE", "/v1/parties/bulk"): (405, "POST"),
         ("PUT", "/v1/parties/bulk"): (405, "POST"),
         ("PUT", "/v1/parties/1"): (415, None),
-        ("OPTIONS", "/v1/parties/1"): (405, "GET, PUT"),
+        ("OPTIONS", "/v1/parties/1"): (405, "GET, HEAD, PUT"),
         ("GET", "/v1/parties/x"): (422, None),
         ("GET", "/v1/parties/x/y"): (404, None),
     }
@@ -174,7 +175,7 @@ async def test_a_method_that_a_path_of_a_service_does_not_know_is_told_all_that_
 
 
 async def test_a_path_that_the_gateway_names_is_not_taken_for_an_id(door: Door) -> None:
-    for path, allowed in (("/v1/sessions/oidc", "GET, POST"), ("/v1/sessions/second-step", "POST")):
+    for path, allowed in (("/v1/sessions/oidc", "GET, HEAD, POST"), ("/v1/sessions/second-step", "POST")):
         answer = await door.client.delete(path)
         assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
 
@@ -253,3 +254,25 @@ async def test_the_hop_costs_little(door: Door) -> None:
         without = await median_ms(direct)
     added = await median_ms(door.client) - without
     assert added < 5, added
+
+
+@pytest.mark.parametrize("path", ["/v1/keys", "/v1/webhooks", "/v1/stream", "/openapi.json", "/sign-in", "/healthz"])
+async def test_head_of_what_the_gateway_answers_itself_is_that_of_get_without_a_body(door: Door, path: str) -> None:
+    async with asyncio.timeout(60), serving(door.app) as url, httpx.AsyncClient(base_url=url) as client:
+        told = await client.head(path, headers={"Authorization": f"Bearer {door.keys['admin']}"})
+    assert (told.status_code, told.content) == (200, b"")
+    assert "content-type" in told.headers
+
+
+async def test_head_of_what_is_not_there_is_no_unknown_method(door: Door) -> None:
+    service = FastAPI(exception_handlers=RENDERERS)
+
+    @service.get("/v1/parties/{party_id}")
+    async def read_party(party_id: str) -> None:
+        raise HTTPException(404)
+
+    dispatched(service)
+    async with serving(service) as url:
+        door.app.state.services.addresses["customers"] = url
+        answer = await door.client.head("/v1/parties/1")
+    assert answer.status_code == 404
