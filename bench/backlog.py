@@ -24,6 +24,7 @@ from chassis.ids import uuid7
 from contracts.customers import PurchaseCompleted
 from contracts.topics import PURCHASES, topics_of
 from deploy import databases, installation, kafka, postgres, product
+from deploy.ports import free_port
 from deploy.postgres import Postgres
 from deploy.process import Process
 from deploy.product import Options, Shape, role
@@ -105,7 +106,7 @@ async def parts(*, brokers: int) -> AsyncIterator[Parts]:
 
 async def _started(folder: Path, keeper: Supervisor, brokers: int) -> Parts:
     await keeper.forge.open()
-    options = Options(folder, port=postgres.free_port(), empty=True, currency=CURRENCY)
+    options = Options(folder, port=free_port(), empty=True, currency=CURRENCY)
     server = await asyncio.to_thread(postgres.at, folder)
     await keeper.start(replace(server.process(), outlives=False))
     bus_url = "log://"

@@ -17,6 +17,7 @@ from bench.asking import ask
 from bench.figures import Figure, percentile
 from bench.product import ROOT, cpu_ticks
 from deploy import databases, postgres, readiness
+from deploy.ports import free_port
 from deploy.process import die_with_me
 from gateway.queries.keys import create_admin_key
 
@@ -88,7 +89,7 @@ def ways() -> Iterator[tuple[Way, Way, Way]]:
         stack.enter_context(running(database.process().argv, database.url("postgres", role="postgres")))
         url = database.url("gateway", scheme="postgresql+asyncpg")
         key = asyncio.run(prepared(database.url("postgres", role="postgres"), url))
-        ports = [postgres.free_port() for _ in range(3)]
+        ports = [free_port() for _ in range(3)]
         service, bare, door = (f"http://127.0.0.1:{port}" for port in ports)
         variables = {
             "GATEWAY_DATABASE_URL": url,

@@ -16,6 +16,7 @@ from bench.freshness import UNLIMITED, purchase_of
 from bench.product import ROOT, Running, product, settle
 from chassis.auth import HEADER, Caller, Signer
 from deploy import postgres, readiness, supervisor
+from deploy.ports import free_port
 from deploy.process import die_with_me
 
 CONNECTIONS = 32
@@ -83,7 +84,7 @@ def figures_of(name: str, door: Taken, bare: Taken) -> list[Figure]:
 @contextmanager
 def bare_handler(running: Running) -> Iterator[tuple[str, int]]:
     """The address and the process of the bare handler, on the same PostgreSQL."""
-    port = postgres.free_port()
+    port = free_port()
     command = (sys.executable, "-P", "-m", "bench.bare", running.database("postgres"), str(port))
     process = subprocess.Popen(command, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, preexec_fn=die_with_me())
     try:

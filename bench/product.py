@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from deploy import postgres, supervisor
+from deploy.ports import free_port
 from deploy.process import die_with_me, marked
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -121,7 +122,7 @@ def start(folder: Path, *words: str, variables: Mapping[str, str] | None = None,
 def product(*words: str, variables: Mapping[str, str] | None = None) -> Iterator[Running]:
     """A product on a fresh folder for as long as the block lasts."""
     with tempfile.TemporaryDirectory(prefix="shuke-bench-") as folder:
-        asked = *words, "--currency", CURRENCY, "--port", str(postgres.free_port())
+        asked = *words, "--currency", CURRENCY, "--port", str(free_port())
         running = start(Path(folder) / "data", *asked, variables=variables)
         try:
             yield running

@@ -25,6 +25,7 @@ from bench.product import cpu_ticks, memory_kb
 from chassis.db import plain_url
 from chassis.ids import uuid7
 from deploy import postgres
+from deploy.ports import free_port
 from gateway.queries import feed
 
 STREAMS = 500
@@ -203,7 +204,7 @@ def senders() -> Iterator[tuple[str, Sender, Sender]]:
         stack.enter_context(running(database.process().argv, database.url("postgres", role="postgres")))
         url = database.url("gateway", scheme="postgresql+asyncpg")
         key = asyncio.run(prepared(database.url("postgres", role="postgres"), url))
-        ports = [postgres.free_port() for _ in range(2)]
+        ports = [free_port() for _ in range(2)]
         door, bare = (f"http://127.0.0.1:{port}" for port in ports)
         variables = {
             "GATEWAY_DATABASE_URL": url,

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.postgres import free_port
+from deploy.ports import free_port
 from deploy.process import Process
 
 VERSION = "4.3.1"

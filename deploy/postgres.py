@@ -5,16 +5,15 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from random import SystemRandom
 
 from deploy.databases import LOG_READER
+from deploy.ports import free_port
 from deploy.process import Process, end
 from deploy.roles import HTTP
 
@@ -75,18 +74,6 @@ def as_ordinary_user(folder: Path) -> tuple[str, ...]:
 def works(*command: str) -> bool:
     """Whether a command ends well."""
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
-def free_port() -> int:
-    """A port nobody listens on, below the range from which outgoing connections take theirs."""
-    while True:
-        port = SystemRandom().randint(20_000, 31_999)
-        with socket.socket() as tried:
-            try:
-                tried.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 def passwords(folder: Path) -> dict[str, str]:

@@ -5,12 +5,11 @@ import contextlib
 import json
 import os
 import signal
-import socket
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from deploy import databases, installation, postgres, restoring, roles, supervisor
+from deploy import databases, installation, ports, postgres, restoring, roles, supervisor
 from deploy.installation import Installation
 from deploy.postgres import Postgres
 from deploy.process import Process
@@ -113,7 +112,7 @@ async def start(shape: Shape, keeper: Supervisor, *, example: FirstStart, say: C
     )
     settled = await settle(options, server)
     variables = environment(shape, server, bus_url, settled, key_file)
-    probes = {one.name: postgres.free_port() for one in shape.services if not set(roles.HTTP).intersection(one.plays)}
+    probes = {one.name: ports.free_port() for one in shape.services if not set(roles.HTTP).intersection(one.plays)}
     services = [process(one, variables, probe=probes.get(one.name)) for one in shape.services]
     gateway = replace(process(role("gateway"), variables), ready=f"{options.url}/readyz")
     await asyncio.gather(keeper.start(*services), keeper.start(gateway))
@@ -178,7 +177,7 @@ def environment(shape: Shape, server: Postgres, bus_url: str, settled: Installat
     """The settings of all processes: the same for each, which takes those of its own prefix."""
     options = shape.options
     services = [each for each in roles.SERVICES if each.name != "gateway"]
-    ports = {each.name: postgres.free_port() for each in services} | {"gateway": options.port}
+    listening = {each.name: ports.free_port() for each in services} | {"gateway": options.port}
     temporary = options.folder / "tmp"
     temporary.mkdir(exist_ok=True)
     variables = {
@@ -186,13 +185,13 @@ def environment(shape: Shape, server: Postgres, bus_url: str, settled: Installat
         "SHUKE_INTERNAL_SECRET": server.passwords["internal"],
         "SHUKE_IDENTITY_KEY_FILE": str(key_file.resolve()),
         "SHUKE_TIME_ZONE": settled.time_zone,
-        "GATEWAY_SERVICES": json.dumps({each.name: f"http://127.0.0.1:{ports[each.name]}" for each in services}),
+        "GATEWAY_SERVICES": json.dumps({each.name: f"http://127.0.0.1:{listening[each.name]}" for each in services}),
         "GATEWAY_HOST": options.host,
         "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
         "TMPDIR": str(temporary.resolve()),
         "SHUKE_DISK_FOLDER": str(options.folder.resolve()),
     }
-    for name, port in ports.items():
+    for name, port in listening.items():
         variables[f"{name.upper()}_PORT"] = str(port)
         variables[databases.variable(name)] = server.url(name, scheme="postgresql+asyncpg")
     for each in roles.SERVICES:
@@ -213,12 +212,10 @@ def process(one: Role, variables: dict[str, str], *, probe: int | None = None) -
 
 def refuse_taken_port(options: Options) -> None:
     """`PortTaken` before anything is started."""
-    with socket.socket() as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            tried.bind((options.host, options.port))
-        except OSError as error:
-            raise PortTaken(f"Port {options.port} cannot be used ({error.strerror}); choose one by --port.") from None
+    try:
+        ports.keep(options.host, options.port)
+    except OSError as error:
+        raise PortTaken(f"Port {options.port} cannot be used ({error.strerror}); choose one by --port.") from None
 
 
 @contextlib.contextmanager

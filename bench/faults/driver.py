@@ -22,7 +22,8 @@ from bench.faults.listeners import Listeners, listening
 from bench.faults.plan import Plan
 from bench.faults.recovery import Probe, Stuck
 from bench.product import CURRENCY, Running, start
-from deploy import postgres, product
+from deploy import product
+from deploy.ports import free_port
 
 PER_S = 25.0
 REST_S = (0.2, 1.0)
@@ -227,7 +228,7 @@ async def _beside_quiet(place: Path, journal: Journal, left: judge.Left, account
 async def _quiet(place: Path) -> AsyncIterator[Running]:
     key, folder = place / "quiet.key", place / "quiet"
     key.write_text(KEY)
-    words = ("up", "--port", str(postgres.free_port()), "--currency", CURRENCY, "--identity-key", str(key))
+    words = ("up", "--port", str(free_port()), "--currency", CURRENCY, "--identity-key", str(key))
     running = await asyncio.to_thread(start, folder, *words, seconds=QUIET_STARTS_S)
     try:
         yield running

@@ -5,7 +5,8 @@ import sys
 from dataclasses import dataclass, field, replace
 
 from bench.faults.ground import GATEWAY, POSTGRES, WORKERS, Ground
-from deploy import postgres, product
+from deploy import product
+from deploy.ports import free_port
 from deploy.process import Process
 
 
@@ -69,7 +70,7 @@ class NextVersion:
 
     async def begin(self, ground: Ground) -> None:
         """Start the next version, and have every second connection end there."""
-        port, name = postgres.free_port(), f"{self.service}-next"
+        port, name = free_port(), f"{self.service}-next"
         variables = ground.variables | {f"{self.service.upper()}_PORT": str(port)}
         made = product.process(product.role(self.service, name=name), variables)
         command = (sys.executable, "-P", "-m", "bench.faults.next_version", self.service)

@@ -16,6 +16,7 @@ from bench.faults.wires import Wires
 from bench.product import CURRENCY
 from deploy import installation, kafka, postgres, product, readiness, roles, supervisor
 from deploy.cluster import cluster
+from deploy.ports import free_port
 from deploy.postgres import Postgres
 from deploy.process import Process, alive
 from deploy.product import Options, Parts, Role, Shape
@@ -157,7 +158,7 @@ class Ground:
         self.set_clock(one.name, 0)
         variables = self.variables | {"SHUKE_CLOCK_OFFSET": f"file:{self.clocks / one.name}"}
         answers = set(roles.HTTP).intersection(one.plays)
-        return product.process(one, variables, probe=None if answers else postgres.free_port())
+        return product.process(one, variables, probe=None if answers else free_port())
 
     def set_clock(self, name: str, ahead_s: int) -> None:
         """Have the clock of a process jump."""
@@ -199,14 +200,14 @@ async def _started(
     for number in range(1, brokers + 1):
         disks.have(folder / "kafka" / str(number), BROKER_DISK_MB)
     await keeper.forge.open()
-    options = Options(folder, port=postgres.free_port(), empty=True, currency=CURRENCY)
+    options = Options(folder, port=free_port(), empty=True, currency=CURRENCY)
     key = place / "identity.key"
     key.write_text(KEY)
     key_file = installation.identity_key(folder, key)
     server = await asyncio.to_thread(postgres.at, folder)
     database = replace(server.process(), outlives=False)
     await keeper.start(database)
-    doors = [postgres.free_port() for _ in range(brokers)]
+    doors = [free_port() for _ in range(brokers)]
     made = await asyncio.to_thread(kafka.at, folder, brokers=brokers, doors=doors)
     for node, door in zip(made.nodes, doors, strict=True):
         await wires.door(f"kafka-{node.number}", [node.port], at=door)
@@ -217,12 +218,12 @@ async def _started(
         return made.url
 
     shape = Shape("faults", options, bus=bus, services=())
-    before = postgres.free_port()
+    before = free_port()
     await wires.door(POSTGRES, [server.port], at=before)
     bus_url = "kafka://" + ",".join(f"127.0.0.1:{door}" for door in doors)
     variables = product.environment(shape, replace(server, port=before), bus_url, settled, key_file)
     variables |= {"GATEWAY_LIMIT_ADMIN": "5000/5000", "GATEWAY_WEBHOOK_ALLOW": "127.0.0.1/32"}
-    services, front = await _service_doors(variables, wires), postgres.free_port()
+    services, front = await _service_doors(variables, wires), free_port()
     await wires.door(GATEWAY, [options.port], at=front)
     kept = {POSTGRES: database} | {each.name: each for each in made.processes()}
     ground = Ground(
@@ -244,7 +245,7 @@ async def _service_doors(variables: dict[str, str], wires: Wires) -> dict[str, i
     addresses: Mapping[str, str] = json.loads(variables["GATEWAY_SERVICES"])
     doors = {}
     for name, address in addresses.items():
-        doors[name] = postgres.free_port()
+        doors[name] = free_port()
         await wires.door(name, [int(address.rpartition(":")[2])], at=doors[name])
     variables["GATEWAY_SERVICES"] = json.dumps({name: f"http://127.0.0.1:{port}" for name, port in doors.items()})
     return doors

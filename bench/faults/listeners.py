@@ -11,7 +11,7 @@ import aiohttp
 from aiohttp import web
 
 from bench.faults.clients import Client
-from deploy import postgres
+from deploy.ports import free_port
 
 AGAIN_S = 0.5
 SILENT_S = 20.0
@@ -85,7 +85,7 @@ class Listeners:
 @asynccontextmanager
 async def listening(client: Client) -> AsyncIterator[Listeners]:
     """Both, for as long as the block lasts. What comes before the webhook is made, it is not told."""
-    listeners, port = Listeners(client), postgres.free_port()
+    listeners, port = Listeners(client), free_port()
     app = web.Application()
     app.router.add_post("/", listeners.hear)
     runner = web.AppRunner(app, access_log=None)

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from bench.faults.wires import Wires
 from chassis.db import Database, away_told_plainly, connect, database_is_away, driver
-from deploy import postgres
+from deploy.ports import free_port
 
 
 async def cut_off(database: Database) -> None:
@@ -69,7 +69,7 @@ async def test_what_was_prepared_before_a_table_grew_may_be_asked_again(database
 async def test_a_connection_whose_other_side_is_gone_without_a_word_is_given_up_and_replaced(
     database: Database,
 ) -> None:
-    behind, door = urlsplit(database.url).port or 0, postgres.free_port()
+    behind, door = urlsplit(database.url).port or 0, free_port()
     wires = Wires(lambda: {"me": os.getpid()})
     await wires.door("postgres", [behind], at=door)
     far = connect(database.url.replace(f":{behind}/", f":{door}/"), pool_size=1, silence_s=0.5)

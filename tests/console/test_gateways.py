@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from bench.product import ROOT
 from deploy import VERSION, postgres, supervisor
+from deploy.ports import free_port
 from tests.console.conftest import findings
 from tests.console.people import PASSWORD, inviting
 from tests.system.product import Product
@@ -77,7 +78,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
 @pytest.fixture(scope="module")
 def other(product: Product) -> Iterator[int]:
     """The port of a second gateway of the product, as a second machine would run it."""
-    port = postgres.free_port()
+    port = free_port()
     with another_gateway(product, port):
         yield port
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 
-from deploy.postgres import free_port
+from deploy.ports import free_port
 from deploy.process import die_with_me
 from tests.console.conftest import findings
 from tests.gateway.oidc.provider import SECRET, installed

@@ -18,7 +18,7 @@ from chassis.db import Database
 from chassis.envelope import open_envelope
 from chassis.kafka_transport import ensure_topics
 from contracts.topics import topics_of
-from deploy.postgres import free_port
+from deploy.ports import free_port
 from services.customers.app import app, publisher
 from tests.chassis.chain import end, fetch, published
 from tests.customers.test_interactions_routes import called

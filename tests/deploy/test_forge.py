@@ -15,7 +15,7 @@ import pytest
 
 from chassis.db import Database
 from deploy import readiness, supervisor
-from deploy.postgres import free_port
+from deploy.ports import free_port
 from deploy.process import Process, alive, marked
 from deploy.supervisor import Supervisor
 

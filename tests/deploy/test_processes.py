@@ -21,7 +21,7 @@ from chassis.db import Database, plain_url
 from chassis.presence import SEEN
 from deploy import product
 from deploy.databases import variable
-from deploy.postgres import free_port
+from deploy.ports import free_port
 from deploy.roles import PACKAGES, SERVICES
 from tests.docs.pages import ROOT
 from tests.docs.test_metrics import told_metrics

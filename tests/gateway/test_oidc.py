@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from deploy.postgres import free_port
+from deploy.ports import free_port
 from gateway import app as gateway_app
 from gateway.console.api import SESSION
 from gateway.domain.tokens import ASKED_EVERY_S

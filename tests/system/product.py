@@ -23,7 +23,8 @@ import httpx
 
 from bench.product import CURRENCY, ROOT, Running, start
 from contracts.identity import Scheme, identity_id
-from deploy import postgres, supervisor
+from deploy import supervisor
+from deploy.ports import free_port
 from deploy.process import alive
 from services.scoring.domain.model import Model
 from services.scoring.domain.policy import Policy
@@ -54,7 +55,7 @@ class Product:
     def __init__(self, folder: Path, *command: str) -> None:
         self.folder = folder
         self.command = command
-        self.port = postgres.free_port()
+        self.port = free_port()
         self.client = httpx.Client(trust_env=False)
         self.running: Running
 

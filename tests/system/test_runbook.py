@@ -2,20 +2,24 @@
 
 import json
 import re
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from threading import Thread
 from typing import Any
 
 import httpx
 import pytest
 
+from chassis.outbox import key_hash
+from contracts.topics import STANDING_CHANGES
 from services.scoring.domain.policy import Policy
 from tests.system.conftest import Start
-from tests.system.product import PATIENCE_S, Product
+from tests.system.product import PATIENCE_S, Product, party_of
 
 AT = "2025-01-01T12:00:00Z"
 
@@ -63,15 +67,21 @@ def product(start: Start) -> Iterator[Product]:
             yield started
 
 
-def figure(product: Product, name: str) -> float:
-    """The largest value that any process tells of a metric."""
+def figures(product: Product, name: str) -> list[float]:
+    """What all processes tell of a metric, of each of its labels unless one is named."""
+    pattern = re.escape(name) if name.endswith("}") else rf"{name}(?:{{[^}}]*}})?"
     endpoints = json.loads((product.folder / "run" / "endpoints.json").read_text())
-    found = [0.0]
+    found = list[float]()
     for address in (endpoints["url"], *endpoints["services"].values(), *endpoints["probes"].values()):
         with suppress(httpx.TransportError):
             page = httpx.get(f"{address}/metrics", timeout=PATIENCE_S).text
-            found += [float(value) for value in re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", page, re.MULTILINE)]
-    return max(found)
+            found += [float(value) for value in re.findall(rf"^{pattern} (\S+)$", page, re.MULTILINE)]
+    return found
+
+
+def figure(product: Product, name: str) -> float:
+    """The largest value that any process tells of a metric."""
+    return max(figures(product, name), default=0.0)
 
 
 def await_that(true: Callable[[], bool]) -> None:
@@ -149,9 +159,77 @@ def test_a_process_that_was_killed_is_told_of_by_the_one_in_its_place(product: P
     assert "took the place of a process that nobody had told to end" in logs(product)["leads"]
 
 
+def test_a_feed_behind_a_gap_tells_nothing_new_until_what_is_missing_is_back(product: Product) -> None:
+    product.buy("before", AT, 1_000)
+    product.settle()
+    product.kill("gateway-feed", signal.SIGSTOP)
+    try:
+        purchase = product.buy("gap", AT, 1_000)["id"]
+        before = changed(product, "gap")
+        product.post(f"/v1/purchases/{purchase}/withdraw", json={})
+        changed(product, "gap", before)
+        product.buy(beside("gap"), AT, 1_000)
+        changed(product, beside("gap"))
+        product.sql("scoring", f"CREATE TABLE missing AS {_CHANGES} ORDER BY seq LIMIT 1", *place_of("gap"))
+        product.sql("scoring", "DELETE FROM event_log WHERE event_id IN (SELECT event_id FROM missing)")
+    finally:
+        product.kill("gateway-feed", signal.SIGCONT)
+
+    await_that(lambda: figure(product, 'shuke_partitions_stopped{consumer="gateway"}') == 1)
+    await_that(lambda: figure(product, FEED_WAITS) > 2)
+    partition = key_hash(place_of("gap")[1]) % STANDING_CHANGES.partitions
+    stopped = f"{STANDING_CHANGES.name} {partition} --service gateway --consumer gateway"
+    assert stopped in product.shuke("gaps", "list").splitlines()
+    product.sql("scoring", "INSERT INTO event_log SELECT * FROM missing")
+    await_that(lambda: figure(product, FEED_WAITS) == 0)
+    assert "No partition" in product.shuke("gaps", "list")
+    told = product.sql("gateway", "SELECT body FROM feed ORDER BY seq DESC LIMIT 20")
+    assert any(
+        f"party_{party_of(beside('gap')).hex}" in row["body"] and "standing_changed" in row["body"] for row in told
+    )
+
+
+def test_what_needs_a_database_without_connections_left_waits_for_it_and_goes_on_by_itself(product: Product) -> None:
+    product.settle()
+    product.sql("customers", "ALTER ROLE scoring CONNECTION LIMIT 0")
+    product.sql("customers", "ALTER ROLE log_reader CONNECTION LIMIT 0")
+    product.sql("customers", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'scoring'")
+    try:
+        await_that(lambda: 0 in figures(product, 'shuke_database_up{service="scoring"}'))
+        product.buy("away", AT, 1_000)
+        await_that(lambda: figure(product, FEED_WAITS) > 2)
+    finally:
+        product.sql("customers", "ALTER ROLE scoring CONNECTION LIMIT -1")
+        product.sql("customers", "ALTER ROLE log_reader CONNECTION LIMIT -1")
+    await_that(lambda: "the feed is numbered later" in logs(product)["gateway-feed"])
+    await_that(lambda: figures(product, 'shuke_database_up{service="scoring"}') == [1])
+    await_that(lambda: figure(product, FEED_WAITS) == 0)
+    product.settle()
+
+
+def changed(product: Product, customer: str, before: int = 0) -> int:
+    """How many changes of a standing scoring has told, once they are more than before."""
+    await_that(lambda: len(product.sql("scoring", _CHANGES, *place_of(customer))) > before)
+    return len(product.sql("scoring", _CHANGES, *place_of(customer)))
+
+
+def place_of(customer: str) -> tuple[str, str]:
+    """Topic and key of the changes of a standing."""
+    return STANDING_CHANGES.name, str(party_of(customer))
+
+
+def beside(customer: str) -> str:
+    """Somebody whose changes stand in another partition."""
+    others = (f"{customer} {number}" for number in count())
+    mine = key_hash(place_of(customer)[1]) % STANDING_CHANGES.partitions
+    return next(each for each in others if key_hash(place_of(each)[1]) % STANDING_CHANGES.partitions != mine)
+
+
 def logs(product: Product) -> dict[str, str]:
     """What the processes have logged, by name."""
     return {path.stem: path.read_text() for path in (product.folder / "logs").glob("*.log")}
 
 
 BOUGHT = "customers.purchase_completed.v1"
+FEED_WAITS = "shuke_feed_waiting_seconds"
+_CHANGES = "SELECT * FROM event_log WHERE topic = $1 AND key = $2"

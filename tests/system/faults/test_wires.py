@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from bench.faults.wires import Wires
-from deploy import postgres
+from deploy.ports import free_port
 
 
 @asynccontextmanager
@@ -20,7 +20,7 @@ async def echo(wires: Wires) -> AsyncIterator[int]:
             writer.write(piece)
         writer.transport.abort()
 
-    behind, door = postgres.free_port(), postgres.free_port()
+    behind, door = free_port(), free_port()
     server = await asyncio.start_server(hear, "127.0.0.1", behind)
     await wires.door("echo", [behind], at=door)
     try:
