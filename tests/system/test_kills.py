@@ -41,7 +41,7 @@ CLUSTER = (
 def test_every_process_may_be_killed_in_the_middle(
     start: Start, command: tuple[str, ...], names: tuple[str, ...]
 ) -> None:
-    story = made_up(3, 48)
+    story = made_up(3, 32)
     kills = names * ROUNDS
     with start(*command) as product, ThreadPoolExecutor(2) as threads:
         teller = Teller(product)
@@ -62,7 +62,7 @@ def test_every_process_may_be_killed_in_the_middle(
 
 DECIDING = "scoring-sweeper", "scoring-worker", "scoring-worker-1"
 """Who assesses everybody anew, and who reads events meanwhile."""
-MANY = 2_000
+MANY = 1_000
 
 
 def an_activation_may_be_killed(product: Product, names: Sequence[str]) -> bool:
@@ -106,7 +106,7 @@ WHERE resolves_to = party_id
 
 
 def test_imports_of_every_service_go_on_where_they_were_killed(start: Start) -> None:
-    story = made_up(4, 60)
+    story = made_up(4, 40)
     with start("up") as product:
         teller = Teller(product)
         teller.begin(story)
