@@ -13,8 +13,6 @@ from services.customers.queries.deciding import decide
 from services.customers.queries.identities import have_identities
 from services.customers.queries.pairs import Evidence, Together, see
 
-ANN, BOB, CAT = (UUID(int=number) for number in (1, 2, 3))
-FEB, MAR, APR = date(2026, 2, 1), date(2026, 3, 1), date(2026, 4, 1)
 CALL = {"scheme": "phone", "value": "+4930111222"}
 ANNS, BOBS, CATS = ({"scheme": "email", "value": f"{name}@x.example"} for name in ("ann", "bob", "cat"))
 
