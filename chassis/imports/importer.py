@@ -49,7 +49,7 @@ from contracts.telling import Outcome
 
 log = structlog.get_logger()
 
-REST_S = 0.25
+REST_S = 0.5
 """Seconds between looks for a waiting import."""
 FORGET_S = 600
 """Seconds between looks for dry runs whose day is over."""

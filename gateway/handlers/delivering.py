@@ -41,6 +41,8 @@ from gateway.queries.webhooks import Claimed, Sealer
 log = structlog.get_logger()
 
 REST_S = 0.2
+NOBODY_REST_S = 1.0
+"""Seconds between looks for a webhook where there is none: an installation that nobody uses costs next to nothing."""
 SIDE_BY_SIDE = 32
 """Deliveries to one receiver at a time: one that stalls holds up no other."""
 CONNECT_S = 5.0
@@ -142,7 +144,7 @@ class Sender:
                     for each in claimed:
                         tasks.create_task(self._deliver(webhook, each))
             try:
-                async with asyncio.timeout(0 if more else REST_S):
+                async with asyncio.timeout(0 if more else REST_S if known else NOBODY_REST_S):
                     await self._free.wait()
             except TimeoutError:
                 continue

@@ -31,7 +31,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
     return started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared(start: Start) -> Iterator[Product]:
     """A product that several tests use, each with people of its own; none stops a part of it."""
     with start("up") as product:
