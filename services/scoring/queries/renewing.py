@@ -43,14 +43,18 @@ async def kept(connection: Connection, stretch: Stretch, ruling_id: int) -> list
 async def write_quiet(
     connection: Connection, parties: Sequence[Kept], at: Sequence[datetime], quiet: Quiet, ruling_id: int
 ) -> None:
-    """Store what is counted of parties whose grades stay, without those that somebody holds or has written since."""
+    """Store what is counted of parties whose grades stay, without those that somebody holds or has written since.
+
+    Once in a transaction.
+    """
     some = [parties[place] for place in quiet.places]
-    # By the arrays, and not through all parties.
-    await connection.execute(_BY_PLACE)
-    await connection.execute(
-        _WRITE, ruling_id, [party.party_id for party in some], [party.written for party in some],
-        [at[place] for place in quiet.places], *quiet[1:],
+    await connection.execute(_HAVE_RENEWED)
+    rows = zip(
+        (party.party_id for party in some), (party.written for party in some), (at[place] for place in quiet.places),
+        *quiet[1:], strict=True,
     )  # fmt: skip
+    await connection.copy_records_to_table("renewed", records=rows, schema_name="pg_temp")
+    await connection.execute(_WRITE, ruling_id)
 
 
 async def take_older(
@@ -76,18 +80,21 @@ SELECT {STOOD} FROM party WHERE party_id > $1 AND party_id <= $2 AND ruling < $3
 ORDER BY party_id LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED
 """
 
-_BY_PLACE = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+# By what is renewed, and not through all parties.
+_HAVE_RENEWED = """
+SET LOCAL enable_hashjoin = off;
+SET LOCAL enable_mergejoin = off;
+CREATE TEMPORARY TABLE IF NOT EXISTS renewed (
+    party_id uuid, written xid, assessed_at timestamptz, since date, value_minor bigint, spend_minor bigint,
+    last_sign_day date, next_change_at timestamptz, next_stage_at timestamptz, next_stage text, p float8,
+    turnover_minor bigint, satisfaction float8, loyalty float8
+) ON COMMIT DELETE ROWS
+"""
 
 _WRITE = """
 WITH new AS MATERIALIZED (
     SELECT new.*
-    FROM unnest(
-        $2::uuid[], $3::xid[], $4::timestamptz[], $5::date[], $6::bigint[], $7::bigint[], $8::date[], $9::timestamptz[],
-        $10::timestamptz[], $11::text[], $12::float8[], $13::bigint[], $14::float8[], $15::float8[]
-    ) AS new(
-        party_id, written, assessed_at, since, value_minor, spend_minor, last_sign_day, next_change_at, next_stage_at,
-        next_stage, p, turnover_minor, satisfaction, loyalty
-    )
+    FROM pg_temp.renewed AS new
     JOIN party ON party.party_id = new.party_id AND party.xmin = new.written
     FOR NO KEY UPDATE OF party SKIP LOCKED
 ), written AS (

@@ -318,7 +318,7 @@ HAVING sum(change.count) <> 0 OR sum(change.value_minor) <> 0
 """
 _ARRAYS = ", ".join(f"${place}::{type}[]" for place, type in enumerate(_DECIDED.values(), 1))
 _WRITE_FEW = _WRITE.format(decided=f"unnest({_ARRAYS}) AS new({', '.join(_DECIDED)})")
-_WRITE_MANY = _WRITE.format(decided="pg_temp.decided AS new") + "; TRUNCATE pg_temp.decided"
+_WRITE_MANY = _WRITE.format(decided="pg_temp.decided AS new") + "; DELETE FROM pg_temp.decided"
 
 _HAVE_DECIDED = f"""
 CREATE TEMPORARY TABLE IF NOT EXISTS decided ({", ".join(f"{name} {type}" for name, type in _DECIDED.items())})
