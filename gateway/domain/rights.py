@@ -165,6 +165,8 @@ OPERATIONS: Mapping[tuple[str, str], Grants] = {
     ("GET", "/v1/standings/export"): OVERSEE,
     ("POST", "/v1/standings/{party_id}/merge-preview"): OVERSEE,
     ("POST", "/v1/standings/{party_id}/verify"): OVERSEE,
+    ("GET", "/v1/reports/flows"): SEE,
+    ("GET", "/v1/reports/flows/moves"): SEE,
     ("GET", "/v1/reports/patterns/{party_id}"): SEE,
     ("POST", "/v1/reports/surprises"): OVERSEE,
     ("GET", "/v1/reports/zoom"): SEE,

@@ -156,6 +156,7 @@ GET /v1/imports/1/rejects                           yes      yes      no       n
 POST /v1/policies/1/trials                          no       no       yes      no       yes      yes      yes      yes
 POST /v1/policies/1/approve                         no       no       no       no       no       no       yes      yes
 GET /v1/reports/zoom                                yes      no       yes      yes      yes      yes      yes      yes
+GET /v1/reports/flows/moves                         yes      no       yes      yes      yes      yes      yes      yes
 GET /v1/reports/losses                              yes      no       yes      no       no       yes      yes      yes
 GET /v1/members                                     yes      no       yes      no       no       yes      yes      yes
 """

@@ -12,6 +12,7 @@ from tests.scoring.test_sweeping import read_until
 from tests.scoring.test_trying import SHORT, tried
 
 START = datetime(2024, 6, 1, 12, tzinfo=UTC)
+PERIOD = {"since": "2024-05-01", "until": "2024-06-30"}
 USER, TEAM = UUID(int=7), UUID(int=8)
 
 
@@ -50,10 +51,15 @@ async def test_what_is_computed_of_many_is_of_those_within_reach(
             ("/v1/standings", {"sort": "party", **known_at}),
             ("/v1/reports/zoom", {"level": "party", "as_of": "2024-07-01"}),
             ("/v1/reports/zoom", {"level": "party", "by": "kind"}),
+            ("/v1/reports/flows/moves", {**PERIOD, "from_stage": "none", "to_stage": "customer"}),
         ):
             answer = await api.get(path, params=query, headers=headers)
             there = {each for each in (own, of_team, other, nobodys) if each.hex in answer.text}
             assert (answer.status_code, there) == (200, seen), (path, query, reach, answer.text[:300])
+        flows = (await api.get("/v1/reports/flows", params=PERIOD, headers=headers)).json()
+        assert [(each["from_stage"], each["to_stage"], each["count"]) for each in flows["data"]] == [
+            (None, "customer", len(seen))
+        ]
         summary = await api.get("/v1/standings/summary", params={"as_of": "2024-07-01"}, headers=headers)
         assert summary.json()["count"] == len(seen)
         zoomed = await api.get("/v1/reports/zoom", params={"by": "owner", "as_of": "2024-07-01"}, headers=headers)

@@ -266,6 +266,9 @@ def test_lists_counts_and_sums_have_what_is_within_reach_and_no_more(world: Worl
         assert world.asked("admin", "GET", path).json()["count"] > 3, path
     zoomed = world.asked("manager", "GET", "/v1/reports/zoom").json()["data"]
     assert [each["measures"]["count"] for each in zoomed] == [3]
+    for who in ("agent", "manager"):
+        flows = world.asked(who, "GET", "/v1/reports/flows?since=2025-12-01").json()
+        assert sum(each["count"] for each in flows["data"] if each["from_stage"] is None) == 3
     exported = world.asked("manager", "GET", "/v1/standings/export").text
     assert len(exported.splitlines()) == 1 + 3
 

@@ -7,8 +7,10 @@ from uuid import UUID
 
 import msgspec
 
+from chassis.conditions import Conditions
 from contracts.scoring import Stage
 from services.scoring.domain.facts import Kind
+from services.scoring.domain.moment import Care
 from services.scoring.domain.reports.association import Association, Pairs, without_purchases
 from services.scoring.domain.reports.doings import days_with, gross, purchase_days, signs
 from services.scoring.domain.reports.flows import Flow, Flows
@@ -63,14 +65,15 @@ async def losses_by_month(connection: Connection, losses: Losses, as_of: date, n
     return losses
 
 
-async def flows(connection: Connection, found: Flows, now: datetime) -> tuple[Flows, int, int]:
+async def flows(connection: Connection, found: Flows, care: Care | None, now: datetime) -> tuple[Flows, int, int]:
     """From where to where parties moved; how many were drawn, at most `SAMPLE`, and of how many."""
-    parties: int = await connection.fetchval(_COUNT)
+    conditions = _in_care(care)
+    parties: int = await connection.fetchval(f"SELECT count(*) {_KNOWN}{conditions}", *conditions.arguments)
     first = found.since.toordinal()
-    if parties > SAMPLE:
-        rows = await connection.fetch(_ANY, SAMPLE)
-        party_ids = [row["party_id"] for row in rows]
-        looked_at = those(connection, party_ids, found.until, now)
+    if care is not None or parties > SAMPLE:
+        drawn = f"SELECT party_id {_KNOWN}{conditions} ORDER BY md5(party_id::text), party_id LIMIT {SAMPLE}"
+        rows = await connection.fetch(drawn, *conditions.arguments)
+        looked_at = those(connection, [row["party_id"] for row in rows], found.until, now)
     else:
         looked_at = everybody(connection, found.until, now)
     async for seen in looked_at:
@@ -79,7 +82,7 @@ async def flows(connection: Connection, found: Flows, now: datetime) -> tuple[Fl
 
 
 async def moves_of_flow(
-    connection: Connection, flow: Flow, after: tuple[UUID, UUID] | None, limit: int, now: datetime
+    connection: Connection, flow: Flow, care: Care | None, after: tuple[UUID, UUID] | None, limit: int, now: datetime
 ) -> tuple[list[tuple[UUID, UUID, Move]], tuple[UUID, UUID] | None]:
     """Up to so many moves of a flow as (party, name of the move, move), behind one, and where to go on, if any is left.
 
@@ -90,7 +93,15 @@ async def moves_of_flow(
     # The last party may have more moves: it is looked at again.
     before = UUID(int=max(place[0].int - 1, 0)) if after and after[1] != LAST_NAME else place[0]
     first = flow.since.toordinal()
-    async for seen in everybody(connection, flow.until, now, after=before):
+    if care is None:
+        looked_at = everybody(connection, flow.until, now, after=before)
+    else:
+        conditions = _in_care(care)
+        conditions.add("party_id > {}", before)
+        those_behind = f"SELECT party_id {_KNOWN}{conditions} ORDER BY party_id LIMIT {LOOKED_AT + 1}"
+        rows = await connection.fetch(those_behind, *conditions.arguments)
+        looked_at = those(connection, [row["party_id"] for row in rows], flow.until, now)
+    async for seen in looked_at:
         if looked == LOOKED_AT:
             return moved, place
         for name, move in named(seen.party_id, seen.moves(first)):
@@ -100,6 +111,13 @@ async def moves_of_flow(
                 moved.append((seen.party_id, name, move))
         looked, place = looked + 1, max(place, (seen.party_id, LAST_NAME))
     return moved, None
+
+
+def _in_care(care: Care | None) -> Conditions:
+    conditions = Conditions()
+    if care is not None:
+        conditions.either(owner_id=care[0], team_id=care[1])
+    return conditions
 
 
 async def win_back(
@@ -161,9 +179,4 @@ SELECT party_id FROM party WHERE purchase_days > 0 AND resolves_to = party_id
 ORDER BY md5(party_id::text), party_id LIMIT $1
 """
 
-_COUNT = "SELECT count(*) FROM party WHERE resolves_to = party_id AND first_identity IS NOT NULL"
-
-_ANY = """
-SELECT party_id FROM party WHERE resolves_to = party_id AND first_identity IS NOT NULL
-ORDER BY md5(party_id::text), party_id LIMIT $1
-"""
+_KNOWN = "FROM party WHERE resolves_to = party_id AND first_identity IS NOT NULL"

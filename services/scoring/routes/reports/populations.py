@@ -23,6 +23,7 @@ from services.scoring.models.standings import Move
 from services.scoring.queries.reports import populations
 from services.scoring.queries.reports.seeing import last_day
 from services.scoring.queries.rulings import present
+from services.scoring.routes.reach import CareOf
 from services.scoring.routes.reports.asking import reported
 from services.scoring.routes.snapshots import Snapshot
 
@@ -155,7 +156,7 @@ async def count_losses(
 
 @router.get("/flows")
 async def count_flows(
-    request: Request, snapshot: Snapshot, since: Day | None = None, until: Day | None = None
+    request: Request, snapshot: Snapshot, care: CareOf, since: Day | None = None, until: Day | None = None
 ) -> shown.FlowsBetweenStages:
     """From where to where parties moved in a period, and how many stood where on days of it, as the facts known now
     imply it under the present policy.
@@ -164,7 +165,7 @@ async def count_flows(
     all: the answer takes some seconds and no more however many there are.
     """
     first, last = period(since, until, known=await last_day(snapshot, None, now()))
-    found, drawn, parties = await reported(request, snapshot, populations.flows, Flows(first, last), now())
+    found, drawn, parties = await reported(request, snapshot, populations.flows, Flows(first, last), care, now())
     return shown.FlowsBetweenStages.of(found, drawn, parties)
 
 
@@ -172,6 +173,7 @@ async def count_flows(
 async def list_moves_of_flow(
     request: Request,
     snapshot: Snapshot,
+    care: CareOf,
     from_stage: Stage | Nobody,
     to_stage: Stage | Nobody,
     since: Day | None = None,
@@ -187,7 +189,7 @@ async def list_moves_of_flow(
     first, last = period(since, until, known=await last_day(snapshot, None, now()))
     flow = Flow(_stage(from_stage), _stage(to_stage), first, last)
     after = decode_cursor(cursor, tuple[UUID, UUID]) if cursor else None
-    moved, place = await reported(request, snapshot, populations.moves_of_flow, flow, after, limit, now())
+    moved, place = await reported(request, snapshot, populations.moves_of_flow, flow, care, after, limit, now())
     return Page(
         data=[Move(party_id=party_id, **msgspec.structs.asdict(move)) for party_id, _, move in moved],
         has_more=place is not None,
