@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.datastructures import URL
 from starlette.responses import Response
 
+from chassis.auth import Reach
 from chassis.clock import now
 from contracts.problems import Problem
 from gateway.console.api import SESSION, Api, Refused
@@ -25,7 +26,7 @@ from gateway.console.forms import FIELD, HEADER, VISITOR, form_token, is_ours
 from gateway.console.messages import LANGUAGES, preferred, say, word
 from gateway.console.standing import forecast
 from gateway.domain.feed import TYPES
-from gateway.domain.rights import area_of, rights
+from gateway.domain.rights import area_of, powers, rights
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -122,6 +123,11 @@ class Page:
         """Whether whoever is signed in may ask the API for this; the API decides again."""
         area = area_of(path)
         return area is not None and not rights(method, path, area).keys().isdisjoint((self.me or {}).get("scopes", ()))
+
+    @property
+    def reaches_all(self) -> bool:
+        """Whether whoever is signed in reaches every party, and not only those whom they or their team look after."""
+        return powers(frozenset((self.me or {}).get("scopes", ()))).reach is Reach.ALL
 
     def instant(self, name: str) -> str | None:
         """A day and time of day that was filled in where the reader is; None where it is empty.

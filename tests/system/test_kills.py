@@ -41,7 +41,7 @@ CLUSTER = (
 def test_every_process_may_be_killed_in_the_middle(
     start: Start, command: tuple[str, ...], names: tuple[str, ...]
 ) -> None:
-    story = made_up(3, 32)
+    story = made_up(3, 40)
     kills = names * ROUNDS
     with start(*command) as product, ThreadPoolExecutor(2) as threads:
         teller = Teller(product)

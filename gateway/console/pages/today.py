@@ -31,6 +31,9 @@ ROWS = 50
 @router.get("/")
 async def read_today(page: Somebody) -> Response:
     """What calls for somebody today."""
+    if not page.may("GET", "/v1/standings/summary") and page.may("GET", "/v1/imports"):
+        # Who only brings files in has that to do.
+        return page.to("/import")
     scope, whose = _scope(page)
     present = now()
     today = present.astimezone(page.zone).date()
@@ -38,10 +41,12 @@ async def read_today(page: Somebody) -> Response:
     parts = await page.api.together(**_parts(page, whose, present, since))
     summary = parts["summary"]
     if summary and summary["count"] == 0:
-        return page.render("today/first.html")
+        begins = page.reaches_all and page.may("POST", "/v1/imports")
+        return page.render("today/first.html" if begins else "today/nobody.html")
     shown = [name for name in ("slipping", "slipped", "changing", "unanswered", "problems") if parts[name]]
     rows = [row for name in shown for row in parts[name]["data"]]
-    told: dict[str, Any] = dict(parts)
+    # What somebody may not ask for is no part of their page.
+    told: dict[str, Any] = {"imports": None, "duplicates": None, **parts}
     return page.render(
         "today/page.html",
         scope=scope,
@@ -77,10 +82,10 @@ def _parts(page: Page, whose: Mapping[str, str], present: datetime, since: str) 
         "activations": ("/v1/activations", {"open": True, "limit": 3}),
         "policies": ("/v1/policies", {"state": "active"}),
         "duplicates": ("/v1/duplicates", {"limit": 1}),
+        "webhooks": ("/v1/webhooks", {"stopped": True, "limit": FEW}),
     }
-    if page.may("GET", "/v1/webhooks"):
-        asked["webhooks"] = ("/v1/webhooks", {"stopped": True, "limit": FEW})
-    return asked
+    rarer = "imports", "duplicates", "webhooks"
+    return {name: asking for name, asking in asked.items() if name not in rarer or page.may("GET", asking[0])}
 
 
 @router.get("/unanswered")
@@ -155,15 +160,15 @@ def _as_list(whose: Mapping[str, str]) -> str:
 def _news(parts: Mapping[str, Any], since: Any) -> list[dict[str, Any]]:
     """What happened to the installation lately, the latest first."""
     news: list[dict[str, Any]] = []
-    for each in parts["imports"]["data"] if parts["imports"] else []:
+    for each in parts["imports"]["data"] if parts.get("imports") else []:
         # What was only looked at is no news.
         if each["dry_run"]:
             continue
         news.append({"what": f"import_{each['state']}", "at": each["finished_at"] or each["created_at"], "of": each})
-    for each in parts["policies"]["data"] if parts["policies"] else []:
+    for each in parts["policies"]["data"] if parts.get("policies") else []:
         if each["activated_at"] and each["state"] == "active":
             news.append({"what": "policy", "at": each["activated_at"], "of": each})
-    for each in parts["activations"]["data"] if parts["activations"] else []:
+    for each in parts["activations"]["data"] if parts.get("activations") else []:
         news.append({"what": "planned" if each["policy"] else "planned_model", "at": each["active_from"], "of": each})
     recent = [each for each in news if str(each["at"]) >= since.isoformat()[:19]]
     return sorted(recent, key=lambda each: str(each["at"]), reverse=True)
