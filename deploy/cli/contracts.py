@@ -1,4 +1,4 @@
-"""`shuke contracts`: the committed documents that follow from event classes, routes, and the table of rights."""
+"""`shuke contracts`: the committed documents that follow from event classes, routes, the table of rights and names."""
 
 import json
 import os
@@ -21,13 +21,15 @@ SCHEMAS = Path("contracts/schemas")
 GOLDEN = Path("tests/contracts/golden")
 ASYNCAPI = Path("docs/asyncapi.json")
 RIGHTS = Path("docs/rights.md")
+PICTURE = Path("docs/chain.svg")
 OPENAPI = Path("contracts/openapi")
 PRODUCT = "shuke"
 """The document of everything, as the gateway tells it."""
 
 
 def contracts() -> None:
-    """Write contracts/schemas, contracts/openapi, docs/asyncapi.json and the table of docs/rights.md anew.
+    """Write contracts/schemas, contracts/openapi, docs/asyncapi.json, the table of docs/rights.md and the names in
+    docs/chain.svg, the picture of the README, anew.
 
     Ends 1 where a schema would break its readers.
     """
@@ -37,11 +39,13 @@ def contracts() -> None:
             " to an event, and none that could hold text about a person. Anything else is another event, `….v2`,"
             " published beside the first.\n" + "\n".join(broken)
         )
-    from deploy import rights
+    from deploy import picture, rights
 
     written = drafts(ROOT)
     if (page := ROOT / RIGHTS).exists():
         written[RIGHTS] = rights.page(page.read_text(), rights.operations())
+    if (svg := ROOT / PICTURE).exists():
+        written[PICTURE] = picture.drawn(svg.read_text())
     for path, text in written.items():
         file = ROOT / path
         if not file.exists() or file.read_text() != text:
