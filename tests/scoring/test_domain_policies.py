@@ -1,5 +1,6 @@
 """What a policy says, what differs between two, and where one is in its life."""
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from services.scoring.domain.indexes import Evidence, Index
 from services.scoring.domain.lives import MOVES, WAYS_OUT, Act, BadPolicy, IllegalPolicyMove, Life, State
 from services.scoring.domain.policy import Policy
 from services.scoring.domain.presets import DAYS_1, DEFAULT_1, PRESETS
+from services.scoring.domain.rules import DEPTH, LEAVES
 from services.scoring.domain.stages import ByDays, ByProbability, Stages
 from services.scoring.domain.tiers import TierShares
 
@@ -119,6 +121,24 @@ def test_a_document_that_nests_without_end_is_refused_at_once() -> None:
 
     with pytest.raises(BadPolicy, match="nests deeper"):
         drafted(DEFAULT_1, {"vip": rule})
+
+
+@pytest.mark.parametrize(("deep", "fits"), [(DEPTH, True), (DEPTH + 1, False)])
+def test_a_rule_may_be_so_deep_and_no_deeper(deep: int, fits: bool) -> None:
+    rule: dict[str, Any] = {"field": "tier", "op": "eq", "value": "top"}
+    for _ in range(deep - 1):
+        rule = {"not": rule}
+
+    with contextlib.nullcontext() if fits else pytest.raises(BadPolicy):
+        assert drafted(DEFAULT_1, {"vip": rule}).vip is not None
+
+
+@pytest.mark.parametrize(("wide", "fits"), [(LEAVES, True), (LEAVES + 1, False)])
+def test_a_rule_may_compare_so_often_and_no_oftener(wide: int, fits: bool) -> None:
+    leaf = {"field": "tier", "op": "eq", "value": "top"}
+
+    with contextlib.nullcontext() if fits else pytest.raises(BadPolicy):
+        assert drafted(DEFAULT_1, {"vip": {"any": [leaf] * wide}}).vip is not None
 
 
 @pytest.mark.parametrize("leaf", [{"field": "tier", "op": "eq", "value": "top"}, {}])
