@@ -9,11 +9,17 @@ OPEN_TO_ALL: Mapping[str, str] = {"sign-in": "/sign-in", "no-link": "/invitation
 """What is seen without a session."""
 PLAIN: Mapping[str, str] = {
     "today": "/?scope=all",
+    "unanswered": "/unanswered?scope=all",
+    "problems": "/problems?scope=all",
     "population": "/population",
+    "flows": "/population/flows?days=365",
+    "moves": "/population/moves?from_stage=none&to_stage=customer&days=365",
     "list": "/parties",
     "list-filtered": "/parties?stage=customer&tier=top&sort=next_change_at&changes_within_days=90",
     "list-empty": "/parties?min_value=1000000000",
+    "people": "/parties/people",
     "search": "/search",
+    "search-hits": "/search?q=大文",
     "search-nothing": "/search?q=nobody+at+all",
     "import": "/import",
     "duplicates": "/duplicates",
@@ -36,6 +42,7 @@ PLAIN: Mapping[str, str] = {
 FOUND: Mapping[str, tuple[str, Mapping[str, Any], str, str]] = {
     "party": ("/v1/standings", {"limit": 1}, "party_id", "/parties/{}"),
     "party-dormant": ("/v1/standings", {"limit": 1, "stage": "dormant_customer"}, "party_id", "/parties/{}"),
+    "party-owner": ("/v1/standings", {"limit": 1}, "party_id", "/parties/{}/owner"),
     "import-one": ("/v1/imports", {"limit": 1}, "id", "/import/{}"),
     "duplicate": ("/v1/duplicates", {"limit": 1}, "id", "/duplicates/{}"),
     "policy": ("/v1/policies", {"state": "active"}, "hash", "/policies/{}"),
