@@ -148,7 +148,7 @@ async def _shown(
         webhook=path, deliveries=(f"{path}/deliveries", {"state": state, "limit": LISTED, "cursor": cursor})
     )
     values = {"webhook": parts["webhook"].or_raise().data, "deliveries": parts["deliveries"]}
-    values |= {"state": state, "first": not cursor}
+    values |= {"state": state, "states": STATES, "first": not cursor}
     if page.by_script:
         return page.render("webhooks/fares.html", **values)
     return page.render(
@@ -159,7 +159,6 @@ async def _shown(
         said={**NOTHING, **{name: each for name, each in (said or values["webhook"]).items() if each is not None}},
         wrong_form=said is not None,
         **_choices(),
-        states=STATES,
         graces=GRACES,
         may_change=page.may("POST", f"{path}/pause"),
         **values,
