@@ -1,6 +1,7 @@
 import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from itertools import product as pairs
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,12 @@ from tests.system.product import Product
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 LANGUAGES = ("en", "zh-Hant", "zh-Hans")
 WIDTHS = {"phone": 390, "desk": 1280}
+LOOKS = (
+    tuple(pairs(LANGUAGES, WIDTHS.values()))
+    if os.environ.get("SHUKE_TEST_LOOKS") == "all"
+    else (("en", WIDTHS["phone"]), ("zh-Hant", WIDTHS["desk"]), ("zh-Hans", WIDTHS["phone"]))
+)
+"""How each page is looked at: in every language, on a phone or on a desk."""
 PATIENCE_MS = 30_000
 
 STREAM_ALONE = """

@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from gateway.console.api import SESSION
 from gateway.console.messages import say
-from tests.console.conftest import LANGUAGES, WIDTHS, Visit, findings
+from tests.console.conftest import LOOKS, Visit, findings
 from tests.system.product import Product, party_of
 
 MORE_THAN_A_PAGE = 53
@@ -80,8 +80,7 @@ def test_the_trail_is_for_administrators(visit: Visit, product: Product):
     assert page.request.get("/operations/audit").status == 403
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("width", WIDTHS.values())
+@pytest.mark.parametrize(("language", "width"), LOOKS)
 def test_the_trail_has_no_barriers(visit: Visit, language: str, width: int):
     for path in ("/operations/audit", "/operations/audit?who=user_0"):
         page = visit(path, language=language, width=width)

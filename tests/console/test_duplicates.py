@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from gateway.console.messages import say
-from tests.console.conftest import LANGUAGES, WIDTHS, Visit, findings
+from tests.console.conftest import LOOKS, Visit, findings
 from tests.system.product import Product
 
 
@@ -58,8 +58,7 @@ def test_rules_that_cannot_be_are_refused_at_the_form(visit: Visit):
     assert page.locator("#role_addresses").input_value() == "info a@b"
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("width", WIDTHS.values())
+@pytest.mark.parametrize(("language", "width"), LOOKS)
 def test_duplicates_have_no_barriers(visit: Visit, product: Product, language: str, width: int):
     one = f"/duplicates/{candidate(product, 'pat')}"
     for path in ("/duplicates", one, "/duplicates/rules"):

@@ -5,7 +5,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from gateway.console.messages import say
-from tests.console.conftest import LANGUAGES, WIDTHS, Visit, findings
+from tests.console.conftest import LOOKS, Visit, findings
 
 ODD = "a,b,c\nodd-1,01/02/2024,5\nodd-2,03/04/2024,6\nodd-3,,7\n"
 """Columns whose names say nothing, days that could be months, a row without a day."""
@@ -72,8 +72,7 @@ def test_a_file_sent_by_no_page_of_ours_is_refused(visit: Visit):
     assert (answer.status, answer.json()["code"]) == (403, "not_our_form")
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("width", WIDTHS.values())
+@pytest.mark.parametrize(("language", "width"), LOOKS)
 def test_imports_have_no_barriers(visit: Visit, language: str, width: int):
     page = visit("/import", language=language, width=width)
     assert page.get_by_role("heading", level=1).inner_text() == say(language, "importing.title")

@@ -2,7 +2,7 @@ import pytest
 from playwright.sync_api import expect
 
 from gateway.console.messages import say
-from tests.console.conftest import LANGUAGES, WIDTHS, Visit, findings
+from tests.console.conftest import LOOKS, Visit, findings
 from tests.system.product import Product
 
 
@@ -24,8 +24,7 @@ def test_a_model_is_fitted_and_looked_at_and_takes_a_word_to_decide(visit: Visit
     expect(page.locator(".notice")).to_have_text("It does not become active then.")
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("width", WIDTHS.values())
+@pytest.mark.parametrize(("language", "width"), LOOKS)
 def test_models_have_no_barriers(visit: Visit, product: Product, language: str, width: int):
     model = product.get("/v1/models")["data"][0]["hash"]
     for path in ("/models", f"/models/{model}"):

@@ -3,7 +3,7 @@ import pytest
 from playwright.sync_api import expect
 
 from gateway.console.messages import say
-from tests.console.conftest import LANGUAGES, WIDTHS, Visit, findings
+from tests.console.conftest import LANGUAGES, LOOKS, WIDTHS, Visit, findings
 from tests.system.product import Product
 
 LETTER = """
@@ -75,8 +75,7 @@ def asked(product: Product, secret: str) -> int:
     return httpx.get(f"{product.running.url}/v1/imports", headers=headers, trust_env=False).status_code
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("width", WIDTHS.values())
+@pytest.mark.parametrize(("language", "width"), LOOKS)
 def test_operations_have_no_barriers(visit: Visit, language: str, width: int):
     for path in ("/operations", "/operations/dead-letters", "/operations/keys"):
         page = visit(path, language=language, width=width)

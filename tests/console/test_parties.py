@@ -3,11 +3,10 @@ import io
 
 import pytest
 
-from tests.console.conftest import LANGUAGES, WIDTHS, Visit, findings
+from tests.console.conftest import LOOKS, Visit, findings
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("width", WIDTHS.values())
+@pytest.mark.parametrize(("language", "width"), LOOKS)
 def test_the_list_has_no_barriers_and_fits(visit: Visit, language: str, width: int) -> None:
     page = visit("/parties?stage=customer&silent_days=30&min_value=1", language=language, width=width)
     assert page.locator("[data-row]").count() > 0

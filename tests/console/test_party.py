@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 from chassis.clock import now
 from gateway.console.messages import say
 from gateway.console.standing import Worth
-from tests.console.conftest import LANGUAGES, WIDTHS, Visit, findings
+from tests.console.conftest import LOOKS, Visit, findings
 from tests.system.product import Product
 
 
@@ -28,8 +28,7 @@ def ann(product: Product) -> str:
     return party
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("width", WIDTHS.values())
+@pytest.mark.parametrize(("language", "width"), LOOKS)
 def test_a_party_has_no_barriers_and_fits(visit: Visit, product: Product, language: str, width: int) -> None:
     party = product.get("/v1/standings", limit=1)["data"][0]["party_id"]
     page = visit(f"/parties/{party}", language=language, width=width)

@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 from chassis.clock import now
 from gateway.console.messages import say
 from gateway.console.people import MOST
-from tests.console.conftest import LANGUAGES, WIDTHS, Visit, findings
+from tests.console.conftest import LOOKS, Visit, findings
 from tests.console.people import PASSWORD
 from tests.system.product import Product, party_of
 
@@ -118,8 +118,7 @@ def test_whoever_is_not_among_the_first_is_found_by_name(visit: Visit, product: 
     lists(page, "Party of Olaf")
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("width", WIDTHS.values())
+@pytest.mark.parametrize(("language", "width"), LOOKS)
 def test_choosing_works_without_a_script_and_has_no_barriers(
     visit: Visit, north: Team, language: str, width: int
 ) -> None:

@@ -7,7 +7,7 @@ from gateway.console.messages import say
 from gateway.console.policy_form import FIELDS, groups_of, limits, rest_of, shown, value_at, written
 from services.scoring.domain.policy import Policy
 from services.scoring.domain.presets import DAYS_1, DEFAULT_1
-from tests.console.conftest import LANGUAGES, WIDTHS, Visit, findings
+from tests.console.conftest import LANGUAGES, LOOKS, WIDTHS, Visit, findings
 from tests.system.product import Product
 
 
@@ -72,8 +72,7 @@ def test_what_no_policy_can_be_is_said_at_its_field_and_kept(visit: Visit):
     assert findings(page) == []
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("width", WIDTHS.values())
+@pytest.mark.parametrize(("language", "width"), LOOKS)
 def test_policies_have_no_barriers(visit: Visit, product: Product, language: str, width: int):
     active = product.get("/v1/policies", state="active")["data"][0]["hash"]
     for path in ("/policies", f"/policies/{active}", "/policies/new", f"/policies/{active}/elsewhere"):

@@ -1,11 +1,10 @@
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.console.conftest import LANGUAGES, WIDTHS, Visit, findings
+from tests.console.conftest import LOOKS, Visit, findings
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("width", WIDTHS.values())
+@pytest.mark.parametrize(("language", "width"), LOOKS)
 def test_the_population_has_no_barriers_and_fits(visit: Visit, language: str, width: int) -> None:
     page = visit("/population", language=language, width=width)
     page.locator(".flow-part").wait_for(timeout=60_000)

@@ -2,7 +2,7 @@ import pytest
 
 from chassis.clock import now
 from gateway.console.messages import say
-from tests.console.conftest import LANGUAGES, WIDTHS, Visit, findings
+from tests.console.conftest import LOOKS, Visit, findings
 from tests.system.product import Product
 
 
@@ -24,8 +24,7 @@ def test_one_hit_leads_straight_to_the_party(visit: Visit, ming: str, text: str)
     assert page.get_by_role("heading", level=1).inner_text() == "王小明"
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("width", WIDTHS.values())
+@pytest.mark.parametrize(("language", "width"), LOOKS)
 @pytest.mark.parametrize("text", ["ming", "nobody of this name"])
 def test_hits_and_their_absence_have_no_barriers(visit: Visit, ming: str, language: str, width: int, text: str) -> None:
     page = visit(f"/search?q={text}", language=language, width=width)

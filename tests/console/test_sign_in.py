@@ -7,13 +7,12 @@ from playwright.sync_api import Page, expect
 
 from gateway.console.messages import say
 from gateway.domain.totp import RECOVERY_CODES, STEP_S, code
-from tests.console.conftest import LANGUAGES, WIDTHS, Visit, findings
+from tests.console.conftest import LANGUAGES, LOOKS, Visit, findings
 from tests.console.people import PASSWORD, Invite
 from tests.system.product import Product
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("width", WIDTHS.values())
+@pytest.mark.parametrize(("language", "width"), LOOKS)
 def test_the_sign_in_page_has_no_barriers(visit: Visit, language, width):
     page = visit("/sign-in", role=None, language=language, width=width)
     assert page.get_by_role("heading", level=1).inner_text() == say(language, "sign_in.title")
@@ -144,8 +143,7 @@ def sign_out(page: Page) -> None:
     page.wait_for_url("**/sign-in**")
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("width", WIDTHS.values())
+@pytest.mark.parametrize(("language", "width"), LOOKS)
 @pytest.mark.parametrize("path", ["/users", "/users/new", "/teams", "/account"])
 def test_the_pages_of_people_have_no_barriers(visit: Visit, path, language, width):
     page = visit(path, language=language, width=width)
@@ -188,8 +186,7 @@ def test_every_step_of_coming_in_has_no_barriers(visit: Visit, invite: Invite, l
     assert findings(page) == []
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("width", WIDTHS.values())
+@pytest.mark.parametrize(("language", "width"), LOOKS)
 def test_a_person_and_a_page_that_is_not_for_everybody_have_no_barriers(
     visit: Visit, product: Product, invite: Invite, language: str, width: int
 ):

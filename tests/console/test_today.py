@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from chassis.clock import now
 from gateway.console.messages import say
 from gateway.console.pages.today import FEW, SLIPPED_DAYS
-from tests.console.conftest import LANGUAGES, WIDTHS, Visit, findings
+from tests.console.conftest import LOOKS, Visit, findings
 from tests.system.product import Product
 
 
@@ -23,8 +23,7 @@ def late(product: Product) -> None:
         product.post("/v1/problems", json=identifier | {"occurred_at": at, "category": "delivery"})
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("width", WIDTHS.values())
+@pytest.mark.parametrize(("language", "width"), LOOKS)
 def test_today_has_no_barriers_and_fits(visit: Visit, language: str, width: int) -> None:
     page = visit("/", language=language, width=width)
     assert page.get_by_role("heading", name=say(language, "today.slipping"), exact=True).is_visible()
@@ -63,8 +62,7 @@ def test_what_nobody_answered_stands_there_until_somebody_turns_to_them(visit: V
     assert visit("/").locator("#unanswered").get_by_role("link", name="Wanda Waits").count() == 0
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("width", WIDTHS.values())
+@pytest.mark.parametrize(("language", "width"), LOOKS)
 @pytest.mark.parametrize("what", ["unanswered", "problems"])
 def test_whole_lists_of_what_is_late_have_no_barriers_and_fit(
     visit: Visit, late: None, what: str, language: str, width: int

@@ -5,7 +5,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from gateway.console.messages import say
-from tests.console.conftest import LANGUAGES, WIDTHS, Visit, findings
+from tests.console.conftest import LOOKS, Visit, findings
 from tests.listening import listening
 from tests.system.product import Product
 
@@ -174,8 +174,7 @@ def test_a_webhook_is_paused_told_again_and_given_a_new_secret(
     assert product.get(f"/v1/webhooks/{webhook}")["previous_until"]
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("width", WIDTHS.values())
+@pytest.mark.parametrize(("language", "width"), LOOKS)
 def test_webhooks_have_no_barriers(visit: Visit, product: Product, webhook: str, language: str, width: int):
     product.client.post(f"/v1/webhooks/{webhook}/test")
     page = visit(f"/operations/webhooks/{webhook}", language=language, width=width)
