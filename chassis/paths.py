@@ -41,12 +41,14 @@ class PathIndex(Generic[T]):
 
 
 def methods(document: Mapping[str, Any], path: str) -> list[str]:
-    """The methods of a path by a document, named before templated (OpenAPI 3.1 §4.8.8.2); none without it.
-
-    Where there is GET there is HEAD.
-    """
+    """The methods of a path by a document, named before templated (OpenAPI 3.1 §4.8.8.2); none without it."""
     found = [
         (pattern.count("{"), operations) for pattern, operations in document["paths"].items() if fits(pattern, path)
     ]
-    named = min(found, key=lambda each: each[0])[1] if found else ()
-    return sorted({method.upper() for method in named} | ({"HEAD"} if "get" in named else set()))
+    return sorted(answered(min(found, key=lambda each: each[0])[1])) if found else []
+
+
+def answered(operations: Iterable[str]) -> frozenset[str]:
+    """The methods that the operations of a path in a document answer: where there is GET there is HEAD."""
+    named = frozenset(method.upper() for method in operations)
+    return named | {"HEAD"} if "GET" in named else named

@@ -19,7 +19,7 @@ PLAIN: Mapping[str, str] = {
     "list-empty": "/parties?min_value=1000000000",
     "people": "/parties/people",
     "search": "/search",
-    "search-hits": "/search?q=大文",
+    "search-hits": "/search?q=meg+twice",
     "search-nothing": "/search?q=nobody+at+all",
     "import": "/import",
     "duplicates": "/duplicates",

@@ -81,7 +81,8 @@ def _deal(client: httpx.Client) -> None:
     for address in ("meg.twice@alike.example", "megtwice@alike.example"):
         bought = {"occurred_at": (present - timedelta(days=9)).isoformat(), "currency": CURRENCY, "amount_minor": 4_000}
         identifier = {"scheme": "email", "value": address}
-        client.post("/v1/purchases", json={"identifier": identifier, **bought}).raise_for_status()
+        told = client.post("/v1/purchases", json={"identifier": identifier, **bought}).raise_for_status().json()
+        client.put(f"/v1/parties/{told['party_id']}/name", json={"name": "Meg Twice"}).raise_for_status()
 
 
 def _import(client: httpx.Client) -> None:

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from chassis.apart import while_awaited
 from chassis.auth import HEADER, Caller
 from chassis.limits import DISCARD_S
-from chassis.paths import PathIndex, methods
+from chassis.paths import PathIndex, answered, methods
 from chassis.problems import RENDERERS
 from contracts.problems import Problem
 from gateway.domain.bulkheads import ServiceBusy
@@ -108,15 +108,13 @@ class OwnRoutes:
 
     def __init__(self, document: Document) -> None:
         self._known = PathIndex(
-            (pattern, (pattern.count("{"), frozenset(method.upper() for method in operations)))
-            for pattern, operations in document["paths"].items()
+            (pattern, (pattern.count("{"), answered(operations))) for pattern, operations in document["paths"].items()
         )
 
     def answer(self, method: str, path: str) -> bool:
         """Whether the gateway has this method of this path; one that it names is none of those that a pattern takes."""
         found = self._known.fitting(path)
         least = min((places for places, _ in found), default=0)
-        method = "GET" if method == "HEAD" else method
         return any(method in known for places, known in found if places == least)
 
     def refuse_unknown_method(self, method: str, path: str) -> None:

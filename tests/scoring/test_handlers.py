@@ -1,5 +1,4 @@
 import asyncio
-import contextlib
 import json
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -22,7 +21,6 @@ from services.scoring.domain.facts import Kind
 from services.scoring.handlers.assessing import assess_again
 from services.scoring.handlers.batches import apply
 from services.scoring.handlers.sweeping import sweep_once
-from services.scoring.queries import standings
 from services.scoring.queries.parties import pass_barrier
 from services.scoring.queries.rulings import add_rates
 from tests.scoring.feeding import JUNE, Feeding
@@ -658,41 +656,3 @@ async def test_a_party_does_not_age_by_what_another_did_while_its_own_events_may
 
     row = await party(scoring, slow)
     assert (row["stage"], row["assessed_at"], row["revision"]) == (Stage.CUSTOMER, JUNE, 1)
-
-
-class Undone(Exception):
-    """Rolls a transaction back."""
-
-
-async def test_many_standings_are_written_as_few_are_also_twice_in_a_transaction_and_after_a_rollback(
-    make_scoring: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stored = []
-    for many in (1, 1_000_000):
-        monkeypatch.setattr(standings, "MANY", many)
-        database = await make_scoring()
-        feed = Feeding(database, JUNE + timedelta(days=9))
-        people = [UUID(int=number) for number in range(1, 40)]
-        first, second = (
-            [feed.delivered(bought(who, at, 1_000 + place)) for place, who in enumerate(some)]
-            for some, at in ((people, JUNE), (people[20:], JUNE + timedelta(days=3)))
-        )
-        with contextlib.suppress(Undone):
-            async with database.transaction() as session:
-                await apply(session, first)
-                raise Undone
-        async with database.transaction() as session:
-            await apply(session, first)
-            await apply(session, second)
-        await give(database, [feed.delivered(bought(people[0], JUNE + timedelta(days=5)))])
-        stored.append(
-            (
-                [dict(row) for row in await rows(database, "SELECT * FROM party ORDER BY party_id")],
-                sorted(map(tuple, await rows(database, GROUPED_CELLS))),
-            )
-        )
-    assert stored[0] == stored[1]
-    assert len(stored[0][0]) == len(people)
-
-
-GROUPED_CELLS = "SELECT stage, tier, sum(count), sum(value_minor) FROM cell_change GROUP BY stage, tier"

@@ -31,22 +31,23 @@ ROWS = 50
 @router.get("/")
 async def read_today(page: Somebody) -> Response:
     """What calls for somebody today."""
-    if not page.may("GET", "/v1/standings/summary") and page.may("GET", "/v1/imports"):
+    if not page.may("GET", "/v1/standings/summary"):
         # Who only brings files in has that to do.
         return page.to("/import")
     scope, whose = _scope(page)
     present = now()
     today = present.astimezone(page.zone).date()
     since = str(today - timedelta(days=SLIPPED_DAYS))
-    parts = await page.api.together(**_parts(page, whose, present, since))
+    asked = _parts(whose, present, since)
+    # What somebody may not ask for is no part of their page.
+    theirs = {name: asking for name, asking in asked.items() if page.may("GET", asking[0])}
+    parts: dict[str, Any] = dict.fromkeys(asked) | await page.api.together(**theirs)
     summary = parts["summary"]
     if summary and summary["count"] == 0:
         begins = page.reaches_all and page.may("POST", "/v1/imports")
         return page.render("today/first.html" if begins else "today/nobody.html")
     shown = [name for name in ("slipping", "slipped", "changing", "unanswered", "problems") if parts[name]]
     rows = [row for name in shown for row in parts[name]["data"]]
-    # What somebody may not ask for is no part of their page.
-    told: dict[str, Any] = {"imports": None, "duplicates": None, **parts}
     return page.render(
         "today/page.html",
         scope=scope,
@@ -62,16 +63,16 @@ async def read_today(page: Somebody) -> Response:
         problem_days=PROBLEM_DAYS,
         answer_days=ANSWER_DAYS,
         news=_news(parts, present - timedelta(days=14)),
-        stopped=parts["webhooks"]["data"] if parts.get("webhooks") else [],
-        **told,
+        stopped=parts["webhooks"]["data"] if parts["webhooks"] else [],
+        **parts,
     )
 
 
-def _parts(page: Page, whose: Mapping[str, str], present: datetime, since: str) -> dict[str, Asking]:
+def _parts(whose: Mapping[str, str], present: datetime, since: str) -> dict[str, Asking]:
     """What the page is made of, by the names of its parts; who has slipped has done so `since` that day."""
     slipped: dict[str, str | int] = {"in_stage_since": since, "limit": FEW, **whose}
     soon: dict[str, str | int] = {"sort": "next_change_at", "changes_within_days": CHANGING_DAYS, "limit": FEW, **whose}
-    asked: dict[str, Asking] = {
+    return {
         "summary": ("/v1/standings/summary", {}),
         "slipping": ("/v1/at-risk", {"within_days": SLIPPING_DAYS, "limit": FEW, **whose}),
         "slipped": ("/v1/standings", {"stage": SEVERAL[SLIPPED], **slipped}),
@@ -84,8 +85,6 @@ def _parts(page: Page, whose: Mapping[str, str], present: datetime, since: str) 
         "duplicates": ("/v1/duplicates", {"limit": 1}),
         "webhooks": ("/v1/webhooks", {"stopped": True, "limit": FEW}),
     }
-    rarer = "imports", "duplicates", "webhooks"
-    return {name: asking for name, asking in asked.items() if name not in rarer or page.may("GET", asking[0])}
 
 
 @router.get("/unanswered")
@@ -160,15 +159,15 @@ def _as_list(whose: Mapping[str, str]) -> str:
 def _news(parts: Mapping[str, Any], since: Any) -> list[dict[str, Any]]:
     """What happened to the installation lately, the latest first."""
     news: list[dict[str, Any]] = []
-    for each in parts["imports"]["data"] if parts.get("imports") else []:
+    for each in parts["imports"]["data"] if parts["imports"] else []:
         # What was only looked at is no news.
         if each["dry_run"]:
             continue
         news.append({"what": f"import_{each['state']}", "at": each["finished_at"] or each["created_at"], "of": each})
-    for each in parts["policies"]["data"] if parts.get("policies") else []:
+    for each in parts["policies"]["data"] if parts["policies"] else []:
         if each["activated_at"] and each["state"] == "active":
             news.append({"what": "policy", "at": each["activated_at"], "of": each})
-    for each in parts["activations"]["data"] if parts.get("activations") else []:
+    for each in parts["activations"]["data"] if parts["activations"] else []:
         news.append({"what": "planned" if each["policy"] else "planned_model", "at": each["active_from"], "of": each})
     recent = [each for each in news if str(each["at"]) >= since.isoformat()[:19]]
     return sorted(recent, key=lambda each: str(each["at"]), reverse=True)

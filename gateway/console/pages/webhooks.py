@@ -96,7 +96,7 @@ async def delete_webhook(page: Somebody, webhook_id: str) -> Response:
 
 @router.post("/{webhook_id}/{word}")
 async def act(page: Somebody, webhook_id: str, word: str) -> Response:
-    """Send a test, deliver nothing for now, or deliver again."""
+    """Send a test, pause the webhook, or let it go on."""
     there = f"/operations/webhooks/{webhook_id}"
     if word not in ("test", "pause", "resume"):
         return page.to(there)

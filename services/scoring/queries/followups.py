@@ -10,6 +10,7 @@ from chassis.conditions import Conditions
 from contracts.loss import LossReason
 from contracts.scoring import Stage, Tier
 from services.scoring.domain.moment import Care
+from services.scoring.queries.reach import keep_to
 from services.scoring.queries.rulings import Connection
 from services.scoring.queries.standings import FALLEN, STORED, STORED_FROM
 
@@ -48,8 +49,7 @@ async def at_risk(
     """Parties whose stage falls up to an instant if nothing happens: the first to fall, then the highest value."""
     conditions = Conditions(FALLEN, until)
     conditions.equal(stage=wanted.stage, tier=wanted.tier, owner_id=wanted.owner_id, team_id=wanted.team_id)
-    if wanted.care is not None:
-        conditions.either(owner_id=wanted.care[0], team_id=wanted.care[1])
+    keep_to(wanted.care, conditions)
     if after is not None:
         day, value, party_id = after
         conditions.add("next_stage_at >= {}", day)
@@ -64,8 +64,7 @@ async def losses(
     """Parties that are lost, the last to be lost first."""
     conditions = Conditions([wanted.reason] if wanted.reason else list(LossReason))
     conditions.equal(stage=wanted.stage, owner_id=wanted.owner_id, team_id=wanted.team_id)
-    if wanted.care is not None:
-        conditions.either(owner_id=wanted.care[0], team_id=wanted.care[1])
+    keep_to(wanted.care, conditions)
     conditions.add("since >= {}", wanted.since)
     conditions.add("since <= {}", wanted.until)
     if after is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from uuid import UUID
 
+from chassis.conditions import Conditions
 from services.scoring.domain.moment import Care
 from services.scoring.queries.rulings import Connection
 
@@ -13,6 +14,12 @@ async def reached(connection: Connection, care: Care | None, party_ids: Collecti
         return set(party_ids)
     rows = await connection.fetch(_REACHED, list(party_ids), *care)
     return {row["party_id"] for row in rows}
+
+
+def keep_to(care: Care | None, conditions: Conditions) -> None:
+    """Of the table `party`, ask for those of an owner or a team alone, where `care` names them."""
+    if care is not None:
+        conditions.either(**{"party.owner_id": care[0], "party.team_id": care[1]})
 
 
 _REACHED = """

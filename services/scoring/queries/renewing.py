@@ -1,6 +1,6 @@
 """Parties of a stretch of ids under an older ruling: read without a lock, and written if nobody else has meanwhile."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -9,6 +9,7 @@ import asyncpg
 
 from services.scoring.domain.calendar import Calendar, unpack_each
 from services.scoring.domain.quiet import BETWEEN, Quiet
+from services.scoring.queries.copying import copied
 from services.scoring.queries.parties import STOOD
 from services.scoring.queries.reading import WITH_OTHERS, Stretch, own_years
 from services.scoring.queries.rulings import Connection
@@ -43,17 +44,15 @@ async def kept(connection: Connection, stretch: Stretch, ruling_id: int) -> list
 async def write_quiet(
     connection: Connection, parties: Sequence[Kept], at: Sequence[datetime], quiet: Quiet, ruling_id: int
 ) -> None:
-    """Store what is counted of parties whose grades stay, without those that somebody holds or has written since.
-
-    Once in a transaction.
-    """
+    """Store what is counted of parties whose grades stay, without those that somebody holds or has written since."""
     some = [parties[place] for place in quiet.places]
-    await connection.execute(_HAVE_RENEWED)
     rows = zip(
         (party.party_id for party in some), (party.written for party in some), (at[place] for place in quiet.places),
         *quiet[1:], strict=True,
     )  # fmt: skip
-    await connection.copy_records_to_table("renewed", records=rows, schema_name="pg_temp")
+    await copied(connection, "renewed", _RENEWED, rows)
+    # By what is renewed, and not through all parties.
+    await connection.execute(_BY_PLACE)
     await connection.execute(_WRITE, ruling_id)
 
 
@@ -80,16 +79,14 @@ SELECT {STOOD} FROM party WHERE party_id > $1 AND party_id <= $2 AND ruling < $3
 ORDER BY party_id LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED
 """
 
-# By what is renewed, and not through all parties.
-_HAVE_RENEWED = """
-SET LOCAL enable_hashjoin = off;
-SET LOCAL enable_mergejoin = off;
-CREATE TEMPORARY TABLE IF NOT EXISTS renewed (
-    party_id uuid, written xid, assessed_at timestamptz, since date, value_minor bigint, spend_minor bigint,
-    last_sign_day date, next_change_at timestamptz, next_stage_at timestamptz, next_stage text, p float8,
-    turnover_minor bigint, satisfaction float8, loyalty float8
-) ON COMMIT DELETE ROWS
-"""
+_BY_PLACE = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+
+_RENEWED: Mapping[str, str] = {
+    "party_id": "uuid", "written": "xid", "assessed_at": "timestamptz", "since": "date", "value_minor": "bigint",
+    "spend_minor": "bigint", "last_sign_day": "date", "next_change_at": "timestamptz", "next_stage_at": "timestamptz",
+    "next_stage": "text", "p": "float8", "turnover_minor": "bigint", "satisfaction": "float8", "loyalty": "float8",
+}  # fmt: skip
+"""What is written of such a party, and its types."""
 
 _WRITE = """
 WITH new AS MATERIALIZED (

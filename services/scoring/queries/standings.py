@@ -13,6 +13,8 @@ from contracts.scoring import Band, Posture, Stage, Tier
 from services.scoring.domain.lifecycle import LOST
 from services.scoring.domain.moment import Care
 from services.scoring.models.standings import Order
+from services.scoring.queries.copying import copied
+from services.scoring.queries.reach import keep_to
 from services.scoring.queries.rulings import Connection
 
 MOST_CHANGES = 1_000
@@ -26,8 +28,7 @@ async def write_standings(connection: Connection, rows: Sequence[tuple[object, .
     if len(rows) < MANY:
         await connection.execute(_WRITE_FEW, *map(list, zip(*rows, strict=True)))
         return
-    await connection.execute(_HAVE_DECIDED)
-    await connection.copy_records_to_table("decided", records=rows, schema_name="pg_temp")
+    await copied(connection, "decided", _DECIDED, rows)
     await connection.execute(_WRITE_MANY)
 
 
@@ -112,8 +113,7 @@ async def standings(
     if wanted.falls_until is not None:
         conditions.add("next_stage = ANY({}) AND next_stage_at <= {}", FALLEN, wanted.falls_until)
     conditions.add("party_id = ANY({})", wanted.party_ids)
-    if wanted.care is not None:
-        conditions.either(owner_id=wanted.care[0], team_id=wanted.care[1])
+    keep_to(wanted.care, conditions)
     if after is not None:
         conditions.add(_BEHIND[order], *after)
     query = _list(wanted, order).format(conditions=conditions, limit=int(limit))
@@ -318,9 +318,4 @@ HAVING sum(change.count) <> 0 OR sum(change.value_minor) <> 0
 """
 _ARRAYS = ", ".join(f"${place}::{type}[]" for place, type in enumerate(_DECIDED.values(), 1))
 _WRITE_FEW = _WRITE.format(decided=f"unnest({_ARRAYS}) AS new({', '.join(_DECIDED)})")
-_WRITE_MANY = _WRITE.format(decided="pg_temp.decided AS new") + "; DELETE FROM pg_temp.decided"
-
-_HAVE_DECIDED = f"""
-CREATE TEMPORARY TABLE IF NOT EXISTS decided ({", ".join(f"{name} {type}" for name, type in _DECIDED.items())})
-ON COMMIT DELETE ROWS
-"""
+_WRITE_MANY = _WRITE.format(decided="pg_temp.decided AS new")

@@ -12,6 +12,7 @@ from chassis.conditions import Conditions
 from contracts.trials import MovesNotKept, TrialNotDone, TrialNotFound
 from services.scoring.domain.moment import Care
 from services.scoring.domain.trials import TooManyTrials
+from services.scoring.queries.reach import keep_to
 from services.scoring.queries.rulings import Connection
 
 TRYING = 7_002
@@ -85,8 +86,7 @@ async def moves_of(
     Of all parties, or of those of an owner or a team.
     """
     conditions = Conditions(trial_id)
-    if care is not None:
-        conditions.either(**{"party.owner_id": care[0], "party.team_id": care[1]})
+    keep_to(care, conditions)
     query = _MOVES.format(whose=_WHOSE if care else "", conditions=conditions)
     cursor = await connection.cursor(query, *conditions.arguments)
     while rows := await cursor.fetch(limit):

@@ -20,6 +20,7 @@ from services.scoring.domain.reports.weeks import Weeks
 from services.scoring.domain.reports.winback import WinBack
 from services.scoring.domain.trajectory import Move, named
 from services.scoring.queries.parties import NOBODY
+from services.scoring.queries.reach import keep_to
 from services.scoring.queries.reports.seeing import everybody, survivors, those
 from services.scoring.queries.rulings import Connection, present
 
@@ -67,13 +68,13 @@ async def losses_by_month(connection: Connection, losses: Losses, as_of: date, n
 
 async def flows(connection: Connection, found: Flows, care: Care | None, now: datetime) -> tuple[Flows, int, int]:
     """From where to where parties moved; how many were drawn, at most `SAMPLE`, and of how many."""
-    conditions = _in_care(care)
+    conditions = Conditions()
+    keep_to(care, conditions)
     parties: int = await connection.fetchval(f"SELECT count(*) {_KNOWN}{conditions}", *conditions.arguments)
     first = found.since.toordinal()
     if care is not None or parties > SAMPLE:
-        drawn = f"SELECT party_id {_KNOWN}{conditions} ORDER BY md5(party_id::text), party_id LIMIT {SAMPLE}"
-        rows = await connection.fetch(drawn, *conditions.arguments)
-        looked_at = those(connection, [row["party_id"] for row in rows], found.until, now)
+        drawn = await _known(connection, conditions, "md5(party_id::text), party_id", SAMPLE)
+        looked_at = those(connection, drawn, found.until, now)
     else:
         looked_at = everybody(connection, found.until, now)
     async for seen in looked_at:
@@ -96,11 +97,11 @@ async def moves_of_flow(
     if care is None:
         looked_at = everybody(connection, flow.until, now, after=before)
     else:
-        conditions = _in_care(care)
+        conditions = Conditions()
+        keep_to(care, conditions)
         conditions.add("party_id > {}", before)
-        those_behind = f"SELECT party_id {_KNOWN}{conditions} ORDER BY party_id LIMIT {LOOKED_AT + 1}"
-        rows = await connection.fetch(those_behind, *conditions.arguments)
-        looked_at = those(connection, [row["party_id"] for row in rows], flow.until, now)
+        behind = await _known(connection, conditions, "party_id", LOOKED_AT + 1)
+        looked_at = those(connection, behind, flow.until, now)
     async for seen in looked_at:
         if looked == LOOKED_AT:
             return moved, place
@@ -113,11 +114,9 @@ async def moves_of_flow(
     return moved, None
 
 
-def _in_care(care: Care | None) -> Conditions:
-    conditions = Conditions()
-    if care is not None:
-        conditions.either(owner_id=care[0], team_id=care[1])
-    return conditions
+async def _known(connection: Connection, conditions: Conditions, order: str, limit: int) -> list[UUID]:
+    query = f"SELECT party_id {_KNOWN}{conditions} ORDER BY {order} LIMIT {limit}"
+    return [row["party_id"] for row in await connection.fetch(query, *conditions.arguments)]
 
 
 async def win_back(
