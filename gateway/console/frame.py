@@ -119,6 +119,11 @@ class Page:
         """Whether htmx asks for a part, rather than the browser for the page."""
         return "hx-request" in self.request.headers and "hx-boosted" not in self.request.headers
 
+    @property
+    def computes(self) -> bool:
+        """Whether what takes longer is computed now: its page comes first and asks for it, or is told `?shown=1`."""
+        return self.by_script or "shown" in self.request.query_params
+
     def may(self, method: str, path: str) -> bool:
         """Whether whoever is signed in may ask the API for this; the API decides again."""
         area = area_of(path)

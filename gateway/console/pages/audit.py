@@ -8,7 +8,7 @@ from gateway.console.naming import names
 
 router = APIRouter(prefix="/audit", include_in_schema=False)
 
-LISTED = 50
+LISTED = 25
 FILTERS = ("who", "what", "party", "since", "until")
 KINDS = ("act", "read")
 """What may be asked for beside the id of an operation."""

@@ -21,7 +21,7 @@ from gateway.console.people import people
 
 router = APIRouter(include_in_schema=False)
 
-ROWS = 50
+ROWS = 25
 FILE_ROWS = 1_000
 COLUMNS = (
     "party_id", "name", "stage", "tier", "value", "currency", "last_purchase", "last_interest", "probability",

@@ -30,15 +30,7 @@ HEAT = 5
 @router.get("/population")
 async def read_population(page: Somebody) -> Response:
     """Stage by tier, and a place for what takes longer."""
-    summary = forecast(await page.api.get("/v1/standings/summary"))
-    return page.render(
-        "population/page.html",
-        summary=summary,
-        **_matrix(summary),
-        **_period(page),
-        flows=None,
-        with_flows="flows" in page.request.query_params,
-    )
+    return await _population(page, flows=None, **_period(page))
 
 
 @router.get("/population/matrix")
@@ -50,40 +42,46 @@ async def read_matrix(page: Somebody) -> Response:
 
 @router.get("/population/flows")
 async def read_flows(page: Somebody) -> Response:
-    """Who moved in a period, and how many stood where on the way; without a script, with the rest of the page."""
-    period = _period(page)
-    asked = {name: period[name] for name in ("since", "until")}
-    flows = await page.api.part("/v1/reports/flows", **asked)
-    shown = {**period, "flows": flows, **(_flows(flows.data) if flows else {})}
-    if page.by_script:
-        return page.render("population/flows.html", **shown)
-    summary = forecast(await page.api.get("/v1/standings/summary"))
-    return page.render("population/page.html", summary=summary, with_flows=True, **_matrix(summary), **shown)
+    """Who moved in a period, and how many stood where on the way.
+
+    Each party that is looked at is computed, so that the page comes first and asks for them; without a script they come
+    with `?shown=1`.
+    """
+    shown: dict[str, Any] = {**_period(page), "flows": None}
+    if page.computes:
+        flows = await page.api.part("/v1/reports/flows", since=shown["since"], until=shown["until"])
+        shown |= {"flows": flows, **(_flows(flows.data) if flows else {})}
+    return page.render("population/flows.html", **shown) if page.by_script else await _population(page, **shown)
 
 
 @router.get("/population/moves")
 async def read_moves(page: Somebody) -> Response:
-    """The moves that a flow counts; to htmx only the next ones."""
+    """The moves that a flow counts, asked for likewise; to htmx only rows."""
     query, period = page.request.query_params, _period(page)
-    asked = {name: query.get(name) if query.get(name) in STAGES else "none" for name in ("from_stage", "to_stage")}
-    asked |= {name: period[name] for name in ("since", "until")}
+    stages = {name: query.get(name) if query.get(name) in STAGES else "none" for name in ("from_stage", "to_stage")}
+    asked = {**stages, "since": period["since"], "until": period["until"]}
     cursor = query.get("cursor")
-    parts = await page.api.together(
-        found=("/v1/reports/flows/moves", {**asked, "limit": ROWS, "cursor": cursor}),
-        summary="/v1/standings/summary",
-    )
-    found, summary = parts["found"].or_raise(), parts["summary"]
-    more = "/population/moves?" + urlencode({**asked, "cursor": found["next_cursor"]}) if found["has_more"] else None
-    return page.render(
-        "population/move_rows.html" if page.by_script and cursor else "population/moves.html",
-        **period,
-        from_stage=asked["from_stage"],
-        to_stage=asked["to_stage"],
-        rows=found["data"],
-        more=more,
-        currency=summary["currency"] if summary else None,
-        names=await names(page.api, (row["party_id"] for row in found["data"])),
-    )
+    shown: dict[str, Any] = {**asked, "query": urlencode(asked), "rows": None}
+    if page.computes:
+        parts = await page.api.together(
+            found=("/v1/reports/flows/moves", {**asked, "limit": ROWS, "cursor": cursor}),
+            summary="/v1/standings/summary",
+        )
+        found, summary = parts["found"].or_raise(), parts["summary"]
+        shown |= {
+            "rows": found["data"],
+            "more": urlencode({**asked, "cursor": found["next_cursor"]}) if found["has_more"] else None,
+            "currency": summary["currency"] if summary else None,
+            "names": await names(page.api, (row["party_id"] for row in found["data"])),
+        }
+    if page.by_script:
+        return page.render("population/move_rows.html" if cursor else "population/move_list.html", **shown)
+    return page.render("population/moves.html", **shown)
+
+
+async def _population(page: Page, **values: Any) -> Response:
+    summary = forecast(await page.api.get("/v1/standings/summary"))
+    return page.render("population/page.html", summary=summary, **_matrix(summary), **values)
 
 
 def _matrix(summary: Mapping[str, Any]) -> dict[str, Any]:

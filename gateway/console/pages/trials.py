@@ -81,7 +81,7 @@ async def read_elsewhere(page: Somebody, policy_hash: str, cursor: str = "") -> 
     """
     wanted = _cells(page)
     shown: dict[str, Any] = {"policy_hash": policy_hash, "wanted": wanted, "cursor": cursor, "found": None}
-    if page.by_script or "shown" in page.request.query_params:
+    if page.computes:
         here = {**wanted, "limit": LISTED, **({"cursor": cursor} if cursor else {})}
         found = await page.api.get(f"/v1/policies/{policy_hash}/elsewhere", **here)
         shown |= {"found": found, "names": await names(page.api, (row["party_id"] for row in found["data"]))}
