@@ -21,6 +21,7 @@ from chassis.processes import Processes
 from chassis.rest import rest
 from services.scoring.handlers.activating import activate_next, next_activation
 from services.scoring.handlers.assessing import assess_again, assess_rows
+from services.scoring.handlers.growing import grow
 from services.scoring.handlers.renewing import renew
 from services.scoring.queries.parties import NOBODY, pass_barrier
 from services.scoring.queries.rulings import present
@@ -153,6 +154,7 @@ async def sweep_once(database: Database, refresh: Refresh | None = None) -> None
         await activate_next(database, until)
     if until:
         await _due_until(database, until)
+    await grow(database)
     async with database.transaction() as session:
         connection = await driver(session)
         here = await present(connection)
