@@ -192,7 +192,7 @@ def test_every_stage_tier_posture_and_treatment_has_an_example() -> None:
 
 
 def test_every_order_of_lists_is_told() -> None:
-    told = {sort for orders, _ in rows(section(PAGE, "Lists")) for sort in orders.replace("`", "").split(", ")}
+    told = {sort for row in table("Lists", "`sort`") for sort in row["sort"].replace("`", "").split(", ")}
 
     assert told == {order.value for order in Order}
 

@@ -243,7 +243,7 @@ _CELLS = """unnest($1::text[], $2::text[], $3::int[], $4::bigint[], $5::uuid[])
 
 _BY_RANK = f"""
 WITH highest AS (
-    SELECT of_cell.party_id AS id, rank
+    SELECT of_cell.party_id AS highest_id, rank
     FROM {_CELLS} CROSS JOIN LATERAL (
         SELECT party_id, value_minor FROM party
         WHERE stage = at_stage AND tier = at_tier AND (value_minor, party_id) < (most, last){{conditions}}
@@ -251,7 +251,7 @@ WITH highest AS (
     ) AS of_cell
     ORDER BY rank, value_minor DESC, party_id DESC LIMIT {{limit}}
 )
-{_SHOWN} JOIN highest ON id = party_id ORDER BY rank, value_minor DESC, party_id DESC
+{_SHOWN} JOIN highest ON highest_id = party_id ORDER BY rank, value_minor DESC, party_id DESC
 """
 
 _BY_RANK_OF_FEW = f"""
