@@ -24,10 +24,10 @@ router = APIRouter(include_in_schema=False)
 ROWS = 50
 FILE_ROWS = 1_000
 COLUMNS = (
-    "party_id", "name", "stage", "tier", "value", "currency", "last_purchase", "last_interest", "last_contact",
-    "probability", "satisfaction", "loyalty", "next_change", "owner_id", "team_id",
+    "party_id", "name", "stage", "tier", "value", "currency", "last_purchase", "last_interest", "probability",
+    "satisfaction", "loyalty", "next_change", "owner_id", "team_id", "last_contact",
 )  # fmt: skip
-"""Of the file, whose head is for machines and in one language."""
+"""Of the file, whose head is for machines and in one language. New ones are added behind."""
 
 
 @router.get("/parties")
@@ -109,11 +109,11 @@ def _line(row: Mapping[str, Any], name: str) -> tuple[Any, ...]:
     digits = MINOR_DIGITS.get(row["currency"], 2)
     value = f"{row['value_minor'] / 10**digits:.{digits}f}"
     graded = row["p"], row["satisfaction"], row["loyalty"], (row["next_change_at"] or "")[:10]
-    days = row["last_purchase_day"], row["last_sign_day"], row["last_contact_day"]
+    days = row["last_purchase_day"], row["last_sign_day"]
     # A sheet would carry out what begins like a formula.
     safe = f"'{name}" if name[:1] in "=+-@\t\r" and not name[1:].replace(" ", "").isdigit() else name
     where = row["stage"], row["tier"], value, row["currency"]
-    return (row["party_id"], safe, *where, *days, *graded, row["owner_id"], row["team_id"])
+    return (row["party_id"], safe, *where, *days, *graded, row["owner_id"], row["team_id"], row["last_contact_day"])
 
 
 def _written(rows: list[tuple[Any, ...]] | list[tuple[str, ...]]) -> bytes:
