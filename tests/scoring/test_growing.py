@@ -5,8 +5,10 @@ from datetime import date, timedelta
 import httpx
 from asyncpg import Record
 
-from chassis.db import Database
+from chassis import migrations
+from chassis.db import Database, driver
 from services.scoring.handlers.sweeping import sweep_once
+from tests.scoring.conftest import MakeDatabase
 from tests.scoring.feeding import JUNE, Feeding
 from tests.scoring.test_routes_proof import verified
 from tests.scoring.test_sweeping import rows
@@ -49,6 +51,20 @@ async def test_everybody_is_assessed_again_once_nobody_runs_who_writes_less(
     assert (found, last["waiting"]) == ([], 0)
     assert await rows(scoring, "SELECT count(*) FROM lived_move") == told
     assert not await grown(scoring)
+
+
+async def test_an_installation_that_is_there_is_told_so_by_the_migration(make_database: MakeDatabase) -> None:
+    database = await make_database(None)
+    async with database.transaction() as session:
+        await (await driver(session)).execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    await migrations.migrate(database.url, "services.scoring", to="0018")
+    await rows(database, "INSERT INTO installation (time_zone) VALUES ('UTC')")
+
+    await migrations.migrate(database.url, "services.scoring")
+
+    assert await grown(database)
+    indexes = {row[0] for row in await rows(database, "SELECT indexname FROM pg_indexes WHERE tablename = 'party'")}
+    assert indexes & {"party_ranked", "party_contacted", "party_standing"} == {"party_ranked", "party_contacted"}
 
 
 async def test_who_went_away_without_a_word_keeps_nobody_waiting(scoring: Database, feed: Feeding) -> None:
