@@ -13,9 +13,6 @@ log = structlog.get_logger()
 async def grow(database: Database) -> None:
     """Have everybody assessed by what is stored of a standing now, once no process runs that stores less."""
     async with database.transaction() as session:
-        if not await grown(await driver(session)):
-            return
-    async with database.transaction() as session:
         connection = await driver(session)
         at = await deciding_instant(connection, now())
         # Of several sweepers one is first.
