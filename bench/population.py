@@ -240,8 +240,8 @@ FACT = (
 CALENDAR = ("identity_id", "year", "days")
 DECIDED = (
     "stage", "tier", "since", "value_minor", "spend_minor", "purchase_days", "first_day", "last_day", "last_sign_day",
-    "loss_reason", "next_change_at", "next_stage_at", "next_stage", "p", "turnover_minor", "level", "satisfaction",
-    "satisfaction_band", "loyalty", "loyalty_band", "posture", "treatment", "flags", "vip",
+    "last_contact_day", "loss_reason", "next_change_at", "next_stage_at", "next_stage", "p", "turnover_minor", "level",
+    "satisfaction", "satisfaction_band", "loyalty", "loyalty_band", "posture", "treatment", "flags", "vip",
 )  # fmt: skip
 """Columns of a party that are fields of its standing."""
 PARTY = ("party_id", "resolves_to", "revision", "first_identity", "assessed_at", "ruling", *DECIDED)

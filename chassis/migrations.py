@@ -121,11 +121,12 @@ def versions(package: str) -> list[str]:
     return [version.revision for version in walked][::-1]
 
 
-def index(name: str, on: str) -> None:
+def index(name: str, on: str, *, instead_of: str | None = None) -> None:
     """Make an index on a table that may be big, in a migration, while others write to it.
 
     `on` is what follows `ON`. What stands before it in the same migration is committed first, and what was left of it
-    by a migration that was cut short is made anew.
+    by a migration that was cut short is made anew. `instead_of` is an index that goes, because the new one serves
+    whoever used it as well, also in the version before.
     """
     from alembic import op
 
@@ -134,4 +135,6 @@ def index(name: str, on: str) -> None:
         op.execute("SET lock_timeout = 0")
         op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
         op.execute(f"CREATE INDEX CONCURRENTLY {name} ON {on}")
+        if instead_of is not None:
+            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {instead_of}")
         op.execute(f"SET lock_timeout = '{LOCK_TIMEOUT_S}s'")

@@ -20,7 +20,19 @@ SLIPPED = "slipped_customer"
 STAGES = tuple(str(stage) for stage in Stage if stage is not Stage.STRANGER)
 TIERS = tuple(map(str, Tier))
 BANDS = tuple(map(str, Band))
-SORTS = ("value", "next_change_at", "last_seen", "silent")
+SORTS = (
+    "value", "lowest_value", "tier", "lowest_tier", "stage", "last_stage", "next_change_at", "last_contact",
+    "untouched", "last_seen", "silent",
+)  # fmt: skip
+UP, DOWN = "ascending", "descending"
+HEADINGS: Mapping[str, Mapping[str, str]] = {
+    "stage": {"stage": UP, "last_stage": DOWN}, "tier": {"tier": DOWN, "lowest_tier": UP},
+    "value": {"value": DOWN, "lowest_value": UP}, "contact": {"last_contact": DOWN, "untouched": UP},
+    "seen": {"last_seen": DOWN, "silent": UP}, "next": {"next_change_at": UP},
+}  # fmt: skip
+"""The orders of each column that has any, the one first that its heading leads to, and which way each goes."""
+SIGNS = frozenset({"last_seen", "silent", "silent_days", "seen_days"})
+"""Orders and filters by what parties do of themselves."""
 DAYS = ("7", "14", "30", "60", "90", "180", "365")
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "stage": (*STAGES, SLIPPED), "tier": TIERS, "satisfaction": BANDS, "loyalty": BANDS, "sort": SORTS,
@@ -29,14 +41,24 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 """Fields that have one of several codes."""
 SEVERAL: Mapping[str, tuple[str, ...]] = {SLIPPED: ("dormant_customer", "lost_customer")}
 """Stages that one choice stands for."""
-RANGES = ("silent_days", "seen_days", "changes_within_days", "falls_within_days")
+RANGES = ("untouched_days", "touched_days", "silent_days", "seen_days", "changes_within_days", "falls_within_days")
 """Fields that have a number of days."""
+AGO: Mapping[str, str] = {
+    "untouched_days": "contact_until", "touched_days": "contact_since", "silent_days": "seen_until",
+    "seen_days": "seen_since",
+}  # fmt: skip
+"""What those that go back from today bound."""
+NOBODY = "nobody"
+"""In the place of an owner, with those who have neither owner nor team."""
 MONEY = ("min_value", "max_value")
 CHANCES = ("min_p", "max_p")
 WHOSE = {"owner_id": re.compile("user_[0-9a-f]{32}"), "team_id": re.compile("team_[0-9a-f]{32}")}
 """What ids of each look like."""
 SINCE = ("in_stage_since", "in_stage_until")
-RARER = {*MONEY, *CHANCES, *SINCE, "satisfaction", "loyalty", "seen_days", "falls_within_days", "vip"}
+RARER = {
+    *MONEY, *CHANCES, *SINCE, "satisfaction", "loyalty", "touched_days", "silent_days", "seen_days",
+    "falls_within_days", "vip",
+}  # fmt: skip
 """Filters that are shown where one of them is in use."""
 WORDS = {
     "stage": "frame.stage_", "tier": "frame.tier_", "satisfaction": "parties.band_", "loyalty": "parties.band_",
@@ -70,10 +92,8 @@ class Asked:
         for name in RANGES:
             if (days := _days(given.get(name))) is not None:
                 fields[name] = str(days)
-                if name == "silent_days":
-                    sent["seen_until"] = str(today - timedelta(days=days))
-                elif name == "seen_days":
-                    sent["seen_since"] = str(today - timedelta(days=days))
+                if name in AGO:
+                    sent[AGO[name]] = str(today - timedelta(days=days))
                 else:
                     sent[name] = days
         for name in MONEY:
@@ -90,6 +110,8 @@ class Asked:
             asked = me if name == "owner_id" and given.get(name) == "me" else given.get(name, "")
             if ids.fullmatch(asked):
                 fields[name], sent[name] = given[name], asked
+        if given.get("owner_id") == NOBODY:
+            fields["owner_id"], sent["owned"] = NOBODY, "false"
         return cls(fields, sent, currency or given.get("currency", ""))
 
     @property
@@ -123,6 +145,30 @@ class Asked:
         return "/parties?" + urlencode([pair for pair in self.pairs if pair[0] != name])
 
     @property
+    def sort(self) -> str:
+        """The order of the list."""
+        return self.fields.get("sort", SORTS[0])
+
+    @property
+    def by_signs(self) -> bool:
+        """Whether the list is of what parties did of themselves, and not of what passed between them and us."""
+        return not SIGNS.isdisjoint({*self.fields, self.sort})
+
+    def way(self, column: str) -> str | None:
+        """Which way the list goes by a column; None where it goes by another one."""
+        return HEADINGS[column].get(self.sort)
+
+    def turned(self, column: str) -> str:
+        """The order that the heading of a column leads to: its own or, where the list has that, the other way."""
+        orders = [*HEADINGS[column]]
+        return orders[-1] if self.sort == orders[0] else orders[0]
+
+    def ordered(self, sort: str) -> str:
+        """The address of the list in another order."""
+        kept = [pair for pair in self.pairs if pair[0] != "sort"]
+        return "/parties?" + urlencode(kept if sort == SORTS[0] else [*kept, ("sort", sort)])
+
+    @property
     def more_open(self) -> bool:
         """Whether one of the rarer filters is in use."""
         return not self.fields.keys().isdisjoint(RARER)
@@ -136,7 +182,8 @@ class Asked:
         elif name in SINCE:
             shown = f.day(value)
         elif name == "owner_id":
-            shown = t("parties.mine") if value == "me" else names.person(value)
+            own = {"me": "parties.mine", NOBODY: "parties.unowned"}.get(value)
+            shown = t(own) if own else names.person(value)
         elif name == "team_id":
             shown = names.person(value)
         elif name == "vip":

@@ -8,7 +8,7 @@ from tests.console.conftest import LOOKS, Visit, findings
 
 @pytest.mark.parametrize(("language", "width"), LOOKS)
 def test_the_list_has_no_barriers_and_fits(visit: Visit, language: str, width: int) -> None:
-    page = visit("/parties?stage=customer&silent_days=30&min_value=1", language=language, width=width)
+    page = visit("/parties?stage=customer&untouched_days=30&min_value=1", language=language, width=width)
     assert page.locator("[data-row]").count() > 0
     assert findings(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
@@ -23,6 +23,41 @@ def test_who_is_a_vip_says_so_in_the_line_of_their_name(visit: Visit) -> None:
 BESIDE = """() => [...document.querySelectorAll(".badge.vip")]
   .filter((badge) => badge.getBoundingClientRect().top > badge.previousElementSibling.getBoundingClientRect().bottom)
   .map((badge) => badge.closest("th").innerText)"""
+
+
+def test_a_heading_orders_the_list_and_turns_it_round(visit: Visit) -> None:
+    page = visit("/parties?stage=dormant_customer")
+    head = page.locator("thead th", has_text="Value")
+    assert head.get_attribute("aria-sort") == "descending"
+    days = page.locator("tbody td:nth-of-type(5) time")
+
+    head.get_by_role("link").click()
+    page.wait_for_url("**/parties?stage=dormant_customer&sort=lowest_value")
+    assert head.get_attribute("aria-sort") == "ascending"
+    assert page.get_by_label("Order").input_value() == "lowest_value"
+    assert findings(page) == []
+
+    page.locator("thead").get_by_role("link", name="Last contact").click()
+    page.wait_for_url("**&sort=last_contact")
+    latest = days.first.get_attribute("datetime")
+    page.locator("thead").get_by_role("link", name="Last contact").click()
+    page.wait_for_url("**&sort=untouched")
+    assert page.locator("thead th[aria-sort]").all_inner_texts() == ["Last contact"]
+    assert str(days.first.get_attribute("datetime")) < str(latest)
+
+    page.goto("/parties?silent_days=30")
+    assert page.locator("thead").get_by_role("link", name="Last sign from them").is_visible()
+    assert page.get_by_role("link", name="Remove: No sign from them for at least: 30 days").is_visible()
+
+
+def test_those_whom_nobody_looks_after_are_a_choice_of_the_owner(visit: Visit) -> None:
+    page = visit("/parties")
+    page.get_by_label("Owner").select_option(label="Nobody")
+    page.get_by_role("button", name="Apply").click()
+    page.wait_for_url("**owner_id=nobody**")
+    assert page.get_by_role("link", name="Remove: Owner: Nobody").is_visible()
+    assert page.locator("[data-row]").count()
+    assert set(page.locator("tbody tr:not(.more) td:last-child").all_inner_texts()) == {"–"}
 
 
 def test_more_of_the_list_comes_below_what_is_there(visit: Visit) -> None:

@@ -23,6 +23,7 @@ from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.sentences import sentence
 from services.scoring.domain.stages import ByProbability
 from services.scoring.domain.standing import Standing, assess
+from services.scoring.models.standings import Order
 from tests.docs.pages import code, page, rows, section
 
 PAGE = page("scoring.md")
@@ -39,6 +40,7 @@ EXAMPLES = [
     "Tiers by turnover",
     "Tiers by expectation",
     "Posture",
+    "Last sign and last contact",
     "Level, flags and VIP",
     "Treatments by row",
     "What a person sets",
@@ -148,6 +150,9 @@ COLUMNS: Mapping[str, Callable[[Case], object]] = {
     "Later days": lambda case: case.reason.posture.later_days,
     "Earlier days": lambda case: case.reason.posture.earlier_days,
     "Posture": lambda case: case.standing.posture,
+    "Last purchase": lambda case: case.standing.last_day,
+    "Last sign": lambda case: case.standing.last_sign_day,
+    "Last contact": lambda case: case.standing.last_contact_day,
     "Level": lambda case: case.standing.level,
     "Flags": lambda case: case.standing.flags,
     "VIP": lambda case: case.standing.vip,
@@ -184,6 +189,12 @@ def test_every_stage_tier_posture_and_treatment_has_an_example() -> None:
     assert {int(row["Row"]) for row in told["Treatments by row"]} == set(range(1, len(DAYS_1.treatments) + 1))
     assert {row["Level"] for row in told["Level, flags and VIP"]} == {"large", "small", "medium", ""}
     assert {row["VIP"] for row in told["Level, flags and VIP"]} == {"yes", "no"}
+
+
+def test_every_order_of_lists_is_told() -> None:
+    told = {sort for row in table("Lists", "`sort`") for sort in row["sort"].replace("`", "").split(", ")}
+
+    assert told == {order.value for order in Order}
 
 
 def meaning(kind: Kind) -> str:

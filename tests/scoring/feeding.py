@@ -90,6 +90,10 @@ class Feeding:
     async def inquired(self, identity: UUID, at: datetime) -> UUID:
         return await self.interacted(identity, at, InteractionKind.INQUIRY)
 
+    async def called(self, identity: UUID, at: datetime) -> UUID:
+        """By us."""
+        return await self.interacted(identity, at, InteractionKind.CONTACT, direction=Direction.OUTBOUND)
+
     async def declined(self, identity: UUID, at: datetime, reason: LossReason | None = None) -> UUID:
         return await self.interacted(identity, at, InteractionKind.DECLINED, loss_reason=reason)
 
@@ -97,7 +101,9 @@ class Feeding:
         return (await self.tell(self.interaction(identity, at, kind, **more)))[0]
 
     @staticmethod
-    def interaction(identity: UUID, at: datetime, kind: InteractionKind, **more: Any) -> InteractionRecorded:
+    def interaction(
+        identity: UUID, at: datetime, kind: InteractionKind, direction: Direction = Direction.INBOUND, **more: Any
+    ) -> InteractionRecorded:
         return InteractionRecorded(
             subject=identity,
             occurred_at=at,
@@ -105,7 +111,7 @@ class Feeding:
             department=Department.SALES,
             channel="phone",
             kind=kind,
-            direction=Direction.INBOUND,
+            direction=direction,
             source="tests",
             **more,
         )

@@ -38,6 +38,13 @@ RATES = [(date(2020, 1, 1), "USD", Decimal("0.85")), (date(2026, 1, 10), "JPY", 
 DEFAULT = Ruling(policy=DAYS_1, cuts=DAYS_1.cuts, rates=Rates("EUR", RATES), zone=UTC_ZONE)
 
 
+NO_CONTACT = frozenset({
+    Kind.REGISTERED, Kind.LEAD_LOST, Kind.LEAD_DISQUALIFIED, Kind.PROBLEM_SOLVED, Kind.WAS_REFERRED,
+    Kind.REFERRAL_CONVERTED,
+})  # fmt: skip
+"""What others do about a party, and what we do alone."""
+
+
 def fact(
     day: str,
     kind: Kind = Kind.PURCHASE,
@@ -61,6 +68,27 @@ def noon(day: str) -> datetime:
 
 def stage(of: Calendar, day: str) -> Stage | None:
     return assess(of, noon(day), DEFAULT).stage
+
+
+@pytest.mark.parametrize(
+    ("kind", "counts"),
+    [(kind, kind not in NO_CONTACT) for kind in Kind if kind not in DERIVED and kind is not Kind.OVERRIDDEN],
+)
+def test_whatever_passes_between_us_is_the_last_contact(kind: Kind, counts: bool) -> None:
+    touched = calendar(fact("2026-01-01"), fact("2026-03-01", kind), fact("2026-05-01"))
+
+    assert assess(touched, noon("2026-04-01"), DEFAULT).last_contact_day == date(2026, 3 if counts else 1, 1)
+
+
+def test_who_was_called_is_touched_and_stays_as_silent_as_before() -> None:
+    called = assess(calendar(fact("2026-01-01"), fact("2026-03-01", Kind.REACHED)), noon("2026-03-02"), DEFAULT)
+
+    assert (called.last_day, called.last_sign_day, called.last_contact_day) == (
+        date(2026, 1, 1),
+        None,
+        date(2026, 3, 1),
+    )
+    assert assess(calendar(fact("2026-01-01", Kind.REGISTERED)), noon("2026-03-02"), DEFAULT).last_contact_day is None
 
 
 def test_a_customer_turns_dormant_the_day_after_ninety_silent_days() -> None:

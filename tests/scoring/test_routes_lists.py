@@ -1,10 +1,15 @@
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
 
 import httpx
 import pytest
 
 from chassis.clock import now
 from chassis.db import Database
+from contracts.scoring import Stage, Tier
+from services.scoring.models.standings import Order
 from tests.scoring.feeding import Feeding
 from tests.scoring.test_routes_followups import outer, pages
 
@@ -89,3 +94,106 @@ async def test_value_over_time_ends_today_and_is_the_value_of_each_day(
     assert {point["value_minor"] for point in told["data"]} == {9_000}
     assert [point["stage"] for point in told["data"]] == ["customer"] * 4 + ["dormant_customer"]
     assert (await api.get(f"/v1/standings/party_{0:032x}/values")).status_code == 404
+
+
+async def test_who_was_called_by_us_is_listed_as_touched_and_as_silent_as_before(
+    api: httpx.AsyncClient, scoring: Database, today: datetime
+) -> None:
+    feed = Feeding(scoring, today)
+    called, bought, stranger = (feed.identity() for _ in range(3))
+    await feed.bought(called, today - timedelta(days=90), 1_000)
+    await feed.called(called, today - timedelta(days=1))
+    await feed.bought(bought, today - timedelta(days=40), 1_000)
+    await feed.registered(stranger, today)
+
+    def ago(days: int) -> str:
+        return str((today - timedelta(days=days)).date())
+
+    touched = [outer(called), outer(bought)]
+    assert await listed(api, sort="last_contact") == touched
+    assert await listed(api, sort="untouched") == await listed(api, sort="last_seen") == touched[::-1]
+    for more in ({}, {"as_of": ago(0), "sort": "party"}, {"known_at": (today - timedelta(0)).isoformat()}):
+        if "known_at" in more:
+            await feed.reached(today)
+        assert await listed(api, contact_until=ago(30), **more) == touched[1:]
+        assert await listed(api, contact_since=ago(1), **more) == touched[:1]
+        assert await listed(api, seen_until=ago(60), **more) == touched[:1]
+    assert await listed(api, as_of=ago(2), contact_until=ago(90)) == touched[:1]
+
+
+Row = Mapping[str, Any]
+PLAINLY: Mapping[Order, Callable[[Row], Any]] = {
+    Order.VALUE: lambda row: row["value_minor"],
+    Order.LOWEST_VALUE: lambda row: row["value_minor"],
+    Order.TIER: lambda row: (-[*Tier].index(row["tier"]), row["value_minor"]),
+    Order.LOWEST_TIER: lambda row: ([*Tier].index(row["tier"]), row["value_minor"]),
+    Order.STAGE: lambda row: (-[*Stage].index(row["stage"]), row["value_minor"]),
+    Order.LAST_STAGE: lambda row: ([*Stage].index(row["stage"]), row["value_minor"]),
+    Order.NEXT_CHANGE_AT: lambda row: row["next_change_at"],
+    Order.LAST_SEEN: lambda row: seen(row),
+    Order.SILENT: lambda row: seen(row),
+    Order.LAST_CONTACT: lambda row: row["last_contact_day"],
+    Order.UNTOUCHED: lambda row: row["last_contact_day"],
+    Order.PARTY: lambda row: row["party_id"],
+}
+"""By what each order goes."""
+RISING = frozenset({Order.LOWEST_VALUE, Order.NEXT_CHANGE_AT, Order.SILENT, Order.UNTOUCHED, Order.PARTY})
+
+
+def seen(row: Row) -> str | None:
+    return max((day for day in (row["last_purchase_day"], row["last_sign_day"]) if day), default=None)
+
+
+def filtered(row: Row, asked: Mapping[str, Any]) -> bool:
+    """Whether a row is of those that are asked for, plainly."""
+    contact, signed = row["last_contact_day"] or "", seen(row) or ""
+    owned = bool(row["owner_id"] or row["team_id"])
+    return all({
+        "tier": row["tier"] == asked.get("tier"),
+        "stage": row["stage"] in asked.get("stage", ()),
+        "owned": str(owned).lower() == asked.get("owned"),
+        "contact_since": contact >= asked.get("contact_since", ""),
+        "contact_until": bool(contact) and contact <= asked.get("contact_until", ""),
+        "seen_until": bool(signed) and signed <= asked.get("seen_until", ""),
+        "min_value": row["value_minor"] >= asked.get("min_value", 0),
+    }[name] for name in asked)  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_any_order_of_any_filters_is_that_of_a_plain_sort(
+    api: httpx.AsyncClient, scoring: Database, today: datetime, seed: int
+) -> None:
+    random, feed = Random(seed), Feeding(scoring, today)
+    for _ in range(30):
+        party = feed.identity()
+        await feed.registered(party, today - timedelta(days=400))
+        for _ in range(random.randrange(4)):
+            then = today - timedelta(days=random.choice([1, 20, 60, 200, 390]))
+            if random.random() < 0.5:
+                await feed.bought(party, then, random.choice([500, 500, 20_000, 200_000]))
+            else:
+                await random.choice([feed.called, feed.inquired, feed.declined])(party, then)
+        owner, team = (random.choice([None, None, feed.identity()]) for _ in range(2))
+        await feed.owned(party, 1, owner, team)
+    everybody = await pages(api, "/v1/standings", sort="party")
+    assert len(everybody) == 30
+
+    for order in Order:
+        asked = {
+            name: value
+            for name, value in {
+                "tier": random.choice([*Tier]).value,
+                "stage": [stage.value for stage in random.sample([*Stage], 4)],
+                "owned": random.choice(["true", "false"]),
+                "contact_since": str((today - timedelta(days=200)).date()),
+                "contact_until": str((today - timedelta(days=20)).date()),
+                "seen_until": str((today - timedelta(days=60)).date()),
+                "min_value": 600,
+            }.items()
+            if random.random() < 0.25
+        }
+        by = PLAINLY[order]
+        # A rank is told by one number less than it has: of two the later comes first, and value falls in either case.
+        expected = [row for row in everybody if by(row) is not None and filtered(row, asked)]
+        expected.sort(key=lambda row: (by(row), row["party_id"]), reverse=order not in RISING)
+        assert await listed(api, sort=order.value, **asked) == [row["party_id"] for row in expected], (order, asked)

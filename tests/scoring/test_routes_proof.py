@@ -63,6 +63,18 @@ async def test_nothing_disagrees_with_the_facts(api: httpx.AsyncClient, told: li
     assert last == {"done": True, "checked": 3, "parties": 3, "facts": 6, "waiting": 0, "disagreements": 0, "found": []}
 
 
+async def test_nothing_disagrees_of_who_was_touched_by_us_alone(api: httpx.AsyncClient, feed: Feeding) -> None:
+    party = feed.identity()
+    await feed.bought(party, JUNE - timedelta(days=90), 1_000)
+    await feed.called(party, JUNE - timedelta(days=1))
+
+    found, last = await verified(api)
+
+    assert (found, last["facts"]) == ([], 2)
+    standing = (await api.get(f"/v1/standings/party_{party.hex}")).json()
+    assert standing["last_contact_day"] == str((JUNE - timedelta(days=1)).date())
+
+
 @pytest.mark.parametrize(
     ("corruption", "field"),
     [
@@ -75,6 +87,7 @@ async def test_nothing_disagrees_with_the_facts(api: httpx.AsyncClient, told: li
         ("UPDATE party SET since = since - 1 WHERE party_id = $1", "since"),
         ("UPDATE party SET last_day = last_day + 1 WHERE party_id = $1", "last_day"),
         ("UPDATE party SET last_sign_day = '2026-01-01' WHERE party_id = $1", "last_sign_day"),
+        ("UPDATE party SET last_contact_day = last_contact_day - 1 WHERE party_id = $1", "last_contact_day"),
         ("UPDATE party SET loss_reason = 'price' WHERE party_id = $1", "loss_reason"),
         ("UPDATE party SET next_stage_at = NULL WHERE party_id = $1", "next_stage_at"),
         ("UPDATE party SET next_stage = 'customer' WHERE party_id = $1", "next_stage"),

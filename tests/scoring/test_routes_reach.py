@@ -48,6 +48,8 @@ async def test_what_is_computed_of_many_is_of_those_within_reach(
             ("/internal/standings/export", {"as_of": "2024-07-01"}),
             ("/v1/standings", {"sort": "party", "as_of": "2024-07-01"}),
             ("/v1/standings", {"sort": "next_change_at"}),
+            ("/v1/standings", {"sort": "tier"}),
+            ("/v1/standings", {"sort": "last_contact"}),
             ("/v1/standings", {"sort": "party", **known_at}),
             ("/v1/reports/zoom", {"level": "party", "as_of": "2024-07-01"}),
             ("/v1/reports/zoom", {"level": "party", "by": "kind"}),
@@ -56,6 +58,8 @@ async def test_what_is_computed_of_many_is_of_those_within_reach(
             answer = await api.get(path, params=query, headers=headers)
             there = {each for each in (own, of_team, other, nobodys) if each.hex in answer.text}
             assert (answer.status_code, there) == (200, seen), (path, query, reach, answer.text[:300])
+        unowned = await api.get("/v1/standings", params={"owned": "false"}, headers=headers)
+        assert [row["party_id"] for row in unowned.json()["data"]] == [f"party_{nobodys.hex}"] * (reach is Reach.ALL)
         flows = (await api.get("/v1/reports/flows", params=PERIOD, headers=headers)).json()
         assert [(each["from_stage"], each["to_stage"], each["count"]) for each in flows["data"]] == [
             (None, "customer", len(seen))

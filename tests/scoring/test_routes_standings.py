@@ -160,6 +160,7 @@ async def test_a_listed_standing_has_every_field(api: httpx.AsyncClient, three: 
         "tx_days": 0,
         "T_days": 150,
         "last_sign_day": None,
+        "last_contact_day": "2026-01-02",
         "loss_reason": None,
         "p": None,
         "turnover_minor": 5_000,

@@ -15,7 +15,7 @@ from chassis.http import Streamed
 from contracts.money import MINOR_DIGITS
 from gateway.console.api import Api, Query, Refused
 from gateway.console.frame import Page, Somebody
-from gateway.console.lists import MONEY, Asked
+from gateway.console.lists import MONEY, SORTS, Asked
 from gateway.console.naming import names
 from gateway.console.people import people
 
@@ -25,9 +25,9 @@ ROWS = 25
 FILE_ROWS = 1_000
 COLUMNS = (
     "party_id", "name", "stage", "tier", "value", "currency", "last_purchase", "last_interest", "probability",
-    "satisfaction", "loyalty", "next_change", "owner_id", "team_id",
+    "satisfaction", "loyalty", "next_change", "owner_id", "team_id", "last_contact",
 )  # fmt: skip
-"""Of the file, whose head is for machines and in one language."""
+"""Of the file, whose head is for machines and in one language. New ones are added behind."""
 
 
 @router.get("/parties")
@@ -57,7 +57,7 @@ async def read_parties(page: Somebody) -> Response:
     return page.render(
         "parties/page.html",
         views=parts["views"],
-        asked=asked,
+        sorts=SORTS,
         currency=currency,
         everybody=summary["count"] if summary else None,
         total=asked.count_in(summary.data) if summary else None,
@@ -72,7 +72,7 @@ async def _rows(page: Page, found: Mapping[str, Any], asked: Asked) -> dict[str,
     more = None
     if found["has_more"]:
         more = "/parties?" + urlencode([*asked.pairs, ("cursor", found["next_cursor"]), ("currency", asked.currency)])
-    return {"rows": rows, "names": called, "more": more}
+    return {"rows": rows, "names": called, "more": more, "asked": asked}
 
 
 @router.get("/parties/people")
@@ -113,7 +113,7 @@ def _line(row: Mapping[str, Any], name: str) -> tuple[Any, ...]:
     # A sheet would carry out what begins like a formula.
     safe = f"'{name}" if name[:1] in "=+-@\t\r" and not name[1:].replace(" ", "").isdigit() else name
     where = row["stage"], row["tier"], value, row["currency"]
-    return (row["party_id"], safe, *where, *days, *graded, row["owner_id"], row["team_id"])
+    return (row["party_id"], safe, *where, *days, *graded, row["owner_id"], row["team_id"], row["last_contact_day"])
 
 
 def _written(rows: list[tuple[Any, ...]] | list[tuple[str, ...]]) -> bytes:

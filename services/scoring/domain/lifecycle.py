@@ -1,5 +1,6 @@
 """The stage of a party on any day: since when, why lost, and when it is another if nothing happens."""
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ from contracts.scoring import Stage
 from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.course import Course, Phase, earliest, following, last
 from services.scoring.domain.declared import Declared
-from services.scoring.domain.reading import Reading
+from services.scoring.domain.reading import CONTACT, Reading
 from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.spans import ByModel, Spans, fixed
 from services.scoring.domain.stages import ByProbability, Stages
@@ -121,6 +122,16 @@ class Lifecycle(Reading):
     def last_sign(self, day: int) -> int | None:
         """The last day up to the day with a sign of interest."""
         return last(self._of(day).sign_days, day)
+
+    def last_contact(self, day: int) -> int | None:
+        """The last day up to the day on which they turned to us or we reached them; a sign of interest is one, too."""
+        entries, signs = self.calendar.entries, self._of(day).stages.prospects.sign_numbers
+        # From the end: nearly every entry is one.
+        for place in range(bisect_left(entries, (day + 1,)) - 1, -1, -1):
+            on_day, kind = entries[place][:2]
+            if kind in CONTACT or kind in signs:
+                return on_day
+        return None
 
     def loss_reason(self, day: int, known: int | None = None, set_on: int | None = None) -> LossReason | None:
         """Why a lost party is lost: the declaration that decides or, after mere silence, one since the last act."""

@@ -115,6 +115,7 @@ def plain_standing(
         first_day=_date(walk.first_bought),
         last_day=_date(walk.bought),
         last_sign_day=_date(walk.sign),
+        last_contact_day=_date(walk.contact),
         loss_reason=walk.loss_reason(outcome.stage),
         satisfaction=walk.satisfaction.value(today) if walk.known else None,
         satisfaction_band=outcome.satisfaction,

@@ -20,6 +20,12 @@ _TOUCHES = frozenset({
     Kind.REPLIED, Kind.REACTED, Kind.LEAD_CAPTURED,
 })  # fmt: skip
 """Contact or purchase."""
+_CONTACTS = frozenset({
+    Kind.PURCHASE, Kind.RETURN, Kind.INQUIRED, Kind.CONTACTED, Kind.VISITED, Kind.REACHED, Kind.DECLINED,
+    Kind.COMPLAINED, Kind.PRAISED, Kind.PROBLEM_OPENED, Kind.JOINED, Kind.POSTED, Kind.REPLIED, Kind.REACTED,
+    Kind.REFERRED, Kind.LEAD_CAPTURED,
+})  # fmt: skip
+"""Of theirs with us, or of ours with them."""
 
 
 class Days:
@@ -55,6 +61,7 @@ class Days:
         self.declared: int | None = None
         """A lead lost or disqualified, or the party declined."""
         self.declined: int | None = None
+        self._contacted: int | None = None
         self._signs: dict[PartyKind, int | None] = dict.fromkeys(PartyKind)
         self._declared_reasons: frozenset[str] = frozenset()
         self._declined_reasons: frozenset[str] = frozenset()
@@ -102,6 +109,8 @@ class Days:
         for whose in PartyKind:
             if any(kind.name.lower() in self.policy.stages(whose).prospects.signs for kind in kinds):
                 self._signs[whose] = day
+        if kinds & _CONTACTS:
+            self._contacted = day
         if Kind.PURCHASE in kinds:
             self.first_bought = day if self.first_bought is None else self.first_bought
             self.bought = day
@@ -126,6 +135,11 @@ class Days:
     def sign(self) -> int | None:
         """The last day with a sign of interest, as it counts for this kind of party."""
         return self._signs[self.kind]
+
+    @property
+    def contact(self) -> int | None:
+        """The last day with anything between them and us, or with a sign of interest."""
+        return max((day for day in (self._contacted, self.sign) if day is not None), default=None)
 
     def overridden(self) -> dict[str, str]:
         """What is set by hand on this day, by field: of what still lasts the one set last."""

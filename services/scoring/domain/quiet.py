@@ -47,6 +47,7 @@ class Quiet(NamedTuple):
     value_minor: list[int]
     spend_minor: list[int]
     last_sign_day: list[date | None]
+    last_contact_day: list[date | None]
     next_change_at: list[datetime | None]
     next_stage_at: list[datetime | None]
     next_stage: list[Stage | None]
@@ -107,7 +108,8 @@ def _counted(of: Graded, places: Whole, ruling: Ruling) -> Quiet:
     next_stage, p = next_stages(of), probabilities(of)
     return Quiet(
         kept, dates(of.since[places]), of.value[places].tolist(), of.spend[places].tolist(),
-        dates(of.last_sign[places]), starts(of.turn[places], ruling), starts(of.stage_turn[places], ruling),
-        [next_stage[place] for place in kept], [p[place] for place in kept] if p else [None] * len(kept),
+        dates(of.last_sign[places]), dates(of.last_contact[places]), starts(of.turn[places], ruling),
+        starts(of.stage_turn[places], ruling), [next_stage[place] for place in kept],
+        [p[place] for place in kept] if p else [None] * len(kept),
         of.turnover[places].tolist(), of.satisfaction.value[places].tolist(), of.loyalty.value[places].tolist(),
     )  # fmt: skip

@@ -29,6 +29,18 @@ TOUCHING = frozenset(
     )
 )
 """Contact or purchase: days with one of these say which way a relationship goes."""
+CONTACT = TOUCHING | {
+    int(kind)
+    for kind in (
+        Kind.RETURN,
+        Kind.VISITED,
+        Kind.DECLINED,
+        Kind.PROBLEM_OPENED,
+        Kind.JOINED,
+        Kind.REFERRED,
+    )
+}
+"""Whatever passes between a party and us, whoever began: what others do about it, and what we do alone, is none."""
 REGISTERED, OVERRIDDEN = int(Kind.REGISTERED), int(Kind.OVERRIDDEN)
 SAYING = frozenset({*map(int, DECLARATIONS), REGISTERED, OVERRIDDEN})
 """Kinds of facts whose detail says something about the stage."""

@@ -41,6 +41,8 @@ class Standing(msgspec.Struct, frozen=True):
     """Last purchase day."""
     last_sign_day: date | None
     """Last day with a sign of interest."""
+    last_contact_day: date | None
+    """Last day on which they turned to us or we reached them, whoever began."""
     loss_reason: LossReason | None
     """Why a lost party is lost; None in every other stage."""
     next_change_at: datetime | None
@@ -94,6 +96,7 @@ def standing(history: History, at: datetime) -> Standing:
         first_day=_date(history.purchase_days[0]) if count else None,
         last_day=_date(history.last_purchase(day)),
         last_sign_day=_date(history.last_sign(day)),
+        last_contact_day=_date(history.last_contact(day)),
         loss_reason=history.loss_reason(day) if grades.stage in LOST else None,
         next_change_at=_start(history.next_turn(day, grades), history.ruling),
         next_stage_at=_start(stage_turned, history.ruling),

@@ -25,7 +25,7 @@ from services.scoring.domain.likelihood import Numbers, Whole
 from services.scoring.domain.model import LONGEST
 from services.scoring.domain.outlook import Past, outlook
 from services.scoring.domain.policy import Policy
-from services.scoring.domain.reading import ALONE, TOUCHING
+from services.scoring.domain.reading import ALONE, CONTACT, TOUCHING
 from services.scoring.domain.rounding import Holds
 from services.scoring.domain.rules import comparisons
 from services.scoring.domain.ruling import Ruling
@@ -117,6 +117,7 @@ class Graded(NamedTuple):
     spend: Whole
     bought: Days
     last_sign: Whole
+    last_contact: Whole
     turn: Whole
     stage_turn: Whole
     next_stage: Whole
@@ -138,6 +139,7 @@ class Graded(NamedTuple):
 def _graded(of: Columns, day: Whole, ruling: Ruling) -> tuple[Graded, Holds]:
     """How each stands, and where that is doubtful."""
     policy, purchase = ruling.policy, of.kind == Kind.PURCHASE
+    signs = policy.persons.prospects.sign_numbers
     bought = of.days(purchase)
     buyer, gross = bought.number > 0, of.sums(purchase, bought, of.worth)
     past = _past(bought, gross, day)
@@ -154,7 +156,7 @@ def _graded(of: Columns, day: Whole, ruling: Ruling) -> tuple[Graded, Holds]:
     }  # fmt: skip
     graded = Graded(
         stage, worth.tier, since, worth.value, said["spend_minor"], bought,
-        of.days(np.isin(of.kind, list(policy.persons.prospects.sign_numbers))).last,
+        of.days(np.isin(of.kind, list(signs))).last, of.days(np.isin(of.kind, list(CONTACT | signs))).last,
         np.minimum.reduce([stage_turn, worth.turn, satisfaction.turn, loyalty.turn, poised_turn]),
         stage_turn, next_stage, worth.p, worth.turnover, worth.level, satisfaction, loyalty, poised,
         sum(there.astype(np.int64) << place for place, there in enumerate(reversed(has))),
@@ -243,7 +245,7 @@ def _shown(of: Graded, ruling: Ruling) -> list[Standing | None]:
     fields: tuple[Any, ...] = (
         _named(list(Stage), of.stage), _named(list(Tier), of.tier), dates(of.since), of.value.tolist(),
         of.spend.tolist(), of.bought.number.tolist(), dates(of.bought.first), dates(of.bought.last),
-        dates(of.last_sign), _named([None, LossReason.UNKNOWN], lost.astype(np.int64)),
+        dates(of.last_sign), dates(of.last_contact), _named([None, LossReason.UNKNOWN], lost.astype(np.int64)),
         starts(of.turn, ruling), starts(of.stage_turn, ruling), next_stages(of), probabilities(of) or repeat(None),
         of.turnover.tolist(),
         _named(levels(policy), of.level), satisfied.value.tolist(), _named(list(Band), satisfied.band),

@@ -58,10 +58,10 @@ async def record(session: AsyncSession, connection: Connection, here: Present, p
                 party.redirect.version if party.redirect else party.row["resolution_version"],
                 revision, party.first_identity,
                 now.stage, now.tier, now.since, now.value_minor, now.spend_minor, now.purchase_days, now.first_day,
-                now.last_day, now.last_sign_day, now.loss_reason, now.next_change_at, now.next_stage_at,
-                now.next_stage, now.p, now.turnover_minor, now.level, now.satisfaction, now.satisfaction_band,
-                now.loyalty, now.loyalty_band, now.posture, now.treatment, " ".join(now.flags), now.vip,
-                party.at, here.ruling_id,
+                now.last_day, now.last_sign_day, now.last_contact_day, now.loss_reason, now.next_change_at,
+                now.next_stage_at, now.next_stage, now.p, now.turnover_minor, now.level, now.satisfaction,
+                now.satisfaction_band, now.loyalty, now.loyalty_band, now.posture, now.treatment,
+                " ".join(now.flags), now.vip, party.at, here.ruling_id,
             )
         )  # fmt: skip
     _tell(session, events)

@@ -21,7 +21,9 @@ from chassis.processes import Processes
 from chassis.rest import rest
 from services.scoring.handlers.activating import activate_next, next_activation
 from services.scoring.handlers.assessing import assess_again, assess_rows
+from services.scoring.handlers.growing import grow
 from services.scoring.handlers.renewing import renew
+from services.scoring.queries.growing import grown
 from services.scoring.queries.parties import NOBODY, pass_barrier
 from services.scoring.queries.rulings import present
 from services.scoring.queries.standings import sum_cells
@@ -146,13 +148,15 @@ async def sweep_once(database: Database, refresh: Refresh | None = None) -> None
     async with database.transaction() as session:
         connection = await driver(session)
         await sum_cells(connection)
-        until = await watermark(connection)
+        until, more = await watermark(connection), await grown(connection)
     # What time brought before an activation is decided by what was active then.
     while until and (active_from := await next_activation(database, until)):
         await _due_until(database, active_from)
         await activate_next(database, until)
     if until:
         await _due_until(database, until)
+    if more:
+        await grow(database)
     async with database.transaction() as session:
         connection = await driver(session)
         here = await present(connection)

@@ -34,6 +34,7 @@ COLUMNS = (
     "treatment",
     "flags",
     "vip",
+    "last_contact_day",
 )
 """New columns are added behind; these keep their places."""
 
@@ -88,6 +89,7 @@ def lines(standings: Sequence[Line], ruling: Ruling) -> str:
                     standing.treatment or "",
                     " ".join(standing.flags),
                     "true" if standing.vip else "false",
+                    _day(standing.last_contact_day),
                 )
             )
         )

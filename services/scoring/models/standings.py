@@ -22,12 +22,26 @@ class Order(StrEnum):
 
     VALUE = "value"
     """The highest value first."""
+    LOWEST_VALUE = "lowest_value"
+    """The lowest value first."""
+    TIER = "tier"
+    """The top tier first and who is unproven last; in each the highest value first."""
+    LOWEST_TIER = "lowest_tier"
+    """The tiers the other way round; in each the highest value first."""
+    STAGE = "stage"
+    """From strangers over prospects to customers who are lost; in each stage the highest value first."""
+    LAST_STAGE = "last_stage"
+    """The stages the other way round; in each the highest value first."""
     NEXT_CHANGE_AT = "next_change_at"
     """Who changes next first; without those that time alone does not change."""
     LAST_SEEN = "last_seen"
     """Who bought or showed interest last first."""
     SILENT = "silent"
     """Whose last purchase or sign of interest lies longest back first."""
+    LAST_CONTACT = "last_contact"
+    """With whom anything passed last, whoever began, first; without those with whom nothing ever did."""
+    UNTOUCHED = "untouched"
+    """With whom the last that passed lies longest back first; likewise."""
     PARTY = "party"
 
 
@@ -79,6 +93,8 @@ class Standing(Shown):
     vip: bool
     last_sign_day: date | None
     """Last day with a sign of interest."""
+    last_contact_day: date | None
+    """Last day on which anything passed between the party and us, whoever began; see `docs/scoring.md`."""
     loss_reason: LossReason | None
     """Why a lost party is lost: `unknown` where nobody said it yet. None in every other stage."""
     next_change_at: datetime | None
@@ -123,6 +139,7 @@ class Standing(Shown):
             last_purchase_day=last,
             T_days=ruling.day(at) - first.toordinal() if first else None,
             last_sign_day=decided.last_sign_day,
+            last_contact_day=decided.last_contact_day,
             loss_reason=decided.loss_reason,
             next_change_at=decided.next_change_at,
             next_stage_at=decided.next_stage_at,

@@ -14,6 +14,7 @@ from services.scoring.domain.standing import Standing
 from services.scoring.models.clocks import Question
 from services.scoring.queries.activations import settled_until
 from services.scoring.queries.known import known_identities_of, known_one, known_parties_of
+from services.scoring.queries.lists import Filter
 from services.scoring.queries.reading import (
     PAGE,
     Found,
@@ -26,7 +27,7 @@ from services.scoring.queries.reading import (
     stretches,
 )
 from services.scoring.queries.rulings import Connection, ruling_asked
-from services.scoring.queries.standings import FALLEN, Filter
+from services.scoring.queries.standings import FALLEN
 from services.scoring.queries.watermark import watermark
 
 MOST = 10_000
@@ -184,6 +185,9 @@ def fits(wanted: Filter, read: Read, standing: Standing) -> bool:
     """Whether a list with this filter has a standing. Who takes care of the party is what is so today."""
     equal = wanted._asdict()
     care, flag = equal.pop("care"), equal.pop("flag")
+    owned = equal.pop("owned")
+    if owned is not None and owned != any(read.row[name] for name in CARE):
+        return False
     stages, party_ids = equal.pop("stages"), equal.pop("party_ids")
     if standing.stage is None or standing.stage not in (stages or Stage):
         return False
@@ -196,6 +200,7 @@ def fits(wanted: Filter, read: Read, standing: Standing) -> bool:
         (equal.pop("min_value_minor"), standing.value_minor, equal.pop("max_value_minor")),
         (equal.pop("min_p"), standing.p, equal.pop("max_p")),
         (equal.pop("seen_since"), seen, equal.pop("seen_until")),
+        (equal.pop("contact_since"), standing.last_contact_day, equal.pop("contact_until")),
         (equal.pop("in_stage_since"), standing.since, equal.pop("in_stage_until")),
         (None, standing.next_change_at, equal.pop("changes_until")),
         (None, standing.next_stage_at if standing.next_stage in FALLEN else None, equal.pop("falls_until")),

@@ -105,8 +105,11 @@ async def count_parties(connection: Connection) -> int:
 
 
 async def last_rebuild(connection: Connection) -> int:
-    """The ruling since which calendars are as they are; who stands under an older one waits to be assessed by them."""
-    number: int = await connection.fetchval("SELECT coalesce(max(id), 0) FROM ruling WHERE reason = 'rebuild'")
+    """The ruling since which calendars are as they are; who stands under an older one waits to be assessed by them.
+
+    Where standings have grown and nobody was assessed again so far, it is behind every ruling.
+    """
+    number: int = await connection.fetchval(_LAST_REBUILD)
     return number
 
 
@@ -145,9 +148,16 @@ async def _evidence(connection: Connection, rows: Sequence[asyncpg.Record]) -> l
 
 _ROWS = """
 SELECT party_id, first_identity, stage, tier, since, p, value_minor, turnover_minor, level, spend_minor, purchase_days,
-       first_day, last_day, last_sign_day, loss_reason, satisfaction, satisfaction_band, loyalty, loyalty_band, posture,
-       treatment, flags, vip, next_change_at, next_stage_at, next_stage, assessed_at, ruling
+       first_day, last_day, last_sign_day, last_contact_day, loss_reason, satisfaction, satisfaction_band, loyalty,
+       loyalty_band, posture, treatment, flags, vip, next_change_at, next_stage_at, next_stage, assessed_at, ruling
 FROM party
+"""
+
+_LAST_REBUILD = """
+SELECT CASE
+    WHEN EXISTS (SELECT FROM installation WHERE grown_at IS NOT NULL) THEN 2147483647
+    ELSE (SELECT coalesce(max(id), 0) FROM ruling WHERE reason = 'rebuild')
+END
 """
 
 _NOTE_VERIFIED = """

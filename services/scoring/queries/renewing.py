@@ -83,8 +83,9 @@ _BY_PLACE = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
 
 _RENEWED: Mapping[str, str] = {
     "party_id": "uuid", "written": "xid", "assessed_at": "timestamptz", "since": "date", "value_minor": "bigint",
-    "spend_minor": "bigint", "last_sign_day": "date", "next_change_at": "timestamptz", "next_stage_at": "timestamptz",
-    "next_stage": "text", "p": "float8", "turnover_minor": "bigint", "satisfaction": "float8", "loyalty": "float8",
+    "spend_minor": "bigint", "last_sign_day": "date", "last_contact_day": "date", "next_change_at": "timestamptz",
+    "next_stage_at": "timestamptz", "next_stage": "text", "p": "float8", "turnover_minor": "bigint",
+    "satisfaction": "float8", "loyalty": "float8",
 }  # fmt: skip
 """What is written of such a party, and its types."""
 
@@ -97,9 +98,10 @@ WITH new AS MATERIALIZED (
 ), written AS (
     UPDATE party SET
         since = new.since, value_minor = new.value_minor, spend_minor = new.spend_minor,
-        last_sign_day = new.last_sign_day, next_change_at = new.next_change_at, next_stage_at = new.next_stage_at,
-        next_stage = new.next_stage, p = new.p, turnover_minor = new.turnover_minor, satisfaction = new.satisfaction,
-        loyalty = new.loyalty, assessed_at = new.assessed_at, ruling = $1
+        last_sign_day = new.last_sign_day, last_contact_day = new.last_contact_day,
+        next_change_at = new.next_change_at, next_stage_at = new.next_stage_at, next_stage = new.next_stage, p = new.p,
+        turnover_minor = new.turnover_minor, satisfaction = new.satisfaction, loyalty = new.loyalty,
+        assessed_at = new.assessed_at, ruling = $1
     FROM new
     WHERE party.party_id = new.party_id
     RETURNING WITH (OLD AS before, NEW AS after) after.stage, after.tier, after.value_minor - before.value_minor AS more

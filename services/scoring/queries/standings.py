@@ -1,20 +1,15 @@
-"""Standings: bulk writes of what was decided, and reads of what stands."""
+"""Standings: bulk writes of what was decided, and what was announced of them."""
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
 
-from chassis.conditions import Conditions
-from contracts.loss import LossReason
-from contracts.scoring import Band, Posture, Stage, Tier
+from contracts.scoring import Stage, Tier
 from services.scoring.domain.lifecycle import LOST
 from services.scoring.domain.moment import Care
-from services.scoring.models.standings import Order
 from services.scoring.queries.copying import copied
-from services.scoring.queries.reach import keep_to
 from services.scoring.queries.rulings import Connection
 
 MOST_CHANGES = 1_000
@@ -47,96 +42,6 @@ FALLEN: Sequence[Stage] = (Stage.DORMANT_PROSPECT, Stage.DORMANT_CUSTOMER, *sort
 """Stages that a fall leads to."""
 
 
-class Filter(NamedTuple):
-    """Which standings are listed; None takes all."""
-
-    stages: Sequence[Stage] | None = None
-    tier: Tier | None = None
-    min_value_minor: int | None = None
-    max_value_minor: int | None = None
-    loss_reason: LossReason | None = None
-    owner_id: UUID | None = None
-    team_id: UUID | None = None
-    vip: bool | None = None
-    treatment: str | None = None
-    flag: str | None = None
-    """One that they have among others."""
-    satisfaction_band: Band | None = None
-    loyalty_band: Band | None = None
-    posture: Posture | None = None
-    level: str | None = None
-    min_p: float | None = None
-    max_p: float | None = None
-    seen_since: date | None = None
-    """Who bought or showed interest on this day or later."""
-    seen_until: date | None = None
-    """Whose last purchase or sign of interest lies on this day or earlier."""
-    in_stage_since: date | None = None
-    """Who came to the stage on this day or later."""
-    in_stage_until: date | None = None
-    falls_until: datetime | None = None
-    """Whose stage falls up to this instant if nothing happens."""
-    changes_until: datetime | None = None
-    """What will be graded otherwise up to this instant if nothing happens."""
-    care: Care | None = None
-    """Those of an owner or a team, which is all that the caller reaches."""
-    party_ids: Sequence[UUID] | None = None
-
-
-async def standings(
-    connection: Connection, wanted: Filter, order: Order, *, after: Sequence[object] | None, limit: int
-) -> list[asyncpg.Record]:
-    """Stored standings in an order, behind a place in it (the values of `keyset`)."""
-    # Each once: some lists look into each stage by itself.
-    conditions = Conditions(sorted(set(wanted.stages or Stage)), [wanted.tier] if wanted.tier else list(Tier))
-    conditions.equal(
-        loss_reason=wanted.loss_reason, owner_id=wanted.owner_id, team_id=wanted.team_id, treatment=wanted.treatment,
-        posture=wanted.posture, level=wanted.level,
-    )  # fmt: skip
-    # Written out, so that a plan knows when an index of these parties alone is of use.
-    if wanted.vip is not None:
-        conditions.add("vip" if wanted.vip else "NOT vip")
-    if wanted.satisfaction_band:
-        conditions.add(f"satisfaction_band = '{wanted.satisfaction_band}'")
-    if wanted.loyalty_band:
-        conditions.add(f"loyalty_band = '{wanted.loyalty_band}'")
-    conditions.add("{} = ANY(flags)", wanted.flag)
-    conditions.add("value_minor >= {}", wanted.min_value_minor)
-    conditions.add("value_minor <= {}", wanted.max_value_minor)
-    conditions.add("p >= {}", wanted.min_p)
-    conditions.add("p <= {}", wanted.max_p)
-    conditions.add(f"{SEEN} >= {{}}", wanted.seen_since)
-    conditions.add(f"{SEEN} <= {{}}", wanted.seen_until)
-    conditions.add("since >= {}", wanted.in_stage_since)
-    conditions.add("since <= {}", wanted.in_stage_until)
-    conditions.add("next_change_at <= {}", wanted.changes_until)
-    if wanted.falls_until is not None:
-        conditions.add("next_stage = ANY({}) AND next_stage_at <= {}", FALLEN, wanted.falls_until)
-    conditions.add("party_id = ANY({})", wanted.party_ids)
-    keep_to(wanted.care, conditions)
-    if after is not None:
-        conditions.add(_BEHIND[order], *after)
-    query = _list(wanted, order).format(conditions=conditions, limit=int(limit))
-    return await connection.fetch(query, *conditions.arguments)
-
-
-def _list(wanted: Filter, order: Order) -> str:
-    """The list whose index has the fewest to look at."""
-    if order is Order.VALUE and (wanted.care is not None or wanted.party_ids is not None):
-        return _BY_VALUE_OF_FEW
-    if order is Order.VALUE and not (wanted.stages and wanted.tier):
-        if wanted.vip or Band.LOW in (wanted.satisfaction_band, wanted.loyalty_band):
-            return _BY_VALUE_OF_FEW
-        if wanted.treatment:
-            return _BY_VALUE_TREATED
-    return _LISTS[order]
-
-
-def keyset(row: asyncpg.Record, order: Order) -> list[object]:
-    """The place of a standing in an order."""
-    return [row["party_id"]] if order is Order.PARTY else [_KEYS[order](row), row["party_id"]]
-
-
 async def summary(connection: Connection, care: Care | None = None) -> dict[tuple[Stage, Tier], tuple[int, int]]:
     """How many parties stand where, and what they are worth, as stored: all, or those of an owner or a team."""
     rows = await (connection.fetch(_CELLS) if care is None else connection.fetch(_CELLS_OF, *care))
@@ -158,88 +63,13 @@ async def raised(connection: Connection, after: UUID, *, above: int, limit: int)
 
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
-SEEN = "greatest(last_day, last_sign_day)"
-"""The last day with a purchase or a sign of interest."""
-
-_BEHIND = {
-    Order.LAST_SEEN: f"({SEEN}, party_id) < ({{}}, {{}})",
-    Order.SILENT: f"({SEEN}, party_id) > ({{}}, {{}})",
-    Order.VALUE: "(value_minor, party_id) < ({}, {})",
-    Order.NEXT_CHANGE_AT: "(next_change_at, party_id) > ({}, {})",
-    Order.PARTY: "party_id > {}",
-}
-"""What lies behind a place."""
-
-_KEYS: Mapping[Order, Callable[[asyncpg.Record], object]] = {
-    Order.VALUE: lambda row: row["value_minor"],
-    Order.NEXT_CHANGE_AT: lambda row: row["next_change_at"],
-    Order.LAST_SEEN: lambda row: _seen(row["last_day"], row["last_sign_day"]),
-    Order.SILENT: lambda row: _seen(row["last_day"], row["last_sign_day"]),
-}
-
-
-def _seen(*days: date | None) -> date:
-    return max(day for day in days if day is not None)
-
-
 STORED = """party_id, revision, stage, tier, since, value_minor, spend_minor, purchase_days, first_day, last_day,
-    last_sign_day, loss_reason, next_change_at, next_stage_at, next_stage, p, turnover_minor, level, satisfaction,
-    satisfaction_band, loyalty, loyalty_band, posture, treatment, flags, vip, assessed_at, ruling.currency,
-    policy.document ->> 'name' AS policy, ruling.model, owner_id, team_id"""
+    last_sign_day, last_contact_day, loss_reason, next_change_at, next_stage_at, next_stage, p, turnover_minor, level,
+    satisfaction, satisfaction_band, loyalty, loyalty_band, posture, treatment, flags, vip, assessed_at,
+    ruling.currency, policy.document ->> 'name' AS policy, ruling.model, owner_id, team_id"""
 """A standing as it is stored, with what it was assessed under."""
 
 STORED_FROM = "party JOIN ruling ON ruling.id = party.ruling JOIN policy ON policy.hash = ruling.policy"
-
-_SHOWN = f"SELECT {STORED} FROM {STORED_FROM}"
-
-# The highest of each stage and tier lie side by side in the index, so that no list is ever sorted as a whole.
-_BY_VALUE = f"""
-WITH party AS (
-    SELECT highest.*
-    FROM unnest($1::text[]) AS at_stage CROSS JOIN unnest($2::text[]) AS at_tier CROSS JOIN LATERAL (
-        SELECT * FROM party WHERE stage = at_stage AND tier = at_tier{{conditions}}
-        ORDER BY value_minor DESC, party_id DESC LIMIT {{limit}}
-    ) AS highest
-)
-{_SHOWN} ORDER BY value_minor DESC, party_id DESC LIMIT {{limit}}
-"""
-
-# Likewise those of one treatment in each tier.
-_BY_VALUE_TREATED = f"""
-WITH party AS (
-    SELECT highest.*
-    FROM unnest($2::text[]) AS at_tier CROSS JOIN LATERAL (
-        SELECT * FROM party WHERE tier = at_tier AND stage IS NOT NULL AND stage = ANY($1){{conditions}}
-        ORDER BY value_minor DESC, party_id DESC LIMIT {{limit}}
-    ) AS highest
-)
-{_SHOWN} ORDER BY value_minor DESC, party_id DESC LIMIT {{limit}}
-"""
-
-# Those whom an index of their own has by value: looked for in each cell, few would be found late.
-_BY_VALUE_OF_FEW = f"""
-{_SHOWN} WHERE stage = ANY($1) AND tier = ANY($2){{conditions}}
-ORDER BY value_minor DESC, party_id DESC LIMIT {{limit}}
-"""
-
-_LISTS = {
-    Order.VALUE: _BY_VALUE,
-    Order.NEXT_CHANGE_AT: f"""
-        {_SHOWN} WHERE next_change_at IS NOT NULL AND stage = ANY($1) AND tier = ANY($2){{conditions}}
-        ORDER BY next_change_at, party_id LIMIT {{limit}}
-    """,
-    Order.LAST_SEEN: f"""
-        {_SHOWN} WHERE {SEEN} IS NOT NULL AND stage IS NOT NULL AND stage = ANY($1) AND tier = ANY($2){{conditions}}
-        ORDER BY {SEEN} DESC, party_id DESC LIMIT {{limit}}
-    """,
-    Order.SILENT: f"""
-        {_SHOWN} WHERE {SEEN} IS NOT NULL AND stage IS NOT NULL AND stage = ANY($1) AND tier = ANY($2){{conditions}}
-        ORDER BY {SEEN}, party_id LIMIT {{limit}}
-    """,
-    Order.PARTY: f"""
-        {_SHOWN} WHERE stage = ANY($1) AND tier = ANY($2){{conditions}} ORDER BY party_id LIMIT {{limit}}
-    """,
-}
 
 _LIVED = """
 SELECT party_id, revision, cause, kind, from_stage, to_stage, from_tier, to_tier, value_minor, loss_reason,
@@ -289,9 +119,10 @@ _DECIDED: Mapping[str, str] = {
     "party_id": "uuid", "resolves_to": "uuid", "resolution_version": "bigint", "revision": "bigint",
     "first_identity": "uuid", "stage": "text", "tier": "text", "since": "date", "value_minor": "bigint",
     "spend_minor": "bigint", "purchase_days": "int", "first_day": "date", "last_day": "date", "last_sign_day": "date",
-    "loss_reason": "text", "next_change_at": "timestamptz", "next_stage_at": "timestamptz", "next_stage": "text",
-    "p": "float8", "turnover_minor": "bigint", "level": "text", "satisfaction": "float8", "satisfaction_band": "text",
-    "loyalty": "float8", "loyalty_band": "text", "posture": "text", "treatment": "text", "flags": "text",
+    "last_contact_day": "date", "loss_reason": "text", "next_change_at": "timestamptz",
+    "next_stage_at": "timestamptz", "next_stage": "text", "p": "float8", "turnover_minor": "bigint",
+    "level": "text", "satisfaction": "float8", "satisfaction_band": "text", "loyalty": "float8",
+    "loyalty_band": "text", "posture": "text", "treatment": "text", "flags": "text",
     "vip": "boolean", "assessed_at": "timestamptz", "ruling": "int",
 }  # fmt: skip
 """What is written of a party, and its types."""

@@ -27,9 +27,10 @@ from services.scoring.models.reasons import ReasonTold
 from services.scoring.models.standings import Cell, FactTold, FollowUp, Order, ReasonedStanding, Summary
 from services.scoring.queries.clocks import moment_asked, party, standings_then
 from services.scoring.queries.facts import latest_facts
+from services.scoring.queries.lists import Filter, keyset, standings
 from services.scoring.queries.overall import cells
 from services.scoring.queries.rulings import Connection, present
-from services.scoring.queries.standings import Filter, keyset, standings, summary
+from services.scoring.queries.standings import summary
 from services.scoring.routes.clocks import Asked
 from services.scoring.routes.languages import AskedLanguage
 from services.scoring.routes.reach import CareOf, check_read
@@ -47,9 +48,16 @@ Probability = Annotated[float | None, Query(ge=0, le=1)]
 WithinDays = Annotated[int | None, Query(ge=0, le=3_650)]
 PLACES: Mapping[Order, type[tuple[Any, ...]]] = {
     Order.VALUE: tuple[AnyWhole, UUID],
+    Order.LOWEST_VALUE: tuple[AnyWhole, UUID],
+    Order.TIER: tuple[Tier, AnyWhole, UUID],
+    Order.LOWEST_TIER: tuple[Tier, AnyWhole, UUID],
+    Order.STAGE: tuple[Stage, AnyWhole, UUID],
+    Order.LAST_STAGE: tuple[Stage, AnyWhole, UUID],
     Order.NEXT_CHANGE_AT: tuple[AnyInstant, UUID],
     Order.LAST_SEEN: tuple[date, UUID],
     Order.SILENT: tuple[date, UUID],
+    Order.LAST_CONTACT: tuple[date, UUID],
+    Order.UNTOUCHED: tuple[date, UUID],
     Order.PARTY: tuple[UUID],
 }
 """What the cursor of an order holds."""
@@ -72,6 +80,7 @@ async def list_standings(
     loss_reason: LossReason | None = None,
     owner_id: UserId | None = None,
     team_id: TeamId | None = None,
+    owned: bool | None = None,
     vip: bool | None = None,
     treatment: Code = None,
     flag: Flag | None = None,
@@ -83,6 +92,8 @@ async def list_standings(
     max_p: Probability = None,
     seen_since: Day | None = None,
     seen_until: Day | None = None,
+    contact_since: Day | None = None,
+    contact_until: Day | None = None,
     in_stage_since: Day | None = None,
     in_stage_until: Day | None = None,
     changes_within_days: WithinDays = None,
@@ -95,17 +106,19 @@ async def list_standings(
 
     They come by value, the highest first, where no other order is asked for. `ids` and `stage` may come several times;
     ids of parties merged since have no standing of their own. `seen_since` and `seen_until` bound the
-    last purchase or sign of interest, `in_stage_since` and `in_stage_until` the first day of the stage,
+    last purchase or sign of interest, `contact_since` and `contact_until` the last day on which anything passed between
+    the party and us, whoever began, `in_stage_since` and `in_stage_until` the first day of the stage,
     `changes_within_days` when anything that is graded will be another if nothing happens, `falls_within_days` when the
-    stage falls. With `as_of`, `known_at`,
+    stage falls. `owned=false` are those whom nobody looks after, neither an owner nor a team. With `as_of`, `known_at`,
     `policy`, `model` or `horizon_days` they are computed instead, and come by party alone; a page may then be short,
     also empty, though there are more. Owner and team are always those of today.
     """
-    wanted = Filter(stage, tier, min_value, max_value, loss_reason, owner_id, team_id, vip, treatment, flag)
+    wanted = Filter(stage, tier, min_value, max_value, loss_reason, owner_id, team_id, owned, vip, treatment, flag)
     wanted = wanted._replace(
         satisfaction_band=satisfaction, loyalty_band=loyalty, posture=posture, level=level, care=care
     )
     wanted = wanted._replace(min_p=min_p, max_p=max_p, seen_since=seen_since, seen_until=seen_until)
+    wanted = wanted._replace(contact_since=contact_since, contact_until=contact_until)
     wanted = wanted._replace(in_stage_since=in_stage_since, in_stage_until=in_stage_until, party_ids=ids)
     ruling = (await present(snapshot)).ruling
     wanted = wanted._replace(
