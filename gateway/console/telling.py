@@ -1,4 +1,4 @@
-"""What the API says in English, said in the language of a page: problems by their code, other sentences as they stand."""
+"""What the API says in English, said in the language of a page: problems by their code, the rest as it stands."""
 
 import re
 from collections.abc import Iterable, Mapping

@@ -48,11 +48,15 @@ def wordings(said: str | list[str]) -> list[str]:
     return [said] if isinstance(said, str) else said
 
 
+OF_USE = ast.Call | ast.JoinedStr | ast.Constant | ast.ClassDef | ast.FunctionDef
+
+
 @cache
 def nodes() -> list[tuple[str, ast.AST]]:
-    """Whatever stands in the source, with its file."""
+    """Whatever of use stands in the source, with its file."""
     files = [each for part in ("contracts", "chassis", "services", "gateway") for each in (ROOT / part).rglob("*.py")]
-    return [(str(each.relative_to(ROOT)), node) for each in files for node in ast.walk(ast.parse(each.read_text()))]
+    trees = [(str(each.relative_to(ROOT)), ast.parse(each.read_text("utf-8"))) for each in files]
+    return [(file, node) for file, tree in trees for node in ast.walk(tree) if isinstance(node, OF_USE)]
 
 
 @cache
