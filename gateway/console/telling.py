@@ -80,7 +80,7 @@ class Telling:
         if isinstance(value, list):
             return self._listed(self._value(each, kind) for each in value)
         if isinstance(value, int | float):
-            return self._formats.number(value, 0 if isinstance(value, int) else 2)
+            return self._formats.number(value) if float(value).is_integer() else str(value)
         text = str(value)
         match kind:
             case "":

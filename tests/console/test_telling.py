@@ -198,6 +198,7 @@ EXAMPLES: list[tuple[Any, Any, str]] = [
     (Annotated[int, Field(ge=7)], 1, "7"),
     (Annotated[int, Field(lt=7)], 9, "7"),
     (Annotated[float, Field(le=0.25)], 9, "0.25"),
+    (Annotated[float, Field(le=1)], 9, " 1 "),
     (Annotated[int, Field(multiple_of=7)], 1, "7"),
     (Literal["one", "two", "six"], "x", "one、two、six"),
     (Size, "x", "small、large"),
