@@ -15,6 +15,8 @@ SENTENCES = "sentences."
 """The area of messages whose keys are what the API says, with names where the values stand."""
 PHRASES = "phrases."
 """Likewise of parts of sentences, which are looked for only where a value stands."""
+LONGEST = 2_000
+"""Characters of the longest text that is recognised; what is longer quotes somebody else."""
 _LISTED = re.compile(r", | or ")
 
 
@@ -85,15 +87,19 @@ class Telling:
         match kind:
             case "":
                 return self._known(text, (PHRASES, SENTENCES)) or text
-            case "instant":
-                return self._formats.instant(text, "short")
-            case "day":
-                return self._formats.day(text)
+            case "instant" | "day":
+                return self._when(text, kind)
             case "=":
                 return text
         if between := word(self._language, f"{PHRASES}{kind}"):
             return between.join(self._value(each, "") for each in text.split(str(kind)))
         return self._listed(self._called(code.strip("'`"), str(kind)) for code in _LISTED.split(text))
+
+    def _when(self, text: str, kind: str) -> str:
+        try:
+            return self._formats.instant(text, "short") if kind == "instant" else self._formats.day(text)
+        except ValueError:
+            return text
 
     def _called(self, code: str, kinds: str) -> str:
         found = (word(self._language, f"{kind}{code}") for kind in kinds.split("|"))
@@ -125,6 +131,8 @@ def _patterns(language: str, area: str) -> list[tuple[re.Pattern[str], str]]:
 @lru_cache(maxsize=4_096)
 def _recognised(language: str, area: str, english: str) -> tuple[str, dict[str, str]] | None:
     """What is said for a text of the API, and the values in it; None where there are no words for it."""
+    if len(english) > LONGEST:
+        return None
     said = messages(language).get(area + english)
     if said is not None:
         return said, {}
