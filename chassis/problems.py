@@ -12,7 +12,7 @@ from starlette.responses import Response
 from chassis.db import database_is_away
 from chassis.paths import methods
 from chassis.telemetry import request_id
-from contracts.problems import Problem, Unavailable
+from contracts.problems import Problem, Unavailable, bounds
 
 PROBLEMS_URL = "https://docs.example.org/problems#"
 RETRY_AFTER_S = 1
@@ -44,8 +44,13 @@ PROBLEM_SCHEMA: dict[str, Any] = {
                         "type": "string",
                         "description": "Where in the body (JSON Pointer); `#/query/limit` is a parameter.",
                     },
+                    "code": {
+                        "type": "string",
+                        "description": "The machine name of the rule; its bounds stand beside it, such as `ge`.",
+                    },
                     "detail": {"type": "string"},
                 },
+                "additionalProperties": True,
             },
         },
     },
@@ -153,7 +158,7 @@ UNREAD = frozenset({"model_attributes_type", "model_type", "dict_type", "list_ty
 """What is found wrong with a body as a whole, which is not read as JSON where nobody says that it is."""
 
 
-def _invalid(found: Any) -> dict[str, str]:
+def _invalid(found: Any) -> dict[str, Any]:
     place, *path = found["loc"]
     # These two messages quote the input; every other one speaks only of what was expected.
     detail = {"uuid_parsing": "Input should be a UUID", "union_tag_invalid": "The tag is not an expected one"}.get(
@@ -162,7 +167,8 @@ def _invalid(found: Any) -> dict[str, str]:
     # Parameters are pointed at as members of a document with the members `path`, `query` and `header`.
     places = [*([] if place == "body" else [place]), *([] if found["type"] == "json_invalid" else path)]
     steps = [str(step).replace("~", "~0").replace("/", "~1") for step in places]
-    return {"pointer": "/".join(["#", *steps]), "detail": detail}
+    told = {"pointer": "/".join(["#", *steps]), "code": found["type"], "detail": detail}
+    return told | bounds(found.get("ctx", {}))
 
 
 def unexpected(request: Request, error: Exception) -> Response:

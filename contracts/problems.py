@@ -1,7 +1,32 @@
 """Problems: what is wrong, said once, where it is known (RFC 9457)."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, ClassVar
+
+BOUNDS = frozenset(
+    {
+        "ge",
+        "gt",
+        "le",
+        "lt",
+        "multiple_of",
+        "min_length",
+        "max_length",
+        "max_digits",
+        "decimal_places",
+        "expected",
+        "expected_tags",
+        "expected_schemes",
+        "example",
+    }
+)
+"""What a place of a body may be, as pydantic names it; the rest of what it tells may hold what was sent."""
+
+
+def bounds(context: Mapping[str, Any]) -> dict[str, Any]:
+    """Of all that is known of a place that does not match its schema, what would match."""
+    return {name: value for name, value in context.items() if name in BOUNDS}
 
 
 class Problem(Exception):

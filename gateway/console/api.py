@@ -45,19 +45,9 @@ class Refused(Exception):
         return str(self.problem.get("code", "unknown"))
 
     @property
-    def detail(self) -> str:
-        """What the API says in words, in English."""
-        return str(self.problem.get("detail") or self.problem.get("title") or self.status)
-
-    @property
     def request_id(self) -> str:
         """What an operator finds it by."""
         return str(self.problem.get("request_id", ""))
-
-    @property
-    def errors(self) -> Mapping[str, str]:
-        """What is wrong with each field of the body, by its name: `name`, `address/city`."""
-        return {each["pointer"].removeprefix("#/"): each["detail"] for each in self.problem.get("errors", [])}
 
 
 class Api:

@@ -25,6 +25,7 @@ from gateway.console.formats import Formats
 from gateway.console.forms import FIELD, HEADER, VISITOR, form_token, is_ours
 from gateway.console.messages import LANGUAGES, preferred, say, word
 from gateway.console.standing import forecast
+from gateway.console.telling import Telling
 from gateway.domain.feed import TYPES
 from gateway.domain.rights import area_of, powers, rights
 
@@ -109,6 +110,16 @@ class Page:
         """What a code is called (`party.way_` of `phone`); one that an installation made up stays as it is."""
         return word(self.language, f"{kind}{code}") or code or ""
 
+    @property
+    def formats(self) -> Formats:
+        """How values are written for the reader."""
+        return Formats(self.language, self.zone, now())
+
+    @property
+    def telling(self) -> Telling:
+        """What the API says in English, in the reader's language."""
+        return Telling(self.language, self.formats)
+
     def chosen(self, name: str) -> list[str]:
         """The values of a field that may come several times."""
         said = self.form.get(name, [])
@@ -150,12 +161,12 @@ class Page:
 
     def render(self, template: str, /, status: int = 200, **values: Any) -> Response:
         """A page, or a part of one, from a template."""
-        formats = Formats(self.language, self.zone, now())
         html = _environment.get_template(template).render(
             page=self,
             t=self.t,
             word=self.word,
-            f=formats,
+            f=self.formats,
+            telling=self.telling,
             me=self.me,
             language=self.language,
             languages=LANGUAGES,

@@ -54,13 +54,15 @@ def test_a_file_is_looked_at_understood_otherwise_imported_and_undone(visit: Vis
     expect(page.get_by_role("row", name="till.csv").first).to_be_visible()
 
 
-def test_a_file_that_cannot_be_read_says_so_beside_the_form(visit: Visit):
-    page = visit("/import")
+@pytest.mark.parametrize(("language", "said"), [("en", "The file is empty."), ("zh-Hans", "文件是空的。")])
+def test_a_file_that_cannot_be_read_says_so_beside_the_form(visit: Visit, language: str, said: str):
+    page = visit("/import", language=language)
     page.locator("input[type=file]").set_input_files({"name": "no.csv", "mimeType": "text/csv", "buffer": b" "})
     with page.expect_response(lambda answer: answer.request.method == "POST") as answered:
-        page.get_by_role("button", name="Look at the file").click()
+        page.get_by_role("button", name=say(language, "importing.look")).click()
     assert answered.value.status == 422
-    expect(page.get_by_role("alert")).to_contain_text("The file is empty.")
+    expect(page.get_by_role("alert")).to_contain_text(said)
+    assert page.get_by_role("alert").locator("[lang=en]").count() == 0
     expect(page.locator("input[type=file]")).to_be_visible()
 
 

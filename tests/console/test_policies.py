@@ -59,14 +59,15 @@ def test_a_change_is_drafted_tried_approved_and_planned(visit: Visit, product: P
     expect(page.locator(".life [aria-current]")).to_contain_text("Retired")
 
 
-def test_what_no_policy_can_be_is_said_at_its_field_and_kept(visit: Visit):
-    page = visit("/policies/new")
+@pytest.mark.parametrize(("language", "said"), [("en", "less than or equal to 1"), ("zh-Hant", "必須是 1 或以下。")])
+def test_what_no_policy_can_be_is_said_at_its_field_and_kept(visit: Visit, language: str, said: str):
+    page = visit("/policies/new", language=language)
     page.locator("#persons__customers__dormant_below").fill("2")
     page.locator("#cuts__top").fill("much")
     with page.expect_response(lambda answer: answer.request.method == "POST") as answered:
-        page.get_by_role("button", name="Keep as draft").click()
+        page.get_by_role("button", name=say(language, "policies.draft")).click()
     assert answered.value.status == 422
-    expect(page.locator("#persons__customers__dormant_below-wrong")).to_contain_text("less than or equal to 1")
+    expect(page.locator("#persons__customers__dormant_below-wrong")).to_contain_text(said)
     expect(page.locator("#cuts__top-wrong")).to_be_visible()
     assert page.locator("#cuts__top").input_value() == "much"
     assert findings(page) == []

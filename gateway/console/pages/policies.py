@@ -59,15 +59,16 @@ async def draft(page: Somebody) -> Response:
     try:
         document = written(page.form, currency)
     except ValueError as error:
-        said = {"rest": str(error)}
+        said = {"rest": page.telling.sentence(str(error))}
         return await _form(page, base, base["document"], str(page.form.get("rest", "")), said, page.form)
     try:
         made = await page.api.post("/v1/policies", {"document": document, "base": base["hash"]})
     except Refused as refused:
         if refused.status != 422:
             raise
-        wrong = {at.removeprefix("document/"): said for at, said in refused.errors.items()}
-        wrong = wrong or {"": refused.detail}
+        said = page.telling.errors(refused.problem)
+        wrong = {at.removeprefix("document/"): why for at, why in said.items()}
+        wrong = wrong or {"": page.telling.problem(refused.problem)}
         return await _form(page, base, base["document"], str(page.form.get("rest", "")), wrong, page.form)
     return page.to(f"/policies/{made['hash']}", notice="policies.drafted")
 

@@ -136,7 +136,7 @@ def _stages(whose: Whose, now: Stages, before: Stages) -> Iterator[Difference]:
             yield from _values(field, OF_DAYS, now.customers, before.customers, whose.bought)
         case ByProbability() as present, ByProbability() as past:
             yield from _values(field, OF_PROBABILITY, present, past, whose.bought)
-            who = f"As long as there is no model, {whose.bought[0].lower()}{whose.bought[1:]}"
+            who = f"As long as there is no model, {_inside(whose.bought)}"
             yield from _values(f"{field}/without_model", OF_DAYS, present.without_model, past.without_model, who)
         case (ByDays() | ByProbability()) as present, past:
             sentence = f"{whose.bought} stands {_by(present)}, instead of {_by(past)}."
@@ -147,11 +147,16 @@ def _stages(whose: Whose, now: Stages, before: Stages) -> Iterator[Difference]:
 def _interest(whose: Whose, now: Interest, before: Interest) -> Iterator[Difference]:
     field = f"{whose.field}/prospects"
     yield from _values(field, OF_INTEREST, now, before, whose.never)
-    who = f"{whose.never[0].lower()}{whose.never[1:]}"
+    who = _inside(whose.never)
     for sign in _only(now.signs, before.signs):
         yield Difference(f"{field}/signs", f"{_named(sign)} is a sign of interest of {who}.")
     for sign in _only(before.signs, now.signs):
         yield Difference(f"{field}/signs", f"{_named(sign)} is no longer a sign of interest of {who}.")
+
+
+def _inside(beginning: str) -> str:
+    """How a sentence begins, inside of one."""
+    return f"{beginning[0].lower()}{beginning[1:]}"
 
 
 def _by(customers: ByDays | ByProbability) -> str:
@@ -213,11 +218,12 @@ def _treatments(now: Sequence[Treatment], before: Sequence[Treatment]) -> Iterat
             continue
         rows = zip_longest(now[new_start:new_end], before[start:end])
         for place, (come, gone) in enumerate(rows, new_start + 1):
-            if come is None:
+            if gone is None:
+                sentence = f"Row {place} of the treatments is: {_row(come)}."
+            elif come is None:
                 sentence = f"The treatments have no longer the row: {_row(gone)}."
             else:
-                instead = "" if gone is None else f", instead of: {_row(gone)}"
-                sentence = f"Row {place} of the treatments is: {_row(come)}{instead}."
+                sentence = f"Row {place} of the treatments is: {_row(come)}, instead of: {_row(gone)}."
             yield Difference("/treatments", sentence)
 
 

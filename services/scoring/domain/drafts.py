@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from contracts.problems import bounds
 from services.scoring.domain.lives import BadPolicy
 from services.scoring.domain.policy import Policy
 
@@ -30,11 +31,8 @@ def drafted(base: Policy, part: Mapping[str, Any]) -> Policy:
     try:
         return Policy.model_validate(whole)
     except ValidationError as error:
-        found = error.errors(include_input=False, include_url=False, include_context=False)
-        errors = [
-            {"pointer": _pointer(each, whole), "detail": UNQUOTED.get(each["type"], each["msg"])}
-            for each in found[:TOLD]
-        ]
+        found = error.errors(include_input=False, include_url=False)
+        errors = [_told(each, whole) for each in found[:TOLD]]
         raise BadPolicy("The document, laid over its base, is no policy.", errors=errors) from None
 
 
@@ -69,6 +67,13 @@ def _measure(part: Any) -> None:
         if count > MOST:
             raise BadPolicy("The document says more than any policy.", most=MOST)
         layer = [below for below in inside if isinstance(below, Mapping | list)]
+
+
+def _told(error: "ErrorDetails", document: Any) -> dict[str, Any]:
+    """What is said of a place that is wrong; never what was sent there."""
+    detail = UNQUOTED.get(error["type"], error["msg"])
+    told = {"pointer": _pointer(error, document), "code": error["type"], "detail": detail}
+    return told | bounds(error.get("ctx", {}))
 
 
 def _pointer(error: "ErrorDetails", document: Any) -> str:
