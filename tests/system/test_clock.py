@@ -4,11 +4,15 @@ import time
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import httpx
+
+from gateway.console.api import SESSION
 from tests.system.conftest import Start
 from tests.system.product import Product, party_of
 
 STARTS_S = 45
 """Before the midnight that the test waits for."""
+SET_BY_HAND = "Tier is set by hand; the facts say"
 NOTHING_IS_READ = "LOCK TABLE consumer_offset IN EXCLUSIVE MODE"
 """Consumers wait, all else goes on."""
 
@@ -38,6 +42,11 @@ def test_stages_change_by_time_alone_on_the_computed_day_and_never_before_all_is
         for customer, days_ago in (("asked a month ago", 30), ("asked half a year ago", 180)):
             product.ask(customer, bought(days_ago)[1])
         product.settle()
+        party = f"party_{party_of('stays').hex}"
+        derived = product.get(f"/v1/standings/{party}")["tier"]
+        wanted = {"field": "tier", "value": "top" if derived != "top" else "mid", "why": "Until tonight."}
+        product.post(f"/v1/standings/{party}/overrides", json={**wanted, "until": today.isoformat()})
+        assert SET_BY_HAND in shown(product, party)
         with product.held("scoring", NOTHING_IS_READ):
             product.buy("buys unread", (midnight - timedelta(minutes=5)).isoformat(), 5_000)
             left = midnight - (datetime.now(UTC) + ahead)
@@ -57,6 +66,8 @@ def test_stages_change_by_time_alone_on_the_computed_day_and_never_before_all_is
         assert lived(product, "turns dormant")[1:] == [("dormant_customer", midnight.date(), "clock")]
         assert [stage for stage, _, _ in lived(product, "buys unread")] == ["customer"]
         assert [stage for stage, _, _ in lived(product, "stays")] == ["customer"]
+        assert product.get(f"/v1/standings/{party}")["tier"] == derived
+        assert SET_BY_HAND not in shown(product, party)
         assert product.agrees()
 
         product.down()
@@ -74,6 +85,15 @@ def test_stages_change_by_time_alone_on_the_computed_day_and_never_before_all_is
             ]
             assert [turn for turn in turns(product.moves(party_of(customer))) if turn[2] == "clock"][-2:] == by_clock
         assert product.agrees()
+
+
+def shown(product: Product, party: str) -> str:
+    """The page of a party, as an administrator reads it."""
+    token = product.client.headers["Authorization"].removeprefix("Bearer ")
+    with httpx.Client(base_url=product.running.url, cookies={SESSION: token}, trust_env=False) as browser:
+        page = browser.get(f"/parties/{party}", headers={"Accept-Language": "en"})
+    assert page.status_code == 200, page.text
+    return page.text
 
 
 def lived(product: Product, customer: str) -> list[tuple[str, date, str]]:
