@@ -144,6 +144,8 @@ class PurchaseCompleted(Event, type="customers.purchase_completed.v1", topic=PUR
     """The fact (event id) that this one corrects; it no longer counts."""
     replaced_subject: UUID | None = None
     """The subject of the replaced fact, where the correction changed the customer."""
+    late_s: Annotated[int, Field(ge=0)] | None = None
+    """Of a correction: how long after it happened it, or what it corrects, was recorded, whichever was sooner."""
     assignment: Assignment | None = None
     """Whose the subject is, where it is not its own party."""
 
@@ -167,6 +169,8 @@ class PurchaseReturned(Event, type="customers.purchase_returned.v1", topic=PURCH
     """The fact (event id) that this one corrects; it no longer counts."""
     replaced_subject: UUID | None = None
     """The subject of the replaced fact, where the correction changed the customer."""
+    late_s: Annotated[int, Field(ge=0)] | None = None
+    """Of a correction: how long after it happened it, or what it corrects, was recorded, whichever was sooner."""
     assignment: Assignment | None = None
     """Whose the subject is, where it is not its own party."""
 
@@ -208,6 +212,8 @@ class InteractionRecorded(Event, type="customers.interaction_recorded.v1", topic
     """The fact (event id) that this one corrects; it no longer counts."""
     replaced_subject: UUID | None = None
     """The subject of the replaced fact, where the correction changed the party."""
+    late_s: Annotated[int, Field(ge=0)] | None = None
+    """Of a correction: how long after it happened it, or what it corrects, was recorded, whichever was sooner."""
     assignment: Assignment | None = None
     """Whose the subject is, where it is not its own party."""
 
@@ -252,5 +258,7 @@ class FactWithdrawn(Event, type="customers.fact_withdrawn.v1", topic=PURCHASES):
 
     fact_id: UUID
     """The event id of the withdrawn fact."""
+    late_s: Annotated[int, Field(ge=0)] | None = None
+    """Seconds after it happened at which the withdrawn fact was recorded, where that is told."""
     assignment: Assignment | None = None
     """Whose the subject is, where it is not its own party."""

@@ -1,6 +1,7 @@
 """Events are immutable facts with a name on the wire; the registry is the list of all of them."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
 
@@ -50,6 +51,11 @@ class Event(Shape):
 
 
 _REGISTRY: dict[str, type[Event]] = {}
+
+
+def seconds_late(occurred_at: datetime, recorded_at: datetime) -> int:
+    """How long after it happened something was recorded; 0 of what was dated ahead."""
+    return max(0, int((recorded_at - occurred_at).total_seconds()))
 
 
 def event_class(wire_type: str) -> type[Event] | None:

@@ -121,3 +121,5 @@ class LeadFactWithdrawn(Event, type="leads.fact_withdrawn.v1", topic=LEADS):
 
     fact_id: UUID
     """The event id of the withdrawn fact."""
+    late_s: Annotated[int, Field(ge=0)] | None = None
+    """Seconds after it happened at which the withdrawn fact was recorded, where that is told."""

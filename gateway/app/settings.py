@@ -57,7 +57,7 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
     feed_retention_days: int = Field(7, ge=4, le=366)
     """Days for which the feed keeps what it told: longer than webhooks are tried again."""
     feed_historic_days: int = Field(7, ge=1, le=36_500)
-    """What happened more days than this before it was recorded is told as historic."""
+    """What happened more days than this before it was recorded is told as historic, and what rests on it."""
     webhook_allow: str = ""
     """Hosts and networks inside that webhooks may call, also without TLS, separated by commas."""
     webhook_failures: int = Field(FAILURES, ge=1, le=1_000_000)

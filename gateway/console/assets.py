@@ -59,6 +59,8 @@ async def read_asset(digest: str, name: str, request: Request) -> Response:
         raise HTTPException(404)
     headers = {"Cache-Control": FOREVER if digest == found.digest else "no-cache", "Vary": "Accept-Encoding"}
     headers["X-Content-Type-Options"] = "nosniff"
+    # A shared worker goes by what its own script says, not by the pages that share it.
+    headers["Content-Security-Policy"] = "default-src 'self'"
     if found.zipped is not None and "gzip" in request.headers.get("accept-encoding", ""):
         return Response(found.zipped, media_type=found.media_type, headers={**headers, "Content-Encoding": "gzip"})
     return Response(found.plain, media_type=found.media_type, headers=headers)

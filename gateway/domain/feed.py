@@ -123,9 +123,15 @@ def after(event: Event) -> tuple[Stage | None, Tier | None]:
     return None, None
 
 
-def is_historic(occurred_at: datetime, recorded_at: datetime, *, days: int) -> bool:
-    """Whether an event tells of what was long past when it was recorded, as an import of old files does."""
-    return recorded_at - occurred_at > timedelta(days=days)
+def is_historic(event: Event, recorded_at: datetime, *, days: int) -> bool:
+    """Whether an event rests on what was long past when it was recorded, as after an import of old files.
+
+    Most events say themselves when it happened. What follows from something else, as a standing that a late fact puts
+    right, or a fact that is taken back, says how late that was recorded.
+    """
+    late_s: int | None = getattr(event, "late_s", None)
+    late = recorded_at - event.occurred_at if late_s is None else timedelta(seconds=late_s)
+    return late > timedelta(days=days)
 
 
 class Told(NamedTuple):

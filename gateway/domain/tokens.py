@@ -20,6 +20,8 @@ KEPT_S = 86_400.0
 """Seconds for which the last good keys are believed while the issuer is away."""
 ASKED_EVERY_S = 30.0
 """Seconds between two fetches at least, whatever unknown keys tokens name and however often the issuer fails."""
+LOOKED_EVERY_S = 1.0
+"""Seconds between two looks at what another process has fetched."""
 LARGEST = 16_384
 """Bytes of a token."""
 

@@ -39,7 +39,7 @@ async def take_in(session: AsyncSession, batch: Sequence[Delivery], *, zone: Zon
         _staged(
             each,
             _party(each.event, known, each.event.occurred_at.astimezone(zone).date()),
-            historic=is_historic(each.event.occurred_at, each.recorded_at, days=historic_days),
+            historic=is_historic(each.event, each.recorded_at, days=historic_days),
         )
         for each in told
     ]

@@ -1,12 +1,10 @@
 """An outside issuer: where it is, its keys, and what its tokens say."""
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
 import httpx
-import structlog
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
@@ -18,9 +16,6 @@ from chassis.auth import Unauthorized
 from chassis.db import Database
 from gateway.domain.tokens import (
     ALGORITHMS,
-    ASKED_EVERY_S,
-    FRESH_S,
-    KEPT_S,
     LEEWAY_S,
     Claims,
     IssuerAway,
@@ -30,9 +25,8 @@ from gateway.domain.users import id_of_subject
 from gateway.models.users import Team
 from gateway.queries import keyring
 from gateway.queries.keyring import Holder, person_with
+from gateway.queries.published import Published
 from gateway.queries.users import user_of_subject
-
-log = structlog.get_logger()
 
 DISCOVERY = "/.well-known/openid-configuration"
 ANSWER_S = 5.0
@@ -48,24 +42,22 @@ class Issuer:
         self.name = issuer
         self._jwks_url = jwks_url
         self._clock = clock
-        self._keys: KeySet | None = None
-        self._known: dict[str, Any] | None = None
-        self._good_at = self._asked_at = float("-inf")
-        self._asking = asyncio.Lock()
         self.client = httpx.AsyncClient(timeout=ANSWER_S, trust_env=False)
+        self._description = Published(issuer.rstrip("/") + DISCOVERY, self._description_of, self.client, clock)
+        self._keys: Published[KeySet] | None = None
 
     async def close(self) -> None:
         """Close the connections."""
         await self.client.aclose()
 
-    async def claims(self, token: str, audience: str) -> dict[str, Any]:
+    async def claims(self, database: Database, token: str, audience: str) -> dict[str, Any]:
         """What a token says that this issuer signed for an audience. Raises `Unauthorized` or `IssuerAway`."""
         try:
             header = jws.extract_compact(token.encode()).headers()
             if header.get("alg") not in ALGORITHMS:
                 raise Unauthorized("The token is not signed in a way that is taken.", allowed=list(ALGORITHMS))
             named = header.get("kid")
-            keys = await self._holding(named)
+            keys = await self._holding(database, named)
             known = [each for each in keys.keys if named is None or each.kid == named]
             if len(known) != 1:
                 raise Unauthorized("The token names no key that its issuer has.")
@@ -75,54 +67,20 @@ class Issuer:
             raise Unauthorized("The token does not hold: wrong signature, issuer or audience, or too old.") from None
         return claims
 
-    async def described(self) -> Mapping[str, Any]:
+    async def described(self, database: Database) -> Mapping[str, Any]:
         """What the issuer says of itself (OpenID Connect Discovery 1.0 §4). Raises `IssuerAway`."""
-        if self._known is None:
-            try:
-                self._known = await self._json(self.name.rstrip("/") + DISCOVERY)
-            except (httpx.HTTPError, ValueError) as error:
-                log.warning("the outside issuer does not answer", issuer=self.name, error=str(error))
-                raise IssuerAway("The outside issuer does not answer.", retry_after_s=int(ASKED_EVERY_S)) from None
-            if self._known.get("issuer") != self.name:
-                self._known = None
-                raise IssuerAway("The outside issuer calls itself by another name than the one that is configured.")
-        return self._known
+        return await self._description.held(database)
 
-    async def _holding(self, named: str | None) -> KeySet:
-        if self._wants(named):
-            async with self._asking:
-                if self._wants(named):
-                    await self._ask()
-        if self._keys is None or self._clock() - self._good_at > KEPT_S:
-            raise IssuerAway("The outside issuer does not answer.", retry_after_s=int(ASKED_EVERY_S))
-        return self._keys
+    async def _holding(self, database: Database, named: str | None) -> KeySet:
+        url = self._jwks_url or str((await self.described(database))["jwks_uri"])
+        if self._keys is None or self._keys.url != url:
+            self._keys = Published(url, _keys_of, self.client, self._clock)
+        return await self._keys.held(database, lambda keys: named is None or named in {each.kid for each in keys.keys})
 
-    def _wants(self, named: str | None) -> bool:
-        present = self._clock()
-        if present - self._asked_at < ASKED_EVERY_S:
-            return False
-        stale = self._keys is None or present - self._good_at > FRESH_S
-        return stale or (named is not None and named not in {each.kid for each in cast(KeySet, self._keys).keys})
-
-    async def _ask(self) -> None:
-        self._asked_at = self._clock()
-        try:
-            url = self._jwks_url or str((await self.described())["jwks_uri"])
-            # Of keys for other purposes, or of kinds that nobody here knows, none is asked.
-            said = await self._json(url)
-            usable = [each for each in said["keys"] if each.get("kty") in ("RSA", "EC", "OKP") and _signs(each)]
-            self._keys = KeySet.import_key_set({"keys": usable})
-            self._good_at = self._clock()
-        except (httpx.HTTPError, JoseError, IssuerAway, ValueError, KeyError, TypeError, AttributeError) as error:
-            log.warning("the keys of the outside issuer stay as they were", issuer=self.name, error=str(error))
-
-    async def _json(self, url: str) -> dict[str, Any]:
-        answer = await self.client.get(url, headers={"Accept": "application/json"})
-        answer.raise_for_status()
-        found = answer.json()
-        if not isinstance(found, dict):
-            raise ValueError("no object")
-        return found
+    def _description_of(self, said: Mapping[str, Any]) -> Mapping[str, Any]:
+        if said.get("issuer") != self.name:
+            raise IssuerAway("The outside issuer calls itself by another name than the one that is configured.")
+        return said
 
     def _registry(self, audience: str) -> jwt.JWTClaimsRegistry:
         return jwt.JWTClaimsRegistry(
@@ -149,7 +107,7 @@ class Tokens:
 
     async def holder(self, database: Database, token: str) -> Holder:
         """Whose token it is. Raises `Unauthorized` or `IssuerAway`."""
-        claims = await self._issuer.claims(token, self._audience)
+        claims = await self._issuer.claims(database, token, self._audience)
         subject, ends = str(claims["sub"]), float(claims["exp"]) + LEEWAY_S
         async with database.transaction() as session:
             row = await user_of_subject(session, self._issuer.name, subject)
@@ -177,6 +135,12 @@ async def team_of(session: AsyncSession, says: Claims, claims: Mapping[str, Any]
         return None
     same = func.lower(Team.name) == named.lower() if isinstance(named, str) else col(Team.id) == named
     return (await session.execute(select(Team.id).where(same))).scalar_one_or_none()
+
+
+def _keys_of(said: Mapping[str, Any]) -> KeySet:
+    # Of keys for other purposes, or of kinds that nobody here knows, none is asked.
+    usable = [each for each in said["keys"] if each.get("kty") in ("RSA", "EC", "OKP") and _signs(each)]
+    return KeySet.import_key_set({"keys": usable})
 
 
 def _signs(key: Mapping[str, Any]) -> bool:

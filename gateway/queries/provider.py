@@ -17,6 +17,7 @@ from joserfc.jwk import OctKey
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.auth import Unauthorized
+from chassis.db import Database
 from gateway.domain.rights import Role
 from gateway.domain.sessions import Means, UserDisabled
 from gateway.domain.tokens import Claims, IssuerAway, OidcAddressTaken, OidcRefused, OidcUnknownPerson
@@ -52,9 +53,9 @@ class Provider:
         self._says = says
         self._key = OctKey.import_key(hmac.digest(secret.encode(), b"shuke oidc", hashlib.sha256))
 
-    async def begin(self) -> tuple[str, str, str]:
+    async def begin(self, database: Database) -> tuple[str, str, str]:
         """Where to go, the state that comes back, and what must be kept until then. Raises `IssuerAway`."""
-        there = str((await self._issuer.described())["authorization_endpoint"])
+        there = str((await self._issuer.described(database))["authorization_endpoint"])
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
         asked = {
@@ -77,7 +78,7 @@ class Provider:
         Raises `OidcRefused`, `OidcUnknownPerson`, `OidcAddressTaken`, `UserDisabled` or `IssuerAway`.
         """
         kept = self._opened(flow, state)
-        claims = await self._vouched(code, kept)
+        claims = await self._vouched(entrance.database, code, kept)
         async with entrance.database.transaction() as session:
             row = await self._person(session, claims)
             if row.disabled_at is not None:
@@ -95,7 +96,7 @@ class Provider:
             raise OidcRefused("This took too long. Begin again.")
         return kept
 
-    async def _vouched(self, code: str, kept: Mapping[str, Any]) -> dict[str, Any]:
+    async def _vouched(self, database: Database, code: str, kept: Mapping[str, Any]) -> dict[str, Any]:
         asked = {
             "grant_type": "authorization_code",
             "code": code,
@@ -105,7 +106,7 @@ class Provider:
         # By HTTP Basic where there is a secret, both of it as in a form (RFC 6749 §2.3.1), else as a public client.
         id, secret = quote_plus(self._client.id), quote_plus(self._client.secret or "")
         basic = httpx.BasicAuth(id, secret) if secret else None
-        there = str((await self._issuer.described())["token_endpoint"])
+        there = str((await self._issuer.described(database))["token_endpoint"])
         try:
             form = asked if basic else {**asked, "client_id": self._client.id}
             answer = await self._issuer.client.post(there, data=form, auth=basic or httpx.USE_CLIENT_DEFAULT)
@@ -115,7 +116,7 @@ class Provider:
         if not answer.is_success or not isinstance(said, dict) or not isinstance(said.get("id_token"), str):
             raise OidcRefused("The provider did not take the code. Begin again.")
         try:
-            claims = await self._issuer.claims(said["id_token"], self._client.id)
+            claims = await self._issuer.claims(database, said["id_token"], self._client.id)
         except Unauthorized as error:
             raise OidcRefused(error.detail) from None
         if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), str(kept["nonce"]).encode()):

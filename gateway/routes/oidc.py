@@ -26,9 +26,9 @@ There = Annotated[Provider, Depends(provider_of)]
 
 
 @router.get("", openapi_extra=ANYBODY)
-async def begin_oidc(provider: There) -> OidcWay:
+async def begin_oidc(provider: There, entrance: ComeIn) -> OidcWay:
     """Where to send a browser, and what it has to keep until it comes back."""
-    url, state, flow = await provider.begin()
+    url, state, flow = await provider.begin(entrance.database)
     return OidcWay(url=url, state=state, flow=flow)
 
 

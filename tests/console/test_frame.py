@@ -9,6 +9,7 @@ from gateway.console.messages import LANGUAGES, preferred, say
 from services.scoring.domain.chinese import FIELDS, WORDS, simplified
 from tests.console.conftest import LANGUAGES as TRIED
 from tests.console.conftest import WIDTHS, Visit, findings
+from tests.system.product import Product
 
 OF_THE_API = {"problems", "errors", "sentences", "phrases"}
 """What the API says in English by itself."""
@@ -101,6 +102,23 @@ def test_a_missing_page_leads_back_and_has_no_barriers(visit: Visit, language, w
     assert page.get_by_role("heading", level=1).inner_text() == say(language, "frame.missing_title")
     assert findings(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_no_page_asks_anybody_else_for_anything(visit: Visit, product: Product):
+    page = visit("/")
+    asked: list[str] = []
+    page.context.on("request", lambda request: asked.append(request.url))
+    party = product.get("/v1/standings", limit=1)["data"][0]["party_id"]
+    for path in ("/", "/parties", f"/parties/{party}", "/import", "/policies", "/operations", "/account", "/docs"):
+        page.goto(path, wait_until="networkidle" if path == "/docs" else "load")
+    assert len(asked) > 20
+    assert {url for url in asked if not url.startswith((f"{product.running.url}/", "data:"))} == set()
+    # What a shared worker asks for is seen by nobody here: it may ask only where it came from.
+    page.goto(f"/parties/{party}")
+    script = page.locator("meta[name=live]").get_attribute("content")
+    worker = page.request.get(str(script))
+    assert worker.ok
+    assert worker.headers["content-security-policy"] == "default-src 'self'"
 
 
 def test_a_form_without_the_token_of_the_page_is_refused(visit: Visit):

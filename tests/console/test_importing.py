@@ -6,6 +6,7 @@ from playwright.sync_api import Page, expect
 
 from gateway.console.messages import say
 from tests.console.conftest import LOOKS, Visit, findings
+from tests.system.product import Product
 
 ODD = "a,b,c\nodd-1,01/02/2024,5\nodd-2,03/04/2024,6\nodd-3,,7\n"
 """Columns whose names say nothing, days that could be months, a row without a day."""
@@ -52,6 +53,36 @@ def test_a_file_is_looked_at_understood_otherwise_imported_and_undone(visit: Vis
     expect(page.get_by_role("heading", name="Everything was taken back")).to_be_visible(timeout=60_000)
     page.get_by_role("link", name="Import", exact=True).first.click()
     expect(page.get_by_role("row", name="till.csv").first).to_be_visible()
+
+
+def test_a_file_let_go_on_the_place_for_it_is_looked_at_and_webhooks_that_would_hear_of_it_are_told(
+    visit: Visit, product: Product
+):
+    page = visit("/import")
+    dragged = page.evaluate_handle(
+        """(content) => {
+          const given = new DataTransfer();
+          given.items.add(new File([content], "let-go.csv", { type: "text/csv" }));
+          given.items.add(new File(["more"], "another.csv", { type: "text/csv" }));
+          return given;
+        }""",
+        ODD,
+    )
+    place = page.locator(".drop")
+    assert place.evaluate(
+        "(place, given) => !place.dispatchEvent(new DragEvent('dragover', { cancelable: true, dataTransfer: given }))",
+        dragged,
+    ), "whoever does not take it is not asked to"
+    place.locator(".hint").dispatch_event("drop", {"dataTransfer": dragged})
+    page.get_by_role("button", name="Look at the file").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("let-go.csv")
+    hint = page.get_by_text("Moves of long ago are not told")
+    expect(hint).to_contain_text("No webhook asks for it.", timeout=60_000)
+    wanted = {"url": "https://example.com/hooks", "historic": True, "types": ["community.referral_converted.v1"]}
+    webhook = product.post("/v1/webhooks", json=wanted)["id"]
+    page.reload()
+    expect(hint).to_contain_text("1 webhook asks for it.")
+    product.client.delete(f"/v1/webhooks/{webhook}")
 
 
 @pytest.mark.parametrize(("language", "said"), [("en", "The file is empty."), ("zh-Hans", "文件是空的。")])

@@ -1,5 +1,8 @@
+from collections.abc import Callable
 from datetime import timedelta
+from time import monotonic, sleep
 
+import httpx
 import pytest
 from playwright.sync_api import Page, Request, Route, expect
 
@@ -57,6 +60,34 @@ def test_an_open_party_follows_what_the_stream_tells_without_being_loaded_again(
     shows(page, "$246.00")
 
 
+@pytest.mark.parametrize(("script", "streams"), [("", 1), (NO_WORKERS, 2)], ids=["worker", "alone"])
+def test_the_tabs_of_a_browser_share_one_stream_where_it_has_such_workers(
+    visit: Visit, product: Product, lee: str, script: str, streams: int
+) -> None:
+    awaited(lambda: streams_open(product) == 0)
+    page = opened(visit, lee, script)
+    second = page.context.new_page()
+    second.goto(f"/parties/{lee}")
+    hears(second)
+    awaited(lambda: streams_open(product) == streams)
+    buy(product, lee)
+    for each in (page, second):
+        expect(each.locator("#top .figure").first).to_contain_text("$246.00", timeout=SOON)
+    assert streams_open(product) == streams
+
+
+def streams_open(product: Product) -> float:
+    told = httpx.get(f"{product.running.url}/metrics", trust_env=False).text
+    return float(told.partition("\nshuke_streams_open ")[2].partition("\n")[0])
+
+
+def awaited(true: Callable[[], bool]) -> None:
+    until = monotonic() + SOON / 1_000
+    while not true():
+        assert monotonic() < until
+        sleep(0.1)
+
+
 def test_what_stands_beside_an_open_party_follows(visit: Visit, product: Product, lee: str) -> None:
     page = opened(visit, lee)
     side = page.locator("#side")
@@ -100,7 +131,7 @@ def test_a_gateway_that_starts_again_ends_no_stream_for_good(visit: Visit, produ
 
 def test_a_stream_that_was_refused_goes_on_behind_what_it_heard_last(visit: Visit, product: Product, lee: str) -> None:
     page = opened(visit, lee, NO_WORKERS, also=["ERR_", 503])
-    buy(product, lee, days=60)
+    buy(product, lee, days=5)
     shows(page, "$246.00")
 
     refusals: list[str] = []

@@ -9,12 +9,13 @@ from tests.system.product import Product
 @pytest.fixture(scope="package")
 def ming(product: Product) -> str:
     identifiers = [{"scheme": "email", "value": "ming@example.org"}, {"scheme": "phone", "value": "+886912345678"}]
+    identifiers.append({"scheme": "external", "system": "shop", "value": "KD-20417"})
     party: str = product.post("/v1/parties", json={"name": "王小明", "identifiers": identifiers})["id"]
     product.post("/v1/parties", json={"name": "Ming Wang", "identifiers": [{"scheme": "email", "value": "mw@a.org"}]})
     return party
 
 
-@pytest.mark.parametrize("text", ["王小", "ming@example.org", "12345678"])
+@pytest.mark.parametrize("text", ["王小", "ming@example.org", "12345678", "kd-20417", "KD-2041"])
 def test_one_hit_leads_straight_to_the_party(visit: Visit, ming: str, text: str) -> None:
     page = visit("/parties")
     page.keyboard.press("/")

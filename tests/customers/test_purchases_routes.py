@@ -141,6 +141,7 @@ async def test_a_correction_is_one_event_that_names_what_it_replaces(api, publis
         told["_id"],
     )
     assert "replaced_subject" not in data
+    assert data["late_s"] > 86_400, "it was told long after it happened, and so is its correction"
     assert (await api.post(path, json={"version": 1, "amount_minor": 5})).json()["code"] == "stale_version"
     assert (await api.post(path, json={"amount_minor": 5}, headers={"If-Match": '"1"'})).status_code == 412
     assert (await api.post(path, json={"amount_minor": 999})).json()["version"] == 2

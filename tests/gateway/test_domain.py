@@ -1,10 +1,25 @@
 import csv
 import io
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
+from contracts.customers import FactWithdrawn
 from gateway.domain.export import joined, oldest, party_ids
+from gateway.domain.feed import is_historic
 from gateway.domain.keys import PREFIX, looks_like_key, secret_hash
 from gateway.domain.openapi import merged
 from gateway.domain.status import composed
+
+
+def test_what_was_long_past_when_it_was_recorded_is_historic_and_what_rests_on_it() -> None:
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+
+    def historic(days: float, late_s: int | None = None) -> bool:
+        event = FactWithdrawn(subject=uuid4(), occurred_at=at - timedelta(days=days), fact_id=uuid4(), late_s=late_s)
+        return is_historic(event, at, days=7)
+
+    assert [historic(0), historic(7), historic(7.1)] == [False, False, True]
+    assert [historic(0, 8 * 86_400), historic(0, 86_400), historic(400, 0)] == [True, False, False]
 
 
 def document(title: str, path: str, **schemas: object) -> dict[str, object]:

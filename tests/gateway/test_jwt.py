@@ -12,12 +12,13 @@ from joserfc.jwk import ECKey, KeySet, OctKey, OKPKey, RSAKey
 from sqlalchemy import text
 
 from chassis.auth import Unauthorized
+from chassis.db import Database
 from gateway import app as gateway_app
 from gateway.domain.rights import Role
 from gateway.domain.tokens import ASKED_EVERY_S, FRESH_S, KEPT_S, Claims, IssuerAway
 from gateway.queries.issuer import Issuer
 
-from .conftest import Door, serving
+from .conftest import Door, MakeDatabase, serving
 from .people import person, refused
 
 AUDIENCE = "shuke"
@@ -64,6 +65,11 @@ async def issuer() -> AsyncIterator[Told]:
         yield told
 
 
+@pytest.fixture
+async def database(make_database: MakeDatabase) -> Database:
+    return await make_database("gateway")
+
+
 @asynccontextmanager
 async def taking(told: Told, monkeypatch: pytest.MonkeyPatch, **settings: str) -> AsyncIterator[httpx.AsyncClient]:
     """A process of the gateway that takes the issuer's tokens."""
@@ -100,10 +106,12 @@ def test_words_of_an_issuer_are_roles_by_the_mapping_or_by_their_own_name() -> N
     ids=["RS256", "ES256", "EdDSA"],
 )
 @pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")
-async def test_a_token_is_taken_by_each_algorithm_of_the_list(issuer: Told, alg: str, key: Any) -> None:
+async def test_a_token_is_taken_by_each_algorithm_of_the_list(
+    issuer: Told, database: Database, alg: str, key: Any
+) -> None:
     issuer.keys = [key]
     asked = Issuer(issuer.name)
-    assert (await asked.claims(issuer.token(alg=alg), AUDIENCE))["sub"] == "42"
+    assert (await asked.claims(database, issuer.token(alg=alg), AUDIENCE))["sub"] == "42"
     await asked.close()
 
 
@@ -173,43 +181,71 @@ async def test_somebody_disabled_here_stays_out_whatever_the_token_says(
         assert refused(await me(client, issuer.token(sub="42", jti="fresh"))) == (401, "unauthorized")
 
 
-async def test_keys_are_rotated_and_unknown_ones_do_not_make_it_ask_on_and_on(issuer: Told) -> None:
+async def test_keys_are_rotated_and_unknown_ones_do_not_make_it_ask_on_and_on(issuer: Told, database: Database) -> None:
     at = 0.0
     asked = Issuer(issuer.name, clock=lambda: at)
-    await asked.claims(issuer.token(), AUDIENCE)
+    await asked.claims(database, issuer.token(), AUDIENCE)
     issuer.keys.append(RSAKey.generate_key(2048, {"kid": "two"}))
     with pytest.raises(Unauthorized):
-        await asked.claims(issuer.token(), AUDIENCE)
+        await asked.claims(database, issuer.token(), AUDIENCE)
     at = ASKED_EVERY_S
-    await asked.claims(issuer.token(), AUDIENCE)
+    await asked.claims(database, issuer.token(), AUDIENCE)
     assert issuer.asked == 2
     for number in range(20):
         with pytest.raises(Unauthorized):
-            await asked.claims(issuer.token(header={"kid": f"made up {number}"}), AUDIENCE)
+            await asked.claims(database, issuer.token(header={"kid": f"made up {number}"}), AUDIENCE)
     assert issuer.asked == 2
     issuer.keys = issuer.keys[1:]
     at = ASKED_EVERY_S + FRESH_S + 1
-    await asked.claims(issuer.token(), AUDIENCE)
+    await asked.claims(database, issuer.token(), AUDIENCE)
     assert issuer.asked == 3
     await asked.close()
 
 
-async def test_the_last_keys_are_believed_for_a_day_while_the_issuer_is_away(issuer: Told) -> None:
+async def test_the_last_keys_are_believed_for_a_day_while_the_issuer_is_away(issuer: Told, database: Database) -> None:
     at = 0.0
     asked = Issuer(issuer.name, clock=lambda: at)
-    await asked.claims(issuer.token(), AUDIENCE)
+    await asked.claims(database, issuer.token(), AUDIENCE)
     issuer.away = True
     at = FRESH_S + 1
-    await asked.claims(issuer.token(), AUDIENCE)
+    await asked.claims(database, issuer.token(), AUDIENCE)
     at = KEPT_S
-    await asked.claims(issuer.token(), AUDIENCE)
+    await asked.claims(database, issuer.token(), AUDIENCE)
     at = KEPT_S + 1
     with pytest.raises(IssuerAway):
-        await asked.claims(issuer.token(), AUDIENCE)
+        await asked.claims(database, issuer.token(), AUDIENCE)
     issuer.away = False
     at = KEPT_S + ASKED_EVERY_S + 1
-    await asked.claims(issuer.token(), AUDIENCE)
+    await asked.claims(database, issuer.token(), AUDIENCE)
     await asked.close()
+
+
+async def test_every_process_follows_what_one_of_them_learns_and_a_new_one_asks_when_that_is_old(
+    issuer: Told, database: Database
+) -> None:
+    at, before = 0.0, issuer.token()
+    one, other, third = [Issuer(issuer.name, clock=lambda: at) for _ in range(3)]
+    for each in (one, other):
+        await each.claims(database, before, AUDIENCE)
+    assert issuer.asked == 1
+
+    issuer.keys = [RSAKey.generate_key(2048, {"kid": "two"})]
+    at = ASKED_EVERY_S
+    await one.claims(database, issuer.token(), AUDIENCE)
+    await other.claims(database, issuer.token(), AUDIENCE)
+    assert issuer.asked == 2
+    with pytest.raises(Unauthorized):
+        await other.claims(database, before, AUDIENCE)
+    assert issuer.asked == 3, "it names a key that is unknown now"
+
+    second, issuer.keys = issuer.token(), [RSAKey.generate_key(2048, {"kid": "three"})]
+    async with database.transaction() as session:
+        await session.execute(text("UPDATE issuer_document SET got_at = got_at - make_interval(secs => 3601)"))
+    with pytest.raises(Unauthorized):
+        await third.claims(database, second, AUDIENCE)
+    assert issuer.asked == 4
+    for each in (one, other, third):
+        await each.close()
 
 
 async def test_a_gateway_starts_while_the_issuer_is_away(

@@ -1,13 +1,16 @@
 import asyncio
+import base64
+import hashlib
 import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote_plus, urlencode, urlsplit
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from deploy.ports import free_port
 from gateway import app as gateway_app
@@ -144,11 +147,40 @@ async def test_the_provider_rotates_its_key_and_goes_away(
             async with httpx.AsyncClient(trust_env=False) as browser:
                 await browser.get(f"{issuer}/rotate")
             assert refused(await signed_in(client, "sara")) == (401, "oidc_refused")
-            monkeypatch.setattr("gateway.queries.issuer.ASKED_EVERY_S", 0.0)
+            monkeypatch.setattr("gateway.queries.published.ASKED_EVERY_S", 0.0)
             assert (await signed_in(client, "sara")).status_code == 201
         assert ASKED_EVERY_S > 0
         way_gone = a_gateway(monkeypatch, "http://127.0.0.1:1")
     async with way_gone as client:
+        assert refused(await client.get("/v1/sessions/oidc")) == (503, "issuer_away")
+
+
+async def id_token(issuer: str, who: str) -> str:
+    """What the provider vouches for somebody with, to a program that asks for it by itself."""
+    verifier = "a" * 43
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
+    wanted = {"client_id": "shuke", "redirect_uri": BACK, "code_challenge": challenge, "code_challenge_method": "S256"}
+    wanted |= {"response_type": "code", "scope": "openid profile", "state": "any"}
+    back = await there_and_back(f"{issuer}/auth?{urlencode(wanted)}", who)
+    given = {"grant_type": "authorization_code", "code": back["code"], "redirect_uri": BACK, "code_verifier": verifier}
+    async with httpx.AsyncClient(auth=("shuke", quote_plus(SECRET)), trust_env=False, timeout=60) as client:
+        return str((await client.post(f"{issuer}/token", data=given)).json()["id_token"])
+
+
+async def test_a_gateway_that_starts_while_the_provider_is_away_knows_it_for_a_day(
+    door: Door, modules: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_provider(modules) as issuer:
+        bearer = {"Authorization": f"Bearer {await id_token(issuer, 'sara')}"}
+        async with a_gateway(monkeypatch, issuer, AUDIENCE="shuke") as client:
+            assert (await client.get("/v1/me", headers=bearer)).json()["roles"] == ["agent"]
+    async with a_gateway(monkeypatch, issuer, AUDIENCE="shuke") as client:
+        assert (await client.get("/v1/me", headers=bearer)).json()["roles"] == ["agent"]
+        assert (await client.get("/v1/sessions/oidc")).json()["url"].startswith(f"{issuer}/auth?")
+    async with door.app.state.database.transaction() as session:
+        await session.execute(text("UPDATE issuer_document SET got_at = got_at - interval '1 day'"))
+    async with a_gateway(monkeypatch, issuer, AUDIENCE="shuke") as client:
+        assert refused(await client.get("/v1/me", headers=bearer)) == (503, "issuer_away")
         assert refused(await client.get("/v1/sessions/oidc")) == (503, "issuer_away")
 
 

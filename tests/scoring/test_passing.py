@@ -43,6 +43,7 @@ def some_party(random: Random, number: int, before: Ruling, after: Ruling) -> As
         cast("Any", row), calendar + fold(told, zone), None, later,
         corrected=Cause.LATE_FACT if late else random.choice([None, None, None, Cause.ASSIGNMENT]),
         late=late[-1] if late else None,
+        late_s=late[-1].late_s if late else None,
         facts=[fact for fact in told if fact not in late],
     )  # fmt: skip
 

@@ -34,8 +34,10 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
 @pytest.fixture(scope="package")
 def shared(start: Start) -> Iterator[Product]:
     """A product that several tests use, each with people of its own; none stops a part of it."""
-    with start("up") as product:
-        yield product
+    with pytest.MonkeyPatch.context() as variables:
+        variables.setenv("GATEWAY_WEBHOOK_ALLOW", "127.0.0.1/32")
+        with start("up") as product:
+            yield product
 
 
 @pytest.fixture(scope="session")

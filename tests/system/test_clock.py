@@ -4,11 +4,15 @@ import time
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import httpx
+
+from gateway.console.api import SESSION
 from tests.system.conftest import Start
 from tests.system.product import Product, party_of
 
 STARTS_S = 45
 """Before the midnight that the test waits for."""
+SET_BY_HAND = "Tier is set by hand; the facts say"
 NOTHING_IS_READ = "LOCK TABLE consumer_offset IN EXCLUSIVE MODE"
 """Consumers wait, all else goes on."""
 
@@ -59,11 +63,19 @@ def test_stages_change_by_time_alone_on_the_computed_day_and_never_before_all_is
         assert [stage for stage, _, _ in lived(product, "stays")] == ["customer"]
         assert product.agrees()
 
+        party = f"party_{party_of('stays').hex}"
+        until = (midnight + timedelta(days=1)).date().isoformat()
+        wanted = {"field": "tier", "value": "top", "why": "A key account this week.", "until": until}
+        product.post(f"/v1/standings/{party}/overrides", json=wanted)
+        assert SET_BY_HAND in shown(product, party)
         product.down()
         product.up(ahead_s=(ahead + timedelta(days=400)).total_seconds())
         for customer in ("turns dormant", "turns lost", "buys unread", "stays"):
             wait_until_lived(product, customer, "lost_customer")
         wait_until_lived(product, "asked a month ago", "lost_prospect")
+        stands = product.get(f"/v1/standings/{party}")
+        assert (stands["tier"] != "top", stands["derived"]) == (True, {})
+        assert SET_BY_HAND not in shown(product, party)
         days = {"turns dormant": 90, "buys unread": 0, "stays": 89}
         for customer, ago in days.items():
             last = today - timedelta(days=ago)
@@ -74,6 +86,15 @@ def test_stages_change_by_time_alone_on_the_computed_day_and_never_before_all_is
             ]
             assert [turn for turn in turns(product.moves(party_of(customer))) if turn[2] == "clock"][-2:] == by_clock
         assert product.agrees()
+
+
+def shown(product: Product, party: str) -> str:
+    """The page of a party, as an administrator reads it."""
+    token = product.client.headers["Authorization"].removeprefix("Bearer ")
+    with httpx.Client(base_url=product.running.url, cookies={SESSION: token}, trust_env=False) as browser:
+        page = browser.get(f"/parties/{party}", headers={"Accept-Language": "en"})
+    assert page.status_code == 200, page.text
+    return page.text
 
 
 def lived(product: Product, customer: str) -> list[tuple[str, date, str]]:

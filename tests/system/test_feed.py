@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from time import monotonic, sleep
 from typing import Any
@@ -16,34 +15,12 @@ import pytest
 from contracts.customers import PurchaseCompleted
 from contracts.scoring import StandingChanged, StandingRegraded
 from contracts.topics import STANDING_CHANGES
-from tests.listening import listening
+from tests.listening import Receiver, listening
 from tests.system.conftest import Start
 from tests.system.product import PATIENCE_S, Product
 
 CUSTOMERS = 20
 TYPES = [each.wire_type for each in (PurchaseCompleted, StandingChanged, StandingRegraded)]
-
-
-class Receiver(ThreadingHTTPServer):
-    """A system that is called, and takes everything."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Taking)
-        self.told: list[dict[str, Any]] = []
-
-
-class Taking(BaseHTTPRequestHandler):
-    server: Receiver
-
-    def do_POST(self) -> None:
-        self.server.told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        """Say nothing."""
 
 
 @pytest.fixture
@@ -86,7 +63,7 @@ def test_stream_and_webhook_tell_the_same_of_what_comes_by_kafka_also_when_their
     at, ended = datetime.now(UTC) - timedelta(hours=1), Event()
     streamed: list[dict[str, Any]] = []
     with start("cluster", "--workers", "1") as product:
-        wanted = {"url": f"http://127.0.0.1:{receiver.server_port}/hooks", "types": TYPES}
+        wanted = {"url": receiver.url, "types": TYPES}
         made = product.client.post("/v1/webhooks", json=wanted)
         assert made.status_code == 201, made.text
         reading = Thread(target=follow, args=(product, made.json()["position"], streamed, ended))

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from gateway.console.api import Part, Refused
+from gateway.console.api import Part, Query, Refused
 from gateway.console.frame import Page, Somebody
 from gateway.console.messages import messages
 from gateway.domain.imports import Kind
@@ -21,6 +21,8 @@ REASONS = frozenset(key.removeprefix("importing.reason_") for key in messages("e
 """What can be wrong with a row and is told in the reader's language; any other reason is told by its code."""
 SHOWN_REJECTS = 20
 LISTED = 20
+COUNTED = 200
+"""Webhooks that are looked at, to tell how many hear what is long past."""
 
 
 @router.get("")
@@ -100,7 +102,8 @@ async def _listed(page: Page, cursor: str, refused: Refused | None = None) -> Re
 
 
 async def _shown(page: Page, job: Mapping[str, Any], refused: Refused | None = None) -> Response:
-    kinds = await page.api.part("/v1/imports/kinds")
+    parts = await page.api.together(kinds="/v1/imports/kinds", **_webhooks(page))
+    kinds, webhooks = parts["kinds"], parts.get("webhooks")
     found = [each for each in kinds["data"] if each["kind"] == job["kind"]] if kinds else []
     kind = found[0] if found else None
     return page.render(
@@ -114,8 +117,14 @@ async def _shown(page: Page, job: Mapping[str, Any], refused: Refused | None = N
         refused=refused,
         reasons=REASONS,
         money=kind is not None and kind["money"],
+        hearing=sum(each["historic"] for each in webhooks["data"]) if webhooks else None,
         may_import=page.may("POST", f"/v1/imports/{job['id']}/again"),
     )
+
+
+def _webhooks(page: Page) -> dict[str, tuple[str, Query]]:
+    """For whoever may see them: how many hear what is long past."""
+    return {"webhooks": ("/v1/webhooks", {"limit": COUNTED})} if page.may("GET", "/v1/webhooks") else {}
 
 
 async def _rejects(page: Page, job: Mapping[str, Any]) -> Part | None:

@@ -50,6 +50,19 @@ document.addEventListener("click", (event) => {
   });
 });
 
+// A file may be let go anywhere on the place for it, and not on the field alone: beside that a browser would open it.
+document.querySelectorAll(".drop").forEach((place) => {
+  place.addEventListener("dragover", (event) => event.preventDefault());
+  place.addEventListener("drop", (event) => {
+    event.preventDefault();
+    const [file] = event.dataTransfer.files;
+    if (!file) return;
+    const one = new DataTransfer();
+    one.items.add(file);
+    place.querySelector("input[type=file]").files = one.files;
+  });
+});
+
 // What cannot be taken back is asked about first.
 document.addEventListener("submit", (event) => {
   const question = event.target.dataset.ask;

@@ -12,7 +12,7 @@ from chassis import outbox
 from chassis.clock import now
 from chassis.db import driver
 from chassis.ids import uuid7
-from contracts.event import Event
+from contracts.event import Event, seconds_late
 from contracts.identity import Installation, PartyRef
 from contracts.problems import Problem
 from contracts.telling import AlreadyWithdrawn
@@ -119,7 +119,7 @@ async def withdraw(session: AsyncSession, row: Row) -> None:
         if isinstance(row, ObservationRow):
             return
         assignments = await assignments_of(session, [row.identity_id])
-        outbox.append(session, withdrawn(row.identity_id, row.fact_id, assignments))
+        outbox.append(session, withdrawn(row.identity_id, row.fact_id, assignments, _late_s(row)))
         for returned in returns:
             await withdraw(session, returned)
 
@@ -133,7 +133,7 @@ async def _put_right(
 ) -> None:
     if row.withdrawn_at is not None:
         raise AlreadyWithdrawn("It was withdrawn and does not count; record it anew.")
-    replaces, former = row.fact_id, row.identity_id
+    replaces, former, late_s = row.fact_id, row.identity_id, _late_s(row)
     right = {**content, "identity_id": right_subject or former}
     changes = {name: value for name, value in right.items() if getattr(row, name) != value}
     if not changes:
@@ -147,8 +147,13 @@ async def _put_right(
         return
     subject = row.identity_id
     assignments = await assignments_of(session, [subject])
-    replaced = {"replaces": replaces, "replaced_subject": former if former != subject else None}
+    late_s = min(late_s, seconds_late(row.occurred_at, now()))
+    replaced = {"replaces": replaces, "replaced_subject": former if former != subject else None, "late_s": late_s}
     outbox.append(session, event(row, row.id, subject, assignments.get(subject), **replaced), event_ids=[row.fact_id])
+
+
+def _late_s(row: Row) -> int:
+    return seconds_late(row.occurred_at, row.recorded_at)
 
 
 async def _returns_under(session: AsyncSession, purchase: PurchaseRow, subject: UUID) -> list[ReturnRow]:

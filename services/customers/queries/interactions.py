@@ -30,6 +30,7 @@ def passed(
     *,
     replaces: UUID | None = None,
     replaced_subject: UUID | None = None,
+    late_s: int | None = None,
 ) -> InteractionRecorded:
     """The event of an interaction, or of its correction; without what was said."""
     return InteractionRecorded.model_validate(
@@ -39,6 +40,7 @@ def passed(
             "interaction_id": id,
             "replaces": replaces,
             "replaced_subject": replaced_subject,
+            "late_s": late_s,
             "assignment": assignment,
         }
     )

@@ -34,6 +34,7 @@ def completed(
     *,
     replaces: UUID | None = None,
     replaced_subject: UUID | None = None,
+    late_s: int | None = None,
 ) -> PurchaseCompleted:
     """The event of a purchase, or of its correction."""
     return PurchaseCompleted(
@@ -47,6 +48,7 @@ def completed(
         line_count=len(told.lines),
         replaces=replaces,
         replaced_subject=replaced_subject,
+        late_s=late_s,
         assignment=assignment,
     )
 

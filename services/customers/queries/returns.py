@@ -27,6 +27,7 @@ def came_back(
     purchase_id: UUID | None,
     replaces: UUID | None = None,
     replaced_subject: UUID | None = None,
+    late_s: int | None = None,
 ) -> PurchaseReturned:
     """The event of a return, or of its correction."""
     return PurchaseReturned(
@@ -40,6 +41,7 @@ def came_back(
         channel=told.channel,
         replaces=replaces,
         replaced_subject=replaced_subject,
+        late_s=late_s,
         assignment=assignment,
     )
 

@@ -13,7 +13,7 @@ from chassis import outbox
 from chassis.clock import now
 from chassis.db import driver
 from chassis.ids import uuid7
-from contracts.event import Event
+from contracts.event import Event, seconds_late
 from contracts.leads import (
     LeadAssigned,
     LeadDisqualified,
@@ -140,9 +140,9 @@ def take_back(session: AsyncSession, row: LeadRow, moves: Sequence[VersionRow], 
     """Take one of the moves of a locked lead back."""
     at = now()
     row.status = status_after([Change(each.change) for each in moves if each is not made])
-    [event_id] = outbox.append(
-        session, LeadFactWithdrawn(subject=row.identity_id, occurred_at=at, fact_id=made.event_id)
-    )
+    late_s = seconds_late(made.occurred_at, made.recorded_at)
+    withdrawn = LeadFactWithdrawn(subject=row.identity_id, occurred_at=at, fact_id=made.event_id, late_s=late_s)
+    [event_id] = outbox.append(session, withdrawn)
     _version(session, row, Change.UNDONE, at, at, event_id=event_id, undoes=made.version)
 
 
@@ -250,7 +250,15 @@ async def _withdraw_facts(session: AsyncSession, lead_ids: Sequence[UUID]) -> No
     rows = await (await driver(session)).fetch(_FACTS_THAT_COUNT, lead_ids, list(FACTS))
     outbox.append(
         session,
-        *(LeadFactWithdrawn(subject=row["identity_id"], occurred_at=at, fact_id=row["event_id"]) for row in rows),
+        *(
+            LeadFactWithdrawn(
+                subject=row["identity_id"],
+                occurred_at=at,
+                fact_id=row["event_id"],
+                late_s=seconds_late(row["occurred_at"], row["recorded_at"]),
+            )
+            for row in rows
+        ),
     )
 
 
@@ -302,7 +310,8 @@ FROM gone
 """
 
 _FACTS_THAT_COUNT = """
-SELECT lead.identity_id, told.event_id FROM lead_version AS told JOIN lead ON lead.id = told.lead_id
+SELECT lead.identity_id, told.event_id, told.occurred_at, told.recorded_at
+FROM lead_version AS told JOIN lead ON lead.id = told.lead_id
 WHERE told.lead_id = ANY($1) AND told.change = ANY($2)
   AND NOT EXISTS (
       SELECT FROM lead_version AS undone WHERE undone.lead_id = told.lead_id AND undone.undoes = told.version

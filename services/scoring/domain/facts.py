@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from contracts.event import seconds_late
 from contracts.loss import LossReason
 
 
@@ -94,6 +95,11 @@ class Fact(msgspec.Struct, frozen=True, gc=False):
     """By which way, where that was said."""
     competitor: str | None = None
     """Of a declaration whom they buy from instead, where that was said."""
+
+    @property
+    def late_s(self) -> int:
+        """How late it was recorded, in seconds."""
+        return seconds_late(self.occurred_at, self.recorded_at)
 
     @property
     def currency(self) -> str | None:

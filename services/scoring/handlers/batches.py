@@ -75,7 +75,7 @@ async def apply(session: AsyncSession, batch: Sequence[Delivery]) -> None:
     if here.rebuilding:
         await touch(connection, news.identities)
 
-    late, done = _behaviour(news, members, rows, here.ruling.zone)
+    late, late_s, done = _behaviour(news, members, rows, here.ruling.zone)
     moved = redirected.union(*(parties for identity, parties in reassigned.items() if identity in known_before))
     survivors = {each.resolves_to for each in redirects.values() if each.resolves_to != each.party_id}
     assessed = []
@@ -89,6 +89,7 @@ async def apply(session: AsyncSession, batch: Sequence[Delivery]) -> None:
                 at=max(at, row["assessed_at"] or at),
                 corrected=corrected,
                 late=late.get(party_id),
+                late_s=late_s.get(party_id),
                 facts=done.get(party_id, ()),
                 redirect=redirects.get(party_id),
                 survives=party_id in survivors,
@@ -236,19 +237,22 @@ async def _remember(connection: Connection, told: Told, news: News) -> None:
 
 def _behaviour(
     news: News, members: Members, rows: Rows, zone: ZoneInfo
-) -> tuple[dict[UUID, Fact | None], dict[UUID, list[Fact]]]:
+) -> tuple[dict[UUID, Fact | None], dict[UUID, int], dict[UUID, list[Fact]]]:
     """What the facts of a batch mean to each party.
 
     The last that corrects what was thought of the days up to its last assessment (None: facts were only taken back),
-    and those that say what it did on that day or later.
+    how late the soonest recorded of those was that correct it or were taken back, and those facts that say what it did
+    on that day or later.
     """
     late: dict[UUID, Fact | None] = {}
+    late_s: dict[UUID, int] = {}
     done: defaultdict[UUID, list[Fact]] = defaultdict(list)
     taken_back = set()
     for fact in news.undone:
         party_id = members.holder(fact.identity_id, local_day(fact.occurred_at, zone))
         taken_back.add((fact.fact_id, party_id))
         late[party_id] = None
+        late_s[party_id] = min(fact.late_s, late_s.get(party_id, fact.late_s))
     for fact in sorted(news.counting, key=lambda fact: fact.occurred_at):
         day = local_day(fact.occurred_at, zone)
         party_id = members.holder(fact.identity_id, day)
@@ -256,6 +260,7 @@ def _behaviour(
         assessed = day if assessed_at is None else local_day(assessed_at, zone)
         if day < assessed or (day == assessed and (fact.replaces, party_id) in taken_back):
             late[party_id] = fact
+            late_s[party_id] = min(fact.late_s, late_s.get(party_id, fact.late_s))
         else:
             done[party_id].append(fact)
-    return late, done
+    return late, late_s, done

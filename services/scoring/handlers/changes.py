@@ -1,6 +1,6 @@
 """What became different for a party: what was thought of the past, then what each day brought, on its own."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
@@ -39,6 +39,8 @@ class Change(NamedTuple):
     loss_reason: LossReason | None
     occurred_at: datetime
     fact_id: UUID | None = None
+    late_s: int | None = None
+    """Of a late fact."""
 
 
 @dataclass(slots=True)
@@ -53,6 +55,8 @@ class Assessed:
     """Why the days up to the last assessment look different now, where another ruling is not all."""
     late: Fact | None = None
     """The new fact that corrects these days, where it is one."""
+    late_s: int | None = None
+    """How late what corrects them was recorded, where that is facts: of all of them, the least."""
     facts: Sequence[Fact] = ()
     """New ones that say what the party did on the day of the last assessment or later."""
     redirect: Resolution | None = None
@@ -126,7 +130,8 @@ def _regraded(party: Assessed, now: Standing, here: Present, corrected: Cause | 
         cause, at = Cause.CLOCK, party.at
     named = fact.fact_id if fact and cause in NAMING else None
     stays = now.stage, now.stage, now.tier, now.tier
-    return Change(cause, Regrading.REGRADED, *stays, now.value_minor, now.loss_reason, at, named)
+    late_s = party.late_s if cause is Cause.LATE_FACT else None
+    return Change(cause, Regrading.REGRADED, *stays, now.value_minor, now.loss_reason, at, named, late_s)
 
 
 def _due(party: Assessed, ruling: Ruling, day: int) -> Cause:
@@ -161,7 +166,7 @@ def moved(
             past = History(party.calendar - fold(facts[day], ruling.zone), ruling)
             known = past.outcome(day)
     if known != before:
-        yield _step(corrected or Cause.LATE_FACT, before, past, day, party.late, party.at)
+        yield _step(corrected or Cause.LATE_FACT, before, past, day, party.late, party.at, party.late_s)
     set_now = [fact for fact in facts.get(day, ()) if fact.kind is Kind.OVERRIDDEN]
     unset = History(party.calendar - fold(set_now, ruling.zone), ruling) if set_now else history
     if unset.outcome(day) != known:
@@ -190,7 +195,12 @@ def _appearance(party: Assessed, history: History, now: Standing, ruling: Ruling
         return _step(Cause.FACT, NOWHERE, history, day, fact, fact.occurred_at)
     past = [fact for fact in party.facts if ruling.day(fact.occurred_at) <= day]
     latest = deciding(past, NOWHERE, outcome, history.stages_on(day)) if past else None
-    return _step(party.corrected or Cause.LATE_FACT, NOWHERE, history, day, latest, party.at)
+    return _step(party.corrected or Cause.LATE_FACT, NOWHERE, history, day, latest, party.at, least_late(past))
+
+
+def least_late(facts: Iterable[Fact]) -> int | None:
+    """Seconds after it happened at which the one that was recorded soonest was; None where there is none."""
+    return min((fact.late_s for fact in facts), default=None)
 
 
 def _by_day(facts: Sequence[Fact], ruling: Ruling) -> dict[int, list[Fact]]:
@@ -220,10 +230,19 @@ def _making(before: Outcome, after: Outcome, stages: Stages) -> Collection[int]:
             return ()
 
 
-def _step(cause: Cause, before: Outcome, history: History, day: int, fact: Fact | None, at: datetime) -> Change:
-    """The change to what a history says of a day."""
+def _step(
+    cause: Cause,
+    before: Outcome,
+    history: History,
+    day: int,
+    fact: Fact | None,
+    at: datetime,
+    late_s: int | None = None,
+) -> Change:
+    """The change to what a history says of a day; `late_s` is told of a late fact alone."""
     named = fact.fact_id if fact and cause in NAMING else None
     stage, tier = history.outcome(day)
     kind = kind_of(before[0], stage, cause)
     value_minor, loss_reason = history.value(day), history.loss_reason(day)
-    return Change(cause, kind, before[0], stage, before[1], tier, value_minor, loss_reason, at, named)
+    late_s = late_s if cause is Cause.LATE_FACT else None
+    return Change(cause, kind, before[0], stage, before[1], tier, value_minor, loss_reason, at, named, late_s)

@@ -20,7 +20,7 @@ from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.standing import Standing
 from services.scoring.domain.together import assess_together
 from services.scoring.domain.trajectory import kind_of
-from services.scoring.handlers.changes import NAMING, Assessed, Change, deciding
+from services.scoring.handlers.changes import NAMING, Assessed, Change, deciding, least_late
 
 _OVERRIDDEN = int(Kind.OVERRIDDEN)
 
@@ -42,15 +42,24 @@ class Way:
     """The local day of that standing."""
     changes: list[Change] = field(default_factory=list)
 
-    def stand(self, then: Standing, day: int, cause: Cause, at: datetime, fact: Fact | None = None) -> None:
-        """Come to stand so on a day."""
+    def stand(
+        self,
+        then: Standing,
+        day: int,
+        cause: Cause,
+        at: datetime,
+        fact: Fact | None = None,
+        late_s: int | None = None,
+    ) -> None:
+        """Come to stand so on a day; `late_s` is told of a late fact alone."""
         after = then.stage, then.tier
         if after != self.outcome:
             named = fact.fact_id if fact and cause in NAMING else None
             kind = kind_of(self.outcome[0], then.stage, cause)
             (stage, tier), value, reason = self.outcome, then.value_minor, then.loss_reason
+            late_s = late_s if cause is Cause.LATE_FACT else None
             self.changes.append(
-                Change(cause, kind, stage, then.stage, tier, then.tier, value, reason, at, named)
+                Change(cause, kind, stage, then.stage, tier, then.tier, value, reason, at, named, late_s)
             )  # fmt: skip
         self.outcome, self.standing, self.day = after, then, day
 
@@ -120,7 +129,7 @@ def _by_what_was_known(ways: Sequence[Way], ruling: Ruling, reruled: Mapping[int
     for (each, _, _), then in zip(walked, assess_together(seen, ruling), strict=True):
         party = each.party
         cause = party.corrected or reruled.get(party.row["ruling"]) or Cause.LATE_FACT
-        each.stand(then, each.begun or 0, cause, party.at, party.late)
+        each.stand(then, each.begun or 0, cause, party.at, party.late, party.late_s)
     _walk(walked, ruling)
 
 
@@ -182,4 +191,5 @@ def _appear(ways: Sequence[Way], ruling: Ruling) -> None:
             each.stand(now, each.until, Cause.FACT, fact.occurred_at, fact)
         else:
             latest = deciding(party.facts, NOWHERE, after, ruling.policy.persons) if party.facts else None
-            each.stand(now, each.until, party.corrected or Cause.LATE_FACT, party.at, latest)
+            cause = party.corrected or Cause.LATE_FACT
+            each.stand(now, each.until, cause, party.at, latest, least_late(party.facts))
