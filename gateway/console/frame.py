@@ -49,6 +49,8 @@ NAVIGATION: Mapping[str, str] = {
     "users": "/users",
 }
 """The pages that lead to all others, by the area of their messages (`frame.nav_…`)."""
+BELOW: Mapping[str, str] = {"/unanswered": "/", "/problems": "/", "/teams": "/users"}
+"""Pages that belong to another one by what they are about, not by their address."""
 
 NEEDS: Mapping[str, tuple[str, str]] = {
     "today": ("GET", "/v1/standings"),
@@ -175,6 +177,7 @@ class Page:
             csrf_field=FIELD,
             navigation=[(name, path) for name, path in NAVIGATION.items() if self.may(*NEEDS[name])],
             path=self.request.url.path,
+            place=BELOW.get(self.request.url.path, self.request.url.path),
             here=self.here,
             **values,
         )

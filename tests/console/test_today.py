@@ -1,5 +1,6 @@
 import re
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from chassis.clock import now
 from gateway.console.messages import say
 from gateway.console.pages.today import FEW, SLIPPED_DAYS
 from tests.console.conftest import LOOKS, Visit, findings
+from tests.console.people import PASSWORD
 from tests.system.product import Product
 
 
@@ -121,3 +123,46 @@ def test_a_policy_that_decides_or_will_is_news(visit: Visit, product: Product) -
     expect(news.page.get_by_role("heading", level=1)).to_have_text(say("en", "policies.title"))
     product.client.delete(f"/v1/activations/{planned}").raise_for_status()
     expect(visit("/").locator(".news").filter(has_text=say("en", "today.planned"))).to_have_count(0)
+
+
+@pytest.fixture(scope="module")
+def shore(product: Product) -> Iterator[dict[str, str]]:
+    """The token of somebody with a team, who looks after one who fell dormant and waits, as a colleague does."""
+    team = product.post("/v1/teams", json={"name": "South Shore"})["id"]
+    bought, asked = (str(now() - timedelta(days=days)) for days in (95, 6))
+    tokens, parties = {}, []
+    for name in ("Sue", "Sam"):
+        wanted = {"name": name, "email": f"{name.lower()}@shore.example", "roles": ["manager"], "team_id": team}
+        person = product.client.post("/v1/users", json=wanted).raise_for_status().json()
+        link = person["invitation"]["path"].partition("token=")[2]
+        tokens[name] = product.post("/v1/invitations/accept", json={"token": link, "password": PASSWORD})["token"]
+        identifier = {"scheme": "email", "value": f"of-{name.lower()}@shore.example"}
+        party = product.post("/v1/parties", json={"name": f"Late of {name}", "identifiers": [identifier]})["id"]
+        purchase = {"party_id": party, "occurred_at": bought, "currency": "USD", "amount_minor": 7_000}
+        product.post("/v1/purchases", json=purchase)
+        told = {"party_id": party, "occurred_at": asked, "department": "service", "channel": "email"}
+        product.post("/v1/interactions", json=told | {"kind": "inquiry", "direction": "inbound"})
+        product.post("/v1/problems", json={"party_id": party, "occurred_at": asked, "category": "delivery"})
+        product.put(f"/v1/parties/{party}/owner", json={"owner_id": person["id"], "team_id": team})
+        parties.append(party)
+    product.settle()
+    yield tokens
+    for party in parties:
+        product.client.put(f"/v1/parties/{party}/owner", json={"owner_id": None, "team_id": None})
+
+
+def test_today_is_of_ones_own_parties_or_those_of_the_team(visit: Visit, shore: dict[str, str]) -> None:
+    page = visit("/", token=shore["Sue"])
+    scopes = page.get_by_role("navigation", name=say("en", "today.whose"))
+    both = {"Late of Sue", "Late of Sam"}
+    for scope, of in (("", {"Late of Sue"}), ("team", both), ("mine", {"Late of Sue"}), ("all", both)):
+        if scope:
+            scopes.get_by_role("link", name=say("en", f"today.scope_{scope}"), exact=True).click()
+        chosen = scopes.locator("[aria-current]")
+        expect(chosen).to_have_text(say("en", f"today.scope_{scope or 'mine'}"))
+        for part in ("slipped", "unanswered", "problems"):
+            assert set(page.locator(f"#{part} [data-row]").all_inner_texts()) == of, (scope, part)
+    page.goto("/unanswered")
+    assert page.locator(".due [data-row]").all_inner_texts() == ["Late of Sue"]
+    scopes.get_by_role("link", name=say("en", "today.scope_team"), exact=True).click()
+    expect(page.locator(".due [data-row]")).to_have_count(2)
