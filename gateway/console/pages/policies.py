@@ -66,8 +66,8 @@ async def draft(page: Somebody) -> Response:
     except Refused as refused:
         if refused.status != 422:
             raise
-        told = page.telling.errors(refused.problem)
-        wrong = {at.removeprefix("document/"): why for at, why in told.items()}
+        errors = page.telling.errors(refused.problem)
+        wrong = {at.removeprefix("document/"): why for at, why in errors.items()}
         wrong = wrong or {"": page.telling.problem(refused.problem)}
         return await _form(page, base, base["document"], str(page.form.get("rest", "")), wrong, page.form)
     return page.to(f"/policies/{made['hash']}", notice="policies.drafted")
