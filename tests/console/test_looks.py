@@ -1,4 +1,4 @@
-"""What every page looks like where it is neither a phone nor a desk by day: on a wide screen, and in the dark."""
+"""What every page looks like on a wide screen, in the dark, and where a list meets a phone."""
 
 from bench.console.catalogue import OPEN_TO_ALL, pages
 from tests.console.conftest import Visit, findings
@@ -27,6 +27,20 @@ REACHED = """() => Math.max(
   ...[...document.querySelectorAll("main .card")].map((card) => card.getBoundingClientRect().right),
 )"""
 """How far to the right the cards of a page come."""
+
+
+def test_on_a_phone_every_column_of_a_list_is_in_sight(visit: Visit, product: Product) -> None:
+    page = visit("/account", width=390, language="zh-Hant")
+    found = pages(product.client)
+    for name in ("users", "policies", "import", "keys", "operations", "audit"):
+        page.goto(found[name], wait_until="domcontentloaded")
+        assert page.locator("table.cards, .empty").count(), name
+        assert page.evaluate(CUT) == [], name
+
+
+CUT = """() => [...document.querySelectorAll(".table")].filter((table) => table.scrollWidth > table.clientWidth + 1)
+  .map((table) => table.innerText.slice(0, 80))"""
+"""Tables that have to be moved sideways."""
 
 
 def test_pages_have_no_barriers_in_the_dark(visit: Visit, product: Product) -> None:
