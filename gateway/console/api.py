@@ -151,9 +151,9 @@ class Api:
     async def _sent(self, method: str, path: str, params: Any, content: Any, headers: Any) -> httpx.Response:
         return await self._inside.request(method, path, params=params, content=content, headers=headers)
 
-    def handed_on(self, path: str, **headers: str) -> "HandedOn":
+    def handed_on(self, path: str, *, query: str = "", **headers: str) -> "HandedOn":
         """A response that is the API's own answer to a GET, piece by piece as it comes. Raises `Refused`."""
-        return HandedOn(self._app, path, self._headers | _fields(headers))
+        return HandedOn(self._app, path, query, self._headers | _fields(headers))
 
 
 class Part:
@@ -179,9 +179,9 @@ class Part:
 class HandedOn(Response):
     """The answer of the API to another path, sent on as it comes."""
 
-    def __init__(self, app: Any, path: str, headers: Mapping[str, bytes]) -> None:
+    def __init__(self, app: Any, path: str, query: str, headers: Mapping[str, bytes]) -> None:
         super().__init__()
-        self._app, self._path, self._added = app, path, headers
+        self._app, self._path, self._query, self._added = app, path, query, headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Ask in the place of the request that came."""
@@ -192,7 +192,7 @@ class HandedOn(Response):
             "path": self._path,
             # A step may be what a browser was given, decoded: a space or a line feed would end the line of the request.
             "raw_path": quote(self._path).encode(),
-            "query_string": b"",
+            "query_string": self._query.encode(),
             "root_path": "",
             "headers": [*kept, *added],
             "state": {},

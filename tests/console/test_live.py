@@ -131,7 +131,7 @@ def test_a_gateway_that_starts_again_ends_no_stream_for_good(visit: Visit, produ
 
 def test_a_stream_that_was_refused_goes_on_behind_what_it_heard_last(visit: Visit, product: Product, lee: str) -> None:
     page = opened(visit, lee, NO_WORKERS, also=["ERR_", 503])
-    buy(product, lee, days=5)
+    buy(product, lee, days=60)
     shows(page, "$246.00")
 
     refusals: list[str] = []
