@@ -163,7 +163,11 @@ class Page:
 
     def render(self, template: str, /, status: int = 200, **values: Any) -> Response:
         """A page, or a part of one, from a template."""
-        html = _environment.get_template(template).render(
+        return self.sealed(_compressed(self.request, HTMLResponse(self.html(template, **values), status)))
+
+    def html(self, template: str, /, **values: Any) -> str:
+        """The same as text."""
+        return _environment.get_template(template).render(
             page=self,
             t=self.t,
             word=self.word,
@@ -181,7 +185,6 @@ class Page:
             here=self.here,
             **values,
         )
-        return self.sealed(_compressed(self.request, HTMLResponse(html, status)))
 
     def to(self, path: str, *, notice: str | None = None) -> Response:
         """Lead on to another page, which may say a message there first (`today.saved`)."""

@@ -2,12 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from gateway.console.api import Refused
+from gateway.console.begun import Shown, begun
 from gateway.console.frame import Page, Somebody
 from gateway.console.numbers import whole
 from gateway.console.pages import audit, keys, letters, webhooks
@@ -22,7 +24,9 @@ router.include_router(audit.router)
 @router.get("")
 async def read_operations(page: Somebody) -> Response:
     """Everything at a glance; the figures follow by themselves."""
-    return await _shown(page, None)
+    if page.by_script:
+        return page.render("operations/figures.html", **await _figures(page))
+    return await begun(page, "/v1/status", "operations/index.html", partial(_glance, page))
 
 
 @router.post("/consumers/{word}")
@@ -70,16 +74,22 @@ async def replay(page: Somebody) -> Response:
     except Refused as refused:
         if refused.status not in (400, 409, 422, 503):
             raise
-        return await _shown(page, refused)
-    return await _shown(page, None, replayed=answer.text.splitlines()[-12:])
+        template, values = await _glance(page, refused=refused)
+        return page.render(template, refused.status, **values)
+    template, values = await _glance(page, replayed=answer.text.splitlines()[-12:])
+    return page.render(template, **values)
 
 
-async def _shown(page: Page, refused: Refused | None, *, replayed: list[str] | None = None) -> Response:
+async def _glance(page: Page, *, refused: Refused | None = None, replayed: list[str] | None = None) -> Shown:
+    return "operations/index.html", {"refused": refused, "replayed": replayed, **await _figures(page)}
+
+
+async def _figures(page: Page) -> dict[str, Any]:
     parts = await page.api.together(
         status="/v1/status", lag="/v1/lag", drain="/v1/drain", stopped=("/v1/webhooks", webhooks.STOPPED)
     )
     status, lag = parts["status"], parts["lag"]
-    values: dict[str, Any] = {
+    return {
         "now": status,
         "drain": parts["drain"],
         "lag": lag,
@@ -93,15 +103,6 @@ async def _shown(page: Page, refused: Refused | None, *, replayed: list[str] | N
             "gaps": page.may("POST", "/v1/gaps/pass"),
         },
     }
-    if page.by_script:
-        return page.render("operations/figures.html", **values)
-    return page.render(
-        "operations/index.html",
-        status=200 if refused is None else refused.status,
-        refused=refused,
-        replayed=replayed,
-        **values,
-    )
 
 
 def _readers(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

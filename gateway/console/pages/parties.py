@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -14,6 +15,7 @@ from chassis.clock import now
 from chassis.http import Streamed
 from contracts.money import MINOR_DIGITS
 from gateway.console.api import Api, Query, Refused
+from gateway.console.begun import Shown, begun
 from gateway.console.frame import Page, Somebody
 from gateway.console.lists import MONEY, SORTS, Asked
 from gateway.console.naming import names
@@ -39,6 +41,10 @@ async def read_parties(page: Somebody) -> Response:
         asked = Asked.of(page, currency)
         found = await page.api.get("/v1/standings", limit=ROWS, cursor=cursor, **asked.sent)
         return page.render("parties/rows.html", **await _rows(page, found, asked))
+    return await begun(page, "/v1/standings", "parties/page.html", partial(_list, page, cursor))
+
+
+async def _list(page: Page, cursor: str | None) -> Shown:
     currency, known = None, None
     if not page.request.query_params.keys().isdisjoint(MONEY):
         # Amounts are read in the reporting currency.
@@ -54,15 +60,14 @@ async def read_parties(page: Somebody) -> Response:
     currency = summary["currency"] if summary else None
     asked = replace(asked, currency=currency or asked.currency)
     found = parts["found"].or_raise()
-    return page.render(
-        "parties/page.html",
-        views=parts["views"],
-        sorts=SORTS,
-        currency=currency,
-        everybody=summary["count"] if summary else None,
-        total=asked.count_in(summary.data) if summary else None,
+    return "parties/page.html", {
+        "views": parts["views"],
+        "sorts": SORTS,
+        "currency": currency,
+        "everybody": summary["count"] if summary else None,
+        "total": asked.count_in(summary.data) if summary else None,
         **await _rows(page, found.data, asked),
-    )
+    }
 
 
 async def _rows(page: Page, found: Mapping[str, Any], asked: Asked) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """One party: who it is, where it stands and why, what would change that, and all that happened with it."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -8,6 +9,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from gateway.console.api import Part
+from gateway.console.begun import Shown, begun
 from gateway.console.frame import Page, Somebody
 from gateway.console.naming import label, names, shortened
 from gateway.console.numbers import whole
@@ -43,6 +45,19 @@ TREATMENTS = ("stage", "tier", "satisfaction", "loyalty", "posture", "vip")
 @router.get("/parties/{party_id}")
 async def read_party(party_id: str, page: Somebody) -> Response:
     """A party. The id of one that was merged leads to the one that it is part of now."""
+    who = (await page.api.part(f"/v1/parties/{party_id}")).data
+    if who and who["id"] == party_id:
+        title = _title(who, party_id)
+        return await begun(
+            page, "/v1/parties/x/360", "party/page.html", partial(_party, page, party_id, who), title=title
+        )
+    template, values = await _party(page, party_id, who)
+    view = values["view"]
+    known = view["resolves_to"] or (who or {}).get("id") or party_id
+    return page.render(template, **values) if known == party_id else page.to(f"/parties/{known}")
+
+
+async def _party(page: Page, party_id: str, who: Mapping[str, Any] | None) -> Shown:
     path = f"/v1/standings/{party_id}"
     parts = await page.api.together(
         view=(f"/v1/parties/{party_id}/360", {"language": page.language}),
@@ -54,10 +69,7 @@ async def read_party(party_id: str, page: Somebody) -> Response:
         timeline=(f"/v1/parties/{party_id}/timeline", _filtered(page)),
     )
     view = parts["view"].or_raise().data
-    who = view["party"]["data"] or (await page.api.part(f"/v1/parties/{party_id}")).data
-    known = view["resolves_to"] or (who or {}).get("id") or party_id
-    if known != party_id:
-        return page.to(f"/parties/{known}")
+    who = view["party"]["data"] or who
     owner = parts["owner"]
     merges = parts["merges"]["data"] if parts["merges"] else []
     called = await names(
@@ -65,24 +77,27 @@ async def read_party(party_id: str, page: Somebody) -> Response:
         (id for merge in merges for id in (merge["party_id"], merge["other_id"])),
         [owner["owner_id"], owner["team_id"]] if owner else [],
     )
-    return page.render(
-        "party/page.html",
-        party_id=party_id,
-        who=who,
-        view=view,
-        title=(label(who) if who else None) or shortened(party_id),
-        owner=owner,
-        overrides=parts["overrides"],
-        merges=merges,
-        names=called,
-        departments=DEPARTMENTS,
-        usual_department=usual_department(page),
-        losses=LOSSES,
-        settable=TREATMENTS,
-        in_reach=owner.refused is None or owner.refused.status != 404,
+    return "party/page.html", {
+        "party_id": party_id,
+        "who": who,
+        "view": view,
+        "title": _title(who, party_id),
+        "owner": owner,
+        "overrides": parts["overrides"],
+        "merges": merges,
+        "names": called,
+        "departments": DEPARTMENTS,
+        "usual_department": usual_department(page),
+        "losses": LOSSES,
+        "settable": TREATMENTS,
+        "in_reach": owner.refused is None or owner.refused.status != 404,
         **_stands(await _viewed(page, party_id, view["standing"]), parts),
         **_timeline(page, party_id, parts["timeline"]),
-    )
+    }
+
+
+def _title(who: Mapping[str, Any] | None, party_id: str) -> str:
+    return (label(who) if who else None) or shortened(party_id)
 
 
 async def _viewed(page: Page, party_id: str, seen: Mapping[str, Any]) -> Part:

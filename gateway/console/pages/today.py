@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,6 +10,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from chassis.clock import now
+from gateway.console.begun import Shown, begun
 from gateway.console.frame import Page, Somebody
 from gateway.console.lists import SEVERAL, SLIPPED
 from gateway.console.naming import names
@@ -34,6 +36,10 @@ async def read_today(page: Somebody) -> Response:
     if not page.may("GET", "/v1/standings/summary"):
         # Who only brings files in has that to do.
         return page.to("/import")
+    return await begun(page, "/v1/standings/summary", "today/page.html", partial(_today, page))
+
+
+async def _today(page: Page) -> Shown:
     scope, whose = _scope(page)
     present = now()
     today = present.astimezone(page.zone).date()
@@ -45,27 +51,26 @@ async def read_today(page: Somebody) -> Response:
     summary = parts["summary"]
     if summary and summary["count"] == 0:
         begins = page.reaches_all and page.may("POST", "/v1/imports")
-        return page.render("today/first.html" if begins else "today/nobody.html")
+        return "today/first.html" if begins else "today/nobody.html", {}
     shown = [name for name in ("slipping", "slipped", "changing", "unanswered", "problems") if parts[name]]
     rows = [row for name in shown for row in parts[name]["data"]]
-    return page.render(
-        "today/page.html",
-        scope=scope,
-        scopes=_scopes(page),
-        owner=_owner(page),
-        whose=_as_list(whose),
-        today=today,
-        since=since,
-        names=await names(page.api, (row["party_id"] for row in rows if row.get("party_id"))),
-        slipped_days=SLIPPED_DAYS,
-        slipping_days=SLIPPING_DAYS,
-        changing_days=CHANGING_DAYS,
-        problem_days=PROBLEM_DAYS,
-        answer_days=ANSWER_DAYS,
-        news=_news(parts, present - timedelta(days=14)),
-        stopped=parts["webhooks"]["data"] if parts["webhooks"] else [],
+    return "today/page.html", {
         **parts,
-    )
+        "scope": scope,
+        "scopes": _scopes(page),
+        "owner": _owner(page),
+        "whose": _as_list(whose),
+        "today": today,
+        "since": since,
+        "names": await names(page.api, (row["party_id"] for row in rows if row.get("party_id"))),
+        "slipped_days": SLIPPED_DAYS,
+        "slipping_days": SLIPPING_DAYS,
+        "changing_days": CHANGING_DAYS,
+        "problem_days": PROBLEM_DAYS,
+        "answer_days": ANSWER_DAYS,
+        "news": _news(parts, present - timedelta(days=14)),
+        "stopped": parts["webhooks"]["data"] if parts["webhooks"] else [],
+    }
 
 
 def _parts(whose: Mapping[str, str], present: datetime, since: str) -> dict[str, Asking]:
