@@ -1,7 +1,8 @@
 """Pages whose frame is on its way while what they show is still asked for, so that something can be painted at once."""
 
+import asyncio
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any
 
 import structlog
@@ -15,42 +16,48 @@ log = structlog.get_logger()
 
 MAIN = '<main id="content" tabindex="-1">'
 """Where the frame of a page ends and what it shows begins."""
+AT_ONCE_S = 0.03
+"""Seconds after which the frame no longer waits: nobody sees that it did."""
 GZIP = 31
 """What zlib calls gzip."""
 
 Shown = tuple[str, Mapping[str, Any]]
 """A template and its values."""
-Later = Callable[[], Awaitable[Shown]]
+Later = Callable[[], Coroutine[Any, Any, Shown]]
 
 
 async def begun(page: Page, needs: str, template: str, shown: Later, **known: Any) -> Response:
     """A page whose frame is that of a template, with what is known already, and whose content is given by `shown`.
 
-    The status is 200 before anything can be refused: that is said where the content would stand. So it is for pages
-    that there are, and for whoever may GET the path that it `needs`; others get it as a whole, or `Refused`.
+    What is known or refused at once is answered as a whole. Else the status is 200 before anything can be refused: that
+    is said where the content would stand. So it is for pages that there are, and for whoever may GET the path that it
+    `needs`; others wait for the whole of it. Raises `Refused`.
     """
-    if not page.may("GET", needs):
-        whole, values = await shown()
+    content = asyncio.ensure_future(shown())
+    await asyncio.wait({content}, timeout=AT_ONCE_S if page.may("GET", needs) else None)
+    if content.done():
+        whole, values = content.result()
         return page.render(whole, **values)
     frame, _, _ = page.html("frame/begun.html", begins=template, **known).partition(MAIN)
     zipped = "gzip" in page.request.headers.get("accept-encoding", "")
     headers = {"Content-Encoding": "gzip"} if zipped else {}
-    return page.sealed(
-        Streamed(_pieces(page, frame + MAIN, shown, zipped=zipped), media_type="text/html", headers=headers)
-    )
+    pieces = _pieces(page, frame + MAIN, content, zipped=zipped)
+    return page.sealed(Streamed(pieces, media_type="text/html", headers=headers))
 
 
-async def _pieces(page: Page, frame: str, shown: Later, *, zipped: bool) -> AsyncIterator[bytes]:
+async def _pieces(page: Page, frame: str, content: asyncio.Future[Shown], *, zipped: bool) -> AsyncIterator[bytes]:
     packer = zlib.compressobj(6, zlib.DEFLATED, GZIP) if zipped else None
-    yield _packed(packer, frame, zlib.Z_SYNC_FLUSH)
     try:
-        template, values = await shown()
+        yield _packed(packer, frame, zlib.Z_SYNC_FLUSH)
+        template, values = await content
         whole = page.html(template, **values)
     except Refused as refused:
         whole = page.html("frame/refused.html", refused=refused)
     except Exception:
         log.exception("a page could not be ended", path=page.request.url.path)
         whole = page.html("frame/refused.html", refused=Refused(500, {}))
+    finally:
+        content.cancel()
     yield _packed(packer, whole.partition(MAIN)[2], zlib.Z_FINISH)
 
 
