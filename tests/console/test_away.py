@@ -75,6 +75,27 @@ def test_a_list_that_is_away_is_said_to_be_with_the_way_out_in_every_language(vi
     expect(page.locator("table.list")).to_be_visible()
 
 
+def test_the_frame_of_a_page_is_there_before_what_it_shows_and_says_when_that_does_not_come(
+    visit: Visit, product: Product
+) -> None:
+    page = visit("/account", also=["ERR_"])
+    table, refused = page.locator("table.list"), page.get_by_role("alert")
+    product.kill("scoring", signal.SIGSTOP)
+    page.goto("/parties", wait_until="commit")
+    expect(page.get_by_role("navigation").first).to_be_visible()
+    assert table.count() == 0
+    product.kill("scoring", signal.SIGCONT)
+    expect(table).to_be_visible()
+
+    product.kill("scoring", signal.SIGSTOP)
+    page.goto("/parties", wait_until="commit")
+    expect(page.get_by_role("navigation").first).to_be_visible()
+    assert refused.count() == 0
+    with away(product, "scoring"):
+        expect(refused).to_contain_text(say("en", "frame.refused_away"))
+    assert page.title() == f"{say('en', 'parties.title')} · {say('en', 'frame.product')}"
+
+
 def test_somebody_is_still_judged_while_nobody_knows_their_name(visit: Visit, product: Product, lou: str) -> None:
     with away(product, "customers"):
         page = visit(f"/parties/{lou}", also=[503])

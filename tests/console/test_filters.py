@@ -12,12 +12,11 @@ from chassis.clock import now
 from gateway.console.api import Api
 from gateway.console.frame import Page as Somebody
 from gateway.console.lists import Asked
+from gateway.console.pages.parties import ROWS
 from tests.console.conftest import Visit
 from tests.system.product import Product
 
 Standing = Mapping[str, Any]
-FIRST = 50
-"""So many rows the list has before more are asked for."""
 
 
 def ago(days: int) -> str:
@@ -92,8 +91,8 @@ def test_a_filter_shows_those_whom_it_names_and_nobody_else(visit: Visit, everyb
     page.get_by_role("button", name="Apply").click()
     page.locator(".chips .chip").nth(len(filled) - 1).wait_for()
     shown = [each.get_attribute("href") for each in page.locator("table.list [data-row]").all()]
-    assert shown == [f"/parties/{party}" for party in named[:FIRST]]
-    assert page.get_by_role("link", name="Show more").count() == (len(named) > FIRST)
+    assert shown == [f"/parties/{party}" for party in named[:ROWS]]
+    assert page.get_by_role("link", name="Show more").count() == (len(named) > ROWS)
 
 
 def fill(page: Page, field: str, value: str) -> None:

@@ -3,6 +3,7 @@ import io
 
 import pytest
 
+from gateway.console.pages.parties import ROWS
 from tests.console.conftest import LOOKS, Visit, findings
 
 
@@ -62,9 +63,9 @@ def test_those_whom_nobody_looks_after_are_a_choice_of_the_owner(visit: Visit) -
 
 def test_more_of_the_list_comes_below_what_is_there(visit: Visit) -> None:
     page = visit("/parties")
-    assert page.locator("[data-row]").count() == 25
+    assert page.locator("[data-row]").count() == ROWS
     page.get_by_role("link", name="Show more").click()
-    page.locator("[data-row]").nth(25).wait_for()
+    page.locator("[data-row]").nth(ROWS).wait_for()
     names = page.locator("[data-row]").all_inner_texts()
     assert len(set(names)) == len(names) == 100
 

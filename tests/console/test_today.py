@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from chassis.clock import now
 from gateway.console.messages import say
+from gateway.console.pages.parties import ROWS
 from gateway.console.pages.today import FEW, SLIPPED_DAYS
 from tests.console.conftest import LOOKS, Visit, findings
 from tests.console.people import PASSWORD
@@ -95,7 +96,7 @@ def test_all_who_slipped_are_those_of_the_list_that_it_leads_to(visit: Visit, pr
         page.locator("#slipped").get_by_role("link", name="Show all").click()
     else:
         page.goto(f"/parties?stage=slipped_customer&in_stage_since={since}")
-    expect(page.locator("table.list [data-row]")).to_have_count(min(len(slipped), 50))
+    expect(page.locator("table.list [data-row]")).to_have_count(min(len(slipped), ROWS))
     cells = product.get("/v1/standings/summary")["data"]
     page.goto("/parties?stage=slipped_customer")
     there = sum(cell["count"] for cell in cells if cell["stage"] in stages["stage"])
