@@ -32,8 +32,10 @@ async def lead_to_sign_in(request: Request, error: SignInNeeded) -> Response:
     if "hx-request" in request.headers:
         return Response(status_code=204, headers={"HX-Redirect": target})
     if again := _again(page):
-        ended = Refused(401, {"code": "unauthorized"}, {})
-        return page.render("frame/refused.html", status=401, refused=ended, again=again, there=there, sign_in=target)
+        ended = Refused(401, {"code": "unauthorized"})
+        shown = page.render("frame/refused.html", status=401, refused=ended, again=again, there=there, sign_in=target)
+        shown.headers["WWW-Authenticate"] = "Bearer"
+        return shown
     return RedirectResponse(target, 303, headers=HEADERS)
 
 

@@ -58,7 +58,8 @@ async def test_browsers_make_no_more_of_an_answer_than_it_is(door: Door) -> None
 async def test_every_page_says_what_a_browser_may_load_and_what_is_none_that_it_loads_nothing(door: Door) -> None:
     olga = await owner(door)
     scripts = re.compile(r"<script(?![^>]* src=\")|<style|\son\w+=|\sstyle=")
-    routes = (route.path for route, _ in _iter_routes_with_context(door.app.routes) if isinstance(route, Route))
+    known = _iter_routes_with_context(door.app.routes)
+    routes = ((context or route).path_format for route, context in known if isinstance(route, Route))
     paths = sorted({path for path in routes if "{" not in path and not path.startswith(("/v1/", "/stream"))})
     pages = set()
     async with httpx.AsyncClient(base_url=door.url, timeout=60, trust_env=False) as browser:
