@@ -14,6 +14,8 @@ import uvicorn
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
 
 from chassis import auth, gaps, health, letters, marks, openapi, pauses, pressure, replays, retention, sequencer, status
 from chassis.bus import restore_gate
@@ -40,6 +42,7 @@ GRACE_S = 5
 
 Background = Callable[[Database], Coroutine[Any, Any, Never]]
 Caller = Callable[..., Any]
+Failure = Callable[[Request, Exception], Response]
 
 
 class BackgroundTaskDied(Exception):
@@ -63,6 +66,7 @@ def create_app(
     free_text: Collection[str] = (),
     middleware: Sequence[Middleware] = (),
     documented: bool = True,
+    failure: Failure = unexpected,
     **options: Any,
 ) -> FastAPI:
     """A service: `app.state` has `database`, `processes`, `joiners`, `settings`, `signer`, `guard`, `failed` and
@@ -77,7 +81,7 @@ def create_app(
     waits there is known before that one has begun. `handler` is that consumer's, for what an operator hands it again,
     and `source_urls` the logs that it reads. `free_text` are the members of its answers that hold any text: they are
     left out for callers who may not see contact data. `documented` is an app that answers with its own OpenAPI
-    document.
+    document. `failure` answers where something went wrong that nobody named.
     """
     topics, writing = topics_of(name), Writing()
     tasks: dict[str, Background] = {"retention": partial(retention.run, settings=settings, forgets=forgets)}
@@ -113,7 +117,7 @@ def create_app(
         telemetry=TELEMETRY,
         separate_input_output_schemas=False,
         middleware=[
-            Middleware(Edge, service=name, failure=unexpected),
+            Middleware(Edge, service=name, failure=failure),
             # Without topics it is the gateway, which has bounds for each service behind it and for its streams.
             Middleware(Counted, writing=writing, most=settings.underway if topics else None),
             Middleware(BodyLimit, largest=settings.max_body_bytes, larger=body_limits or {}),

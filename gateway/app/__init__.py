@@ -21,10 +21,9 @@ from chassis.problems import RENDERERS as RENDERERS_OF_PROBLEMS
 from chassis.retention import Forget
 from chassis.worker import work
 from contracts.topics import INTERACTIONS, LEADS, MEMBERS, PARTIES, PURCHASES, STANDING_CHANGES
+from gateway.app.pages import add_pages
 from gateway.app.settings import Settings
-from gateway.console.frame import RENDERERS
-from gateway.console.router import otherwise
-from gateway.console.router import router as console
+from gateway.console.refusals import unexpected
 from gateway.domain.bulkheads import Bulkhead
 from gateway.domain.retiring import Retirements
 from gateway.domain.services import ServiceUnavailable
@@ -137,6 +136,7 @@ def app() -> FastAPI:
             "documents": documents_followed,
         },
         guard=caller,
+        failure=unexpected,
         ready=ready,
         body_limits={"/v1/imports": settings.max_import_bytes, "/import": settings.max_import_bytes},
         forgets=letting_go(settings),
@@ -162,17 +162,6 @@ def app() -> FastAPI:
     made.state.issuer, made.state.provider = issuer, provider(settings, issuer, says)
     made.state.entrance = entrance(made.state.database, settings)
     return made
-
-
-def add_pages(made: FastAPI) -> None:
-    """Add what people look at: the documents of the API, and the console, which answers what nobody else does."""
-    made.title = "Shuke"
-    made.include_router(documents.router)
-    made.router.routes.append(documents.assets)
-    made.include_router(console)
-    made.include_router(otherwise)
-    for wrong, render in RENDERERS.items():
-        made.add_exception_handler(wrong, render)
 
 
 def entrance(database: Database, settings: Settings) -> Entrance:

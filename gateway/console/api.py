@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -22,22 +23,42 @@ STREAM = "/stream"
 
 Query = Mapping[str, str | int | bool | Sequence[str] | None]
 
-KINDS: Mapping[int, str] = {403: "forbidden", 404: "gone", 409: "conflict", 412: "conflict", 429: "busy"}
-"""What a person is told of a status."""
+KINDS: Mapping[int | str, str] = {
+    "not_our_form": "stale",
+    401: "ended",
+    403: "forbidden",
+    404: "gone",
+    405: "gone",
+    409: "conflict",
+    412: "conflict",
+    429: "busy",
+    500: "failed",
+}
+"""What a person is told of a problem, or of a status."""
+PASSING = frozenset({"stale", "ended", "busy", "failed", "away"})
+"""What may be over when the same is asked again."""
+TOLD_ON = ("retry-after", "allow", "connection", "ratelimit", "ratelimit-policy")
+"""Headers of a refusal that are those of the page, too."""
 
 
 class Refused(Exception):
     """What the API says of a request that it did not carry out."""
 
-    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+    def __init__(self, status: int, problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
         super().__init__(f"{status} {problem.get('code')}")
         self.status = status
         self.problem = problem
+        self.headers = {name: value for name, value in (headers or {}).items() if name.lower() in TOLD_ON}
 
     @property
     def kind(self) -> str:
         """How a page speaks of it: `frame.refused_…` of the messages."""
-        return KINDS.get(self.status) or ("invalid" if self.status < 500 else "away")
+        return KINDS.get(self.code) or KINDS.get(self.status) or ("invalid" if self.status < 500 else "away")
+
+    @property
+    def passes(self) -> bool:
+        """Whether the same may go well another time."""
+        return self.kind in PASSING
 
     @property
     def code(self) -> str:
@@ -58,11 +79,13 @@ class Api:
         self._headers = {"authorization": f"Bearer {token}".encode()} if token else {}
         if UNATTENDED in request.headers or request.url.path == STREAM:
             self._headers[UNATTENDED] = b"1"
-        client = (request.client.host, request.client.port) if request.client else ("127.0.0.1", 0)
+        self._client = (request.client.host, request.client.port) if request.client else ("127.0.0.1", 0)
+
+    @cached_property
+    def _inside(self) -> httpx.AsyncClient:
         # Nothing is open that would have to be closed.
-        self._inside = httpx.AsyncClient(
-            transport=httpx.ASGITransport(request.app, client=client), base_url="http://gateway", trust_env=False
-        )
+        way = httpx.ASGITransport(self._app, client=self._client)
+        return httpx.AsyncClient(transport=way, base_url="http://gateway", trust_env=False)
 
     async def get(self, path: str, **query: Any) -> Any:
         """What is under a path, as JSON. Raises `Refused`."""
@@ -145,7 +168,7 @@ class Api:
             problem = {"title": "No such address", "detail": f"There is no such address: {error}."}
             raise Refused(404, problem) from None
         if response.status_code >= 400:
-            raise Refused(response.status_code, _problem(response))
+            raise Refused(response.status_code, problem_in(response.content, response.reason_phrase), response.headers)
         return response
 
     async def _sent(self, method: str, path: str, params: Any, content: Any, headers: Any) -> httpx.Response:
@@ -218,9 +241,10 @@ def _text(value: str | int | bool) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _problem(response: httpx.Response) -> Mapping[str, Any]:
+def problem_in(content: bytes, otherwise: str) -> Mapping[str, Any]:
+    """The problem that an answer holds; one with a title alone where it holds something else."""
     try:
-        problem = msgspec.json.decode(response.content)
+        problem = msgspec.json.decode(content)
     except msgspec.DecodeError:
         problem = None
-    return problem if isinstance(problem, dict) else {"code": "unreadable", "title": response.reason_phrase}
+    return problem if isinstance(problem, dict) else {"code": "unreadable", "title": otherwise}

@@ -52,13 +52,17 @@ async def _pieces(page: Page, frame: str, content: asyncio.Future[Shown], *, zip
         template, values = await content
         whole = page.html(template, **values)
     except Refused as refused:
-        whole = page.html("frame/refused.html", refused=refused)
+        whole = _refused(page, refused)
     except Exception:
         log.exception("a page could not be ended", path=page.request.url.path)
-        whole = page.html("frame/refused.html", refused=Refused(500, {}))
+        whole = _refused(page, Refused(500, {}))
     finally:
         content.cancel()
     yield _packed(packer, whole.partition(MAIN)[2], zlib.Z_FINISH)
+
+
+def _refused(page: Page, refused: Refused) -> str:
+    return page.html("frame/refused.html", refused=refused, again=None, there=page.here, sign_in=None)
 
 
 def _packed(packer: "zlib._Compress | None", text: str, flush: int) -> bytes:

@@ -4,83 +4,25 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
-from gzip import compress
-from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import SplitResult, quote, urlencode, urlsplit
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.datastructures import URL
 from starlette.responses import Response
 
 from chassis.auth import Reach
 from chassis.clock import now
-from contracts.problems import Problem
+from gateway.console import forms
 from gateway.console.api import SESSION, Api, Refused
 from gateway.console.assets import address
 from gateway.console.formats import Formats
-from gateway.console.forms import FIELD, HEADER, VISITOR, form_token, is_ours
+from gateway.console.forms import FIELD, SENDER, VISITOR, Fields, form_token
+from gateway.console.layout import BELOW, ENVIRONMENT, HEADERS, NAVIGATION, NEEDS, compressed
 from gateway.console.messages import LANGUAGES, preferred, say, word
-from gateway.console.standing import forecast
 from gateway.console.telling import Telling
-from gateway.domain.feed import TYPES
 from gateway.domain.rights import area_of, powers, rights
-
-HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
-    "Vary": "Cookie, HX-Request, Accept-Language",
-}
-COMPRESSED_FROM = 1_000
-"""Bytes from which a page is compressed."""
-
-NAVIGATION: Mapping[str, str] = {
-    "today": "/",
-    "population": "/population",
-    "parties": "/parties",
-    "import": "/import",
-    "duplicates": "/duplicates",
-    "policies": "/policies",
-    "models": "/models",
-    "operations": "/operations",
-    "users": "/users",
-}
-"""The pages that lead to all others, by the area of their messages (`frame.nav_…`)."""
-BELOW: Mapping[str, str] = {"/unanswered": "/", "/problems": "/", "/teams": "/users"}
-"""Pages that belong to another one by what they are about, not by their address."""
-
-NEEDS: Mapping[str, tuple[str, str]] = {
-    "today": ("GET", "/v1/standings"),
-    "population": ("GET", "/v1/standings/summary"),
-    "parties": ("GET", "/v1/standings"),
-    "import": ("GET", "/v1/imports"),
-    "duplicates": ("GET", "/v1/duplicates"),
-    "policies": ("GET", "/v1/policies"),
-    "models": ("GET", "/v1/models"),
-    "operations": ("GET", "/v1/status"),
-    "users": ("POST", "/v1/users"),
-}
-"""What a person must be allowed to ask for a page to be of use."""
-
-_environment = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_environment.globals["forecast"] = forecast
-_environment.globals["told"] = " ".join(sorted(TYPES))
-"""All that the stream tells: pages that follow it listen to each of these."""
-
-
-class NotOurForm(Problem):
-    """A form came that no page of this browser had sent out."""
-
-    status = 403
 
 
 class SignInNeeded(Exception):
@@ -101,8 +43,8 @@ class Page:
     zone: tzinfo = UTC
     cookies: dict[str, str] = field(default_factory=dict)
     """Cookies that the answer sets, beside the session's."""
-    form: Mapping[str, str | list[str]] = field(default_factory=dict)
-    """What was sent, with the token of the form checked and taken out."""
+    form: Fields = field(default_factory=dict)
+    """What was sent, without the token of the form, which is checked before the page is asked for."""
 
     def t(self, key: str, /, **values: Any) -> str:
         """A message in the reader's language."""
@@ -158,16 +100,16 @@ class Page:
         try:
             local = datetime.fromisoformat(said)
         except ValueError:
-            raise unreadable(name, "2026-12-01T08:00") from None
+            raise forms.unreadable(name, "2026-12-01T08:00") from None
         return (local if local.tzinfo else local.replace(tzinfo=self.zone)).isoformat()
 
     def render(self, template: str, /, status: int = 200, **values: Any) -> Response:
         """A page, or a part of one, from a template."""
-        return self.sealed(_compressed(self.request, HTMLResponse(self.html(template, **values), status)))
+        return self.sealed(compressed(self.request, HTMLResponse(self.html(template, **values), status)))
 
     def html(self, template: str, /, **values: Any) -> str:
         """The same as text."""
-        return _environment.get_template(template).render(
+        return ENVIRONMENT.get_template(template).render(
             page=self,
             t=self.t,
             word=self.word,
@@ -179,6 +121,7 @@ class Page:
             asset=address,
             csrf=form_token(self.secret, self.bound_to),
             csrf_field=FIELD,
+            sender_field=SENDER,
             navigation=[(name, path) for name, path in NAVIGATION.items() if self.may(*NEEDS[name])],
             path=self.request.url.path,
             place=BELOW.get(self.request.url.path, self.request.url.path),
@@ -243,24 +186,45 @@ class Page:
         return response
 
 
-async def anybody(request: Request) -> Page:
-    """A page that needs nobody to be signed in; who is, is known. Raises `NotOurForm` and `Refused`."""
-    token = request.cookies.get(SESSION)
+def page_of(request: Request) -> Page:
+    """The page that a request is for, as long as nobody knows who asks: one for each request."""
+    known: Page | None = getattr(request.state, "page", None)
+    if known is not None:
+        return known
     visitor = request.cookies.get(VISITOR) or secrets.token_urlsafe(24)
-    page = Page(request, Api(request, token), preferred(request.headers.get("accept-language", "")), None, visitor)
+    language = preferred(request.headers.get("accept-language", ""))
+    page = request.state.page = Page(request, Api(request, request.cookies.get(SESSION)), language, None, visitor)
     if VISITOR not in request.cookies:
         page.cookies[VISITOR] = visitor
-    if token:
-        try:
-            page.me = await page.api.get("/v1/me")
-        except Refused as refused:
-            if refused.status != 401:
-                raise
-    me = page.me or {}
+    page.zone = _zone(request.app.state.settings.time_zone)
+    return page
+
+
+async def introduce(page: Page) -> None:
+    """Find out who looks at a page. Raises `Refused`, but not where nobody is signed in."""
+    if not page.request.cookies.get(SESSION):
+        return
+    try:
+        me = page.me = await page.api.get("/v1/me")
+    except Refused as refused:
+        if refused.status != 401:
+            raise
+        return
     page.language = me.get("language") or page.language
-    page.zone = _zone(me.get("time_zone") or request.app.state.settings.time_zone)
+    page.zone = _zone(me["time_zone"]) if me.get("time_zone") else page.zone
+
+
+async def anybody(request: Request) -> Page:
+    """A page that needs nobody to be signed in; who is, is known.
+
+    Raises `NotOurForm`, `ContentTooLarge` and `Refused`.
+    """
+    page = page_of(request)
+    await introduce(page)
     if request.method not in ("GET", "HEAD"):
-        page.form = await _form(page)
+        forms.refuse_foreign(request)
+        token, page.form = forms.token_apart(request, await forms.fields(request))
+        forms.refuse_unless_ours(page.secret, page.bound_to, token)
     return page
 
 
@@ -277,88 +241,8 @@ async def somebody(page: Anybody) -> Page:
 Somebody = Annotated[Page, Depends(somebody)]
 
 
-async def _form(page: Page) -> Mapping[str, str | list[str]]:
-    """The fields of a form sent by this browser: several values of one name as a list. Files are left to the page."""
-    request = page.request
-    whole = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
-    fields: dict[str, str | list[str]] = {}
-    if whole:
-        async with request.form() as sent:
-            for name in sent:
-                values = [str(each) for each in sent.getlist(name)]
-                fields[name] = values[0] if len(values) == 1 else values
-    token = request.headers.get(HEADER) or fields.pop(FIELD, None) or request.query_params.get(FIELD, "")
-    foreign = request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
-    if foreign or not isinstance(token, str) or not is_ours(page.secret, page.bound_to, token):
-        raise NotOurForm("This form is not one of this browser's pages, or it is too old. Load the page again.")
-    return fields
-
-
-def unreadable(name: str, example: str) -> Refused:
-    """What is said of a field in which something else stands than a day or a time."""
-    detail = f"Write it as in {example}."
-    said = {
-        "code": "invalid_request",
-        "detail": "This is no day or time.",
-        "errors": [{"pointer": f"#/{name}", "detail": detail}],
-    }
-    return Refused(422, said)
-
-
-async def lead_to_sign_in(request: Request, error: SignInNeeded) -> Response:
-    """Where a visitor goes who must sign in first, and back from there."""
-    there = _looked_at(request)
-    target = "/sign-in" if there == "/" else f"/sign-in?next={quote(there)}"
-    if "hx-request" in request.headers:
-        return Response(status_code=204, headers={"HX-Redirect": target})
-    return RedirectResponse(target, 303, headers=HEADERS)
-
-
-def _looked_at(request: Request) -> str:
-    """Path and query of the page that somebody looks at: that of a part is no page, so htmx tells which has it."""
-    url: URL | SplitResult = request.url
-    if "hx-request" in request.headers:
-        try:
-            url = urlsplit(request.headers.get("hx-current-url", ""))
-        except ValueError:
-            return "/"
-    elif request.method != "GET":
-        return "/"
-    return (url.path or "/") + (f"?{url.query}" if url.query else "")
-
-
-async def show_refused(request: Request, refused: Refused) -> Response:
-    """What a page says that the API let it down: gone, not allowed, changed meanwhile, a service away."""
-    if refused.status == 401:
-        return await lead_to_sign_in(request, SignInNeeded())
-    language, me = preferred(request.headers.get("accept-language", "")), None
-    page = Page(request, Api(request, request.cookies.get(SESSION)), language, me, request.cookies.get(VISITOR, ""))
-    try:
-        page.me = await page.api.get("/v1/me")
-        page.language = page.me.get("language") or page.language if page.me else page.language
-    except Refused:
-        page.me = None
-    template = "frame/refused_part.html" if page.by_script else "frame/refused.html"
-    # htmx shows what comes with a good status only; the page says in words what went wrong.
-    status = 200 if page.by_script else refused.status
-    return page.render(template, status=status, refused=refused)
-
-
-RENDERERS: dict[Any, Any] = {SignInNeeded: lead_to_sign_in, Refused: show_refused}
-"""For the exception handlers of the app."""
-
-
 def _zone(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError):
         return UTC
-
-
-def _compressed(request: Request, response: HTMLResponse) -> Response:
-    body = bytes(response.body)
-    if len(body) >= COMPRESSED_FROM and "gzip" in request.headers.get("accept-encoding", ""):
-        response.body = compress(body, 6, mtime=0)
-        response.headers["Content-Encoding"] = "gzip"
-        response.headers["Content-Length"] = str(len(response.body))
-    return response

@@ -27,7 +27,6 @@ from gateway.console.pages import (
 
 router = APIRouter(include_in_schema=False)
 for room in (
-    assets.router,
     language.router,
     live.router,
     today.router,
@@ -49,5 +48,7 @@ for room in (
 ):
     router.include_router(room)
 
+files = assets.router
+"""What pages are made of: no page, and asked for by each."""
 otherwise = missing.router
 """Takes what nothing else has taken: it comes last of all."""

@@ -168,13 +168,13 @@ SAFE: tuple[tuple[bytes, bytes], ...] = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
+    # What a browser may do with an answer: show it, and in no frame. Pages say what else.
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
 """Headers of every answer that does not say otherwise."""
-NOTHING = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
-"""What a browser may do with an answer of the API: show it, and in no frame."""
 UNKEPT = (b"cache-control", b"no-store")
 """Who is who stays in no cache, neither on the way nor on the disk of a browser."""
-SAFE_IN_API = (*SAFE, NOTHING, UNKEPT)
+SAFE_IN_API = (*SAFE, UNKEPT)
 TLS_ALONE = (b"strict-transport-security", b"max-age=31536000")
 """Behind TLS a browser comes by nothing else for a year."""
 

@@ -8,8 +8,8 @@ from chassis.paths import fits
 from gateway.console.router import router
 
 PARTS = {
-    "/static/{digest}/{name}", "/stream", "/figures", "/population/matrix", "/parties/{party_id}/timeline",
-    "/parties/{party_id}/top", "/parties/{party_id}/side",
+    "/stream", "/figures", "/population/matrix", "/parties/{party_id}/timeline", "/parties/{party_id}/top",
+    "/parties/{party_id}/side",
 }  # fmt: skip
 """What pages are made of, or ask for by themselves."""
 ELSEWHERE = {"/sign-in/elsewhere", "/sign-in/oidc"}

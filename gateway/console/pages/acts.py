@@ -9,7 +9,8 @@ from starlette.responses import Response
 
 from chassis.clock import now
 from gateway.console.api import Refused
-from gateway.console.frame import Page, Somebody, unreadable
+from gateway.console.forms import unreadable
+from gateway.console.frame import Page, Somebody
 from gateway.console.numbers import minor_of, whole
 
 router = APIRouter(prefix="/parties/{party_id}", include_in_schema=False)

@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from gateway.console.forms import inside
 from gateway.console.frame import Somebody
 from gateway.console.messages import DEFAULT, LANGUAGES
 
@@ -14,4 +15,4 @@ async def change_language(page: Somebody) -> Response:
     """Speak another language from now on, to this person everywhere, and go on where they were."""
     asked, back = str(page.form.get("language")), str(page.form.get("back", "/"))
     await page.api.patch("/v1/me", {"language": asked if asked in LANGUAGES else DEFAULT})
-    return page.to(back if back.startswith("/") and not back.startswith(("//", "/\\")) else "/")
+    return page.to(inside(back))

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from chassis.clock import now
 from gateway.console.api import Refused
+from gateway.console.forms import inside
 from gateway.console.frame import Anybody, Page
 
 router = APIRouter(include_in_schema=False)
@@ -176,11 +177,6 @@ def weak(refused: Refused) -> str | None:
     if refused.code != "weak_password":
         return None
     return f"sign_in.weak_{refused.problem.get('reason', 'short')}"
-
-
-def inside(target: str) -> str:
-    """Where to go on, if that is a page of ours: no address of somebody else."""
-    return target if target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable() else "/"
 
 
 def provider(page: Page) -> str | None:
