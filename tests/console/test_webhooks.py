@@ -108,6 +108,8 @@ def test_the_messages_of_a_webhook_follow_with_their_attempts_and_a_receiver_tha
     receiver.answers = [410]
     tried(page)
     expect(page.locator(".verdict")).to_contain_text("410", timeout=FOLLOWED_MS)
+    expect(page.locator("#heard[role=status]")).to_contain_text("410")
+    assert page.locator("#fares [role=status]").count() == 0
     expect(page.locator("#fares .facts")).to_contain_text("disabled")
     page.locator("#only").get_by_role("combobox").select_option("delivered")
     page.get_by_role("button", name="Show").click()
