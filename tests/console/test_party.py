@@ -119,11 +119,15 @@ def test_a_form_that_is_wrong_is_shown_again_with_what_is_wrong_and_all_that_was
     assert {**kept, **filled} == kept
     wrong = page.get_by_role("alert")
     expect(wrong).to_be_focused()
-    assert place.locator("..").locator("[role=alert]").count() == 1
+    assert place.locator("[role=alert]").count() == 1
     label = place.locator(f"label[for={place.locator(f'[name={field}]').get_attribute('id')}]").inner_text()
     expect(wrong.locator("strong")).to_have_text(label)
     expect(wrong).not_to_contain_text(re.compile("[a-z]{4}"))
     assert findings(page) == []
+    with page.expect_response(lambda told: told.url.endswith("/side")):
+        page.evaluate("document.activeElement.blur(); document.body.dispatchEvent(new CustomEvent('live-party'))")
+    expect(page.locator(".htmx-request")).to_have_count(0)
+    assert place.evaluate("form => Object.fromEntries(new FormData(form))") == kept
     page.goto(page.url)
     expect(page).to_have_url(re.compile(f"/parties/{party}(/owner)?$"))
 
