@@ -1,6 +1,6 @@
 import httpx
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Dialog, Page, expect
 
 from gateway.console.messages import say
 from tests.console.conftest import LANGUAGES, LOOKS, WIDTHS, Visit, findings
@@ -35,8 +35,7 @@ def test_a_dead_letter_is_looked_at_tried_again_and_given_up(visit: Visit, produ
     expect(page.locator("main")).to_contain_text("1 of 1 failed again")
     page.get_by_role("link", name="scoring-").click()
     page.get_by_label("Why given up").fill("A test of the pipes")
-    asked: list[str] = []
-    page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.accept()))
+    asked = agreed(page)
     page.get_by_role("button", name="Give up").click()
     expect(page.locator(".notice")).to_have_text("They were given up.")
     assert asked == ["Events to be given up: 1. They cannot come back."]
@@ -49,8 +48,7 @@ def test_letters_are_given_up_together_only_where_all_are_meant_and_why_is_said(
     for _ in range(2):
         product.sql("scoring", LETTER.replace("Unreadable", "Pipes"))
     page = visit("/operations/dead-letters?reason=Pipes")
-    asked: list[str] = []
-    page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.accept()))
+    asked = agreed(page)
     page.get_by_label("Why given up").first.fill("A test of the pipes")
     page.get_by_role("button", name="Give up", exact=True).click()
     expect(page.get_by_role("alert")).to_have_text(say("en", "operations.letters_none_ticked"))
@@ -84,6 +82,18 @@ def test_how_far_a_reader_is_in_each_partition_is_told_in_words_and_stays_open(v
     name = reader.get_attribute("data-told")
     shown = page.request.get("/operations/partitions", params={"open": str(name)}).text()
     assert f'data-told="{name}" open' in shown
+
+
+def agreed(page: Page) -> list[str]:
+    """What the page asks before it does something; the answer is always yes."""
+    asked: list[str] = []
+
+    def agree(dialog: Dialog) -> None:
+        asked.append(dialog.message)
+        dialog.accept()
+
+    page.on("dialog", agree)
+    return asked
 
 
 def test_the_figures_follow_by_themselves(visit: Visit, product: Product):

@@ -122,7 +122,7 @@ def test_a_form_that_is_wrong_is_shown_again_with_what_is_wrong_and_all_that_was
     assert place.locator("[role=alert]").count() == 1
     label = place.locator(f"label[for={place.locator(f'[name={field}]').get_attribute('id')}]").inner_text()
     expect(wrong.locator("strong")).to_have_text(label)
-    expect(wrong).not_to_contain_text(re.compile("[a-z]{4}"))
+    expect(wrong).not_to_contain_text(re.compile("[a-z]{5}"))
     assert findings(page) == []
     with page.expect_response(lambda told: told.url.endswith("/side")):
         page.evaluate("document.activeElement.blur(); document.body.dispatchEvent(new CustomEvent('live-party'))")

@@ -68,7 +68,7 @@ async def decide(page: Somebody) -> Response:
     if every and word == "discard" and not why:
         return await _listed(page, "open", said, wrong="operations.letters_why_needed")
     fits: dict[str, Any] = {name: value for name, value in said.items() if value} | {"limit": 1_000}
-    body = fits if every else {"ids": ids}
+    body: dict[str, Any] = fits if every else {"ids": ids}
     if word == "discard" and why:
         body["why"] = why
     outcomes: list[Any] = []
