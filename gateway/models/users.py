@@ -47,6 +47,7 @@ class AppUser(SQLModel, table=True):
     team_id: UUID | None = None
     language: str = Language.ENGLISH
     time_zone: str | None = None
+    search_key: bool = True
     password_hash: str | None = None
     password_set_at: datetime | None = Column(default=None, sa_type=_Instant)
     totp_secret: bytes | None = Column(default=None, sa_type=LargeBinary)
@@ -119,10 +120,12 @@ class MyChange(Versioned):
     language: Language | None = None
     time_zone: TimeZone | None = None
     """IANA name; null is that of the installation."""
+    search_key: bool | None = None
+    """Whether `/` goes to the search on every page of the console."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        return _not_null(self, "name", "language")
+        return _not_null(self, "name", "language", "search_key")
 
 
 class NewTeam(Body):
@@ -238,6 +241,8 @@ class Me(Shown):
     """Null for an API key."""
     time_zone: str | None
     """Null for that of the installation."""
+    search_key: bool
+    """Whether `/` goes to the search on every page of the console."""
     has_password: bool
     second_step: bool
     recovery_codes_left: int
@@ -247,7 +252,7 @@ class Me(Shown):
     @classmethod
     def of_person(cls, row: AppUser, team: Team | None, caller: Caller) -> Self:
         """A person."""
-        told = row.model_dump(include={"name", "email", "roles", "language", "time_zone", "version"})
+        told = row.model_dump(include={"name", "email", "roles", "language", "time_zone", "search_key", "version"})
         return cls(
             id=user_text(row.id),
             **told,
@@ -274,6 +279,7 @@ class Me(Shown):
             contact=caller.contact,
             language=None,
             time_zone=None,
+            search_key=True,
             has_password=False,
             second_step=False,
             recovery_codes_left=0,

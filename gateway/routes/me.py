@@ -54,7 +54,7 @@ async def read_me(session: Session, response: Response, asking: Asking, roles: R
 async def change_me(
     change: MyChange, session: Session, response: Response, asking: Asking, person: PersonAsking, seen: IfMatch
 ) -> Me:
-    """Change one's own name, language or time zone; what is left out stays."""
+    """Change one's own name, language, time zone or the key of the search; what is left out stays."""
     if change.time_zone is not None and change.time_zone not in available_timezones():
         raise NoSuchTimeZone("Write an IANA name such as Asia/Taipei.")
     row = await _locked(session, person)

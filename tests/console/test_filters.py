@@ -96,7 +96,7 @@ def test_a_filter_shows_those_whom_it_names_and_nobody_else(visit: Visit, everyb
 
 
 def fill(page: Page, field: str, value: str) -> None:
-    place = page.locator(f"form.filters [name={field}]")
+    place = page.locator(f".fold [name={field}]")
     if place.evaluate("place => place.tagName") == "SELECT":
         place.select_option(value)
     elif place.get_attribute("type") == "checkbox":

@@ -84,12 +84,28 @@ def test_a_row_keeps_the_focus_while_its_figures_follow(visit: Visit) -> None:
     assert at(page) == 2
 
 
+def test_whatever_has_the_focus_keeps_it_while_a_page_follows_and_nothing_is_said_twice(visit: Visit) -> None:
+    page = visit("/operations")
+    assert page.locator("#figures [role=status]").count() == 0
+    page.evaluate(HEARD)
+    for place in ("a.figure", ".table[aria-labelledby=lag]", "#partitions-1 > summary"):
+        page.locator(f"#figures {place}").focus()
+        page.evaluate("document.activeElement.dataset.before = ''")
+        expect(page.locator(f"#figures {place}:not([data-before])")).to_be_focused()
+    assert page.evaluate("window.heard") == []
+
+
 def at(page: Page) -> int:
     """At which of the rows the focus is."""
     row: int = page.evaluate("[...document.querySelectorAll('[data-row]')].indexOf(document.activeElement)")
     return row
 
 
+HEARD = """() => {
+  window.heard = [];
+  const said = document.getElementById("heard");
+  new MutationObserver(() => window.heard.push(said.textContent)).observe(said, { childList: true });
+}"""
 LISTED = "main .table tbody tr:not(.more), .due li:not(.news), .hits li, .pairs li, .funnel li, .flows li"
 ROWS = """(listed) => {
   const shown = [...document.querySelectorAll(listed)].filter((row) => row.checkVisibility());

@@ -1,6 +1,6 @@
 import httpx
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Dialog, Page, expect
 
 from gateway.console.messages import say
 from tests.console.conftest import LANGUAGES, LOOKS, WIDTHS, Visit, findings
@@ -35,11 +35,65 @@ def test_a_dead_letter_is_looked_at_tried_again_and_given_up(visit: Visit, produ
     expect(page.locator("main")).to_contain_text("1 of 1 failed again")
     page.get_by_role("link", name="scoring-").click()
     page.get_by_label("Why given up").fill("A test of the pipes")
+    asked = agreed(page)
     page.get_by_role("button", name="Give up").click()
     expect(page.locator(".notice")).to_have_text("They were given up.")
+    assert asked == ["Events to be given up: 1. They cannot come back."]
     page.locator("#status").select_option("discarded")
     page.get_by_role("button", name="Show").click()
     expect(page.get_by_role("table")).to_contain_text("given up")
+
+
+def test_letters_are_given_up_together_only_where_all_are_meant_and_why_is_said(visit: Visit, product: Product):
+    for _ in range(2):
+        product.sql("scoring", LETTER.replace("Unreadable", "Pipes"))
+    page = visit("/operations/dead-letters?reason=Pipes")
+    asked = agreed(page)
+    page.get_by_label("Why given up").first.fill("A test of the pipes")
+    page.get_by_role("button", name="Give up", exact=True).click()
+    expect(page.get_by_role("alert")).to_have_text(say("en", "operations.letters_none_ticked"))
+    assert page.get_by_label("Why given up").first.input_value() == "A test of the pipes"
+    page.get_by_text("All 2 open ones that the filter fits").click()
+    why = page.locator("#why-all")
+    why.evaluate("field => (field.required = false)")
+    page.get_by_role("button", name="Give all up").click()
+    expect(page.get_by_role("alert")).to_have_text(say("en", "operations.letters_why_needed"))
+    assert len(product.get("/v1/dead-letters", reason="Pipes")["data"]) == 2
+    why.fill("A test of the pipes")
+    page.get_by_role("button", name="Give all up").click()
+    expect(page.locator(".notice")).to_have_text("They were given up.")
+    assert asked[1:] == ["Give up all 2 that fit? They cannot come back."] * 2
+    assert product.get("/v1/dead-letters", reason="Pipes")["data"] == []
+
+
+def test_how_far_a_reader_is_in_each_partition_is_told_in_words_and_stays_open(visit: Visit, product: Product):
+    page = visit("/operations")
+    reader = page.locator("[data-told='scoring/scoring/customers.purchase.events.v1']")
+    told = [each for each in product.get("/v1/lag")["data"] if each["topic"] == "customers.purchase.events.v1"]
+    places = {f"{each['seq']:,}" for each in told if each["service"] == "scoring"}
+    reader.locator("summary").press("Enter")
+    rows = reader.locator("tbody tr")
+    expect(rows).to_have_count(len([each for each in told if each["service"] == "scoring"]))
+    assert set(rows.locator("td:last-child").all_inner_texts()) == places
+    rows.first.evaluate("row => (row.dataset.before = '')")
+    expect(reader.locator("tbody tr:not([data-before])").first).to_be_visible()
+    expect(reader.locator("summary")).to_be_focused()
+    assert findings(page) == []
+    name = reader.get_attribute("data-told")
+    shown = page.request.get("/operations/partitions", params={"open": str(name)}).text()
+    assert f'data-told="{name}" open' in shown
+
+
+def agreed(page: Page) -> list[str]:
+    """What the page asks before it does something; the answer is always yes."""
+    asked: list[str] = []
+
+    def agree(dialog: Dialog) -> None:
+        asked.append(dialog.message)
+        dialog.accept()
+
+    page.on("dialog", agree)
+    return asked
 
 
 def test_the_figures_follow_by_themselves(visit: Visit, product: Product):

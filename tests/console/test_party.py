@@ -88,6 +88,62 @@ def test_something_is_set_by_hand_and_ended(visit: Visit, product: Product) -> N
     expect(page.get_by_text("It is left to the facts again.")).to_be_visible()
 
 
+MISTAKES = {
+    "contacts": ("note", {"day": "2026-01-05", "note": "x" * 20_001, "problem": "yes"}),
+    "purchases": ("amount", {"amount": "twelve", "currency": "JPY", "day": "2026-01-05"}),
+    "overrides": ("why", {"to": "tier:top", "why": "x" * 2_001, "until": "2099-01-01"}),
+    "name": ("name", {"name": "x" * 201}),
+    "owner": ("owner_id", {"owner_id": "nobody at all"}),
+}
+"""By form: the field that is wrong, and all that is filled in; no browser would send it without help."""
+
+
+@pytest.mark.parametrize("form", MISTAKES)
+def test_a_form_that_is_wrong_is_shown_again_with_what_is_wrong_and_all_that_was_filled_in(
+    visit: Visit, product: Product, form: str
+) -> None:
+    field, filled = MISTAKES[form]
+    party = product.get("/v1/standings", stage="dormant_customer", limit=1)["data"][0]["party_id"]
+    page = visit(f"/parties/{party}", language="zh-Hant")
+    place = page.locator(f"form[method=post][action$='/{form}']")
+    if form == "owner":
+        page.locator("details[hx-get$='/owner'] > summary").click()
+    else:
+        page.locator("details", has=page.locator(f"form[action$='/{form}']")).locator("> summary").click()
+    place.evaluate(FILLED, filled)
+    with page.expect_navigation() as answer:
+        place.locator("button").first.click()
+    assert answer.value.status == 422
+    expect(place).to_be_visible()
+    kept = place.evaluate("form => Object.fromEntries(new FormData(form))")
+    assert {**kept, **filled} == kept
+    wrong = page.get_by_role("alert")
+    expect(wrong).to_be_focused()
+    assert place.locator("[role=alert]").count() == 1
+    label = place.locator(f"label[for={place.locator(f'[name={field}]').get_attribute('id')}]").inner_text()
+    expect(wrong.locator("strong")).to_have_text(label)
+    expect(wrong).not_to_contain_text(re.compile("[a-z]{5}"))
+    assert findings(page) == []
+    with page.expect_response(lambda told: told.url.endswith("/side")):
+        page.evaluate("document.activeElement.blur(); document.body.dispatchEvent(new CustomEvent('live-party'))")
+    expect(page.locator(".htmx-request")).to_have_count(0)
+    assert place.evaluate("form => Object.fromEntries(new FormData(form))") == kept
+    page.goto(page.url)
+    expect(page).to_have_url(re.compile(f"/parties/{party}(/owner)?$"))
+
+
+FILLED = """(form, filled) => {
+  form.noValidate = true;
+  for (const [name, said] of Object.entries(filled)) {
+    const field = form.elements[name];
+    if (field.type === "checkbox") field.checked = true;
+    else if (field.tagName === "SELECT" && ![...field.options].some((each) => each.value === said))
+      field.add(new Option(said, said, false, true));
+    else field.value = said;
+  }
+}"""
+
+
 def test_the_timeline_shows_what_is_asked_for(visit: Visit, product: Product) -> None:
     party = product.get("/v1/standings", limit=1)["data"][0]["party_id"]
     page = visit(f"/parties/{party}?show=purchases")

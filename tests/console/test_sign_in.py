@@ -65,6 +65,19 @@ def test_after_signing_in_one_is_where_one_wanted_to_go(visit: Visit, invite: In
     assert "elsewhere" not in page.url
 
 
+def test_the_key_of_the_search_is_turned_off_and_on(visit: Visit, invite: Invite):
+    page = visit(invite("ned@example.com", "reader"), role=None)
+    set_password(page)
+    for works in (False, True):
+        page.goto("/account")
+        page.get_by_label(say("en", "account.search_key")).set_checked(works)
+        page.locator("form[action='/account'] button").click()
+        expect(page.locator(".notice")).to_have_text(say("en", "account.saved"))
+        assert (" / " in str(page.locator("#find").get_attribute("placeholder"))) is works
+        page.keyboard.press("/")
+        assert page.evaluate("document.activeElement.id === 'find'") is works
+
+
 def test_a_session_cookie_is_out_of_reach_of_scripts_and_of_other_sites(visit: Visit, invite: Invite):
     page = visit(invite("kim@example.com", "reader"), role=None)
     set_password(page)

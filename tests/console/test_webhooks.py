@@ -94,7 +94,7 @@ def test_a_webhook_is_made_with_filters_and_its_secret_is_shown_once(
 
 
 def test_the_messages_of_a_webhook_follow_with_their_attempts_and_a_receiver_that_is_gone_is_told(
-    visit: Visit, receiver: Receiver, webhook: str
+    visit: Visit, product: Product, receiver: Receiver, webhook: str
 ):
     page = visit(f"/operations/webhooks/{webhook}")
     rows = page.locator("#fares tbody tr")
@@ -106,8 +106,11 @@ def test_the_messages_of_a_webhook_follow_with_their_attempts_and_a_receiver_tha
     expect(rows.first).to_contain_text("503", timeout=FOLLOWED_MS)
     expect(rows.first.locator("td.number").first).to_have_text("1")
     receiver.answers = [410]
-    tried(page)
+    # By nobody on this page, which is what hears of it.
+    product.client.post(f"/v1/webhooks/{webhook}/test").raise_for_status()
     expect(page.locator(".verdict")).to_contain_text("410", timeout=FOLLOWED_MS)
+    expect(page.locator("#heard[role=status]")).to_contain_text("410")
+    assert page.locator("#fares [role=status]").count() == 0
     expect(page.locator("#fares .facts")).to_contain_text("disabled")
     page.locator("#only").get_by_role("combobox").select_option("delivered")
     page.get_by_role("button", name="Show").click()

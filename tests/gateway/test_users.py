@@ -303,7 +303,7 @@ async def test_people_change_their_own_name_language_and_time_zone(door: Door) -
     sara = await person(door, "sara@example.com", "analyst")
     me = await who(door.client, sara)
     assert (me["id"], me["language"], me["contact"], me["reach"]) == (sara.id, "en", False, "all")
-    wanted = {"name": "Sára", "language": "zh-Hant", "time_zone": "Asia/Taipei"}
+    wanted = {"name": "Sára", "language": "zh-Hant", "time_zone": "Asia/Taipei", "search_key": False}
     changed = await door.client.patch("/v1/me", json=wanted, headers={**sara.bearer, "If-Match": '"1"'})
     assert {**changed.json(), **wanted} == changed.json()
     assert (await who(door.client, sara)) == changed.json()

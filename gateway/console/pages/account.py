@@ -1,4 +1,4 @@
-"""What people change about themselves: name, language, time zone, password, second step, sessions."""
+"""What people change about themselves: name, language, time zone, keys, password, second step, sessions."""
 
 from zoneinfo import available_timezones
 
@@ -28,12 +28,13 @@ async def show_account(page: Somebody) -> Response:
 
 @router.post("/account")
 async def change_account(page: Somebody) -> Response:
-    """Change name, language and time zone."""
+    """Change name, language, time zone and the key of the search."""
     language = text(page, "language")
     wanted = {
         "name": text(page, "name"),
         "language": language if language in LANGUAGES else DEFAULT,
         "time_zone": text(page, "time_zone") or None,
+        "search_key": text(page, "search_key") == "true",
     }
     try:
         await page.api.patch("/v1/me", wanted, if_match=text(page, "version"))

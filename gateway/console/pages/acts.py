@@ -12,6 +12,7 @@ from gateway.console.api import Refused
 from gateway.console.forms import unreadable
 from gateway.console.frame import Page, Somebody
 from gateway.console.numbers import minor_of, whole
+from gateway.console.pages.party import DEPARTMENT, DEPARTMENTS, show_mistake, usual_department
 
 router = APIRouter(prefix="/parties/{party_id}", include_in_schema=False)
 
@@ -25,17 +26,7 @@ CONTACTS = {
     "wants_no_more": ("phone", "declined", "inbound"),
 }
 """Channel, kind and direction of what is recorded with one click."""
-DEPARTMENTS = (
-    "marketing", "sales", "service", "ecommerce", "logistics", "finance", "quality", "management", "other",
-)  # fmt: skip
-DEPARTMENT = "shuke_department"
-"""The cookie with the department for which somebody recorded a contact last: two clicks record the next one for it."""
 DEPARTMENT_S = 400 * 86_400
-LOSSES = (
-    "unknown", "price", "product", "quality", "service", "competitor", "no_need", "no_budget", "timing", "no_response",
-    "relationship", "moved",
-)  # fmt: skip
-"""Why a party buys no more, as far as that is said of one."""
 
 
 @router.post("/contacts")
@@ -43,12 +34,12 @@ async def record_contact(party_id: str, page: Somebody) -> Response:
     """Write down what passed with a party: now, or on the day that is said."""
     channel, kind, direction = CONTACTS.get(_text(page, "what"), CONTACTS["called"])
     note = _text(page, "note")
+    department = _text(page, "department") or usual_department(page)
     body: dict[str, Any] = {
         "party_id": party_id,
         "source": "console",
         "source_id": _text(page, "once") or None,
-        "occurred_at": _when(page),
-        "department": _text(page, "department") or usual_department(page),
+        "department": department,
         "channel": channel,
         "kind": kind,
         "direction": direction,
@@ -59,36 +50,33 @@ async def record_contact(party_id: str, page: Somebody) -> Response:
         body["problem"] = {"category": "complaint"}
     if kind == "declined":
         body["loss_reason"] = _text(page, "loss_reason") or "unknown"
-    done = await _done(page, party_id, "party.contact_recorded", lambda: page.api.post("/v1/interactions", body))
-    if body["department"] in DEPARTMENTS:
-        done.set_cookie(
-            DEPARTMENT, body["department"], max_age=DEPARTMENT_S, httponly=True, samesite="lax", secure=page.secure
-        )
+
+    async def record() -> None:
+        await page.api.post("/v1/interactions", body | {"occurred_at": _when(page)})
+
+    done = await _done(page, party_id, "contacts", "party.contact_recorded", record)
+    if department in DEPARTMENTS:
+        done.set_cookie(DEPARTMENT, department, max_age=DEPARTMENT_S, httponly=True, samesite="lax", secure=page.secure)
     return done
-
-
-def usual_department(page: Page) -> str:
-    """For which department somebody records contacts."""
-    last = page.request.cookies.get(DEPARTMENT)
-    return last if last in DEPARTMENTS else "sales"
 
 
 @router.post("/purchases")
 async def record_purchase(party_id: str, page: Somebody) -> Response:
     """Write down what a party bought."""
     currency = _text(page, "currency").upper()
-    minor = minor_of(_text(page, "amount"), currency)
-    if minor is None:
-        return page.to(f"/parties/{party_id}", notice="party.amount_wrong")
-    body = {
-        "party_id": party_id,
-        "source": "console",
-        "source_id": _text(page, "once") or None,
-        "occurred_at": _when(page),
-        "currency": currency,
-        "amount_minor": minor,
-    }
-    return await _done(page, party_id, "party.purchase_recorded", lambda: page.api.post("/v1/purchases", body))
+
+    async def record() -> None:
+        body = {
+            "party_id": party_id,
+            "source": "console",
+            "source_id": _text(page, "once") or None,
+            "occurred_at": _when(page),
+            "currency": currency,
+            "amount_minor": _minor(page, currency),
+        }
+        await page.api.post("/v1/purchases", body)
+
+    return await _done(page, party_id, "purchases", "party.purchase_recorded", record)
 
 
 @router.post("/overrides")
@@ -97,7 +85,11 @@ async def set_override(party_id: str, page: Somebody) -> Response:
     field, _, value = _text(page, "to").partition(":")
     body = {"field": field, "value": value, "why": _text(page, "why"), "until": _text(page, "until") or None}
     return await _done(
-        page, party_id, "party.override_set", lambda: page.api.post(f"/v1/standings/{party_id}/overrides", body)
+        page,
+        party_id,
+        "overrides",
+        "party.override_set",
+        lambda: page.api.post(f"/v1/standings/{party_id}/overrides", body),
     )
 
 
@@ -105,7 +97,7 @@ async def set_override(party_id: str, page: Somebody) -> Response:
 async def end_override(party_id: str, override_id: str, page: Somebody) -> Response:
     """Leave that part to the facts again."""
     return await _done(
-        page, party_id, "party.override_over", lambda: page.api.post(f"/v1/overrides/{override_id}/end", {})
+        page, party_id, "", "party.override_over", lambda: page.api.post(f"/v1/overrides/{override_id}/end", {})
     )
 
 
@@ -115,14 +107,15 @@ async def change_owner(party_id: str, page: Somebody) -> Response:
     body = {"owner_id": _text(page, "owner_id") or None, "team_id": _text(page, "team_id") or None}
     version = {"if_match": f'"{_text(page, "version")}"'} if _text(page, "version") else {}
     path = f"/v1/parties/{party_id}/owner"
-    return await _done(page, party_id, "party.owner_changed_now", lambda: page.api.put(path, body, **version))
+    return await _done(page, party_id, "owner", "party.owner_changed_now", lambda: page.api.put(path, body, **version))
 
 
 @router.post("/name")
 async def name_party(party_id: str, page: Somebody) -> Response:
     """Say what the party is called."""
     body = {"name": _text(page, "name") or None}
-    return await _done(page, party_id, "party.named", lambda: page.api.put(f"/v1/parties/{party_id}/name", body))
+    path = f"/v1/parties/{party_id}/name"
+    return await _done(page, party_id, "name", "party.named", lambda: page.api.put(path, body))
 
 
 @router.post("/unmerge")
@@ -130,7 +123,7 @@ async def unmerge(party_id: str, page: Somebody) -> Response:
     """Take one merge back."""
     body = {"merge_id": _text(page, "merge_id")}
     path = f"/v1/parties/{party_id}/unmerge"
-    return await _done(page, party_id, "party.unmerged_now", lambda: page.api.post(path, body))
+    return await _done(page, party_id, "", "party.unmerged_now", lambda: page.api.post(path, body))
 
 
 @router.post("/problems/{problem_id}/solve")
@@ -141,18 +134,27 @@ async def solve_problem(party_id: str, problem_id: str, page: Somebody) -> Respo
     if version := _text(page, "version"):
         body["version"] = whole(version) or 0
     return await _done(
-        page, party_id, "party.problem_solved_now", lambda: page.api.post(f"/v1/problems/{problem_id}/solve", body)
+        page, party_id, "", "party.problem_solved_now", lambda: page.api.post(f"/v1/problems/{problem_id}/solve", body)
     )
 
 
-async def _done(page: Page, party_id: str, notice: str, act: Callable[[], Awaitable[Any]]) -> Response:
-    """Do it and go back to the party; what is wrong with the form is said there."""
+@router.get("/contacts")
+@router.get("/purchases")
+@router.get("/overrides")
+@router.get("/name")
+async def leave_form(party_id: str, page: Somebody) -> Response:
+    """The page of the party, for whoever comes back to the address of a form that was wrong."""
+    return page.to(f"/parties/{party_id}")
+
+
+async def _done(page: Page, party_id: str, form: str, notice: str, act: Callable[[], Awaitable[Any]]) -> Response:
+    """Do it and go back to the party; a form that is wrong is shown again, with what is wrong and what was typed."""
     try:
         await act()
     except Refused as refused:
         if refused.status != 422:
             raise
-        return page.to(f"/parties/{party_id}", notice="party.not_like_this")
+        return await show_mistake(page, party_id, refused, form)
     return page.to(f"/parties/{party_id}", notice=notice)
 
 
@@ -178,3 +180,12 @@ def _when(page: Page) -> str:
     if day >= present.astimezone(page.zone).date():
         return present.isoformat()
     return (datetime(day.year, day.month, day.day, tzinfo=page.zone) + timedelta(hours=12)).isoformat()
+
+
+def _minor(page: Page, currency: str) -> int:
+    """The amount in minor units. Raises `Refused` for what is none."""
+    minor = minor_of(_text(page, "amount"), currency)
+    if minor is None:
+        detail = f"This is no amount in {currency}."
+        raise Refused(422, {"code": "invalid_request", "errors": [{"pointer": "#/amount", "detail": detail}]})
+    return minor

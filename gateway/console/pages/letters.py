@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from gateway.console.api import Part
 from gateway.console.frame import Page, Somebody
 
 router = APIRouter(prefix="/dead-letters", include_in_schema=False)
@@ -18,16 +19,25 @@ LISTED = 50
 @router.get("")
 async def read_letters(page: Somebody, status: str = "open", cursor: str = "") -> Response:
     """Those that are open, or any others, by filter."""
-    status = status if status in STATES else "open"
     said = {name: page.request.query_params.get(name, "").strip() for name in FILTERS}
+    return await _listed(page, status if status in STATES else "open", said, cursor)
+
+
+async def _listed(
+    page: Page, status: str, said: dict[str, str], cursor: str = "", wrong: str | None = None
+) -> Response:
     found = await page.api.part("/v1/dead-letters", status=status, **said, limit=LISTED, cursor=cursor)
     return page.render(
         "operations/letters.html",
+        status=422 if wrong else 200,
+        wrong=wrong,
+        why=str(page.form.get("why", "")),
         found=found,
         state=status,
         states=STATES,
         said=said,
         first=not cursor,
+        many=await _many(page, said, found) if found and found["data"] and status == "open" else None,
         may_decide=page.may("POST", "/v1/dead-letters/requeue"),
     )
 
@@ -46,10 +56,20 @@ async def read_letter(page: Somebody, letter_id: str) -> Response:
 
 @router.post("")
 async def decide(page: Somebody) -> Response:
-    """Try the chosen ones again, or give them up; without any chosen, all open ones that the filter fits."""
-    body = _asked(page)
-    word = "discard" if page.form.get("do") == "discard" else "requeue"
-    if word == "discard" and (why := str(page.form.get("why", "")).strip()):
+    """Try the ticked ones again, or give them up; all open ones that the filter fits where that is asked for.
+
+    So many are given up with a reason alone.
+    """
+    said = {name: str(page.form.get(name, "")).strip() for name in FILTERS}
+    ids, word = page.chosen("id"), "discard" if page.form.get("do") == "discard" else "requeue"
+    every, why = page.form.get("all") == "true", str(page.form.get("why", "")).strip()
+    if not every and not ids:
+        return await _listed(page, "open", said, wrong="operations.letters_none_ticked")
+    if every and word == "discard" and not why:
+        return await _listed(page, "open", said, wrong="operations.letters_why_needed")
+    fits: dict[str, Any] = {name: value for name, value in said.items() if value} | {"limit": 1_000}
+    body: dict[str, Any] = fits if every else {"ids": ids}
+    if word == "discard" and why:
         body["why"] = why
     outcomes: list[Any] = []
     while True:
@@ -64,11 +84,12 @@ async def decide(page: Somebody) -> Response:
     return page.to("/operations/dead-letters", notice=f"operations.letters_{word}{'d' if word == 'requeue' else 'ed'}")
 
 
-def _asked(page: Page) -> dict[str, Any]:
-    if ids := page.chosen("id"):
-        return {"ids": ids}
-    said = {name: str(page.form.get(name, "")).strip() for name in FILTERS}
-    return {name: value for name, value in said.items() if value} | {"limit": 1_000}
+async def _many(page: Page, said: dict[str, str], found: Part) -> tuple[int, bool]:
+    """How many open ones the filter fits, and whether that is all: by reason they are counted on the page alone."""
+    if said["reason"] or not (status := await page.api.part("/v1/status")):
+        return len(found["data"]), not found["has_more"]
+    fits = [each for each in status["dead_letters"] if all(said[by] in ("", each[by]) for by in ("service", "topic"))]
+    return sum(each["letters"] for each in fits), True
 
 
 def _readable(payload: str | None) -> str:

@@ -29,6 +29,16 @@ async def read_operations(page: Somebody) -> Response:
     return await begun(page, "/v1/status", "operations/index.html", partial(_glance, page))
 
 
+@router.get("/partitions")
+async def read_partitions(page: Somebody) -> Response:
+    """How far one reader is in each partition of a topic; without a script on the page with everything."""
+    if not page.by_script:
+        return page.to(f"/operations?{page.request.url.query}")
+    asked = page.request.query_params.get("open")
+    found = [each for each in _readers((await page.api.get("/v1/lag"))["data"]) if each["name"] == asked]
+    return page.render("operations/partitions.html", partitions=found[0]["partitions"] if found else [])
+
+
 @router.post("/consumers/{word}")
 async def turn_reading(page: Somebody, word: str) -> Response:
     """Have a service read nothing more, or go on."""
@@ -95,6 +105,7 @@ async def _figures(page: Page) -> dict[str, Any]:
         "lag": lag,
         "stopped": parts["stopped"],
         "readers": _readers(lag["data"]) if lag else [],
+        "opened": page.request.query_params.getlist("open"),
         "letters": sum(each["letters"] for each in status["dead_letters"]) if status else 0,
         "may": {
             "turn": page.may("POST", "/v1/consumers/pause"),
@@ -112,6 +123,7 @@ def _readers(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         found[row["service"], row["consumer"], row["topic"]].append(row)
     return [
         {
+            "name": f"{service}/{consumer}/{topic}",
             "service": service,
             "consumer": consumer,
             "topic": topic,

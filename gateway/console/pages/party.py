@@ -8,12 +8,11 @@ from urllib.parse import urlencode
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from gateway.console.api import Part
+from gateway.console.api import Part, Refused
 from gateway.console.begun import Shown, begun
 from gateway.console.frame import Page, Somebody
 from gateway.console.naming import label, names, shortened
 from gateway.console.numbers import whole
-from gateway.console.pages.acts import DEPARTMENTS, LOSSES, usual_department
 from gateway.console.people import people
 from gateway.console.standing import Worth, grounds
 
@@ -41,6 +40,19 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
 TREATMENTS = ("stage", "tier", "satisfaction", "loyalty", "posture", "vip")
 """Parts of a standing that may be set by hand here."""
 
+DEPARTMENTS = (
+    "marketing", "sales", "service", "ecommerce", "logistics", "finance", "quality", "management", "other",
+)  # fmt: skip
+DEPARTMENT = "shuke_department"
+"""The cookie with the department for which somebody recorded a contact last: two clicks record the next one for it."""
+LOSSES = (
+    "unknown", "price", "product", "quality", "service", "competitor", "no_need", "no_budget", "timing", "no_response",
+    "relationship", "moved",
+)  # fmt: skip
+"""Why a party buys no more, as far as that is said of one."""
+NOTHING_WRONG: Mapping[str, Any] = {"refused": None, "wrong": None, "typed": {}}
+"""What the forms of the page know of a mistake in one of them before anything was sent."""
+
 
 @router.get("/parties/{party_id}")
 async def read_party(party_id: str, page: Somebody) -> Response:
@@ -55,6 +67,22 @@ async def read_party(party_id: str, page: Somebody) -> Response:
     view = values["view"]
     known = view["resolves_to"] or (who or {}).get("id") or party_id
     return page.render(template, **values) if known == party_id else page.to(f"/parties/{known}")
+
+
+async def show_mistake(page: Page, party_id: str, refused: Refused, form: str) -> Response:
+    """The page of a party after a form that was refused: that one is open, with what is wrong and what was typed."""
+    template, values = await _party(page, party_id, (await page.api.part(f"/v1/parties/{party_id}")).data)
+    typed = {name: said if isinstance(said, str) else said[0] for name, said in page.form.items()}
+    mistake: dict[str, Any] = {"refused": refused, "wrong": form, "typed": typed}
+    if form == "owner":
+        mistake["found"] = await people(page, disabled=False)
+    return page.render(template, status=refused.status, **{**values, **mistake})
+
+
+def usual_department(page: Page) -> str:
+    """For which department somebody records contacts."""
+    last = page.request.cookies.get(DEPARTMENT)
+    return last if last in DEPARTMENTS else "sales"
 
 
 async def _party(page: Page, party_id: str, who: Mapping[str, Any] | None) -> Shown:
@@ -78,6 +106,7 @@ async def _party(page: Page, party_id: str, who: Mapping[str, Any] | None) -> Sh
         [owner["owner_id"], owner["team_id"]] if owner else [],
     )
     return "party/page.html", {
+        **NOTHING_WRONG,
         "party_id": party_id,
         "who": who,
         "view": view,
@@ -124,7 +153,7 @@ async def choose_owner(party_id: str, page: Somebody) -> Response:
     found = await people(page, disabled=False)
     called = await names(page.api, [party_id], [owner["owner_id"], owner["team_id"]])
     template = "party/owner.html" if page.by_script else "party/owner_page.html"
-    return page.render(template, party_id=party_id, owner=owner, found=found, names=called)
+    return page.render(template, **NOTHING_WRONG, party_id=party_id, owner=owner, found=found, names=called)
 
 
 @router.get("/parties/{party_id}/timeline")

@@ -6,6 +6,7 @@ from starlette.responses import Response
 from gateway.console.api import Part
 from gateway.console.frame import Somebody
 from gateway.console.naming import names
+from gateway.console.pages.party import NOTHING_WRONG
 
 router = APIRouter(include_in_schema=False)
 
@@ -26,6 +27,7 @@ async def read_side(party_id: str, page: Somebody) -> Response:
     merges = parts["merges"]["data"] if parts["merges"] else []
     return page.render(
         "party/side_live.html",
+        **NOTHING_WRONG,
         party_id=party_id,
         who=view["party"]["data"],
         view=view,

@@ -32,13 +32,11 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (typing(event.target)) return;
-  if (event.key === "/") {
-    const find = document.getElementById("find");
-    if (find) {
-      event.preventDefault();
-      find.focus();
-      find.select();
-    }
+  const find = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+  if (find) {
+    event.preventDefault();
+    find.focus();
+    find.select();
   } else if ((event.key === "ArrowDown" && walk(1)) || (event.key === "ArrowUp" && walk(-1))) {
     event.preventDefault();
   }
@@ -48,6 +46,57 @@ document.addEventListener("click", (event) => {
   document.querySelectorAll("details.menu[open]").forEach((menu) => {
     if (!menu.contains(event.target)) menu.open = false;
   });
+});
+
+// What takes the place of a part has open what was opened in it, stands where it was moved to, and has the focus that was
+// in it; where more of a list takes the place of the word for it, the focus goes to the first that is new.
+const able = (part) => [...part.querySelectorAll("a, button, summary, input, select, textarea, [tabindex]")];
+const named = (place) => place.id || (place.matches("summary") && place.parentElement.id)
+  || (!place.closest(".more") && place.getAttribute("href")) || place.getAttribute("aria-labelledby")
+  || place.getAttribute("aria-label") || place.textContent;
+const alike = (part, name) => able(part).filter((place) => named(place) === name);
+let kept = null;
+
+document.addEventListener("htmx:beforeSwap", ({ detail: { target } }) => {
+  const at = able(target).find((place) => place === document.activeElement);
+  kept = {
+    opened: [...target.querySelectorAll("details")].map((each) => each.open),
+    moved: [...target.querySelectorAll(".table")].map((each) => each.scrollLeft),
+    last: at && target.matches("tr.more, li.more") && target.previousElementSibling,
+    name: at && named(at),
+    nth: at && alike(target, named(at)).indexOf(at),
+  };
+});
+document.addEventListener("htmx:afterSwap", ({ detail: { target } }) => {
+  if (!kept) return;
+  const { opened, moved, last, name, nth } = kept;
+  kept = null;
+  if (last) {
+    const first = last.nextElementSibling;
+    (first?.matches("[tabindex]") ? first : first?.querySelector("[data-row]"))?.focus();
+    return;
+  }
+  const part = target.isConnected ? target : document.getElementById(target.id);
+  if (!part) return;
+  const details = [...part.querySelectorAll("details")];
+  if (details.length === opened.length) details.forEach((each, at) => (each.open = opened[at]));
+  const tables = [...part.querySelectorAll(".table")];
+  if (tables.length === moved.length) tables.forEach((each, at) => (each.scrollLeft = moved[at]));
+  if (name !== undefined) alike(part, name)[nth]?.focus({ preventScroll: true });
+});
+
+// Whoever tells a part anew tells what is open in it, too.
+document.addEventListener("htmx:configRequest", ({ detail: { elt, parameters } }) => {
+  const open = [...elt.querySelectorAll("details[open][data-told]")].map((each) => each.dataset.told);
+  if (open.length) parameters.open = open;
+});
+
+// What a part that follows by itself says of the whole is said aloud when it turns, not whenever it is drawn.
+const heard = document.getElementById("heard");
+const verdict = () => [...document.querySelectorAll("[data-verdict]")].map((each) => each.textContent).join(" ");
+let before = verdict();
+document.addEventListener("htmx:afterSwap", () => {
+  if (heard && verdict() !== before) heard.textContent = before = verdict();
 });
 
 // A file may be let go anywhere on the place for it, and not on the field alone: beside that a browser would open it.
@@ -63,9 +112,10 @@ document.querySelectorAll(".drop").forEach((place) => {
   });
 });
 
-// What cannot be taken back is asked about first.
+// What cannot be taken back is asked about first, by the form or the button; `#` is how many were chosen.
 document.addEventListener("submit", (event) => {
-  const question = event.target.dataset.ask;
+  const chosen = event.target.querySelectorAll("[name=id]:checked, [name=id][type=hidden]");
+  const question = (event.submitter?.dataset.ask ?? event.target.dataset.ask)?.replace("#", chosen.length);
   if (question && !window.confirm(question)) {
     event.preventDefault();
     event.stopImmediatePropagation();

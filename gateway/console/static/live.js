@@ -41,7 +41,7 @@
     if (field.matches("select")) return field.selectedIndex !== Math.max([...field.options].findIndex((each) => each.defaultSelected), 0);
     return field.matches("[type=checkbox], [type=radio]") ? field.checked !== field.defaultChecked : field.value !== field.defaultValue;
   };
-  const inUse = (part) => part.contains(document.activeElement)
+  const inUse = (part) => part.contains(document.activeElement) || part.querySelector("[role=alert]")
     || [...part.querySelectorAll("input:not([type=hidden]), select, textarea")].some(filled);
   document.addEventListener("focusout", () => {
     if (!held) return;
@@ -49,27 +49,11 @@
     setTimeout(refresh);
   });
 
-  // What somebody opened to read stays open when its figures are replaced, and what they are at keeps the focus.
-  let opened = [];
-  let at = null;
-  const places = (part) => [...part.querySelectorAll("a, button, summary, input, select, textarea, [tabindex]")];
-  const called = (place) => place.id || (!place.closest(".more") && place.getAttribute("href")) || place.textContent;
-  const alike = (part, name) => places(part).filter((place) => called(place) === name);
   document.addEventListener("htmx:beforeSwap", (event) => {
     const part = event.detail.target;
-    if (part.matches("[data-held]") && inUse(part)) {
-      held = true;
-      event.detail.shouldSwap = false;
-    }
-    opened = [...part.querySelectorAll("details")].map((each) => each.open);
-    const focused = places(part).find((place) => place === document.activeElement);
-    at = focused ? { name: called(focused), nth: alike(part, called(focused)).indexOf(focused) } : null;
-  });
-  document.addEventListener("htmx:afterSwap", (event) => {
-    const now = [...event.detail.target.querySelectorAll("details")];
-    if (now.length === opened.length) now.forEach((each, nth) => (each.open = opened[nth]));
-    if (at) alike(event.detail.target, at.name)[at.nth]?.focus({ preventScroll: true });
-    at = null;
+    if (!part.matches("[data-held]") || !inUse(part)) return;
+    held = true;
+    event.detail.shouldSwap = false;
   });
   // What somebody leafed to is told again with the rest.
   document.addEventListener("htmx:configRequest", (event) => {
