@@ -13,7 +13,7 @@ from gateway.console.naming import label, names, shortened
 from gateway.console.numbers import whole
 from gateway.console.pages.acts import DEPARTMENTS, LOSSES, usual_department
 from gateway.console.people import people
-from gateway.console.standing import Worth, grounds
+from gateway.console.standing import Worth, grounds, why
 
 router = APIRouter(include_in_schema=False)
 
@@ -144,6 +144,7 @@ def _stands(standing: Part, parts: Mapping[str, Part]) -> dict[str, Any]:
     return {
         "standing": standing,
         "grounds": grounds(standing.data["reasons"]) if standing and standing.data else None,
+        "why": why(standing.data["reasons"]) if standing and standing.data else None,
         "worth": Worth.of(parts["values"].data, parts["moves"].data["data"] if parts["moves"] else []),
     }
 
