@@ -11,14 +11,13 @@ from playwright.sync_api import Browser, Page, expect
 from bench.console.browser import chromium, looking, owner_of, speak
 from bench.console.catalogue import OPEN_TO_ALL, pages
 from bench.console.furnished import fail, furnished
+from bench.console.readme import HEIGHT, PAGE, PICTURE, SUMS, WIDTH, sums
 from bench.product import ROOT, Running
 from gateway.console.messages import LANGUAGES
 
 WIDTHS = (390, 1280)
 DARK = ("today", "population", "list", "party", "sign-in")
 """Pages that are also seen in dark colours, in English."""
-README = ROOT / "docs" / "console.webp"
-README_PAGE, README_WIDTH, README_HEIGHT = "party", 1280, 860
 QUALITY = 78
 LOADED_MS, DRAWN_MS = 30_000, 150
 
@@ -27,7 +26,7 @@ def main(
     folder: Annotated[Path | None, typer.Argument(help="Where the pictures go, a folder a language.")] = None,
     only: Annotated[list[str] | None, typer.Option(metavar="PAGE", help="Of these pages alone.")] = None,
     language: Annotated[list[str] | None, typer.Option(metavar="TAG", help="In these languages alone.")] = None,
-    readme: Annotated[bool, typer.Option("--readme", help=f"Renew {README.relative_to(ROOT)} too.")] = False,
+    readme: Annotated[bool, typer.Option("--readme", help=f"Renew {PICTURE.relative_to(ROOT)} too.")] = False,
 ) -> None:
     """Take pictures of every page, in every language, on a phone and on a desk."""
     if not folder and not readme:
@@ -41,7 +40,7 @@ def main(
                 found = pages(client, whole=True)
         with chromium() as browser:
             if readme:
-                renew(browser, running, token, found[README_PAGE])
+                renew(browser, running, token, found[PAGE])
             if folder:
                 wanted = {name: path for name, path in {**found, **OPEN_TO_ALL}.items() if not only or name in only}
                 for tag in language or LANGUAGES:
@@ -75,15 +74,16 @@ def take(
 
 
 def renew(browser: Browser, running: Running, token: str, path: str) -> None:
-    """The picture of the README."""
-    with looking(browser, running, token, width=README_WIDTH) as context:
+    """The picture of the PICTURE."""
+    with looking(browser, running, token, width=WIDTH) as context:
         page = context.new_page()
-        page.set_viewport_size({"width": README_WIDTH, "height": README_HEIGHT})
+        page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
         _see(page, path)
         wire = context.new_cdp_session(page)
         said = wire.send("Page.captureScreenshot", {"format": "webp", "quality": QUALITY})
-        README.write_bytes(base64.b64decode(said["data"]))
-        typer.echo(f"{README.relative_to(ROOT)}: {README.stat().st_size / 1e3:.0f} kB")
+        PICTURE.write_bytes(base64.b64decode(said["data"]))
+        SUMS.write_text(sums())
+        typer.echo(f"{PICTURE.relative_to(ROOT)}: {PICTURE.stat().st_size / 1e3:.0f} kB")
 
 
 def _see(page: Page, path: str) -> None:

@@ -28,6 +28,14 @@ def grounds(reasons: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def why(reasons: Mapping[str, Any]) -> str:
+    """The sentence of a reason without the advice at its end, which is shown by itself."""
+    text: str = reasons["sentence"]
+    for said in reversed(reasons.get("advice", ())):
+        text = text.removesuffix(said).rstrip()
+    return text
+
+
 def _evidence(contributions: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, float, float]]:
     """Kind of evidence, how often, what it adds in log-odds, and that as a share of the largest, signed."""
     summed: dict[str, tuple[int, float]] = {}

@@ -42,6 +42,8 @@ class NotForKeys(Invalid):
 
 PEOPLES = frozenset({Role.OWNER, Role.MANAGER, Role.AGENT})
 """Roles of people: a key is in no team and owns no party."""
+ROLES = tuple(role for role in Role if role not in PEOPLES)
+"""Roles that a key may have."""
 
 
 class Standing(StrEnum):
@@ -114,6 +116,4 @@ def check_admin_left(scopes: Collection[str], others: Collection[object]) -> Non
 def check_roles(roles: Collection[Role]) -> None:
     """Raise `NotForKeys` where one of the roles is one of people."""
     if peoples := sorted(PEOPLES.intersection(roles)):
-        raise NotForKeys(
-            f"{', '.join(peoples)}: only people have this role.", allowed=[role for role in Role if role not in PEOPLES]
-        )
+        raise NotForKeys(f"{', '.join(peoples)}: only people have this role.", allowed=ROLES)

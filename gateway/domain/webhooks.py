@@ -19,8 +19,10 @@ PAUSES_S = (5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 28_800)
 """Seconds between tries; the last one again and again."""
 FAILURES = 10
 """Tries in a row that must have failed before a webhook is paused for its receiver: what one message has in a day."""
-FAILING = timedelta(hours=24)
-"""How long they must have failed: a receiver that is away for a night comes back to what waits."""
+FAILING = timedelta(hours=72)
+"""How long they must have failed: a receiver that is away for a weekend comes back to what waits."""
+TOLD_AFTER = timedelta(hours=24)
+"""After so long a notice tells that a webhook is failing, while it is still tried."""
 LONGEST_WAIT_S = 86_400
 """What a receiver may ask for by Retry-After, at most."""
 NAT64 = ip_network("64:ff9b::/96")
@@ -92,6 +94,16 @@ def notice_of(failures: int, since: datetime, error: str | None) -> str:
     return (
         f"{failures} tries in a row have failed since {since:%Y-%m-%d %H:%M} UTC{last}."
         " Nothing is lost; resume it once the receiver takes messages again."
+    )
+
+
+def warning_of(failures: int, since: datetime | None, at: datetime) -> str | None:
+    """What is told of a webhook that is still tried although its receiver takes nothing; None where that is short."""
+    if since is None or at - since < TOLD_AFTER:
+        return None
+    return (
+        f"The receiver has taken nothing since {since:%Y-%m-%d %H:%M} UTC; failed tries: {failures}."
+        " It is still called; if that goes on, the webhook is paused."
     )
 
 

@@ -52,7 +52,10 @@ READ_BYTES = 1_024
 """What is read of an answer, and then passed over."""
 
 TRIES = Counting("shuke_webhook_tries", "Tries to deliver a message to a receiver.", ["status"])
-STOPPED = Gauge("shuke_webhooks_stopped", "Webhooks that deliver nothing because of their receiver.")
+STOPPED = Gauge(
+    "shuke_webhooks_stopped",
+    "Webhooks that deliver nothing because of their receiver: stopped, or failing for a day.",
+)
 
 
 class Checked(AbstractResolver):
@@ -132,7 +135,7 @@ class Sender:
             self._free.clear()
             async with self._database.transaction() as session:
                 known = await webhooks.active(session)
-                STOPPED.set(await webhooks.stopped(session))
+                STOPPED.set(await webhooks.stopped(session, now()))
             more = False
             for webhook in known:
                 async with self._database.transaction() as session:

@@ -14,6 +14,7 @@ from chassis.fields import Body, Instant, Shown
 from chassis.ids import prefixed
 from contracts.scoring import Stage, Tier
 from gateway.domain.feed import Wanted
+from gateway.domain.webhooks import warning_of
 
 WebhookId = Annotated[UUID, prefixed("webhook")]
 
@@ -133,7 +134,7 @@ class ShownWebhook(Shown):
     state: Literal["active", "paused", "disabled"]
     """`paused` by a person, or because its receiver took nothing for too long; `disabled` because it answered 410."""
     notice: str | None
-    """Why it does not deliver, or what it has missed."""
+    """Why it does not deliver, what it has missed, or that its receiver has taken nothing for a day."""
     position: int
     """The `sequence` up to which deliveries were planned."""
     failures: int
@@ -144,6 +145,14 @@ class ShownWebhook(Shown):
     """Until when messages carry a signature with the secret before the present one."""
     version: int
     created_at: datetime
+
+    @classmethod
+    def of(cls, row: Webhook, at: datetime) -> Self:
+        """A row as it is shown at an instant."""
+        shown = cls.model_validate(row)
+        if shown.state == "active" and shown.notice is None:
+            shown.notice = warning_of(row.failures, row.failing_since, at)
+        return shown
 
 
 class MadeWebhook(ShownWebhook):

@@ -6,11 +6,11 @@ from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import func
+from sqlalchemy import ColumnElement, func
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from gateway.domain.webhooks import WebhookNotFound, secret_text
+from gateway.domain.webhooks import TOLD_AFTER, WebhookNotFound, secret_text
 from gateway.models.webhooks import Delivery, Webhook
 from gateway.queries import feed
 from gateway.queries.sealing import Seal
@@ -22,8 +22,6 @@ WAITING_MOST = 10_000
 """Deliveries of one webhook that may wait; what follows stays in the feed until some have gone."""
 LEASE_S = 60
 """Seconds for which a delivery belongs to the process that claimed it; longer than a try takes."""
-STOPPED = (col(Webhook.state) != "active") & col(Webhook.notice).is_not(None)
-"""Whether a webhook delivers nothing because of its receiver."""
 
 
 class Sealer(Seal):
@@ -57,12 +55,12 @@ async def webhook_with(session: AsyncSession, webhook_id: UUID, *, to_change: bo
 
 
 async def webhooks_before(
-    session: AsyncSession, before: UUID | None, *, stopped: bool | None = None, limit: int
+    session: AsyncSession, before: UUID | None, *, at: datetime, stopped: bool | None = None, limit: int
 ) -> list[Webhook]:
     """Up to `limit` webhooks, the latest first; `stopped` for those that deliver nothing because of their receiver."""
     statement = select(Webhook).order_by(col(Webhook.id).desc()).limit(limit)
     if stopped is not None:
-        statement = statement.where(STOPPED if stopped else ~STOPPED)
+        statement = statement.where(_stopped(at) if stopped else ~_stopped(at))
     if before is not None:
         statement = statement.where(col(Webhook.id) < before)
     return list((await session.execute(statement)).scalars())
@@ -183,10 +181,17 @@ async def forget(connection: Connection, at: datetime, *, days: int) -> None:
     await connection.execute(_FORGET, at - timedelta(days=days))
 
 
-async def stopped(session: AsyncSession) -> int:
+async def stopped(session: AsyncSession, at: datetime) -> int:
     """How many webhooks do not deliver because of their receiver."""
-    statement = select(func.count()).select_from(Webhook).where(STOPPED)
+    statement = select(func.count()).select_from(Webhook).where(_stopped(at))
     return (await session.execute(statement)).scalar_one()
+
+
+def _stopped(at: datetime) -> ColumnElement[bool]:
+    """Whether a webhook delivers nothing because of its receiver: it was stopped, or is failing for so long."""
+    ended = (col(Webhook.state) != "active") & col(Webhook.notice).is_not(None)
+    failing = (col(Webhook.state) == "active") & (col(Webhook.failing_since) <= at - TOLD_AFTER)
+    return ended | func.coalesce(failing, False)
 
 
 _WAITING = "SELECT count(*) FROM webhook_delivery WHERE webhook_id = $1 AND state = 'waiting'"

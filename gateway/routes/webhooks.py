@@ -41,6 +41,8 @@ from gateway.queries.webhooks import Sealer, webhook_with
 from gateway.routes.door import Asking
 
 LAST = 2**62
+STOPPED = """Only those that deliver nothing because of their receiver, which were stopped or have failed for a day, or
+only the others."""
 
 
 class SecretRoute(TransactionalRoute):
@@ -79,16 +81,15 @@ async def create_webhook(
 @router.get("")
 async def list_webhooks(
     session: Session,
-    stopped: Annotated[
-        bool | None, Query(description="Only those that deliver nothing because of their receiver, or only the others.")
-    ] = None,
+    stopped: Annotated[bool | None, Query(description=STOPPED)] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[ShownWebhook]:
     """All webhooks without their secrets, the latest first."""
     [before] = decode_cursor(cursor, tuple[UUID]) if cursor else [None]
-    rows = await webhooks.webhooks_before(session, before, stopped=stopped, limit=limit + 1)
-    return page(rows, limit=limit, key=lambda row: (row.id,)).shown(ShownWebhook.model_validate)
+    at = now()
+    rows = await webhooks.webhooks_before(session, before, at=at, stopped=stopped, limit=limit + 1)
+    return page(rows, limit=limit, key=lambda row: (row.id,)).shown(lambda row: ShownWebhook.of(row, at))
 
 
 @router.get("/{webhook_id}")
@@ -222,7 +223,7 @@ def _sealer(request: Request) -> Sealer:
 
 def _shown(row: Webhook, response: Response) -> ShownWebhook:
     response.headers["ETag"] = etag(row.version)
-    return ShownWebhook.model_validate(row)
+    return ShownWebhook.of(row, now())
 
 
 def _with_secret(row: Webhook, secret: str, response: Response) -> MadeWebhook:

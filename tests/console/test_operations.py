@@ -3,6 +3,7 @@ import pytest
 from playwright.sync_api import Dialog, Page, expect
 
 from gateway.console.messages import say
+from gateway.domain.keys import ROLES
 from tests.console.conftest import LANGUAGES, LOOKS, WIDTHS, Visit, findings
 from tests.system.product import Product
 
@@ -107,13 +108,18 @@ def test_the_figures_follow_by_themselves(visit: Visit, product: Product):
 def test_a_key_is_made_shown_once_rotated_and_revoked(visit: Visit, product: Product):
     page = visit("/operations/keys")
     page.get_by_label("Whose key it is").fill("Till")
+    offered = page.locator("input[name=scopes]").evaluate_all("boxes => boxes.map(box => box.value)")
+    assert offered == [str(role) for role in ROLES]
     page.locator("input[name=scopes][value=ingest]").check()
+    page.get_by_label("Per second").fill("7")
+    page.get_by_label("At once").fill("9")
     page.get_by_role("button", name="Make a key").click()
     secret = page.locator("#secret").input_value()
     assert asked(product, secret) == 200
     page.goto("/operations/keys")
     assert page.locator("#secret").count() == 0
     expect(page.get_by_role("row", name="Till")).to_contain_text(say("en", "users.role_ingest"))
+    expect(page.get_by_role("row", name="Till")).to_contain_text("7 per second, 9 at once")
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="New secret Till").click()
     rotated = page.locator("#secret").input_value()

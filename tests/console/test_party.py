@@ -34,6 +34,9 @@ def test_a_party_has_no_barriers_and_fits(visit: Visit, product: Product, langua
     page = visit(f"/parties/{party}", language=language, width=width)
     assert page.locator(".sentence").is_visible()
     assert not re.search(r"\d{4}-\d\d-\d\d", page.locator(".sentence").inner_text())
+    reasons = product.get(f"/v1/standings/{party}", language=language)["reasons"]
+    assert page.locator(".advice li").count() == len(reasons["advice"]) > 0
+    assert page.locator(".advice li").first.inner_text() not in page.locator(".sentence").inner_text()
     coming = page.locator(".next li li").all_inner_texts()
     assert len(set(coming)) == len(coming)
     assert findings(page) == []

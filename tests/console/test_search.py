@@ -1,4 +1,5 @@
 import pytest
+from playwright.sync_api import expect
 
 from chassis.clock import now
 from gateway.console.messages import say
@@ -48,3 +49,23 @@ def test_every_hit_says_where_it_stands(visit: Visit, product: Product) -> None:
     page = visit("/search?q=tilda twelfth")
     assert page.locator(".hits li").count() == 12
     assert page.locator(".hits .stage-customer").count() == 12
+
+
+def test_whoever_has_the_name_of_many_is_reached(visit: Visit, product: Product) -> None:
+    for number in range(52):
+        identifier = {"scheme": "external", "system": "shop", "value": f"vilma-{number}"}
+        product.post("/v1/parties", json={"name": "Rosa Samename", "identifiers": [identifier]})
+    page = visit("/search?q=samename rosa")
+    expect(page.locator(".hits li.card")).to_have_count(50)
+    assert findings(page) == []
+    more = page.locator(".hits .more a")
+    behind = more.get_attribute("href")
+    more.click()
+    expect(page.locator(".hits li.card")).to_have_count(52)
+    expect(more).to_have_count(0)
+    assert len(set(page.locator(".hits a.title").evaluate_all("links => links.map(link => link.href)"))) == 52
+    # As it goes without a script.
+    page.goto(behind or "")
+    expect(page.locator(".hits li.card")).to_have_count(2)
+    page.get_by_role("link", name="From the start").click()
+    expect(page.locator(".hits li.card")).to_have_count(50)

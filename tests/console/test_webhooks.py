@@ -117,7 +117,7 @@ def test_the_messages_of_a_webhook_follow_with_their_attempts_and_a_receiver_tha
     expect(page.locator("#fares tbody")).not_to_contain_text("waiting")
     assert findings(page) == []
     page.goto("/operations")
-    expect(page.locator(".verdict")).to_contain_text("A webhook was stopped because of its receiver")
+    expect(page.locator(".verdict")).to_contain_text("A receiver takes nothing of its webhook")
     page.goto("/?scope=all")
     page.get_by_role("link", name="delivers nothing: look why").click()
     page.get_by_role("button", name="Go on").click()

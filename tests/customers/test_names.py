@@ -1,6 +1,10 @@
+from uuid import UUID
+
 import pytest
 
+from chassis.http import encode_cursor
 from services.customers.domain.names import condition, tokens
+from services.customers.queries import searching
 from tests.customers.test_parties_routes import email, external, registered
 
 
@@ -47,8 +51,37 @@ async def test_whoever_has_exactly_what_was_typed_comes_first(api):
     for number in ("12", "123", "1", "14"):
         await registered(api, external(number))
     found = await searched(api, "1", limit=3)
-    assert [each["party"]["identifiers"][0]["value"] for each in found["data"]] == ["1", "12", "14"]
+    assert [each["party"]["identifiers"][0]["value"] for each in found["data"]] == ["1", "12", "123"]
     assert found["has_more"]
+
+
+async def test_everybody_of_one_name_is_reached_page_by_page_and_told_once(api, monkeypatch):
+    monkeypatch.setattr(searching, "_BY_NAME", searching._BY_NAME.replace("1000", "3"))
+    wanted = {
+        (await registered(api, email(f"kim{number}@example.org"), external(f"kim-{number}"), name=name))["id"]
+        for number, name in enumerate(("Kim Lee", "Kim", "Ann Kim", "Kim Kim"))
+    }
+    wanted |= {(await registered(api, external(f"K{number}"), name=f"Kim {number % 2}"))["id"] for number in range(8)}
+    one, other = sorted(wanted)[-2:]
+    await api.post(f"/v1/parties/{one}/merge", json={"party_id": other})
+
+    told, page = [], await searched(api, "kim", limit=2)
+    while page["has_more"]:
+        told += page["data"]
+        page = await searched(api, "kim", limit=2, cursor=page["next_cursor"])
+    told += page["data"]
+
+    assert page["next_cursor"] is None
+    assert sorted(each["party"]["id"] for each in told) == sorted(wanted - {other})
+    assert [each["found_by"] for each in told] == ["email"] * 4 + ["name"] * 7
+
+
+async def test_a_cursor_of_no_search_is_refused(api):
+    for cursor in ("x", encode_cursor(0, "a\0", UUID(int=0)), encode_cursor(-1, "a", UUID(int=0))):
+        answer = await api.get("/v1/parties/search", params={"q": "kim", "cursor": cursor})
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad_cursor")
+    behind_all = await searched(api, "kim", cursor=encode_cursor(9, "", UUID(int=0)))
+    assert (behind_all["data"], behind_all["has_more"]) == ([], False)
 
 
 async def test_a_name_can_be_given_changed_and_taken_away(api):

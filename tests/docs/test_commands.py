@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import typer
 
+from bench.console import readme
 from deploy.cli import app
 from tests.docs.pages import ROOT
 
@@ -47,6 +48,13 @@ def test_the_readme_shows_the_console_by_a_small_picture() -> None:
     picture = (ROOT / "docs" / "console.webp").read_bytes()
     assert (picture[:4], picture[8:12]) == (b"RIFF", b"WEBP")
     assert len(picture) <= 120_000
+
+
+def test_the_picture_of_the_readme_shows_the_page_as_it_is() -> None:
+    then, now = readme.SUMS.read_text().splitlines(), readme.sums().splitlines()
+
+    changed = sorted({line.split()[1] for line in {*then} ^ {*now}})
+    assert not changed, "run `python3 dev.py bench screenshots --readme`, and look at the picture"
 
 
 def test_the_readme_is_short() -> None:

@@ -352,7 +352,7 @@ def test_every_part_of_a_reason_is_listed() -> None:
     told = [row["Part"] for row in table("Reasons", "Part")]
 
     besides = {"kind", "currency", "policy", "policy_hash", "bought", "chances", "coming_stage"}
-    assert {*told, *besides} == {*Reason.model_fields, "sentence"}
+    assert {*told, *besides} == {*Reason.model_fields, "sentence", "advice"}
 
 
 @pytest.mark.parametrize("row", table("Reasons"), ids=lambda row: row["Says"])

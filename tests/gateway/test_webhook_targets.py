@@ -13,6 +13,7 @@ from gateway.domain.webhooks import (
     pause_s,
     secret_bytes,
     signature,
+    warning_of,
 )
 from gateway.handlers.delivering import Checked
 
@@ -84,11 +85,19 @@ def test_tries_come_later_and_later_and_never_before_what_the_receiver_asked_for
 
 
 def test_a_receiver_is_given_up_only_after_enough_tries_over_a_long_enough_time() -> None:
-    since, endurance = datetime(2026, 1, 1, tzinfo=UTC), Endurance(10, timedelta(hours=24))
+    since, endurance = datetime(2026, 1, 1, tzinfo=UTC), Endurance()
 
-    assert endurance.ends(10, since, since + timedelta(hours=24))
-    assert not endurance.ends(9, since, since + timedelta(hours=60))
-    assert not endurance.ends(5_000, since, since + timedelta(hours=23))
+    assert endurance.ends(10, since, since + timedelta(hours=72))
+    assert not endurance.ends(9, since, since + timedelta(hours=80))
+    assert not endurance.ends(5_000, since, since + timedelta(hours=71))
+
+
+def test_a_receiver_that_has_failed_for_a_day_is_warned_of() -> None:
+    since = datetime(2026, 1, 1, tzinfo=UTC)
+
+    assert warning_of(0, None, since) is None
+    assert warning_of(9, since, since + timedelta(hours=23)) is None
+    assert "nothing since 2026-01-01 00:00 UTC" in (warning_of(10, since, since + timedelta(hours=24)) or "")
 
 
 def test_a_signature_is_that_of_the_reference_library() -> None:

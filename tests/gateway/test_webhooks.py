@@ -328,6 +328,26 @@ async def test_a_message_that_fails_holds_back_its_party_and_those_that_it_was_m
     assert [event["sequence"] for event in receiver.told] == [3, 1, 2]
 
 
+async def test_a_receiver_that_takes_nothing_for_a_day_is_told_of_while_it_is_still_called(door: Door) -> None:
+    path = (await door.client.post("/v1/webhooks", json={"url": "https://example.com/hooks"})).headers["location"]
+    told = []
+    for failing in (timedelta(hours=23), timedelta(hours=24)):
+        async with door.app.state.database.transaction() as session:
+            await (await driver(session)).execute(
+                "UPDATE webhook SET failures = 12, failing_since = $1 WHERE id = $2",
+                *(now() - failing, UUID(path.rpartition("_")[2])),
+            )
+            counted = await webhooks.stopped(session, now())
+        shown = (await door.client.get(path)).json()
+        stopped, others = [
+            (await door.client.get("/v1/webhooks", params={"stopped": each})).json()["data"] for each in (True, False)
+        ]
+        told.append((shown["state"], shown["notice"] is None, counted, len(stopped), len(others)))
+
+    assert told == [("active", True, 0, 0, 1), ("active", False, 1, 1, 0)]
+    assert "failed tries: 12" in shown["notice"]
+
+
 async def test_what_is_due_is_found_at_once_although_nothing_is_known_of_the_table_yet(door: Door) -> None:
     """PostgreSQL looks at a table now and then only: what has come since, and that is all at first, it guesses."""
     database = door.app.state.database

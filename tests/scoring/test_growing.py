@@ -7,14 +7,18 @@ from asyncpg import Record
 
 from chassis import migrations
 from chassis.db import Database, driver
+from chassis.presence import own_name
 from services.scoring.handlers.sweeping import sweep_once
 from tests.scoring.conftest import MakeDatabase
 from tests.scoring.feeding import JUNE, Feeding
 from tests.scoring.test_routes_proof import verified
 from tests.scoring.test_sweeping import rows
 
-OLDER = "INSERT INTO process VALUES ('older', 'scoring-worker', '0.0.9', now() - interval '1 hour', now())"
+OLDER = "INSERT INTO process VALUES ('older', 'scoring-worker', '0.1.0', now() - interval '1 hour', now())"
+OTHER = "INSERT INTO process VALUES ('other', 'scoring-worker', '0.0.9', now() + interval '1 s', now())"
 YOUNGER = "INSERT INTO process VALUES ('younger', 'scoring-worker', '0.1.0', now() + interval '1 s', now())"
+OWN = f"INSERT INTO process VALUES ('{own_name()}', 'scoring-sweeper', '0.1.0', now() + interval '1 s', now())"
+GROWN = "UPDATE installation SET grown_at = now()"
 
 
 async def grown(scoring: Database) -> list[Record]:
@@ -33,7 +37,7 @@ async def test_everybody_is_assessed_again_once_nobody_runs_who_writes_less(
     told = await rows(scoring, "SELECT count(*) FROM lived_move")
     # As the migration leaves it, and the version before goes on writing.
     for statement in (
-        "UPDATE party SET last_contact_day = NULL", "UPDATE installation SET grown_at = now()", OLDER, YOUNGER,
+        "UPDATE party SET last_contact_day = NULL", GROWN, OWN, OLDER, YOUNGER,
     ):  # fmt: skip
         await rows(scoring, statement)
 
@@ -53,6 +57,24 @@ async def test_everybody_is_assessed_again_once_nobody_runs_who_writes_less(
     assert not await grown(scoring)
 
 
+async def test_another_version_keeps_everybody_waiting_however_late_it_began(scoring: Database, feed: Feeding) -> None:
+    await feed.bought(feed.identity(), JUNE, 1_000)
+    for statement in (GROWN, OTHER):
+        await rows(scoring, statement)
+
+    # Until the sweeper has told its version, the only one that is told may be another.
+    await sweep_once(scoring)
+    assert await grown(scoring)
+
+    await rows(scoring, OWN)
+    await sweep_once(scoring)
+    assert await grown(scoring)
+
+    await rows(scoring, "DELETE FROM process WHERE name = 'other'")
+    await sweep_once(scoring)
+    assert not await grown(scoring)
+
+
 async def test_an_installation_that_is_there_is_told_so_by_the_migration(make_database: MakeDatabase) -> None:
     database = await make_database(None)
     async with database.transaction() as session:
@@ -69,7 +91,7 @@ async def test_an_installation_that_is_there_is_told_so_by_the_migration(make_da
 
 async def test_who_went_away_without_a_word_keeps_nobody_waiting(scoring: Database, feed: Feeding) -> None:
     await feed.bought(feed.identity(), JUNE - timedelta(days=1), 1_000)
-    for statement in ("UPDATE installation SET grown_at = now()", OLDER, "UPDATE process SET seen_at = since"):
+    for statement in (GROWN, OLDER, OTHER, "UPDATE process SET seen_at = now() - interval '1 minute'", OWN):
         await rows(scoring, statement)
 
     await sweep_once(scoring)

@@ -30,6 +30,11 @@ async def test_the_reason_is_told_in_the_language_that_the_reader_prefers(api: h
     assert "One purchase before 2026-06-02 keeps this customer." in english.json()["reasons"]["sentence"]
     assert "只要在 2026-06-02 之前再購買一次，就仍是成交客戶。" in taiwan.json()["reasons"]["sentence"]
     assert "只要在 2026-06-02 之前再购买一次，就仍是成交客户。" in asked.json()["reasons"]["sentence"]
+    for answer, said in (english, "One purchase before"), (taiwan, "只要在"), (asked, "只要在"):
+        reasons = answer.json()["reasons"]
+        assert any(each.startswith(said) for each in reasons["advice"])
+        between = " " if answer is english else ""
+        assert reasons["sentence"].endswith(between.join(reasons["advice"]))
     told = [(answer.headers["content-language"], answer.headers["vary"]) for answer in (english, taiwan, asked)]
     assert told == [(tag, "Accept-Language") for tag in ("en", "zh-Hant", "zh-Hans")]
 

@@ -8,11 +8,12 @@ from starlette.responses import Response
 from gateway.console.api import Refused
 from gateway.console.frame import Page, Somebody
 from gateway.console.numbers import whole
-from gateway.domain.rights import Role
+from gateway.domain.keys import ROLES
 
 router = APIRouter(prefix="/keys", include_in_schema=False)
 
 LISTED = 50
+LIMIT = ("per_s", "burst")
 GRACES = (0, 3_600, 86_400)
 """Seconds for which an old secret may go on beside the new one."""
 
@@ -32,6 +33,9 @@ async def make_key(page: Somebody) -> Response:
     }
     if ends := page.instant("expires_at"):
         body["expires_at"] = ends
+    if limit := {name: said for name in LIMIT if (said := str(page.form.get(name, "")).strip())}:
+        # What is no number is refused by the API, which says so.
+        body["limit"] = {name: whole(said) if whole(said) is not None else said for name, said in limit.items()}
     try:
         made = await page.api.post("/v1/keys", body)
     except Refused as refused:
@@ -66,8 +70,8 @@ async def _listed(
         found=found,
         made=made,
         refused=refused,
-        said=said or {"name": "", "scopes": []},
-        roles=[str(role) for role in Role],
+        said={"name": "", "scopes": [], "limit": {}} | (said or {}),
+        roles=[str(role) for role in ROLES],
         graces=GRACES,
         first=not cursor,
         may_make=page.may("POST", "/v1/keys"),

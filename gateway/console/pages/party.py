@@ -14,7 +14,7 @@ from gateway.console.frame import Page, Somebody
 from gateway.console.naming import label, names, shortened
 from gateway.console.numbers import whole
 from gateway.console.people import people
-from gateway.console.standing import Worth, grounds
+from gateway.console.standing import Worth, grounds, why
 
 router = APIRouter(include_in_schema=False)
 
@@ -188,6 +188,7 @@ def _stands(standing: Part, parts: Mapping[str, Part]) -> dict[str, Any]:
     return {
         "standing": standing,
         "grounds": grounds(standing.data["reasons"]) if standing and standing.data else None,
+        "why": why(standing.data["reasons"]) if standing and standing.data else None,
         "worth": Worth.of(parts["values"].data, parts["moves"].data["data"] if parts["moves"] else []),
     }
 

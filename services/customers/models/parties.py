@@ -164,6 +164,8 @@ class Found(Shown):
     tried: list[FoundBy]
     """What the text was looked for as."""
     has_more: bool
+    """Whether others may follow; a page of few, or of none, may have others behind it."""
+    next_cursor: str | None = None
     data: list[FoundParty]
 
 

@@ -5,11 +5,12 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Query, Response, status
+from msgspec import Meta
 
 from chassis.auth import Actor
 from chassis.clock import now
 from chassis.contact import check_search
-from chassis.fields import IdentityId, PartyId, TeamId, UserId
+from chassis.fields import IdentityId, PartyId, TeamId, UserId, Whole
 from chassis.http import (
     Cursor,
     IfMatch,
@@ -39,13 +40,14 @@ from services.customers.models.parties import (
     Unmerge,
 )
 from services.customers.queries import merges as edges
-from services.customers.queries import names
+from services.customers.queries import names, searching
 from services.customers.queries import parties as known
 from services.customers.queries.assignments import Connected, parties_to_change
 from services.customers.queries.reach import check_reach
 
 router = APIRouter(prefix="/v1/parties", tags=["parties"], route_class=TransactionalRoute)
 NOBODY = UUID(int=0)
+Key = Annotated[str, Meta(pattern=r"^[^\x00]*$")]
 Ids = Annotated[list[PartyId], Query(max_length=500, default_factory=list)]
 
 
@@ -94,12 +96,14 @@ async def search_parties(
     actor: Actor,
     q: Annotated[str, Query(min_length=1, max_length=200, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")],
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor: Cursor = None,
 ) -> Found:
     """Parties that a text leads to: a name, an e-mail address, a phone number, a number elsewhere, or how one begins.
 
     Of Chinese names any two characters that stand together are enough, of phone numbers the last four digits.
     """
-    return await names.found(session, q, here, contact=actor.contact, limit=limit)
+    after = searching.Place(*decode_cursor(cursor, tuple[Whole, Key, UUID])) if cursor else searching.BEFORE_ALL
+    return await searching.found(session, q, here, contact=actor.contact, after=after, limit=limit)
 
 
 @router.get("/{party_id}")

@@ -71,6 +71,14 @@ SPEECHES: Mapping[Language, Speech] = {
 }
 
 
+def advice(reason: Reason, language: Language = Language.ENGLISH) -> tuple[str, ...]:
+    """What the party or the house can do that makes or keeps another stage or tier, a sentence each; often one or two.
+
+    They are the last ones of `sentence`.
+    """
+    return tuple(_advised(reason, SPEECHES[language]))
+
+
 def sentence(reason: Reason, language: Language = Language.ENGLISH) -> str:
     """Why a party stands where it stands, what changes next, and what would mend it."""
     speech = SPEECHES[language]
@@ -88,13 +96,12 @@ def _said(reason: Reason, speech: Speech) -> Iterator[str]:
         yield speech.posture(reason)
     yield speech.treated(reason)
     yield from (speech.set_by_hand(override) for override in reason.overrides)
-    yield from _next(reason, speech)
-
-
-def _next(reason: Reason, speech: Speech) -> Iterator[str]:
-    turns = tuple(_turns(reason))
-    if turns:
+    if turns := tuple(_turns(reason)):
         yield speech.coming(turns)
+    yield from _advised(reason, speech)
+
+
+def _advised(reason: Reason, speech: Speech) -> Iterator[str]:
     stage, mended = _standing_stage(reason), set[bool]()
     kept_now = any(other.added_on == reason.day != other.on and other.stage is stage for other in reason.otherwise)
     for other in reason.otherwise:

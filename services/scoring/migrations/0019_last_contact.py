@@ -7,11 +7,9 @@ from chassis.migrations import index
 revision = "0019"
 down_revision = "0018"
 
-# Not a ruling, which the version before would apply to everybody without what is new: it comes when that runs no more.
 STATEMENTS = """
 ALTER TABLE party ADD COLUMN IF NOT EXISTS last_contact_day date;
-ALTER TABLE installation ADD COLUMN IF NOT EXISTS grown_at timestamptz;
-UPDATE installation SET grown_at = now()
+ALTER TABLE installation ADD COLUMN IF NOT EXISTS grown_at timestamptz
 """
 
 
@@ -27,3 +25,6 @@ def upgrade() -> None:
         " WHERE stage IS NOT NULL",
         instead_of="party_standing",
     )
+    # Not a ruling, which the version before would apply to everybody without what is new: it comes when that runs no
+    # more. And last, as somebody of the version before may begin while the indexes are made.
+    op.execute("UPDATE installation SET grown_at = now()")

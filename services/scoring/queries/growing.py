@@ -2,13 +2,17 @@
 
 from datetime import datetime
 
-from chassis.presence import SEEN
+from chassis.presence import SEEN, own_name
 from services.scoring.queries.rulings import Connection, new_ruling
 
 
 async def grown(connection: Connection) -> bool:
-    """Whether standings hold more than they did, and nobody runs any more who began before that and writes less."""
-    return bool(await connection.fetchval(_GROWN))
+    """Whether standings hold more than they did, and nobody runs any more who may write less.
+
+    That may be whoever began before it or has another version than this process, however late it began. A process that
+    has not yet told its version waits until it has.
+    """
+    return bool(await connection.fetchval(_GROWN, own_name()))
 
 
 async def assess_as_grown(connection: Connection, at: datetime) -> None:
@@ -18,7 +22,12 @@ async def assess_as_grown(connection: Connection, at: datetime) -> None:
 
 
 _GROWN = f"""
+WITH running AS (SELECT * FROM ({SEEN}) AS process WHERE state = 'running')
 SELECT grown_at IS NOT NULL
-    AND NOT EXISTS (SELECT FROM ({SEEN}) AS process WHERE state = 'running' AND since < grown_at)
+    AND EXISTS (SELECT FROM running WHERE name = $1)
+    AND NOT EXISTS (
+        SELECT FROM running
+        WHERE since < grown_at OR version <> ALL (SELECT version FROM running AS own WHERE own.name = $1)
+    )
 FROM installation
 """

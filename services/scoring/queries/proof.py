@@ -153,9 +153,12 @@ SELECT party_id, first_identity, stage, tier, since, p, value_minor, turnover_mi
 FROM party
 """
 
-_LAST_REBUILD = """
+BEHIND_EVERY_RULING = 2**31 - 1
+"""As a column of its type holds it."""
+
+_LAST_REBUILD = f"""
 SELECT CASE
-    WHEN EXISTS (SELECT FROM installation WHERE grown_at IS NOT NULL) THEN 2147483647
+    WHEN EXISTS (SELECT FROM installation WHERE grown_at IS NOT NULL) THEN {BEHIND_EVERY_RULING}
     ELSE (SELECT coalesce(max(id), 0) FROM ruling WHERE reason = 'rebuild')
 END
 """
