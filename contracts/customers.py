@@ -227,6 +227,8 @@ class ProblemOpened(Event, type="customers.problem_opened.v1", topic=INTERACTION
     """What kind of problem, such as `delivery`."""
     severity: Severity
     """How bad it is for the party."""
+    late_s: Annotated[int, Field(ge=0)] | None = None
+    """Of one that is told anew under another subject: how long after it happened it was first recorded."""
     assignment: Assignment | None = None
     """Whose the subject is, where it is not its own party."""
 
@@ -238,6 +240,8 @@ class ProblemSolved(Event, type="customers.problem_solved.v1", topic=INTERACTION
     """The problem."""
     opened_at: AwareDatetime
     """When it was opened, or last opened again."""
+    late_s: Annotated[int, Field(ge=0)] | None = None
+    """Of one that is told anew under another subject: how long after it happened it was first recorded."""
     assignment: Assignment | None = None
     """Whose the subject is, where it is not its own party."""
 
@@ -259,6 +263,7 @@ class FactWithdrawn(Event, type="customers.fact_withdrawn.v1", topic=PURCHASES):
     fact_id: UUID
     """The event id of the withdrawn fact."""
     late_s: Annotated[int, Field(ge=0)] | None = None
-    """Seconds after it happened at which the withdrawn fact was recorded, where that is told."""
+    """Seconds after it happened at which the withdrawn fact was recorded, where that is told; of several versions, the
+    fewest."""
     assignment: Assignment | None = None
     """Whose the subject is, where it is not its own party."""

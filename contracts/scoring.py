@@ -116,7 +116,8 @@ class StandingChanged(Event, type="scoring.standing_changed.v1", topic=STANDING_
     fact_id: UUID | None = None
     """The fact that brought the change about, where it was one."""
     late_s: Annotated[int, Field(ge=0)] | None = None
-    """Of a `late_fact`, seconds after it happened at which it was recorded; of several facts, the fewest."""
+    """Of a `late_fact`, or one that was put right, seconds after it happened at which it was recorded; of several, the
+    fewest."""
     next_change_at: AwareDatetime | None = None
     """When anything that is graded changes next if nothing happens; none where nothing ever would."""
     loss_reason: LossReason | None = None
@@ -161,7 +162,8 @@ class StandingRegraded(Event, type="scoring.standing_regraded.v1", topic=STANDIN
     fact_id: UUID | None = None
     """The fact that brought the change about, where it was one."""
     late_s: Annotated[int, Field(ge=0)] | None = None
-    """Of a `late_fact`, seconds after it happened at which it was recorded; of several facts, the fewest."""
+    """Of a `late_fact`, or one that was put right, seconds after it happened at which it was recorded; of several, the
+    fewest."""
     next_change_at: AwareDatetime | None = None
     """When anything that is graded changes next if nothing happens; none where nothing ever would."""
     policy: Digest

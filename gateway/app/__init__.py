@@ -116,7 +116,8 @@ def app() -> FastAPI:
     """The door."""
     settings = Settings()
     says = Claims(settings.roles_claim, settings.roles_mapping, settings.team_claim)
-    issuer = Issuer(settings.issuer, jwks_url=settings.jwks_url) if settings.issuer else None
+    signs_in = settings.oidc_client_id is not None
+    issuer = Issuer(settings.issuer, jwks_url=settings.jwks_url, signs_in=signs_in) if settings.issuer else None
     tokens = Tokens(issuer, settings.audience, says) if issuer and settings.audience else None
     keyring = Keyring(idle=settings.session_idle, outside=tokens)
     meter, tail, trail = Meter(), Tail(), Trail()

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from string import Formatter
-from typing import Any
+from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
@@ -17,6 +17,8 @@ PHRASES = "phrases."
 """Likewise of parts of sentences, which are looked for only where a value stands."""
 LONGEST = 2_000
 """Characters of the longest text that is recognised; what is longer quotes somebody else."""
+DEEPEST = 5
+"""How far values are looked for words in values; what lies deeper stands as it is."""
 _LISTED = re.compile(r", | or ")
 
 
@@ -43,9 +45,13 @@ class Telling:
         """What is wrong with each field of the body, by its name: `name`, `address/city`."""
         return {each["pointer"].removeprefix("#/"): self._error(each) for each in problem.get("errors", [])}
 
-    def sentence(self, english: str) -> str:
-        """A sentence, or several, that the API keeps as text: a note, a detail, an error of a delivery."""
-        return english and (self._known(english) or self._kept(english))
+    def sentence(self, english: str, longest: int | None = None) -> str:
+        """A sentence, or several, that the API keeps as text: a note, a detail, an error of a delivery.
+
+        Of what is said no more than `longest` characters.
+        """
+        said = english and (self._known(english) or self._kept(english))
+        return said if longest is None or len(said) <= longest else type(said)(said[: longest - 1] + "…")
 
     def _error(self, error: Mapping[str, Any]) -> str:
         english = str(error["detail"])
@@ -65,34 +71,36 @@ class Telling:
                 return self._filled(wording, values)
         return None
 
-    def _known(self, english: str, areas: tuple[str, ...] = (SENTENCES,)) -> str | None:
+    def _known(self, english: str, areas: tuple[str, ...] = (SENTENCES,), depth: int = 0) -> str | None:
+        if len(english) > LONGEST or depth > DEEPEST:
+            return None
         found = (_recognised(self._language, area, english) for area in areas)
-        return next((self._filled(*each) for each in found if each is not None), None)
+        return next((self._filled(*each, depth) for each in found if each is not None), None)
 
-    def _filled(self, wording: str, values: Mapping[str, Any]) -> str:
+    def _filled(self, wording: str, values: Mapping[str, Any], depth: int = 0) -> str:
         parts = Formatter().parse(wording)
-        return "".join(text + (self._value(values[name], spec) if name else "") for text, name, spec, _ in parts)
+        return "".join(text + (self._value(values[name], spec, depth) if name else "") for text, name, spec, _ in parts)
 
-    def _value(self, value: Any, kind: str | None) -> str:
+    def _value(self, value: Any, kind: str | None, depth: int) -> str:
         """A value as it is written, by its kind.
 
         `instant`, `day`, `=` as it is; what stands between its parts (`; `); or where its codes have words, as in
         `party.way_|party.kind_`. Without a kind it is what the API says, too.
         """
         if isinstance(value, list):
-            return self._listed(self._value(each, kind) for each in value)
+            return self._listed(self._value(each, kind, depth) for each in value)
         if isinstance(value, int | float):
             return self._formats.number(value) if float(value).is_integer() else str(value)
         text = str(value)
         match kind:
             case "":
-                return self._known(text, (PHRASES, SENTENCES)) or text
+                return self._known(text, (PHRASES, SENTENCES), depth + 1) or text
             case "instant" | "day":
                 return self._when(text, kind)
             case "=":
                 return text
         if between := word(self._language, f"{PHRASES}{kind}"):
-            return between.join(self._value(each, "") for each in text.split(str(kind)))
+            return between.join(self._value(each, "", depth) for each in text.split(str(kind)))
         return self._listed(self._called(code.strip("'`"), str(kind)) for code in _LISTED.split(text))
 
     def _when(self, text: str, kind: str) -> str:
@@ -115,28 +123,51 @@ def places(wording: str) -> tuple[str, ...]:
     return tuple(name for _, name, _, _ in Formatter().parse(wording) if name is not None)
 
 
+class Pattern(NamedTuple):
+    """A text of the API with values in it, and what is said for it."""
+
+    pieces: list[str]
+    """What stands before the first value, between each two, and behind the last one."""
+    names: tuple[str, ...]
+    said: str
+
+    def values(self, english: str) -> dict[str, str] | None:
+        """The values in a text, each as short as can be; None where it is another one.
+
+        Piece by piece, and never back: what is told may quote anybody.
+        """
+        first, *between, last = self.pieces
+        if not (english.startswith(first) and english.endswith(last)):
+            return None
+        at, end, found = len(first), len(english) - len(last), []
+        for piece in between:
+            there = english.find(piece, at, end)
+            if there < 0:
+                return None
+            found.append(english[at:there])
+            at = there + len(piece)
+        return dict(zip(self.names, [*found, english[at:end]], strict=True)) if at <= end else None
+
+
 @cache
-def _patterns(language: str, area: str) -> list[tuple[re.Pattern[str], str]]:
-    """Each text of an area that has values, and what is said for it: sentences with the most words first."""
+def _patterns(language: str, area: str) -> list[Pattern]:
+    """Each text of an area that has values: sentences with the most words first."""
     found = []
     for key, said in messages(language).items():
-        if key.startswith(area) and places(english := key.removeprefix(area)):
-            parts = list(Formatter().parse(english))
-            pattern = "".join(re.escape(text) + (f"(?P<{name}>.*?)" if name else "") for text, name, _, _ in parts)
-            found.append((sum(len(text) for text, *_ in parts), re.compile(pattern, re.DOTALL), said))
-    in_order = sorted(found, key=lambda each: -each[0]) if area == SENTENCES else found
-    return [(pattern, said) for _, pattern, said in in_order]
+        if key.startswith(area) and (names := places(english := key.removeprefix(area))):
+            pieces = [""]
+            for text, name, *_ in Formatter().parse(english):
+                pieces[-1] += text
+                pieces += [""] if name is not None else []
+            found.append(Pattern(pieces, names, said))
+    return sorted(found, key=lambda each: -sum(map(len, each.pieces))) if area == SENTENCES else found
 
 
 @lru_cache(maxsize=4_096)
 def _recognised(language: str, area: str, english: str) -> tuple[str, dict[str, str]] | None:
     """What is said for a text of the API, and the values in it; None where there are no words for it."""
-    if len(english) > LONGEST:
-        return None
     said = messages(language).get(area + english)
     if said is not None:
         return said, {}
-    for pattern, wording in _patterns(language, area):
-        if match := pattern.fullmatch(english):
-            return wording, match.groupdict()
-    return None
+    found = ((each.said, each.values(english)) for each in _patterns(language, area))
+    return next(((said, values) for said, values in found if values is not None), None)

@@ -29,18 +29,27 @@ from gateway.queries.published import Published
 from gateway.queries.users import user_of_subject
 
 DISCOVERY = "/.well-known/openid-configuration"
+KEYS = "jwks_uri"
+ENDPOINTS = "authorization_endpoint", "token_endpoint"
+"""What it says of itself that is needed: for its tokens, and where people sign in there."""
 ANSWER_S = 5.0
 """Seconds that the issuer has for an answer."""
 
 
 class Issuer:
-    """Who signs tokens. `clock` gives seconds that never go back."""
+    """Who signs tokens, and with `signs_in` people in. `clock` gives seconds that never go back."""
 
     def __init__(
-        self, issuer: str, *, jwks_url: str | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        issuer: str,
+        *,
+        jwks_url: str | None = None,
+        signs_in: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = issuer
         self._jwks_url = jwks_url
+        self._needed = [*([] if jwks_url else [KEYS]), *(ENDPOINTS if signs_in else [])]
         self._clock = clock
         self.client = httpx.AsyncClient(timeout=ANSWER_S, trust_env=False)
         self._description = Published(issuer.rstrip("/") + DISCOVERY, self._description_of, self.client, clock)
@@ -68,11 +77,14 @@ class Issuer:
         return claims
 
     async def described(self, database: Database) -> Mapping[str, Any]:
-        """What the issuer says of itself (OpenID Connect Discovery 1.0 §4). Raises `IssuerAway`."""
+        """What the issuer says of itself, with all that is needed (OpenID Connect Discovery 1.0 §4).
+
+        Raises `IssuerAway`.
+        """
         return await self._description.held(database)
 
     async def _holding(self, database: Database, named: str | None) -> KeySet:
-        url = self._jwks_url or str((await self.described(database))["jwks_uri"])
+        url = self._jwks_url or str((await self.described(database))[KEYS])
         if self._keys is None or self._keys.url != url:
             self._keys = Published(url, _keys_of, self.client, self._clock)
         return await self._keys.held(database, lambda keys: named is None or named in {each.kid for each in keys.keys})
@@ -80,6 +92,8 @@ class Issuer:
     def _description_of(self, said: Mapping[str, Any]) -> Mapping[str, Any]:
         if said.get("issuer") != self.name:
             raise IssuerAway("The outside issuer calls itself by another name than the one that is configured.")
+        if missing := [name for name in self._needed if not isinstance(said.get(name), str)]:
+            raise IssuerAway(f"What the outside issuer says of itself is without {', '.join(missing)}.")
         return said
 
     def _registry(self, audience: str) -> jwt.JWTClaimsRegistry:

@@ -111,7 +111,7 @@ class Provider:
             form = asked if basic else {**asked, "client_id": self._client.id}
             answer = await self._issuer.client.post(there, data=form, auth=basic or httpx.USE_CLIENT_DEFAULT)
             said = answer.json()
-        except (httpx.HTTPError, ValueError):
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError):
             raise IssuerAway("The provider does not answer.", retry_after_s=30) from None
         if not answer.is_success or not isinstance(said, dict) or not isinstance(said.get("id_token"), str):
             raise OidcRefused("The provider did not take the code. Begin again.")

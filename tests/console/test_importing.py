@@ -73,7 +73,13 @@ def test_a_file_let_go_on_the_place_for_it_is_looked_at_and_webhooks_that_would_
         "(place, given) => !place.dispatchEvent(new DragEvent('dragover', { cancelable: true, dataTransfer: given }))",
         dragged,
     ), "whoever does not take it is not asked to"
+    field = place.locator("input[type=file]")
+    field.evaluate("(field) => (field.disabled = true)")
     place.locator(".hint").dispatch_event("drop", {"dataTransfer": dragged})
+    assert field.evaluate("(field) => field.files.length") == 0
+    field.evaluate("(field) => (field.disabled = false)")
+    place.locator(".hint").dispatch_event("drop", {"dataTransfer": dragged})
+    expect(place.get_by_role("status")).to_have_text("One file at a time: the first one was taken.")
     page.get_by_role("button", name="Look at the file").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("let-go.csv")
     hint = page.get_by_text("Moves of long ago are not told")
@@ -82,6 +88,9 @@ def test_a_file_let_go_on_the_place_for_it_is_looked_at_and_webhooks_that_would_
     webhook = product.post("/v1/webhooks", json=wanted)["id"]
     page.reload()
     expect(hint).to_contain_text("1 webhook asks for it.")
+    product.post(f"/v1/webhooks/{webhook}/pause")
+    page.reload()
+    expect(hint).to_contain_text("No webhook asks for it.")
     product.client.delete(f"/v1/webhooks/{webhook}")
 
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import cache
 from string import Formatter
+from time import process_time
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from pydantic import AnyHttpUrl, AwareDatetime, BaseModel, ConfigDict, Field, Ty
 from contracts.problems import bounds
 from gateway.console.formats import Formats
 from gateway.console.messages import messages
-from gateway.console.telling import English, Telling, places
+from gateway.console.telling import DEEPEST, LONGEST, English, Telling, places
 from services.scoring.domain.differences import differences
 from services.scoring.domain.drafts import drafted
 from services.scoring.domain.lives import WAYS_OUT
@@ -322,3 +323,38 @@ def test_values_in_a_sentence_are_said_too() -> None:
         "這不是電話號碼。請寫成 +國碼 號碼。",
         "",
     ]
+
+
+def work_s(text: str) -> float:
+    """Seconds of the processor that it takes to look for words: the least of some tries, of other texts each."""
+    tries = []
+    for number in range(5):
+        began = process_time()
+        told([f"{text}{number}"])
+        tries.append(process_time() - began)
+    return min(tries)
+
+
+def test_a_text_four_times_as_long_takes_about_four_times_as_long_whatever_it_says() -> None:
+    hostile = [" counts ", " for ", ", instead of "]
+
+    def made(length: int) -> str:
+        return "a" + "".join(piece * (length // 3 // len(piece)) for piece in hostile)
+
+    assert work_s(made(LONGEST - 50)) < 40 * work_s(made(LONGEST // 4))
+
+
+def test_values_in_values_are_said_to_a_depth_and_stand_as_they_are_below_it() -> None:
+    deep = f"Before the first fit, the tier top begins at 3{' minor units' * 160}, instead of 2."
+    [said] = told([deep])
+    assert said.count("最小貨幣單位") == 1 + DEEPEST
+    assert said.count("minor units") == 160 - 1 - DEEPEST
+    assert told(["a" * LONGEST, "a" * (LONGEST + 1)]) == ["a" * LONGEST, "a" * (LONGEST + 1)]
+
+
+def test_what_is_shortened_is_recognised_first() -> None:
+    known = "events 3 to 5 of epoch 1 are missing, and their log cannot be read: timed out"
+    assert telling("zh-Hant").sentence(known, 12) == "缺少第 1 期的事件 …"
+    kept = telling("zh-Hant").sentence("Nobody knows this one.", 10)
+    assert (kept, type(kept)) == ("Nobody kn…", English)
+    assert telling("zh-Hant").sentence(known, 100) == telling("zh-Hant").sentence(known)

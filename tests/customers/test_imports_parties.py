@@ -296,7 +296,12 @@ async def test_a_file_is_of_one_day_where_that_is_said(database):
     assert "occurred_at" not in job.mapping
     assert "No column is the date: every row is of 2024-03-01." in job.notes
     [told] = await events(database, "party_registered")
-    assert datetime.fromisoformat(told["data"]["occurred_at"]) == datetime(2024, 2, 29, 16, tzinfo=UTC)
+    happened = datetime.fromisoformat(told["data"]["occurred_at"])
+    assert happened == datetime(2024, 2, 29, 16, tzinfo=UTC)
+    await undone(database, job)
+    [gone] = await events(database, "fact_withdrawn")
+    late = datetime.now(UTC) - happened
+    assert late.total_seconds() - 60 < gone["data"]["late_s"] <= late.total_seconds(), "as late as it was told"
 
 
 async def test_two_lists_at_once_that_join_the_same_people_in_other_ways_agree(database):

@@ -334,7 +334,7 @@ async def test_an_interaction_put_right_to_be_another_customers_takes_the_proble
 
 
 def content(data):
-    told = {name: value for name, value in data.items() if name not in ("_id", "assignment")}
+    told = {name: value for name, value in data.items() if name not in ("_id", "assignment", "late_s")}
     return told | {"occurred_at": datetime.fromisoformat(data["occurred_at"])}
 
 

@@ -3,12 +3,15 @@ import io
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from contracts.customers import FactWithdrawn
+from contracts.customers import FactWithdrawn, ProblemOpened, Severity
+from contracts.scoring import Cause, MoveKind
 from gateway.domain.export import joined, oldest, party_ids
 from gateway.domain.feed import is_historic
 from gateway.domain.keys import PREFIX, looks_like_key, secret_hash
 from gateway.domain.openapi import merged
 from gateway.domain.status import composed
+
+from .feeding import moved
 
 
 def test_what_was_long_past_when_it_was_recorded_is_historic_and_what_rests_on_it() -> None:
@@ -20,6 +23,16 @@ def test_what_was_long_past_when_it_was_recorded_is_historic_and_what_rests_on_i
 
     assert [historic(0), historic(7), historic(7.1)] == [False, False, True]
     assert [historic(0, 8 * 86_400), historic(0, 86_400), historic(400, 0)] == [True, False, False]
+
+    told = {"occurred_at": at, "cause": Cause.LATE_FACT, "kind": MoveKind.REVISED}
+    assert [is_historic(moved(uuid4(), 1, **told, late_s=days * 86_400), at, days=7) for days in (8, 1)] == [
+        True,
+        False,
+    ]
+    assert not is_historic(moved(uuid4(), 1, **told), at, days=7)
+    opened = {"subject": uuid4(), "occurred_at": at - timedelta(days=30), "problem_id": uuid4(), "category": "delivery"}
+    again = ProblemOpened.model_validate({**opened, "severity": Severity.LOW, "late_s": 0})
+    assert not is_historic(again, at, days=7), "as it was when it was told first"
 
 
 def document(title: str, path: str, **schemas: object) -> dict[str, object]:

@@ -272,26 +272,6 @@ async def test_a_late_fact_revises_and_wins_nobody_back(scoring: Database, feed:
     ]
 
 
-async def test_a_late_fact_says_how_late_it_was_recorded_and_one_taken_back_how_late_that_had_been(
-    scoring: Database, feed: Feeding
-) -> None:
-    somebody = feed.identity()
-    timely = await feed.bought(somebody, JUNE, 1_000)
-    feed.at = JUNE + timedelta(days=60)
-    late = await feed.bought(somebody, JUNE - timedelta(days=100), 200_000)
-    await feed.withdrawn(somebody, timely)
-    await feed.withdrawn(somebody, late)
-
-    changes = await announced(scoring, somebody)
-    days = [change["late_s"] / 86_400 if "late_s" in change else None for change in changes]
-    assert list(zip(days, (change["kind"] for change in changes), strict=True)) == [
-        (None, "appeared"),
-        (160, "revised"),
-        (0, "revised"),
-        (160, "vanished"),
-    ]
-
-
 async def test_a_fact_of_today_takes_no_credit_for_a_late_one_beside_it(scoring: Database, feed: Feeding) -> None:
     somebody = feed.identity()
     await feed.bought(somebody, JUNE - timedelta(days=700), 1_000)

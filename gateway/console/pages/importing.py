@@ -117,7 +117,8 @@ async def _shown(page: Page, job: Mapping[str, Any], refused: Refused | None = N
         refused=refused,
         reasons=REASONS,
         money=kind is not None and kind["money"],
-        hearing=sum(each["historic"] for each in webhooks["data"]) if webhooks else None,
+        hearing=sum(_hears(each) for each in webhooks["data"]) if webhooks else None,
+        hearing_more=bool(webhooks and webhooks["has_more"]),
         may_import=page.may("POST", f"/v1/imports/{job['id']}/again"),
     )
 
@@ -125,6 +126,10 @@ async def _shown(page: Page, job: Mapping[str, Any], refused: Refused | None = N
 def _webhooks(page: Page) -> dict[str, tuple[str, Query]]:
     """For whoever may see them: how many hear what is long past."""
     return {"webhooks": ("/v1/webhooks", {"limit": COUNTED})} if page.may("GET", "/v1/webhooks") else {}
+
+
+def _hears(webhook: Mapping[str, Any]) -> bool:
+    return webhook["historic"] and webhook["state"] == "active"
 
 
 async def _rejects(page: Page, job: Mapping[str, Any]) -> Part | None:

@@ -101,15 +101,20 @@ document.addEventListener("htmx:afterSwap", () => {
 
 // A file may be let go anywhere on the place for it, and not on the field alone: beside that a browser would open it.
 document.querySelectorAll(".drop").forEach((place) => {
+  const field = place.querySelector("input[type=file]");
+  const several = place.querySelector("[data-several]");
+  const tell = (files) => (several.textContent = files.length > 1 ? several.dataset.several : "");
   place.addEventListener("dragover", (event) => event.preventDefault());
   place.addEventListener("drop", (event) => {
     event.preventDefault();
-    const [file] = event.dataTransfer.files;
-    if (!file) return;
+    const { files } = event.dataTransfer;
+    if (files.length === 0 || field.matches(":disabled")) return;
     const one = new DataTransfer();
-    one.items.add(file);
-    place.querySelector("input[type=file]").files = one.files;
+    one.items.add(files[0]);
+    field.files = one.files;
+    tell(files);
   });
+  field.addEventListener("change", () => tell(field.files));
 });
 
 // What cannot be taken back is asked about first, by the form or the button; `#` is how many were chosen.

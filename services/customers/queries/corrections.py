@@ -27,6 +27,7 @@ from services.customers.queries.assignments import assignments_of
 from services.customers.queries.facts import holds, withdrawn
 from services.customers.queries.identities import subjects
 from services.customers.queries.interactions import passed
+from services.customers.queries.lateness import least_late
 from services.customers.queries.problems import move_problem, problem_to_change
 from services.customers.queries.purchases import completed
 from services.customers.queries.returns import came_back, original_of
@@ -119,7 +120,7 @@ async def withdraw(session: AsyncSession, row: Row) -> None:
         if isinstance(row, ObservationRow):
             return
         assignments = await assignments_of(session, [row.identity_id])
-        outbox.append(session, withdrawn(row.identity_id, row.fact_id, assignments, _late_s(row)))
+        outbox.append(session, withdrawn(row.identity_id, row.fact_id, assignments, await _late_s(session, row)))
         for returned in returns:
             await withdraw(session, returned)
 
@@ -133,11 +134,12 @@ async def _put_right(
 ) -> None:
     if row.withdrawn_at is not None:
         raise AlreadyWithdrawn("It was withdrawn and does not count; record it anew.")
-    replaces, former, late_s = row.fact_id, row.identity_id, _late_s(row)
+    replaces, former = row.fact_id, row.identity_id
     right = {**content, "identity_id": right_subject or former}
     changes = {name: value for name, value in right.items() if getattr(row, name) != value}
     if not changes:
         return
+    late_before = await _late_s(session, row)
     await keep(session, type(row).__tablename__, row.id)
     for name, value in changes.items():
         setattr(row, name, value)
@@ -147,13 +149,13 @@ async def _put_right(
         return
     subject = row.identity_id
     assignments = await assignments_of(session, [subject])
-    late_s = min(late_s, seconds_late(row.occurred_at, now()))
+    late_s = min(late_before, seconds_late(row.occurred_at, now()))
     replaced = {"replaces": replaces, "replaced_subject": former if former != subject else None, "late_s": late_s}
     outbox.append(session, event(row, row.id, subject, assignments.get(subject), **replaced), event_ids=[row.fact_id])
 
 
-def _late_s(row: Row) -> int:
-    return seconds_late(row.occurred_at, row.recorded_at)
+async def _late_s(session: AsyncSession, row: Row) -> int:
+    return (await least_late(session, type(row).__tablename__, [row.id]))[row.id]
 
 
 async def _returns_under(session: AsyncSession, purchase: PurchaseRow, subject: UUID) -> list[ReturnRow]:

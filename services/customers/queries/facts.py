@@ -16,13 +16,14 @@ from chassis.clock import now
 from chassis.db import driver
 from chassis.ids import uuid7
 from contracts.customers import Assignment, FactWithdrawn
-from contracts.event import Event, seconds_late
+from contracts.event import Event
 from contracts.identity import Installation
 from contracts.problems import Conflict, Problem
 from contracts.telling import Outcome, Status
 from services.customers.domain.facts import NewFact, Told
 from services.customers.queries.assignments import assignments_of
 from services.customers.queries.identities import forget_identities, subjects
+from services.customers.queries.lateness import least_late
 from services.customers.queries.owners import have_own
 from services.customers.queries.reach import within
 
@@ -262,15 +263,13 @@ async def withdraw_import(session: AsyncSession, table: str, import_id: UUID, li
     rows = await (await driver(session)).fetch(_WITHDRAW_IMPORT.format(table=table), import_id, limit, now())
     rows.sort(key=lambda row: row["id"])
     assignments = await assignments_of(session, list({row["identity_id"] for row in rows}))
-    late_s = {row["id"]: seconds_late(row["occurred_at"], row["recorded_at"]) for row in rows}
+    late_s = await least_late(session, table, [row["id"] for row in rows])
     gone = (withdrawn(row["identity_id"], row["fact_id"], assignments, late_s[row["id"]]) for row in rows)
     outbox.append(session, *gone)
     return len(rows)
 
 
-def withdrawn(
-    subject: UUID, fact_id: UUID, assignments: Mapping[UUID, Assignment], late_s: int | None = None
-) -> FactWithdrawn:
+def withdrawn(subject: UUID, fact_id: UUID, assignments: Mapping[UUID, Assignment], late_s: int) -> FactWithdrawn:
     """The event that takes a fact back, which was recorded so late."""
     assignment = assignments.get(subject)
     return FactWithdrawn(subject=subject, occurred_at=now(), fact_id=fact_id, late_s=late_s, assignment=assignment)
@@ -302,5 +301,5 @@ WITH chosen AS (
     SELECT id FROM {table} WHERE import_id = $1 AND withdrawn_at IS NULL ORDER BY id LIMIT $2 FOR NO KEY UPDATE
 )
 UPDATE {table} SET withdrawn_at = $3, version = version + 1 FROM chosen WHERE {table}.id = chosen.id
-RETURNING {table}.id, identity_id, fact_id, occurred_at, recorded_at
+RETURNING {table}.id, identity_id, fact_id
 """

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from asyncpg import Record
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import outbox
@@ -11,6 +12,7 @@ from chassis.clock import now
 from chassis.db import driver
 from chassis.ids import uuid7
 from contracts.customers import Assignment, ProblemOpened, ProblemSolved, Severity
+from contracts.event import seconds_late
 from contracts.identity import Installation
 from contracts.telling import AlreadyWithdrawn, Outcome, Status
 from services.customers.domain.problems import (
@@ -102,12 +104,23 @@ async def take_step(session: AsyncSession, row: ProblemRow, kind: StepKind, give
 
 
 def _happened(
-    row: ProblemRow, kind: StepKind, at: datetime, *, opened_at: datetime, assignment: Assignment | None
+    row: ProblemRow,
+    kind: StepKind,
+    at: datetime,
+    *,
+    opened_at: datetime,
+    assignment: Assignment | None,
+    late_s: int | None = None,
 ) -> ProblemOpened | ProblemSolved:
-    told = {"subject": row.identity_id, "occurred_at": at, "problem_id": row.id, "assignment": assignment}
+    told = {"subject": row.identity_id, "occurred_at": at, "problem_id": row.id}
+    told |= {"assignment": assignment, "late_s": late_s}
     if kind is StepKind.SOLVED:
         return ProblemSolved.model_validate({**told, "opened_at": opened_at})
     return ProblemOpened.model_validate({**told, "category": row.category, "severity": Severity(row.severity)})
+
+
+def _late_s(taken: Record) -> int:
+    return seconds_late(taken["occurred_at"], taken["recorded_at"])
 
 
 async def move_problem(session: AsyncSession, row: ProblemRow, subject: UUID) -> None:
@@ -115,13 +128,14 @@ async def move_problem(session: AsyncSession, row: ProblemRow, subject: UUID) ->
     connection = await driver(session)
     taken = await connection.fetch(_TAKEN, row.id)
     assignments = await assignments_of(session, [row.identity_id, subject])
-    outbox.append(session, *(withdrawn(row.identity_id, each["id"], assignments) for each in taken))
+    outbox.append(session, *(withdrawn(row.identity_id, each["id"], assignments, _late_s(each)) for each in taken))
     row.identity_id = subject
     events, opened_at = [], row.occurred_at
     for each in taken:
         kind, at = StepKind(each["kind"]), each["occurred_at"]
         opened_at = opened_at if kind is StepKind.SOLVED else at
-        events.append(_happened(row, kind, at, opened_at=opened_at, assignment=assignments.get(subject)))
+        about = {"opened_at": opened_at, "assignment": assignments.get(subject), "late_s": _late_s(each)}
+        events.append(_happened(row, kind, at, **about))
     facts = outbox.append(session, *events)
     await connection.execute(_MOVE_STEPS, [each["id"] for each in taken], facts, subject)
     row.fact_id = facts[0]
@@ -133,9 +147,9 @@ async def withdraw_problem(session: AsyncSession, row: ProblemRow) -> None:
     if row.withdrawn_at is None:
         row.withdrawn_at = now()
         row.version += 1
-        facts = await (await driver(session)).fetch(_FACTS, row.id)
+        taken = await (await driver(session)).fetch(_TAKEN, row.id)
         assignments = await assignments_of(session, [row.identity_id])
-        outbox.append(session, *(withdrawn(row.identity_id, fact["id"], assignments) for fact in facts))
+        outbox.append(session, *(withdrawn(row.identity_id, each["id"], assignments, _late_s(each)) for each in taken))
 
 
 async def problem_to_change(session: AsyncSession, problem_id: UUID) -> ProblemRow:
@@ -194,9 +208,7 @@ SELECT fact_id, id, identity_id, version, 'opened', occurred_at, author_id, reco
 FROM problem WHERE id = ANY($1)
 """
 
-_FACTS = "SELECT id FROM problem_step WHERE problem_id = $1 ORDER BY version"
-
-_TAKEN = "SELECT id, kind, occurred_at FROM problem_step WHERE problem_id = $1 ORDER BY version"
+_TAKEN = "SELECT id, kind, occurred_at, recorded_at FROM problem_step WHERE problem_id = $1 ORDER BY version"
 
 _MOVE_STEPS = """
 UPDATE problem_step SET id = new.id, identity_id = $3 FROM unnest($1::uuid[], $2::uuid[]) AS new(former, id)

@@ -21,6 +21,7 @@ from contracts.customers import PartyKind, PartyRegistered
 from services.customers.domain.registrations import Before
 from services.customers.queries.assignments import assignments_of
 from services.customers.queries.facts import withdrawn
+from services.customers.queries.lateness import published_late
 
 
 class Telling(NamedTuple):
@@ -122,9 +123,10 @@ async def take_back(session: AsyncSession, tellings: Sequence[Record]) -> Mappin
     passed_on = await connection.fetch(_PASS_ON, *map(list, zip(*given, strict=True))) if given else []
     kept = {(row["identity_id"], row["party_id"]) for row in passed_on}
     await _announce(session, {row["identity_id"] for row in tellings})
-    facts = [(row["identity_id"], row["fact_id"]) for row in tellings if row["fact_id"]]
-    assignments = await assignments_of(session, list({subject for subject, _ in facts}))
-    outbox.append(session, *(withdrawn(subject, fact_id, assignments) for subject, fact_id in facts))
+    facts = [(row["identity_id"], row["fact_id"], row["occurred_at"]) for row in tellings if row["fact_id"]]
+    assignments = await assignments_of(session, list({subject for subject, *_ in facts}))
+    gone = (withdrawn(subject, id, assignments, published_late(id, occurred_at)) for subject, id, occurred_at in facts)
+    outbox.append(session, *gone)
     return {identity: party_id for identity, party_id in given if (identity, party_id) not in kept}
 
 
@@ -189,7 +191,8 @@ FROM unnest($1::uuid[], $2::uuid[]) AS published(id, fact_id) WHERE registration
 """
 
 _TO_TAKE_BACK = """
-SELECT registration.id, registration.party_id, identity_id, given, kind, fact_id, holding.party_id AS held_by
+SELECT registration.id, registration.party_id, identity_id, given, kind, occurred_at, fact_id,
+    holding.party_id AS held_by
 FROM registration LEFT JOIN holding USING (identity_id)
 WHERE import_id = $1 AND withdrawn_at IS NULL AND until_day IS NULL ORDER BY registration.id LIMIT $2
 """

@@ -95,11 +95,14 @@ class Fact(msgspec.Struct, frozen=True, gc=False):
     """By which way, where that was said."""
     competitor: str | None = None
     """Of a declaration whom they buy from instead, where that was said."""
+    first_late_s: int | None = None
+    """Of one that is put right or taken back, how late it was recorded before, as that says; not stored."""
 
     @property
     def late_s(self) -> int:
-        """How late it was recorded, in seconds."""
-        return seconds_late(self.occurred_at, self.recorded_at)
+        """How late it was recorded, in seconds, or what it corrects, whichever was sooner."""
+        own = seconds_late(self.occurred_at, self.recorded_at)
+        return own if self.first_late_s is None else min(own, self.first_late_s)
 
     @property
     def currency(self) -> str | None:

@@ -12,6 +12,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import asyncpg
+from msgspec import structs
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.consumer import Delivery, StartOver
@@ -179,7 +180,7 @@ def _news(told: Told, found: Gathered) -> News:
             news.withdrawals.append(withdrawal)
             fact = facts.get(withdrawal.fact_id)
             if fact is not None and fact.identity_id == withdrawal.identity_id:
-                news.undone.append(fact)
+                news.undone.append(structs.replace(fact, first_late_s=told.late_s.get(withdrawn)))
     gone = gone | told.withdrawals.keys()
     news.fresh = [fact for fact in told.facts.values() if fact.fact_id not in facts]
     news.counting = [fact for fact in news.fresh if not gone or (fact.fact_id, fact.identity_id) not in gone]

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import NamedTuple, Self
 from uuid import UUID
 
 import asyncpg
@@ -40,7 +40,30 @@ class Change(NamedTuple):
     occurred_at: datetime
     fact_id: UUID | None = None
     late_s: int | None = None
-    """Of a late fact."""
+    """Of a late fact, and of one that was put right."""
+
+    @classmethod
+    def made(
+        cls,
+        cause: Cause,
+        kind: MoveKind | Regrading,
+        before: Outcome,
+        after: Outcome,
+        value_minor: int,
+        loss_reason: LossReason | None,
+        at: datetime,
+        fact: Fact | None = None,
+        late_s: int | None = None,
+    ) -> Self:
+        """The step between two outcomes, with the fact where that is its cause.
+
+        How late is told of a late fact, and of one that was put right: it is as late as it was before.
+        """
+        (from_stage, from_tier), (to_stage, to_tier) = before, after
+        named = fact.fact_id if fact and cause in NAMING else None
+        if cause is not Cause.LATE_FACT:
+            late_s = fact.late_s if fact and named and fact.first_late_s is not None else None
+        return cls(cause, kind, from_stage, to_stage, from_tier, to_tier, value_minor, loss_reason, at, named, late_s)
 
 
 @dataclass(slots=True)
@@ -128,10 +151,8 @@ def _regraded(party: Assessed, now: Standing, here: Present, corrected: Cause | 
         cause, at = Cause.OVERRIDE if fact.kind is Kind.OVERRIDDEN else Cause.FACT, fact.occurred_at
     else:
         cause, at = Cause.CLOCK, party.at
-    named = fact.fact_id if fact and cause in NAMING else None
-    stays = now.stage, now.stage, now.tier, now.tier
-    late_s = party.late_s if cause is Cause.LATE_FACT else None
-    return Change(cause, Regrading.REGRADED, *stays, now.value_minor, now.loss_reason, at, named, late_s)
+    stays, value, reason = (now.stage, now.tier), now.value_minor, now.loss_reason
+    return Change.made(cause, Regrading.REGRADED, stays, stays, value, reason, at, fact, party.late_s)
 
 
 def _due(party: Assessed, ruling: Ruling, day: int) -> Cause:
@@ -177,13 +198,11 @@ def moved(
         yield _step(Cause.OVERRIDE, unset.outcome(day), history, day, fact, fact.occurred_at)
     for move in moves(history, day, until) if until > day else ():
         turned, by = move.day.toordinal(), None
+        outcomes = (move.from_stage, move.from_tier), (move.to_stage, move.to_tier)
         if move.cause in NAMING and turned in facts:
-            outcomes = (move.from_stage, move.from_tier), (move.to_stage, move.to_tier)
             by = deciding(facts[turned], *outcomes, history.stages_on(turned), override=move.cause is Cause.OVERRIDE)
-        yield Change(
-            move.cause, move.kind, move.from_stage, move.to_stage, move.from_tier, move.to_tier, move.value_minor,
-            move.loss_reason, by.occurred_at if by else start_of_day(turned, ruling.zone), by.fact_id if by else None,
-        )  # fmt: skip
+        at = by.occurred_at if by else start_of_day(turned, ruling.zone)
+        yield Change.made(move.cause, move.kind, *outcomes, move.value_minor, move.loss_reason, at, by)
 
 
 def _appearance(party: Assessed, history: History, now: Standing, ruling: Ruling) -> Change:
@@ -239,10 +258,6 @@ def _step(
     at: datetime,
     late_s: int | None = None,
 ) -> Change:
-    """The change to what a history says of a day; `late_s` is told of a late fact alone."""
-    named = fact.fact_id if fact and cause in NAMING else None
-    stage, tier = history.outcome(day)
-    kind = kind_of(before[0], stage, cause)
-    value_minor, loss_reason = history.value(day), history.loss_reason(day)
-    late_s = late_s if cause is Cause.LATE_FACT else None
-    return Change(cause, kind, before[0], stage, before[1], tier, value_minor, loss_reason, at, named, late_s)
+    """The change to what a history says of a day."""
+    after, value, reason = history.outcome(day), history.value(day), history.loss_reason(day)
+    return Change.made(cause, kind_of(before[0], after[0], cause), before, after, value, reason, at, fact, late_s)

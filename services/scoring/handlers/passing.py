@@ -20,7 +20,7 @@ from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.standing import Standing
 from services.scoring.domain.together import assess_together
 from services.scoring.domain.trajectory import kind_of
-from services.scoring.handlers.changes import NAMING, Assessed, Change, deciding, least_late
+from services.scoring.handlers.changes import Assessed, Change, deciding, least_late
 
 _OVERRIDDEN = int(Kind.OVERRIDDEN)
 
@@ -51,16 +51,11 @@ class Way:
         fact: Fact | None = None,
         late_s: int | None = None,
     ) -> None:
-        """Come to stand so on a day; `late_s` is told of a late fact alone."""
+        """Come to stand so on a day."""
         after = then.stage, then.tier
         if after != self.outcome:
-            named = fact.fact_id if fact and cause in NAMING else None
-            kind = kind_of(self.outcome[0], then.stage, cause)
-            (stage, tier), value, reason = self.outcome, then.value_minor, then.loss_reason
-            late_s = late_s if cause is Cause.LATE_FACT else None
-            self.changes.append(
-                Change(cause, kind, stage, then.stage, tier, then.tier, value, reason, at, named, late_s)
-            )  # fmt: skip
+            kind, value, reason = kind_of(self.outcome[0], then.stage, cause), then.value_minor, then.loss_reason
+            self.changes.append(Change.made(cause, kind, self.outcome, after, value, reason, at, fact, late_s))
         self.outcome, self.standing, self.day = after, then, day
 
 

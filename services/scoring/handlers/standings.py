@@ -36,8 +36,8 @@ async def record(session: AsyncSession, connection: Connection, here: Present, p
         changes = changes or regraded(party, now, here, why)
         if not changes and _must_be_told(party, now):
             kind = MoveKind.VANISHED if now.stage is None else MoveKind.REVISED
-            stays = now.stage, now.stage, now.tier, now.tier
-            changes = [Change(Cause.ASSIGNMENT, kind, *stays, now.value_minor, now.loss_reason, party.at)]
+            stays, value, reason = (now.stage, now.tier), now.value_minor, now.loss_reason
+            changes = [Change.made(Cause.ASSIGNMENT, kind, stays, stays, value, reason, party.at)]
         revision = revisions[party.party_id]
         for change in changes:
             revision += 1

@@ -51,6 +51,8 @@ class Told:
     facts: dict[UUID, Fact] = field(default_factory=dict)
     places: dict[UUID, Place] = field(default_factory=dict)
     withdrawals: dict[Withdrawn, Withdrawal] = field(default_factory=dict)
+    late_s: dict[Withdrawn, int] = field(default_factory=dict)
+    """How late what is withdrawn was recorded, or what that corrected in its turn, where it is said."""
     assignments: dict[UUID, Assignment] = field(default_factory=dict)
     every_assignment: dict[tuple[UUID, int], tuple[Assignment, datetime]] = field(default_factory=dict)
     """Each version of them, also an older one, with the first time at which it was recorded."""
@@ -127,7 +129,7 @@ class Told:
             replaces: UUID | None = getattr(delivery.event, "replaces", None)
             self.facts[fact_id] = Fact(
                 fact_id, subject, said.kind, occurred_at, recorded_at, said.amount_minor, said.detail, replaces,
-                said.opened_at, said.rating, said.channel, said.competitor,
+                said.opened_at, said.rating, said.channel, said.competitor, getattr(delivery.event, "late_s", None),
             )  # fmt: skip
             self.places[fact_id] = delivery.topic, delivery.partition, delivery.epoch, delivery.seq
 
@@ -135,6 +137,9 @@ class Told:
         fact_id, identity_id = _key(fact_id), _key(identity_id)
         self.identities.add(identity_id)
         self._hear(delivery, identity_id)
+        late_s: int | None = getattr(delivery.event, "late_s", None)
+        if late_s is not None:
+            self.late_s[fact_id, identity_id] = late_s
         withdrawal = Withdrawal(fact_id, identity_id, delivery.event_id, delivery.recorded_at)
         known = self.withdrawals.get((fact_id, identity_id))
         if known is None or withdrawal.recorded_at < known.recorded_at:
