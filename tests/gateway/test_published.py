@@ -79,7 +79,7 @@ async def test_whoever_finds_what_fits_does_not_wait_for_what_somebody_else_asks
     assert not another.done(), "what it looks for may be under way"
 
     publisher.answers.set()
-    assert await asyncio.gather(made_up, another) == ["one", "one"]
+    assert (await made_up, await another) == ("one", "one")
     assert publisher.asked.empty(), "both asked once"
 
 

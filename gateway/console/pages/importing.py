@@ -129,7 +129,7 @@ def _webhooks(page: Page) -> dict[str, tuple[str, Query]]:
 
 
 def _hears(webhook: Mapping[str, Any]) -> bool:
-    return webhook["historic"] and webhook["state"] == "active"
+    return bool(webhook["historic"]) and webhook["state"] == "active"
 
 
 async def _rejects(page: Page, job: Mapping[str, Any]) -> Part | None:

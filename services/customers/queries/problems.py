@@ -134,8 +134,8 @@ async def move_problem(session: AsyncSession, row: ProblemRow, subject: UUID) ->
     for each in taken:
         kind, at = StepKind(each["kind"]), each["occurred_at"]
         opened_at = opened_at if kind is StepKind.SOLVED else at
-        about = {"opened_at": opened_at, "assignment": assignments.get(subject), "late_s": _late_s(each)}
-        events.append(_happened(row, kind, at, **about))
+        held = assignments.get(subject)
+        events.append(_happened(row, kind, at, opened_at=opened_at, assignment=held, late_s=_late_s(each)))
     facts = outbox.append(session, *events)
     await connection.execute(_MOVE_STEPS, [each["id"] for each in taken], facts, subject)
     row.fact_id = facts[0]
