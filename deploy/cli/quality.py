@@ -22,8 +22,10 @@ CHECKS = (
     ("mypy", "."),
     ("lint-imports",),
 )
+PROCESSES = min(4, 1 + (os.cpu_count() or 1))
+"""One more than there are cores, up to four: a good part of a test is waiting for processes and clocks."""
 ALL = (
-    *("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile", "--no-loadscope-reorder"),
+    *(f"--numprocesses={PROCESSES}", "--dist=loadfile", "--no-loadscope-reorder"),
     *("--reruns=1", "--reruns-delay=10", "--only-rerun=[Tt]imeout", "--only-rerun=monotonic", "-raR"),
 )
 """How all tests run: each file in one process, in their order, so that neighbours share what their folder started.
