@@ -7,7 +7,7 @@ from gateway.console.refusals import RENDERERS
 from gateway.console.router import files, otherwise
 from gateway.console.router import router as console
 from gateway.routes import documents
-from gateway.routes.door import stranger
+from gateway.routes.door import count_visitor
 
 
 def add_pages(made: FastAPI) -> None:
@@ -23,9 +23,9 @@ def add_pages(made: FastAPI) -> None:
 
 
 async def passer_by(request: Request) -> None:
-    """Count whoever asks for a page and has no session by their address. Raises `RateLimited`.
+    """Count whoever asks for a page and has no session by their address, apart from the API. Raises `RateLimited`.
 
     Of who has one, or says so, the page asks who it is: that is counted as any question to the API.
     """
     if not request.cookies.get(SESSION):
-        await stranger(request)
+        count_visitor(request)

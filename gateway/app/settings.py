@@ -52,6 +52,8 @@ class Settings(ServiceSettings, env_prefix="GATEWAY_"):
     """The same for a reader."""
     limit_stranger: RateText = Rate(2, 60)
     """The same for all requests without a valid key that come from one address."""
+    limit_visitor: RateText = Rate(10, 300)
+    """The same for pages that are asked for from one address by whoever is not signed in: an office has one."""
     source_urls: Mapping[str, str] = Field(default_factory=dict)
     """Database of each service whose log the feed reads, as JSON, with a role that may only read it."""
     feed_retention_days: int = Field(7, ge=4, le=366)

@@ -43,8 +43,10 @@ class Page:
     zone: tzinfo = UTC
     cookies: dict[str, str] = field(default_factory=dict)
     """Cookies that the answer sets, beside the session's."""
-    form: Fields = field(default_factory=dict)
-    """What was sent, without the token of the form, which is checked before the page is asked for."""
+    written: Fields | None = None
+    """The form that was sent, without its token; None as long as it is not read."""
+    introduced: bool = False
+    """Whether it was asked who looks at it, whatever came of that."""
 
     def t(self, key: str, /, **values: Any) -> str:
         """A message in the reader's language."""
@@ -63,6 +65,16 @@ class Page:
     def telling(self) -> Telling:
         """What the API says in English, in the reader's language."""
         return Telling(self.language, self.formats)
+
+    @property
+    def sends(self) -> bool:
+        """Whether something was sent here, rather than a page asked for."""
+        return self.request.method not in ("GET", "HEAD")
+
+    @property
+    def form(self) -> Fields:
+        """What was sent; its token is checked before the page is asked for."""
+        return self.written or {}
 
     def chosen(self, name: str) -> list[str]:
         """The values of a field that may come several times."""
@@ -201,9 +213,10 @@ def page_of(request: Request) -> Page:
 
 
 async def introduce(page: Page) -> None:
-    """Find out who looks at a page. Raises `Refused`, but not where nobody is signed in."""
-    if not page.request.cookies.get(SESSION):
+    """Find out who looks at a page, once. Raises `Refused`, but not where nobody is signed in."""
+    if page.introduced or not page.request.cookies.get(SESSION):
         return
+    page.introduced = True
     try:
         me = page.me = await page.api.get("/v1/me")
     except Refused as refused:
@@ -219,11 +232,13 @@ async def anybody(request: Request) -> Page:
 
     Raises `NotOurForm`, `ContentTooLarge` and `Refused`.
     """
-    page = page_of(request)
-    await introduce(page)
-    if request.method not in ("GET", "HEAD"):
+    page, token = page_of(request), ""
+    if page.sends:
         forms.refuse_foreign(request)
-        token, page.form = forms.token_apart(request, await forms.fields(request))
+        # Before it is known who sends it: where that cannot be told, what was written is kept all the same.
+        token, page.written = forms.token_apart(request, await forms.fields(request))
+    await introduce(page)
+    if page.sends:
         forms.refuse_unless_ours(page.secret, page.bound_to, token)
     return page
 

@@ -54,20 +54,17 @@ def _looked_at(page: Page) -> str:
 
 
 def _again(page: Page) -> list[tuple[str, str]] | None:
-    """What was written, to be sent once more; None where nothing was, or not by a page of ours."""
-    request = page.request
-    if request.method in ("GET", "HEAD") or not forms.is_of_here(request):
+    """What was written, to be sent once more; None where nothing was, it was not read, or not by a page of ours."""
+    if page.written is None or not forms.is_of_here(page.request):
         return None
-    return forms.repeated(request, page.form)
+    return forms.repeated(page.request, page.written)
 
 
 async def show_refused(request: Request, refused: Refused) -> Response:
     """What a page says that the API let it down: gone, not allowed, changed meanwhile, a service away."""
-    known = hasattr(request.state, "page")
     page = page_of(request)
-    if not known:
-        with suppress(Refused):
-            await introduce(page)
+    with suppress(Refused):
+        await introduce(page)
     # The cookie of a session that was long ago is gone, and what its forms were bound to.
     if refused.status == 401 or (refused.kind == "stale" and page.me is None and _again(page)):
         return await lead_to_sign_in(request, SignInNeeded())

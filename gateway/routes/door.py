@@ -119,9 +119,23 @@ async def stranger(request: Request) -> Callable[[], None]:
     """Count a request by its address, and tell how to take that back. Raises `RateLimited`."""
     meter: Meter = request.app.state.meter
     rate: Rate = request.app.state.settings.limit_stranger
-    who = neighbourhood(request.client.host if request.client else "nowhere")
+    who = _place(request)
     refuse_too_many(request, ADDRESS, rate, meter.take(who, rate))
     return lambda: meter.give_back(who, rate)
+
+
+def count_visitor(request: Request) -> None:
+    """Count a request for a page by its address, in a bucket of its own. Raises `RateLimited`.
+
+    Signing in takes some pages, and what they ask the API counts there: neither uses up the other.
+    """
+    meter: Meter = request.app.state.meter
+    rate: Rate = request.app.state.settings.limit_visitor
+    refuse_too_many(request, ADDRESS, rate, meter.take(f"page {_place(request)}", rate))
+
+
+def _place(request: Request) -> str:
+    return neighbourhood(request.client.host if request.client else "nowhere")
 
 
 def refuse_too_many(request: Request, policy: str, rate: Rate, level: Level) -> None:

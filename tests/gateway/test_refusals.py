@@ -17,9 +17,11 @@ from gateway.console.forms import FIELD, LARGEST, MOST, OPENS, SENDER, form_toke
 from gateway.console.frame import Somebody
 from gateway.console.layout import ENVIRONMENT
 from gateway.console.messages import say
+from gateway.domain.rates import Rate, Rates
+from gateway.domain.roles import Role
 
 from .conftest import SECRET, Door
-from .people import Person, owner, sign_in
+from .people import PASSWORD, Person, owner, sign_in
 from .test_rates import Clock, limited
 
 HERE = {"Sec-Fetch-Site": "same-origin"}
@@ -68,6 +70,11 @@ async def sent_again(browser: httpx.AsyncClient, page: str) -> httpx.Response:
     return await browser.post(again.action, data=again.said, headers=HERE)
 
 
+def bounded(door: Door, visitors: Rate, strangers: Rate = Rate(2, 60)) -> None:
+    limits = {"limit_visitor": visitors, "limit_stranger": strangers}
+    door.app.state.settings = door.app.state.settings.model_copy(update=limits)
+
+
 async def signed_in(door: Door, browser: httpx.AsyncClient) -> Person:
     olga = await owner(door)
     browser.cookies.set(SESSION, olga.token)
@@ -113,8 +120,11 @@ async def test_whoever_has_no_session_may_ask_for_so_many_pages_and_who_has_one_
     olga = await owner(door)
     await door.client.get("/v1/me", headers=olga.bearer)
     clock.at += 60
-    assert {(await browser.get("/nowhere")).status_code for _ in range(60)} == {404}
-    refused = [await browser.get("/sign-in"), await browser.post("/sign-in"), await browser.get("/docs")]
+    bounded(door, Rate(1, 3), strangers=Rate(1, 2))
+    assert {(await browser.get("/nowhere")).status_code for _ in range(3)} == {404}
+    refused = [await browser.get("/sign-in"), await browser.post("/sign-in")]
+    assert {(await browser.get("/docs")).status_code for _ in range(2)} == {200}
+    refused.append(await browser.get("/docs"))
     browser.cookies.set(SESSION, "shukes_" + "x" * 43)
     refused.append(await browser.get("/sign-in"))
     for answer in refused:
@@ -125,6 +135,20 @@ async def test_whoever_has_no_session_may_ask_for_so_many_pages_and_who_has_one_
     browser.cookies.clear()
     browser.cookies.set(SESSION, olga.token)
     assert (await browser.get("/account")).status_code == 200
+
+
+async def test_a_whole_office_signs_in_in_the_morning_and_each_counts_once_at_the_api(
+    door: Door, browser: httpx.AsyncClient
+) -> None:
+    limited(door, clock := Clock())
+    olga = await owner(door)
+    clock.at += 60
+    for path, status in (("/", 303), ("/sign-in", 200)) * 40:
+        assert (await browser.get(path)).status_code == status
+    said = carrying(browser.cookies["shuke_visitor"], email=olga.email, password=PASSWORD, next="/")
+    assert (await browser.post("/sign-in", data=said, headers=HERE)).status_code == 303
+    unknown = await browser.post("/v1/invitations/read", json={"token": "x"})
+    assert unknown.headers["ratelimit"] == '"address";r=58;t=1'
 
 
 async def test_what_goes_wrong_with_a_page_is_told_as_a_page_and_to_programs_as_a_problem(
@@ -140,7 +164,7 @@ async def test_what_goes_wrong_with_a_page_is_told_as_a_page_and_to_programs_as_
         ("GET", "/search?q=" + "x" * 2_001, 422, "invalid"),
         ("POST", "/language", 403, "stale"),
         ("DELETE", "/account", 405, "gone"),
-        ("GET", "/parties/party_1/contacts", 404, None),
+        ("GET", "/parties/party_1/unmerge", 404, None),
         ("GET", "/broken", 500, "failed"),
     )
     for method, path, status, kind in asked:
@@ -198,6 +222,43 @@ async def test_whoever_wrote_until_the_cookie_was_gone_keeps_it_too_and_other_si
         assert (foreign.status_code, Sent(foreign.text).said) == (403, {})
     nobody = await browser.post("/import/import_1/undo", data=carrying(browser.cookies["shuke_visitor"]), headers=HERE)
     assert (nobody.status_code, nobody.headers["location"]) == (303, "/sign-in")
+
+
+async def test_what_somebody_wrote_while_nobody_could_tell_who_they_are_is_sent_again_whole(
+    door: Door, browser: httpx.AsyncClient
+) -> None:
+    limited(door, clock := Clock())
+    olga = await signed_in(door, browser)
+    door.app.state.rates = Rates(dict.fromkeys(Role, Rate(1, 2)))
+    for _ in range(2):
+        await door.client.get("/v1/me", headers=olga.bearer)
+    busy = await written(browser, olga.token)
+    assert (busy.status_code, say("en", "frame.kept_hint") in busy.text) == (429, True)
+    clock.at += 60
+    forged = await browser.post("/parties/party_1/contacts", data=carrying("another session", **WRITTEN), headers=HERE)
+    assert forged.status_code == 403
+    assert ("POST", "/v1/interactions") not in door.customers.requests
+    clock.at += 60
+    assert (await sent_again(browser, busy.text)).status_code == 303
+    assert json.loads(door.customers.body)["text"] == WRITTEN["note"].strip()
+
+
+async def test_what_was_not_read_is_not_said_to_be_kept_and_a_contact_of_no_kind_is_none(
+    door: Door, browser: httpx.AsyncClient
+) -> None:
+    limited(door, clock := Clock())
+    bounded(door, Rate(1, 2))
+    assert [(await browser.get("/nowhere")).status_code for _ in range(3)] == [404, 404, 429]
+    unread = await written(browser, "")
+    assert (unread.status_code, Sent(unread.text).action) == (429, "")
+    assert say("en", "frame.kept_hint") not in unread.text
+    clock.at += 60
+    olga = await signed_in(door, browser)
+    for what in ({}, {"what": ""}, {"what": "of no such kind"}):
+        said = carrying(olga.token, note="He rang off.", **what)
+        none = await browser.post("/parties/party_1/contacts", data=said, headers=HERE)
+        assert (none.status_code, "Say what passed with the party." in none.text) == (422, True)
+    assert ("POST", "/v1/interactions") not in door.customers.requests
 
 
 async def test_what_somebody_comes_in_by_is_not_sent_back(door: Door, browser: httpx.AsyncClient) -> None:

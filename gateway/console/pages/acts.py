@@ -32,27 +32,28 @@ DEPARTMENT_S = 400 * 86_400
 @router.post("/contacts")
 async def record_contact(party_id: str, page: Somebody) -> Response:
     """Write down what passed with a party: now, or on the day that is said."""
-    channel, kind, direction = CONTACTS.get(_text(page, "what"), CONTACTS["called"])
     note = _text(page, "note")
     department = _text(page, "department") or usual_department(page)
-    body: dict[str, Any] = {
-        "party_id": party_id,
-        "source": "console",
-        "source_id": _text(page, "once") or None,
-        "department": department,
-        "channel": channel,
-        "kind": kind,
-        "direction": direction,
-        **({"text": note} if note else {}),
-        **_author(page),
-    }
-    if kind == "complaint" and _text(page, "problem"):
-        body["problem"] = {"category": "complaint"}
-    if kind == "declined":
-        body["loss_reason"] = _text(page, "loss_reason") or "unknown"
 
     async def record() -> None:
-        await page.api.post("/v1/interactions", body | {"occurred_at": _when(page)})
+        channel, kind, direction = _contact(page)
+        body: dict[str, Any] = {
+            "party_id": party_id,
+            "source": "console",
+            "source_id": _text(page, "once") or None,
+            "occurred_at": _when(page),
+            "department": department,
+            "channel": channel,
+            "kind": kind,
+            "direction": direction,
+            **({"text": note} if note else {}),
+            **_author(page),
+        }
+        if kind == "complaint" and _text(page, "problem"):
+            body["problem"] = {"category": "complaint"}
+        if kind == "declined":
+            body["loss_reason"] = _text(page, "loss_reason") or "unknown"
+        await page.api.post("/v1/interactions", body)
 
     done = await _done(page, party_id, "contacts", "party.contact_recorded", record)
     if department in DEPARTMENTS:
@@ -161,6 +162,14 @@ async def _done(page: Page, party_id: str, form: str, notice: str, act: Callable
 def _text(page: Page, name: str) -> str:
     value = page.form.get(name, "")
     return (value if isinstance(value, str) else value[0]).strip()
+
+
+def _contact(page: Page) -> tuple[str, str, str]:
+    """Channel, kind and direction of what passed. Raises `Refused` where that is not said: it must not be made up."""
+    contact = CONTACTS.get(_text(page, "what"))
+    if contact is None:
+        raise Refused(422, {"code": "invalid_request", "detail": "Say what passed with the party."})
+    return contact
 
 
 def _author(page: Page) -> dict[str, str]:

@@ -56,7 +56,10 @@ NOTHING_WRONG: Mapping[str, Any] = {"refused": None, "wrong": None, "typed": {}}
 
 @router.get("/parties/{party_id}")
 async def read_party(party_id: str, page: Somebody) -> Response:
-    """A party. The id of one that was merged leads to the one that it is part of now."""
+    """A party. The id of one that was merged leads to the one that it is part of now.
+
+    Who it is comes before the frame: that names the page after it, and after a frame nothing can lead elsewhere.
+    """
     who = (await page.api.part(f"/v1/parties/{party_id}")).data
     if who and who["id"] == party_id:
         title = _title(who, party_id)
@@ -70,8 +73,14 @@ async def read_party(party_id: str, page: Somebody) -> Response:
 
 
 async def show_mistake(page: Page, party_id: str, refused: Refused, form: str) -> Response:
-    """The page of a party after a form that was refused: that one is open, with what is wrong and what was typed."""
-    template, values = await _party(page, party_id, (await page.api.part(f"/v1/parties/{party_id}")).data)
+    """The page of a party after a form that was refused: that one is open, with what is wrong and what was typed.
+
+    Raises what was refused where that page cannot be had.
+    """
+    try:
+        template, values = await _party(page, party_id, (await page.api.part(f"/v1/parties/{party_id}")).data)
+    except Refused:
+        raise refused from None
     typed = {name: said if isinstance(said, str) else said[0] for name, said in page.form.items()}
     mistake: dict[str, Any] = {"refused": refused, "wrong": form, "typed": typed}
     if form == "owner":
