@@ -4,6 +4,7 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 from starlette.responses import Response
@@ -34,20 +35,29 @@ async def begun(page: Page, needs: str, template: str, shown: Later, **known: An
     `needs`; others wait for the whole of it. Raises `Refused`.
     """
     content = asyncio.ensure_future(shown())
-    await asyncio.wait({content}, timeout=AT_ONCE_S if page.may("GET", needs) else None)
-    if content.done():
-        whole, values = content.result()
-        return page.render(whole, **values)
-    frame, _, _ = page.html("frame/begun.html", begins=template, **known).partition(MAIN)
-    zipped = "gzip" in page.request.headers.get("accept-encoding", "")
+    # What becomes of it when nobody waits for it any more is of no interest.
+    content.add_done_callback(lambda done: done.cancelled() or done.exception())
+    try:
+        await asyncio.wait({content}, timeout=AT_ONCE_S if page.may("GET", needs) else None)
+        if content.done():
+            whole, values = content.result()
+            return page.render(whole, **values)
+        frame, _, _ = page.html("frame/begun.html", begins=template, **known).partition(MAIN)
+        zipped = "gzip" in page.request.headers.get("accept-encoding", "")
+        pieces = _pieces(page, frame + MAIN, content, zipped=zipped)
+        await anext(pieces)
+    except BaseException:
+        content.cancel()
+        raise
     headers = {"Content-Encoding": "gzip"} if zipped else {}
-    pieces = _pieces(page, frame + MAIN, content, zipped=zipped)
     return page.sealed(Streamed(pieces, media_type="text/html", headers=headers))
 
 
 async def _pieces(page: Page, frame: str, content: asyncio.Future[Shown], *, zipped: bool) -> AsyncIterator[bytes]:
     packer = zlib.compressobj(6, zlib.DEFLATED, GZIP) if zipped else None
     try:
+        # A generator that has not begun is closed without a word: one that has ends what it waits for.
+        yield b""
         yield _packed(packer, frame, zlib.Z_SYNC_FLUSH)
         template, values = await content
         whole = page.html(template, **values)
@@ -62,7 +72,8 @@ async def _pieces(page: Page, frame: str, content: asyncio.Future[Shown], *, zip
 
 
 def _refused(page: Page, refused: Refused) -> str:
-    return page.html("frame/refused.html", refused=refused, again=None, there=page.here, sign_in=None)
+    sign_in = f"/sign-in?next={quote(page.here)}" if refused.status == 401 else None
+    return page.html("frame/refused.html", refused=refused, again=None, there=page.here, sign_in=sign_in)
 
 
 def _packed(packer: "zlib._Compress | None", text: str, flush: int) -> bytes:

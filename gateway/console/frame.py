@@ -138,6 +138,7 @@ class Page:
             path=self.request.url.path,
             place=BELOW.get(self.request.url.path, self.request.url.path),
             here=self.here,
+            back=self.back,
             **values,
         )
 
@@ -160,6 +161,11 @@ class Page:
         """Path and query of this page, for a link that leads back."""
         query = self.request.url.query
         return self.request.url.path + (f"?{query}" if query else "")
+
+    @property
+    def back(self) -> str:
+        """Path and query of a page that can be asked for again: this one, or the one whose form was sent here."""
+        return forms.sender(self.request, self.form) if self.sends else self.here
 
     @property
     def notice(self) -> str | None:

@@ -3,11 +3,10 @@
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import quote, urlsplit
 
 import structlog
 from fastapi import Request
-from starlette.datastructures import URL
 from starlette.responses import RedirectResponse, Response
 
 from chassis import problems
@@ -41,15 +40,12 @@ async def lead_to_sign_in(request: Request, error: SignInNeeded) -> Response:
 
 def _looked_at(page: Page) -> str:
     """Path and query of the page that somebody looks at: that of a part is no page, so htmx tells which has it."""
-    request = page.request
-    url: URL | SplitResult = request.url
-    if "hx-request" in request.headers:
-        try:
-            url = urlsplit(request.headers.get("hx-current-url", ""))
-        except ValueError:
-            return "/"
-    elif request.method not in ("GET", "HEAD"):
-        return forms.sender(request, page.form)
+    if "hx-request" not in page.request.headers:
+        return page.back
+    try:
+        url = urlsplit(page.request.headers.get("hx-current-url", ""))
+    except ValueError:
+        return "/"
     return (url.path or "/") + (f"?{url.query}" if url.query else "")
 
 
@@ -78,8 +74,8 @@ def _shown(page: Page, refused: Refused) -> Response:
     again = _again(page) if refused.passes else None
     response = page.render(template, status=status, refused=refused, again=again, there=_looked_at(page), sign_in=None)
     # What the request itself was counted as is told of any answer.
-    told = hasattr(page.request.state, "rate_fields")
-    response.headers.update({name: said for name, said in refused.headers.items() if not (told and "rate" in name)})
+    told = {name.decode() for name, _ in getattr(page.request.state, "rate_fields", ())}
+    response.headers.update({name: said for name, said in refused.headers.items() if name not in told})
     return response
 
 

@@ -70,7 +70,7 @@ async def sent_again(browser: httpx.AsyncClient, page: str) -> httpx.Response:
     return await browser.post(again.action, data=again.said, headers=HERE)
 
 
-def bounded(door: Door, visitors: Rate, strangers: Rate = Rate(2, 60)) -> None:
+def bounded(door: Door, visitors: Rate, strangers: Rate) -> None:
     limits = {"limit_visitor": visitors, "limit_stranger": strangers}
     door.app.state.settings = door.app.state.settings.model_copy(update=limits)
 
@@ -120,7 +120,7 @@ async def test_whoever_has_no_session_may_ask_for_so_many_pages_and_who_has_one_
     olga = await owner(door)
     await door.client.get("/v1/me", headers=olga.bearer)
     clock.at += 60
-    bounded(door, Rate(1, 3), strangers=Rate(1, 2))
+    bounded(door, Rate(1, 3), Rate(1, 2))
     assert {(await browser.get("/nowhere")).status_code for _ in range(3)} == {404}
     refused = [await browser.get("/sign-in"), await browser.post("/sign-in")]
     assert {(await browser.get("/docs")).status_code for _ in range(2)} == {200}
@@ -187,6 +187,7 @@ async def test_what_somebody_wrote_while_nothing_can_be_recorded_is_sent_again_f
     away = await written(browser, olga.token)
     assert away.status_code == 503
     assert f'href="{PARTY}"' in away.text
+    assert f'name="back" value="{PARTY}"' in away.text
     still = await sent_again(browser, away.text)
     assert still.status_code == 503
     assert ("POST", "/v1/interactions") not in door.customers.requests
@@ -247,7 +248,7 @@ async def test_what_was_not_read_is_not_said_to_be_kept_and_a_contact_of_no_kind
     door: Door, browser: httpx.AsyncClient
 ) -> None:
     limited(door, clock := Clock())
-    bounded(door, Rate(1, 2))
+    bounded(door, Rate(1, 2), Rate(2, 60))
     assert [(await browser.get("/nowhere")).status_code for _ in range(3)] == [404, 404, 429]
     unread = await written(browser, "")
     assert (unread.status_code, Sent(unread.text).action) == (429, "")

@@ -22,7 +22,8 @@ KINDS = ("act", "read")
 async def read_trail(page: Somebody, cursor: str = "") -> Response:
     """The latest rows, or those that fit."""
     said = {name: page.request.query_params.get(name, "").strip() for name in FILTERS}
-    if not any(said.values()):
+    # What is asked for may be nothing that there is: that has a status of its own.
+    if not any(said.values()) and not cursor:
         return await begun(page, "/v1/audit", "audit/list.html", partial(_trail, page, said, cursor))
     template, values = await _trail(page, said, cursor)
     refused = values["found"].refused

@@ -41,7 +41,11 @@ async def read_parties(page: Somebody) -> Response:
         asked = Asked.of(page, currency)
         found = await page.api.get("/v1/standings", limit=ROWS, cursor=cursor, **asked.sent)
         return page.render("parties/rows.html", **await _rows(page, found, asked))
-    return await begun(page, "/v1/standings", "parties/page.html", partial(_list, page, cursor))
+    if cursor:
+        # It may be none: that has a status of its own.
+        template, values = await _list(page, cursor)
+        return page.render(template, **values)
+    return await begun(page, "/v1/standings", "parties/page.html", partial(_list, page, None))
 
 
 async def _list(page: Page, cursor: str | None) -> Shown:
