@@ -74,7 +74,7 @@ def take(
 
 
 def renew(browser: Browser, running: Running, token: str, path: str) -> None:
-    """The picture of the PICTURE."""
+    """Take the picture of the README again, in WebP, and note of what it was taken."""
     with looking(browser, running, token, width=WIDTH) as context:
         page = context.new_page()
         page.set_viewport_size({"width": WIDTH, "height": HEIGHT})

@@ -97,13 +97,22 @@ def notice_of(failures: int, since: datetime, error: str | None) -> str:
     )
 
 
-def warning_of(failures: int, since: datetime | None, at: datetime) -> str | None:
-    """What is told of a webhook that is still tried although its receiver takes nothing; None where that is short."""
+def warning_of(failures: int, since: datetime | None, at: datetime, before: str | None = None) -> str | None:
+    """What is told of a webhook that is still tried although its receiver takes nothing, and the notice `before` it.
+
+    That notice alone, or none, where it has taken nothing for a short time.
+    """
     if since is None or at - since < TOLD_AFTER:
-        return None
+        return before
+    began = f"{since:%Y-%m-%d %H:%M}"
+    if before is None:
+        return (
+            f"The receiver has taken nothing since {began} UTC; failed tries: {failures}."
+            " It is still called; if that goes on, the webhook is paused."
+        )
     return (
-        f"The receiver has taken nothing since {since:%Y-%m-%d %H:%M} UTC; failed tries: {failures}."
-        " It is still called; if that goes on, the webhook is paused."
+        f"The receiver has taken nothing since {began} UTC; failed tries: {failures}."
+        f" It is still called; if that goes on, the webhook is paused. {before}"
     )
 
 

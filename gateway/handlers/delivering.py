@@ -54,7 +54,7 @@ READ_BYTES = 1_024
 TRIES = Counting("shuke_webhook_tries", "Tries to deliver a message to a receiver.", ["status"])
 STOPPED = Gauge(
     "shuke_webhooks_stopped",
-    "Webhooks that deliver nothing because of their receiver: stopped, or failing for a day.",
+    "Webhooks whose receiver takes nothing: stopped for it, or failing for a day and still tried.",
 )
 
 
@@ -135,7 +135,7 @@ class Sender:
             self._free.clear()
             async with self._database.transaction() as session:
                 known = await webhooks.active(session)
-                STOPPED.set(await webhooks.stopped(session, now()))
+                STOPPED.set(await webhooks.failing(session, now()))
             more = False
             for webhook in known:
                 async with self._database.transaction() as session:

@@ -134,7 +134,7 @@ class ShownWebhook(Shown):
     state: Literal["active", "paused", "disabled"]
     """`paused` by a person, or because its receiver took nothing for too long; `disabled` because it answered 410."""
     notice: str | None
-    """Why it does not deliver, what it has missed, or that its receiver has taken nothing for a day."""
+    """Why it does not deliver, or that its receiver has taken nothing for a day; and what it has missed."""
     position: int
     """The `sequence` up to which deliveries were planned."""
     failures: int
@@ -150,8 +150,8 @@ class ShownWebhook(Shown):
     def of(cls, row: Webhook, at: datetime) -> Self:
         """A row as it is shown at an instant."""
         shown = cls.model_validate(row)
-        if shown.state == "active" and shown.notice is None:
-            shown.notice = warning_of(row.failures, row.failing_since, at)
+        if shown.state == "active":
+            shown.notice = warning_of(row.failures, row.failing_since, at, row.notice)
         return shown
 
 

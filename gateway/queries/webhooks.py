@@ -55,12 +55,12 @@ async def webhook_with(session: AsyncSession, webhook_id: UUID, *, to_change: bo
 
 
 async def webhooks_before(
-    session: AsyncSession, before: UUID | None, *, at: datetime, stopped: bool | None = None, limit: int
+    session: AsyncSession, before: UUID | None, *, at: datetime, failing: bool | None = None, limit: int
 ) -> list[Webhook]:
-    """Up to `limit` webhooks, the latest first; `stopped` for those that deliver nothing because of their receiver."""
+    """Up to `limit` webhooks, the latest first; `failing` for those whose receiver takes nothing."""
     statement = select(Webhook).order_by(col(Webhook.id).desc()).limit(limit)
-    if stopped is not None:
-        statement = statement.where(_stopped(at) if stopped else ~_stopped(at))
+    if failing is not None:
+        statement = statement.where(_failing(at) if failing else ~_failing(at))
     if before is not None:
         statement = statement.where(col(Webhook.id) < before)
     return list((await session.execute(statement)).scalars())
@@ -181,17 +181,17 @@ async def forget(connection: Connection, at: datetime, *, days: int) -> None:
     await connection.execute(_FORGET, at - timedelta(days=days))
 
 
-async def stopped(session: AsyncSession, at: datetime) -> int:
-    """How many webhooks do not deliver because of their receiver."""
-    statement = select(func.count()).select_from(Webhook).where(_stopped(at))
+async def failing(session: AsyncSession, at: datetime) -> int:
+    """How many webhooks have a receiver that takes nothing."""
+    statement = select(func.count()).select_from(Webhook).where(_failing(at))
     return (await session.execute(statement)).scalar_one()
 
 
-def _stopped(at: datetime) -> ColumnElement[bool]:
-    """Whether a webhook delivers nothing because of its receiver: it was stopped, or is failing for so long."""
+def _failing(at: datetime) -> ColumnElement[bool]:
+    """Whether the receiver of a webhook takes nothing: it was stopped for it, or has failed for so long."""
     ended = (col(Webhook.state) != "active") & col(Webhook.notice).is_not(None)
-    failing = (col(Webhook.state) == "active") & (col(Webhook.failing_since) <= at - TOLD_AFTER)
-    return ended | func.coalesce(failing, False)
+    warned = (col(Webhook.state) == "active") & (col(Webhook.failing_since) <= at - TOLD_AFTER)
+    return ended | func.coalesce(warned, False)
 
 
 _WAITING = "SELECT count(*) FROM webhook_delivery WHERE webhook_id = $1 AND state = 'waiting'"

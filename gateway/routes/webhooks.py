@@ -41,8 +41,8 @@ from gateway.queries.webhooks import Sealer, webhook_with
 from gateway.routes.door import Asking
 
 LAST = 2**62
-STOPPED = """Only those that deliver nothing because of their receiver, which were stopped or have failed for a day, or
-only the others."""
+FAILING = """Only those whose receiver takes nothing, which were stopped for it or have failed for a day and are still
+tried, or only the others."""
 
 
 class SecretRoute(TransactionalRoute):
@@ -81,14 +81,14 @@ async def create_webhook(
 @router.get("")
 async def list_webhooks(
     session: Session,
-    stopped: Annotated[bool | None, Query(description=STOPPED)] = None,
+    failing: Annotated[bool | None, Query(description=FAILING)] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[ShownWebhook]:
     """All webhooks without their secrets, the latest first."""
     [before] = decode_cursor(cursor, tuple[UUID]) if cursor else [None]
     at = now()
-    rows = await webhooks.webhooks_before(session, before, at=at, stopped=stopped, limit=limit + 1)
+    rows = await webhooks.webhooks_before(session, before, at=at, failing=failing, limit=limit + 1)
     return page(rows, limit=limit, key=lambda row: (row.id,)).shown(lambda row: ShownWebhook.of(row, at))
 
 

@@ -308,6 +308,9 @@ def test_values_in_a_sentence_are_said_too() -> None:
         [
             "10 tries in a row have failed since 2026-11-27 10:00 UTC, the last one with: answered 500."
             " Nothing is lost; resume it once the receiver takes messages again.",
+            "The receiver has taken nothing since 2026-11-27 10:00 UTC; failed tries: 12."
+            " It is still called; if that goes on, the webhook is paused."
+            " What the feed told after 3 is kept no longer; it went on after 9.",
             "No column is the direction: it goes by the kind, inbound for contact, visit; outbound for offer.",
             "No column is the date: every row is of 2026-11-27.",
             "events 3 to 5 of epoch 1 are missing, and their log cannot be read: timed out",
@@ -317,6 +320,8 @@ def test_values_in_a_sentence_are_said_too() -> None:
     ) == [
         "自 2026-11-27 10:00（UTC）起連續 10 次嘗試失敗，最後一次：接收端回應 500。"
         "訊息沒有遺失；接收端恢復後，請讓它繼續。",
+        "接收端自 2026-11-27 10:00（UTC）起未收下任何訊息，已失敗 12 次。系統仍會繼續嘗試；若持續如此，Webhook 將暫停。"
+        "序號 3 之後的部分事件已不再保留，因此自序號 9 之後繼續。",
         "沒有「方向」欄：依互動類型決定（聯絡、來訪為對方主動；報價為我方主動）。",
         "沒有日期欄：每一列都算在 2026年11月27日。",
         "缺少第 1 期的事件 3 到 5，且無法讀取其日誌：timed out",
@@ -328,7 +333,7 @@ def test_values_in_a_sentence_are_said_too() -> None:
 def work_s(text: str) -> float:
     """Seconds of the processor that it takes to look for words: the least of some tries, of other texts each."""
     tries = []
-    for number in range(5):
+    for number in range(9):
         began = process_time()
         told([f"{text}{number}"])
         tries.append(process_time() - began)
@@ -341,7 +346,7 @@ def test_a_text_four_times_as_long_takes_about_four_times_as_long_whatever_it_sa
     def made(length: int) -> str:
         return "a" + "".join(piece * (length // 3 // len(piece)) for piece in hostile)
 
-    assert work_s(made(LONGEST - 50)) < 40 * work_s(made(LONGEST // 4))
+    assert work_s(made(LONGEST - 50)) < 10 * work_s(made(LONGEST // 4))
 
 
 def test_values_in_values_are_said_to_a_depth_and_stand_as_they_are_below_it() -> None:

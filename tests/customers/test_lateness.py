@@ -1,9 +1,11 @@
 """What is put right or taken back is as late as it was when it was told."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
 
 import pytest
 
+from services.customers.queries.lateness import published_late
 from tests.customers.test_interactions_routes import called
 from tests.customers.test_purchases_routes import bought
 
@@ -67,3 +69,9 @@ async def test_a_problem_that_goes_to_the_right_customer_is_as_late_there_as_it_
     ]
     await api.post(f"/v1/problems/{opened['problem_id']}/withdraw", json={})
     assert late_days(await published()) == [("fact_withdrawn", 30), ("fact_withdrawn", 20)]
+
+
+def test_how_late_a_fact_was_told_is_unknown_where_its_id_does_not_say_when():
+    made = datetime.fromtimestamp(1_767_225_600, UTC)
+    assert published_late(UUID(int=1_767_225_600_000 << 80 | 7 << 76), made - timedelta(hours=2)) == 7_200
+    assert published_late(uuid4(), made) is None

@@ -1,8 +1,9 @@
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
-from chassis.http import encode_cursor
+from chassis.auth import HEADER, Caller, Reach, Signer
+from chassis.http import decode_cursor, encode_cursor
 from services.customers.domain.names import condition, tokens
 from services.customers.queries import searching
 from tests.customers.test_parties_routes import email, external, registered
@@ -17,8 +18,8 @@ def test_a_name_is_found_by_its_words_and_by_two_characters_that_stand_together(
     assert condition("...") is None
 
 
-async def searched(api, text, **query):
-    answer = await api.get("/v1/parties/search", params={"q": text, **query})
+async def searched(api, text, headers=None, **query):
+    answer = await api.get("/v1/parties/search", params={"q": text, **query}, headers=headers)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -56,7 +57,7 @@ async def test_whoever_has_exactly_what_was_typed_comes_first(api):
 
 
 async def test_everybody_of_one_name_is_reached_page_by_page_and_told_once(api, monkeypatch):
-    monkeypatch.setattr(searching, "_BY_NAME", searching._BY_NAME.replace("1000", "3"))
+    monkeypatch.setattr(searching, "RANKED", 3)
     wanted = {
         (await registered(api, email(f"kim{number}@example.org"), external(f"kim-{number}"), name=name))["id"]
         for number, name in enumerate(("Kim Lee", "Kim", "Ann Kim", "Kim Kim"))
@@ -74,6 +75,54 @@ async def test_everybody_of_one_name_is_reached_page_by_page_and_told_once(api, 
     assert page["next_cursor"] is None
     assert sorted(each["party"]["id"] for each in told) == sorted(wanted - {other})
     assert [each["found_by"] for each in told] == ["email"] * 4 + ["name"] * 7
+
+
+async def test_a_page_and_its_cursor_tell_a_limited_caller_of_its_own_parties_alone(api, monkeypatch):
+    monkeypatch.setattr(searching, "RANKED", 2)
+    monkeypatch.setattr(searching, "LOOKED_AT", 2)
+    caller = Caller("user_1", frozenset({"sales"}), user_id=uuid4(), reach=Reach.OWN)
+    own = {HEADER: Signer("the-tests-of-customers-have-a-secret-of-their-own").sign(caller)}
+    for number in range(7):
+        held = [email(f"kim{number:02}@example.org"), external(f"kim-{number:02}")]
+        body = {"identifiers": held, "name": f"Kim Number{number:02}"}
+        answer = await api.post("/v1/parties", json=body, headers=own if number % 3 == 2 else None)
+        assert answer.status_code == 201, answer.text
+    wanted, others = ("02", "05"), ("00", "01", "03", "04", "06")
+    known = {party["id"] for party in (await api.get("/v1/parties", headers=own)).json()["data"]}
+    hidden = {party["id"] for party in (await api.get("/v1/parties")).json()["data"]} - known
+    assert (len(known), len(hidden)) == (2, 5)
+    held = {"", *(f"kim{each}@example.org" for each in wanted), *(f"kim-{each}" for each in wanted)}
+
+    names = [str(UUID(each.removeprefix("party_"))) for each in known]
+    made_up = [encode_cursor(0, f"kim{each}@example.org", UUID(int=0)) for each in others]
+    made_up += [encode_cursor(2, "", UUID(each.removeprefix("party_"))) for each in hidden]
+
+    told, asked = [], [{}, *({"cursor": each} for each in made_up)]
+    while asked:
+        page = await searched(api, "kim", own, limit=1, **(at := asked.pop(0)))
+        told += [each["party"]["id"] for each in page["data"]]
+        if cursor := page["next_cursor"]:
+            _, key, id = decode_cursor(cursor, tuple[int, str, UUID])
+            assert key in held or key.endswith(tuple(names)), key
+            assert f"party_{id.hex}" not in hidden or at.get("cursor") in made_up
+            asked.append({"cursor": cursor})
+    assert set(told) == known
+
+
+async def test_what_was_found_before_is_passed_in_ever_larger_strides(api, monkeypatch):
+    for number in range(60):
+        await registered(api, email(f"kim{number:02}@example.org"), name=f"Kim {number:02}")
+    strides = []
+    read = searching.shown
+
+    async def counted(session, ids):
+        strides.append(len(ids))
+        return await read(session, ids)
+
+    monkeypatch.setattr(searching, "shown", counted)
+    last = await searched(api, "kim", limit=5, cursor=encode_cursor(0, "kim57@example.org", UUID(int=0)))
+    assert ([each["found_by"] for each in last["data"]], last["has_more"]) == (["email"] * 3, False)
+    assert len(strides) <= 6
 
 
 async def test_a_cursor_of_no_search_is_refused(api):

@@ -207,8 +207,8 @@ async def test_a_receiver_that_takes_nothing_pauses_its_webhook_with_a_notice_an
         async with asyncio.timeout(120):
             while (paused := (await door.client.get(path)).json())["state"] == "active":
                 await asyncio.sleep(0.05)
-        stopped = (await door.client.get("/v1/webhooks", params={"stopped": True})).json()["data"]
-        others = (await door.client.get("/v1/webhooks", params={"stopped": False})).json()["data"]
+        stopped = (await door.client.get("/v1/webhooks", params={"failing": True})).json()["data"]
+        others = (await door.client.get("/v1/webhooks", params={"failing": False})).json()["data"]
         receiver.mood = lambda: 200
         await tell(door.app.state.database, [(party, {"revision": 2}) for party in parties])
         resumed = (await door.client.post(f"{path}/resume")).json()
@@ -337,15 +337,21 @@ async def test_a_receiver_that_takes_nothing_for_a_day_is_told_of_while_it_is_st
                 "UPDATE webhook SET failures = 12, failing_since = $1 WHERE id = $2",
                 *(now() - failing, UUID(path.rpartition("_")[2])),
             )
-            counted = await webhooks.stopped(session, now())
+            counted = await webhooks.failing(session, now())
         shown = (await door.client.get(path)).json()
         stopped, others = [
-            (await door.client.get("/v1/webhooks", params={"stopped": each})).json()["data"] for each in (True, False)
+            (await door.client.get("/v1/webhooks", params={"failing": each})).json()["data"] for each in (True, False)
         ]
         told.append((shown["state"], shown["notice"] is None, counted, len(stopped), len(others)))
 
     assert told == [("active", True, 0, 0, 1), ("active", False, 1, 1, 0)]
     assert "failed tries: 12" in shown["notice"]
+
+    missed = "What the feed told after 3 is kept no longer; it went on after 9."
+    async with door.app.state.database.transaction() as session:
+        await (await driver(session)).execute("UPDATE webhook SET notice = $1", missed)
+    both = (await door.client.get(path)).json()["notice"]
+    assert both == f"{shown['notice']} {missed}"
 
 
 async def test_what_is_due_is_found_at_once_although_nothing_is_known_of_the_table_yet(door: Door) -> None:

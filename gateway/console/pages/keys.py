@@ -35,7 +35,7 @@ async def make_key(page: Somebody) -> Response:
         body["expires_at"] = ends
     if limit := {name: said for name in LIMIT if (said := str(page.form.get(name, "")).strip())}:
         # What is no number is refused by the API, which says so.
-        body["limit"] = {name: whole(said) if whole(said) is not None else said for name, said in limit.items()}
+        body["limit"] = {name: said if (number := whole(said)) is None else number for name, said in limit.items()}
     try:
         made = await page.api.post("/v1/keys", body)
     except Refused as refused:

@@ -96,7 +96,7 @@ async def _glance(page: Page, *, refused: Refused | None = None, replayed: list[
 
 async def _figures(page: Page) -> dict[str, Any]:
     parts = await page.api.together(
-        status="/v1/status", lag="/v1/lag", drain="/v1/drain", stopped=("/v1/webhooks", webhooks.STOPPED)
+        status="/v1/status", lag="/v1/lag", drain="/v1/drain", stopped=("/v1/webhooks", webhooks.FAILING)
     )
     status, lag = parts["status"], parts["lag"]
     return {

@@ -88,7 +88,7 @@ def _parts(whose: Mapping[str, str], present: datetime, since: str) -> dict[str,
         "activations": ("/v1/activations", {"open": True, "limit": 3}),
         "policies": ("/v1/policies", {"state": "active"}),
         "duplicates": ("/v1/duplicates", {"limit": 1}),
-        "webhooks": ("/v1/webhooks", {"stopped": True, "limit": FEW}),
+        "webhooks": ("/v1/webhooks", {"failing": True, "limit": FEW}),
     }
 
 

@@ -17,7 +17,7 @@ router = APIRouter(prefix="/webhooks", include_in_schema=False)
 LISTED = 50
 GRACES = (86_400, 604_800, 3_600, 0)
 """Seconds for which messages may carry a signature with the old secret too, the usual one first."""
-STOPPED: Mapping[str, Any] = {"stopped": True, "limit": 20}
+FAILING: Mapping[str, Any] = {"failing": True, "limit": 20}
 """What asks for those that deliver nothing because of their receivers."""
 STATES = ("waiting", "delivered")
 FILTERS = ("types", "stages", "tiers")

@@ -269,8 +269,10 @@ async def withdraw_import(session: AsyncSession, table: str, import_id: UUID, li
     return len(rows)
 
 
-def withdrawn(subject: UUID, fact_id: UUID, assignments: Mapping[UUID, Assignment], late_s: int) -> FactWithdrawn:
-    """The event that takes a fact back, which was recorded so late."""
+def withdrawn(
+    subject: UUID, fact_id: UUID, assignments: Mapping[UUID, Assignment], late_s: int | None
+) -> FactWithdrawn:
+    """The event that takes a fact back, which was recorded so late; None where that is unknown."""
     assignment = assignments.get(subject)
     return FactWithdrawn(subject=subject, occurred_at=now(), fact_id=fact_id, late_s=late_s, assignment=assignment)
 

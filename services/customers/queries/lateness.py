@@ -17,9 +17,10 @@ async def least_late(session: AsyncSession, table: str, ids: Sequence[UUID]) -> 
     return {row["id"]: row["late_s"] for row in rows}
 
 
-def published_late(fact_id: UUID, occurred_at: datetime) -> int:
-    """Seconds after it happened at which a fact was given its id, which says when."""
-    return seconds_late(occurred_at, datetime.fromtimestamp((made_ms(fact_id) or 0) / 1_000, UTC))
+def published_late(fact_id: UUID, occurred_at: datetime) -> int | None:
+    """Seconds after it happened at which a fact was given its id; None where the id does not say when."""
+    made = made_ms(fact_id)
+    return None if made is None else seconds_late(occurred_at, datetime.fromtimestamp(made / 1_000, UTC))
 
 
 # A version was recorded when the one before it was replaced, the first one with its row.

@@ -46,6 +46,7 @@ class Change(NamedTuple):
     def made(
         cls,
         cause: Cause,
+        *,
         kind: MoveKind | Regrading,
         before: Outcome,
         after: Outcome,
@@ -151,8 +152,18 @@ def _regraded(party: Assessed, now: Standing, here: Present, corrected: Cause | 
         cause, at = Cause.OVERRIDE if fact.kind is Kind.OVERRIDDEN else Cause.FACT, fact.occurred_at
     else:
         cause, at = Cause.CLOCK, party.at
-    stays, value, reason = (now.stage, now.tier), now.value_minor, now.loss_reason
-    return Change.made(cause, Regrading.REGRADED, stays, stays, value, reason, at, fact, party.late_s)
+    stays = now.stage, now.tier
+    return Change.made(
+        cause,
+        kind=Regrading.REGRADED,
+        before=stays,
+        after=stays,
+        value_minor=now.value_minor,
+        loss_reason=now.loss_reason,
+        at=at,
+        fact=fact,
+        late_s=party.late_s,
+    )
 
 
 def _due(party: Assessed, ruling: Ruling, day: int) -> Cause:
@@ -198,11 +209,21 @@ def moved(
         yield _step(Cause.OVERRIDE, unset.outcome(day), history, day, fact, fact.occurred_at)
     for move in moves(history, day, until) if until > day else ():
         turned, by = move.day.toordinal(), None
-        outcomes = (move.from_stage, move.from_tier), (move.to_stage, move.to_tier)
+        left, reached = (move.from_stage, move.from_tier), (move.to_stage, move.to_tier)
         if move.cause in NAMING and turned in facts:
-            by = deciding(facts[turned], *outcomes, history.stages_on(turned), override=move.cause is Cause.OVERRIDE)
+            override = move.cause is Cause.OVERRIDE
+            by = deciding(facts[turned], left, reached, history.stages_on(turned), override=override)
         at = by.occurred_at if by else start_of_day(turned, ruling.zone)
-        yield Change.made(move.cause, move.kind, *outcomes, move.value_minor, move.loss_reason, at, by)
+        yield Change.made(
+            move.cause,
+            kind=move.kind,
+            before=left,
+            after=reached,
+            value_minor=move.value_minor,
+            loss_reason=move.loss_reason,
+            at=at,
+            fact=by,
+        )
 
 
 def _appearance(party: Assessed, history: History, now: Standing, ruling: Ruling) -> Change:
@@ -259,5 +280,15 @@ def _step(
     late_s: int | None = None,
 ) -> Change:
     """The change to what a history says of a day."""
-    after, value, reason = history.outcome(day), history.value(day), history.loss_reason(day)
-    return Change.made(cause, kind_of(before[0], after[0], cause), before, after, value, reason, at, fact, late_s)
+    after = history.outcome(day)
+    return Change.made(
+        cause,
+        kind=kind_of(before[0], after[0], cause),
+        before=before,
+        after=after,
+        value_minor=history.value(day),
+        loss_reason=history.loss_reason(day),
+        at=at,
+        fact=fact,
+        late_s=late_s,
+    )

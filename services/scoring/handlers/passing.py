@@ -54,8 +54,18 @@ class Way:
         """Come to stand so on a day."""
         after = then.stage, then.tier
         if after != self.outcome:
-            kind, value, reason = kind_of(self.outcome[0], then.stage, cause), then.value_minor, then.loss_reason
-            self.changes.append(Change.made(cause, kind, self.outcome, after, value, reason, at, fact, late_s))
+            change = Change.made(
+                cause,
+                kind=kind_of(self.outcome[0], then.stage, cause),
+                before=self.outcome,
+                after=after,
+                value_minor=then.value_minor,
+                loss_reason=then.loss_reason,
+                at=at,
+                fact=fact,
+                late_s=late_s,
+            )
+            self.changes.append(change)
         self.outcome, self.standing, self.day = after, then, day
 
 

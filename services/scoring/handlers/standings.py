@@ -36,8 +36,17 @@ async def record(session: AsyncSession, connection: Connection, here: Present, p
         changes = changes or regraded(party, now, here, why)
         if not changes and _must_be_told(party, now):
             kind = MoveKind.VANISHED if now.stage is None else MoveKind.REVISED
-            stays, value, reason = (now.stage, now.tier), now.value_minor, now.loss_reason
-            changes = [Change.made(Cause.ASSIGNMENT, kind, stays, stays, value, reason, party.at)]
+            stays = now.stage, now.tier
+            change = Change.made(
+                Cause.ASSIGNMENT,
+                kind=kind,
+                before=stays,
+                after=stays,
+                value_minor=now.value_minor,
+                loss_reason=now.loss_reason,
+                at=party.at,
+            )
+            changes = [change]
         revision = revisions[party.party_id]
         for change in changes:
             revision += 1
