@@ -119,7 +119,7 @@ def test_no_page_asks_anybody_else_for_anything(visit: Visit, product: Product):
     assert worker.headers["content-security-policy"] == "default-src 'self'"
     # Last of all: it is long, and a browser shows it whole before it goes on.
     page.goto("/docs", wait_until="networkidle")
-    expect(page.locator("#swagger-ui .opblock").first).to_be_visible()
+    expect(page.locator("#swagger-ui .opblock").first).to_be_visible(timeout=120_000)
     assert len(asked) > 20
     assert {url for url in asked if not url.startswith((f"{product.running.url}/", "data:"))} == set()
 
