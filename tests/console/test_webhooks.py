@@ -1,42 +1,15 @@
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from gateway.console.messages import say
 from tests.console.conftest import LOOKS, Visit, findings
-from tests.listening import listening
+from tests.listening import Receiver, listening
 from tests.system.product import Product
 
 FOLLOWED_MS = 30_000
 """For what a page shows by itself, when a message has been tried."""
-
-
-class Receiver(HTTPServer):
-    """A system that is called; what it answers is up to a test."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answering)
-        self.answers: list[int] = []
-        self.signatures: list[int] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/hooks"
-
-
-class Answering(BaseHTTPRequestHandler):
-    server: Receiver
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.signatures.append(len(self.headers["webhook-signature"].split()))
-        self.send_response(self.server.answers.pop(0) if self.server.answers else 204)
-        self.end_headers()
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        """Say nothing."""
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@
   const stream = document.querySelector("meta[name=live]");
   if (!follows || !stream || !window.EventSource) return;
 
-  // What a file tells of long ago is not in the stream: that is looked for now and then, by whoever can be seen.
+  // What a stream that is broken does not tell is looked for now and then, by whoever can be seen.
   const SLOWLY_MS = 15_000;
   const SOON_MS = [1_500, 4_000];
   const TOGETHER_MS = 600;
