@@ -29,6 +29,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: "system" not in item.path.parts)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if reporter := config.pluginmanager.get_plugin("terminalreporter"):
+        config.pluginmanager.register(AtOnce(reporter))
+
+
+class AtOnce:
+    """Says why a test failed when it did: a whole run takes long, and may be ended before it says so itself."""
+
+    def __init__(self, reporter: pytest.TerminalReporter) -> None:
+        self.reporter = reporter
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.reporter.write_line(f"\n{report.nodeid}\n{report.longreprtext[-FAILURE_TOLD:]}")
+
+
+FAILURE_TOLD = 2_000
+"""Characters of what a failed test says that are told at once."""
+
 MakeDatabase = Callable[[str | None], Awaitable[db.Database]]
 
 

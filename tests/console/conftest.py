@@ -18,9 +18,9 @@ WIDTHS = {"phone": 390, "desk": 1280}
 LOOKS = (
     tuple(pairs(LANGUAGES, WIDTHS.values()))
     if os.environ.get("SHUKE_TEST_LOOKS") == "all"
-    else (("en", WIDTHS["phone"]), ("zh-Hant", WIDTHS["desk"]), ("zh-Hans", WIDTHS["phone"]))
+    else (("en", WIDTHS["phone"]), ("zh-Hant", WIDTHS["desk"]))
 )
-"""How each page is looked at: in every language, on a phone or on a desk."""
+"""How each page is looked at: where words are long and room is small, and in Chinese on a desk; or in every way."""
 PATIENCE_MS = 30_000
 
 STREAM_ALONE = """
