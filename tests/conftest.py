@@ -82,24 +82,34 @@ _numbers = count()
 async def make_database(server: Postgres) -> AsyncIterator[MakeDatabase]:
     """Make a database with a package's tables, by its migrations, or with the chassis's own alone."""
     made: list[db.Database] = []
+    templates: dict[str | None, str] = {}
+
+    async def create(name: str, template: str) -> str:
+        connection = await asyncpg.connect(server.url("postgres", role="postgres"))
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        await connection.close()
+        return server.url(name, role="postgres", scheme="postgresql+asyncpg")
+
+    async def template(package: str | None) -> str:
+        """The name of a database that was brought there once: a copy takes a tenth of the migrations' time."""
+        if package not in templates:
+            name = f"template_{len(templates)}"
+            url = await create(name, "template1")
+            if package:
+                await migrations.migrate(url, package)
+            else:
+                connection = await asyncpg.connect(db.plain_url(url))
+                await connection.execute(db.TABLES)
+                await connection.close()
+            templates[package] = name
+        return templates[package]
 
     async def make(package: str | None) -> db.Database:
         if len(made) % 50 == 49:
             # A long run makes more of them than the server takes connections. They come back where they are asked for.
             for database in made:
                 await database.close()
-        name = f"test_{next(_numbers)}"
-        connection = await asyncpg.connect(server.url("postgres", role="postgres"))
-        await connection.execute(f"CREATE DATABASE {name}")
-        await connection.close()
-        url = server.url(name, role="postgres", scheme="postgresql+asyncpg")
-        if package:
-            await migrations.migrate(url, package)
-        else:
-            connection = await asyncpg.connect(db.plain_url(url))
-            await connection.execute(db.TABLES)
-            await connection.close()
-        database = db.connect(url)
+        database = db.connect(await create(f"test_{next(_numbers)}", await template(package)))
         made.append(database)
         return database
 

@@ -42,12 +42,13 @@ class Told:
 
 @asynccontextmanager
 async def an_issuer() -> AsyncIterator[Told]:
-    """An issuer on a real socket, of keys alone."""
+    """An issuer on a real socket, which nobody signs in at."""
     told, app = Told(), FastAPI()
 
     @app.get("/.well-known/openid-configuration")
     async def described() -> dict[str, str]:
-        return {"issuer": told.name, "jwks_uri": f"{told.name}/jwks"}
+        ends = {f"{end}_endpoint": f"{told.name}/{end}" for end in ("authorization", "token")}
+        return {"issuer": told.name, "jwks_uri": f"{told.name}/jwks", **ends}
 
     @app.get("/jwks")
     async def jwks(response: Response) -> dict[str, Any]:
