@@ -12,6 +12,7 @@ from chassis.auth import Caller
 from chassis.clock import now
 from chassis.fields import PartyId
 from chassis.http import Cursor, Page, Session, TransactionalRoute, decode_cursor, page
+from chassis.openapi import committed
 from chassis.telemetry import request_id
 from contracts.problems import Problem
 from gateway.domain.audit import (
@@ -129,7 +130,7 @@ def entry_of(
 
 async def _operations(request: Request) -> Operations:
     """Those of the document that has the operation: the gateway's own, else the service's, if it ever answered."""
-    own = indexed(request.app, "gateway", request.app.openapi())
+    own = indexed(request.app, "gateway", committed(request.app))
     there = area_of(request.scope["path"])
     if there is None or there.service is None or operation_of(own, request.method, request.scope["path"])[0]:
         return own

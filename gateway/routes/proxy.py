@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from chassis.apart import while_awaited
 from chassis.auth import HEADER, Caller
 from chassis.limits import DISCARD_S
+from chassis.openapi import committed
 from chassis.paths import PathIndex, answered, methods
 from chassis.problems import RENDERERS
 from contracts.problems import Problem
@@ -131,7 +132,7 @@ def own_routes(app: FastAPI) -> OwnRoutes:
     """Those of an app, made once."""
     known: OwnRoutes | None = getattr(app.state, "own_routes", None)
     if known is None:
-        known = app.state.own_routes = OwnRoutes(app.openapi())
+        known = app.state.own_routes = OwnRoutes(committed(app))
     return known
 
 
