@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Playwright, expect
 
 from chassis.clock import now
 from gateway.console.messages import say
-from tests.console.conftest import LANGUAGES, STREAM_ALONE, complains, findings
+from tests.console.conftest import CHROMIUM, LANGUAGES, STREAM_ALONE, complains, findings, launched
 from tests.console.people import PASSWORD
 from tests.scoring.cdnow import ORDERS, needs_cdnow
 from tests.system.product import Product
@@ -34,14 +34,15 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
 
 
 @pytest.fixture
-def browser(chromium: Browser, fresh: Product) -> Iterator[BrowserContext]:
-    """The browser of one person; what it complains of fails the test."""
-    context = chromium.new_context(base_url=fresh.running.url, locale="en", viewport={"width": 1280, "height": 900})
+def browser(playwright: Playwright, fresh: Product) -> Iterator[BrowserContext]:
+    """The whole browser of one person; what it complains of fails the test."""
     complaints: list[str] = []
-    context.on("console", lambda said: complaints.append(said.text) if complains(said) else None)
-    context.on("weberror", lambda wrong: complaints.append(str(wrong.error)))
-    yield context
-    context.close()
+    with launched(playwright, CHROMIUM) as chromium:
+        context = chromium.new_context(base_url=fresh.running.url, locale="en", viewport={"width": 1280, "height": 900})
+        context.on("console", lambda said: complaints.append(said.text) if complains(said) else None)
+        context.on("weberror", lambda wrong: complaints.append(str(wrong.error)))
+        yield context
+        context.close()
     assert complaints == []
 
 
