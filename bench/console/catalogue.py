@@ -51,6 +51,7 @@ FOUND: Mapping[str, tuple[str, Mapping[str, Any], str, str]] = {
     "elsewhere": ("/v1/policies", {"state": "tried"}, "hash", "/policies/{}/elsewhere"),
     "model": ("/v1/models", {"limit": 1}, "hash", "/models/{}"),
     "dead-letter": ("/v1/dead-letters", {"limit": 1}, "id", "/operations/dead-letters/{}"),
+    "key": ("/v1/keys", {"limit": 1}, "id", "/operations/keys/{}"),
     "webhook": ("/v1/webhooks", {"limit": 1}, "id", "/operations/webhooks/{}"),
     "user": ("/v1/users", {"limit": 1}, "id", "/users/{}"),
 }

@@ -105,7 +105,7 @@ def test_the_figures_follow_by_themselves(visit: Visit, product: Product):
     assert findings(page) == []
 
 
-def test_a_key_is_made_shown_once_rotated_and_revoked(visit: Visit, product: Product):
+def test_a_key_is_made_shown_once_changed_rotated_and_revoked(visit: Visit, product: Product):
     page = visit("/operations/keys")
     page.get_by_label("Whose key it is").fill("Till")
     offered = page.locator("input[name=scopes]").evaluate_all("boxes => boxes.map(box => box.value)")
@@ -120,6 +120,27 @@ def test_a_key_is_made_shown_once_rotated_and_revoked(visit: Visit, product: Pro
     assert page.locator("#secret").count() == 0
     expect(page.get_by_role("row", name="Till")).to_contain_text(say("en", "users.role_ingest"))
     expect(page.get_by_role("row", name="Till")).to_contain_text("7 per second, 9 at once")
+    page.get_by_role("link", name="Till").click()
+    assert findings(page) == []
+    page.get_by_label("Whose key it is").fill("Till at the door")
+    page.get_by_label("Works until").fill("2020-01-01T08:00")
+    page.get_by_label("At once").fill("")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.get_by_label("Whose key it is")).to_have_value("Till at the door")
+    page.get_by_label("Works until").fill("2999-01-01T08:00")
+    page.get_by_label("At once").fill("11")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator(".notice")).to_have_text("The key is changed.")
+    expect(page.get_by_role("row", name="Till at the door")).to_contain_text("7 per second, 11 at once")
+    page.get_by_role("link", name="Till at the door").click()
+    expect(page.get_by_label("Works until")).to_have_value("2999-01-01T08:00")
+    page.get_by_label("Per second").fill("")
+    page.get_by_label("At once").fill("")
+    page.get_by_label("Works until").fill("")
+    page.get_by_label("Whose key it is").fill("Till")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("row", name="Till")).to_contain_text(say("en", "operations.rate_by_roles"))
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="New secret Till").click()
     rotated = page.locator("#secret").input_value()
