@@ -56,6 +56,11 @@ class Refused(Exception):
         return KINDS.get(self.code) or KINDS.get(self.status) or ("invalid" if self.status < 500 else "away")
 
     @property
+    def returns_form(self) -> bool:
+        """Whether a form comes back as it was filled in: to be put right, or to take along what was written."""
+        return self.status in (409, 412, 422)
+
+    @property
     def passes(self) -> bool:
         """Whether the same may go well another time."""
         return self.kind in PASSING

@@ -78,6 +78,16 @@ def test_a_problem_is_solved_and_a_name_is_changed(visit: Visit, ann: str) -> No
     expect(page.get_by_role("heading", level=1)).to_have_text("Ann Smith-Jones")
 
 
+def test_what_somebody_else_changed_meanwhile_is_said_on_the_page_of_the_party(visit: Visit, ann: str) -> None:
+    page = visit(f"/parties/{ann}", also=(412,))
+    page.locator("form[action$='/solve'] [name=version]").evaluate("field => { field.value = 99; }")
+    with page.expect_navigation() as answer:
+        page.get_by_role("button", name="It is solved").click()
+    assert answer.value.status == 412
+    expect(page.get_by_role("heading", level=1)).to_have_text("Ann Smith")
+    expect(page.get_by_role("alert")).to_be_focused()
+
+
 def test_something_is_set_by_hand_and_ended(visit: Visit, product: Product) -> None:
     party = product.get("/v1/standings", stage="dormant_customer", tier="high", limit=1)["data"][0]["party_id"]
     page = visit(f"/parties/{party}")

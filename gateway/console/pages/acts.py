@@ -153,7 +153,7 @@ async def _done(page: Page, party_id: str, form: str, notice: str, act: Callable
     try:
         await act()
     except Refused as refused:
-        if refused.status != 422:
+        if not refused.returns_form:
             raise
         return await show_mistake(page, party_id, refused, form)
     return page.to(f"/parties/{party_id}", notice=notice)

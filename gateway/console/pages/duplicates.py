@@ -84,7 +84,7 @@ async def dismiss(page: Somebody, candidate_id: str) -> Response:
         note = str(page.form.get("note", "")).strip()
         await page.api.post(f"/v1/duplicates/{candidate_id}/dismiss", {"note": note})
     except Refused as refused:
-        if refused.status != 422:
+        if not refused.returns_form:
             raise
         return await _shown(page, await page.api.get(f"/v1/duplicates/{candidate_id}"), refused)
     return page.to("/duplicates", notice="duplicates.dismissed_notice")

@@ -33,7 +33,7 @@ async def make_key(page: Somebody) -> Response:
     try:
         made = await page.api.post("/v1/keys", body)
     except Refused as refused:
-        if refused.status != 422:
+        if not refused.returns_form:
             raise
         return await _listed(page, "", refused=refused, said=body)
     return await _listed(page, "", made=made)
@@ -52,7 +52,7 @@ async def change_key(page: Somebody, key_id: str) -> Response:
     try:
         await page.api.patch(f"/v1/keys/{key_id}", said)
     except Refused as refused:
-        if refused.status not in (409, 422):
+        if not refused.returns_form:
             raise
         return _one(page, await page.api.get(f"/v1/keys/{key_id}"), refused=refused, said=said)
     return page.to("/operations/keys", notice="operations.key_changed")

@@ -64,7 +64,7 @@ async def draft(page: Somebody) -> Response:
     try:
         made = await page.api.post("/v1/policies", {"document": document, "base": base["hash"]})
     except Refused as refused:
-        if refused.status != 422:
+        if not refused.returns_form:
             raise
         errors = page.telling.errors(refused.problem)
         wrong = {at.removeprefix("document/"): why for at, why in errors.items()}

@@ -37,7 +37,7 @@ async def make_webhook(page: Somebody) -> Response:
     try:
         made = await page.api.post("/v1/webhooks", body)
     except Refused as refused:
-        if refused.status != 422:
+        if not refused.returns_form:
             raise
         return await _listed(page, "", refused=refused, said=body)
     return await _listed(page, "", made=made)
@@ -57,7 +57,7 @@ async def change_webhook(page: Somebody, webhook_id: str) -> Response:
         seen = f'"{page.form.get("version", "")}"'
         await page.api.patch(f"/v1/webhooks/{webhook_id}", body, if_match=seen)
     except Refused as refused:
-        if refused.status not in (412, 422):
+        if not refused.returns_form:
             raise
         return await _shown(page, webhook_id, refused=refused, said=body)
     return page.to(f"/operations/webhooks/{webhook_id}", notice="webhooks.change_notice")
@@ -81,7 +81,7 @@ async def replay(page: Somebody, webhook_id: str) -> Response:
     try:
         await page.api.post(f"/v1/webhooks/{webhook_id}/replay", body)
     except Refused as refused:
-        if refused.status != 422:
+        if not refused.returns_form:
             raise
         return await _shown(page, webhook_id, refused=refused)
     return page.to(f"/operations/webhooks/{webhook_id}", notice="webhooks.replay_notice")
