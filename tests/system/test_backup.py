@@ -25,8 +25,8 @@ from tests.system.product import PATIENCE_S, Product
 from tests.system.test_any_order import told_once
 
 PASSWORD = "quiet lantern over 7 rivers"
-STEPS = 150
-BEFORE = 60
+STEPS = 90
+BEFORE = 40
 """So much is told before the backup begins; what comes up to its moment is in it, too."""
 CLUSTER = "cluster", "--workers", "1"
 
