@@ -12,7 +12,7 @@ from threading import Thread
 import httpx
 from playwright.sync_api import Browser, CDPSession, Page
 
-from bench.console.browser import barriers, chromium, looking, owner_of
+from bench.console.browser import CHROMIUM, barriers, chromium, looking, owner_of
 from bench.console.catalogue import OPEN_TO_ALL, pages
 from bench.console.furnished import VARIABLES, fail, furnish
 from bench.figures import Figure, percentile
@@ -163,7 +163,7 @@ def _figures(seen: Mapping[str, Visited], bare: list[float], parties: int) -> li
     figures = []
     for name, one in seen.items():
         how = f"answered in {statistics.median(one.answered_ms):.0f} ms, p95 {percentile(one.answered_ms, 95):.0f} ms"
-        found = ", ".join(one.findings) or f"{parties:,} parties"
+        found = ", ".join(one.findings) or f"{parties:,} parties, {CHROMIUM.name}"
         figures += [
             Figure("console", f"{name}: weight", one.weight_kb, "kB", GOAL_WEIGHT_KB, how=found),
             Figure("console", f"{name}: paint p50", percentile(one.painted_ms, 50), "ms", None, percentile(bare, 50)),
