@@ -91,6 +91,7 @@ def _one(page: Page, key: Any, *, refused: Refused | None = None, said: Any = No
         "operations/key.html",
         status=200 if refused is None else refused.status,
         key=key,
+        graces=GRACES,
         refused=refused,
         said={**values, "limit": values["limit"] or {}, "expires_at": f"{ends:%Y-%m-%dT%H:%M}" if ends else ""},
     )
@@ -108,7 +109,6 @@ async def _listed(
         refused=refused,
         said={"name": "", "scopes": [], "limit": {}, "expires_at": ""} | (said or {}),
         roles=[str(role) for role in ROLES],
-        graces=GRACES,
         first=not cursor,
         may_make=page.may("POST", "/v1/keys"),
     )
