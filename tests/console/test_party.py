@@ -79,11 +79,11 @@ def test_a_problem_is_solved_and_a_name_is_changed(visit: Visit, ann: str) -> No
 
 
 def test_what_somebody_else_changed_meanwhile_is_said_on_the_page_of_the_party(visit: Visit, ann: str) -> None:
-    page = visit(f"/parties/{ann}", also=(412,))
+    page = visit(f"/parties/{ann}", also=(409,))
     page.locator("form[action$='/solve'] [name=version]").evaluate("field => { field.value = 99; }")
     with page.expect_navigation() as answer:
         page.get_by_role("button", name="It is solved").click()
-    assert answer.value.status == 412
+    assert answer.value.status == 409
     expect(page.get_by_role("heading", level=1)).to_have_text("Ann Smith")
     expect(page.get_by_role("alert")).to_be_focused()
 
