@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from playwright.sync_api import Browser, Page, expect
 
-from bench.console.browser import chromium, looking, owner_of, speak
+from bench.console.browser import barriers, chromium, looking, owner_of, speak
 from bench.console.catalogue import OPEN_TO_ALL, pages
 from bench.console.furnished import fail, furnished
 from bench.console.readme import HEIGHT, PAGE, PICTURE, SUMS, WIDTH, sums
@@ -28,7 +28,10 @@ def main(
     language: Annotated[list[str] | None, typer.Option(metavar="TAG", help="In these languages alone.")] = None,
     readme: Annotated[bool, typer.Option("--readme", help=f"Renew {PICTURE.relative_to(ROOT)} too.")] = False,
 ) -> None:
-    """Take pictures of every page, in every language, on a phone and on a desk."""
+    """Take pictures of every page, in every language, on a phone and on a desk, and say what axe finds on them.
+
+    Ends 1 where it finds something.
+    """
     if not folder and not readme:
         raise typer.BadParameter("Say a folder, or --readme.")
     with furnished() as running:
@@ -43,12 +46,16 @@ def main(
                 renew(browser, running, token, found[PAGE])
             if folder:
                 wanted = {name: path for name, path in {**found, **OPEN_TO_ALL}.items() if not only or name in only}
+                barred = []
                 for tag in language or LANGUAGES:
                     for width in WIDTHS:
-                        take(browser, running, token, folder, wanted, tag, width)
+                        barred += take(browser, running, token, folder, wanted, tag, width)
                 dark = {name: path for name, path in wanted.items() if name in DARK}
-                take(browser, running, token, folder, dark, "en", 1280, "dark")
-                typer.echo(f"{len(list(folder.rglob('*.png')))} pictures in {folder}")
+                barred += take(browser, running, token, folder, dark, "en", 1280, "dark")
+                typer.echo(f"{len(list(folder.rglob('*.png')))} pictures in {folder}, {len(barred)} findings of axe")
+                if barred:
+                    typer.echo("\n".join(barred), err=True)
+                    raise typer.Exit(1)
 
 
 def take(
@@ -60,8 +67,9 @@ def take(
     language: str,
     width: int,
     scheme: str = "light",
-) -> None:
-    """A picture of each page, as long as it is: `en/390/party.png`."""
+) -> list[str]:
+    """A picture of each page, as long as it is: `en/390/party.png`. What axe finds, behind the name of the picture."""
+    barred = []
     place = folder / language / (f"{width}-dark" if scheme == "dark" else str(width))
     place.mkdir(parents=True, exist_ok=True)
     speak(running, token, language)
@@ -71,6 +79,8 @@ def take(
             page = context.new_page()
             _see(page, path)
             page.screenshot(path=place / f"{name}.png", full_page=True)
+            barred += [f"{place.relative_to(folder)}/{name}: {each}" for each in barriers(page)]
+    return barred
 
 
 def renew(browser: Browser, running: Running, token: str, path: str) -> None:
