@@ -134,13 +134,19 @@ async def render_http_exception(request: Request, error: HTTPException) -> Respo
     detail = said if said.lower() != title.lower() else None
     response = problem_response(error.status_code, title.lower().replace(" ", "_"), title, detail)
     response.headers.update(error.headers or {})
-    if error.status_code == 405 and (known := methods(request.app.openapi(), request.scope["path"])):
+    if error.status_code == 405 and (known := methods(_document(request), request.scope["path"])):
         # Of several routes with one path, the framework tells the methods of the first.
         response.headers["Allow"] = ", ".join(known)
     if error.status_code in (408, 413):
         # The rest of the body was not read: nothing more can be understood on this connection.
         response.headers["Connection"] = "close"
     return response
+
+
+def _document(request: Request) -> dict[str, Any]:
+    """What the app says of its routes; to make it anew holds up everybody for most of a second."""
+    known: dict[str, Any] | None = getattr(request.app.state, "document", None)
+    return request.app.openapi() if known is None else known
 
 
 async def render_invalid_request(request: Request, error: RequestValidationError) -> Response:

@@ -163,7 +163,7 @@ def _figures(seen: Mapping[str, Visited], bare: list[float], parties: int) -> li
     figures = []
     for name, one in seen.items():
         how = f"answered in {statistics.median(one.answered_ms):.0f} ms, p95 {percentile(one.answered_ms, 95):.0f} ms"
-        found = ", ".join(one.findings) or f"{parties:,} parties, {CHROMIUM.name}"
+        found = ", ".join([*one.findings, f"{parties:,} parties, {CHROMIUM.name}"])
         figures += [
             Figure("console", f"{name}: weight", one.weight_kb, "kB", GOAL_WEIGHT_KB, how=found),
             Figure("console", f"{name}: paint p50", percentile(one.painted_ms, 50), "ms", None, percentile(bare, 50)),

@@ -79,7 +79,7 @@ class Proxied:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass the request on to the router."""
         if self._own is None:
-            # The first call of all is that of the lifespan: no request waits for the document to be made.
+            # The first call of all is that of the lifespan: no request waits for the document to be read.
             self._own = own_routes(scope["app"])
         if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
             return await self.app(scope, receive, send)

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, expect, sync_playwright
 
-from bench.console.browser import barriers
+from bench.console.browser import CHROMIUM, barriers
 from gateway.console.api import SESSION
 from tests.console.people import Invite, inviting
 from tests.system.product import Product
 
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-ENGINE = shutil.which("chromium-headless-shell") or CHROMIUM
-"""What shows a page to most tests: the same engine without a window takes a third less time for it."""
+SHELL = None if "CHROMIUM" in os.environ else shutil.which("chromium-headless-shell")
+ENGINE = Path(SHELL) if SHELL else CHROMIUM
+"""What shows a page to most tests: the engine without a window is quicker, unless a browser is named."""
 LANGUAGES = ("en", "zh-Hant", "zh-Hans")
 WIDTHS = {"phone": 390, "desk": 1280}
 LOOKS = (
@@ -75,10 +75,10 @@ def chromium(playwright: Playwright) -> Iterator[Browser]:
 
 
 @contextmanager
-def launched(playwright: Playwright, executable: str) -> Iterator[Browser]:
-    if not Path(executable).exists():
+def launched(playwright: Playwright, executable: Path) -> Iterator[Browser]:
+    if not executable.exists():
         pytest.skip(f"Needs chromium at {executable}")
-    browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+    browser = playwright.chromium.launch(executable_path=str(executable), args=["--no-sandbox"])
     yield browser
     browser.close()
 

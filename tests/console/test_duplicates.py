@@ -48,6 +48,16 @@ def test_two_are_told_apart_with_the_reason(visit: Visit, product: Product):
     expect(page.locator("main")).to_contain_text("Father and son")
 
 
+def test_who_was_slower_is_told_that_they_are_one_already(visit: Visit, product: Product):
+    found = candidate(product, "kim")
+    page = visit(f"/duplicates/{found}", also=(409,))
+    product.client.post(f"/v1/duplicates/{found}/accept", json={}).raise_for_status()
+    page.get_by_label("Why they are two").fill("Mother and daughter")
+    page.get_by_role("button", name="They are two: tell apart").click()
+    expect(page.get_by_role("alert")).to_be_focused()
+    expect(page.get_by_role("button", name="Take the merge back")).to_be_visible()
+
+
 def test_rules_that_cannot_be_are_refused_at_the_form(visit: Visit):
     page = visit("/duplicates/rules")
     page.locator("#role_addresses").fill("info a@b")

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 import pytest
 from playwright.sync_api import BrowserContext, Page, Playwright, expect
 
+from bench.console.browser import CHROMIUM
 from chassis.clock import now
 from gateway.console.messages import say
-from tests.console.conftest import CHROMIUM, LANGUAGES, STREAM_ALONE, complains, findings, launched
+from tests.console.conftest import LANGUAGES, STREAM_ALONE, complains, findings, launched
 from tests.console.people import PASSWORD
 from tests.scoring.cdnow import ORDERS, needs_cdnow
 from tests.system.product import Product

@@ -111,8 +111,13 @@ def test_a_key_is_made_shown_once_changed_rotated_and_revoked(visit: Visit, prod
     offered = page.locator("input[name=scopes]").evaluate_all("boxes => boxes.map(box => box.value)")
     assert offered == [str(role) for role in ROLES]
     page.locator("input[name=scopes][value=ingest]").check()
+    page.get_by_label("Works until").fill("2020-01-01T08:00")
     page.get_by_label("Per second").fill("7")
     page.get_by_label("At once").fill("9")
+    page.get_by_role("button", name="Make a key").click()
+    expect(page.get_by_role("alert")).to_contain_text("Works until")
+    expect(page.get_by_label("Works until")).to_have_value("2020-01-01T08:00")
+    page.get_by_label("Works until").fill("")
     page.get_by_role("button", name="Make a key").click()
     secret = page.locator("#secret").input_value()
     assert asked(product, secret) == 200
@@ -131,7 +136,7 @@ def test_a_key_is_made_shown_once_changed_rotated_and_revoked(visit: Visit, prod
     page.get_by_label("Works until").fill("2999-01-01T08:00")
     page.get_by_label("At once").fill("11")
     page.get_by_role("button", name="Save").click()
-    expect(page.locator(".notice")).to_have_text("The key is changed.")
+    expect(page.locator(".notice")).to_have_text("The key is saved.")
     expect(page.get_by_role("row", name="Till at the door")).to_contain_text("7 per second, 11 at once")
     page.get_by_role("link", name="Till at the door").click()
     expect(page.get_by_label("Works until")).to_have_value("2999-01-01T08:00")
@@ -152,6 +157,27 @@ def test_a_key_is_made_shown_once_changed_rotated_and_revoked(visit: Visit, prod
     assert asked(product, rotated) == 401
 
 
+def test_what_somebody_else_changed_about_a_key_stays_and_of_a_revoked_one_it_is_said(visit: Visit, product: Product):
+    key = product.client.post("/v1/keys", json={"name": "Shelf", "scopes": ["reader"]}).json()["id"]
+    page = visit(f"/operations/keys/{key}", also=(409,))
+    limit, ends = {"per_s": 3, "burst": 5}, "2999-01-01T08:00:30Z"
+    product.client.patch(f"/v1/keys/{key}", json={"limit": limit, "expires_at": ends}).raise_for_status()
+    page.get_by_label("Whose key it is").fill("Shelf two")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator(".notice")).to_have_text("The key is saved.")
+    now = product.get(f"/v1/keys/{key}")
+    assert (now["name"], now["limit"], now["own_limit"], now["expires_at"]) == ("Shelf two", limit, True, ends)
+
+    page.goto(f"/operations/keys/{key}")
+    product.client.post(f"/v1/keys/{key}/revoke").raise_for_status()
+    page.get_by_label("Whose key it is").fill("Shelf three")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("alert")).to_be_focused()
+    expect(page.get_by_text(say("en", "operations.key_ended_hint"))).to_be_visible()
+    assert page.locator("main form").count() == 0
+    assert findings(page) == []
+
+
 def asked(product: Product, secret: str) -> int:
     """What the API says to a key that may read imports."""
     headers = {"Authorization": f"Bearer {secret}"}
@@ -159,8 +185,9 @@ def asked(product: Product, secret: str) -> int:
 
 
 @pytest.mark.parametrize(("language", "width"), LOOKS)
-def test_operations_have_no_barriers(visit: Visit, language: str, width: int):
-    for path in ("/operations", "/operations/dead-letters", "/operations/keys"):
+def test_operations_have_no_barriers(visit: Visit, product: Product, language: str, width: int):
+    key = product.client.post("/v1/keys", json={"name": "Seen", "scopes": ["reader"]}).json()["id"]
+    for path in ("/operations", "/operations/dead-letters", f"/operations/keys/{key}", "/operations/keys"):
         page = visit(path, language=language, width=width)
         assert findings(page) == [], path
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path

@@ -42,7 +42,7 @@ class Told:
 
 @asynccontextmanager
 async def an_issuer() -> AsyncIterator[Told]:
-    """An issuer on a real socket, which nobody signs in at."""
+    """An issuer on a real socket."""
     told, app = Told(), FastAPI()
 
     @app.get("/.well-known/openid-configuration")

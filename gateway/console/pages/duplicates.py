@@ -80,13 +80,13 @@ async def accept(page: Somebody, candidate_id: str) -> Response:
 @router.post("/{candidate_id}/dismiss")
 async def dismiss(page: Somebody, candidate_id: str) -> Response:
     """Say that they are two, and why."""
+    note = str(page.form.get("note", "")).strip()
     try:
-        note = str(page.form.get("note", "")).strip()
         await page.api.post(f"/v1/duplicates/{candidate_id}/dismiss", {"note": note})
     except Refused as refused:
         if not refused.returns_form:
             raise
-        return await _shown(page, await page.api.get(f"/v1/duplicates/{candidate_id}"), refused)
+        return await _shown(page, await page.api.get(f"/v1/duplicates/{candidate_id}"), refused, note)
     return page.to("/duplicates", notice="duplicates.dismissed_notice")
 
 
@@ -100,7 +100,7 @@ async def undo(page: Somebody, candidate_id: str) -> Response:
     return page.to(f"/duplicates/{candidate_id}", notice="duplicates.unmerged")
 
 
-async def _shown(page: Page, found: Mapping[str, Any], refused: Refused | None) -> Response:
+async def _shown(page: Page, found: Mapping[str, Any], refused: Refused | None, note: str = "") -> Response:
     one, other = found["party_id"], found["other_id"]
     together = len(found["sides"]) == 1
     # A reader may look at both sides, and be told what would come of it by whichever service answers.
@@ -124,6 +124,7 @@ async def _shown(page: Page, found: Mapping[str, Any], refused: Refused | None) 
         after=stands.get("together"),
         merge=merge,
         refused=refused,
+        note=note,
         may_decide=page.may("POST", f"/v1/duplicates/{found['id']}/accept"),
         may_unmerge=page.may("POST", f"/v1/parties/{one}/unmerge"),
     )

@@ -77,8 +77,8 @@ async def replay(page: Somebody, webhook_id: str) -> Response:
     """Tell again from a time or a place on."""
     after = str(page.form.get("after", "")).strip()
     place = whole(after)
-    body = {"after": after if place is None else place} if after else {"since": page.instant("since")}
     try:
+        body = {"after": after if place is None else place} if after else {"since": page.instant("since")}
         await page.api.post(f"/v1/webhooks/{webhook_id}/replay", body)
     except Refused as refused:
         if not refused.returns_form:
