@@ -115,7 +115,7 @@ def test_a_key_is_made_shown_once_changed_rotated_and_revoked(visit: Visit, prod
     page.get_by_label("Per second").fill("7")
     page.get_by_label("At once").fill("9")
     page.get_by_role("button", name="Make a key").click()
-    expect(page.get_by_role("alert")).to_contain_text("Works until")
+    expect(page.get_by_role("alert")).to_contain_text("has passed")
     expect(page.get_by_label("Works until")).to_have_value("2020-01-01T08:00")
     page.get_by_label("Works until").fill("")
     page.get_by_role("button", name="Make a key").click()
