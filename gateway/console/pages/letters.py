@@ -1,12 +1,15 @@
 """Dead letters: what could not be handled, why, and the word that has it tried again or given up."""
 
+import asyncio
 import json
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from gateway.console.api import Part
+from gateway.console.begun import Shown, begun
 from gateway.console.frame import Page, Somebody
 
 router = APIRouter(prefix="/dead-letters", include_in_schema=False)
@@ -20,26 +23,33 @@ LISTED = 50
 async def read_letters(page: Somebody, status: str = "open", cursor: str = "") -> Response:
     """Those that are open, or any others, by filter."""
     said = {name: page.request.query_params.get(name, "").strip() for name in FILTERS}
-    return await _listed(page, status if status in STATES else "open", said, cursor)
+    state = status if status in STATES else "open"
+    listed = partial(_listed, page, state, said, cursor)
+    return await begun(page, "/v1/dead-letters", "operations/letters.html", listed)
 
 
-async def _listed(
-    page: Page, status: str, said: dict[str, str], cursor: str = "", wrong: str | None = None
-) -> Response:
-    found = await page.api.part("/v1/dead-letters", status=status, **said, limit=LISTED, cursor=cursor)
-    return page.render(
-        "operations/letters.html",
-        status=422 if wrong else 200,
-        wrong=wrong,
-        why=str(page.form.get("why", "")),
-        found=found,
-        state=status,
-        states=STATES,
-        said=said,
-        first=not cursor,
-        many=await _many(page, said, found) if found and found["data"] and status == "open" else None,
-        may_decide=page.may("POST", "/v1/dead-letters/requeue"),
+async def _listed(page: Page, state: str, said: dict[str, str], cursor: str = "", wrong: str | None = None) -> Shown:
+    # Both go over all services: each waits for the slowest of them.
+    found, status = await asyncio.gather(
+        page.api.part("/v1/dead-letters", status=state, **said, limit=LISTED, cursor=cursor),
+        page.api.part("/v1/status") if state == "open" and not said["reason"] else _nothing(),
     )
+    return "operations/letters.html", {
+        "wrong": wrong,
+        "why": str(page.form.get("why", "")),
+        "found": found,
+        "state": state,
+        "states": STATES,
+        "said": said,
+        "first": not cursor,
+        "many": _many(said, found, status) if found and found["data"] and state == "open" else None,
+        "may_decide": page.may("POST", "/v1/dead-letters/requeue"),
+    }
+
+
+async def _refused(page: Page, said: dict[str, str], wrong: str) -> Response:
+    template, values = await _listed(page, "open", said, wrong=wrong)
+    return page.render(template, status=422, **values)
 
 
 @router.get("/{letter_id}")
@@ -64,9 +74,9 @@ async def decide(page: Somebody) -> Response:
     ids, word = page.chosen("id"), "discard" if page.form.get("do") == "discard" else "requeue"
     every, why = page.form.get("all") == "true", str(page.form.get("why", "")).strip()
     if not every and not ids:
-        return await _listed(page, "open", said, wrong="operations.letters_none_ticked")
+        return await _refused(page, said, "operations.letters_none_ticked")
     if every and word == "discard" and not why:
-        return await _listed(page, "open", said, wrong="operations.letters_why_needed")
+        return await _refused(page, said, "operations.letters_why_needed")
     fits: dict[str, Any] = {name: value for name, value in said.items() if value} | {"limit": 1_000}
     body: dict[str, Any] = fits if every else {"ids": ids}
     if word == "discard" and why:
@@ -84,12 +94,16 @@ async def decide(page: Somebody) -> Response:
     return page.to("/operations/dead-letters", notice=f"operations.letters_{word}{'d' if word == 'requeue' else 'ed'}")
 
 
-async def _many(page: Page, said: dict[str, str], found: Part) -> tuple[int, bool]:
+def _many(said: dict[str, str], found: Part, status: Part | None) -> tuple[int, bool]:
     """How many open ones the filter fits, and whether that is all: by reason they are counted on the page alone."""
-    if said["reason"] or not (status := await page.api.part("/v1/status")):
+    if status is None or not status:
         return len(found["data"]), not found["has_more"]
     fits = [each for each in status["dead_letters"] if all(said[by] in ("", each[by]) for by in ("service", "topic"))]
     return sum(each["letters"] for each in fits), True
+
+
+async def _nothing() -> None:
+    return None
 
 
 def _readable(payload: str | None) -> str:

@@ -1,12 +1,15 @@
 """What decides: the policies and their life, and one of them as a form."""
 
+import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from gateway.console.api import Refused
+from gateway.console.begun import Shown, begun
 from gateway.console.frame import Page, Somebody
 from gateway.console.policy_form import FIELDS, groups_of, limits, rest_of, shown, value_at, written
 
@@ -39,9 +42,16 @@ async def read_policies(page: Somebody, cursor: str = "") -> Response:
 @router.get("/new")
 async def read_form(page: Somebody, base: str = "") -> Response:
     """A policy to be changed, laid over another one or over the one that decides."""
+    if base:
+        template, values = await _laid_over(page, base)
+        return page.render(template, **values)
+    return await begun(page, "/v1/policies", "policies/form.html", partial(_laid_over, page, base))
+
+
+async def _laid_over(page: Page, base: str) -> Shown:
     hash = base or (await page.api.get("/v1/policies", state="active"))["data"][0]["hash"]
     policy = await page.api.get(f"/v1/policies/{hash}")
-    return await _form(page, policy, policy["document"], rest_of(policy["document"]), {}, None)
+    return await _filled(page, policy, policy["document"], rest_of(policy["document"]), {}, None)
 
 
 @router.post("/preset")
@@ -60,7 +70,7 @@ async def draft(page: Somebody) -> Response:
         document = written(page.form, currency)
     except ValueError as error:
         said = {"rest": page.telling.sentence(str(error))}
-        return await _form(page, base, base["document"], str(page.form.get("rest", "")), said, page.form)
+        return await _wrong(page, base, said)
     try:
         made = await page.api.post("/v1/policies", {"document": document, "base": base["hash"]})
     except Refused as refused:
@@ -69,7 +79,7 @@ async def draft(page: Somebody) -> Response:
         errors = page.telling.errors(refused.problem)
         wrong = {at.removeprefix("document/"): why for at, why in errors.items()}
         wrong = wrong or {"": page.telling.problem(refused.problem)}
-        return await _form(page, base, base["document"], str(page.form.get("rest", "")), wrong, page.form)
+        return await _wrong(page, base, wrong)
     return page.to(f"/policies/{made['hash']}", notice="policies.drafted")
 
 
@@ -144,15 +154,22 @@ async def _currency(page: Page) -> str | None:
     return rates["currency"] if rates else None
 
 
-async def _form(
+async def _wrong(page: Page, base: Mapping[str, Any], wrong: Mapping[str, str]) -> Response:
+    """The form as it was filled in, with what is wrong at its fields."""
+    rest = str(page.form.get("rest", ""))
+    template, values = await _filled(page, base, base["document"], rest, wrong, page.form)
+    return page.render(template, status=422, **values)
+
+
+async def _filled(
     page: Page,
     base: Mapping[str, Any],
     document: Mapping[str, Any],
     rest: str,
     wrong: Mapping[str, str],
     said: Mapping[str, Any] | None,
-) -> Response:
-    schema, currency = await page.api.get("/v1/policies/schema"), await _currency(page)
+) -> Shown:
+    schema, currency = await asyncio.gather(page.api.get("/v1/policies/schema"), _currency(page))
     groups = groups_of(document)
     values = {
         field.path: str(said[field.name])
@@ -162,19 +179,17 @@ async def _form(
         for field in fields
     }
     elsewhere = {at: told for at, told in wrong.items() if at not in values}
-    return page.render(
-        "policies/form.html",
-        status=422 if wrong else 200,
-        base=base,
-        by=value_at(document, "persons/customers/by"),
-        groups={name: fields for name, fields in groups.items() if fields},
-        values=values,
-        limits={path: _limits(schema, path, currency) for path in values},
-        rest=rest,
-        wrong=wrong,
-        elsewhere=elsewhere,
-        currency=currency,
-    )
+    return "policies/form.html", {
+        "base": base,
+        "by": value_at(document, "persons/customers/by"),
+        "groups": {name: fields for name, fields in groups.items() if fields},
+        "values": values,
+        "limits": {path: _limits(schema, path, currency) for path in values},
+        "rest": rest,
+        "wrong": wrong,
+        "elsewhere": elsewhere,
+        "currency": currency,
+    }
 
 
 def _limits(schema: Mapping[str, Any], path: str, currency: str | None) -> Mapping[str, Any]:
