@@ -1,6 +1,5 @@
 """Dead letters: what could not be handled, why, and the word that has it tried again or given up."""
 
-import asyncio
 import json
 from functools import partial
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from gateway.console.api import Part
+from gateway.console.api import Part, Query
 from gateway.console.begun import Shown, begun
 from gateway.console.frame import Page, Somebody
 
@@ -30,10 +29,10 @@ async def read_letters(page: Somebody, status: str = "open", cursor: str = "") -
 
 async def _listed(page: Page, state: str, said: dict[str, str], cursor: str = "", wrong: str | None = None) -> Shown:
     # Both go over all services: each waits for the slowest of them.
-    found, status = await asyncio.gather(
-        page.api.part("/v1/dead-letters", status=state, **said, limit=LISTED, cursor=cursor),
-        page.api.part("/v1/status") if state == "open" and not said["reason"] else _nothing(),
-    )
+    counted = {"status": "/v1/status"} if state == "open" and not said["reason"] else {}
+    asked: Query = {"status": state, **said, "limit": LISTED, "cursor": cursor}
+    parts = await page.api.together(found=("/v1/dead-letters", asked), **counted)
+    found, status = parts["found"], parts.get("status")
     return "operations/letters.html", {
         "wrong": wrong,
         "why": str(page.form.get("why", "")),
@@ -96,14 +95,10 @@ async def decide(page: Somebody) -> Response:
 
 def _many(said: dict[str, str], found: Part, status: Part | None) -> tuple[int, bool]:
     """How many open ones the filter fits, and whether that is all: by reason they are counted on the page alone."""
-    if status is None or not status:
+    if not status:
         return len(found["data"]), not found["has_more"]
     fits = [each for each in status["dead_letters"] if all(said[by] in ("", each[by]) for by in ("service", "topic"))]
     return sum(each["letters"] for each in fits), True
-
-
-async def _nothing() -> None:
-    return None
 
 
 def _readable(payload: str | None) -> str:
