@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import closing
 
 import asyncpg
 
@@ -31,9 +32,9 @@ async def http_answers(url: str) -> bool:
     try:
         async with asyncio.timeout(2):
             reader, writer = await asyncio.open_connection(name, int(port))
-            writer.write(f"GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
-            status = await reader.readline()
-            writer.close()
+            with closing(writer):
+                writer.write(f"GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+                status = await reader.readline()
     except (OSError, TimeoutError):
         return False
     return b" 200 " in status

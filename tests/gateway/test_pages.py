@@ -55,7 +55,7 @@ async def test_what_was_to_happen_at_a_time_that_is_none_does_not_happen_now(
     ):
         answer = await browser.post(path, data=said)
         assert answer.status_code == 422, path
-        assert "This is no day or time." in answer.text, path
+        assert "Write it as in 2026-12-01" in answer.text, path
     asked = door.scoring.requests + door.customers.requests
     assert [path for method, path in asked if method == "POST"] == []
     assert "Odd" not in [each["name"] for each in (await door.client.get("/v1/keys")).json()["data"]]

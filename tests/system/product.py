@@ -218,7 +218,7 @@ class Product:
         self.post(f"/v1/imports/{import_id}/undo")
         return self.finished(import_id)
 
-    def finished(self, import_id: str, seconds: float = 120) -> dict[str, Any]:
+    def finished(self, import_id: str, seconds: float = 600) -> dict[str, Any]:
         until = time.monotonic() + seconds
         while True:
             job: dict[str, Any] = self.get(f"/v1/imports/{import_id}")

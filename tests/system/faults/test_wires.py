@@ -16,9 +16,11 @@ async def echo(wires: Wires) -> AsyncIterator[int]:
     """A server that sends back what it hears, behind a wire; the port of its door."""
 
     async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while piece := await reader.read(100):
-            writer.write(piece)
-        writer.transport.abort()
+        try:
+            while piece := await reader.read(100):
+                writer.write(piece)
+        finally:
+            writer.transport.abort()
 
     behind, door = free_port(), free_port()
     server = await asyncio.start_server(hear, "127.0.0.1", behind)
