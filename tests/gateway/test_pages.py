@@ -16,7 +16,7 @@ from gateway.console.pages.party import _filtered
 from gateway.console.pages.today import _news
 
 from .conftest import SECRET, Door
-from .people import owner
+from .people import owner, person
 
 POLICY = "a" * 64
 
@@ -59,6 +59,22 @@ async def test_what_was_to_happen_at_a_time_that_is_none_does_not_happen_now(
     asked = door.scoring.requests + door.customers.requests
     assert [path for method, path in asked if method == "POST"] == []
     assert "Odd" not in [each["name"] for each in (await door.client.get("/v1/keys")).json()["data"]]
+
+
+async def test_keys_are_shown_to_those_alone_who_may_change_them(door: Door, browser: httpx.AsyncClient) -> None:
+    made = (await door.client.post("/v1/keys", json={"name": "Shelf", "scopes": ["reader"]})).json()
+    there = f"/operations/keys/{made['id']}"
+
+    assert (await browser.get(there)).status_code == 200
+    missing = await browser.get(f"/operations/keys/{made['id'][:-4]}0000")
+    assert (missing.status_code, "Shelf" in missing.text) == (404, False)
+    for role in ("operator", "manager"):
+        other = await person(door, f"{role}@example.com", role)
+        browser.cookies.set(SESSION, other.token)
+        browser.headers[HEADER] = form_token(SECRET, other.token)
+        for answer in (await browser.get(there), await browser.post(there, data={"name": "Mine"})):
+            assert (answer.status_code, "Shelf" in answer.text) == (403, False)
+    assert (await door.client.get(f"/v1/keys/{made['id']}")).json()["name"] == "Shelf"
 
 
 async def test_contacts_are_recorded_for_the_department_of_the_one_before(

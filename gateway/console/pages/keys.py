@@ -130,7 +130,6 @@ async def _shown(
         status=200 if refused is None else refused.status,
         key=key,
         expired=_expired(key),
-        may_change=page.may("PATCH", "/v1/keys/x"),
         graces=GRACES,
         refused=refused,
         was=was,
@@ -157,5 +156,4 @@ async def _listed(
         roles=[str(role) for role in ROLES],
         expired={key["id"] for key in found["data"] if _expired(key)},
         first=not cursor,
-        may_make=page.may("POST", "/v1/keys"),
     )

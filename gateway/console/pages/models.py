@@ -71,7 +71,7 @@ async def activate(page: Somebody, model_hash: str) -> Response:
     try:
         await page.api.post(f"/v1/models/{model_hash}/activate", body)
     except Refused as refused:
-        if refused.status not in (409, 422):
+        if not refused.returns_form:
             raise
         return await _shown(page, model_hash, refused)
     return page.to(f"/models/{model_hash}", notice="models.planned_notice" if at else "models.active_notice")
