@@ -164,7 +164,10 @@ BEGIN
         SET LOCAL enable_seqscan = off;
     END IF;
     WITH taken AS (
-        DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT most) RETURNING *
+        -- Up to an id, not of a list of them: planned on what looks empty since the last vacuum, that list would be
+        -- read anew for each row.
+        DELETE FROM outbox WHERE id <= (SELECT max(id) FROM (SELECT id FROM outbox ORDER BY id LIMIT most) AS first)
+        RETURNING *
     ), run AS (
         SELECT count(*)::int AS events FROM taken
     ), reached AS (

@@ -123,13 +123,19 @@ SELECT pg_notify($11, '')
 """
 
 # In the order of recording, and of one instant in that of the revisions: the last change of a party that was merged has
-# a lower one than the next change of the survivor.
+# a lower one than the next change of the survivor. Up to the last of those that are taken, not of a list of them:
+# planned on what looks empty since the last vacuum, that list would be read anew for each row.
 _NUMBER = """
-WITH taken AS (
-    DELETE FROM feed_staged WHERE (recorded_at, revision, id) IN (
-        SELECT recorded_at, revision, id FROM feed_staged
-        WHERE NOT waits OR recorded_at <= $1::timestamptz ORDER BY recorded_at, revision, id LIMIT $2
-    ) RETURNING *
+WITH first AS MATERIALIZED (
+    SELECT recorded_at, revision, id FROM feed_staged
+    WHERE NOT waits OR recorded_at <= $1::timestamptz ORDER BY recorded_at, revision, id LIMIT $2
+), last AS MATERIALIZED (
+    SELECT * FROM first ORDER BY recorded_at DESC, revision DESC, id DESC LIMIT 1
+), taken AS (
+    DELETE FROM feed_staged AS staged USING last
+    WHERE (staged.recorded_at, staged.revision, staged.id) <= (last.recorded_at, last.revision, last.id)
+        AND (NOT staged.waits OR staged.recorded_at <= $1::timestamptz)
+    RETURNING staged.*
 ), placed AS (
     SELECT *, row_number() OVER (ORDER BY recorded_at, revision, id) AS place FROM taken
 ), run AS (
@@ -175,7 +181,9 @@ _HOLDERS = "SELECT identity_id, version, days, parties FROM feed_holder WHERE id
 # Numbers and times rise together, so what is too old is a beginning of the feed.
 _FORGET = """
 WITH gone AS (
-    DELETE FROM feed WHERE seq IN (SELECT seq FROM feed ORDER BY seq LIMIT $2) AND told_at < $1 RETURNING seq
+    DELETE FROM feed WHERE seq <= (SELECT max(seq) FROM (SELECT seq FROM feed ORDER BY seq LIMIT $2) AS first)
+        AND told_at < $1
+    RETURNING seq
 ), last AS (
     SELECT max(seq) AS seq FROM gone
 )

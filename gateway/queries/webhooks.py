@@ -206,7 +206,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
 # that wait it compares each with each, for a minute.
 _CLAIM = """
 UPDATE webhook_delivery SET attempts = attempts + 1, next_at = $3, first_at = coalesce(first_at, $2)
-WHERE id IN (
+WHERE id = ANY(ARRAY(
     SELECT id FROM webhook_delivery AS due
     WHERE webhook_id = $1 AND state = 'waiting' AND next_at <= $2
         AND id = (
@@ -218,7 +218,7 @@ WHERE id IN (
             WHERE merged.webhook_id = $1 AND merged.state = 'waiting' AND merged.merged_into = due.party_id
         ), true)
     ORDER BY id LIMIT $4 FOR UPDATE SKIP LOCKED
-)
+))
 RETURNING id, message_id, body, attempts, first_at
 """
 

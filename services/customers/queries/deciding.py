@@ -231,8 +231,8 @@ WHERE EXISTS (SELECT FROM seen_together WHERE one_id = id) OR EXISTS (SELECT FRO
 """
 
 _TAKE = """
-WITH taken AS (SELECT id FROM pair_to_decide ORDER BY id LIMIT $1)
-DELETE FROM pair_to_decide USING taken WHERE pair_to_decide.id = taken.id
+DELETE FROM pair_to_decide
+WHERE id <= (SELECT max(id) FROM (SELECT id FROM pair_to_decide ORDER BY id LIMIT $1) AS first)
 RETURNING one_id, two_id
 """
 

@@ -115,11 +115,9 @@ WHERE id = $1
 _IDENTITIES = "SELECT DISTINCT identity_id FROM fact WHERE identity_id > $1 ORDER BY identity_id LIMIT $2"
 
 _TAKE = """
-WITH taken AS MATERIALIZED (
-    SELECT identity_id FROM touched_identity ORDER BY identity_id LIMIT $1 FOR UPDATE
-)
-DELETE FROM touched_identity USING taken WHERE touched_identity.identity_id = taken.identity_id
-RETURNING touched_identity.identity_id
+DELETE FROM touched_identity
+WHERE identity_id = ANY(ARRAY(SELECT identity_id FROM touched_identity ORDER BY identity_id LIMIT $1 FOR UPDATE))
+RETURNING identity_id
 """
 
 _SWAP = (
