@@ -36,7 +36,7 @@ def some_party(random: Random, number: int, before: Ruling, after: Ruling) -> As
         "party_id": UUID(int=number), "stage": stood.stage, "tier": stood.tier, "assessed_at": None if new else at,
         "next_change_at": stood.next_change_at, "ruling": None if new else 1, "resolves_to": UUID(int=number),
     }  # fmt: skip
-    told = [_moved(random, fact, at, later) for fact in some_facts(random, random.choice([0, 1, 1, 2]), days)]
+    told = [_moved(random, fact, at, later) for fact in some_facts(random, random.choice([0, 1, 1, 2, 6]), days)]
     told = sorted((fact for fact in told if fact.kind not in RARE), key=lambda fact: fact.occurred_at)
     late = [fact for fact in told if not new and after.day(fact.occurred_at) < after.day(at)]
     return Assessed(
@@ -49,8 +49,8 @@ def some_party(random: Random, number: int, before: Ruling, after: Ruling) -> As
 
 
 def _moved(random: Random, fact: Fact, at: datetime, later: datetime) -> Fact:
-    """Mostly to the day of one of the two assessments, as it is in life."""
-    day = random.choice([at, later, later, fact.occurred_at])
+    """Mostly to the day of one of the two assessments, as it is in life, or to one between them."""
+    day = random.choice([at, later, later, at + random.random() * (later - at), fact.occurred_at])
     return msgspec.structs.replace(fact, occurred_at=max(day, at) if random.random() < 0.9 else fact.occurred_at)
 
 

@@ -1,13 +1,14 @@
 """How many parties come to stand otherwise at once: the standings and the changes that `moved` gives for each.
 
 From one day on which anything turns they go to the next, all of them in one step: first by what was known of them
-before, up to the day of what they did; then by all.
+before, up to the first day of what they did; then by what each of these days brought, up to the next.
 """
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from itertools import groupby
 from uuid import UUID
 
 from contracts.scoring import Cause
@@ -32,8 +33,8 @@ class Way:
     party: Assessed
     begun: int | None
     """The local day of the last assessment."""
-    told: int | None
-    """That of its new facts."""
+    told: Sequence[tuple[int, Sequence[Fact]]]
+    """Its new facts by their local days."""
     until: int
     """That of this assessment."""
     outcome: Outcome
@@ -72,26 +73,25 @@ class Way:
 def way(party: Assessed, ruling: Ruling) -> Way | None:
     """The way of a party; None of one that is better looked at alone.
 
-    That is whoever has an override, or anything new or still to come on several days.
+    That is whoever has an override, or anything that was known before of a day behind the last assessment.
     """
     entries, policy = party.calendar.entries, ruling.policy
     if not entries or policy.organisations is not None or any(entry[1] == _OVERRIDDEN for entry in entries):
         return None
     assessed_at: datetime | None = party.row["assessed_at"]
-    begun, until = None if assessed_at is None else ruling.day(assessed_at), ruling.day(party.at)
-    told = {ruling.day(fact.occurred_at) for fact in party.facts}
-    if begun is None:
-        return Way(party, None, None, until, NOWHERE) if entries[-1][0] <= until else None
-    if len(told) > 1 or any(fact.kind is Kind.OVERRIDDEN for fact in party.facts):
+    until = ruling.day(party.at)
+    if entries[-1][0] > until:
         return None
-    day = next(iter(told), None)
-    if entries[-1][0] > (begun if day is None else min(day, until)):
+    if assessed_at is None:
+        return Way(party, None, (), until, NOWHERE)
+    if any(fact.kind is Kind.OVERRIDDEN for fact in party.facts):
         return None
-    if day is not None and day > begun:
-        before = bisect_left(entries, (day,)) - 1
-        if before >= 0 and entries[before][0] > begun:
-            return None
-    return Way(party, begun, day, until, party.stood)
+    begun = ruling.day(assessed_at)
+    told = [(day, list(facts)) for day, facts in groupby(party.facts, lambda fact: ruling.day(fact.occurred_at))]
+    days, behind = {day for day, _ in told}, entries[bisect_left(entries, (begun + 1,)) :]
+    if any(day > until for day in days) or any(entry[0] not in days for entry in behind):
+        return None
+    return Way(party, begun, told, until, party.stood)
 
 
 def passed(
@@ -103,32 +103,32 @@ def passed(
     """
     ways = [each for party in parties if (each := way(party, ruling))]
     known = [each for each in ways if each.begun is not None]
-    told = [each for each in known if each.told is not None]
     _by_what_was_known(known, ruling, reruled)
-    _by_what_was_told(told, ruling)
-    _walk([(each, each.party.calendar, each.party.at) for each in told], ruling)
+    for nth in range(max((len(each.told) for each in known), default=0)):
+        _by_what_was_told([each for each in known if len(each.told) > nth], nth, ruling)
     _stand_now([each for each in ways if each.day < each.until], ruling)
     _appear([each for each in ways if each.begun is None], ruling)
     return {each.party.party_id: (each.standing, each.changes) for each in ways if each.standing}
 
 
 def _by_what_was_known(ways: Sequence[Way], ruling: Ruling, reruled: Mapping[int, Cause]) -> None:
-    """What is thought of the day of the last assessment, and what the clock did since, up to the day of what is new."""
+    """What is thought of the day of the last assessment, and what the clock did since, up to the first day of news."""
     walked: list[tuple[Way, Calendar, datetime]] = []
     for each in ways:
         party, until = each.party, each.party.at
         due: datetime | None = party.row["next_change_at"]
         corrected = party.corrected or reruled.get(party.row["ruling"])
         calendar = party.calendar
-        if each.told is not None:
+        if each.told:
             # Who was current stands as stored until something turns.
             if not corrected and (due is None or due > party.facts[0].occurred_at):
                 continue
-            until = start_of_day(each.told, ruling.zone)
-            if each.told == each.begun:
-                calendar -= fold(party.facts, ruling.zone)
+            day, facts = each.told[0]
+            until = start_of_day(day, ruling.zone)
+            if day == each.begun:
+                calendar = _up_to(calendar, day) - fold(facts, ruling.zone)
             else:
-                calendar = calendar.between(None, date.fromordinal(each.told))
+                calendar = _up_to(calendar, day - 1)
         walked.append((each, calendar, until))
     seen = [(calendar, each.party.row["assessed_at"]) for each, calendar, _ in walked]
     for (each, _, _), then in zip(walked, assess_together(seen, ruling), strict=True):
@@ -138,16 +138,24 @@ def _by_what_was_known(ways: Sequence[Way], ruling: Ruling, reruled: Mapping[int
     _walk(walked, ruling)
 
 
-def _by_what_was_told(ways: Sequence[Way], ruling: Ruling) -> None:
-    """What the new facts did on their day."""
-    days = [each.told or 0 for each in ways]
-    seen = [
-        (each.party.calendar, each.party.at if day == each.until else start_of_day(day, ruling.zone))
-        for each, day in zip(ways, days, strict=True)
-    ]
-    for each, day, then in zip(ways, days, assess_together(seen, ruling), strict=True):
-        fact = deciding(each.party.facts, each.outcome, (then.stage, then.tier), ruling.policy.persons)
+def _by_what_was_told(ways: Sequence[Way], nth: int, ruling: Ruling) -> None:
+    """What the new facts of their `nth` day did, and then the clock up to the next of these days, or to the end."""
+    seen: list[tuple[Calendar, datetime]] = []
+    walked: list[tuple[Way, Calendar, datetime]] = []
+    for each in ways:
+        party, (day, _), following = each.party, each.told[nth], each.told[nth + 1 : nth + 2]
+        calendar = _up_to(party.calendar, day) if following else party.calendar
+        seen.append((calendar, party.at if day == each.until else start_of_day(day, ruling.zone)))
+        walked.append((each, calendar, start_of_day(following[0][0], ruling.zone) if following else party.at))
+    for each, then in zip(ways, assess_together(seen, ruling), strict=True):
+        day, facts = each.told[nth]
+        fact = deciding(facts, each.outcome, (then.stage, then.tier), ruling.policy.persons)
         each.stand(then, day, Cause.FACT, fact.occurred_at, fact)
+    _walk(walked, ruling)
+
+
+def _up_to(calendar: Calendar, day: int) -> Calendar:
+    return calendar.between(None, date.fromordinal(day + 1))
 
 
 def _walk(ways: Iterable[tuple[Way, Calendar, datetime]], ruling: Ruling) -> None:
@@ -177,10 +185,7 @@ def _appear(ways: Sequence[Way], ruling: Ruling) -> None:
     """The first standing: the doing of the first day if it is still what that day made it, else learned of late."""
     firsts = [next((entry[0] for entry in each.party.calendar.entries if entry[1] not in ALONE), 0) for each in ways]
     earlier = [(each, first) for each, first in zip(ways, firsts, strict=True) if 0 < first < each.until]
-    seen = [
-        (each.party.calendar.between(None, date.fromordinal(first + 1)), start_of_day(first, ruling.zone))
-        for each, first in earlier
-    ]
+    seen = [(_up_to(each.party.calendar, first), start_of_day(first, ruling.zone)) for each, first in earlier]
     begins = {
         each.party.party_id: (then.stage, then.tier)
         for (each, _), then in zip(earlier, assess_together(seen, ruling), strict=True)
