@@ -10,6 +10,7 @@ from typing import Never
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import structlog
 from prometheus_client import Counter, Histogram
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -46,8 +47,7 @@ SESSION_SETTINGS = {"idle_in_transaction_session_timeout": "3000", "transaction_
 COMPACTED = frozenset(topic.name for topic in TOPICS if topic.compacted)
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True):
     """An event with its place on the bus."""
 
     event: Event

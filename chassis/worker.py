@@ -1,6 +1,7 @@
 """A process that reads events: its database, the bus, and the way out for what it announces."""
 
 import asyncio
+import gc
 from collections.abc import Mapping, Sequence
 from typing import Never
 
@@ -28,6 +29,8 @@ async def work(
     `announces` is for handlers that publish: then events are numbered here too, and leave at once. `beside` are tasks
     that run on the same database for as long, and `patience_s` is that of `chassis.bus.connect_bus`.
     """
+    # What a batch makes goes with it, and makes no cycles.
+    gc.set_threshold(50_000, 20, 20)
     database = connect(settings.database_url, pool_size=8, settings=consumer.SESSION_SETTINGS, silence_s=SILENCE_S)
     transport = connect_bus(settings.bus_url, database, source_urls, patience_s=patience_s)
     names = [topic.name for topic in topics]

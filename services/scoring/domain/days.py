@@ -5,6 +5,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 
+@lru_cache(maxsize=20_000)
 def local_day(instant: datetime, zone: ZoneInfo) -> int:
     """The day that the clocks of the zone show at an instant."""
     return instant.astimezone(zone).toordinal()

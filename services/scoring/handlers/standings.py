@@ -110,27 +110,27 @@ def _must_be_told(party: Assessed, now: Standing) -> bool:
 def _changed(
     party: Assessed, change: Change, revision: int, now: Standing | None, merged_into: UUID | None, here: Present
 ) -> StandingChanged:
-    # Not validated: every value comes from our own arithmetic, and this runs for every move.
-    return StandingChanged.model_construct(
-        _CHANGE_FIELDS,
-        subject=party.party_id,
-        occurred_at=change.occurred_at,
-        revision=revision,
-        cause=change.cause,
-        kind=MoveKind(change.kind),
-        from_stage=change.from_stage,
-        to_stage=change.to_stage,
-        from_tier=change.from_tier,
-        to_tier=change.to_tier,
-        value_minor=None if change.to_stage is None else change.value_minor,
-        currency=here.currency,
-        fact_id=change.fact_id,
-        late_s=change.late_s,
-        next_change_at=now.next_change_at if now else None,
-        loss_reason=change.loss_reason,
-        merged_into=merged_into,
-        **_versions(here),
-        **(_grades(now) if now and now.stage else {}),
+    return StandingChanged.of(
+        {
+            "subject": party.party_id,
+            "occurred_at": change.occurred_at,
+            "revision": revision,
+            "cause": change.cause,
+            "kind": MoveKind(change.kind),
+            "from_stage": change.from_stage,
+            "to_stage": change.to_stage,
+            "from_tier": change.from_tier,
+            "to_tier": change.to_tier,
+            "value_minor": None if change.to_stage is None else change.value_minor,
+            "currency": here.currency,
+            "fact_id": change.fact_id,
+            "late_s": change.late_s,
+            "next_change_at": now.next_change_at if now else None,
+            "loss_reason": change.loss_reason,
+            "merged_into": merged_into,
+            **_versions(here),
+            **(_grades(now) if now and now.stage else _UNGRADED),
+        }
     )
 
 
@@ -151,24 +151,28 @@ def _grades(now: Standing) -> dict[str, Any]:
     }
 
 
+_UNGRADED = dict.fromkeys(("treatment", "level", "satisfaction_band", "loyalty_band", "posture", "flags", "vip"))
+
+
 def _regraded(party: Assessed, change: Change, revision: int, now: Standing, here: Present) -> StandingRegraded:
     assert now.stage is not None
     assert now.tier is not None
-    return StandingRegraded.model_construct(
-        _REGRADE_FIELDS,
-        subject=party.party_id,
-        occurred_at=change.occurred_at,
-        revision=revision,
-        cause=change.cause,
-        stage=now.stage,
-        tier=now.tier,
-        value_minor=now.value_minor,
-        currency=here.currency,
-        fact_id=change.fact_id,
-        late_s=change.late_s,
-        next_change_at=now.next_change_at,
-        **_versions(here),
-        **_grades(now),
+    return StandingRegraded.of(
+        {
+            "subject": party.party_id,
+            "occurred_at": change.occurred_at,
+            "revision": revision,
+            "cause": change.cause,
+            "stage": now.stage,
+            "tier": now.tier,
+            "value_minor": now.value_minor,
+            "currency": here.currency,
+            "fact_id": change.fact_id,
+            "late_s": change.late_s,
+            "next_change_at": now.next_change_at,
+            **_versions(here),
+            **_grades(now),
+        }
     )
 
 
@@ -177,21 +181,22 @@ def _state(party: Assessed, revision: int, change: Change, now: Standing, here: 
         return None
     assert now.tier is not None
     assert now.since is not None
-    return StandingRecorded.model_construct(
-        _STATE_FIELDS,
-        subject=party.party_id,
-        occurred_at=change.occurred_at,
-        revision=revision,
-        stage=now.stage,
-        tier=now.tier,
-        since=now.since,
-        value_minor=now.value_minor,
-        currency=here.currency,
-        purchase_days=now.purchase_days,
-        loss_reason=now.loss_reason,
-        next_change_at=now.next_change_at,
-        **_versions(here),
-        **_grades(now),
+    return StandingRecorded.of(
+        {
+            "subject": party.party_id,
+            "occurred_at": change.occurred_at,
+            "revision": revision,
+            "stage": now.stage,
+            "tier": now.tier,
+            "since": now.since,
+            "value_minor": now.value_minor,
+            "currency": here.currency,
+            "purchase_days": now.purchase_days,
+            "loss_reason": now.loss_reason,
+            "next_change_at": now.next_change_at,
+            **_versions(here),
+            **_grades(now),
+        }
     )
 
 
@@ -203,8 +208,3 @@ def _tell(session: AsyncSession, events: Sequence[Event | UUID]) -> None:
         else:
             for party_id in cast("Iterator[UUID]", run):
                 outbox.tombstone(session, STANDINGS, party_id)
-
-
-_CHANGE_FIELDS = set(StandingChanged.model_fields)
-_REGRADE_FIELDS = set(StandingRegraded.model_fields)
-_STATE_FIELDS = set(StandingRecorded.model_fields)
