@@ -51,6 +51,7 @@ class Event(Shape):
 
         What pydantic does for each field of such a one (`model_construct`) takes five times as long.
         """
+        assert len(values) == len(cls.__pydantic_fields__)
         event = cls.__new__(cls)
         for name, value in (("__dict__", values), ("__pydantic_fields_set__", set(values)), *_NOTHING_MORE):
             object.__setattr__(event, name, value)

@@ -58,7 +58,7 @@ class Refused(Exception):
     @property
     def returns_form(self) -> bool:
         """Whether a form comes back as it was filled in: to be put right, or to take along what was written."""
-        return self.status in (400, 409, 412, 422)
+        return self.status in (409, 412, 422)
 
     @property
     def passes(self) -> bool:

@@ -56,7 +56,7 @@ async def change_rules(page: Somebody) -> Response:
     try:
         await page.api.put("/v1/duplicates/rules", body, if_match=str(form.get("version", "")))
     except Refused as refused:
-        if not refused.returns_form:
+        if not refused.returns_form and refused.status != 400:
             raise
         now = await page.api.get("/v1/duplicates/rules")
         return await _rules(page, now, str(form.get("version", "")), body, refused)

@@ -65,7 +65,7 @@ async def import_again(page: Somebody, import_id: str) -> Response:
     try:
         started = await page.api.post(f"/v1/imports/{import_id}/again", body)
     except Refused as refused:
-        if not refused.returns_form:
+        if not refused.returns_form and refused.status != 400:
             raise
         job = await page.api.get(f"/v1/imports/{import_id}")
         said = {name: value for name, value in body.items() if name in ("source", "currency", "timezone", "dates")}

@@ -82,7 +82,7 @@ async def replay(page: Somebody) -> Response:
     try:
         answer = await page.api.answer("POST", "/v1/replays", body=body)
     except Refused as refused:
-        if not refused.returns_form and refused.status != 503:
+        if not refused.returns_form and refused.status not in (400, 503):
             raise
         template, values = await _glance(page, refused=refused)
         return page.render(template, refused.status, **values)
