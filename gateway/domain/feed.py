@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from contracts import community, customers, leads, scoring
-from contracts.event import Event
+from contracts.event import Event, Shape
 from contracts.problems import Invalid, Problem, Unavailable
 from contracts.scoring import Stage, StandingChanged, StandingRegraded, Tier
 
@@ -56,7 +56,7 @@ KINDS_OF_IDS: Mapping[str, str] = {
     "replaces": "event",
 }
 """What the ids in events are called outside, by the name of the field."""
-INSIDE = frozenset({"assignment", "replaced_subject", "other_identities", "given", "occurred_at"})
+INSIDE = frozenset({"subject", "assignment", "replaced_subject", "other_identities", "given", "occurred_at"})
 """Fields that readers do not find in the data: who is who, for which they see the party, and what stands beside it."""
 
 
@@ -93,9 +93,7 @@ class Holdings(NamedTuple):
 
 def holdings(event: Event) -> Iterable[tuple[UUID, Holdings]]:
     """What an event says about who holds an identity."""
-    told = (
-        event.assignments if isinstance(event, customers.IdentitiesAssigned) else [getattr(event, "assignment", None)]
-    )
+    told = event.assignments if isinstance(event, customers.IdentitiesAssigned) else [vars(event).get("assignment")]
     for assignment in told:
         if assignment is not None:
             days = [holding.from_day for holding in assignment.holdings]
@@ -105,12 +103,17 @@ def holdings(event: Event) -> Iterable[tuple[UUID, Holdings]]:
 
 def data_of(event: Event) -> dict[str, Any]:
     """The data of an event as readers see it: ids in their outer spelling, nothing about identities."""
-    shown: dict[str, Any] = event.model_dump(mode="python")
-    return {name: _outside(name, value) for name, value in shown.items() if value is not None and name not in INSIDE}
+    said = vars(event).items()
+    return {name: _outside(name, value) for name, value in said if value is not None and name not in INSIDE}
 
 
 def _outside(name: str, value: Any) -> Any:
-    return f"{KINDS_OF_IDS[name]}_{value.hex}" if isinstance(value, UUID) else value
+    # Asked first, as most are: whether something is a shape takes longest to find out.
+    if isinstance(value, (str, int)):
+        return value
+    if isinstance(value, UUID):
+        return f"{KINDS_OF_IDS[name]}_{value.hex}"
+    return value.model_dump() if isinstance(value, Shape) else value
 
 
 def after(event: Event) -> tuple[Stage | None, Tier | None]:
@@ -129,7 +132,7 @@ def is_historic(event: Event, recorded_at: datetime, *, days: int) -> bool:
     Most events say themselves when it happened. What follows from something else, as a standing that a late fact puts
     right, or a fact that is taken back, says how late that was recorded.
     """
-    late_s: int | None = getattr(event, "late_s", None)
+    late_s: int | None = vars(event).get("late_s")
     late = recorded_at - event.occurred_at if late_s is None else timedelta(seconds=late_s)
     return late > timedelta(days=days)
 

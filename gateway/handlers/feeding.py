@@ -69,7 +69,7 @@ def _staged(delivery: Delivery, party_id: UUID, *, historic: bool) -> feed.Stage
         *after(event),
         historic,
         event.topic is STANDING_CHANGES,
-        getattr(event, "revision", 0),
+        vars(event).get("revision", 0),
         delivery.recorded_at,
         msgspec.json.encode(body).decode(),
     )

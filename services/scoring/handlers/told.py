@@ -113,7 +113,7 @@ class Told:
                 self._fact(delivery, said)
                 if isinstance(event, CORRECTED) and event.replaces is not None:
                     self._withdraw(delivery, event.replaces, event.replaced_subject or event.subject)
-        whole: Assignment | None = getattr(event, "assignment", None)
+        whole: Assignment | None = vars(event).get("assignment")
         if whole is not None:
             self._assign(delivery, whole)
 
@@ -126,10 +126,10 @@ class Told:
         self._hear(delivery, subject)
         if fact_id not in self.facts:
             occurred_at, recorded_at = delivery.event.occurred_at, delivery.recorded_at
-            replaces: UUID | None = getattr(delivery.event, "replaces", None)
+            replaces: UUID | None = vars(delivery.event).get("replaces")
             self.facts[fact_id] = Fact(
                 fact_id, subject, said.kind, occurred_at, recorded_at, said.amount_minor, said.detail, replaces,
-                said.opened_at, said.rating, said.channel, said.competitor, getattr(delivery.event, "late_s", None),
+                said.opened_at, said.rating, said.channel, said.competitor, vars(delivery.event).get("late_s"),
             )  # fmt: skip
             self.places[fact_id] = delivery.topic, delivery.partition, delivery.epoch, delivery.seq
 
@@ -137,7 +137,7 @@ class Told:
         fact_id, identity_id = _key(fact_id), _key(identity_id)
         self.identities.add(identity_id)
         self._hear(delivery, identity_id)
-        late_s: int | None = getattr(delivery.event, "late_s", None)
+        late_s: int | None = vars(delivery.event).get("late_s")
         if late_s is not None:
             self.late_s[fact_id, identity_id] = late_s
         withdrawal = Withdrawal(fact_id, identity_id, delivery.event_id, delivery.recorded_at)
