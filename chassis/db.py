@@ -27,6 +27,8 @@ TABLES = files("chassis").joinpath("tables.sql").read_text() + OPERATING + PRESE
 SILENCE_S = 15.0
 """After so long without an answer to a statement that takes milliseconds its connection is given up: the other side
 may be gone without a word, which no client of PostgreSQL notices by itself."""
+PATIENCE_S = 600.0
+"""The same of statements that may take minutes."""
 KEEPALIVE = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "2"}
 
 
@@ -69,7 +71,7 @@ class Database:
 
 
 def connect(
-    url: str, *, pool_size: int = 10, settings: Mapping[str, str] | None = None, silence_s: float | None = None
+    url: str, *, pool_size: int = 10, settings: Mapping[str, str] | None = None, silence_s: float = PATIENCE_S
 ) -> Database:
     """Open a database by URL (`postgresql+asyncpg://user:password@host:port/name`), lazily.
 

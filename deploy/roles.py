@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pkgutil import resolve_name
@@ -59,6 +60,9 @@ HTTP = tuple(each.name for each in SERVICES)
 
 MANY = ("scoring-worker",)
 """The roles of which there are several in the distributed shape."""
+
+LONGEST_END_S = 10.0
+"""Seconds after which a process that was told to end is ended, whatever it waits for."""
 
 PACKAGES = {each.name: each.package for each in SERVICES}
 """The package whose migrations make each database."""
@@ -117,9 +121,22 @@ async def run_all(names: Sequence[str]) -> None:
             ordered.set()
             for task in tasks:
                 task.cancel()
+            # A connection whose far side is gone without a word is waited for while it is closed.
+            watch = threading.Timer(LONGEST_END_S, _give_up)
+            watch.daemon = True
+            watch.start()
 
         for sent in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(sent, end)
+
+
+def _give_up() -> None:
+    import structlog
+
+    try:
+        structlog.get_logger().error("did not end when it was told to, and is ended", after_s=LONGEST_END_S)
+    finally:
+        os._exit(1)
 
 
 def serve(names: Sequence[str]) -> None:

@@ -60,7 +60,7 @@ Kinds = Sequence[ImportKind[Any]]
 
 async def run(service: str, settings: IdentifyingSettings, kinds: Kinds) -> Never:
     """Carry out the imports of a service, one at a time; any number of these processes may run."""
-    database = connect(settings.database_url, pool_size=2)
+    database = connect(settings.database_url, pool_size=2, silence_s=60)
     # Rows come and go by the thousand and make no cycles: looking for some took a fifth of the time.
     gc.set_threshold(50_000, 20, 20)
     try:

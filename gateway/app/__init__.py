@@ -243,7 +243,7 @@ async def feed() -> Never:
 async def deliverer() -> Never:
     """Call the webhooks; any number of these processes may run."""
     settings = Settings()
-    database = connect(settings.database_url, pool_size=8)
+    database = connect(settings.database_url, pool_size=8, silence_s=60)
     sealer = Sealer(settings.internal_secret.get_secret_value())
     try:
         endurance = Endurance(settings.webhook_failures, timedelta(hours=settings.webhook_failing_hours))

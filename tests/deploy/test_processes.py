@@ -185,5 +185,37 @@ async def takes_connections(address: str) -> bool:
     return True
 
 
+STUBBORN = """
+import asyncio
+from deploy import roles
+
+async def stubborn():
+    while True:
+        try:
+            print("stays", flush=True)
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            pass
+
+roles.ROLES["stubborn"], roles.LONGEST_END_S = "__main__:stubborn", 0.5
+roles.serve(["stubborn"])
+"""
+
+
+def test_a_process_that_does_not_end_when_it_is_told_to_is_ended() -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT
+    )
+    with child:
+        assert child.stdout
+        while "stays" not in child.stdout.readline():
+            pass
+        child.send_signal(signal.SIGTERM)
+        said = child.stdout.read()
+    assert child.returncode == 1
+    assert "stays" in said
+    assert "did not end when it was told to" in said
+
+
 def test_a_supervised_process_has_longer_to_end_than_the_requests_that_it_answers() -> None:
     assert product.process(product.role("customers"), {"CUSTOMERS_PORT": "1"}).stop_s > GRACE_S

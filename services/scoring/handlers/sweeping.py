@@ -201,7 +201,7 @@ def take_due_apart(url: str, until: datetime) -> None:
 
 
 async def _take_due(url: str, until: datetime) -> None:
-    database = connect(url, pool_size=1, settings=consumer.SESSION_SETTINGS)
+    database = connect(url, pool_size=1, settings=consumer.SESSION_SETTINGS, silence_s=60)
     try:
         while await _take_some_due(database, until):
             gc.collect()
