@@ -8,7 +8,7 @@ import structlog
 from prometheus_client import Gauge
 
 from chassis.clock import now
-from chassis.db import KEEPALIVE, Database, database_is_away, plain_url
+from chassis.db import KEEPALIVE, SILENCE_S, Database, database_is_away, plain_url
 from chassis.rest import rest
 from gateway.queries import feed
 from gateway.queries.head import Connection, Head, Scoring, is_read
@@ -32,6 +32,7 @@ async def number_feed(database: Database, scoring_url: str | None) -> Never:
             connection = await asyncpg.connect(
                 plain_url(database.url),
                 timeout=10,
+                command_timeout=SILENCE_S,
                 # A statement planned while nothing waited would be a slow one when much does.
                 server_settings={
                     "application_name": "shuke-feed",

@@ -11,7 +11,7 @@ import asyncpg
 import structlog
 from prometheus_client import Counter, Gauge
 
-from chassis.db import KEEPALIVE, Database, database_is_away, driver, plain_url
+from chassis.db import KEEPALIVE, SILENCE_S, Database, database_is_away, driver, plain_url
 from chassis.rest import rest
 from gateway.domain.feed import HistoryGone, StreamUnavailable, Told, TooManyStreams, Wanted
 from gateway.queries import feed
@@ -195,7 +195,10 @@ class Tail:
 
     async def _follow(self, database: Database) -> Never:
         connection = await asyncpg.connect(
-            plain_url(database.url), timeout=10, server_settings={"timezone": "UTC", "jit": "off", **KEEPALIVE}
+            plain_url(database.url),
+            timeout=10,
+            command_timeout=SILENCE_S,
+            server_settings={"timezone": "UTC", "jit": "off", **KEEPALIVE},
         )
         grew = asyncio.Event()
         try:

@@ -1,3 +1,4 @@
+import ast
 import asyncio
 import os
 import pickle
@@ -10,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from bench.faults.wires import Wires
 from chassis.db import Database, away_told_plainly, connect, database_is_away, driver
+from deploy.cli.quality import ROOT
 from deploy.ports import free_port
 
 
@@ -86,3 +88,16 @@ async def test_a_connection_whose_other_side_is_gone_without_a_word_is_given_up_
     finally:
         await far.close()
         await wires.close()
+
+
+def test_no_process_waits_for_ever_for_what_a_connection_of_its_own_is_asked() -> None:
+    places = [path for folder in ("chassis", "services", "gateway") for path in (ROOT / folder).rglob("*.py")]
+    calls = [
+        (path.relative_to(ROOT), call)
+        for path in places
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "asyncpg.connect"
+    ]
+
+    assert len(calls) > 10
+    assert [str(path) for path, call in calls if "command_timeout" not in {each.arg for each in call.keywords}] == []

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import asyncpg
 import msgspec
 
-from chassis.db import plain_url
+from chassis.db import PATIENCE_S, plain_url
 from chassis.processes import Processes
 from services.scoring.domain.moment import Moment
 from services.scoring.queries.parties import NOBODY
@@ -112,7 +112,9 @@ _connections: dict[str, Connection] = {}
 async def _connected(url: str) -> Connection:
     known = _connections.get(url)
     if known is None or known.is_closed():
-        known = _connections[url] = await asyncpg.connect(url, timeout=10, server_settings=_SESSION)
+        known = _connections[url] = await asyncpg.connect(
+            url, timeout=10, command_timeout=PATIENCE_S, server_settings=_SESSION
+        )
     return known
 
 

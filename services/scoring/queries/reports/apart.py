@@ -7,7 +7,7 @@ from typing import TypeVar
 import asyncpg
 
 from chassis.apart import apart
-from chassis.db import KEEPALIVE, plain_url
+from chassis.db import KEEPALIVE, PATIENCE_S, plain_url
 from services.scoring.queries.rulings import Connection
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ def _reported(url: str, snapshot: str, report: Report[T], arguments: tuple[objec
 
 
 async def _report(url: str, snapshot: str, report: Report[T], arguments: tuple[object, ...]) -> T:
-    connection = await asyncpg.connect(url, timeout=10, server_settings=_SESSION)
+    connection = await asyncpg.connect(url, timeout=10, command_timeout=PATIENCE_S, server_settings=_SESSION)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             # The word of the database, no text of anybody: the statement takes no arguments.
