@@ -1,13 +1,14 @@
 """A run: the product comes up, is loaded and broken, is judged, and is compared with one that nobody broke."""
 
 import asyncio
+import os
 import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from bench.faults.listeners import Listeners, listening
 from bench.faults.plan import Plan
 from bench.faults.recovery import Probe, Stuck
 from bench.product import CURRENCY, Running, start
+from chassis.clock import now
 from deploy import product
 from deploy.ports import free_port
 
@@ -32,6 +34,8 @@ LONGEST_S = 300.0
 """For making a fault, and again for ending it; what takes longer is given up."""
 GIVEN_UP_AFTER = 3
 """So many faults in a row that the product did not get over: nothing is learned from more."""
+EARLIEST, LATEST = 2, 20
+"""Hours of UTC between which a run may begin with the clock as it is: clocks jump by 90 minutes, and it takes long."""
 QUIET_STARTS_S = 300
 """What runs beside it may leave it little of the machine."""
 QUIET_TOLD_S = 3_600.0
@@ -57,6 +61,17 @@ class Asked:
     """A folder to which the logs of the processes go."""
 
 
+def far_from_midnight(at: datetime) -> int:
+    """By how many seconds to set clocks ahead, never more than 0, so that no day of UTC begins while all is broken.
+
+    Who is registered on another day has another history, and the digest of a quiet installation is another one.
+    """
+    if EARLIEST <= at.hour < LATEST:
+        return 0
+    noon = at.replace(hour=12, minute=0, second=0, microsecond=0)
+    return int(((noon if at > noon else noon - timedelta(days=1)) - at).total_seconds())
+
+
 async def run(asked: Asked, say: Say, *, disks: bool, keep: Keep) -> Outcome:
     """Break the product so often, and judge; `disks` says whether file systems may be put in place.
 
@@ -74,7 +89,13 @@ async def run(asked: Asked, say: Say, *, disks: bool, keep: Keep) -> Outcome:
     say(f"starting {asked.brokers} broker(s) and {asked.workers} worker(s)")
     account = Account(outcome, began, say, keep)
     with product.cancelled_by_signals(), tempfile.TemporaryDirectory(prefix="shuke-faults-") as place:
-        async with started(Path(place), brokers=asked.brokers, workers=asked.workers, disks=Disks(can=disks)) as ground:
+        offset_s = far_from_midnight(datetime.now(UTC))
+        # This process makes what the others begin with.
+        os.environ["SHUKE_CLOCK_OFFSET"] = str(offset_s)
+        here = started(
+            Path(place), brokers=asked.brokers, workers=asked.workers, disks=Disks(can=disks), offset_s=offset_s
+        )
+        async with here as ground:
             try:
                 left = await _broken_and_judged(asked, kinds, ground, journal, account)
             finally:
@@ -193,7 +214,7 @@ async def _judged(
     for each in found:
         account.tell(f"verify: {each}")
     account.tell("verified; reading what is left")
-    reading = judge.left(client, ground.database, f"{datetime.now(UTC):%Y-%m-%d}", ground.planted)
+    reading = judge.left(client, ground.database, f"{now():%Y-%m-%d}", ground.planted)
     if left := await step("reading what is left", reading):
         await step("once and in order", _once_and_in_order(verdict, left, journal))
     outcome.repeated_on_kafka = await step("Kafka", judge.on_kafka(verdict, ground.servers, ground.database)) or 0
@@ -219,7 +240,7 @@ async def _beside_quiet(place: Path, journal: Journal, left: judge.Left, account
             await Load(client, commands, same, per_s=10_000).run()
         verdict.refused += [f"quiet: {each}" for each in same.refused]
         verdict.stuck += await judge.settle(client)
-        quiet = await judge.left(client, running.database, f"{datetime.now(UTC):%Y-%m-%d}")
+        quiet = await judge.left(client, running.database, f"{now():%Y-%m-%d}")
     await judge.compare(verdict, left, quiet, journal.ids, same.ids)
     account.tell("compared")
 
@@ -229,7 +250,8 @@ async def _quiet(place: Path) -> AsyncIterator[Running]:
     key, folder = place / "quiet.key", place / "quiet"
     key.write_text(KEY)
     words = ("up", "--port", str(free_port()), "--currency", CURRENCY, "--identity-key", str(key))
-    running = await asyncio.to_thread(start, folder, *words, seconds=QUIET_STARTS_S)
+    variables = {"SHUKE_CLOCK_OFFSET": os.environ["SHUKE_CLOCK_OFFSET"]}
+    running = await asyncio.to_thread(start, folder, *words, variables=variables, seconds=QUIET_STARTS_S)
     try:
         yield running
     finally:

@@ -80,6 +80,8 @@ class Ground:
     """The port at which clients reach the gateway, through a wire."""
     clocks: Path
     """A folder with a file for each process: by how many seconds its clock is ahead."""
+    offset_s: int
+    """By how many seconds the clock of every process is ahead where none jumps."""
     expected_letters: list[str] = field(default_factory=list)
     """Dead letters that a fault made on purpose, by what they are."""
     planted: set[UUID] = field(default_factory=set)
@@ -162,7 +164,7 @@ class Ground:
 
     def set_clock(self, name: str, ahead_s: int) -> None:
         """Have the clock of a process jump."""
-        supervisor.put(self.clocks / name, str(ahead_s))
+        supervisor.put(self.clocks / name, str(self.offset_s + ahead_s))
 
     def controller(self) -> str:
         """The broker that leads the quorum."""
@@ -178,14 +180,14 @@ class Ground:
 
 
 @asynccontextmanager
-async def started(place: Path, *, brokers: int, workers: int, disks: Disks) -> AsyncIterator[Ground]:
+async def started(place: Path, *, brokers: int, workers: int, disks: Disks, offset_s: int = 0) -> AsyncIterator[Ground]:
     """The product on a fresh folder for as long as the block lasts."""
     folder = place / "data"
     disks.have(folder, DISK_MB)
     keeper = Supervisor(folder)
     wires = Wires(lambda: {name: child.pid for name, child in keeper.running.items() if child.returncode is None})
     try:
-        yield await _started(place, folder, keeper, wires, disks, brokers, workers)
+        yield await _started(place, folder, keeper, wires, disks, brokers, workers, offset_s)
     finally:
         await keeper.stop()
         await wires.close()
@@ -193,7 +195,14 @@ async def started(place: Path, *, brokers: int, workers: int, disks: Disks) -> A
 
 
 async def _started(
-    place: Path, folder: Path, keeper: Supervisor, wires: Wires, disks: Disks, brokers: int, workers: int
+    place: Path,
+    folder: Path,
+    keeper: Supervisor,
+    wires: Wires,
+    disks: Disks,
+    brokers: int,
+    workers: int,
+    offset_s: int,
 ) -> Ground:
     clocks = place / "clocks"
     clocks.mkdir()
@@ -227,7 +236,7 @@ async def _started(
     await wires.door(GATEWAY, [options.port], at=front)
     kept = {POSTGRES: database} | {each.name: each for each in made.processes()}
     ground = Ground(
-        folder, keeper, server, made, wires, disks, options, variables, kept, services, front, clocks
+        folder, keeper, server, made, wires, disks, options, variables, kept, services, front, clocks, offset_s
     )  # fmt: skip
     parts = [*cluster(options, brokers=brokers, workers=workers).services, product.role(GATEWAY)]
     processes = [ground.process(one) for one in parts]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -159,3 +160,21 @@ def test_a_step_of_the_judgement_that_fails_leaves_it_unjudged_and_any_other_doe
     assert account.unjudged == []
     asyncio.run(account.judge("Kafka", fails()))
     assert account.unjudged == ["Kafka: ValueError: no JSON"]
+
+
+@pytest.mark.parametrize(
+    ("at", "begins"),
+    [
+        ("2026-11-27T12:30", "2026-11-27T12:30"),
+        ("2026-11-27T02:00", "2026-11-27T02:00"),
+        ("2026-11-27T20:00", "2026-11-27T12:00"),
+        ("2026-11-27T23:59", "2026-11-27T12:00"),
+        ("2026-11-28T00:30", "2026-11-27T12:00"),
+    ],
+)
+def test_no_day_begins_while_all_is_broken_and_no_clock_is_ahead(at: str, begins: str) -> None:
+    present = datetime.fromisoformat(at).replace(tzinfo=UTC)
+
+    begun = present + timedelta(seconds=driver.far_from_midnight(present))
+
+    assert begun == datetime.fromisoformat(begins).replace(tzinfo=UTC)
