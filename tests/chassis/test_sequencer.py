@@ -251,7 +251,7 @@ async def test_each_row_is_read_a_few_times_also_where_the_outbox_was_vacuumed_w
     await connection.execute("DELETE FROM outbox")
     # As it is where somebody waits for the table: its pages stay, and the planner thinks that they are empty.
     await connection.execute("VACUUM (ANALYZE, TRUNCATE false) outbox")
-    assert await connection.fetchrow(_THOUGHT) == (0, True)
+    assert await connection.fetchval(_THOUGHT)
     await fill(2_000)
     before = await read()
 
@@ -264,4 +264,4 @@ async def test_each_row_is_read_a_few_times_also_where_the_outbox_was_vacuumed_w
 _READ = (
     "SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = 'outbox'"
 )
-_THOUGHT = "SELECT reltuples::int, relpages > 0 FROM pg_class WHERE relname = 'outbox'"
+_THOUGHT = "SELECT reltuples = 0 AND relpages > 0 FROM pg_class WHERE relname = 'outbox'"
