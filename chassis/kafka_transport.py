@@ -15,8 +15,10 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.client import AIOKafkaClient
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.conn import collect_hosts, create_conn
-from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError, RequestTimedOutError
+from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.protocol.transaction import InitProducerIdRequest
 from aiokafka.structs import ConsumerRecord
 
 from chassis.bus import PartitionSink, Record, TopicPartition, together
@@ -33,7 +35,8 @@ STOPPED_REST_S = 2.0
 SESSION_TIMEOUT_MS = 10_000
 REQUEST_TIMEOUT_MS = 10_000
 ANSWER_S = 2.0
-"""A broker that takes longer to say who leads what is passed over."""
+"""A broker that takes longer for what any of them can answer is passed over."""
+ANSWERED_BY_ANY = (FindCoordinatorRequest, InitProducerIdRequest)
 SOON_S = 0.2
 """Behind the first that answers the others have so long."""
 CLIENT = {"request_timeout_ms": REQUEST_TIMEOUT_MS, "metadata_max_age_ms": 2_000, "retry_backoff_ms": 1_000}
@@ -73,7 +76,7 @@ class KafkaTransport:
             enable_auto_commit=False,
             auto_offset_reset="none",
             session_timeout_ms=SESSION_TIMEOUT_MS,
-            heartbeat_interval_ms=2_000,
+            heartbeat_interval_ms=1_000,
             rebalance_timeout_ms=30_000,
             max_poll_records=BATCH * 4,
             fetch_max_bytes=FETCH_BYTES,
@@ -256,11 +259,12 @@ async def _ask(server: str, found: list[str]) -> None:
 
 
 def pass_over_the_frozen(client: AIOKafkaClient) -> None:
-    """Have a client ask the next broker who leads what when one is late.
+    """Have a client ask the next broker for what any of them knows when one is late: who leads, who coordinates.
 
-    By itself it waits for one that is frozen as long as for any request, and finds the new leaders behind that only.
+    By itself it waits for one that is frozen as long as for any request, and finds the new leaders behind that only;
+    while it connects to one, to none else.
     """
-    with_patience = client._metadata_update
+    with_patience, send, connect = client._metadata_update, client.send, client._get_conn
 
     async def update(cluster: ClusterMetadata, topics: Iterable[str] | None) -> bool:
         brokers = [broker.nodeId for broker in client.cluster.brokers()]
@@ -277,7 +281,36 @@ def pass_over_the_frozen(client: AIOKafkaClient) -> None:
         known: bool = await with_patience(cluster, topics)
         return known
 
+    late = 0
+
+    async def send_in_time(node: int, request: Any, **group: Any) -> Any:
+        nonlocal late
+        if not isinstance(request, ANSWERED_BY_ANY):
+            return await send(node, request, **group)
+        # Where as many were late as there are, they are slow rather than frozen.
+        if late >= len(client.cluster.brokers()):
+            late = 0
+            return await send(node, request, **group)
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                answer = await send(node, request, **group)
+        except TimeoutError:
+            late += 1
+            raise RequestTimedOutError from None
+        late = 0
+        return answer
+
+    async def connect_in_time(node: int, **group: Any) -> Any:
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await connect(node, **group)
+        except TimeoutError:
+            client.force_metadata_update()
+            return None
+
     client._metadata_update = update
+    client.send = send_in_time
+    client._get_conn = connect_in_time
 
 
 async def ensure_topics(servers: str, topics: Iterable[Topic]) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Never, TypeVar
 import asyncpg
 import structlog
 from aiokafka import AIOKafkaProducer
+from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from chassis.db import KEEPALIVE, SILENCE_S, Database, connect, plain_url
@@ -31,6 +32,9 @@ BATCH_TIMEOUT_S = 7.0
 Longer than brokers take to find a frozen one out (`broker.session.timeout.ms`): the next producer is told of another
 leader.
 """
+LOOK_S = 1.0
+"""A batch that waits for its answer asks so often who leads, and leaves a new leader so long to the client."""
+NOBODY = -1
 PRODUCERS = 10
 """So many follow each other before the gate is passed again: the brokers may have lost what they had."""
 POLL_S = 0.5
@@ -168,7 +172,16 @@ async def _send(producer: AIOKafkaProducer, rows: Sequence[asyncpg.Record]) -> t
 
 
 async def _acknowledged(producer: AIOKafkaProducer, batch: Any, topic: str, partition: int) -> Any:
-    return await (await producer.send_batch(batch, topic, partition=partition))
+    """Wait for the answer, but for that of a frozen leader only until another one leads."""
+    answer = await producer.send_batch(batch, topic, partition=partition)
+    cluster, place = producer.client.cluster, KafkaPartition(topic, partition)
+    asked = leader = cluster.leader_for_partition(place)
+    while not (await asyncio.wait({answer}, timeout=LOOK_S))[0]:
+        if leader not in (None, NOBODY, asked):
+            raise KafkaTimeoutError(f"{topic}/{partition} is led by broker {leader} now, and {asked} does not answer")
+        producer.client.force_metadata_update()
+        leader = cluster.leader_for_partition(place)
+    return await answer
 
 
 _PENDING = """

@@ -165,7 +165,9 @@ def properties(node: Node, nodes: tuple[Node, ...]) -> str:
         "advertised.listeners": f"PLAINTEXT://127.0.0.1:{node.door or node.port}",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "log.dirs": node.folder / "data",
-        "broker.session.timeout.ms": 6000,
+        # All partitions wait for a broker that is gone until it is found out.
+        "broker.session.timeout.ms": 4000,
+        "broker.heartbeat.interval.ms": 1000,
         "controlled.shutdown.max.retries": 1,
         "auto.create.topics.enable": "false",
         "default.replication.factor": copies,

@@ -2,9 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from itertools import chain, repeat
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
+from aiokafka.errors import GroupCoordinatorNotAvailableError, NodeNotReadyError, RequestTimedOutError
 from aiokafka.structs import BrokerMetadata
 
 from chassis import kafka_transport
@@ -47,3 +51,48 @@ async def test_the_next_broker_says_who_leads_what_where_one_is_frozen(
     assert kafka_transport.ANSWER_S <= took_s < kafka_transport.REQUEST_TIMEOUT_MS / 1e3
     assert 99 not in {broker.nodeId for broker in known.brokers()}
     await producer.stop()
+
+
+@pytest.fixture
+async def client(kafka: str, silent: int) -> AsyncIterator[AIOKafkaClient]:
+    """Knows of a broker that answers and of a frozen one, 99."""
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, **CLIENT)
+    pass_over_the_frozen(producer.client)
+    await producer.start()
+    producer.client.cluster._brokers[99] = BrokerMetadata(99, "127.0.0.1", silent, None)
+    yield producer.client
+    await producer.stop()
+
+
+async def test_the_next_broker_says_who_coordinates_where_one_is_frozen(
+    client: AIOKafkaClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = min(broker.nodeId for broker in client.cluster.brokers())
+    monkeypatch.setattr(client, "get_random_node", chain([99], repeat(there)).__next__)
+    began = asyncio.get_running_loop().time()
+
+    with pytest.raises((NodeNotReadyError, RequestTimedOutError)):
+        await client.coordinator_lookup(CoordinationType.GROUP, "anybody")
+    took_s = asyncio.get_running_loop().time() - began
+    assert kafka_transport.ANSWER_S <= took_s < kafka_transport.REQUEST_TIMEOUT_MS / 1e3
+
+    # The first question of all has the broker make its topic of offsets.
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(GroupCoordinatorNotAvailableError, RequestTimedOutError):
+                assert await client.coordinator_lookup(CoordinationType.GROUP, "anybody") == there
+                break
+
+
+async def test_brokers_are_connected_to_soon_although_one_is_frozen(client: AIOKafkaClient) -> None:
+    there = min(broker.nodeId for broker in client.cluster.brokers())
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+
+    frozen = asyncio.create_task(client.ready(99))
+    await asyncio.sleep(0)
+    while not await client.ready(there, group=ConnectionGroup.COORDINATION):
+        pass
+
+    assert not await frozen
+    assert loop.time() - began < kafka_transport.REQUEST_TIMEOUT_MS / 1e3
