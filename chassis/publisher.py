@@ -32,7 +32,7 @@ BATCH_TIMEOUT_S = 7.0
 Longer than brokers take to find a frozen one out (`broker.session.timeout.ms`): the next producer is told of another
 leader.
 """
-LOOK_S = 1.0
+LOOK_S = 0.5
 """A batch that waits for its answer asks so often who leads, and leaves a new leader so long to the client."""
 NOBODY = -1
 PRODUCERS = 10
@@ -80,23 +80,29 @@ async def _publish(database: Database, service: str, servers: str) -> None:
     grown = asyncio.Event()
     try:
         await connection.add_listener(CHANNEL, lambda *_: grown.set())
+        before: AIOKafkaProducer | None = None
         for _ in range(PRODUCERS):
+            producer = _producer(await answering(servers), before)
             try:
-                await _produce(connection, grown, service, servers)
+                await _produce(connection, grown, service, producer)
             except KafkaError as error:
                 # As long as its session lives the database was not restored: the gate need not be passed again.
                 log.warning("producer rebuilt", error=str(error), error_class=type(error).__name__)
                 CONNECTED.labels(f"{service}-publisher", "kafka").set(0)
-            await rest(1)
+                before = producer if isinstance(error, KafkaTimeoutError) else None
+            await rest(0 if before else 1)
     finally:
         connection.terminate()
 
 
-async def _produce(
-    connection: "asyncpg.Connection[asyncpg.Record]", grown: asyncio.Event, service: str, servers: str
-) -> Never:
+def _producer(servers: str, before: AIOKafkaProducer | None) -> AIOKafkaProducer:
+    """One that goes on in the place of another where that waited too long: its number is kept, in the next epoch.
+
+    What the other one may still have under way is refused then. For a new number a broker that was started since asks
+    the controller, and where that one is frozen there is none for half a minute.
+    """
     producer = AIOKafkaProducer(
-        bootstrap_servers=await answering(servers),
+        bootstrap_servers=servers,
         acks="all",
         enable_idempotence=True,
         compression_type="zstd",
@@ -105,6 +111,14 @@ async def _produce(
         **CLIENT,
     )
     pass_over_the_frozen(producer.client)
+    if before and before._txn_manager.has_pid():
+        producer._txn_manager.set_pid_and_epoch(before._txn_manager.producer_id, before._txn_manager.producer_epoch + 1)
+    return producer
+
+
+async def _produce(
+    connection: "asyncpg.Connection[asyncpg.Record]", grown: asyncio.Event, service: str, producer: AIOKafkaProducer
+) -> Never:
     try:
         await _within(30, producer.start())
         CONNECTED.labels(f"{service}-publisher", "kafka").set(1)

@@ -61,6 +61,7 @@ async def test_a_producer_without_an_answer_is_rebuilt_at_once_on_the_same_sessi
 ) -> None:
     passed: list[str] = []
     unheard: list[str] = []
+    numbers: set[tuple[int, int]] = set()
     acknowledged = publisher._acknowledged
 
     async def counted(*what: Any) -> None:
@@ -69,6 +70,7 @@ async def test_a_producer_without_an_answer_is_rebuilt_at_once_on_the_same_sessi
 
     async def unheard_once(*what: Any) -> Any:
         answer = await acknowledged(*what)
+        numbers.add((what[0]._txn_manager.producer_id, what[0]._txn_manager.producer_epoch))
         if not unheard:
             unheard.append(what[2])
             raise TimeoutError
@@ -83,6 +85,8 @@ async def test_a_producer_without_an_answer_is_rebuilt_at_once_on_the_same_sessi
     await end(reader)
     assert unheard == ["customers.purchase.events.v1"]
     assert passed == ["customers"]
+    (first, _), *_ = numbers
+    assert numbers == {(first, 0), (first, 1)}
 
 
 # A client of aiokafka that is cancelled while it connects leaves its socket to the garbage collector.
