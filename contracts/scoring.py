@@ -145,7 +145,8 @@ class StandingChanged(Event, type="scoring.standing_changed.v1", topic=STANDING_
 
 
 class StandingRegraded(Event, type="scoring.standing_regraded.v1", topic=STANDING_CHANGES):
-    """Stage and tier of a party stayed, and anything else that is graded changed. The subject is the party."""
+    """Stage and tier of a party stayed, and anything else that is graded, or why it is lost, changed. The subject is
+    the party."""
 
     revision: Annotated[int, Field(ge=1)]
     """Rises with every change of a party, also those of stage and tier; of two, the higher one holds."""
@@ -166,6 +167,8 @@ class StandingRegraded(Event, type="scoring.standing_regraded.v1", topic=STANDIN
     fewest."""
     next_change_at: AwareDatetime | None = None
     """When anything that is graded changes next if nothing happens; none where nothing ever would."""
+    loss_reason: LossReason | None = None
+    """Why a lost party is lost."""
     policy: Digest
     """Content hash of the policy that decided."""
     model: Digest | None = None

@@ -111,7 +111,8 @@ def _with_a_second_identifier(chance: Random, who: str, registered: str) -> Iter
 def _overridden(chance: Random, who: str, registered: str) -> Iterator[Command]:
     bought, name = f"{who} buys", f"{who} is important"
     yield _purchase(who, bought, FIRST + timedelta(days=chance.randrange(1, DAYS)), needs=(registered,))
-    body: Body = {"field": "tier", "value": "top", "why": "A friend of the house."}
+    field, value = chance.choice((("tier", "top"), ("level", "large"), ("returning", "false")))
+    body: Body = {"field": field, "value": value, "why": "A friend of the house."}
     path, unread = f"/v1/standings/{party_of(who)}/overrides", frozenset({"no_standing"})
     yield Command(name, path, body, needs=(bought,), not_yet=unread)
     if chance.random() < 0.5:

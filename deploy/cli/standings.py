@@ -50,7 +50,14 @@ PartyId = Annotated[str, typer.Argument(metavar="PARTY", help="Its id: party_…
 @standings.command()
 def override(
     party: PartyId,
-    field: Annotated[str, typer.Argument(metavar="FIELD", help="Such as tier, stage, treatment or vip.")],
+    field: Annotated[
+        str,
+        typer.Argument(
+            metavar="FIELD",
+            help="stage, tier, satisfaction, loyalty, posture, level, treatment, high_value, profit_making, returning,"
+            " satisfied, vip or loss_reason.",
+        ),
+    ],
     value: Annotated[str, typer.Argument(metavar="VALUE", help="What it is to be, whatever the facts say.")],
     why: Annotated[str, typer.Option(metavar="TEXT", help="For whoever reads it later.")],
     until: Annotated[

@@ -28,6 +28,21 @@ def grounds(reasons: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def settable(standing: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What each part of a standing may be set to by hand. Why a party is lost is asked of none that is not.
+
+    Of treatments those of every preset, and those that are known of this policy.
+    """
+    reasons = standing["reasons"]
+    found = {field: list(values) for field, values in _SETTABLE.items()}
+    found["level"] = [level["name"] for level in reasons["turnover"]["levels"]]
+    here = (*(row["treatment"] for row in reasons["treatment"]["rows"]), standing["treatment"])
+    found["treatment"] = list(dict.fromkeys((*found["treatment"], *here)))
+    if standing["loss_reason"] is None:
+        del found["loss_reason"]
+    return {field: values for field, values in found.items() if values}
+
+
 def why(reasons: Mapping[str, Any]) -> str:
     """The sentence of a reason without the advice at its end, which is shown by itself."""
     text: str = reasons["sentence"]
@@ -114,3 +129,24 @@ def forecast(summary: Mapping[str, Any]) -> dict[str, Any]:
         return dict(summary)
     cells = [{**cell, "value_minor": round(cell["value_minor"] * factor)} for cell in summary["data"]]
     return {**summary, "data": cells, "value_minor": sum(cell["value_minor"] for cell in cells)}
+
+
+_YES_OR_NO = ("true", "false")
+_SETTABLE: Mapping[str, Sequence[str]] = {
+    "stage": ("prospect", "dormant_prospect", "lost_prospect", "customer", "dormant_customer", "lost_customer"),
+    "loss_reason": (
+        "price", "product", "quality", "service", "competitor", "no_need", "no_budget", "timing", "no_response",
+        "relationship", "moved", "not_a_customer", "duplicate", "unknown",
+    ),
+    "tier": ("top", "high", "mid", "low", "unproven"),
+    "level": (),
+    "satisfaction": ("high", "middle", "low"),
+    "loyalty": ("high", "middle", "low"),
+    "posture": ("developing", "steady", "conservative"),
+    "treatment": ("recover", "care", "develop", "win", "serve"),
+    "high_value": _YES_OR_NO,
+    "profit_making": _YES_OR_NO,
+    "returning": _YES_OR_NO,
+    "satisfied": _YES_OR_NO,
+    "vip": _YES_OR_NO,
+}  # fmt: skip

@@ -101,6 +101,20 @@ def test_something_is_set_by_hand_and_ended(visit: Visit, product: Product) -> N
     expect(page.get_by_text("It is left to the facts again.")).to_be_visible()
 
 
+def test_a_flag_and_why_a_party_is_lost_are_set_by_hand(visit: Visit, product: Product) -> None:
+    party = product.get("/v1/standings", stage="lost_customer", limit=1)["data"][0]["party_id"]
+    for chosen, said in (("returning:false", "Returning"), ("loss_reason:price", "Reason of the loss")):
+        page = visit(f"/parties/{party}")
+        page.get_by_text("Set something by hand").click()
+        page.get_by_label("Set to").select_option(chosen)
+        page.get_by_role("textbox", name="Why").fill("They told us on the phone")
+        page.locator("form[action$='/overrides'] button").click()
+        expect(page.locator("#top .hint").filter(has_text=f"{said} is set by hand")).to_be_visible()
+    while page.get_by_role("button", name="End it").count():
+        page.get_by_role("button", name="End it").first.click()
+        expect(page.get_by_text("It is left to the facts again.")).to_be_visible()
+
+
 MISTAKES = {
     "contacts": ("note", {"day": "2026-01-05", "note": "x" * 20_001, "problem": "yes"}),
     "purchases": ("amount", {"amount": "twelve", "currency": "JPY", "day": "2026-01-05"}),

@@ -28,28 +28,33 @@ def decided(told: Told) -> Told:
     purchase_days = told["bought"]["x"] + 1 if told["bought"] else 0
     about = holds | {"kind": told["kind"], "turnover_minor": turnover, "value_minor": value}
     vip = is_vip(told["vip"], about | {"purchase_days": purchase_days})
-    flags = {
+    raised = {
         "high_value": holds["tier"] in ("top", "high"),
         "profit_making": profit(told["profit"], turnover) > 0,
         "returning": purchase_days > 1,
         "satisfied": holds["satisfaction"] == "high",
     }
-    follows |= {"treatment": treated, "vip": str(vip).lower()}
+    level = next((each["name"] for each in told["turnover"]["levels"] if turnover >= each["from_minor"]), None)
+    reason = lost(told, holds["stage"])
+    follows |= {"treatment": treated, "vip": str(vip).lower(), "level": level or "", "loss_reason": reason or ""}
+    follows |= {flag: str(so).lower() for flag, so in raised.items()}
     for each in told["overrides"]:
         assert each["value"] != each["derived"] == follows[each["field"]]
-    assert flags == {flag["flag"]: flag["by"]["holds"] for flag in told["flags"]}
+    flags = {flag: set_by_hand.get(flag, follows[flag]) == "true" for flag in raised}
+    assert raised == {flag["flag"]: flag["by"]["holds"] for flag in told["flags"]}
     return holds | {
         "p": probability(told),
         "value_minor": value,
         "turnover_minor": turnover,
-        "level": next((each["name"] for each in told["turnover"]["levels"] if turnover >= each["from_minor"]), None),
+        "level": set_by_hand.get("level", level),
         "satisfaction_index": satisfaction[0],
         "satisfaction_evidence": satisfaction[2],
         "loyalty_index": loyalty[0],
         "loyalty_evidence": loyalty[2],
         "treatment": set_by_hand.get("treatment", treated),
-        "flags": [flag for flag, raised in flags.items() if raised],
+        "flags": [flag for flag, so in flags.items() if so],
         "vip": set_by_hand["vip"] == "true" if "vip" in set_by_hand else vip,
+        "loss_reason": set_by_hand.get("loss_reason", reason) if reason else None,
     }
 
 
@@ -80,6 +85,20 @@ def stage(told: Told) -> str:
     if silent > ground["prospect_lost_after_days"]:
         return "lost_prospect"
     return "dormant_prospect" if silent > ground["active_days"] else "prospect"
+
+
+def lost(told: Told, stands: str) -> str | None:
+    """Why whoever stands in a lost stage is lost: by the declaration that decides, else by one since the last act."""
+    ground = told["stage"]
+    bought, sign = ground["last_purchase_day"] or "", ground["last_sign_day"] or ""
+    declared, declined = ground["declared_day"] or "", ground["declined_day"] or ""
+    reason = None
+    if stands == "lost_prospect":
+        reason = ground["declared_reason"] if declared and declared >= sign else "unknown"
+    elif stands == "lost_customer":
+        reason = ground["declared_reason"] if declared and declared >= bought else "unknown"
+        reason = ground["declined_reason"] if declined > bought else reason
+    return reason
 
 
 def alive(model: Told, bought: Told) -> float:

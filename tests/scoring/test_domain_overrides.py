@@ -9,6 +9,7 @@ from contracts.loss import LossReason
 from contracts.scoring import Band, Cause, MoveKind, Posture, Stage, Tier
 from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.facts import Fact, Kind
+from services.scoring.domain.grades import Flag
 from services.scoring.domain.overrides import Field, detail
 from services.scoring.domain.plain import plain_standing
 from services.scoring.domain.standing import Standing, assess
@@ -44,6 +45,7 @@ def test_the_detail_of_an_override_says_when_what_and_until() -> None:
         (Field.SATISFACTION, "low", "satisfaction_band", Band.LOW),
         (Field.LOYALTY, "high", "loyalty_band", Band.HIGH),
         (Field.POSTURE, "steady", "posture", Posture.STEADY),
+        (Field.LEVEL, "large", "level", "large"),
         (Field.TREATMENT, "by-hand", "treatment", "by-hand"),
         (Field.VIP, "true", "vip", True),
     ],
@@ -61,6 +63,50 @@ def test_what_is_set_holds_from_its_day_to_its_last_one_and_what_follows_is_told
         assert (field in now.derived) is holds
     assert stands("2026-01-15", by_hand).derived[field] in (without, str(without).lower())
     assert stands("2026-01-15", by_hand).next_change_at == datetime(2026, 1, 21, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("flag", list(Flag))
+def test_each_flag_is_set_and_taken_back_by_itself_until_its_last_day(flag: Flag) -> None:
+    was = flag in stands("2026-01-15").flags
+    by_hand = overridden("2026-01-10", Field(flag), str(not was).lower(), "2026-01-20")
+
+    others = [set(stands("2026-01-15", *told).flags) - {flag} for told in ((), (by_hand,))]
+    assert others[0] == others[1]
+    for day, holds in (("2026-01-09", False), ("2026-01-10", True), ("2026-01-20", True), ("2026-01-21", False)):
+        now = stands(day, by_hand)
+        assert (flag in now.flags) is (was is not holds)
+        assert now.derived == ({flag: str(was).lower()} if holds else {})
+    assert stands("2026-01-15", by_hand).next_change_at == datetime(2026, 1, 21, tzinfo=UTC)
+
+
+def test_a_reason_that_is_set_holds_of_a_lost_stage_alone_until_its_last_day() -> None:
+    by_hand = overridden("2026-01-10", Field.LOSS_REASON, "price", "2026-01-20")
+    gone = overridden("2026-01-12", Field.STAGE, "lost_customer")
+
+    told = [stands(f"2026-01-{day}", by_hand, gone) for day in (11, 12, 20, 21)]
+
+    assert [standing.loss_reason for standing in told] == [None, "price", "price", "unknown"]
+    assert [standing.derived.get("loss_reason") for standing in told] == [None, "unknown", "unknown", None]
+    assert told[1].next_change_at == datetime(2026, 1, 21, tzinfo=UTC)
+
+
+def test_a_declaration_that_is_dated_ahead_is_what_changes_next_of_whoever_is_lost() -> None:
+    gone = overridden("2026-01-10", Field.STAGE, "lost_customer")
+    said = fact("2026-01-25", Kind.DECLINED, reason="price")
+
+    told = [stands(f"2026-01-{day}", gone, said) for day in (15, 25)]
+
+    assert [standing.loss_reason for standing in told] == ["unknown", "price"]
+    assert told[0].next_change_at == datetime(2026, 1, 25, tzinfo=UTC)
+
+
+def test_a_level_is_set_where_there_is_none() -> None:
+    none = assess(calendar(BOUGHT, fact("2026-01-02", Kind.RETURN, 10**9)), noon("2026-01-15"), DEFAULT)
+    some = overridden("2026-01-10", Field.LEVEL, "small")
+
+    now = assess(calendar(BOUGHT, fact("2026-01-02", Kind.RETURN, 10**9), some), noon("2026-01-15"), DEFAULT)
+
+    assert (none.level, now.level, now.derived) == (None, "small", {"level": ""})
 
 
 def test_of_two_the_one_set_last_holds_and_the_earlier_one_again_when_it_ends() -> None:

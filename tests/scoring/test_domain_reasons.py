@@ -19,6 +19,7 @@ from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.facts import DECLARATIONS, MONEY, Kind
 from services.scoring.domain.fitting import fitted
+from services.scoring.domain.grades import Flag
 from services.scoring.domain.history import History
 from services.scoring.domain.model import Model
 from services.scoring.domain.money import Rates
@@ -131,8 +132,10 @@ def some_override(random: Random, day: int) -> str:
         Field.SATISFACTION: [Band.LOW, Band.HIGH],
         Field.LOYALTY: [Band.HIGH],
         Field.POSTURE: [*Posture],
+        Field.LEVEL: ["large", "another"],
         Field.TREATMENT: ["care", "special"],
-        Field.VIP: ["true", "false"],
+        Field.LOSS_REASON: [LossReason.PRICE, LossReason.UNKNOWN],
+        **{Field(field): ["true", "false"] for field in (*Flag, "vip")},
     }
     field = random.choice(list(Field))
     until = date.fromordinal(day + random.randrange(200)) if random.random() < 0.5 else None
@@ -181,6 +184,7 @@ def check(whole: Calendar, at: datetime, ruling: Ruling) -> Reason | None:
         "satisfaction_evidence": stands.satisfaction_evidence,
         "loyalty_index": stands.loyalty,
         "loyalty_evidence": stands.loyalty_evidence,
+        "loss_reason": stands.loss_reason,
     }
     assert {each.field: each.derived for each in found.overrides} == dict(stands.derived)
     for other in found.otherwise:
@@ -203,9 +207,14 @@ def check(whole: Calendar, at: datetime, ruling: Ruling) -> Reason | None:
 def check_what_comes(whole: Calendar, found: Reason, stands: Standing, ruling: Ruling) -> None:
     assert (found.coming is None) == (stands.next_change_at is None)
     if found.coming is not None:
-        assert stands.next_change_at == start_of_day(found.coming.day.toordinal(), ruling.zone)
-        then = outputs(assess(whole, start_of_day(found.coming.day.toordinal(), ruling.zone), ruling))
-        assert outputs(stands) | {change.field: change.after for change in found.coming.changes} == then
+        turned = start_of_day(found.coming.day.toordinal(), ruling.zone)
+        assert stands.next_change_at == turned
+        then = outputs(assess(whole, turned, ruling))
+        becomes = {change.field: change.after for change in found.coming.changes}
+        reason = becomes.pop("loss_reason", stands.loss_reason)
+        assert outputs(stands) | becomes == then
+        # Of another stage it goes without saying.
+        assert "stage" in becomes or reason == assess(whole, turned, ruling).loss_reason
         assert found.coming.changes
     assert (found.coming_stage and found.coming_stage.stage) == stands.next_stage
 

@@ -40,7 +40,7 @@ DEFAULT = Ruling(policy=DAYS_1, cuts=DAYS_1.cuts, rates=Rates("EUR", RATES), zon
 
 NO_CONTACT = frozenset({
     Kind.REGISTERED, Kind.LEAD_LOST, Kind.LEAD_DISQUALIFIED, Kind.PROBLEM_SOLVED, Kind.WAS_REFERRED,
-    Kind.REFERRAL_CONVERTED,
+    Kind.REFERRAL_CONVERTED, Kind.LEAD_GRADED,
 })  # fmt: skip
 """What others do about a party, and what we do alone."""
 
@@ -285,6 +285,8 @@ SET = [
     (Field.STAGE, Stage.CUSTOMER), (Field.STAGE, Stage.LOST_CUSTOMER), (Field.TIER, Tier.TOP), (Field.STAGE, ""),
     (Field.SATISFACTION, Band.LOW), (Field.LOYALTY, Band.HIGH), (Field.POSTURE, Posture.STEADY),
     (Field.TREATMENT, "care"), (Field.VIP, "true"), (Field.VIP, "false"), (Field.VIP, ""), (Field.TIER, ""),
+    (Field.LEVEL, "small"), (Field.LOSS_REASON, LossReason.PRICE), (Field.LOSS_REASON, ""),
+    (Field.HIGH_VALUE, "true"), (Field.RETURNING, "false"), (Field.SATISFIED, "true"), (Field.PROFIT_MAKING, "false"),
 ]  # fmt: skip
 HISTORY = st.lists(
     st.builds(
@@ -383,6 +385,7 @@ def discrete(of: Standing) -> dict[str, object]:
         name: getattr(of, name)
         for name in (
             "stage", "tier", "satisfaction_band", "loyalty_band", "level", "posture", "treatment", "flags", "vip",
+            "loss_reason",
         )
     }  # fmt: skip
 
@@ -395,13 +398,16 @@ def test_the_next_change_of_each_day_is_the_first_day_that_differs(ruling: Rulin
     first = date(2023, 12, 28).toordinal()
     turn = history.next_turn(first)
 
+    def graded(day: int) -> tuple[object, ...]:
+        return history.grades(day), history.loss_reason(day)
+
     for day in range(first, first + 1_000):
         if turn is not None and day >= turn:
             assert day == turn
-            assert history.grades(day) != history.grades(day - 1)
+            assert graded(day) != graded(day - 1)
             turn = history.next_turn(day)
         elif day > first:
-            assert history.grades(day) == history.grades(day - 1)
+            assert graded(day) == graded(day - 1)
 
 
 @pytest.mark.parametrize("ruling", [FAST, GRADED], ids=["days", "probability"])

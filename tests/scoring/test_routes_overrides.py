@@ -1,4 +1,5 @@
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from chassis.clock import now
 from chassis.consumer import StartOver
 from chassis.db import Database, driver
+from services.scoring.domain.grades import Flag
 from services.scoring.domain.overrides import Field
 from services.scoring.domain.presets import DEFAULT_1
 from services.scoring.handlers.rebuilding import move_on
@@ -163,6 +165,7 @@ async def test_a_customer_set_to_be_lost_is_not_won_back_by_ending_that(
         ("satisfaction", "low", "low", "unknown"),
         ("loyalty", "high", "high", "unknown"),
         ("posture", "steady", "steady", "developing"),
+        ("level", "large", "large", "small"),
         ("treatment", "recover", "recover", "serve"),
         ("vip", "true", True, "false"),
     ],
@@ -185,7 +188,9 @@ async def test_what_no_standing_ever_is_cannot_be_set(
     assert (answer.status_code, answer.json()["code"]) == (422, "unknown_value")
     assert "splendid" not in answer.text
     allowed = {
-        Field.VIP: {"true", "false"},
+        **{Field(field): {"true", "false"} for field in (*Flag, "vip")},
+        Field.LEVEL: {level.name for level in DEFAULT_1.levels},
+        Field.LOSS_REASON: {"price", "unknown"},
         Field.TREATMENT: {row.treatment for row in DEFAULT_1.treatments},
         Field.POSTURE: {"developing", "steady", "conservative"},
     }
@@ -194,7 +199,7 @@ async def test_what_no_standing_ever_is_cannot_be_set(
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"why": ""}, {"why": None}, {"field": "level"}, {"until": "2026-02-30"}, {"value": None}, {"x": 1}]
+    "wrong", [{"why": ""}, {"why": None}, {"field": "p"}, {"until": "2026-02-30"}, {"value": None}, {"x": 1}]
 )
 async def test_an_override_says_what_it_sets_and_why(
     api: httpx.AsyncClient, customer: UUID, wrong: dict[str, Any]
@@ -303,11 +308,37 @@ async def test_another_grade_alone_is_announced_with_its_cause(
     assert (change["cause"], change["stage"], change["posture"]) == ("override", "customer", "conservative")
 
 
+async def test_another_reason_of_a_loss_alone_is_announced_and_in_the_state(
+    api: httpx.AsyncClient, scoring: Database, customer: UUID
+) -> None:
+    await override(api, customer, "stage", "lost_customer")
+    told = await override(api, customer, "loss_reason", "price", until=(now() + DAY).date().isoformat())
+
+    change = (await announced(scoring, customer))[-1]
+    assert (change["cause"], change["stage"], change["loss_reason"]) == ("override", "lost_customer", "price")
+    assert (told["standing"]["loss_reason"], told["standing"]["derived"]["loss_reason"]) == ("price", "unknown")
+    state = "SELECT payload FROM outbox WHERE topic = 'scoring.standing.state.v1' ORDER BY id DESC LIMIT 1"
+    assert json.loads((await rows(scoring, state))[0]["payload"])["data"]["loss_reason"] == "price"
+
+
+@pytest.mark.parametrize("flag", list(Flag))
+async def test_each_flag_can_be_set(api: httpx.AsyncClient, scoring: Database, customer: UUID, flag: Flag) -> None:
+    raised = flag in (await read(api, customer))["flags"]
+    standing = (await override(api, customer, flag, str(not raised).lower()))["standing"]
+
+    assert (flag in standing["flags"], standing["derived"]) == (not raised, {flag: str(raised).lower()})
+    assert (await announced(scoring, customer))[-1]["flags"] == standing["flags"]
+
+
 async def test_rebuild_verification_and_digest_see_a_fact(
     api: httpx.AsyncClient, feed: Feeding, scoring: Database, customer: UUID
 ) -> None:
     before = await digest(api)
     await override(api, customer, "satisfaction", "low")
+    await override(api, customer, "returning", "true")
+    await override(api, customer, "level", "large")
+    await override(api, customer, "stage", "lost_customer")
+    await override(api, customer, "loss_reason", "price")
     await override(api, customer, "treatment", "recover", until=(now() + DAY).date().isoformat())
     stood, whole = await read(api, customer), await digest(api)
 

@@ -6,8 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 from random import Random
 from uuid import uuid4
 
+from contracts.loss import LossReason
 from contracts.scoring import Band, Posture, Stage, Tier
 from services.scoring.domain.facts import Fact, Kind
+from services.scoring.domain.grades import Flag
 from services.scoring.domain.overrides import Field, detail
 from tests.system.doings import Step
 from tests.system.product import party_of
@@ -18,8 +20,10 @@ VALUES = {
     Field.SATISFACTION: (Band.LOW, Band.HIGH),
     Field.LOYALTY: (Band.HIGH, Band.UNKNOWN),
     Field.POSTURE: (Posture.DEVELOPING, Posture.STEADY),
+    Field.LEVEL: ("large", "small"),
     Field.TREATMENT: ("care", "recover"),
-    Field.VIP: ("true", "false"),
+    Field.LOSS_REASON: (LossReason.PRICE, LossReason.MOVED),
+    **{Field(field): ("true", "false") for field in (*Flag, "vip")},
 }
 
 

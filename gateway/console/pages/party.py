@@ -14,7 +14,7 @@ from gateway.console.frame import Page, Somebody
 from gateway.console.naming import label, names, shortened
 from gateway.console.numbers import whole
 from gateway.console.people import people
-from gateway.console.standing import Worth, grounds, why
+from gateway.console.standing import Worth, grounds, settable, why
 
 router = APIRouter(include_in_schema=False)
 
@@ -37,9 +37,6 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
     "identity": ("identifier_added", "identifier_released", "merged", "unmerged", "owner_changed"),
 }  # fmt: skip
 """Kinds of entries, as the timeline is filtered by them."""
-TREATMENTS = ("stage", "tier", "satisfaction", "loyalty", "posture", "vip")
-"""Parts of a standing that may be set by hand here."""
-
 DEPARTMENTS = (
     "marketing", "sales", "service", "ecommerce", "logistics", "finance", "quality", "management", "other",
 )  # fmt: skip
@@ -127,7 +124,6 @@ async def _party(page: Page, party_id: str, who: Mapping[str, Any] | None) -> Sh
         "departments": DEPARTMENTS,
         "usual_department": usual_department(page),
         "losses": LOSSES,
-        "settable": TREATMENTS,
         "in_reach": owner.refused is None or owner.refused.status != 404,
         **_stands(await _viewed(page, party_id, view["standing"]), parts),
         **_timeline(page, party_id, parts["timeline"]),
@@ -198,6 +194,7 @@ def _stands(standing: Part, parts: Mapping[str, Part]) -> dict[str, Any]:
         "standing": standing,
         "grounds": grounds(standing.data["reasons"]) if standing and standing.data else None,
         "why": why(standing.data["reasons"]) if standing and standing.data else None,
+        "settable": settable(standing.data) if standing and standing.data else {},
         "worth": Worth.of(parts["values"].data, parts["moves"].data["data"] if parts["moves"] else []),
     }
 

@@ -7,6 +7,7 @@ from gateway.console.api import Part
 from gateway.console.frame import Somebody
 from gateway.console.naming import names
 from gateway.console.pages.party import NOTHING_WRONG
+from gateway.console.standing import settable
 
 router = APIRouter(include_in_schema=False)
 
@@ -32,6 +33,7 @@ async def read_side(party_id: str, page: Somebody) -> Response:
         who=view["party"]["data"],
         view=view,
         standing=Part(view["standing"]["data"], None),
+        settable=settable(view["standing"]["data"]) if view["standing"]["data"] else {},
         owner=owner,
         overrides=parts["overrides"],
         merges=merges,

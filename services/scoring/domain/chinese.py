@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from contracts.scoring import Band, Stage
+from services.scoring.domain.grades import Flag
 from services.scoring.domain.reasons.coming import Change, Coming
 from services.scoring.domain.reasons.indexes import IndexGround
 from services.scoring.domain.reasons.otherwise import Otherwise
@@ -28,6 +29,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
     "level": {"large": "大額", "medium": "中額", "small": "小額"},
     "flags": {"high_value": "高價值", "profit_making": "創利", "returning": "回頭客", "satisfied": "滿意"},
     "vip": {"True": "是", "False": "否", "true": "是", "false": "否"},
+    **{flag: {"true": "是", "false": "否"} for flag in Flag},
     "loss_reason": {
         "price": "價格",
         "product": "產品不合需要",
@@ -73,6 +75,11 @@ FIELDS: Mapping[str, str] = {
     "treatment": "對待方式",
     "flags": "標記",
     "vip": "VIP",
+    "high_value": "高價值",
+    "profit_making": "創利",
+    "returning": "回頭客",
+    "satisfied": "滿意",
+    "loss_reason": "流失原因",
 }
 """What the parts of a standing are called."""
 
@@ -132,6 +139,8 @@ class Chinese:
             f"（{amount(minor, code)} {code} 沒有匯率，未計入）"
             for code, minor in sorted(reason.turnover.unconverted.items())
         )
+        if tier.potential:
+            return self._told(f"尚未購買，線索於 {tier.graded_day} 評為 {tier.potential} 級：{is_tier}。")
         if currency is None:
             return self._told(f"尚無可供換算的報告貨幣：{is_tier}。")
         worth = f"{amount(tier.value_minor, currency)} {currency}"
@@ -175,7 +184,7 @@ class Chinese:
     def set_by_hand(self, override: OverrideGround) -> str:
         """See `Speech`."""
         until = "" if override.until is None else f"（至 {override.until} 為止）"
-        value, derived = (_word(override.field, code) for code in (override.value, override.derived))
+        value, derived = (_word(override.field, code) for code in (override.value, override.derived or "無"))
         return self._told(f"人工設定{until}：{FIELDS[override.field]}為「{value}」（原應為「{derived}」）。")
 
     def coming(self, turns: Sequence[Coming]) -> str:
@@ -221,9 +230,9 @@ _OTHER_WORDS = {"「": "“", "」": "”", "機率": "概率", "紀錄": "记�
 """What is said by another word where simplified characters are written."""
 _CHARACTERS = str.maketrans(
     "論當則並來係僅價內別創動務匯參問報對層屬幣後從憑應懷戶揚換據斷於時會業標機決沒淨滿潛為無營爭獲現產發確穩競紀級繫續聯與興"
-    "薦複視覆觸計記設訴評認誠變讚貨買費質購轉週過遷錄關階離靜頂預頭題額",
+    "薦複視覆觸計記設訴評認誠變讚貨買費質購轉週過遷錄關階離靜頂預頭題額線",
     "论当则并来系仅价内别创动务汇参问报对层属币后从凭应怀户扬换据断于时会业标机决没净满潜为无营争获现产发确稳竞纪级系续联与兴"
-    "荐复视复触计记设诉评认诚变赞货买费质购转周过迁录关阶离静顶预头题额",
+    "荐复视复触计记设诉评认诚变赞货买费质购转周过迁录关阶离静顶预头题额线",
 )
 """Every character above that is written otherwise."""
 

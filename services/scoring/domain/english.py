@@ -66,6 +66,10 @@ class English:
             f" ({amount(minor, code)} {code} are left out for want of a rate)"
             for code, minor in sorted(reason.turnover.unconverted.items())
         )
+        if tier.potential:
+            return (
+                f"No purchase yet, a lead graded {tier.potential} on {tier.graded_day}: tier {_words(tier.tier)}."
+            )
         if currency is None:
             return f"There is no reporting currency that anything converts to: tier {_words(tier.tier)}."
         worth = f"{amount(tier.value_minor, currency)} {currency}"
@@ -107,7 +111,7 @@ class English:
     def set_by_hand(self, override: OverrideGround) -> str:
         """See `Speech`."""
         until = "" if override.until is None else f" until {override.until}"
-        field, value, derived = override.field, _words(override.value), _words(override.derived)
+        field, value, derived = map(_words, (override.field, override.value, override.derived or "none"))
         return f"Set by hand{until}: {field} {value} (it would be {derived})."
 
     def coming(self, turns: Sequence[Coming]) -> str:

@@ -10,7 +10,7 @@ from services.scoring.domain.calendar import Calendar, Entry
 from services.scoring.domain.evidence import SOLVING, Piece, evidence, evidence_again
 from services.scoring.domain.fading import Fading
 from services.scoring.domain.grades import Flag, Grades
-from services.scoring.domain.lifecycle import Lifecycle
+from services.scoring.domain.lifecycle import LOST, Lifecycle
 from services.scoring.domain.model import LONGEST
 from services.scoring.domain.overrides import Field
 from services.scoring.domain.ruling import Ruling
@@ -125,17 +125,24 @@ class Grading(Lifecycle):
         return self._graded(day, self.set_on(day))
 
     def derived(self, day: int) -> Mapping[str, str]:
-        """What follows of each field that is set otherwise; of treatment and vip what follows from the rest as set."""
+        """What follows of each field that is set otherwise; empty for nothing.
+
+        Of those of `FOLLOWING`, and of the reason of a loss, what follows from the rest as set.
+        """
         held = self.set_on(day)
         if not held or not self.is_known(day):
             return {}
+        stage = self.stage(day)
         shown, bare = self._graded(day, held), self._graded(day, {})
         follows = self._graded(day, {field: value for field, value in held.items() if field not in FOLLOWING})
         found = {}
         for field in held:
-            now, then = getattr(shown, field), getattr(follows if field in FOLLOWING else bare, field)
+            if field == Field.LOSS_REASON:
+                now, then = held[field] if stage in LOST else "", self.reason_of(stage, day) or ""
+            else:
+                now, then = (_shown(field, grades) for grades in (shown, follows if field in FOLLOWING else bare))
             if now != then:
-                found[field] = str(then).lower() if field == Field.VIP else str(then)
+                found[field] = str(then)
         return found
 
     def _graded(self, day: int, held: Mapping[str, str]) -> Grades:
@@ -153,13 +160,15 @@ class Grading(Lifecycle):
             flags.append(Flag.RETURNING)
         if satisfaction is Band.HIGH:
             flags.append(Flag.SATISFIED)
+        if held:
+            flags = [flag for flag in Flag if held.get(flag, "true" if flag in flags else "false") == "true"]
         vip = False
         if "vip" in held:
             vip = held["vip"] == "true"
         elif policy.vip is not None:
             vip = policy.vip.holds(said)
         treatment = held.get("treatment") or policy.treatment(tier, satisfaction, loyalty)
-        level = policy.level(turnover)
+        level = held.get("level") or policy.level(turnover)
         return Grades(stage, tier, satisfaction, loyalty, level, said["posture"], treatment, tuple(flags), vip)
 
     def said(self, day: int, held: Mapping[str, str]) -> Mapping[str, Any]:
@@ -186,10 +195,18 @@ class Grading(Lifecycle):
         return said
 
 
-FOLLOWING = frozenset({Field.TREATMENT, Field.VIP})
+FOLLOWING = frozenset({Field.TREATMENT, Field.VIP, *(Field(flag) for flag in Flag)})
 """What follows from the other grades as they are set."""
+YES_OR_NO = FOLLOWING - {Field.TREATMENT}
 SETTABLE: Mapping[str, Callable[[str], str]] = {
     "stage": Stage, "tier": Tier, "satisfaction": Band, "loyalty": Band, "posture": Posture,
 }  # fmt: skip
 """What of this a person may set, and what is made of the value."""
 _UNGRADED = Grades(None, None)
+
+
+def _shown(field: str, grades: Grades) -> str:
+    """The value of a field as it would be set; empty where there is none."""
+    if field in YES_OR_NO:
+        return "true" if field in grades.flags or (field == Field.VIP and grades.vip) else "false"
+    return getattr(grades, field) or ""

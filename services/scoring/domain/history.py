@@ -35,17 +35,19 @@ class History(Grading):
         return History(calendar, self.ruling, self, since)
 
     def next_turn(self, day: int, now: Grades | None = None) -> int | None:
-        """The first later day on which any of the grades differs if nothing else happens; None if they stay for ever.
+        """The first later day on which any of the grades, or why it is lost, differs if nothing else happens.
+
+        None if all stay for ever.
 
         What fades is looked for in the `FARTHEST` days after the day; value falls in the `LONGEST` days after the last
         purchase day.
         """
-        now, before, fading = now or self.grades(day), day, self._fading
+        now, why, before, fading = now or self.grades(day), self.loss_reason(day), day, self._fading
         for turn in self.turns(day):
             for faded in self._fades(before, turn, fading):
                 if self.grades(faded) != now:
                     return faded
-            if self.grades(turn) != now:
+            if self.grades(turn) != now or self.loss_reason(turn) is not why:
                 return turn
             before = turn
         return next((day for day in self._fades(before, day + FARTHEST + 1, fading) if self.grades(day) != now), None)

@@ -134,10 +134,22 @@ class Lifecycle(Reading):
         return None
 
     def loss_reason(self, day: int, known: int | None = None, set_on: int | None = None) -> LossReason | None:
-        """Why a lost party is lost: the declaration that decides or, after mere silence, one since the last act."""
+        """Why a lost party is lost: as set, else what `reason_of` its stage gives."""
         known = day if known is None else known
+        stage = self.stage(day, known, set_on)
+        if self.overrides and stage in LOST:
+            held = self.overrides.on(known if set_on is None else set_on).get("loss_reason")
+            if held:
+                return LossReason(held)
+        return self.reason_of(stage, known)
+
+    def reason_of(self, stage: Stage | None, known: int) -> LossReason | None:
+        """Why whoever is in a lost stage is lost by what is known on a day; None of any other stage.
+
+        The declaration that decides or, after mere silence, one since the last act.
+        """
         told: tuple[tuple[Declared, int], ...]
-        match self.stage(day, known, set_on):
+        match stage:
             case Stage.LOST_PROSPECT:
                 told = ((self.declared, self.last_sign(known) or 0),)
             case Stage.LOST_CUSTOMER:

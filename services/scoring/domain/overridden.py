@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from contracts.loss import LossReason
 from contracts.problems import Conflict, Invalid, NotFound
 from contracts.scoring import Band, Posture, Stage, Tier
 from services.scoring.domain.overrides import Field
@@ -99,10 +100,14 @@ def values(field: Field, policy: Policy) -> list[str]:
             return list(Band)
         case Field.POSTURE:
             return list(Posture)
+        case Field.LEVEL:
+            return [level.name for level in policy.levels]
         case Field.TREATMENT:
             return sorted({row.treatment for row in policy.treatments})
-        case Field.VIP:
+        case Field.HIGH_VALUE | Field.PROFIT_MAKING | Field.RETURNING | Field.SATISFIED | Field.VIP:
             return ["true", "false"]
+        case Field.LOSS_REASON:
+            return list(LossReason)
 
 
 def check_value(field: Field, value: str, policy: Policy) -> None:

@@ -21,9 +21,16 @@ class Field(StrEnum):
     LOYALTY = "loyalty"
     """The band."""
     POSTURE = "posture"
+    LEVEL = "level"
     TREATMENT = "treatment"
+    HIGH_VALUE = "high_value"
+    """A flag: `true` or `false`, as the three that follow, and as `vip`."""
+    PROFIT_MAKING = "profit_making"
+    RETURNING = "returning"
+    SATISFIED = "satisfied"
     VIP = "vip"
-    """`true` or `false`."""
+    LOSS_REASON = "loss_reason"
+    """Of a lost stage: of any other there is none, whatever was set."""
 
 
 def detail(set_at: datetime, field: Field, value: str, until: date | None) -> str:

@@ -116,7 +116,7 @@ def plain_standing(
         last_day=_date(walk.bought),
         last_sign_day=_date(walk.sign),
         last_contact_day=_date(walk.contact),
-        loss_reason=walk.loss_reason(outcome.stage),
+        loss_reason=outcome.loss_reason,
         satisfaction=walk.satisfaction.value(today) if walk.known else None,
         satisfaction_band=outcome.satisfaction,
         satisfaction_evidence=walk.satisfaction.evidence(today),

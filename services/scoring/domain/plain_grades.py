@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import TYPE_CHECKING
 
+from contracts.loss import LossReason
 from contracts.scoring import Band, Posture, Stage, Tier
 from services.scoring.domain.plain_indexes import Entries
 from services.scoring.domain.plain_model import plain_value
@@ -33,6 +34,7 @@ class Outcome:
     treatment: str | None = None
     flags: tuple[str, ...] = ()
     vip: bool = False
+    loss_reason: LossReason | None = None
 
 
 class Walk(Staged):
@@ -77,7 +79,8 @@ class Walk(Staged):
         inputs = (
             self.derived_stage(), self.satisfaction.band(self.day), self.loyalty.band(self.day),
             self._decisive_value(), self.turnover, self._costing, self._later, self._earlier, self.days_bought,
-            self.kind, self.overridden() if self._overrides else None,
+            self.kind, self.overridden() if self._overrides else None, self.loss_reason(Stage.LOST_PROSPECT),
+            self.loss_reason(Stage.LOST_CUSTOMER),
         )  # fmt: skip
         if self._seen is None or self._seen[0] != inputs:
             self._seen = inputs, self.told()[0]
@@ -114,16 +117,19 @@ class Walk(Staged):
             "returning": self.days_bought >= 2,
             "satisfied": satisfaction is Band.HIGH,
         }
+        level = next((level.name for level in self.policy.levels if self.turnover >= level.from_minor), "")
+        reason = self.loss_reason(stage)
         outcome = Outcome(
             stage=stage,
             tier=tier,
             satisfaction=satisfaction,
             loyalty=loyalty,
-            level=next((level.name for level in self.policy.levels if self.turnover >= level.from_minor), None),
+            level=said("level", level) or None,
             posture=posture,
             treatment=treatment,
-            flags=tuple(flag for flag, so in flags.items() if so),
+            flags=tuple(flag for flag, so in flags.items() if said(flag, "true" if so else "false") == "true"),
             vip=said("vip", "true" if vip else "false") == "true",
+            loss_reason=reason and LossReason(said("loss_reason", reason)),
         )
         return outcome, derived
 

@@ -73,7 +73,7 @@ class Standing(msgspec.Struct, frozen=True):
     """Sorted codes of `high_value`, `profit_making`, `returning`, `satisfied`."""
     vip: bool = False
     derived: Mapping[str, str] = {}
-    """Of each field that was set by a person to something else, what follows from the facts."""
+    """Of each field that was set by a person to something else, what follows from the facts; empty for nothing."""
 
 
 def assess(calendar: Calendar, at: datetime, ruling: Ruling) -> Standing:

@@ -14,8 +14,8 @@ from contracts.scoring import Cause, MoveKind, Stage, Tier
 from services.scoring.domain.calendar import Calendar, fold
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.facts import DECLARATIONS, MONEY, Fact, Kind
-from services.scoring.domain.grades import Grades
 from services.scoring.domain.history import NOWHERE, History, Outcome
+from services.scoring.domain.reading import ALONE
 from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.stages import Stages
 from services.scoring.domain.standing import Standing
@@ -121,20 +121,23 @@ def regraded(party: Assessed, now: Standing, here: Present, reruled: Cause | Non
 def _graded(now: Standing) -> tuple[object, ...]:
     return (
         now.satisfaction_band, now.loyalty_band, now.level, now.posture, now.treatment, list(now.flags), now.vip,
+        now.loss_reason,
     )  # fmt: skip
 
 
-def _graded_by(grades: Grades) -> tuple[object, ...]:
+def _graded_on(history: History, day: int) -> tuple[object, ...]:
+    grades = history.grades(day)
     return (
         grades.satisfaction, grades.loyalty, grades.level, grades.posture, grades.treatment, list(grades.flags),
-        grades.vip,
+        grades.vip, history.loss_reason(day),
     )  # fmt: skip
 
 
 def _graded_before(row: asyncpg.Record) -> tuple[object, ...]:
-    return tuple(
-        row[name] for name in ("satisfaction_band", "loyalty_band", "level", "posture", "treatment", "flags", "vip")
-    )
+    return tuple(row[name] for name in _GRADED)
+
+
+_GRADED = ("satisfaction_band", "loyalty_band", "level", "posture", "treatment", "flags", "vip", "loss_reason")
 
 
 def _regraded(party: Assessed, now: Standing, here: Present, corrected: Cause | None) -> Change:
@@ -171,8 +174,8 @@ def _due(party: Assessed, ruling: Ruling, day: int) -> Cause:
     start = date.fromordinal(day)
     if not party.calendar.between(start, date.fromordinal(day + 1)):
         return Cause.CLOCK
-    silent = History(party.calendar.between(None, start), ruling).grades(day)
-    return Cause.FACT if _graded_by(silent) == _graded_before(party.row) else Cause.CLOCK
+    silent = _graded_on(History(party.calendar.between(None, start), ruling), day)
+    return Cause.FACT if silent == _graded_before(party.row) else Cause.CLOCK
 
 
 def moved(
@@ -253,7 +256,7 @@ def _by_day(facts: Sequence[Fact], ruling: Ruling) -> dict[int, list[Fact]]:
 def deciding(facts: Sequence[Fact], before: Outcome, after: Outcome, stages: Stages, *, override: bool = False) -> Fact:
     """The one to be named of several: the last of a kind that can make the change, or the last of all."""
     kinds = (Kind.OVERRIDDEN,) if override else _making(before, after, stages)
-    return max(facts, key=lambda fact: (fact.kind in kinds, fact.kind is not Kind.OVERRIDDEN, fact.occurred_at))
+    return max(facts, key=lambda fact: (fact.kind in kinds, fact.kind not in ALONE, fact.occurred_at))
 
 
 def _making(before: Outcome, after: Outcome, stages: Stages) -> Collection[int]:

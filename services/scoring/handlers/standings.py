@@ -170,6 +170,7 @@ def _regraded(party: Assessed, change: Change, revision: int, now: Standing, her
             "fact_id": change.fact_id,
             "late_s": change.late_s,
             "next_change_at": now.next_change_at,
+            "loss_reason": now.loss_reason,
             **_versions(here),
             **_grades(now),
         }

@@ -26,7 +26,8 @@ class NewOverride(Body):
     field: Field
     """Which part: `satisfaction` and `loyalty` are the bands."""
     value: Annotated[str, Described(max_length=100)]
-    """One of the codes of the part; of `treatment` one of the active policy's, of `vip` `true` or `false`."""
+    """One of the codes of the part; of `treatment` and `level` one of the active policy's, of `vip` and flags `true`
+    or `false`."""
     why: Why
     until: Day | None = None
     """The last local day on which it holds; without one it holds until somebody ends it."""
@@ -86,7 +87,7 @@ class DerivedStanding(Standing):
     """A standing, and what it would be without what people set."""
 
     derived: dict[str, str]
-    """Of each part that a person set to something else, what follows from the facts."""
+    """Of each part that a person set to something else, what follows from the facts; empty for nothing."""
 
 
 class OverrideTold(Override):

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from chassis.fields import Body, EventId, IdentityId, PartyId, Shown, TeamId, UserId
 from chassis.timelines import Entry
+from contracts.leads import Grade
 from contracts.loss import LossReason
 from contracts.scoring import Band, Cause, MoveKind, Posture, Stage, Tier
 from services.scoring.domain.facts import Fact
@@ -230,7 +231,9 @@ class ReasonedStanding(Standing):
     """How much evidence of satisfaction is left: each fact counts one on its day and half after a half-life."""
     loyalty_evidence: float
     derived: dict[str, str]
-    """Of each part that a person set to something else, what follows from the facts."""
+    """Of each part that a person set to something else, what follows from the facts; empty for nothing."""
+    potential: Grade | None
+    """How promising the rubric called the lead of whoever has not bought, when it said so last."""
     reasons: ReasonTold
     facts: list[FactTold]
     """The latest ones that count, latest first, at most a hundred."""

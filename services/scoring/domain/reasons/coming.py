@@ -41,5 +41,9 @@ def coming(of: Subject, turn: int | None) -> Coming | None:
     if turn is None:
         return None
     then = of.history.grades(turn)
-    changed = tuple(changes(of.grades, then))
-    return Coming(day=date.fromordinal(turn), stage=then.stage, tier=then.tier, changes=changed)
+    changed = list(changes(of.grades, then))
+    was, becomes = of.history.loss_reason(of.day), of.history.loss_reason(turn)
+    if then.stage is of.grades.stage and was != becomes:
+        # Of another stage it goes without saying.
+        changed.append(Change(field="loss_reason", before=was, after=becomes))
+    return Coming(day=date.fromordinal(turn), stage=then.stage, tier=then.tier, changes=tuple(changed))

@@ -11,7 +11,7 @@ class OverrideGround(Ground):
     field: str
     value: str
     derived: str
-    """What it would be otherwise."""
+    """What it would be otherwise; empty for nothing."""
     set_at: datetime
     until: date | None
     """The last day on which it holds; None is until it is ended."""

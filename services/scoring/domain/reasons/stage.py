@@ -41,12 +41,16 @@ class StageGround(Ground):
     """The last day on which somebody declared the party lost: a declaration counts against nothing later."""
     declared: tuple[str, ...]
     """The kinds of facts that did."""
+    declared_reason: LossReason | None
+    """The reason that they gave."""
     declined_day: date | None
     """The last day on which the party itself declined, which alone loses whoever bought."""
+    declined_reason: LossReason | None
+    """The reason that it gave."""
     silent_days: int | None
     """Since the last purchase day or, without a purchase, since the last sign of interest."""
     loss_reason: LossReason | None
-    """Of a lost stage."""
+    """Of a lost stage, what the facts give."""
     interest: tuple[str, ...]
     """The kinds of facts that are a sign of interest."""
     active_days: int
@@ -88,9 +92,11 @@ def stage_ground(of: Subject) -> StageGround:
         last_sign_day=told(sign),
         declared_day=told(declared[0]) if declared else None,
         declared=_kinds(of, declared[0], DECLARATIONS) if declared else (),
+        declared_reason=declared[1] if declared else None,
         declined_day=told(declined[0]) if declined else None,
+        declined_reason=declined[1] if declined else None,
         silent_days=silent,
-        loss_reason=history.loss_reason(day),
+        loss_reason=history.reason_of(stage, day),
         interest=stages.prospects.signs,
         active_days=stages.prospects.active_days,
         prospect_lost_after_days=stages.prospects.lost_after_days,

@@ -22,7 +22,7 @@ class Compared(Ground):
 
 
 class FlagGround(Ground):
-    """One of the four flags and whether it is raised."""
+    """One of the four flags, and whether what the standing is otherwise raises it."""
 
     flag: str
     by: Compared
@@ -61,8 +61,9 @@ def flag_grounds(of: Subject, profit_minor: int) -> tuple[FlagGround, ...]:
         "returning": ("purchase_days", "gte", 2, of.bought),
         "satisfied": ("satisfaction", "eq", Band.HIGH.value, of.grades.satisfaction),
     }
+    raised = {flag: of.derived.get(flag, str(flag in of.grades.flags).lower()) == "true" for flag in rules}
     return tuple(
-        FlagGround(flag=flag, by=Compared(field=field, op=op, value=value, said=said, holds=flag in of.grades.flags))
+        FlagGround(flag=flag, by=Compared(field=field, op=op, value=value, said=said, holds=raised[flag]))
         for flag, (field, op, value, said) in rules.items()
     )
 

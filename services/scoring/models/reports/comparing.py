@@ -13,6 +13,7 @@ from services.scoring.domain.reports import losses
 from services.scoring.domain.reports.losses import SegmentBy
 from services.scoring.domain.reports.patterns import BasketHabit, ChannelHabit, IntervalHabit, PriceHabit, SeasonHabit
 from services.scoring.domain.reports.surprises import HeldAs, Stands
+from services.scoring.domain.ruling import Ruling
 
 PartyIds = Annotated[list[PartyId], Field(min_length=1, max_length=10_000)]
 
@@ -105,13 +106,15 @@ class Defections(Shown):
     by: SegmentBy
     within_days: int
     currency: str | None
+    calibration: float | None
+    """A sum of values times this is a forecast; null where values are turnover, or the model was never judged."""
     at_risk: list[AtRisk]
     """As standings are stored now."""
     lost_to_competitors: list[Defection]
 
     @classmethod
     def of(
-        cls, found: losses.Defections, risk: Mapping[str, tuple[int, int]], within_days: int, currency: str | None
+        cls, found: losses.Defections, risk: Mapping[str, tuple[int, int]], within_days: int, ruling: Ruling
     ) -> Self:
         """Those lost as they were counted, and how many and how much worth of each segment is at risk."""
         lost = [
@@ -126,7 +129,8 @@ class Defections(Shown):
             until=found.until,
             by=found.by,
             within_days=within_days,
-            currency=currency,
+            currency=ruling.rates.currency,
+            calibration=ruling.calibration,
             at_risk=[
                 AtRisk(segment=segment, count=count, value_minor=value)
                 for segment, (count, value) in sorted(risk.items())

@@ -11,6 +11,7 @@ from contracts.scoring import Stage
 from services.scoring.domain.reports import flows, losses, purchases, weeks, winback
 from services.scoring.domain.reports.association import Effect, Verdict
 from services.scoring.domain.reports.purchases import PurchaseKind
+from services.scoring.domain.ruling import Ruling
 from services.scoring.models.reports.rates import Rate
 
 PartyIds = Annotated[list[PartyId], Field(min_length=1, max_length=10_000)]
@@ -274,18 +275,27 @@ class LossesByMonth(Shown):
     since: date
     until: date
     currency: str | None
+    calibration: float | None
+    """A sum of values times this is a forecast; null where values are turnover, or the model was never judged."""
     count: int
     data: list[LossCell]
 
     @classmethod
-    def of(cls, found: losses.Losses, currency: str | None) -> Self:
+    def of(cls, found: losses.Losses, ruling: Ruling) -> Self:
         """Losses as they were counted."""
         data = [
             LossCell(month=month, stage=stage, reason=reason, count=count, value_minor=found.value_minor[key])
             for key, count in sorted(found.count.items())
             for month, stage, reason in (key,)
         ]
-        return cls(since=found.since, until=found.until, currency=currency, count=found.count.total(), data=data)
+        return cls(
+            since=found.since,
+            until=found.until,
+            currency=ruling.rates.currency,
+            calibration=ruling.calibration,
+            count=found.count.total(),
+            data=data,
+        )
 
 
 class Flow(Shown):

@@ -74,7 +74,7 @@ async def report_defections(
     soon = start_of_day(here.ruling.day(now()) + within_days, here.ruling.zone)
     risk = await comparing.at_risk(snapshot, by, soon)
     found = await reported(request, snapshot, comparing.defections, losses.Defections(first, last, by), now())
-    return shown.Defections.of(found, risk, within_days, here.currency)
+    return shown.Defections.of(found, risk, within_days, here.ruling)
 
 
 @router.get("/patterns/{party_id}")

@@ -151,7 +151,7 @@ async def count_losses(
     """
     first, last = period(since, until, known=await last_day(snapshot, None, now()))
     found = await reported(request, snapshot, populations.losses_by_month, Losses(first, last), last, now())
-    return shown.LossesByMonth.of(found, (await present(snapshot)).currency)
+    return shown.LossesByMonth.of(found, (await present(snapshot)).ruling)
 
 
 @router.get("/flows")
