@@ -102,8 +102,9 @@ def test_something_is_set_by_hand_and_ended(visit: Visit, product: Product) -> N
 
 
 def test_a_flag_and_why_a_party_is_lost_are_set_by_hand(visit: Visit, product: Product) -> None:
-    party = product.get("/v1/standings", stage="lost_customer", limit=1)["data"][0]["party_id"]
-    for chosen, said in (("returning:false", "Returning"), ("loss_reason:price", "Reason of the loss")):
+    standing = product.get("/v1/standings", stage="lost_customer", limit=1)["data"][0]
+    party, other = standing["party_id"], str("returning" not in standing["flags"]).lower()
+    for chosen, said in ((f"returning:{other}", "Returning"), ("loss_reason:price", "Reason of the loss")):
         page = visit(f"/parties/{party}")
         page.get_by_text("Set something by hand").click()
         page.get_by_label("Set to").select_option(chosen)

@@ -42,6 +42,10 @@ def test_what_was_said_last_holds_until_something_is_bought(day: str, said: Pote
     assert potential(whole, date.fromisoformat(day).toordinal()) == said
 
 
+def test_without_a_lead_that_counts_there_is_none() -> None:
+    assert potential(calendar(fact("2026-01-05", Kind.REGISTERED), *SAID), date(2026, 1, 19).toordinal()) is None
+
+
 def test_a_grade_makes_nobody_known_and_moves_nobody() -> None:
     alone = calendar(*SAID)
     for day in ("2026-01-04", "2026-01-09", "2026-03-01", "2026-09-01"):

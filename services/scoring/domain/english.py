@@ -67,9 +67,7 @@ class English:
             for code, minor in sorted(reason.turnover.unconverted.items())
         )
         if tier.potential:
-            return (
-                f"No purchase yet, a lead graded {tier.potential} on {tier.graded_day}: tier {_words(tier.tier)}."
-            )
+            return f"No purchase yet, a lead graded {tier.potential} on {tier.graded_day}: tier {_words(tier.tier)}."
         if currency is None:
             return f"There is no reporting currency that anything converts to: tier {_words(tier.tier)}."
         worth = f"{amount(tier.value_minor, currency)} {currency}"

@@ -25,14 +25,18 @@ def detail(at: datetime, grade: Grade) -> str:
 
 
 def potential(calendar: Calendar, day: int) -> Potential | None:
-    """What was said last up to a local day (ordinal) of the leads of whoever has not bought; None of whoever has."""
-    said = ("", 0)
+    """What was said last up to a local day (ordinal) of the leads of whoever has not bought.
+
+    None of whoever has bought, and of whom no lead counts.
+    """
+    said, has_lead = ("", 0), False
     for on_day, kind, told, *_ in calendar.entries:
         if on_day > day:
             break
         if kind == Kind.PURCHASE:
             return None
+        has_lead = has_lead or kind == Kind.LEAD_CAPTURED
         if kind == Kind.LEAD_GRADED:
             said = max(said, (told, on_day))
     told, on_day = said
-    return Potential(Grade(told.split("|")[1]), date.fromordinal(on_day)) if told else None
+    return Potential(Grade(told.split("|")[1]), date.fromordinal(on_day)) if told and has_lead else None
