@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from random import sample
 from typing import Any, Never
@@ -283,27 +283,32 @@ def pass_over_the_frozen(client: AIOKafkaClient) -> None:
 
     late = 0
 
-    async def send_in_time(node: int, request: Any, **group: Any) -> Any:
+    async def soon(asking: Awaitable[Any]) -> Any:
         nonlocal late
-        if not isinstance(request, ANSWERED_BY_ANY):
-            return await send(node, request, **group)
         # Where as many were late as there are, they are slow rather than frozen.
-        if late >= len(client.cluster.brokers()):
-            late = 0
-            return await send(node, request, **group)
+        patient = late >= len(client.cluster.brokers())
         try:
-            async with asyncio.timeout(ANSWER_S):
-                answer = await send(node, request, **group)
+            async with asyncio.timeout(None if patient else ANSWER_S):
+                answer = await asking
         except TimeoutError:
             late += 1
-            raise RequestTimedOutError from None
+            raise
+        finally:
+            late = 0 if patient else late
         late = 0
         return answer
 
+    async def send_in_time(node: int, request: Any, **group: Any) -> Any:
+        if not isinstance(request, ANSWERED_BY_ANY):
+            return await send(node, request, **group)
+        try:
+            return await soon(send(node, request, **group))
+        except TimeoutError:
+            raise RequestTimedOutError from None
+
     async def connect_in_time(node: int, **group: Any) -> Any:
         try:
-            async with asyncio.timeout(ANSWER_S):
-                return await connect(node, **group)
+            return await soon(connect(node, **group))
         except TimeoutError:
             client.force_metadata_update()
             return None

@@ -33,7 +33,7 @@ Longer than brokers take to find a frozen one out (`broker.session.timeout.ms`):
 leader.
 """
 LOOK_S = 0.5
-"""A batch that waits for its answer asks so often who leads, and leaves a new leader so long to the client."""
+"""Whoever waits for the answer to a batch asks so often who leads."""
 NOBODY = -1
 PRODUCERS = 10
 """So many follow each other before the gate is passed again: the brokers may have lost what they had."""
@@ -80,27 +80,34 @@ async def _publish(database: Database, service: str, servers: str) -> None:
     grown = asyncio.Event()
     try:
         await connection.add_listener(CHANNEL, lambda *_: grown.set())
-        before: AIOKafkaProducer | None = None
+        number: tuple[int, int] | None = None
         for _ in range(PRODUCERS):
-            producer = _producer(await answering(servers), before)
+            producer = _producer(await answering(servers), number)
             try:
                 await _produce(connection, grown, service, producer)
             except KafkaError as error:
                 # As long as its session lives the database was not restored: the gate need not be passed again.
                 log.warning("producer rebuilt", error=str(error), error_class=type(error).__name__)
                 CONNECTED.labels(f"{service}-publisher", "kafka").set(0)
-                before = producer if isinstance(error, KafkaTimeoutError) else None
-            await rest(0 if before else 1)
+                number = _next_number(producer, error)
+                await rest(0 if isinstance(error, KafkaTimeoutError) else 1)
     finally:
         connection.terminate()
 
 
-def _producer(servers: str, before: AIOKafkaProducer | None) -> AIOKafkaProducer:
-    """One that goes on in the place of another where that waited too long: its number is kept, in the next epoch.
+def _next_number(producer: AIOKafkaProducer, error: KafkaError) -> tuple[int, int] | None:
+    """The id and the epoch of whoever goes on in the place of a producer; None where its id may be what is wrong.
 
-    What the other one may still have under way is refused then. For a new number a broker that was started since asks
-    the controller, and where that one is frozen there is none for half a minute.
+    For a new id a broker that was started since asks the controller, and where that one is frozen there is none for
+    half a minute.
     """
+    manager = producer._txn_manager
+    if manager.has_pid() and (error.retriable or isinstance(error, KafkaTimeoutError)):
+        return manager.producer_id, manager.producer_epoch + 1
+    return None
+
+
+def _producer(servers: str, number: tuple[int, int] | None) -> AIOKafkaProducer:
     producer = AIOKafkaProducer(
         bootstrap_servers=servers,
         acks="all",
@@ -111,8 +118,8 @@ def _producer(servers: str, before: AIOKafkaProducer | None) -> AIOKafkaProducer
         **CLIENT,
     )
     pass_over_the_frozen(producer.client)
-    if before and before._txn_manager.has_pid():
-        producer._txn_manager.set_pid_and_epoch(before._txn_manager.producer_id, before._txn_manager.producer_epoch + 1)
+    if number:
+        producer._txn_manager.set_pid_and_epoch(*number)
     return producer
 
 
@@ -190,12 +197,18 @@ async def _acknowledged(producer: AIOKafkaProducer, batch: Any, topic: str, part
     answer = await producer.send_batch(batch, topic, partition=partition)
     cluster, place = producer.client.cluster, KafkaPartition(topic, partition)
     asked = leader = cluster.leader_for_partition(place)
-    while not (await asyncio.wait({answer}, timeout=LOOK_S))[0]:
-        if leader not in (None, NOBODY, asked):
-            raise KafkaTimeoutError(f"{topic}/{partition} is led by broker {leader} now, and {asked} does not answer")
-        producer.client.force_metadata_update()
-        leader = cluster.leader_for_partition(place)
-    return await answer
+    try:
+        while not (await asyncio.wait({answer}, timeout=LOOK_S))[0]:
+            # Whoever answered, be it that it leads no more, is left to the client.
+            if leader not in (None, NOBODY, asked) and asked in producer._sender._in_flight:
+                raise KafkaTimeoutError(f"{topic}/{partition} is led by broker {leader}, and {asked} does not answer")
+            producer.client.force_metadata_update()
+            leader = cluster.leader_for_partition(place)
+            if asked in (None, NOBODY):
+                asked = leader
+        return await answer
+    finally:
+        answer.cancel()
 
 
 _PENDING = """

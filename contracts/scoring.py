@@ -145,8 +145,7 @@ class StandingChanged(Event, type="scoring.standing_changed.v1", topic=STANDING_
 
 
 class StandingRegraded(Event, type="scoring.standing_regraded.v1", topic=STANDING_CHANGES):
-    """Stage and tier of a party stayed, and anything else that is graded, or why it is lost, changed. The subject is
-    the party."""
+    """Stage and tier of a party stayed, and a grade or the reason of its loss changed. The subject is the party."""
 
     revision: Annotated[int, Field(ge=1)]
     """Rises with every change of a party, also those of stage and tier; of two, the higher one holds."""

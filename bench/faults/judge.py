@@ -38,6 +38,7 @@ DISCRETE = (
     "posture",
     "flags",
     "vip",
+    "loss_reason",
 )
 """What the state of a party tells anew whenever it changes."""
 SHOWN = 5

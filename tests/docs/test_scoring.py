@@ -202,7 +202,7 @@ def meaning(kind: Kind) -> str:
         return "bought"
     if kind in DECLARATIONS:
         return "declared lost"
-    if kind in DERIVED or kind in (Kind.OVERRIDDEN, Kind.LEAD_GRADED):
+    if kind in DERIVED or kind is Kind.OVERRIDDEN:
         return "nothing"
     return "interest" if kind in DAYS_1.persons.prospects.sign_numbers else "known"
 

@@ -443,8 +443,6 @@ def _as_fact(event: Event) -> tuple[Kind, int, str] | None:
             return kind, told["amount_minor"], told["currency"]
         case "lead_won" if told["order"]:
             return Kind.PURCHASE, told["order"]["amount_minor"], told["order"]["currency"]
-        case "lead_graded":
-            return Kind.LEAD_GRADED, 0, f"{event.occurred_at:%Y-%m-%dT%H:%M:%S.%f}+00:00|{told['grade']}"
         case "lead_lost" | "lead_disqualified":
             return Kind[name.upper()], 0, told["reason"]
         case "interaction_recorded":

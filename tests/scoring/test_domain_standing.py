@@ -40,7 +40,7 @@ DEFAULT = Ruling(policy=DAYS_1, cuts=DAYS_1.cuts, rates=Rates("EUR", RATES), zon
 
 NO_CONTACT = frozenset({
     Kind.REGISTERED, Kind.LEAD_LOST, Kind.LEAD_DISQUALIFIED, Kind.PROBLEM_SOLVED, Kind.WAS_REFERRED,
-    Kind.REFERRAL_CONVERTED, Kind.LEAD_GRADED,
+    Kind.REFERRAL_CONVERTED,
 })  # fmt: skip
 """What others do about a party, and what we do alone."""
 

@@ -13,7 +13,7 @@ from chassis.consumer import Delivery
 from chassis.db import Database, driver, plain_url
 from contracts.community import CommunityFactWithdrawn, MemberJoined, MemberLinked
 from contracts.customers import FactWithdrawn, InteractionKind, ProblemSolved, PurchaseCompleted
-from contracts.leads import LeadAssigned, LeadFactWithdrawn, LeadWon, Order
+from contracts.leads import Grade, LeadAssigned, LeadFactWithdrawn, LeadGraded, LeadWon, Order
 from contracts.loss import LossReason
 from contracts.scoring import Cause, MoveKind, Stage, StandingChanged, Tier
 from services.scoring.domain.calendar import unpack
@@ -518,11 +518,12 @@ async def test_a_corrected_interaction_takes_the_place_of_the_first(scoring: Dat
     assert [move["kind"] for move in await announced(scoring, somebody)] == ["appeared", "revised"]
 
 
-async def test_owners_of_leads_and_links_of_members_are_no_facts(scoring: Database, feed: Feeding) -> None:
+async def test_grades_owners_of_leads_and_links_of_members_are_no_facts(scoring: Database, feed: Feeding) -> None:
     somebody = feed.identity()
     about = {"subject": somebody, "occurred_at": JUNE}
 
     await feed.tell(
+        LeadGraded(lead_id=somebody, grade=Grade.A, points=1, rubric="0" * 64, **about),
         LeadAssigned(lead_id=somebody, version=1, **about),
         MemberLinked(member_id=somebody, version=1, **about),
     )

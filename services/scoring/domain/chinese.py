@@ -139,8 +139,6 @@ class Chinese:
             f"（{amount(minor, code)} {code} 沒有匯率，未計入）"
             for code, minor in sorted(reason.turnover.unconverted.items())
         )
-        if tier.potential:
-            return self._told(f"尚未購買，線索於 {tier.graded_day} 評為 {tier.potential} 級：{is_tier}。")
         if currency is None:
             return self._told(f"尚無可供換算的報告貨幣：{is_tier}。")
         worth = f"{amount(tier.value_minor, currency)} {currency}"
@@ -230,9 +228,9 @@ _OTHER_WORDS = {"「": "“", "」": "”", "機率": "概率", "紀錄": "记�
 """What is said by another word where simplified characters are written."""
 _CHARACTERS = str.maketrans(
     "論當則並來係僅價內別創動務匯參問報對層屬幣後從憑應懷戶揚換據斷於時會業標機決沒淨滿潛為無營爭獲現產發確穩競紀級繫續聯與興"
-    "薦複視覆觸計記設訴評認誠變讚貨買費質購轉週過遷錄關階離靜頂預頭題額線",
+    "薦複視覆觸計記設訴評認誠變讚貨買費質購轉週過遷錄關階離靜頂預頭題額",
     "论当则并来系仅价内别创动务汇参问报对层属币后从凭应怀户扬换据断于时会业标机决没净满潜为无营争获现产发确稳竞纪级系续联与兴"
-    "荐复视复触计记设诉评认诚变赞货买费质购转周过迁录关阶离静顶预头题额线",
+    "荐复视复触计记设诉评认诚变赞货买费质购转周过迁录关阶离静顶预头题额",
 )
 """Every character above that is written otherwise."""
 

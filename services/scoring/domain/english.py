@@ -66,8 +66,6 @@ class English:
             f" ({amount(minor, code)} {code} are left out for want of a rate)"
             for code, minor in sorted(reason.turnover.unconverted.items())
         )
-        if tier.potential:
-            return f"No purchase yet, a lead graded {tier.potential} on {tier.graded_day}: tier {_words(tier.tier)}."
         if currency is None:
             return f"There is no reporting currency that anything converts to: tier {_words(tier.tier)}."
         worth = f"{amount(tier.value_minor, currency)} {currency}"
@@ -126,7 +124,7 @@ class English:
                 return "a VIP" if after else "no VIP"
             case "flags":
                 return f"flags {', '.join(map(_words, after)) if isinstance(after, tuple) and after else 'none'}"
-        return f"{change.field} {'none' if after is None else _words(after)}"
+        return f"{_words(change.field)} {'none' if after is None else _words(after)}"
 
     def keeping(self, stage: Stage, other: Otherwise, *, at_any_time: bool) -> str:
         """See `Speech`."""

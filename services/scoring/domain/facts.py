@@ -56,8 +56,6 @@ class Kind(IntEnum):
     """They are below it; of a calendar alone."""
     OVERRIDDEN = 28
     """A part of the standing was set by a person, whatever the facts say, or was left to the facts again."""
-    LEAD_GRADED = 29
-    """A rubric said how promising a lead is."""
 
     @property
     def code(self) -> str:
@@ -86,8 +84,7 @@ class Fact(msgspec.Struct, frozen=True, gc=False):
     """Minor units of the currency, never negative."""
     detail: str = ""
     """Of money the currency (ISO 4217), of a declaration the loss reason, of whoever is registered the kind of party
-    (`person`, `organisation`), of an override what it says (see `overrides`), of a lead that was graded its grade (see
-    `potential`); empty for every other kind."""
+    (`person`, `organisation`), of an override what it says (see `overrides`); empty for every other kind."""
     replaces: UUID | None = None
     """The fact that this one corrects, which no longer counts."""
     opened_at: datetime | None = None

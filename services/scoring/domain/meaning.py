@@ -24,9 +24,8 @@ from contracts.customers import (
     PurchaseReturned,
 )
 from contracts.event import Event
-from contracts.leads import LeadCaptured, LeadDisqualified, LeadGraded, LeadLost, LeadQualified, LeadReopened, LeadWon
+from contracts.leads import LeadCaptured, LeadDisqualified, LeadLost, LeadQualified, LeadReopened, LeadWon
 from contracts.loss import LossReason
-from services.scoring.domain import potential
 from services.scoring.domain.facts import Kind
 
 
@@ -59,8 +58,6 @@ def meaning(event: Event) -> Meaning | None:
             return Meaning(Kind.PURCHASE, order.amount_minor, order.currency)
         case LeadLost():
             return Meaning(Kind.LEAD_LOST, detail=str(event.reason), competitor=event.competitor)
-        case LeadGraded():
-            return Meaning(Kind.LEAD_GRADED, detail=potential.detail(event.occurred_at, event.grade))
         case LeadDisqualified():
             return Meaning(Kind.LEAD_DISQUALIFIED, detail=str(event.reason))
         case ProblemSolved():

@@ -104,7 +104,7 @@ class Days:
     def _take_in(self, done: list[tuple[Kind, str]]) -> None:
         day, kinds = self.day, {kind for kind, _ in done}
         self._overrides += [detail for kind, detail in done if kind is Kind.OVERRIDDEN]
-        self.known = self.known or bool(kinds - {Kind.OVERRIDDEN, Kind.LEAD_GRADED})
+        self.known = self.known or bool(kinds - {Kind.OVERRIDDEN})
         self.organisation = self.organisation or (Kind.REGISTERED, PartyKind.ORGANISATION.value) in done
         for whose in PartyKind:
             if any(kind.name.lower() in self.policy.stages(whose).prospects.signs for kind in kinds):

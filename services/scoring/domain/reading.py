@@ -44,7 +44,7 @@ CONTACT = TOUCHING | {
 REGISTERED, OVERRIDDEN = int(Kind.REGISTERED), int(Kind.OVERRIDDEN)
 SAYING = frozenset({*map(int, DECLARATIONS), REGISTERED, OVERRIDDEN})
 """Kinds of facts whose detail says something about the stage."""
-ALONE = frozenset({int(Kind.RATED_WELL), int(Kind.RATED_POORLY), int(Kind.LEAD_GRADED), OVERRIDDEN})
+ALONE = frozenset({int(Kind.RATED_WELL), int(Kind.RATED_POORLY), OVERRIDDEN})
 """Entries that do not make a party known."""
 
 

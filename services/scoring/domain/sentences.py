@@ -87,7 +87,7 @@ def sentence(reason: Reason, language: Language = Language.ENGLISH) -> str:
 
 def _said(reason: Reason, speech: Speech) -> Iterator[str]:
     yield speech.stage(reason)
-    if reason.bought is not None or reason.tier.potential is not None:
+    if reason.bought is not None:
         yield speech.worth(reason)
     for ground, say in (reason.satisfaction, speech.satisfaction), (reason.loyalty, speech.loyalty):
         if ground.contributions:

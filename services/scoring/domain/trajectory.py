@@ -48,7 +48,7 @@ class Regrading(StrEnum):
     """What a change of neither stage nor tier means."""
 
     REGRADED = "regraded"
-    """Another band, level, treatment, posture or flag."""
+    """Another band, level, treatment, posture or flag, or another reason of a loss."""
 
 
 KINDS: Mapping[tuple[Stage, Stage | None], MoveKind] = {

@@ -15,7 +15,6 @@ from services.scoring.domain.calendar import Calendar, fold
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.facts import DECLARATIONS, MONEY, Fact, Kind
 from services.scoring.domain.history import NOWHERE, History, Outcome
-from services.scoring.domain.reading import ALONE
 from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.stages import Stages
 from services.scoring.domain.standing import Standing
@@ -256,7 +255,7 @@ def _by_day(facts: Sequence[Fact], ruling: Ruling) -> dict[int, list[Fact]]:
 def deciding(facts: Sequence[Fact], before: Outcome, after: Outcome, stages: Stages, *, override: bool = False) -> Fact:
     """The one to be named of several: the last of a kind that can make the change, or the last of all."""
     kinds = (Kind.OVERRIDDEN,) if override else _making(before, after, stages)
-    return max(facts, key=lambda fact: (fact.kind in kinds, fact.kind not in ALONE, fact.occurred_at))
+    return max(facts, key=lambda fact: (fact.kind in kinds, fact.kind is not Kind.OVERRIDDEN, fact.occurred_at))
 
 
 def _making(before: Outcome, after: Outcome, stages: Stages) -> Collection[int]:

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from chassis.fields import Body, EventId, IdentityId, PartyId, Shown, TeamId, UserId
 from chassis.timelines import Entry
-from contracts.leads import Grade
 from contracts.loss import LossReason
 from contracts.scoring import Band, Cause, MoveKind, Posture, Stage, Tier
 from services.scoring.domain.facts import Fact
@@ -232,8 +231,6 @@ class ReasonedStanding(Standing):
     loyalty_evidence: float
     derived: dict[str, str]
     """Of each part that a person set to something else, what follows from the facts; empty for nothing."""
-    potential: Grade | None
-    """How promising the rubric called the lead of whoever has not bought, when it said so last."""
     reasons: ReasonTold
     facts: list[FactTold]
     """The latest ones that count, latest first, at most a hundred."""
@@ -270,14 +267,14 @@ class Move(Shown):
     day: date
     cause: Cause
     kind: MoveKind | Regrading
-    """`regraded` only of what was announced: stage and tier stayed, and anything else that is graded changed."""
+    """`regraded` only of what was announced: stage and tier stayed, and a grade or the reason of a loss changed."""
     from_stage: Stage | None
     to_stage: Stage | None
     from_tier: Tier | None
     to_tier: Tier | None
     value_minor: int
     loss_reason: LossReason | None
-    """Of a move to a lost stage."""
+    """Of a move to a lost stage, or within one."""
     party_id: PartyId
     revision: int | None = None
     """Only of a move that was announced, as are the ones below."""

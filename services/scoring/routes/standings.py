@@ -215,7 +215,6 @@ async def read_standing(
         satisfaction_evidence=decided.satisfaction_evidence,
         loyalty_evidence=decided.loyalty_evidence,
         derived=dict(decided.derived),
-        potential=because.tier.potential,
         reasons=ReasonTold.told(because, language),
         facts=[FactTold.shown(fact, then.ruling) for fact in facts],
         facts_total=total,

@@ -4,12 +4,10 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Literal
 
-from contracts.leads import Grade
 from contracts.scoring import Tier
 from services.scoring.domain.facts import Kind
 from services.scoring.domain.model import Model
 from services.scoring.domain.policy import Level
-from services.scoring.domain.potential import potential
 from services.scoring.domain.reasons.ground import Ground, Subject
 from services.scoring.domain.tiers import Cuts
 
@@ -97,10 +95,6 @@ class TierGround(Ground):
     """Nothing was bought yet; the net turnover counts; or what is expected: purchases times the amount of each."""
     value_minor: int
     cuts: Cuts
-    potential: Grade | None
-    """How promising the rubric called the lead of whoever has not bought, when it said so last."""
-    graded_day: date | None
-    """The day on which it did."""
 
 
 class Cost(Ground):
@@ -182,14 +176,11 @@ def turnover_ground(of: Subject) -> TurnoverGround:
 def tier_ground(of: Subject) -> TierGround:
     """What decided the tier."""
     by: Literal["no_purchase", "turnover", "expected"] = "expected" if of.history.expects else "turnover"
-    promising = potential(of.calendar, of.day)
     return TierGround(
         tier=Tier(of.follows("tier")),
         by=by if of.bought else "no_purchase",
         value_minor=of.history.value(of.day),
         cuts=of.ruling.cuts,
-        potential=promising and promising.grade,
-        graded_day=promising and promising.day,
     )
 
 
