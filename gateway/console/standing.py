@@ -29,15 +29,11 @@ def grounds(reasons: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def settable(standing: Mapping[str, Any]) -> dict[str, list[str]]:
-    """What each part of a standing may be set to by hand. Why a party is lost is asked of none that is not.
-
-    Of treatments those of every preset, and those that are known of this policy.
-    """
+    """What each part of a standing may be set to by hand. Why a party is lost is asked of none that is not."""
     reasons = standing["reasons"]
     found = {field: list(values) for field, values in _SETTABLE.items()}
     found["level"] = [level["name"] for level in reasons["turnover"]["levels"]]
-    here = (*(row["treatment"] for row in reasons["treatment"]["rows"]), standing["treatment"])
-    found["treatment"] = list(dict.fromkeys((*found["treatment"], *here)))
+    found["treatment"] = reasons["treatment"]["treatments"]
     if standing["loss_reason"] is None:
         del found["loss_reason"]
     return {field: values for field, values in found.items() if values}
@@ -143,7 +139,7 @@ _SETTABLE: Mapping[str, Sequence[str]] = {
     "satisfaction": ("high", "middle", "low"),
     "loyalty": ("high", "middle", "low"),
     "posture": ("developing", "steady", "conservative"),
-    "treatment": ("recover", "care", "develop", "win", "serve"),
+    "treatment": (),
     "high_value": _YES_OR_NO,
     "profit_making": _YES_OR_NO,
     "returning": _YES_OR_NO,

@@ -51,6 +51,8 @@ class TreatmentGround(Ground):
     """Counted from 1."""
     rows: tuple[Treatment, ...]
     """The table down to this row, the first that fits."""
+    treatments: tuple[str, ...]
+    """All that the table knows, sorted."""
 
 
 def flag_grounds(of: Subject, profit_minor: int) -> tuple[FlagGround, ...]:
@@ -94,4 +96,5 @@ def treatment_ground(of: Subject) -> TreatmentGround:
         loyalty=loyalty,
         row=row,
         rows=of.policy.treatments[:row],
+        treatments=tuple(sorted({row.treatment for row in of.policy.treatments})),
     )
