@@ -286,15 +286,14 @@ def pass_over_the_frozen(client: AIOKafkaClient) -> None:
     async def soon(asking: Awaitable[Any]) -> Any:
         nonlocal late
         # Where as many were late as there are, they are slow rather than frozen.
-        patient = late >= len(client.cluster.brokers())
+        patience = late >= len(client.cluster.brokers())
+        late = 0 if patience else late
         try:
-            async with asyncio.timeout(None if patient else ANSWER_S):
+            async with asyncio.timeout(None if patience else ANSWER_S):
                 answer = await asking
         except TimeoutError:
             late += 1
             raise
-        finally:
-            late = 0 if patient else late
         late = 0
         return answer
 
