@@ -37,6 +37,7 @@ SHOWN: Mapping[str, tuple[str, ...]] = {
     "identity": ("identifier_added", "identifier_released", "merged", "unmerged", "owner_changed"),
 }  # fmt: skip
 """Kinds of entries, as the timeline is filtered by them."""
+
 DEPARTMENTS = (
     "marketing", "sales", "service", "ecommerce", "logistics", "finance", "quality", "management", "other",
 )  # fmt: skip

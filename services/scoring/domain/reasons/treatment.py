@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from contracts.scoring import Band, Tier
+from services.scoring.domain.overridden import values
+from services.scoring.domain.overrides import Field
 from services.scoring.domain.policy import Treatment
 from services.scoring.domain.reasons.ground import Ground, Subject
 from services.scoring.domain.rules import Comparison, Rule, comparisons
@@ -96,5 +98,5 @@ def treatment_ground(of: Subject) -> TreatmentGround:
         loyalty=loyalty,
         row=row,
         rows=of.policy.treatments[:row],
-        treatments=tuple(sorted({row.treatment for row in of.policy.treatments})),
+        treatments=tuple(values(Field.TREATMENT, of.policy)),
     )
