@@ -21,7 +21,6 @@ SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "max_connections": "200",
-    "shared_buffers": "256MB",
     "work_mem": "16MB",
     "maintenance_work_mem": "128MB",
     # To compress a page takes more processor time than all else that is done with most rows of it.
@@ -36,6 +35,9 @@ SETTINGS = {
     "timezone": "UTC",
 }
 NOBODY = 65534
+BUFFERS_MB = 128, 2_048
+"""At least and at most of memory that PostgreSQL shares, which is an eighth of what there is in between."""
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 class CannotRun(Exception):
@@ -76,6 +78,26 @@ def works(*command: str) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
+def memory_mb() -> int:
+    """Memory that this machine has or, in a container with a limit, may use."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        # "max" without a limit (Linux, Documentation/admin-guide/cgroup-v2.rst).
+        limit = int(CGROUP_LIMIT.read_text())
+    except (OSError, ValueError):
+        limit = machine
+    return min(machine, limit) >> 20
+
+
+def buffers_mb(memory: int) -> int:
+    """Memory to be shared by PostgreSQL's processes, of so much: a page that is not in it is copied for each look.
+
+    Half of what PostgreSQL's own documentation advises for a machine that does nothing else (§19.4.1).
+    """
+    least, most = BUFFERS_MB
+    return min(max(memory // 8, least), most)
+
+
 def passwords(folder: Path) -> dict[str, str]:
     """The secrets of a data folder: a password per role and what signs inside. What is missing is made and stays."""
     path = folder / "secrets.json"
@@ -113,7 +135,8 @@ class Postgres:
 
     def process(self) -> Process:
         """The postmaster. SIGINT ends its sessions and writes a checkpoint, so that the next start recovers nothing."""
-        settings = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
+        set_up = {**SETTINGS, "shared_buffers": f"{buffers_mb(memory_mb())}MB"}
+        settings = [word for name, value in set_up.items() for word in ("-c", f"{name}={value}")]
         command = (binary("postgres"), "-D", str(self.data), "-p", str(self.port), *settings)
         return Process(
             "postgres",

@@ -179,6 +179,7 @@ def test_postgresql_is_set_up_as_the_one_that_cluster_runs() -> None:
     options = dict(word.removeprefix("--").split("=") for word in server["command"][1:])
     of_a_wheel = {"listen_addresses", "unix_socket_directories", "logging_collector"}
 
+    assert options.pop("shared_buffers") == "${POSTGRES_SHARED_BUFFERS:-512MB}"
     assert options == {name: value for name, value in postgres.SETTINGS.items() if name not in of_a_wheel}
     assert server["image"] == "postgres:18"
     assert server["volumes"] == ["postgres:/var/lib/postgresql"]

@@ -31,6 +31,34 @@ async def test_a_half_made_data_folder_is_made_again(folder: Path) -> None:
     assert stat.S_IMODE((folder / "secrets.json").stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize(("memory", "shared"), [(512, 128), (8_192, 1_024), (24_576, 2_048)])
+def test_an_eighth_of_the_memory_is_shared_within_bounds(memory: int, shared: int) -> None:
+    assert postgres.buffers_mb(memory) == shared
+
+
+def test_a_limit_of_the_container_counts_as_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(postgres, "CGROUP_LIMIT", limit)
+    unlimited = postgres.memory_mb()
+
+    limit.write_text(f"{256 << 20}\n")
+    assert postgres.memory_mb() == 256
+    limit.write_text("max\n")
+    assert postgres.memory_mb() == unlimited > 256
+
+
+async def test_a_server_shares_what_this_machine_allows(folder: Path) -> None:
+    made, supervisor = postgres.at(folder), Supervisor(folder)
+    await supervisor.start(made.process())
+    try:
+        connection = await asyncpg.connect(made.url("postgres", role="postgres"))
+        query = "SELECT setting::bigint * 8192 >> 20 FROM pg_settings WHERE name = 'shared_buffers'"
+        assert await connection.fetchval(query) == postgres.buffers_mb(postgres.memory_mb())
+        await connection.close()
+    finally:
+        await supervisor.stop()
+
+
 async def test_a_committed_row_survives_the_kill_of_everything(folder: Path) -> None:
     first = Supervisor(folder)
     made = postgres.at(folder)
