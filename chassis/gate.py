@@ -13,7 +13,8 @@ from aiokafka.errors import KafkaError
 
 from chassis.db import KEEPALIVE, Database, plain_url
 from chassis.envelope import Unreadable, open_envelope
-from chassis.kafka_transport import CLIENT, drop, ensure_topics
+from chassis.kafka_client import CLIENT, drop
+from chassis.kafka_topics import ensure_topics
 from contracts.topics import Topic, topics_of
 
 log = structlog.get_logger()

@@ -14,7 +14,8 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError
 from chassis.db import KEEPALIVE, SILENCE_S, Database, connect, plain_url
 from chassis.envelope import CONTENT_TYPE, finish, sampled_trace
 from chassis.gate import gate
-from chassis.kafka_transport import CLIENT, RETENTION_DAYS, answering, hang_up, keep_for, pass_over_the_frozen
+from chassis.kafka_client import CLIENT, answering, hang_up, pass_over_the_frozen
+from chassis.kafka_topics import RETENTION_DAYS, keep_for
 from chassis.rest import rest
 from chassis.sequencer import CHANNEL
 from chassis.settings import ServiceSettings

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from random import Random
 from typing import TypeAlias
 
-from bench.faults.events import Impossible, Poison, anybody
+from bench.faults.events import UNTHINKABLE, Impossible, Poison, anybody
 from bench.faults.fault import Fault
 from bench.faults.fleet import NextVersion, RollingRestart, WorkersComeAndGo
 from bench.faults.ground import GATEWAY, POSTGRES, WORKERS, Ground, services_of
@@ -12,7 +12,8 @@ from bench.faults.network import Delayed, HalfOpen, Holed, Reset
 from bench.faults.signals import CrashedDatabase, Ended, Frozen, Killed
 from bench.faults.surroundings import FullDisk, Jump
 from chassis.consumer import SESSION_SETTINGS
-from chassis.kafka_transport import REQUEST_TIMEOUT_MS, SESSION_TIMEOUT_MS
+from chassis.kafka_client import REQUEST_TIMEOUT_MS
+from chassis.kafka_transport import SESSION_TIMEOUT_MS
 
 SESSION_S = SESSION_TIMEOUT_MS / 1_000
 IDLE_S = int(SESSION_SETTINGS["idle_in_transaction_session_timeout"]) / 1_000
@@ -159,7 +160,7 @@ KINDS: Mapping[str, Maker] = {
     "rolling restart of everything": lambda chance, ground: RollingRestart(),
     "workers 1, 3, 1": lambda chance, ground: WorkersComeAndGo(each_s=3),
     "poison event": lambda chance, ground: Poison(chance.randrange(24)),
-    "impossible event": lambda chance, ground: Impossible(anybody(chance)),
+    "impossible event": lambda chance, ground: Impossible(anybody(chance), chance.choice(UNTHINKABLE)),
     "next version beside the old": lambda chance, ground: NextVersion(
         chance.choice(SERVICES_THAT_TELL), chance.uniform(3, 6)
     ),

@@ -1,8 +1,11 @@
 """Events that nobody can handle: one that is no event, and one that says what cannot be."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
@@ -11,7 +14,7 @@ from bench.faults.commands import identity_of
 from bench.faults.ground import Ground
 from chassis.ids import uuid7
 from chassis.outbox import key_hash
-from contracts.topics import PURCHASES
+from contracts.topics import PARTIES, PURCHASES
 
 
 @dataclass
@@ -38,33 +41,60 @@ class Poison:
         """Nothing is left to be done."""
 
 
+class Unthinkable(NamedTuple):
+    """What no event may say, and yet one does that was recorded and numbered."""
+
+    topic: str
+    type: str
+    data: Mapping[str, Any]
+    letter: str
+    """As what a consumer sets it aside."""
+
+
+UNTHINKABLE = (
+    # Found when it is decoded.
+    Unthinkable(
+        PURCHASES.name,
+        "customers.purchase_completed.v1",
+        {"purchase_id": str(UUID(int=1)), "amount_minor": "all of it"},
+        "Unreadable",
+    ),
+    # Found when it is written, in a transaction with everything that was read beside it.
+    Unthinkable(PARTIES.name, "customers.party_owner_changed.v1", {"version": 2**70}, "DataError"),
+)
+
+
 @dataclass
 class Impossible:
-    """An event that was recorded and numbered, and whose amount nobody can pay."""
+    """An event that was recorded and numbered like any other, and that nobody can take in."""
 
     whose: str
+    says: Unthinkable
     kind: str = "impossible event"
-    what: str = PURCHASES.name
     lasts_s: float = 0.0
     from_beginning: bool = True
 
+    @property
+    def what(self) -> str:
+        """The topic that it comes to stand on."""
+        return self.says.topic
+
     async def begin(self, ground: Ground) -> None:
-        """Write it into the outbox of the service that tells of purchases."""
-        id, subject, type = uuid7(), str(identity_of(self.whose)), "customers.purchase_completed.v1"
+        """Write it into the outbox of the service that tells of purchases and parties."""
+        id, subject, type = uuid7(), str(identity_of(self.whose)), self.says.type
         at = "2025-06-01T12:00:00+00:00"
-        data = {"occurred_at": at, "purchase_id": str(uuid7()), "amount_minor": "all of it"}
         document = {
             "specversion": "1.0", "id": str(id), "source": "/customers", "type": type, "time": at,
             "subject": subject, "partitionkey": subject, "datacontenttype": "application/json",
-            "dataschema": f"urn:shuke:{type}", "data": data,
+            "dataschema": f"urn:shuke:{type}", "data": {"occurred_at": at, **self.says.data},
         }  # fmt: skip
         payload = json.dumps(document, separators=(",", ":")).encode()
         connection = await asyncpg.connect(ground.database("customers"))
         try:
-            await connection.execute(_RECORD, id, self.what, subject, key_hash(subject), type, payload)
+            await connection.execute(_RECORD, id, self.says.topic, subject, key_hash(subject), type, payload)
         finally:
             await connection.close()
-        ground.expected_letters.append("Unreadable")
+        ground.expected_letters.append(self.says.letter)
         ground.planted.add(id)
 
     async def end(self, ground: Ground) -> None:

@@ -15,7 +15,7 @@ from bench.faults.clients import Client, Journal
 from bench.faults.commands import SYSTEM, Command, identifier, identity_of
 from bench.faults.ground import Ground
 from bench.product import CURRENCY
-from chassis.kafka_transport import drop
+from chassis.kafka_client import drop
 from chassis.outbox import key_hash
 from contracts.topics import PURCHASES
 

@@ -13,7 +13,7 @@ from chassis import outbox, publisher, retention, sequencer
 from chassis.clock import now
 from chassis.db import Database, connect, driver
 from chassis.gate import gate
-from chassis.kafka_transport import ensure_topics, keep_for
+from chassis.kafka_topics import ensure_topics, keep_for
 from chassis.settings import ServiceSettings
 from contracts.customers import PurchaseCompleted
 from contracts.topics import PURCHASES, STANDINGS, Topic

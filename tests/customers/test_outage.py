@@ -16,7 +16,7 @@ from bench.faults.wires import Wires
 from chassis import pressure
 from chassis.db import Database
 from chassis.envelope import open_envelope
-from chassis.kafka_transport import ensure_topics
+from chassis.kafka_topics import ensure_topics
 from contracts.topics import topics_of
 from deploy.ports import free_port
 from services.customers.app import app, publisher

@@ -11,8 +11,8 @@ from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
 from aiokafka.errors import GroupCoordinatorNotAvailableError, NodeNotReadyError, RequestTimedOutError
 from aiokafka.structs import BrokerMetadata
 
-from chassis import kafka_transport
-from chassis.kafka_transport import CLIENT, answering, pass_over_the_frozen
+from chassis import kafka_client
+from chassis.kafka_client import CLIENT, answering, pass_over_the_frozen
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ async def test_clients_begin_at_brokers_that_answer(kafka: str, silent: int) -> 
 async def test_the_next_broker_says_who_leads_what_where_one_is_frozen(
     kafka: str, silent: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka_transport, "sample", lambda brokers, _: sorted(brokers, reverse=True))
+    monkeypatch.setattr(kafka_client, "sample", lambda brokers, _: sorted(brokers, reverse=True))
     producer = AIOKafkaProducer(bootstrap_servers=kafka, **CLIENT)
     pass_over_the_frozen(producer.client)
     await producer.start()
@@ -48,7 +48,7 @@ async def test_the_next_broker_says_who_leads_what_where_one_is_frozen(
     assert await producer.client.force_metadata_update()
 
     took_s = asyncio.get_running_loop().time() - began
-    assert kafka_transport.ANSWER_S <= took_s < kafka_transport.REQUEST_TIMEOUT_MS / 1e3
+    assert kafka_client.ANSWER_S <= took_s < kafka_client.REQUEST_TIMEOUT_MS / 1e3
     assert 99 not in {broker.nodeId for broker in known.brokers()}
     await producer.stop()
 
@@ -74,7 +74,7 @@ async def test_the_next_broker_says_who_coordinates_where_one_is_frozen(
     with pytest.raises((NodeNotReadyError, RequestTimedOutError)):
         await client.coordinator_lookup(CoordinationType.GROUP, "anybody")
     took_s = asyncio.get_running_loop().time() - began
-    assert kafka_transport.ANSWER_S <= took_s < kafka_transport.REQUEST_TIMEOUT_MS / 1e3
+    assert kafka_client.ANSWER_S <= took_s < kafka_client.REQUEST_TIMEOUT_MS / 1e3
 
     # The first question of all has the broker make its topic of offsets.
     async with asyncio.timeout(30):
@@ -95,4 +95,4 @@ async def test_brokers_are_connected_to_soon_although_one_is_frozen(client: AIOK
         pass
 
     assert not await frozen
-    assert loop.time() - began < kafka_transport.REQUEST_TIMEOUT_MS / 1e3
+    assert loop.time() - began < kafka_client.REQUEST_TIMEOUT_MS / 1e3
