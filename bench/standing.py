@@ -81,7 +81,7 @@ async def _sweeper(running: Running, parties: int, bought: list[UUID]) -> tuple[
             return not await connection.fetchval("SELECT EXISTS (SELECT FROM party WHERE next_change_at <= $1)", now)
 
         took_s = await _while_buying(running, bought, seen, looked_at) - began
-        told = await connection.fetchval("SELECT count(*) FROM lived_move WHERE assessed_at > $1", now)
+        told = await connection.fetchval("SELECT count(*) FROM lived_move WHERE cause = 'clock'")
         raw_s = await _updated(connection, due)
     how = f"{due:,} parties due, {told:,} changes told; baseline: one UPDATE of so many rows from arrays"
     return [
@@ -169,7 +169,9 @@ def _took_s(client: httpx.Client, path: str, asked: Mapping[str, str]) -> float:
 def pages(parties: int) -> list[Figure]:
     """Pages of the list by value, anywhere in it, of any cell or of those marked, and the summary. 20 s at 200,000."""
     with _populated(parties) as running, running.client() as client:
-        took = {"list": _pages_ms(client), "summary": _each_ms(client, "/v1/standings/summary")}
+        # Not counted: what was just loaded is read from the disk once.
+        _pages_ms(client, seed=0)
+        took = {"list": _pages_ms(client, seed=1), "summary": _each_ms(client, "/v1/standings/summary")}
         raw = asyncio.run(_asked(running))
     return [
         Figure("pages", f"{what}, p{p}", percentile(took[what], p), "ms", goal, percentile(raw[what], p), how)
@@ -181,8 +183,8 @@ def pages(parties: int) -> list[Figure]:
     ]
 
 
-def _pages_ms(client: httpx.Client) -> list[float]:
-    chance, took = random.Random(1), []
+def _pages_ms(client: httpx.Client, seed: int) -> list[float]:
+    chance, took = random.Random(seed), []
     stages, tiers = ("customer", "dormant_customer", "lost_customer"), ("top", "high", "mid", "low")
     treatments = ("recover", "care", "develop", "serve")
     asked: dict[str, Any] = {}

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,10 +18,12 @@ from services.scoring.handlers import sweeping
 from services.scoring.handlers.assessing import assess_again
 from services.scoring.handlers.batches import apply
 from services.scoring.handlers.renewing import renew
-from services.scoring.handlers.sweeping import Followed, sweep_once
+from services.scoring.handlers.sweeping import Followed, sweep_once, take_some_due
 from services.scoring.queries import standings
-from services.scoring.queries.rulings import BARRIER, add_rates, new_ruling
+from services.scoring.queries.parties import pass_barrier
+from services.scoring.queries.rulings import BARRIER, Connection, add_rates, new_ruling
 from services.scoring.queries.standings import summary
+from services.scoring.queries.sweeping import Part, lock_as_read
 from services.scoring.queries.watermark import Source, move_watermark, wait_for, watermark
 from tests.scoring.feeding import JUNE, Feeding
 
@@ -327,6 +329,72 @@ async def test_many_who_are_due_are_taken_by_processes_of_their_own(
     await sweep_once(scoring)
 
     assert [await moves(scoring, somebody) for somebody in everybody] == [[APPEARED, FADED]] * 30
+
+
+async def test_each_part_of_those_who_are_due_is_taken_once(
+    scoring: Database, feed: Feeding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "BATCH_APART", 7)
+    everybody = [feed.identity() for _ in range(60)]
+    await feed.tell(*(feed.purchase(somebody, JUNE, 1_000) for somebody in everybody))
+    faded = "SELECT party_id FROM lived_move WHERE kind = 'faded'"
+
+    assert await take_some_due(scoring, FADED[2], Part(0, 2))
+    first = {row["party_id"] for row in await rows(scoring, faded)}
+    assert not await take_some_due(scoring, FADED[2], Part(0, 2))
+    assert await take_some_due(scoring, FADED[2], Part(1, 2))
+
+    assert 7 < len(first) < len(everybody) - 7
+    assert [await moves(scoring, somebody) for somebody in everybody] == [[APPEARED, FADED]] * len(everybody)
+    before = await told(scoring, everybody[0])
+    async with scoring.transaction() as session:
+        await assess_again(session, everybody, FADED[2])
+    assert await told(scoring, everybody[0]) == before
+
+
+async def test_news_between_deciding_and_writing_is_not_undone(
+    scoring: Database, feed: Feeding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everybody = [feed.identity() for _ in range(30)]
+    await feed.tell(*(feed.purchase(somebody, JUNE, 1_000) for somebody in everybody))
+    buyers, held = everybody[::7], everybody[1]
+
+    async def late(connection: Connection, found: Sequence[asyncpg.Record]) -> set[UUID]:
+        for each in buyers:
+            await feed.bought(each, JUNE, 70_000)
+        async with scoring.transaction() as session:
+            await (await driver(session)).execute("SELECT FROM party WHERE party_id = $1 FOR UPDATE", held)
+            return await lock_as_read(connection, found)
+
+    monkeypatch.setattr(sweeping, "lock_as_read", late)
+
+    assert await take_some_due(scoring, FADED[2], Part(0, 1))
+
+    stay = {held, *buyers}
+    faded = [FADED in await moves(scoring, somebody) for somebody in everybody]
+    assert faded == [somebody not in stay for somebody in everybody]
+    spent = await rows(scoring, "SELECT spend_minor FROM party WHERE party_id = ANY($1)", buyers)
+    assert [row["spend_minor"] for row in spent] == [71_000] * len(buyers)
+    monkeypatch.undo()
+    await read_until(scoring, FADED[2])
+    await sweep_once(scoring)
+    assert await moves(scoring, held) == [APPEARED, FADED]
+
+
+async def test_what_was_decided_by_an_older_ruling_is_not_written(
+    scoring: Database, feed: Feeding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everybody = [feed.identity() for _ in range(30)]
+    await feed.tell(*(feed.purchase(somebody, JUNE, 1_000) for somebody in everybody))
+
+    async def late(connection: Connection) -> None:
+        await another_ruling(scoring)
+        await pass_barrier(connection)
+
+    monkeypatch.setattr(sweeping, "pass_barrier", late)
+
+    assert not await take_some_due(scoring, FADED[2], Part(0, 1))
+    assert [await moves(scoring, somebody) for somebody in everybody] == [[APPEARED]] * len(everybody)
 
 
 async def test_whom_somebody_holds_is_left_by_processes_of_their_own_and_taken_behind_them(

@@ -11,7 +11,7 @@ from chassis.db import driver
 from services.scoring.handlers.changes import Assessed
 from services.scoring.handlers.standings import record
 from services.scoring.queries.parties import calendars, members_now, opened, party_calendar, standings_to_change
-from services.scoring.queries.rulings import present
+from services.scoring.queries.rulings import Connection, present
 
 
 async def assess_again(session: AsyncSession, parties: Sequence[UUID], until: datetime | None) -> None:
@@ -25,15 +25,22 @@ async def assess_again(session: AsyncSession, parties: Sequence[UUID], until: da
 
 async def assess_rows(session: AsyncSession, locked: Iterable[asyncpg.Record], until: datetime | None) -> None:
     """Likewise parties whose rows were locked before."""
-    rows = {row["party_id"]: row for row in locked if row["assessed_at"] is not None}
-    if not rows:
-        return
     connection = await driver(session)
-    here = await present(connection)
+    parties = await assessed(connection, locked, until)
+    if parties:
+        await record(session, connection, await present(connection), parties)
+
+
+async def assessed(connection: Connection, found: Iterable[asyncpg.Record], until: datetime | None) -> list[Assessed]:
+    """What there is to say of parties whose rows were read, without those that nothing was ever decided of."""
+    rows = {row["party_id"]: row for row in found if row["assessed_at"] is not None}
     belong = (await members_now(connection, (), rows)).of(rows)
     stored = opened(await calendars(connection, {identity for held in rows for identity, _ in belong[held]}))
-    assessed = []
-    for party_id, row in rows.items():
-        at = max(row["assessed_at"], until) if until else row["assessed_at"]
-        assessed.append(Assessed(row, *party_calendar(belong[party_id], stored), at))
-    await record(session, connection, here, assessed)
+    return [
+        Assessed(
+            row,
+            *party_calendar(belong[party_id], stored),
+            at=max(row["assessed_at"], until) if until else row["assessed_at"],
+        )
+        for party_id, row in rows.items()
+    ]

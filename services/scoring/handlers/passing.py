@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from itertools import groupby
+from typing import TypeAlias
 from uuid import UUID
 
 from contracts.scoring import Cause
@@ -94,9 +95,11 @@ def way(party: Assessed, ruling: Ruling) -> Way | None:
     return Way(party, begun, told, until, party.stood)
 
 
-def passed(
-    parties: Sequence[Assessed], ruling: Ruling, reruled: Mapping[int, Cause]
-) -> dict[UUID, tuple[Standing, list[Change]]]:
+Passed: TypeAlias = Mapping[UUID, tuple[Standing, list[Change]]]
+"""How parties come to stand, and what became otherwise on the way."""
+
+
+def passed(parties: Sequence[Assessed], ruling: Ruling, reruled: Mapping[int, Cause]) -> Passed:
     """How parties stand, each with its changes of stage and tier, without those that are better looked at alone.
 
     `reruled` is what each older ruling was replaced by.

@@ -15,23 +15,30 @@ from services.scoring.domain.history import History
 from services.scoring.domain.standing import Standing, standing
 from services.scoring.domain.trajectory import Regrading
 from services.scoring.handlers.changes import Assessed, Change, moved, regraded
-from services.scoring.handlers.passing import passed
+from services.scoring.handlers.passing import Passed, passed
 from services.scoring.queries.rulings import Connection, Present, ruling_of
 from services.scoring.queries.standings import append_moves, write_standings
 
 
-async def record(session: AsyncSession, connection: Connection, here: Present, parties: Sequence[Assessed]) -> None:
+async def record(
+    session: AsyncSession,
+    connection: Connection,
+    here: Present,
+    parties: Sequence[Assessed],
+    known: Passed | None = None,
+) -> None:
     """Write how locked parties stand, and tell others what became different.
 
     The last change of a party merged into another comes before that of the other, whose revision is above both.
+    `known` is what `passed` gives for them and others, where that was worked out before they were locked.
     """
-    revisions, reruled = _revisions(parties), await _reruled(connection, here, parties)
+    revisions, reruled_by = _revisions(parties), await reruled(connection, here, parties)
     rows: list[tuple[object, ...]] = []
     lived: list[tuple[object, ...]] = []
     events: list[Event | UUID] = []
-    together = passed(parties, here.ruling, reruled)
+    together = passed(parties, here.ruling, reruled_by) if known is None else known
     for party in sorted(parties, key=lambda party: party.merged_into is None):
-        why = reruled.get(party.row["ruling"])
+        why = reruled_by.get(party.row["ruling"])
         now, changes = together.get(party.party_id) or _alone(party, here, why)
         changes = changes or regraded(party, now, here, why)
         if not changes and _must_be_told(party, now):
@@ -85,7 +92,7 @@ def _alone(party: Assessed, here: Present, reruled: Cause | None) -> tuple[Stand
     return now, list(moved(party, history, now, here, reruled))
 
 
-async def _reruled(connection: Connection, here: Present, parties: Sequence[Assessed]) -> dict[int, Cause]:
+async def reruled(connection: Connection, here: Present, parties: Sequence[Assessed]) -> dict[int, Cause]:
     """Of each older ruling that a party stood under, what the present one changed."""
     older = {party.row["ruling"] for party in parties} - {here.ruling_id, None}
     return {number: here.ruling.cause_after((await ruling_of(connection, number)).ruling) for number in older}

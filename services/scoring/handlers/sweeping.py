@@ -20,21 +20,25 @@ from chassis.db import Database, away_told_plainly, connect, database_is_away, d
 from chassis.processes import Processes
 from chassis.rest import rest
 from services.scoring.handlers.activating import activate_next, next_activation
-from services.scoring.handlers.assessing import assess_again, assess_rows
+from services.scoring.handlers.assessing import assess_again, assessed
 from services.scoring.handlers.growing import grow
+from services.scoring.handlers.passing import passed
 from services.scoring.handlers.renewing import renew
+from services.scoring.handlers.standings import record, reruled
 from services.scoring.queries.growing import grown
 from services.scoring.queries.parties import NOBODY, pass_barrier
-from services.scoring.queries.rulings import present
+from services.scoring.queries.rulings import present, still
 from services.scoring.queries.standings import sum_cells
 from services.scoring.queries.sweeping import (
+    Part,
     applied,
     due,
+    due_rows,
+    lock_as_read,
     many_due,
     many_under_older_ruling,
     refreshed,
     refreshed_at,
-    take_due,
     under_older_ruling,
     unrefreshed,
 )
@@ -44,8 +48,10 @@ log = structlog.get_logger()
 
 BATCH = 200
 """Parties; assessing so many keeps the event loop, and their locks, for some 50 ms."""
+DECIDED_APART = 5_000
+"""Parties that a process of its own decides at once, of which none is locked meanwhile."""
 BATCH_APART = 500
-"""Parties of a process of its own, which answers nobody: so many are assessed and told, and locked, for some 150 ms."""
+"""Parties that it writes and tells of at once, under their locks."""
 MANY = 5_000
 """More parties than these are left to processes of their own, which take half a second to begin."""
 REST_S = 1.0
@@ -186,37 +192,53 @@ async def _due_apart(database: Database, until: datetime) -> None:
     """
     processes = Processes()
     try:
-        await processes.each(take_due_apart, [(database.url, until)] * processes.count)
+        parts = [Part(nth, processes.count) for nth in range(processes.count)]
+        await processes.each(take_due_apart, [(database.url, until, part) for part in parts])
     finally:
         processes.close()
 
 
-def take_due_apart(url: str, until: datetime) -> None:
-    """In a process of its own: assess parties that are due until none is left that nobody holds."""
+def take_due_apart(url: str, until: datetime, part: Part) -> None:
+    """In a process of its own: assess a part of the parties that are due until none is left that nobody holds."""
     # As where a ruling is renewed: behind each transaction is often enough.
     gc.freeze()
     gc.disable()
     with away_told_plainly():
-        asyncio.run(_take_due(url, until))
+        asyncio.run(_take_due(url, until, part))
 
 
-async def _take_due(url: str, until: datetime) -> None:
+async def _take_due(url: str, until: datetime, part: Part) -> None:
     database = connect(url, pool_size=1, settings=consumer.SESSION_SETTINGS, silence_s=60)
     try:
-        while await _take_some_due(database, until):
+        while await take_some_due(database, until, part):
             gc.collect()
     finally:
         await database.close()
 
 
-async def _take_some_due(database: Database, until: datetime) -> bool:
-    """Assess the longest due of those that are free; whether there were any."""
+async def take_some_due(database: Database, until: datetime, part: Part) -> bool:
+    """Assess the longest due of a part of them; whether any was, and was not held or written by others meanwhile."""
+    # Decided outside a transaction: arrays want many, and whoever has news of one of them would wait for all.
     async with database.transaction() as session:
         connection = await driver(session)
-        await pass_barrier(connection)
-        rows = await take_due(connection, until, BATCH_APART)
-        await assess_rows(session, rows, until)
-    return bool(rows)
+        here = await present(connection)
+        parties = await assessed(connection, await due_rows(connection, until, part, DECIDED_APART), until)
+        reruled_by = await reruled(connection, here, parties)
+    known = passed(parties, here.ruling, reruled_by)
+    any_taken = False
+    for begin in range(0, len(parties), BATCH_APART):
+        some = parties[begin : begin + BATCH_APART]
+        async with database.transaction() as session:
+            connection = await driver(session)
+            await pass_barrier(connection)
+            if not await still(connection, here):
+                return False
+            locked = await lock_as_read(connection, [party.row for party in some])
+            taken = [party for party in some if party.party_id in locked]
+            if taken:
+                await record(session, connection, here, taken, known)
+        any_taken = any_taken or bool(taken)
+    return any_taken
 
 
 async def _step_due(database: Database, until: datetime) -> bool:

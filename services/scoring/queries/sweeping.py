@@ -1,6 +1,8 @@
 """Whom the clock or a new ruling concerns, and how far the passes over all parties are."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -14,9 +16,22 @@ async def due(connection: Connection, until: datetime, limit: int) -> list[UUID]
     return [row["party_id"] for row in await connection.fetch(_DUE.format(columns="party_id"), until, limit)]
 
 
-async def take_due(connection: Connection, until: datetime, limit: int) -> list[asyncpg.Record]:
-    """Likewise their rows, locked, without those that somebody else holds a lock of."""
-    return await connection.fetch(_DUE.format(columns=STOOD) + _FREE, until, limit)
+class Part(NamedTuple):
+    """Which parties are one process's to take, where several do."""
+
+    nth: int
+    of: int
+
+
+async def due_rows(connection: Connection, until: datetime, part: Part, limit: int) -> list[asyncpg.Record]:
+    """Likewise the rows of a part of them, with who wrote each last (`written`), and without a lock."""
+    return await connection.fetch(_DUE_OF_PART, until, limit, *part)
+
+
+async def lock_as_read(connection: Connection, rows: Sequence[asyncpg.Record]) -> set[UUID]:
+    """Lock those of parties that nobody holds and nobody has written since they were read."""
+    read = [[row["party_id"] for row in rows], [row["written"] for row in rows]]
+    return {row["party_id"] for row in await connection.fetch(_LOCK_AS_READ, *read)}
 
 
 async def under_older_ruling(connection: Connection, ruling_id: int, after: UUID, limit: int) -> list[UUID]:
@@ -59,8 +74,18 @@ async def refreshed(connection: Connection, at: datetime) -> None:
 
 _DUE = "SELECT {columns} FROM party WHERE next_change_at <= $1 ORDER BY next_change_at, party_id LIMIT $2"
 
-# Of several processes that take parties at once none waits for another, nor for the worker.
-_FREE = " FOR NO KEY UPDATE SKIP LOCKED"
+_DUE_OF_PART = f"""
+SELECT {STOOD}, xmin AS written FROM party
+WHERE next_change_at <= $1 AND get_byte(uuid_send(party_id), 15) % $4 = $3
+ORDER BY next_change_at, party_id LIMIT $2
+"""
+
+# Whoever is held by the worker is left to it. Whose calendar changes or who comes to share identities is written, too.
+_LOCK_AS_READ = """
+SELECT party.party_id FROM unnest($1::uuid[], $2::xid[]) AS read(party_id, written)
+JOIN party ON party.party_id = read.party_id AND party.xmin = read.written
+ORDER BY party.party_id FOR NO KEY UPDATE OF party SKIP LOCKED
+"""
 
 _UNDER_OLDER = "SELECT {columns} FROM party WHERE ruling < $1 AND party_id > $2 ORDER BY party_id LIMIT $3"
 
