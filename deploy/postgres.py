@@ -79,7 +79,7 @@ def works(*command: str) -> bool:
 
 
 def memory_mb() -> int:
-    """Memory that this machine has or, in a container with a limit, may use."""
+    """Memory that this machine has or, in a container with a limit (cgroup v2), may use."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
         # "max" without a limit (Linux, Documentation/admin-guide/cgroup-v2.rst).
@@ -90,7 +90,7 @@ def memory_mb() -> int:
 
 
 def buffers_mb(memory: int) -> int:
-    """Memory to be shared by PostgreSQL's processes, of so much: a page that is not in it is copied for each look.
+    """How much of this memory PostgreSQL's processes share: a page that is not there is copied for each look.
 
     Half of what PostgreSQL's own documentation advises for a machine that does nothing else (§19.4.1).
     """

@@ -59,7 +59,8 @@ UNTHINKABLE = (
         {"purchase_id": str(UUID(int=1)), "amount_minor": "all of it"},
         "Unreadable",
     ),
-    # Found when it is written, in a transaction with everything that was read beside it.
+    # Found when it is written, in a transaction with everything that was read beside it; by the feed, too, which so
+    # tells nobody of it.
     Unthinkable(PARTIES.name, "customers.party_owner_changed.v1", {"version": 2**70}, "DataError"),
 )
 

@@ -393,8 +393,11 @@ async def test_what_was_decided_by_an_older_ruling_is_not_written(
 
     monkeypatch.setattr(sweeping, "pass_barrier", late)
 
-    assert not await take_some_due(scoring, FADED[2], Part(0, 1))
+    assert await take_some_due(scoring, FADED[2], Part(0, 1))
     assert [await moves(scoring, somebody) for somebody in everybody] == [[APPEARED]] * len(everybody)
+    monkeypatch.undo()
+    assert await take_some_due(scoring, FADED[2], Part(0, 1))
+    assert [await moves(scoring, somebody) for somebody in everybody] == [[APPEARED, FADED]] * len(everybody)
 
 
 async def test_whom_somebody_holds_is_left_by_processes_of_their_own_and_taken_behind_them(

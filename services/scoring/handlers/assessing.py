@@ -1,16 +1,25 @@
 """Parties are assessed again where nothing was told of them: by the clock, or by another ruling."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import driver
+from services.scoring.domain.calendar import Share
 from services.scoring.handlers.changes import Assessed
 from services.scoring.handlers.standings import record
-from services.scoring.queries.parties import calendars, members_now, opened, party_calendar, standings_to_change
+from services.scoring.queries.parties import (
+    Years,
+    calendars,
+    members_now,
+    opened,
+    party_calendar,
+    standings_to_change,
+)
 from services.scoring.queries.rulings import Connection, present
 
 
@@ -26,21 +35,37 @@ async def assess_again(session: AsyncSession, parties: Sequence[UUID], until: da
 async def assess_rows(session: AsyncSession, locked: Iterable[asyncpg.Record], until: datetime | None) -> None:
     """Likewise parties whose rows were locked before."""
     connection = await driver(session)
-    parties = await assessed(connection, locked, until)
-    if parties:
-        await record(session, connection, await present(connection), parties)
+    read = await with_years(connection, locked)
+    if read.rows:
+        await record(session, connection, await present(connection), assessed(read, until))
 
 
-async def assessed(connection: Connection, found: Iterable[asyncpg.Record], until: datetime | None) -> list[Assessed]:
-    """What there is to say of parties whose rows were read, without those that nothing was ever decided of."""
+class Read(NamedTuple):
+    """Parties as they are stored: their rows, whose identities they have, and the years of these."""
+
+    rows: Mapping[UUID, asyncpg.Record]
+    belong: Mapping[UUID, Sequence[tuple[UUID, Share]]]
+    years: Mapping[UUID, Years]
+
+
+async def with_years(connection: Connection, found: Iterable[asyncpg.Record]) -> Read:
+    """What decides of parties whose rows were read, without those that nothing was ever decided of."""
     rows = {row["party_id"]: row for row in found if row["assessed_at"] is not None}
+    if not rows:
+        return Read({}, {}, {})
     belong = (await members_now(connection, (), rows)).of(rows)
-    stored = opened(await calendars(connection, {identity for held in rows for identity, _ in belong[held]}))
+    years = await calendars(connection, {identity for held in rows for identity, _ in belong[held]})
+    return Read(rows, belong, years)
+
+
+def assessed(read: Read, until: datetime | None) -> list[Assessed]:
+    """Parties to be assessed at the watermark, or where they were assessed last if that is later."""
+    stored = opened(read.years)
     return [
         Assessed(
             row,
-            *party_calendar(belong[party_id], stored),
+            *party_calendar(read.belong[party_id], stored),
             at=max(row["assessed_at"], until) if until else row["assessed_at"],
         )
-        for party_id, row in rows.items()
+        for party_id, row in read.rows.items()
     ]

@@ -68,7 +68,7 @@ class Change(NamedTuple):
 
 @dataclass(slots=True)
 class Assessed:
-    """A party as its locked row has it, and what its calendar says now."""
+    """A party as its row has it, and what its calendar says now."""
 
     row: asyncpg.Record
     calendar: Calendar

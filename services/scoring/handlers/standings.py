@@ -1,10 +1,11 @@
 """How a party under its lock comes to stand otherwise: the row, its revision, and what others are told."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any, cast
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import outbox
@@ -32,7 +33,7 @@ async def record(
     The last change of a party merged into another comes before that of the other, whose revision is above both.
     `known` is what `passed` gives for them and others, where that was worked out before they were locked.
     """
-    revisions, reruled_by = _revisions(parties), await reruled(connection, here, parties)
+    revisions, reruled_by = _revisions(parties), await reruled(connection, here, (party.row for party in parties))
     rows: list[tuple[object, ...]] = []
     lived: list[tuple[object, ...]] = []
     events: list[Event | UUID] = []
@@ -92,9 +93,9 @@ def _alone(party: Assessed, here: Present, reruled: Cause | None) -> tuple[Stand
     return now, list(moved(party, history, now, here, reruled))
 
 
-async def reruled(connection: Connection, here: Present, parties: Sequence[Assessed]) -> dict[int, Cause]:
-    """Of each older ruling that a party stood under, what the present one changed."""
-    older = {party.row["ruling"] for party in parties} - {here.ruling_id, None}
+async def reruled(connection: Connection, here: Present, rows: Iterable[asyncpg.Record]) -> dict[int, Cause]:
+    """Of each older ruling that a party stood under by its row, what the present one changed."""
+    older = {row["ruling"] for row in rows} - {here.ruling_id, None}
     return {number: here.ruling.cause_after((await ruling_of(connection, number)).ruling) for number in older}
 
 

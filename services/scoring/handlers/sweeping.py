@@ -1,6 +1,7 @@
 """The clock in: standings move as time passes, and a new ruling reaches everybody.
 
-Whom it concerns is guessed without a lock and decided again under it, as the worker may have been faster.
+Whom it concerns is read without a lock. A few are decided again under it, as the worker may have been faster; many are
+written as they were decided, where nobody has written them since.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from chassis.db import Database, away_told_plainly, connect, database_is_away, d
 from chassis.processes import Processes
 from chassis.rest import rest
 from services.scoring.handlers.activating import activate_next, next_activation
-from services.scoring.handlers.assessing import assess_again, assessed
+from services.scoring.handlers.assessing import assess_again, assessed, with_years
 from services.scoring.handlers.growing import grow
 from services.scoring.handlers.passing import passed
 from services.scoring.handlers.renewing import renew
@@ -48,7 +49,7 @@ log = structlog.get_logger()
 
 BATCH = 200
 """Parties; assessing so many keeps the event loop, and their locks, for some 50 ms."""
-DECIDED_APART = 5_000
+DECIDED_APART = 2_500
 """Parties that a process of its own decides at once, of which none is locked meanwhile."""
 BATCH_APART = 500
 """Parties that it writes and tells of at once, under their locks."""
@@ -199,7 +200,7 @@ async def _due_apart(database: Database, until: datetime) -> None:
 
 
 def take_due_apart(url: str, until: datetime, part: Part) -> None:
-    """In a process of its own: assess a part of the parties that are due until none is left that nobody holds."""
+    """In a process of its own: assess a part of the parties that are due, until others hold all that are left."""
     # As where a ruling is renewed: behind each transaction is often enough.
     gc.freeze()
     gc.disable()
@@ -217,13 +218,18 @@ async def _take_due(url: str, until: datetime, part: Part) -> None:
 
 
 async def take_some_due(database: Database, until: datetime, part: Part) -> bool:
-    """Assess the longest due of a part of them; whether any was, and was not held or written by others meanwhile."""
-    # Decided outside a transaction: arrays want many, and whoever has news of one of them would wait for all.
+    """Assess the longest due of a part, without those that others hold or have written since they were read.
+
+    Return whether there may be more to assess.
+    """
     async with database.transaction() as session:
         connection = await driver(session)
         here = await present(connection)
-        parties = await assessed(connection, await due_rows(connection, until, part, DECIDED_APART), until)
-        reruled_by = await reruled(connection, here, parties)
+        read = await with_years(connection, await due_rows(connection, until, part, DECIDED_APART))
+        reruled_by = await reruled(connection, here, read.rows.values())
+    # Outside of any transaction: arrays want many, whoever has news of one would wait for all, and one that asks
+    # nothing for seconds is ended.
+    parties = assessed(read, until)
     known = passed(parties, here.ruling, reruled_by)
     any_taken = False
     for begin in range(0, len(parties), BATCH_APART):
@@ -232,7 +238,8 @@ async def take_some_due(database: Database, until: datetime, part: Part) -> bool
             connection = await driver(session)
             await pass_barrier(connection)
             if not await still(connection, here):
-                return False
+                # What is left is decided anew, by the ruling in force now.
+                return True
             locked = await lock_as_read(connection, [party.row for party in some])
             taken = [party for party in some if party.party_id in locked]
             if taken:

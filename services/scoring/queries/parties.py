@@ -79,7 +79,10 @@ class Members:
 
 
 async def members_now(connection: Connection, identities: Iterable[UUID], parties: Iterable[UUID]) -> Members:
-    """The assignments that concern identities or parties. Read after the locks it holds until the end."""
+    """The assignments that concern identities or parties.
+
+    Asked behind the rows of these parties: where they are locked, it holds until the end; else as long as none is written.
+    """
     members = Members()
     parties = list(parties)
     for row in await connection.fetch(_ASSIGNED, list({*identities, *parties}), parties):
