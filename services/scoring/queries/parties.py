@@ -81,7 +81,7 @@ class Members:
 async def members_now(connection: Connection, identities: Iterable[UUID], parties: Iterable[UUID]) -> Members:
     """The assignments that concern identities or parties.
 
-    Asked behind the rows of these parties: where they are locked, it holds until the end; else as long as none is written.
+    Asked behind the rows of these parties: it holds as long as these are locked, or nobody writes them.
     """
     members = Members()
     parties = list(parties)
