@@ -311,6 +311,13 @@ async def test_a_stopped_partition_and_a_service_that_is_away_hold_time(
     assert await reached(scoring) is None
 
 
+async def have_bought(feed: Feeding, count: int) -> list[UUID]:
+    """So many who bought for 10 in June, and nothing since."""
+    parties = [feed.identity() for _ in range(count)]
+    await feed.tell(*(feed.purchase(party, JUNE, 1_000) for party in parties))
+    return parties
+
+
 async def another_ruling(scoring: Database) -> int:
     async with scoring.transaction() as session:
         connection = await driver(session)
@@ -322,8 +329,7 @@ async def test_many_who_are_due_are_taken_by_processes_of_their_own(
     scoring: Database, feed: Feeding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweeping, "MANY", 20)
-    everybody = [feed.identity() for _ in range(30)]
-    await feed.tell(*(feed.purchase(somebody, JUNE, 1_000) for somebody in everybody))
+    everybody = await have_bought(feed, 30)
     await read_until(scoring, FADED[2])
 
     await sweep_once(scoring)
@@ -335,8 +341,7 @@ async def test_each_part_of_those_who_are_due_is_taken_once(
     scoring: Database, feed: Feeding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweeping, "BATCH_APART", 7)
-    everybody = [feed.identity() for _ in range(60)]
-    await feed.tell(*(feed.purchase(somebody, JUNE, 1_000) for somebody in everybody))
+    everybody = await have_bought(feed, 60)
     faded = "SELECT party_id FROM lived_move WHERE kind = 'faded'"
 
     assert await take_some_due(scoring, FADED[2], Part(0, 2))
@@ -355,8 +360,7 @@ async def test_each_part_of_those_who_are_due_is_taken_once(
 async def test_news_between_deciding_and_writing_is_not_undone(
     scoring: Database, feed: Feeding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    everybody = [feed.identity() for _ in range(30)]
-    await feed.tell(*(feed.purchase(somebody, JUNE, 1_000) for somebody in everybody))
+    everybody = await have_bought(feed, 30)
     buyers, held = everybody[::7], everybody[1]
 
     async def late(connection: Connection, found: Sequence[asyncpg.Record]) -> set[UUID]:
@@ -384,8 +388,7 @@ async def test_news_between_deciding_and_writing_is_not_undone(
 async def test_what_was_decided_by_an_older_ruling_is_not_written(
     scoring: Database, feed: Feeding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    everybody = [feed.identity() for _ in range(30)]
-    await feed.tell(*(feed.purchase(somebody, JUNE, 1_000) for somebody in everybody))
+    everybody = await have_bought(feed, 30)
 
     async def late(connection: Connection) -> None:
         await another_ruling(scoring)
@@ -404,8 +407,7 @@ async def test_whom_somebody_holds_is_left_by_processes_of_their_own_and_taken_b
     scoring: Database, feed: Feeding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweeping, "MANY", 20)
-    everybody = [feed.identity() for _ in range(30)]
-    await feed.tell(*(feed.purchase(somebody, JUNE, 1_000) for somebody in everybody))
+    everybody = await have_bought(feed, 30)
     ruling = await another_ruling(scoring)
     left = "SELECT party_id FROM party WHERE ruling < $1"
 

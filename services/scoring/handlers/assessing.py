@@ -35,12 +35,12 @@ async def assess_again(session: AsyncSession, parties: Sequence[UUID], until: da
 async def assess_rows(session: AsyncSession, locked: Iterable[asyncpg.Record], until: datetime | None) -> None:
     """Likewise parties whose rows were locked before."""
     connection = await driver(session)
-    read = await with_years(connection, locked)
-    if read.rows:
-        await record(session, connection, await present(connection), assessed(read, until))
+    stored = await with_years(connection, locked)
+    if stored.rows:
+        await record(session, connection, await present(connection), assessed(stored, until))
 
 
-class Read(NamedTuple):
+class Stored(NamedTuple):
     """Parties as they are stored: their rows, whose identities they have, and the years of these."""
 
     rows: Mapping[UUID, asyncpg.Record]
@@ -48,24 +48,24 @@ class Read(NamedTuple):
     years: Mapping[UUID, Years]
 
 
-async def with_years(connection: Connection, found: Iterable[asyncpg.Record]) -> Read:
+async def with_years(connection: Connection, found: Iterable[asyncpg.Record]) -> Stored:
     """What decides of parties whose rows were read, without those that nothing was ever decided of."""
     rows = {row["party_id"]: row for row in found if row["assessed_at"] is not None}
     if not rows:
-        return Read({}, {}, {})
+        return Stored({}, {}, {})
     belong = (await members_now(connection, (), rows)).of(rows)
     years = await calendars(connection, {identity for held in rows for identity, _ in belong[held]})
-    return Read(rows, belong, years)
+    return Stored(rows, belong, years)
 
 
-def assessed(read: Read, until: datetime | None) -> list[Assessed]:
+def assessed(stored: Stored, until: datetime | None) -> list[Assessed]:
     """Parties to be assessed at the watermark, or where they were assessed last if that is later."""
-    stored = opened(read.years)
+    calendar_of = opened(stored.years)
     return [
         Assessed(
             row,
-            *party_calendar(read.belong[party_id], stored),
+            *party_calendar(stored.belong[party_id], calendar_of),
             at=max(row["assessed_at"], until) if until else row["assessed_at"],
         )
-        for party_id, row in read.rows.items()
+        for party_id, row in stored.rows.items()
     ]

@@ -225,11 +225,11 @@ async def take_some_due(database: Database, until: datetime, part: Part) -> bool
     async with database.transaction() as session:
         connection = await driver(session)
         here = await present(connection)
-        read = await with_years(connection, await due_rows(connection, until, part, DECIDED_APART))
-        reruled_by = await reruled(connection, here, read.rows.values())
+        stored = await with_years(connection, await due_rows(connection, until, part, DECIDED_APART))
+        reruled_by = await reruled(connection, here, stored.rows.values())
     # Outside of any transaction: arrays want many, whoever has news of one would wait for all, and one that asks
     # nothing for seconds is ended.
-    parties = assessed(read, until)
+    parties = assessed(stored, until)
     known = passed(parties, here.ruling, reruled_by)
     any_taken = False
     for begin in range(0, len(parties), BATCH_APART):
