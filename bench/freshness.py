@@ -11,6 +11,7 @@ from uuid import UUID
 import aiohttp
 import asyncpg
 
+from chassis.db import LOOKUPS
 from bench.figures import Figure, percentile
 from bench.product import CURRENCY, Running, product, settle
 from bench.waiting import Waiting, look
@@ -126,7 +127,7 @@ async def buying(
 ) -> None:
     """Have parties buy at certain seconds from now on, and note when that was readable, but for the first seconds."""
     spend = dict.fromkeys(parties, AMOUNT_MINOR)
-    watched = await asyncpg.connect(running.database("scoring"))
+    watched = await asyncpg.connect(running.database("scoring"), server_settings=LOOKUPS)
     waiting = Waiting()
 
     async def one(number: int, measured: bool) -> None:

@@ -11,6 +11,7 @@ from uuid import UUID
 import aiohttp
 import asyncpg
 
+from chassis.db import LOOKUPS
 from bench.figures import Figure, percentile
 from bench.freshness import AMOUNT_MINOR, CLUSTER, STANDINGS, UNLIMITED, have_bought, purchase_of
 from bench.product import Running, product, settle
@@ -113,7 +114,7 @@ async def _poured(
     waiting, numbers = Waiting(), itertools.count()
     began = time.perf_counter()
     until = began + FOR_S
-    connection = await asyncpg.connect(running.database("scoring"))
+    connection = await asyncpg.connect(running.database("scoring"), server_settings=LOOKUPS)
     looking = asyncio.create_task(look(connection, waiting, STANDINGS))
 
     async def pour() -> None:

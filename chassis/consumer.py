@@ -177,11 +177,10 @@ class Sink:
                 # Where the mark is: it passes what is gone when all of it has taken effect, and not before.
                 await self._fill(partition, _Gap(mark.next_offset - 1, epoch, first, last + 1))
         async with self._database.transaction() as session:
-            connection = await driver(session)
-            known = await marks.lock(connection, self._name, [partition])
+            known = await marks.lock(await driver(session), self._name, [partition])
             # Also where the mark lies behind it: then it lies behind the end, too, of a topic that was made anew.
             known[partition].next_offset = beginning
-            await marks.move(connection, self._name, known)
+            marks.move(session, self._name, known)
 
     async def _take_all(self, batches: Batches) -> dict[TopicPartition, int]:
         """All partitions in one transaction or, where one of them has a fault, each by itself."""
@@ -288,7 +287,7 @@ class Sink:
             if buried:
                 await connection.executemany(_BURY, buried)
             if known:
-                await marks.move(connection, self._name, known)
+                marks.move(session, self._name, known)
         for (topic, number), count in Counted((each.topic, each.partition) for each in deliveries).items():
             self._outcomes[TopicPartition(topic, number)].handled(count)
         HANDLED.labels(self._name).inc(len(deliveries))

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-from chassis import outbox
+from chassis import outbox, writes
 from contracts.problems import Problem
 from contracts.topics import Topic
 
@@ -29,6 +29,15 @@ SILENCE_S = 15.0
 may be gone without a word, which no client of PostgreSQL notices by itself."""
 PATIENCE_S = 600.0
 """The same of statements that may take minutes."""
+LOOKUPS = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+"""Settings for statements that look up rows by what they are given. Planned with its values each time, as PostgreSQL
+chooses where these are few, such a statement takes several times what it takes to carry out; planned once it needs an
+index and a loop, however empty its tables were at that time."""
 KEEPALIVE = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "2"}
 
 
@@ -50,8 +59,8 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """Commit on leaving, roll back when the body raises.
 
-        Appended events are written by the last statement, so that their ids are taken after every lock. Raises
-        `refusal` where there is one and the transaction has appended any.
+        Appended events are written by the last statement, so that their ids are taken after every lock, with what was
+        put off (`chassis.writes`). Raises `refusal` where there is one and the transaction has appended any.
         """
         async with self.sessions() as session:
             async with session.begin():
@@ -60,7 +69,9 @@ class Database:
                     raise self.refusal
                 if rows := outbox.appended(session):
                     await session.flush()
-                    await outbox.write(await driver(session), rows)
+                    outbox.write(session, rows)
+                if session.info.get("writes"):
+                    await writes.carry_out(session, await driver(session))
             if rows:
                 self.appended += len(rows)
                 self.wake.set()

@@ -11,7 +11,7 @@ import structlog
 from prometheus_client import Gauge
 
 from chassis.bus import PartitionSink, Record, TopicPartition, together
-from chassis.db import KEEPALIVE, SILENCE_S, Database, database_is_away, driver, plain_url
+from chassis.db import KEEPALIVE, LOOKUPS, SILENCE_S, Database, database_is_away, driver, plain_url
 from chassis.envelope import finish
 from chassis.rest import rest
 from chassis.sequencer import CHANNEL, grown
@@ -77,7 +77,7 @@ class LogTransport:
                     connection = await asyncpg.connect(
                         plain_url(url),
                         command_timeout=SILENCE_S,
-                        server_settings={"application_name": "shuke-reader", "jit": "off", **KEEPALIVE},
+                        server_settings={"application_name": "shuke-reader", "jit": "off", **LOOKUPS, **KEEPALIVE},
                     )
                 connected.set(1)
                 try:

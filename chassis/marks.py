@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.bus import TopicPartition
 from chassis.db import Database, driver
+from chassis.writes import put_off
 from contracts.topics import Topic
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -69,10 +70,10 @@ async def lock(
     return known
 
 
-async def move(connection: Connection, consumer: str, marks: Mapping[TopicPartition, Mark]) -> None:
-    """Keep the marks, in the transaction of the effects; a stop is over with it."""
+def move(session: AsyncSession, consumer: str, marks: Mapping[TopicPartition, Mark]) -> None:
+    """Have locked marks kept, in the transaction of the effects; a stop is over with it."""
     rows = [(*partition, mark.next_offset, mark.epoch, mark.seq, mark.unreadable) for partition, mark in marks.items()]
-    await connection.execute(_MOVE, consumer, *map(list, zip(*rows, strict=True)))
+    put_off(session, _MOVE, consumer, *map(list, zip(*rows, strict=True)))
 
 
 async def stop(connection: Connection, consumer: str, partition: TopicPartition, stopped: Stopped) -> int:
@@ -117,12 +118,14 @@ ORDER BY topic, partition FOR UPDATE
 """
 
 _MOVE = """
-UPDATE consumer_offset AS known
-SET next_offset = new.next_offset, epoch = new.epoch, seq = new.seq, unreadable = new.unreadable,
-    stopped_reason = NULL, stopped_epoch = NULL, stopped_seq = NULL
-FROM unnest($2::text[], $3::int[], $4::bigint[], $5::int[], $6::bigint[], $7::int[])
-    AS new(topic, partition, next_offset, epoch, seq, unreadable)
-WHERE known.consumer = $1 AND known.topic = new.topic AND known.partition = new.partition
+moved AS (
+    UPDATE consumer_offset AS known
+    SET next_offset = new.next_offset, epoch = new.epoch, seq = new.seq, unreadable = new.unreadable,
+        stopped_reason = NULL, stopped_epoch = NULL, stopped_seq = NULL
+    FROM unnest($2::text[], $3::int[], $4::bigint[], $5::int[], $6::bigint[], $7::int[])
+        AS new(topic, partition, next_offset, epoch, seq, unreadable)
+    WHERE known.consumer = $1 AND known.topic = new.topic AND known.partition = new.partition
+)
 """
 
 _STOP = """

@@ -8,12 +8,12 @@ from struct import unpack_from
 from typing import NamedTuple
 from uuid import UUID
 
-import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 from structlog.contextvars import get_contextvars
 
 from chassis.clock import now
 from chassis.ids import uuid7
+from chassis.writes import put_off
 from contracts.event import Event
 from contracts.topics import TOPICS, Topic
 
@@ -98,9 +98,9 @@ def appended(session: AsyncSession) -> list[Row]:
     return rows
 
 
-async def write(connection: "asyncpg.Connection[asyncpg.Record]", rows: Sequence[Row]) -> None:
-    """Write what was appended. The edge calls it, nobody else."""
-    await connection.execute(_INSERT, *zip(*rows, strict=True))
+def write(session: AsyncSession, rows: Sequence[Row]) -> None:
+    """Have what was appended written. The edge calls it, nobody else."""
+    put_off(session, _INSERT, *zip(*rows, strict=True))
 
 
 def _row(event: Event, event_id: UUID, created: str, tail: str) -> Row:
@@ -138,8 +138,10 @@ def key_hash(key: str) -> int:
 
 
 _INSERT = """
-INSERT INTO outbox (event_id, topic, key, key_hash, type, payload, occurred_at)
-SELECT event_id, topic, key, key_hash, type, payload, occurred_at
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[], $6::bytea[], $7::timestamptz[])
-    WITH ORDINALITY AS row(event_id, topic, key, key_hash, type, payload, occurred_at, place) ORDER BY place
+announced AS (
+    INSERT INTO outbox (event_id, topic, key, key_hash, type, payload, occurred_at)
+    SELECT event_id, topic, key, key_hash, type, payload, occurred_at
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[], $6::bytea[], $7::timestamptz[])
+        WITH ORDINALITY AS row(event_id, topic, key, key_hash, type, payload, occurred_at, place) ORDER BY place
+)
 """

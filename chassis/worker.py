@@ -8,7 +8,7 @@ from typing import Never
 from chassis import consumer, pressure, sequencer
 from chassis.app import Background
 from chassis.bus import connect_bus, restore_gate
-from chassis.db import SILENCE_S, connect, declare_topics
+from chassis.db import LOOKUPS, SILENCE_S, connect, declare_topics
 from chassis.settings import ServiceSettings
 from contracts.topics import Topic, topics_of
 
@@ -23,15 +23,18 @@ async def work(
     announces: bool = False,
     beside: Sequence[Background] = (),
     patience_s: float = 0,
+    lookups: bool = False,
 ) -> Never:
     """Hand the events of topics to a handler until cancelled; any number of these processes share the partitions.
 
     `announces` is for handlers that publish: then events are numbered here too, and leave at once. `beside` are tasks
-    that run on the same database for as long, and `patience_s` is that of `chassis.bus.connect_bus`.
+    that run on the same database for as long, `patience_s` is that of `chassis.bus.connect_bus`, and `lookups` says
+    that what the handler asks of the database is nothing else (`chassis.db.LOOKUPS`).
     """
     # What a batch makes goes with it, and makes no cycles.
     gc.set_threshold(50_000, 20, 20)
-    database = connect(settings.database_url, pool_size=8, settings=consumer.SESSION_SETTINGS, silence_s=SILENCE_S)
+    session = consumer.SESSION_SETTINGS | (LOOKUPS if lookups else {})
+    database = connect(settings.database_url, pool_size=8, settings=session, silence_s=SILENCE_S)
     transport = connect_bus(settings.bus_url, database, source_urls, patience_s=patience_s)
     names = [topic.name for topic in topics]
     try:

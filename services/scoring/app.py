@@ -133,7 +133,7 @@ async def worker() -> Never:
         await _open(database, settings)
     finally:
         await database.close()
-    await work("scoring", settings, settings.source_urls, HEARD, apply, announces=True)
+    await work("scoring", settings, settings.source_urls, HEARD, apply, announces=True, lookups=True)
 
 
 async def sweeper() -> Never:

@@ -129,3 +129,29 @@ async def test_whoever_reaches_less_than_everything_is_asked_for_alone(api, size
     assert set(sizes) == {1}
     for answer in answers[::2]:
         assert (await api.get(answer.headers["location"], headers=own)).status_code == 200
+
+
+@pytest.mark.parametrize("at_once", [1, 10])
+async def test_statements_of_commands_are_not_planned_with_their_values(api, monkeypatch, at_once):
+    plans = []
+    record = queries.record_purchases
+
+    async def watched(session, rows, here, origins=None):
+        outcomes = await record(session, rows, here, origins)
+        connection = await driver(session)
+        plans.append(tuple(await connection.fetchrow(PLANS)))
+        return outcomes
+
+    monkeypatch.setattr(queries, "record_purchases", watched)
+    for n in range(12):
+        bodies = [purchase(f"c{place}", f"p{n}-{place}") for place in range(at_once)]
+        await asyncio.gather(*(api.post("/v1/purchases", json=body) for body in bodies))
+
+    assert max(once for once, _ in plans) > 12
+    assert {anew for _, anew in plans} == {0}
+
+
+PLANS = """
+SELECT coalesce(sum(generic_plans), 0)::int, coalesce(sum(custom_plans), 0)::int FROM pg_prepared_statements
+WHERE statement ~ '(holding|purchase|outbox)' AND parameter_types <> '{}'
+"""

@@ -68,11 +68,11 @@ async def apply(session: AsyncSession, batch: Sequence[Delivery]) -> None:
     redirected = {party for each in redirects.values() for party in (each.party_id, each.resolves_to)}
     changed = _changed(told, news, members, reassigned, redirects, rows)
     if not changed:
-        return await _remember(connection, told, news)
+        return await _remember(session, told, news)
     belong = members.of(changed)
     known_before = opened(found.years)
-    by_identity = await _post(connection, known_before, found.years, news.postings(here.ruling.zone))
-    await _remember(connection, told, news)
+    by_identity = _post(session, known_before, found.years, news.postings(here.ruling.zone))
+    await _remember(session, told, news)
     if here.rebuilding:
         await touch(connection, news.identities)
 
@@ -208,28 +208,29 @@ async def _reassign(
     return touched
 
 
-async def _post(
-    connection: Connection,
+def _post(
+    session: AsyncSession,
     calendars: Mapping[UUID, Calendar],
     stored: Mapping[UUID, Years],
     postings: Mapping[UUID, Sequence[Entry]],
 ) -> Mapping[UUID, Calendar]:
-    """Add to the calendars what is new, store them, and return all of them."""
+    """Add to the calendars what is new, have them stored, and return all of them."""
     changed: dict[UUID, Posted] = {}
     after = dict(calendars)
     for identity_id, entries in postings.items():
         new = Calendar.of(entries)
         after[identity_id] = calendar = calendars.get(identity_id, EMPTY) + new
         changed[identity_id] = stored.get(identity_id, {}), calendar, new.years()
-    await write_calendars(connection, changed)
+    write_calendars(session, changed)
     return after
 
 
-async def _remember(connection: Connection, told: Told, news: News) -> None:
+async def _remember(session: AsyncSession, told: Told, news: News) -> None:
+    connection = await driver(session)
     if news.fresh:
-        await append_facts(connection, news.fresh, told.places)
+        await append_facts(session, news.fresh, told.places)
     if news.withdrawals:
-        await append_withdrawals(connection, news.withdrawals)
+        await append_withdrawals(session, news.withdrawals)
     if news.repeated:
         await keep_earliest(connection, news.repeated)
     if told.every_assignment:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.clock import now
 from chassis.db import driver
 from chassis.ids import uuid7
+from chassis.writes import carry_out
 from contracts.scoring import Cause
 from services.scoring.domain.calendar import fold
 from services.scoring.domain.facts import Fact, Kind
@@ -146,9 +147,9 @@ async def _record(session: AsyncSession, whom: Concerned, row: asyncpg.Record, n
     fact = Fact(uuid7(), identity, Kind.OVERRIDDEN, at, at, detail=said)
     new = fold([fact], ruling.zone)
     known[identity] = known.get(identity, EMPTY) + new
-    await write_calendars(connection, {identity: (stored.get(identity, {}), known[identity], new.years())})
+    write_calendars(session, {identity: (stored.get(identity, {}), known[identity], new.years())})
     await append_override(
-        connection, fact, field=act.field, value=act.value, until=act.until, why=act.why, by=act.by, ends=act.ends
+        session, fact, field=act.field, value=act.value, until=act.until, why=act.why, by=act.by, ends=act.ends
     )
     if here.rebuilding:
         await touch(connection, [identity])
@@ -165,4 +166,5 @@ async def _record(session: AsyncSession, whom: Concerned, row: asyncpg.Record, n
         facts=() if late else (fact,),
     )
     await record(session, connection, here, [assessed])
+    await carry_out(session, connection)
     return fact.fact_id

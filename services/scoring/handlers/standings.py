@@ -28,7 +28,7 @@ async def record(
     parties: Sequence[Assessed],
     known: Passed | None = None,
 ) -> None:
-    """Write how locked parties stand, and tell others what became different.
+    """Write how locked parties stand, by the end of the transaction, and tell others what became different.
 
     The last change of a party merged into another comes before that of the other, whose revision is above both.
     `known` is what `passed` gives for them and others, where that was worked out before they were locked.
@@ -82,9 +82,9 @@ async def record(
             )
         )  # fmt: skip
     _tell(session, events)
-    await write_standings(connection, rows)
+    await write_standings(session, rows)
     if lived:
-        await append_moves(connection, lived)
+        await append_moves(session, lived)
 
 
 def _alone(party: Assessed, here: Present, reruled: Cause | None) -> tuple[Standing, list[Change]]:

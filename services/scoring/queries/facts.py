@@ -7,10 +7,12 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import asyncpg
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.scoring.domain.calendar import Share
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.facts import Fact, Kind
+from services.scoring.queries.copying import append
 from services.scoring.queries.rulings import Connection
 
 Place = tuple[str, int, int, int]
@@ -20,25 +22,20 @@ Withdrawn = tuple[UUID, UUID]
 """A fact and the identity that it must be about."""
 
 
-async def append_facts(connection: Connection, facts: Sequence[Fact], places: Mapping[UUID, Place]) -> None:
+async def append_facts(session: AsyncSession, facts: Sequence[Fact], places: Mapping[UUID, Place]) -> None:
     """Store facts that are not there."""
-    await connection.copy_records_to_table(
-        "fact",
-        columns=_COLUMNS,
-        records=[
-            (fact.fact_id, fact.identity_id, fact.kind, fact.occurred_at, fact.recorded_at, fact.amount_minor,
-             fact.detail, fact.replaces, fact.opened_at, fact.rating, fact.channel, fact.competitor,
-             *places[fact.fact_id])
-            for fact in facts
-        ],
-    )  # fmt: skip
+    rows = [
+        (fact.fact_id, fact.identity_id, fact.kind, fact.occurred_at, fact.recorded_at, fact.amount_minor,
+         fact.detail, fact.replaces, fact.opened_at, fact.rating, fact.channel, fact.competitor,
+         *places[fact.fact_id])
+        for fact in facts
+    ]  # fmt: skip
+    await append(session, "fact", _STORED, rows)
 
 
-async def append_withdrawals(connection: Connection, withdrawals: Iterable[tuple[UUID, UUID, UUID, datetime]]) -> None:
+async def append_withdrawals(session: AsyncSession, withdrawals: Sequence[tuple[UUID, UUID, UUID, datetime]]) -> None:
     """Remember withdrawals that are not there: fact, identity, the event that said so, when it was recorded."""
-    await connection.copy_records_to_table(
-        "withdrawal", columns=["fact_id", "identity_id", "by_event", "recorded_at"], records=list(withdrawals)
-    )
+    await append(session, "withdrawal", _WITHDRAWAL, withdrawals)
 
 
 async def keep_earliest(connection: Connection, withdrawals: Iterable[tuple[UUID, UUID, UUID, datetime]]) -> None:
@@ -99,12 +96,15 @@ def fact_of_values(values: Sequence[Any]) -> Fact:
     return Fact(fact_id, identity_id, Kind(kind), *others)
 
 
-FACT = [
-    "fact_id", "identity_id", "kind", "occurred_at", "recorded_at", "amount_minor", "detail", "replaces", "opened_at",
-    "rating", "channel", "competitor",
-]  # fmt: skip
-"""The columns of a fact, in the order of its members."""
-_COLUMNS = [*FACT, "topic", "partition", "epoch", "seq"]
+FACT: Mapping[str, str] = {
+    "fact_id": "uuid", "identity_id": "uuid", "kind": "smallint", "occurred_at": "timestamptz",
+    "recorded_at": "timestamptz", "amount_minor": "bigint", "detail": "text", "replaces": "uuid",
+    "opened_at": "timestamptz", "rating": "smallint", "channel": "text", "competitor": "text",
+}  # fmt: skip
+"""The columns of a fact and their types, in the order of its members."""
+_STORED = {**FACT, "topic": "text", "partition": "smallint", "epoch": "int", "seq": "bigint"}
+
+_WITHDRAWAL = {"fact_id": "uuid", "identity_id": "uuid", "by_event": "uuid", "recorded_at": "timestamptz"}
 
 _SELECT = f"SELECT {', '.join(FACT)} FROM fact"
 

@@ -7,7 +7,10 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import asyncpg
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.db import driver
+from chassis.writes import put_off
 from services.scoring.domain.calendar import Share
 from services.scoring.domain.days import local_day, start_of_day
 from services.scoring.domain.facts import Fact
@@ -94,7 +97,7 @@ def fates_of(rows: Sequence[asyncpg.Record], zone: ZoneInfo, today: int) -> Mapp
 
 
 async def append_override(
-    connection: Connection,
+    session: AsyncSession,
     fact: Fact,
     *,
     field: Field,
@@ -105,11 +108,9 @@ async def append_override(
     ends: UUID | None = None,
 ) -> None:
     """Store the fact of an override, or of its end, with the words of it."""
-    place = TOPIC, 0, 0, await connection.fetchval("SELECT nextval('override_place')")
-    await append_facts(connection, [fact], {fact.fact_id: place})
-    await connection.execute(
-        _APPEND, fact.fact_id, fact.identity_id, field, value, why, by, fact.occurred_at, until, ends
-    )
+    place = TOPIC, 0, 0, await (await driver(session)).fetchval("SELECT nextval('override_place')")
+    await append_facts(session, [fact], {fact.fact_id: place})
+    put_off(session, _APPEND, fact.fact_id, fact.identity_id, field, value, why, by, fact.occurred_at, until, ends)
 
 
 _OLDEST = """
@@ -134,6 +135,8 @@ ORDER BY set_at DESC, fact_id DESC
 """
 
 _APPEND = """
-INSERT INTO override (fact_id, identity_id, field, value, why, set_by, set_at, until_day, ends)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+overridden AS (
+    INSERT INTO override (fact_id, identity_id, field, value, why, set_by, set_at, until_day, ends)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+)
 """

@@ -7,7 +7,9 @@ from datetime import date
 from uuid import UUID
 
 import asyncpg
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.writes import put_off
 from contracts.customers import Assignment, PartyOwnerChanged
 from services.scoring.domain.calendar import Calendar, Share, pack, shares, total, unpack
 from services.scoring.queries.rulings import BARRIER, Connection
@@ -140,8 +142,8 @@ Posted = tuple[Years, Calendar, Iterable[int]]
 """The stored years of a calendar, what it is now, and the years that changed."""
 
 
-async def write_calendars(connection: Connection, changed: Mapping[UUID, Posted]) -> None:
-    """Store the years of calendars that changed."""
+def write_calendars(session: AsyncSession, changed: Mapping[UUID, Posted]) -> None:
+    """Have the years of calendars that changed stored with the last statement (`chassis.writes`)."""
     kept: list[tuple[UUID, int, bytes]] = []
     gone: list[tuple[UUID, int]] = []
     for identity_id in sorted(changed):
@@ -153,9 +155,9 @@ async def write_calendars(connection: Connection, changed: Mapping[UUID, Posted]
             elif year in stored:
                 gone.append((identity_id, year))
     if kept:
-        await connection.execute(_KEEP_YEARS, *map(list, zip(*kept, strict=True)))
+        put_off(session, _KEEP_YEARS, *zip(*kept, strict=True))
     if gone:
-        await connection.execute(_DROP_YEARS, *map(list, zip(*gone, strict=True)))
+        put_off(session, _DROP_YEARS, *zip(*gone, strict=True))
 
 
 def opened(years: Mapping[UUID, Mapping[int, bytes]]) -> dict[UUID, Calendar]:
@@ -196,11 +198,15 @@ WHERE party.party_id = new.party_id AND party.owner_version < new.version
 _CALENDARS = "SELECT identity_id, year, days FROM calendar WHERE identity_id = ANY($1)"
 
 _KEEP_YEARS = """
-INSERT INTO calendar (identity_id, year, days) SELECT * FROM unnest($1::uuid[], $2::smallint[], $3::bytea[])
-ON CONFLICT (identity_id, year) DO UPDATE SET days = excluded.days
+kept_years AS (
+    INSERT INTO calendar (identity_id, year, days) SELECT * FROM unnest($1::uuid[], $2::smallint[], $3::bytea[])
+    ON CONFLICT (identity_id, year) DO UPDATE SET days = excluded.days
+)
 """
 
 _DROP_YEARS = """
-DELETE FROM calendar USING unnest($1::uuid[], $2::smallint[]) AS gone(identity_id, year)
-WHERE calendar.identity_id = gone.identity_id AND calendar.year = gone.year
+dropped_years AS (
+    DELETE FROM calendar USING unnest($1::uuid[], $2::smallint[]) AS gone(identity_id, year)
+    WHERE calendar.identity_id = gone.identity_id AND calendar.year = gone.year
+)
 """

@@ -5,26 +5,28 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.db import driver
+from chassis.writes import put_off
 from contracts.scoring import Stage, Tier
 from services.scoring.domain.lifecycle import LOST
 from services.scoring.domain.moment import Care
-from services.scoring.queries.copying import copied
+from services.scoring.queries.copying import MANY, append, copied
 from services.scoring.queries.rulings import Connection
 
 MOST_CHANGES = 1_000
 """So many changes are added up in a millisecond."""
-MANY = 100
-"""From so many rows on they are copied to a table: as arrays each takes twice the time, on either side."""
 
 
-async def write_standings(connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
-    """Store how locked parties stand."""
+async def write_standings(session: AsyncSession, rows: Sequence[tuple[object, ...]]) -> None:
+    """Store how locked parties stand: many at once, few with the last statement (`chassis.writes`)."""
     if len(rows) < MANY:
-        await connection.execute(_WRITE_FEW, *map(list, zip(*rows, strict=True)))
-        return
-    await copied(connection, "decided", _DECIDED, rows)
-    await connection.execute(_WRITE_MANY)
+        put_off(session, _WRITE_FEW, *zip(*rows, strict=True))
+    else:
+        connection = await driver(session)
+        await copied(connection, "decided", _DECIDED, rows)
+        await connection.execute(_WRITE_MANY)
 
 
 async def sum_cells(connection: Connection) -> None:
@@ -33,9 +35,9 @@ async def sum_cells(connection: Connection) -> None:
         await connection.execute(_SUM_CELLS)
 
 
-async def append_moves(connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
+async def append_moves(session: AsyncSession, rows: Sequence[tuple[object, ...]]) -> None:
     """Keep what was announced."""
-    await connection.copy_records_to_table("lived_move", records=rows, columns=_MOVE)
+    await append(session, "lived_move", _MOVE, rows)
 
 
 FALLEN: Sequence[Stage] = (Stage.DORMANT_PROSPECT, Stage.DORMANT_CUSTOMER, *sorted(LOST))
@@ -81,10 +83,12 @@ WHERE party_id IN (
 ORDER BY assessed_at, party_id, revision LIMIT $5
 """
 
-_MOVE = [
-    "party_id", "revision", "cause", "kind", "from_stage", "to_stage", "from_tier", "to_tier", "value_minor",
-    "loss_reason", "occurred_at", "assessed_at", "fact_id", "merged_into", "ruling",
-]  # fmt: skip
+_MOVE: Mapping[str, str] = {
+    "party_id": "uuid", "revision": "bigint", "cause": "text", "kind": "text", "from_stage": "text",
+    "to_stage": "text", "from_tier": "text", "to_tier": "text", "value_minor": "bigint", "loss_reason": "text",
+    "occurred_at": "timestamptz", "assessed_at": "timestamptz", "fact_id": "uuid", "merged_into": "uuid",
+    "ruling": "int",
+}  # fmt: skip
 
 _RAISE = """
 UPDATE party SET revision = greatest(party.revision, $2) + 1
@@ -128,7 +132,7 @@ _DECIDED: Mapping[str, str] = {
 """What is written of a party, and its types."""
 
 _WRITE = f"""
-WITH written AS (
+written AS (
 UPDATE party SET
     {", ".join(f"{name} = new.{name}" for name in _DECIDED if name not in ("party_id", "flags"))},
     flags = string_to_array(new.flags, ' ')
@@ -137,7 +141,7 @@ WHERE party.party_id = new.party_id
 RETURNING WITH (OLD AS before, NEW AS after)
     before.stage AS from_stage, before.tier AS from_tier, before.value_minor AS from_minor,
     after.stage AS to_stage, after.tier AS to_tier, after.value_minor AS to_minor
-)
+), changed_cells AS (
 INSERT INTO cell_change
 SELECT change.stage, change.tier, sum(change.count), sum(change.value_minor)
 FROM written CROSS JOIN LATERAL (
@@ -146,7 +150,8 @@ FROM written CROSS JOIN LATERAL (
 WHERE change.stage IS NOT NULL
 GROUP BY change.stage, change.tier
 HAVING sum(change.count) <> 0 OR sum(change.value_minor) <> 0
+)
 """
 _ARRAYS = ", ".join(f"${place}::{type}[]" for place, type in enumerate(_DECIDED.values(), 1))
 _WRITE_FEW = _WRITE.format(decided=f"unnest({_ARRAYS}) AS new({', '.join(_DECIDED)})")
-_WRITE_MANY = _WRITE.format(decided="pg_temp.decided AS new")
+_WRITE_MANY = f"WITH {_WRITE.format(decided='pg_temp.decided AS new')} SELECT"
