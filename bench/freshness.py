@@ -11,10 +11,10 @@ from uuid import UUID
 import aiohttp
 import asyncpg
 
-from chassis.db import LOOKUPS
 from bench.figures import Figure, percentile
 from bench.product import CURRENCY, Running, product, settle
 from bench.waiting import Waiting, look
+from chassis.db import LOOKUPS
 
 PER_S, FAST_PER_S = 200, 1_000
 WARM_S = 5.0

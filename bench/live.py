@@ -11,11 +11,11 @@ from uuid import UUID
 import aiohttp
 import asyncpg
 
-from chassis.db import LOOKUPS
 from bench.figures import Figure, percentile
 from bench.freshness import AMOUNT_MINOR, CLUSTER, STANDINGS, UNLIMITED, have_bought, purchase_of
 from bench.product import Running, product, settle
 from bench.waiting import Waiting, look
+from chassis.db import LOOKUPS
 
 CONNECTIONS, CONNECTIONS_AT_PACE = 2, 4
 ROWS = 1_000

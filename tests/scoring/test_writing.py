@@ -15,7 +15,6 @@ from tests.scoring.feeding import JUNE, Feeding
 from tests.scoring.stories import give
 from tests.scoring.test_sweeping import rows, summed
 
-
 STORED = (
     "SELECT * FROM party ORDER BY party_id",
     "SELECT identity_id, kind, occurred_at, amount_minor, detail, channel, topic, partition, epoch FROM fact"
