@@ -35,19 +35,21 @@ LOOKUPS = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
 }
-"""Settings for statements that look up rows by what they are given. Planned with its values each time, as PostgreSQL
-chooses where these are few, such a statement takes several times what it takes to carry out; planned once it needs an
-index and a loop, however empty its tables were at that time."""
+"""Settings of sessions whose statements look up rows by what they are given. Planned with its values each time, as
+PostgreSQL chooses where these are few, such a statement takes several times what it takes to carry out; planned once it
+needs an index and a loop, however empty its tables were at that time."""
 KEEPALIVE = {"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "2"}
 
 
 class Database:
     """A service's database in this process, with the edge at which its transactions commit."""
 
-    def __init__(self, engine: AsyncEngine, url: str) -> None:
+    def __init__(self, engine: AsyncEngine, lookups: AsyncEngine, url: str) -> None:
         self.engine = engine
         self.url = url
         self.sessions = async_sessionmaker(engine, expire_on_commit=False)
+        self._lookups = lookups
+        self._lookup_sessions = async_sessionmaker(lookups, expire_on_commit=False)
         self.wake = asyncio.Event()
         """Set after every commit that appended events; the sequencer of this process waits for it."""
         self.appended = 0
@@ -56,13 +58,14 @@ class Database:
         """Why nothing may be announced just now (`chassis.pressure`); transactions that would are rolled back by it."""
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncSession]:
+    async def transaction(self, *, lookups: bool = False) -> AsyncIterator[AsyncSession]:
         """Commit on leaving, roll back when the body raises.
 
         Appended events are written by the last statement, so that their ids are taken after every lock, with what was
-        put off (`chassis.writes`). Raises `refusal` where there is one and the transaction has appended any.
+        put off (`chassis.writes`). Raises `refusal` where there is one and the transaction has appended any. `lookups`
+        says that it does nothing else (`LOOKUPS`): it has a connection of its own pool, as plans stay with connections.
         """
-        async with self.sessions() as session:
+        async with (self._lookup_sessions if lookups else self.sessions)() as session:
             async with session.begin():
                 yield session
                 if self.refusal is not None and session.info.get("outbox"):
@@ -79,6 +82,7 @@ class Database:
     async def close(self) -> None:
         """Return the connections."""
         await self.engine.dispose()
+        await self._lookups.dispose()
 
 
 def connect(
@@ -89,6 +93,12 @@ def connect(
     `settings` are PostgreSQL session settings, for example `idle_in_transaction_session_timeout`. A statement that
     nothing is heard of for `silence_s` is given up with its connection: the other side may be gone without a word.
     """
+    given = settings or {}
+    engine, lookups = (_engine(url, pool_size, more, silence_s) for more in (given, {**given, **LOOKUPS}))
+    return Database(engine, lookups, url)
+
+
+def _engine(url: str, pool_size: int, settings: Mapping[str, str], silence_s: float) -> AsyncEngine:
     engine = create_async_engine(
         url,
         pool_size=pool_size,
@@ -102,13 +112,13 @@ def connect(
                 "timezone": "UTC",
                 "jit": "off",
                 **KEEPALIVE,
-                **(settings or {}),
+                **settings,
             },
         },
     )
     event.listen(engine.sync_engine.pool, "checkout", _refuse_closed)
     event.listen(engine.sync_engine.pool, "checkin", _end_open)
-    return Database(engine, url)
+    return engine
 
 
 def _refuse_closed(connection: DBAPIConnection, *_: object) -> None:

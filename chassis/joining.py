@@ -26,7 +26,7 @@ from structlog.contextvars import bound_contextvars, get_contextvars
 
 from chassis import idempotency, outbox
 from chassis.auth import Caller, Reach
-from chassis.db import LOOKUPS, Database, driver
+from chassis.db import Database, driver
 from chassis.http import etag
 from contracts.identity import Installation
 from contracts.problems import Problem
@@ -40,9 +40,6 @@ PATIENCE_S = 0.1
 """After so long the next ones do not wait any more for those before them."""
 LOCK_MS = 50
 """What is locked by others for longer is waited for alone."""
-ALONE = "".join(f"SET LOCAL {name} = {value};" for name, value in LOOKUPS.items())
-JOINTLY = f"{ALONE} SET LOCAL lock_timeout = {LOCK_MS}"
-"""Settings of the transactions."""
 
 JOINED = Histogram(
     "shuke_joined_commands",
@@ -158,9 +155,9 @@ class Joiner(Generic[Row]):
         """Whether each has its answer; else nothing has happened."""
         answers: Sequence[Response | Exception] = ()
         try:
-            async with self._database.transaction() as session:
+            async with self._database.transaction(lookups=True) as session:
                 session.info["joint"] = True
-                await (await driver(session)).execute(JOINTLY)
+                await (await driver(session)).execute(f"SET LOCAL lock_timeout = {LOCK_MS}")
                 answers = await self._answers(session, group)
         except Exception as error:
             # Whether a commit that failed took place is not known, so nobody may do it again; and who found no
@@ -176,9 +173,8 @@ class Joiner(Generic[Row]):
     async def _carry_out_alone(self, command: _Command[Row]) -> None:
         try:
             with bound_contextvars(**command.context):
-                async with self._database.transaction() as session:
+                async with self._database.transaction(lookups=True) as session:
                     session.info["request"] = command.request
-                    await (await driver(session)).execute(ALONE)
                     [answer] = await self._answers(session, [command])
                     if isinstance(answer, Problem):
                         raise answer

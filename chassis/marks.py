@@ -73,7 +73,7 @@ async def lock(
 def move(session: AsyncSession, consumer: str, marks: Mapping[TopicPartition, Mark]) -> None:
     """Have locked marks kept, in the transaction of the effects; a stop is over with it."""
     rows = [(*partition, mark.next_offset, mark.epoch, mark.seq, mark.unreadable) for partition, mark in marks.items()]
-    put_off(session, _MOVE, consumer, *map(list, zip(*rows, strict=True)))
+    put_off(session, _MOVE, consumer, *zip(*rows, strict=True))
 
 
 async def stop(connection: Connection, consumer: str, partition: TopicPartition, stopped: Stopped) -> int:

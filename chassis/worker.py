@@ -33,8 +33,8 @@ async def work(
     """
     # What a batch makes goes with it, and makes no cycles.
     gc.set_threshold(50_000, 20, 20)
-    session = consumer.SESSION_SETTINGS | (LOOKUPS if lookups else {})
-    database = connect(settings.database_url, pool_size=8, settings=session, silence_s=SILENCE_S)
+    of_sessions = consumer.SESSION_SETTINGS | (LOOKUPS if lookups else {})
+    database = connect(settings.database_url, pool_size=8, settings=of_sessions, silence_s=SILENCE_S)
     transport = connect_bus(settings.bus_url, database, source_urls, patience_s=patience_s)
     names = [topic.name for topic in topics]
     try:

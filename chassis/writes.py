@@ -18,8 +18,9 @@ def put_off(session: AsyncSession, write: str, *values: object) -> None:
     """Have a write carried out by the last statement of the transaction, or when it is called for (`carry_out`).
 
     `write` is an item of a WITH list, `name AS (INSERT …)`, or several with commas between; `values` are its
-    parameters. What is carried out together sees the rows of none of the others: no two may write the same one. To
-    roll back to a savepoint does not take it back.
+    parameters. What is carried out together sees the rows of none of the others: no two may write the same one. It
+    waits for nobody, as ids of events may be taken before it: rows that it changes are locked already. To roll back to
+    a savepoint does not take it back.
     """
     session.info.setdefault("writes", []).append((write, values))
 

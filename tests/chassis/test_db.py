@@ -43,3 +43,19 @@ async def test_a_statement_cancelled_at_the_edge_swallows_no_later_transaction(
     assert not await connection.fetch(
         "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'"
     )
+
+
+async def test_transactions_that_look_up_have_connections_and_plans_of_their_own(database: Database) -> None:
+    async def shown(*, lookups: bool) -> tuple[str, str, int]:
+        async with database.transaction(lookups=lookups) as session:
+            connection = await driver(session)
+            settings = [await connection.fetchval(f"SHOW {name}") for name in ("plan_cache_mode", "enable_hashjoin")]
+            return settings[0], settings[1], await connection.fetchval("SELECT pg_backend_pid()")
+
+    *usual, one = await shown(lookups=False)
+    *looking_up, other = await shown(lookups=True)
+
+    assert usual == ["auto", "on"]
+    assert looking_up == ["force_generic_plan", "off"]
+    assert one != other
+    assert (await shown(lookups=False))[2] == one

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 from datetime import UTC, date, datetime
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from contracts.identity import Scheme
 from contracts.problems import Problem
 from contracts.telling import Status
 from services.customers.domain.purchases import NewPurchase
-from services.customers.queries.assignments import assignments_of, parties_to_change
+from services.customers.queries.assignments import LOCK_IDENTITIES, assignments_of, parties_to_change
 from services.customers.queries.merges import merge, unmerge
 from services.customers.queries.parties import add_identifier, register, release
 from services.customers.queries.purchases import purchase_to_change, record_purchases, withdraw_purchases
@@ -205,3 +206,20 @@ async def test_all_changes_at_once_end_as_the_active_merges_say(database, here, 
             else [(identity, None)]
         )
         assert told == expected
+
+
+async def test_identities_are_locked_without_a_look_at_all_others(database):
+    async with database.transaction() as session:
+        connection = await driver(session)
+        await connection.execute(
+            "INSERT INTO identity (id, created_at) SELECT gen_random_uuid(), now() FROM generate_series(1, 5000);"
+            " INSERT INTO holding (identity_id, nth, party_id, assigned_at)"
+            " SELECT id, 1, id, now() FROM identity; ANALYZE identity, holding"
+        )
+        [one, other] = [row["id"] for row in await connection.fetch("SELECT id FROM identity ORDER BY id LIMIT 2")]
+        plan = "\n".join(
+            row[0] for row in await connection.fetch(f"EXPLAIN (ANALYZE) {LOCK_IDENTITIES}", [one], [other])
+        )
+        assert max(int(rows) for rows in re.findall(r"actual time=\S+ rows=(\d+)", plan)) == 2, plan
+        assert "Seq Scan" not in plan
+        await session.rollback()

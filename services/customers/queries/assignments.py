@@ -82,7 +82,7 @@ async def reassign(
         for party, leads_to in connected.resolves_to.items()
         if tops.get(party, party) != leads_to
     }
-    touched = await connection.fetch(_LOCK_IDENTITIES, sorted(moved), sorted(given))
+    touched = await connection.fetch(LOCK_IDENTITIES, sorted(moved), sorted(given))
     if not moved and not touched:
         return
     # After the locks: whoever held them before took a lower one.
@@ -152,9 +152,10 @@ _LOCK_PARTIES = "SELECT FROM party WHERE id = ANY($1) ORDER BY id FOR NO KEY UPD
 
 _EDGES = "SELECT party_id, other_id FROM merge WHERE party_id = ANY($1) AND unmerged_at IS NULL"
 
-_LOCK_IDENTITIES = """
+# Of both in one list: an OR of the two would be asked of every identity there is.
+LOCK_IDENTITIES = """
 SELECT id FROM identity
-WHERE id IN (SELECT identity_id FROM holding WHERE party_id = ANY($1)) OR id = ANY($2)
+WHERE id IN (SELECT identity_id FROM holding WHERE party_id = ANY($1) UNION SELECT unnest($2::uuid[]))
 ORDER BY id FOR NO KEY UPDATE
 """
 

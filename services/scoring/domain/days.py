@@ -25,6 +25,7 @@ def start_of_day(day: int, zone: ZoneInfo) -> datetime:
     return after
 
 
+@lru_cache(maxsize=20_000)
 def end_of_day(day: int, zone: ZoneInfo) -> datetime:
     """The last instant of a local day, in UTC."""
     return start_of_day(day + 1, zone) - timedelta(microseconds=1)

@@ -49,8 +49,9 @@ log = structlog.get_logger()
 
 BATCH = 200
 """Parties; assessing so many keeps the event loop, and their locks, for some 50 ms."""
-DECIDED_APART = 2_500
-"""Parties that a process of its own decides at once, of which none is locked meanwhile."""
+DECIDED_APART = 10_000
+"""Parties that a process of its own decides at once, of which none is locked meanwhile: each step that any of them goes
+through is a pass of arrays, however few go that far."""
 BATCH_APART = 500
 """Parties that it writes and tells of at once, under their locks."""
 MANY = 5_000

@@ -1,8 +1,9 @@
 """Standings as lines of a file, which others read with programs of their own."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from functools import lru_cache
+from itertools import repeat
 from uuid import UUID
 
 from contracts.money import MINOR_DIGITS
@@ -46,62 +47,60 @@ Line = tuple[UUID, datetime, Standing]
 
 def lines(standings: Sequence[Line], ruling: Ruling) -> str:
     """One line of CSV for each: money in decimal major units, flags with blanks between; what is not known is empty."""
+    if not standings:
+        return ""
     currency = ruling.rates.currency or ""
     # Without a reporting currency nothing was counted yet: two decimals, as most have.
     digits = MINOR_DIGITS.get(currency, 2)
-    policy, model = ruling.policy.name, ruling.model.content_hash if ruling.model else ""
-    days: dict[datetime, int] = {}
-    written: list[str] = []
-    for party_id, at, standing in standings:
-        first, last, count = standing.first_day, standing.last_day, standing.purchase_days
-        x = tx_days = T_days = ""
-        if first is not None and last is not None:
-            day = days.get(at)
-            if day is None:
-                day = days[at] = ruling.day(at)
-            begun = first.toordinal()
-            x, tx_days, T_days = str(count - 1), str(last.toordinal() - begun), str(day - begun)
-        # None has a comma, a quote or a line feed in it: they are numbers, days and codes.
-        written.append(
-            ",".join(
-                (
-                    f"party_{party_id.hex}",
-                    standing.stage or "",
-                    standing.tier or "",
-                    _money(standing.value_minor, digits),
-                    currency,
-                    x,
-                    tx_days,
-                    T_days,
-                    _money(standing.spend_minor, digits),
-                    _day(standing.since),
-                    _instant(standing.next_change_at),
-                    policy,
-                    model,
-                    "" if standing.p is None else repr(standing.p),
-                    _money(standing.turnover_minor, digits),
-                    standing.level or "",
-                    "" if standing.satisfaction is None else repr(standing.satisfaction),
-                    standing.satisfaction_band or "",
-                    "" if standing.loyalty is None else repr(standing.loyalty),
-                    standing.loyalty_band or "",
-                    standing.posture or "",
-                    standing.treatment or "",
-                    " ".join(standing.flags),
-                    "true" if standing.vip else "false",
-                    _day(standing.last_contact_day),
-                )
-            )
-        )
-    return "\n".join([*written, ""])
+    parties, ats, found = zip(*standings, strict=True)
+    days = {at: ruling.day(at) for at in set(ats)}
+    # Column by column, which takes half the time of row by row. None has a comma, a quote or a line feed in it: they
+    # are numbers, days and codes.
+    columns: tuple[Iterable[str], ...] = (
+        [f"party_{party_id.hex}" for party_id in parties],
+        [each.stage or "" for each in found],
+        [each.tier or "" for each in found],
+        _money([each.value_minor for each in found], digits),
+        repeat(currency),
+        *zip(*(_course(each, days[at]) for each, at in zip(found, ats, strict=True)), strict=True),
+        _money([each.spend_minor for each in found], digits),
+        [_day(each.since) for each in found],
+        [_instant(each.next_change_at) for each in found],
+        repeat(ruling.policy.name),
+        repeat(ruling.model.content_hash if ruling.model else ""),
+        ["" if each.p is None else repr(each.p) for each in found],
+        _money([each.turnover_minor for each in found], digits),
+        [each.level or "" for each in found],
+        ["" if each.satisfaction is None else repr(each.satisfaction) for each in found],
+        [each.satisfaction_band or "" for each in found],
+        ["" if each.loyalty is None else repr(each.loyalty) for each in found],
+        [each.loyalty_band or "" for each in found],
+        [each.posture or "" for each in found],
+        [each.treatment or "" for each in found],
+        [" ".join(each.flags) for each in found],
+        ["true" if each.vip else "false" for each in found],
+        [_day(each.last_contact_day) for each in found],
+    )
+    return "\n".join([*map(",".join, zip(*columns, strict=False)), ""])
 
 
-def _money(amount_minor: int, digits: int) -> str:
-    """The same as `contracts.money.major` writes."""
+def _course(standing: Standing, day: int) -> tuple[str, str, str]:
+    """What a model knows of a buyer: purchases behind the first, days to the last of them, and to a day (ordinal)."""
+    first, last = standing.first_day, standing.last_day
+    if first is None or last is None:
+        return "", "", ""
+    begun = first.toordinal()
+    return str(standing.purchase_days - 1), str(last.toordinal() - begun), str(day - begun)
+
+
+def _money(amounts_minor: Sequence[int], digits: int) -> list[str]:
+    """The same as `contracts.money.major` writes of each."""
     if not digits:
-        return str(amount_minor)
-    whole, rest = divmod(abs(amount_minor), 10**digits)
-    return f"{'-' if amount_minor < 0 else ''}{whole}.{rest:0{digits}d}"
+        return list(map(str, amounts_minor))
+    form, unit = f"%d.%0{digits}d", 10**digits
+    return [
+        form % divmod(amount, unit) if amount >= 0 else f"-{form % divmod(-amount, unit)}" for amount in amounts_minor
+    ]
 
 
 @lru_cache(maxsize=20_000)

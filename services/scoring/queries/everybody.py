@@ -81,7 +81,9 @@ def take_apart(url: str, snapshot: str, sent: bytes, stretch: Stretch, reading: 
     """In a process of its own: what is made of the parties of a stretch, in the state that a snapshot shows."""
     then = _moment(sent)
     reads = _loop().run(_read(url, snapshot, then, stretch, reading))
-    return taking(found(reads, then), then)
+    taken = taking(found(reads, then), then)
+    gc.collect()
+    return taken
 
 
 async def _read(url: str, snapshot: str, then: Moment, stretch: Stretch, reading: Reading) -> list[Read]:
@@ -94,8 +96,10 @@ async def _read(url: str, snapshot: str, then: Moment, stretch: Stretch, reading
 
 @lru_cache(maxsize=1)
 def _loop() -> asyncio.Runner:
-    # What is loaded by now stays. Looked through again and again, it would cost as much as the parties do.
+    # What is loaded by now stays. Looked through again and again, it would cost as much as the parties do; and these
+    # come and go without circles, so that once behind each stretch is enough.
     gc.freeze()
+    gc.disable()
     return asyncio.Runner()
 
 

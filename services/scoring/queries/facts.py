@@ -23,7 +23,7 @@ Withdrawn = tuple[UUID, UUID]
 
 
 async def append_facts(session: AsyncSession, facts: Sequence[Fact], places: Mapping[UUID, Place]) -> None:
-    """Store facts that are not there."""
+    """Store facts that are not there (see `append`)."""
     rows = [
         (fact.fact_id, fact.identity_id, fact.kind, fact.occurred_at, fact.recorded_at, fact.amount_minor,
          fact.detail, fact.replaces, fact.opened_at, fact.rating, fact.channel, fact.competitor,
@@ -34,7 +34,7 @@ async def append_facts(session: AsyncSession, facts: Sequence[Fact], places: Map
 
 
 async def append_withdrawals(session: AsyncSession, withdrawals: Sequence[tuple[UUID, UUID, UUID, datetime]]) -> None:
-    """Remember withdrawals that are not there: fact, identity, the event that said so, when it was recorded."""
+    """Remember withdrawals that are not there (see `append`): fact, identity, event that said so, when recorded."""
     await append(session, "withdrawal", _WITHDRAWAL, withdrawals)
 
 

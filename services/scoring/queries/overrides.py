@@ -107,7 +107,7 @@ async def append_override(
     by: str,
     ends: UUID | None = None,
 ) -> None:
-    """Store the fact of an override, or of its end, with the words of it."""
+    """Have the fact of an override, or of its end, stored with the words of it (`chassis.writes`)."""
     place = TOPIC, 0, 0, await (await driver(session)).fetchval("SELECT nextval('override_place')")
     await append_facts(session, [fact], {fact.fact_id: place})
     put_off(session, _APPEND, fact.fact_id, fact.identity_id, field, value, why, by, fact.occurred_at, until, ends)

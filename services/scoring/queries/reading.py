@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from chassis.db import Database, driver
-from services.scoring.domain.calendar import Calendar, Share, unpack
+from services.scoring.domain.calendar import Calendar, Share, unpack_each
 from services.scoring.domain.moment import Moment
 from services.scoring.domain.standing import Standing
 from services.scoring.domain.together import assess_together
@@ -177,16 +177,16 @@ async def own_years(connection: Connection, stretch: Stretch) -> dict[UUID, list
 
 async def _with_own_calendars(connection: Connection, stretch: Stretch, rows: Sequence[asyncpg.Record]) -> list[Read]:
     """The same where most parties have no identity but their own, whose calendars are read at once."""
-    known = await own_years(connection, stretch)
+    years = await own_years(connection, stretch)
+    known = dict(zip(years, unpack_each(list(years.values())), strict=True))
     others = {row["party_id"] for row in await connection.fetch(WITH_OTHERS, *stretch)}
     shared = [row for row in rows if row["party_id"] in others or not stretch.after < row["party_id"] <= stretch.until]
     whole = {read.row["party_id"]: read for read in await with_calendars(connection, shared)} if shared else {}
-    reads = []
-    for row in rows:
-        party_id = row["party_id"]
-        years, read = known.get(party_id), whole.get(party_id) if whole else None
-        reads.append(read or Read(row, unpack(years) if years else EMPTY, ((party_id, Share(party_id)),)))
-    return reads
+    return [
+        whole.get(party_id) or Read(row, known.get(party_id, EMPTY), ((party_id, Share(party_id)),))
+        for row in rows
+        for party_id in (row["party_id"],)
+    ]
 
 
 _COLUMNS = "party.party_id, revision, assessed_at, owner_id, team_id"

@@ -36,7 +36,7 @@ async def sum_cells(connection: Connection) -> None:
 
 
 async def append_moves(session: AsyncSession, rows: Sequence[tuple[object, ...]]) -> None:
-    """Keep what was announced."""
+    """Keep what was announced (see `append`)."""
     await append(session, "lived_move", _MOVE, rows)
 
 
