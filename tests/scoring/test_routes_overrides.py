@@ -655,3 +655,19 @@ async def test_whoever_crosses_the_rule_is_vip_by_the_event_that_is_named_or_by_
 
 async def vips(api: httpx.AsyncClient) -> set[str]:
     return {each["party_id"] for each in (await api.get("/v1/standings", params={"vip": True})).json()["data"]}
+
+
+async def test_who_is_lost_by_override_to_a_competitor_is_told_among_the_defections(
+    api: httpx.AsyncClient, feed: Feeding, customer: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = feed.identity()
+    await feed.bought(other, feed.at - 10 * DAY, 5_000)
+    for party_id, reason in ((customer, "competitor"), (other, "price")):
+        await override(api, party_id, "loss_reason", reason)
+        await override(api, party_id, "stage", "lost_customer")
+    pass_days(monkeypatch, 2)
+    await sweep_at(feed, now())
+
+    found = (await api.get("/v1/reports/defections")).json()["lost_to_competitors"]
+
+    assert [(row["competitor"], row["segment"], row["count"]) for row in found] == [("unknown", "low", 1)]

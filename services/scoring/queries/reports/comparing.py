@@ -15,6 +15,7 @@ from services.scoring.domain.calendar import Share
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.facts import DECLARATIONS, Kind
 from services.scoring.domain.moment import Care
+from services.scoring.domain.overrides import Field
 from services.scoring.domain.reports.losses import Defections, SegmentBy
 from services.scoring.domain.reports.patterns import Bought, Patterns, patterns
 from services.scoring.domain.reports.surprises import HeldAs, Stands
@@ -180,9 +181,12 @@ ORDER BY occurred_at, fact_id
 
 # The reason stands in the statement itself, as the index holds it: a parameter would not fit the index.
 _TOLD_OF_COMPETITORS = f"""
-SELECT DISTINCT coalesce(holder.party_id, fact.identity_id) AS party_id
-FROM fact LEFT JOIN holder USING (identity_id)
-WHERE detail = '{COMPETITOR}'
+SELECT DISTINCT coalesce(holder.party_id, told.identity_id) AS party_id
+FROM (
+    SELECT identity_id FROM fact WHERE detail = '{COMPETITOR}'
+    UNION ALL
+    SELECT identity_id FROM override WHERE field = '{Field.LOSS_REASON}' AND value = '{COMPETITOR}'
+) AS told LEFT JOIN holder USING (identity_id)
 """
 
 _AT_RISK = {

@@ -67,7 +67,8 @@ async def report_defections(
 ) -> shown.Defections:
     """Who may be lost soon, and who was lost to which competitor, month by month and by where they stood before.
 
-    Without days, the last 365. Of the lost it reads those alone of which somebody named a competitor as the reason.
+    Without days, the last 365. Of the lost it reads those alone of which somebody said, or set as an override, that the
+    reason is a competitor.
     """
     here = await present(snapshot)
     first, last = period(since, until, known=await last_day(snapshot, None, now()))
