@@ -62,8 +62,8 @@ class Database:
         """Commit on leaving, roll back when the body raises.
 
         Appended events are written by the last statement, so that their ids are taken after every lock, with what was
-        put off (`chassis.writes`). Raises `refusal` where there is one and the transaction has appended any. `lookups`
-        says that it does nothing else (`LOOKUPS`): it has a connection of its own pool, as plans stay with connections.
+        put off (`chassis.writes`). Raises `refusal` where there is one and the transaction has appended any. With
+        `lookups`, for statements that are all such (`LOOKUPS`), the connection is of another pool: plans stay with it.
         """
         async with (self._lookup_sessions if lookups else self.sessions)() as session:
             async with session.begin():

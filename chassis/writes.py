@@ -4,7 +4,7 @@ A statement of its own costs either side a sleep and a wake-up, which is more th
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -33,7 +33,8 @@ async def carry_out(session: AsyncSession, connection: Connection) -> None:
         await connection.execute(statement, *(value for _, values in writes for value in values))
 
 
-def rows_in(table: str, columns: Mapping[str, str]) -> str:
+@lru_cache(maxsize=64)
+def rows_in(table: str, /, **columns: str) -> str:
     """The write of rows of a table, given as an array for each column; columns by their types."""
     names = ", ".join(f'"{name}"' for name in columns)
     arrays = ", ".join(f"${place}::{type}[]" for place, type in enumerate(columns.values(), 1))

@@ -28,7 +28,7 @@ async def test_what_is_put_off_is_written_by_one_statement_at_the_end(database: 
     await fetched(database, "INSERT INTO kept SELECT n, 'old' FROM generate_series(10, 12) AS n")
     async with database.transaction() as session:
         connection = await driver(session)
-        put_off(session, rows_in("kept", NUMBERS), (1, 2), ("one", None))
+        put_off(session, rows_in("kept", **NUMBERS), (1, 2), ("one", None))
         put_off(session, "renamed AS (UPDATE kept SET name = $1 WHERE number = $2)", "new", 10)
         put_off(session, "gone AS (DELETE FROM kept WHERE number = $1 RETURNING number), "
                          "told AS (INSERT INTO other SELECT number + $2 FROM gone)", 11, 100)  # fmt: skip
@@ -42,7 +42,7 @@ async def test_what_is_put_off_can_be_called_for_and_is_written_once(database: D
     async with database.transaction() as session:
         connection = await driver(session)
         for number in (1, 2):
-            put_off(session, rows_in("kept", NUMBERS), (number,), (str(number),))
+            put_off(session, rows_in("kept", **NUMBERS), (number,), (str(number),))
             await carry_out(session, connection)
             assert await connection.fetchval("SELECT count(*) FROM kept") == number
         await carry_out(session, connection)
@@ -55,10 +55,10 @@ async def test_what_is_put_off_goes_with_the_transaction_and_is_unknown_to_the_n
 ) -> None:
     with contextlib.suppress(Undone):
         async with database.transaction() as session:
-            put_off(session, rows_in("kept", NUMBERS), (1,), ("one",))
+            put_off(session, rows_in("kept", **NUMBERS), (1,), ("one",))
             raise Undone
     async with database.transaction() as session:
-        put_off(session, rows_in("kept", NUMBERS), (2,), ("two",))
+        put_off(session, rows_in("kept", **NUMBERS), (2,), ("two",))
 
     assert await kept() == [(2, "two")]
 
@@ -67,7 +67,7 @@ async def test_what_cannot_be_written_undoes_all_of_the_transaction(database: Da
     async def write_again() -> None:
         async with database.transaction() as session:
             await (await driver(session)).execute("INSERT INTO kept VALUES (1, 'one')")
-            put_off(session, rows_in("kept", NUMBERS), (1, 2), ("again", "two"))
+            put_off(session, rows_in("kept", **NUMBERS), (1, 2), ("again", "two"))
 
     with pytest.raises(asyncpg.UniqueViolationError):
         await write_again()

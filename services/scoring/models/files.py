@@ -54,8 +54,8 @@ def lines(standings: Sequence[Line], ruling: Ruling) -> str:
     digits = MINOR_DIGITS.get(currency, 2)
     parties, ats, found = zip(*standings, strict=True)
     days = {at: ruling.day(at) for at in set(ats)}
-    # Column by column, which takes half the time of row by row. None has a comma, a quote or a line feed in it: they
-    # are numbers, days and codes.
+    # Column by column, which takes a fifth less time than row by row. None has a comma, a quote or a line feed in it:
+    # they are numbers, days and codes.
     columns: tuple[Iterable[str], ...] = (
         [f"party_{party_id.hex}" for party_id in parties],
         [each.stage or "" for each in found],
@@ -68,12 +68,12 @@ def lines(standings: Sequence[Line], ruling: Ruling) -> str:
         [_instant(each.next_change_at) for each in found],
         repeat(ruling.policy.name),
         repeat(ruling.model.content_hash if ruling.model else ""),
-        ["" if each.p is None else repr(each.p) for each in found],
+        [_number(each.p) for each in found],
         _money([each.turnover_minor for each in found], digits),
         [each.level or "" for each in found],
-        ["" if each.satisfaction is None else repr(each.satisfaction) for each in found],
+        [_number(each.satisfaction) for each in found],
         [each.satisfaction_band or "" for each in found],
-        ["" if each.loyalty is None else repr(each.loyalty) for each in found],
+        [_number(each.loyalty) for each in found],
         [each.loyalty_band or "" for each in found],
         [each.posture or "" for each in found],
         [each.treatment or "" for each in found],
@@ -101,6 +101,10 @@ def _money(amounts_minor: Sequence[int], digits: int) -> list[str]:
     return [
         form % divmod(amount, unit) if amount >= 0 else f"-{form % divmod(-amount, unit)}" for amount in amounts_minor
     ]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else repr(value)
 
 
 @lru_cache(maxsize=20_000)

@@ -15,7 +15,7 @@ async def append(
 ) -> None:
     """Write rows of a table, columns by their types: many at once, few with the last statement (`chassis.writes`)."""
     if len(rows) < MANY:
-        put_off(session, rows_in(table, columns), *zip(*rows, strict=True))
+        put_off(session, rows_in(table, **columns), *zip(*rows, strict=True))
     else:
         await (await driver(session)).copy_records_to_table(table, records=rows, columns=list(columns))
 
