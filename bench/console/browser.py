@@ -76,6 +76,7 @@ def looking(
 
 
 def barriers(page: Page) -> list[str]:
-    """What axe finds, by WCAG 2.2 AA and best practice: rule and place."""
+    """What axe finds on the page, once it is all there, by WCAG 2.2 AA and best practice: rule and place."""
+    page.wait_for_load_state()
     found = Axe().run(page, options=RULES).response["violations"]
     return [f"{each['id']}: {node['html'][:120]}" for each in found for node in each["nodes"]]

@@ -1,6 +1,7 @@
 """The distributed product on this machine, with a wire between any two parts and every process within reach."""
 
 import asyncio
+import errno
 import os
 import shutil
 import signal
@@ -26,6 +27,10 @@ POSTGRES, GATEWAY = "postgres", "gateway"
 WORKERS = "scoring-worker-"
 STARTS_S = 120.0
 DISK_MB, BROKER_DISK_MB = 4_096, 1_024
+MB, PAGE = 1 << 20, 4_096
+LEFT_MB = 64
+"""By how much a file system that shall be full is left larger than what lies there, before ballast takes that."""
+BALLAST = "ballast"
 
 
 @dataclass
@@ -45,20 +50,28 @@ class Disks:
 
     def fill(self, folder: Path) -> None:
         """Leave no room for anything more."""
-        used_kb = shutil.disk_usage(folder).used // 1024
-        self._resize(folder, f"{used_kb}k")
+        # Others write meanwhile, and a size below what lies there is refused: ballast takes what is left of a little.
+        self._resize(folder, shutil.disk_usage(folder).used // MB + LEFT_MB)
+        with (folder / BALLAST).open("wb", buffering=0) as ballast:
+            try:
+                while True:
+                    ballast.write(bytes(PAGE))
+            except OSError as full:
+                if full.errno != errno.ENOSPC:
+                    raise
 
     def empty(self, folder: Path) -> None:
         """Give all room back."""
-        self._resize(folder, f"{self.sizes_mb[folder]}m")
+        (folder / BALLAST).unlink(missing_ok=True)
+        self._resize(folder, self.sizes_mb[folder])
 
     def release(self) -> None:
         """Take them away."""
         for folder in reversed(self.sizes_mb):
             subprocess.run(["umount", "-l", str(folder)], check=False)
 
-    def _resize(self, folder: Path, size: str) -> None:
-        subprocess.run(["mount", "-o", f"remount,size={size}", str(folder)], check=True)
+    def _resize(self, folder: Path, size_mb: int) -> None:
+        subprocess.run(["mount", "-o", f"remount,size={size_mb}m", str(folder)], check=True)
 
 
 @dataclass

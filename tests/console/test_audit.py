@@ -25,6 +25,7 @@ def test_the_trail_is_followed_by_what_who_and_when(visit: Visit, product: Produ
     expect(row).to_contain_text("201")
     assert page.locator("tbody tr", has_text="reading").count() == 0
     row.locator("td a code").first.click()
+    page.wait_for_load_state()
     assert set(page.locator("tbody td:nth-child(5)").all_inner_texts()) == {"create_key\nPOST /v1/keys"}
     page.goto(f"/operations/audit?who={made['id']}")
     expect(page.get_by_role("heading", level=2)).to_have_text("Nothing fits")
@@ -66,6 +67,7 @@ def test_the_trail_is_leafed_through_with_its_filters(visit: Visit, product: Pro
     page.get_by_role("link", name="Older ones").click()
     assert newest == LISTED
     expect(page.get_by_label("What")).to_have_value("act")
+    page.wait_for_load_state()
     assert page.locator("tbody tr").count() >= MORE_THAN_A_PAGE - newest
     page.get_by_role("link", name="The newest").click()
     expect(page.locator("tbody tr")).to_have_count(LISTED)

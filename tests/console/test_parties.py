@@ -90,7 +90,7 @@ def test_a_view_is_kept_used_and_removed(visit: Visit) -> None:
     page.get_by_role("link", name="Win back").click()
     assert "stage=dormant_customer&sort=silent" in page.url
     page.get_by_role("button", name="Remove the view “Win back”").click()
-    assert page.get_by_role("link", name="Win back").count() == 0
+    expect(page.get_by_role("link", name="Win back")).to_have_count(0)
 
 
 def test_a_view_with_the_shortest_name_is_wide_enough_to_be_hit(visit: Visit) -> None:

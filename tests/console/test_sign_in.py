@@ -103,6 +103,7 @@ def test_a_second_step_is_set_up_and_asked_for_and_a_recovery_code_stands_in_onc
     step = int(time.time()) // STEP_S
     page.get_by_label("The code that the app shows").fill(code(secret, step))
     page.get_by_role("button", name="Turn on").click()
+    expect(page.locator(".codes li")).to_have_count(RECOVERY_CODES)
     kept = page.locator(".codes li").all_inner_texts()
     assert len(set(kept)) == RECOVERY_CODES
     assert findings(page) == []

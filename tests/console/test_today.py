@@ -161,6 +161,7 @@ def test_today_is_of_ones_own_parties_or_those_of_the_team(visit: Visit, shore: 
             scopes.get_by_role("link", name=say("en", f"today.scope_{scope}"), exact=True).click()
         chosen = scopes.locator("[aria-current]")
         expect(chosen).to_have_text(say("en", f"today.scope_{scope or 'mine'}"))
+        page.wait_for_load_state()
         for part in ("slipped", "unanswered", "problems"):
             assert set(page.locator(f"#{part} [data-row]").all_inner_texts()) == of, (scope, part)
     page.goto("/unanswered")
