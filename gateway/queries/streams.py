@@ -1,15 +1,11 @@
 """What a service streams as lines."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import AsyncIterable, AsyncIterator
+from typing import Any
 
 import msgspec
 
 from gateway.domain.services import ServiceFailed
-
-S = TypeVar("S")
-T = TypeVar("T")
 
 
 async def blocks(pieces: AsyncIterable[bytes], service: str, most: int) -> AsyncIterator[list[str]]:
@@ -42,27 +38,3 @@ async def pages(ndjson: AsyncIterable[bytes], service: str, most: int) -> AsyncI
             read = []
     if read:
         yield read
-
-
-async def each_asked(
-    items: AsyncIterable[S], ask: Callable[[S], Coroutine[Any, Any, T]]
-) -> AsyncGenerator[tuple[S, T]]:
-    """Each item with what is answered about it: asked before the item ahead of it is taken from here.
-
-    Raises what the items or an answer raise; what is still asked then, or when nobody takes more, is given up.
-    """
-    ahead: tuple[S, asyncio.Task[T]] | None = None
-    asked: asyncio.Task[T] | None = None
-    try:
-        async for item in items:
-            asked = asyncio.create_task(ask(item))
-            if ahead is not None:
-                yield ahead[0], await ahead[1]
-            ahead, asked = (item, asked), None
-        if ahead is not None:
-            yield ahead[0], await ahead[1]
-    finally:
-        left = [task for task in (asked, ahead and ahead[1]) if task is not None]
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)

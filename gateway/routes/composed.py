@@ -1,7 +1,7 @@
 """Reads that span services, put together here because no service asks another."""
 
 from collections.abc import AsyncIterable, AsyncIterator
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack
 from datetime import date
 from typing import Any
 from urllib.parse import urlencode
@@ -16,7 +16,7 @@ from contracts.moments import ModelCurrency, ModelNotFound, NotReadYet, PolicyNo
 from gateway.domain import export, status
 from gateway.queries.external_ids import ExternalIds
 from gateway.queries.services import OWN, Services
-from gateway.queries.streams import blocks, each_asked
+from gateway.queries.streams import blocks
 from gateway.routes.door import Asking
 from gateway.routes.proxy import refused
 
@@ -76,16 +76,8 @@ async def export_standings(
 
 
 async def _csv(ids: ExternalIds, pieces: AsyncIterable[bytes], stack: AsyncExitStack) -> AsyncIterator[str]:
-    async def known(block: tuple[list[str], list[str]]) -> dict[str, str]:
-        _, party_ids = block
-        return await ids.of(party_id for party_id in party_ids if party_id != export.PARTY)
-
-    async with stack, aclosing(each_asked(_parties(pieces), known)) as answered:
-        async for (lines, party_ids), external_ids in answered:
+    async with stack:
+        async for lines in blocks(pieces, "scoring", JOINED):
+            party_ids = export.party_ids(lines)
+            external_ids = await ids.of(party_id for party_id in party_ids if party_id != export.PARTY)
             yield export.joined(lines, party_ids, external_ids)
-
-
-async def _parties(pieces: AsyncIterable[bytes]) -> AsyncIterator[tuple[list[str], list[str]]]:
-    """Lines, and the parties that they are about, about so many at once as are asked for."""
-    async for lines in blocks(pieces, "scoring", JOINED):
-        yield lines, export.party_ids(lines)
