@@ -178,6 +178,8 @@ class _Reader:
                                 for group in together(behind, BATCH)
                             ]
                         )
+                    if sum(behind.values()) < BATCH:
+                        await asyncio.sleep(self._patience_s)
                     continue
                 try:
                     async with asyncio.timeout(POLL_S):

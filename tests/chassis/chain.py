@@ -48,9 +48,9 @@ class Bus:
             [(delivery.event.subject, delivery.event_id) for delivery in batch],
         )
 
-    def start(self, *topics: str) -> "asyncio.Task[object]":
+    def start(self, *topics: str, patience_s: float = 0) -> "asyncio.Task[object]":
         urls = {"customers": self.source.url}
-        transport = connect_bus(self.url, self.target, urls)
+        transport = connect_bus(self.url, self.target, urls, patience_s=patience_s)
         return asyncio.create_task(
             consumer.run(self.name, self.target, transport, topics or [PURCHASES.name], self.handle, urls)
         )

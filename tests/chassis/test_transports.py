@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from itertools import pairwise
 from uuid import uuid4
 
 import asyncpg
@@ -179,3 +181,25 @@ async def test_an_event_that_is_heard_of_while_the_heads_are_asked_for_is_read_a
     connection.terminate()
     assert await bus.arrived() == bus.sent
     await end(reader)
+
+
+@pytest.mark.parametrize("bus", ["log"], indirect=True)
+async def test_a_patient_reader_gathers_also_what_came_while_it_handled_a_batch(bus: Bus, purchase: Purchase) -> None:
+    patience_s = 0.3
+    begun: list[float] = []
+
+    class Slow(Bus):
+        async def handle(self, session: AsyncSession, batch: Sequence[Delivery]) -> None:
+            begun.append(time.monotonic())
+            await asyncio.sleep(0.05)
+            await super().handle(session, batch)
+
+    reading = Slow(bus.source, bus.target, bus.url)
+    reader = reading.start(patience_s=patience_s)
+    for _ in range(50):
+        await reading.publish(purchase, [uuid4()], 1)
+        await asyncio.sleep(0.02)
+    assert await reading.arrived() == reading.sent
+    await end(reader)
+    assert len(begun) > 2
+    assert min(after - before for before, after in pairwise(begun)) >= patience_s
