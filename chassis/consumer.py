@@ -9,7 +9,6 @@ from heapq import merge
 from typing import Never
 from uuid import UUID
 
-import asyncpg
 import msgspec
 import structlog
 from prometheus_client import Counter, Histogram
@@ -19,12 +18,13 @@ from structlog.contextvars import bound_contextvars
 from chassis import marks
 from chassis.bus import Record, TopicPartition, Transport
 from chassis.clock import now
-from chassis.db import SILENCE_S, Database, database_is_away, driver, plain_url
-from chassis.envelope import Unreadable, finish, open_data, open_envelope
+from chassis.db import Database, database_is_away, driver
+from chassis.envelope import Unreadable, open_data, open_envelope
 from chassis.freshness import FRESHNESS
 from chassis.marks import Mark, Stopped
 from chassis.outcomes import Outcomes
 from chassis.rest import rest
+from chassis.source_logs import LogAway, SourceLogs
 from chassis.telemetry import child_of
 from contracts.event import Event
 from contracts.problems import Unavailable
@@ -120,7 +120,9 @@ class Sink:
         self._name = name
         self._database = database
         self._handler = handler
-        self._source_urls = source_urls
+        self._logs = SourceLogs(source_urls)
+        # From 0 on: of one that is there at its first gap only, nobody would see that it rose.
+        GAPS.labels(name)
         self._outcomes: defaultdict[TopicPartition, Outcomes] = defaultdict(Outcomes)
 
     async def claim(self, partition: TopicPartition) -> int:
@@ -167,8 +169,8 @@ class Sink:
         if mark.paused:
             raise _Paused(mark.next_offset)
         try:
-            lasts = [] if partition.topic in COMPACTED else await self._lasts_logged(partition, mark)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            lasts = [] if partition.topic in COMPACTED else await self._logs.lasts(partition, mark.epoch, mark.seq)
+        except LogAway as error:
             reason = f"records are gone from the bus, and their log cannot be read: {error}"
             raise Stopped(reason, mark.epoch, mark.seq + 1) from error
         for epoch, last in lasts:
@@ -353,41 +355,19 @@ class Sink:
         while first < gap.found:
             until = min(first + FILLED_AT_ONCE, gap.found)
             try:
-                rows = await self._logged(partition, gap.epoch, first, until)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                events = await self._logs.events(partition, gap.epoch, first, until)
+            except LogAway as error:
                 raise Stopped(f"{gap}, and their log cannot be read: {error}", gap.epoch, gap.found) from error
-            if [row["seq"] for row in rows] != list(range(first, until)):
+            if [event.seq for event in events] != list(range(first, until)):
                 raise Stopped(str(gap), gap.epoch, gap.found)
-            await self._handle(partition, [Record(gap.offset, row["key"], _finished(row)) for row in rows])
+            await self._handle(partition, [Record(gap.offset, event.key, event.value) for event in events])
             first = until
         log.warning("gap filled from the log", **_place(partition), first=gap.first, last=gap.found - 1)
-
-    async def _logged(self, partition: TopicPartition, epoch: int, first: int, until: int) -> list[asyncpg.Record]:
-        return await self._ask_source(partition, _LOGGED, epoch, first, until)
-
-    async def _lasts_logged(self, partition: TopicPartition, mark: Mark) -> list[tuple[int, int]]:
-        """The last `seq` of each epoch from that of the mark on, in order; none where its service is not installed."""
-        rows = await self._ask_source(partition, _LASTS_LOGGED, mark.epoch, mark.seq)
-        return [(row["epoch"], row["last_seq"]) for row in rows]
-
-    async def _ask_source(self, partition: TopicPartition, query: str, *values: int) -> list[asyncpg.Record]:
-        url = self._source_urls.get(partition.topic.split(".", 1)[0])
-        if url is None:
-            return []
-        connection = await asyncpg.connect(plain_url(url), timeout=10, command_timeout=SILENCE_S)
-        try:
-            return await connection.fetch(query, *partition, *values)
-        finally:
-            connection.terminate()
 
 
 def _passing(error: Exception) -> bool:
     """Whether the same may go through later: it is neither the data's fault nor ours."""
     return isinstance(error, Unavailable) or database_is_away(error)
-
-
-def _finished(row: asyncpg.Record) -> bytes:
-    return finish(row["payload"], row["recorded_at"], row["epoch"], row["seq"])
 
 
 def _traced(delivery: Delivery) -> dict[str, object]:
@@ -407,19 +387,4 @@ def _place(partition: TopicPartition) -> dict[str, object]:
 _BURY = """
 INSERT INTO dead_letter (consumer, topic, partition, "offset", key, value, error_class, error, first_failed_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-"""
-
-_LOGGED = """
-SELECT payload, recorded_at, epoch, seq, key FROM event_log
-WHERE topic = $1 AND partition = $2 AND epoch = $3 AND seq >= $4 AND seq < $5 AND payload IS NOT NULL ORDER BY seq
-"""
-
-# Of the present epoch the stream knows how far it is numbered, whatever the log has let go of.
-_LASTS_LOGGED = """
-SELECT epoch, last_seq FROM event_stream WHERE topic = $1 AND partition = $2 AND epoch >= $3
-UNION ALL
-SELECT event.epoch, max(event.seq) FROM event_log AS event JOIN event_stream AS stream USING (topic, partition)
-WHERE topic = $1 AND partition = $2 AND (event.epoch, event.seq) > ($3, $4::bigint) AND event.epoch < stream.epoch
-GROUP BY event.epoch
-ORDER BY epoch
 """
