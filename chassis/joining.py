@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
+import asyncpg
 import structlog
 from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -160,9 +161,10 @@ class Joiner(Generic[Row]):
                 await (await driver(session)).execute(f"SET LOCAL lock_timeout = {LOCK_MS}")
                 answers = await self._answers(session, group)
         except Exception as error:
-            # Whether a commit that failed took place is not known, so nobody may do it again; and who found no
-            # connection alone would wait for one as long again.
-            if isinstance(error, Problem) or not (answers or isinstance(error, PoolTimeout)):
+            # Whether a commit that failed took place is not known, so nobody may do it again, but for one that never
+            # came to it for a lock; and who found no connection alone would wait for one as long again.
+            undone = isinstance(error, Problem | asyncpg.LockNotAvailableError)
+            if undone or not (answers or isinstance(error, PoolTimeout)):
                 log.info("commands are carried out one by one", commands=len(group), error=repr(error))
                 return False
             answers = [error] * len(group)

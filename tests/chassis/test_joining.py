@@ -201,6 +201,30 @@ async def test_what_others_lock_is_waited_for_alone(
     assert (await marks(connection)).keys() == {"a", "b", "single"}
 
 
+async def test_a_lock_that_only_the_last_statement_meets_is_waited_for_alone(
+    client: httpx.AsyncClient, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    async with connection.transaction():
+        # As a backup holds it.
+        await connection.execute("LOCK TABLE outbox IN EXCLUSIVE MODE")
+        slow = asyncio.create_task(post(client, "slow"))
+        while tried != [["slow"]]:
+            await asyncio.sleep(0)
+        others = [asyncio.create_task(post(client, name)) for name in ("a", "b")]
+        while len(tried) == 1:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(3 * joining.LOCK_MS / 1_000)
+    answers = await asyncio.gather(slow, *others)
+    assert [answer.status_code for answer in answers] == [201] * 3
+    assert tried[1] == ["a", "b"]
+    assert sorted(tried[2:]) == [["a"], ["b"]]
+    assert (
+        await connection.fetchval("SELECT count(*) FROM outbox")
+        + await connection.fetchval("SELECT count(*) FROM event_log")
+        == 3
+    )
+
+
 @pytest.mark.usefixtures("patient")
 async def test_a_commit_that_failed_is_not_done_again(
     client: httpx.AsyncClient, connection: "asyncpg.Connection[asyncpg.Record]"
