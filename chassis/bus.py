@@ -101,6 +101,6 @@ def restore_gate(bus_url: str, service: str) -> Gate | None:
     scheme, _, address = bus_url.partition("://")
     if scheme != "kafka":
         return None
-    from chassis.gate import gate
+    from chassis.gate import ProcessGate
 
-    return lambda database: gate(database, service, address)
+    return ProcessGate(service, address)

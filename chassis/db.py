@@ -54,6 +54,8 @@ class Database:
         """Set after every commit that appended events; the sequencer of this process waits for it."""
         self.appended = 0
         """Events of such commits that the sequencer of this process has not counted so far."""
+        self.waits_at_gate = False
+        """Whether nothing is numbered by this process before a broker has answered (`chassis.gate`)."""
         self.refusal: Problem | None = None
         """Why nothing may be announced just now (`chassis.pressure`); transactions that would are rolled back by it."""
 

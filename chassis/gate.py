@@ -22,6 +22,39 @@ log = structlog.get_logger()
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
+class ProcessGate:
+    """The gate as a process passes it: once for each life of its database.
+
+    Whoever restores a database starts its server anew, or makes it or its tables anew. Where neither happened no
+    broker has to be asked again, which may be away for hours.
+    """
+
+    def __init__(self, service: str, servers: str) -> None:
+        self._service, self._servers = service, servers
+        self._passed: tuple[object, ...] | None = None
+
+    async def __call__(self, database: Database) -> None:
+        """Pass before anything is numbered. Raises as `gate` does."""
+        # Read before: a database that is restored while a broker is asked has another life then.
+        life = await _life(database)
+        if life != self._passed:
+            await gate(database, self._service, self._servers)
+            self._passed = life
+
+
+async def _life(database: Database) -> tuple[object, ...]:
+    connection = await _connected(database)
+    try:
+        [life] = await connection.fetch(_LIFE)
+        return tuple(life)
+    finally:
+        connection.terminate()
+
+
+async def _connected(database: Database) -> Connection:
+    return await asyncpg.connect(plain_url(database.url), timeout=10, command_timeout=60, server_settings={**KEEPALIVE})
+
+
 @dataclass(frozen=True, slots=True)
 class _End:
     """Where a partition ends on Kafka, and the place of its last event, if there still is one."""
@@ -46,22 +79,22 @@ async def gate(database: Database, service: str, servers: str) -> None:
     Raises `TimeoutError` or an `OSError` while no broker answers; intake goes on meanwhile, in the outbox.
     """
     topics = topics_of(service)
+    compacted = [topic.name for topic in topics if topic.compacted]
     await ensure_topics(servers, topics)
     try:
         ends = await _ends(servers, [topic for topic in topics if not topic.compacted])
     except KafkaError as error:
         raise ConnectionError(f"Kafka does not answer: {error}") from error
-    connection = await asyncpg.connect(
-        plain_url(database.url), timeout=10, command_timeout=60, server_settings={**KEEPALIVE}
-    )
+    connection = await _connected(database)
     try:
         async with connection.transaction():
             # Nothing is numbered meanwhile, and of two processes at their gates the second sees what the first did.
             await connection.execute("SELECT pg_advisory_xact_lock(hashtext('sequencer'))")
             epochs = [await _begin_epoch(connection, end) for end in ends if await _is_restored(connection, end)]
-            if epochs:
-                names = [topic.name for topic in topics if topic.compacted]
-                await connection.execute(_NEW_EPOCH, names, None, max(epochs), None)
+            if epochs and compacted:
+                # Above their own, too: another partition may have begun one before, and they with it.
+                before: int = await connection.fetchval(_HIGHEST, compacted)
+                await connection.execute(_NEW_EPOCH, compacted, None, max(*epochs, before + 1), None)
     finally:
         connection.terminate()
 
@@ -122,9 +155,16 @@ def _end(partition: TopicPartition, offset: int, value: bytes | None) -> _End:
     return _End(partition.topic, partition.partition, offset, envelope.id, *envelope.place)
 
 
+_LIFE = """
+SELECT pg_postmaster_start_time(), pg_database.oid, 'event_stream'::regclass::oid
+FROM pg_database WHERE datname = current_database()
+"""
+
 _STREAM = "SELECT epoch, published_offset FROM event_stream WHERE topic = $1 AND partition = $2"
 
 _EPOCH = "SELECT epoch FROM event_stream WHERE topic = $1 AND partition = $2"
+
+_HIGHEST = "SELECT max(epoch) FROM event_stream WHERE topic = ANY($1)"
 
 _KNOWN = "SELECT event_id FROM event_log WHERE topic = $1 AND partition = $2 AND epoch = $3 AND seq = $4"
 

@@ -48,6 +48,7 @@ LOOP_LAG = Histogram(
     buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
 )
 OUTBOX_AGE = Gauge("shuke_outbox_oldest_seconds", "Age of the oldest event not yet numbered.", ("service",))
+LOG_RETENTION = Gauge("shuke_log_retention_seconds", "So long events stay in the log and on Kafka.", ("service",))
 UNPUBLISHED_AGE = Gauge("shuke_unpublished_age_seconds", "Age of the oldest event not yet on Kafka.", ("service",))
 FELL_AT = Gauge(
     "shuke_process_fell_timestamp_seconds",

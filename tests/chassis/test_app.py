@@ -17,6 +17,7 @@ from chassis.db import Database
 from chassis.ids import uuid7
 from chassis.settings import ServiceSettings
 from contracts.problems import Unavailable
+from deploy.ports import free_port
 
 SECRET = "a secret of at least thirty-two characters"
 
@@ -144,6 +145,12 @@ async def test_serving_ends_in_order_when_it_is_cancelled(database: Database) ->
     assert app.state.database.engine.pool.checkedin() == 0
 
 
+OLD = text(
+    "INSERT INTO outbox (event_id, topic, key, key_hash, type, occurred_at)"
+    " VALUES (CAST(:id AS uuid), 't', 'k', 0, 'e', now())"
+)
+
+
 async def test_readiness_tells_how_long_an_event_waits_for_its_number(database: Database) -> None:
     app = create_app("notes", router=APIRouter(), settings=settings_of(database))
     async with (
@@ -154,15 +161,23 @@ async def test_readiness_tells_how_long_an_event_waits_for_its_number(database: 
         assert (first["status"], first["service"], first["oldest_outbox_s"]) == ("ready", "notes", 0.0)
         old = uuid7().int - (90_000 << 80)
         async with database.transaction() as session:
-            await session.execute(
-                text(
-                    "INSERT INTO outbox (event_id, topic, key, key_hash, type, occurred_at)"
-                    " VALUES (CAST(:id AS uuid), 't', 'k', 0, 'e', now())"
-                ),
-                {"id": f"{old:032x}"},
-            )
+            await session.execute(OLD, {"id": f"{old:032x}"})
         answer = await client.get("/readyz")
         assert (answer.status_code, answer.json()["status"]) == (503, "events wait for their numbers")
+        assert answer.json()["oldest_outbox_s"] == pytest.approx(90, abs=5)
+
+
+async def test_a_service_that_waits_for_a_broker_takes_commands(database: Database) -> None:
+    nowhere = settings_of(database).model_copy(update={"bus_url": f"kafka://127.0.0.1:{free_port()}"})
+    app = create_app("customers", router=APIRouter(), settings=nowhere)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://customers") as client,
+    ):
+        async with database.transaction() as session:
+            await session.execute(OLD, {"id": f"{uuid7().int - (90_000 << 80):032x}"})
+        answer = await client.get("/readyz")
+        assert (answer.status_code, answer.json()["waits_at_gate"]) == (200, True)
         assert answer.json()["oldest_outbox_s"] == pytest.approx(90, abs=5)
 
 

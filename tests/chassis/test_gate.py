@@ -1,18 +1,23 @@
 """A database that was restored from a backup, behind a real Kafka."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from uuid import uuid4
 
 import asyncpg
+from aiokafka import AIOKafkaProducer
 
+from bench.faults.wires import Wires
 from chassis import outbox, sequencer
-from chassis.db import Database, connect, plain_url
-from chassis.gate import gate
+from chassis.db import Database, connect, declare_topics, plain_url
+from chassis.gate import ProcessGate, gate
 from contracts.customers import PurchaseCompleted
-from contracts.topics import PURCHASES
-from tests.chassis.chain import Bus, end, fetch, forget, running
+from contracts.topics import PURCHASES, STANDING_CHANGES, STANDINGS, topics_of
+from deploy.ports import free_port
+from tests.chassis.chain import ENOUGH_S, Bus, end, fetch, forget, running
 
 Purchase = Callable[..., PurchaseCompleted]
+MakeDatabase = Callable[[str | None], Awaitable[Database]]
 
 
 async def epochs(database: Database) -> dict[int, int]:
@@ -143,3 +148,68 @@ async def test_where_retention_has_left_nothing_the_last_ack_tells_a_restore(
     for _ in range(2):
         await gate(bus.source, "customers", kafka)
         assert await epochs(bus.source) == {**before, partition: before[partition] + 1}
+
+
+async def test_compacted_topics_begin_an_epoch_of_their_own_at_each_restore(
+    make_database: MakeDatabase, kafka: str
+) -> None:
+    database = await make_database(None)
+    await declare_topics(database, topics_of("scoring"))
+    await gate(database, "scoring", kafka)
+    producer = AIOKafkaProducer(bootstrap_servers=kafka)
+    await producer.start()
+
+    async def recognised(partition: int) -> tuple[int, int]:
+        """The epochs of a partition and of the compacted topic, after a restore that shows there."""
+        await producer.send_and_wait(STANDING_CHANGES.name, b"of a former life", partition=partition)
+        await gate(database, "scoring", kafka)
+        rows = await fetch(database, "SELECT topic, partition, epoch FROM event_stream")
+        found = {(row["topic"], row["partition"]): row["epoch"] for row in rows}
+        [compacted] = {found[topic, number] for topic, number in found if topic == STANDINGS.name}
+        return found[STANDING_CHANGES.name, partition], compacted
+
+    (before, told), (after, told_then) = [await recognised(partition) for partition in (3, 4)]
+    await producer.stop()
+    assert before == after
+    assert told_then > told >= before
+
+
+async def test_without_a_broker_a_process_goes_on_after_a_lost_session_and_waits_at_a_database_of_another_life(
+    bus: Bus, purchase: Purchase, kafka: str
+) -> None:
+    wires, door = Wires(dict), free_port()
+    await wires.door("kafka", [int(kafka.rpartition(":")[2])], at=door)
+    gatekeeper = ProcessGate("customers", f"127.0.0.1:{door}")
+    numbering = asyncio.create_task(sequencer.run(bus.source, gate=gatekeeper))
+    keys = [uuid4()]
+
+    async def numbered_by_itself(database: Database) -> None:
+        async with asyncio.timeout(ENOUGH_S):
+            while await fetch(database, "SELECT FROM outbox"):
+                await asyncio.sleep(0.05)
+
+    await bus.publish(purchase, keys, 1)
+    await numbered_by_itself(bus.source)
+    await wires.close()
+    assert await fetch(bus.source, LOSE_THE_SEQUENCER)
+    await bus.publish(purchase, keys, 1)
+    await numbered_by_itself(bus.source)
+    await end(numbering)
+
+    bus.source = await backup_of(bus.source)
+    numbering = asyncio.create_task(sequencer.run(bus.source, gate=gatekeeper))
+    await bus.publish(purchase, keys, 1)
+    async with asyncio.timeout(ENOUGH_S):
+        while not bus.source.waits_at_gate:
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(2)
+    assert bus.source.waits_at_gate
+    assert len(await fetch(bus.source, "SELECT FROM outbox")) == 1
+    await end(numbering)
+    await bus.source.close()
+
+
+LOSE_THE_SEQUENCER = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'shuke-sequencer'
+"""
