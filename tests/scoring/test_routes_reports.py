@@ -516,7 +516,11 @@ async def test_satisfied_customers_who_buy_more_are_seen_and_others_prove_nothin
     assert told[True]["whole"]["verdict"] == told[True]["without_purchases"]["verdict"] == "goes_with"
     assert told[True]["sentence"].startswith("Customers with a higher index bought more in the 80 days after: a ")
     assert told[True]["whole"]["p_value"] < 0.001
+    # Who bought often goes on buying: an index that counts purchases goes with later ones whatever else was shuffled.
+    assert told[False]["whole"]["verdict"] == "goes_with"
     assert told[False]["without_purchases"]["verdict"] == "not_proven"
+    assert (told[True]["verdict"], told[False]["verdict"]) == ("goes_with", "not_proven")
+    assert told[False]["sentence"].startswith("Not proven: customers with a higher index bought more in the 80 days")
     assert told[True]["starts"] == ["2025-10-22", "2026-01-10"]
     assert told[True]["whole"]["parties"] == 60
 

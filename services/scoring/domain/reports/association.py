@@ -106,6 +106,14 @@ def association(index: Floats, bought: Floats, start: Places, party: Places) -> 
     )
 
 
+def proven(whole: Association, without_purchases: Association) -> Verdict:
+    """What is shown by an index as it is and by the same without purchases: only what both show.
+
+    Who bought often goes on buying, satisfied or not: an index that counts purchases goes with later ones by that.
+    """
+    return whole.verdict if whole.verdict is without_purchases.verdict else Verdict.NOT_PROVEN
+
+
 def effect_of(rho: float) -> Effect:
     """How large a correlation is."""
     size = abs(rho)

@@ -1,6 +1,6 @@
 """What a report says, in a sentence."""
 
-from services.scoring.domain.reports.association import LEAST_PARTIES, Association, Verdict
+from services.scoring.domain.reports.association import LEAST_PARTIES, Association, Verdict, proven
 from services.scoring.domain.reports.winback import WinBack
 
 
@@ -12,15 +12,14 @@ def of_association(whole: Association, without_purchases: Association, lag_days:
     if whole.verdict is Verdict.NOT_PROVEN:
         return f"Not proven: nothing but chance is needed for what is seen, or it is negligible ({told})."
     way = "more" if whole.verdict is Verdict.GOES_WITH else "less"
-    kept = without_purchases.verdict is whole.verdict
-    besides = (
-        "This holds without what purchases themselves say of satisfaction."
-        if kept
-        else "It is not proven without what purchases themselves say of satisfaction."
-    )
+    if proven(whole, without_purchases) is Verdict.NOT_PROVEN:
+        return (
+            f"Not proven: customers with a higher index bought {way} in the {lag_days} days after ({told}), but not"
+            " where purchases themselves do not count for it: who bought often goes on buying, satisfied or not."
+        )
     return (
         f"Customers with a higher index bought {way} in the {lag_days} days after: a {whole.effect} effect ({told})."
-        f" {besides}"
+        " This holds without what purchases themselves say of satisfaction."
     )
 
 

@@ -49,6 +49,8 @@ class SatisfactionAndSales(Shown):
     """With the index as it is."""
     without_purchases: Association
     """With an index that purchases do not enter: who bought often goes on buying, satisfied or not."""
+    verdict: Verdict
+    """What is shown: that of both where it is one, else `not_proven`."""
     sentence: str
 
 

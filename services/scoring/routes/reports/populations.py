@@ -12,6 +12,7 @@ from chassis.fields import Day
 from chassis.http import Cursor, Limit, Page, decode_cursor, encode_cursor
 from contracts.scoring import Stage
 from services.scoring.domain.reports import purchases
+from services.scoring.domain.reports.association import proven
 from services.scoring.domain.reports.flows import Flow, Flows
 from services.scoring.domain.reports.losses import Losses
 from services.scoring.domain.reports.periods import period
@@ -55,6 +56,7 @@ async def relate_satisfaction_to_sales(
         sampled=found.sampled,
         whole=shown.Association.model_validate(found.whole),
         without_purchases=shown.Association.model_validate(found.without_purchases),
+        verdict=proven(found.whole, found.without_purchases),
         sentence=of_association(found.whole, found.without_purchases, lag_days),
     )
 
