@@ -334,6 +334,26 @@ async def test_a_planned_activation_of_a_model_in_a_currency_that_was_left_is_re
     assert (await api.post(f"/v1/models/{hash}/activate", json={"active_from": at.isoformat()})).status_code == 409
 
 
+@pytest.mark.parametrize("force", [False, True])
+async def test_a_planned_model_that_is_worse_than_one_that_decides_meanwhile_takes_force(
+    api: httpx.AsyncClient, scoring: Database, shop: dict[int, UUID], force: bool
+) -> None:
+    good, at = (await a_model(api, scoring))["hash"], now() + timedelta(days=2)
+    worse = await worse_than(scoring, good)
+    body = {"active_from": at.isoformat(), "force": force}
+    (plan,) = (await api.post(f"/v1/models/{worse}/activate", json=body)).json()["planned"]
+    assert (await api.post(f"/v1/models/{good}/activate")).json()["state"] == "active"
+
+    assert await activate_next(scoring, at)
+
+    told = (await api.get(f"/v1/activations/{plan['id']}")).json()
+    assert bool(told["done_at"]) is force
+    assert (await api.get(f"/v1/models/{worse if force else good}")).json()["state"] == "active"
+    if not force:
+        assert (told["refused"]["code"], told["refused"]["active"]) == ("model_worse", good)
+        assert (told["refused"]["worse_by"], told["refused"]["margin"]) == ({"auc": 0.03, "brier": 0.0}, 0.01)
+
+
 async def test_no_activation_of_a_model_is_in_the_past(
     api: httpx.AsyncClient, scoring: Database, shop: dict[int, UUID]
 ) -> None:
@@ -430,6 +450,23 @@ async def test_by_rule_a_judged_model_decides(scoring: Database, shop: dict[int,
 
     (told,) = (await api.get("/v1/models")).json()["data"]
     assert told["state"] == "active"
+
+
+async def test_by_rule_a_model_that_is_worse_by_more_than_the_margin_does_not_decide(
+    scoring: Database, shop: dict[int, UUID], api: httpx.AsyncClient
+) -> None:
+    fitted = (await a_model(api, scoring))["hash"]
+    active = await another(scoring, fitted, calibration=2.0)
+    await api.post(f"/v1/models/{active}/activate", json={"force": True})
+
+    assert await ask_if_due(scoring, EVERY, Activating.BY_RULE)
+    # Whatever is not better by all that there is to be better by is worse by more than that.
+    assert await fit_next(scoring, -1.0)
+
+    done = (await api.get("/v1/fits")).json()["data"][0]
+    assert (done["asked_by"], done["activated"], done["refused"]["code"]) == (None, False, "model_worse")
+    assert done["model"] != active
+    assert (await api.get(f"/v1/models/{active}")).json()["state"] == "active"
 
 
 async def test_where_there_was_not_enough_a_model_is_sought_again_the_next_day(scoring: Database) -> None:

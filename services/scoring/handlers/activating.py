@@ -33,6 +33,8 @@ async def activate_next(database: Database, at: datetime) -> bool:
         try:
             # All of it or nothing: what a refused one had written goes with it.
             async with connection.transaction():
+                if plan["margin"] is not None:
+                    await models.refuse_worse(connection, plan["model"], plan["margin"])
                 for room, hash in ((policies, plan["policy"]), (models, plan["model"])):
                     if hash is not None:
                         await room.activate(connection, hash, plan["active_from"], plan["planned_by"])

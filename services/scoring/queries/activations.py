@@ -19,11 +19,15 @@ async def plan(
     *,
     policy: str | None = None,
     model: str | None = None,
+    margin: float | None = None,
     at: datetime,
     by: str | None,
 ) -> asyncpg.Record:
-    """Have a policy or a model, each by its hash, become active at an instant."""
-    await connection.execute(_PLAN, activation_id, policy, model, active_from, at, by)
+    """Have a policy or a model, each by its hash, become active at an instant.
+
+    `margin` is by how much a model may then be worse than the active one; None where that does not matter.
+    """
+    await connection.execute(_PLAN, activation_id, policy, model, active_from, at, by, margin)
     return await planned(connection, activation_id)
 
 
@@ -122,7 +126,9 @@ async def took_place(connection: Connection, activation_id: UUID, at: datetime) 
 
 _OPEN = "done_at IS NULL AND cancelled_at IS NULL"
 
-_COLUMNS = "id, policy, model, active_from, planned_at, planned_by, done_at, cancelled_at, refused::text AS refused"
+_COLUMNS = """
+id, policy, model, active_from, planned_at, planned_by, done_at, cancelled_at, refused::text AS refused, margin
+"""
 
 _PLANNED = f"SELECT {_COLUMNS} FROM planned_activation"
 
@@ -132,7 +138,8 @@ WHERE policy = ANY($1) OR model = ANY($1) ORDER BY version, id DESC
 """
 
 _PLAN = """
-INSERT INTO planned_activation (id, policy, model, active_from, planned_at, planned_by) VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO planned_activation (id, policy, model, active_from, planned_at, planned_by, margin)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
 """
 
 _REFUSE = "UPDATE planned_activation SET cancelled_at = $2, refused = $3::text::jsonb WHERE id = $1"

@@ -43,7 +43,14 @@ async def check_activation(connection: Connection, hash: str, *, margin: float, 
         raise ModelActive("It decides already.")
     _check_currency(row, here.currency)
     await refuse_planned(connection, model=hash)
-    if active is None or force:
+    if not force:
+        await refuse_worse(connection, hash, margin)
+
+
+async def refuse_worse(connection: Connection, hash: str, margin: float) -> None:
+    """Raise `ModelWorse` where a model is worse than the active one by more than a margin. Raises `ModelNotFound`."""
+    row, active = await model(connection, hash), (await present(connection)).ruling.model
+    if active is None:
         return
     beside = quality_of(await model(connection, active.content_hash))
     if loss := worse(quality_of(row), active.content_hash, beside, margin):

@@ -102,7 +102,8 @@ async def activate_model(
     """Have a model decide, at once or from an instant to come, in the place of the one that does.
 
     Every standing is assessed again while events go on. What is worse than the active model by more than
-    `SCORING_MODEL_MARGIN`, by AUC or by Brier score on the last closed period, takes `force`.
+    `SCORING_MODEL_MARGIN`, by AUC or by Brier score on the last closed period, takes `force`; it is refused when its
+    instant comes, too, where a better one became active meanwhile.
     """
     connection, asked = await driver(session), body or ModelActivationAsked()
     margin = request.app.state.settings.model_margin
@@ -113,7 +114,8 @@ async def activate_model(
     elif asked.active_from <= at:
         raise ActivationPassed("This instant has passed. Leave it out to activate at once.", now=at.isoformat())
     else:
-        await plan(connection, uuid7(), asked.active_from, model=model_hash, at=at, by=actor.key_id)
+        worst = None if asked.force else margin
+        await plan(connection, uuid7(), asked.active_from, model=model_hash, margin=worst, at=at, by=actor.key_id)
     return await _told(connection, model_hash)
 
 
