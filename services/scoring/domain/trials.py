@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from enum import StrEnum
-from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -172,11 +171,17 @@ def _count(tally: Tally, side: Side, history: History, found: Sequence[Move], co
 
 
 def _there_and_back(found: Sequence[Move], counted: set[int]) -> int:
-    changes = [move for move in found if move.from_stage != move.to_stage]
-    return sum(
-        id(back) in counted and there.from_stage == back.to_stage and (back.day - there.day).days <= THERE_AND_BACK_DAYS
-        for there, back in pairwise(changes)
-    )
+    """How often a stage was left and came back soon, whatever lay between."""
+    left: dict[Stage | None, date] = {}
+    back = 0
+    for move in found:
+        if move.from_stage == move.to_stage:
+            continue
+        since = left.get(move.to_stage)
+        if since is not None and id(move) in counted and (move.day - since).days <= THERE_AND_BACK_DAYS:
+            back += 1
+        left[move.from_stage] = move.day
+    return back
 
 
 def _judge(tally: Tally, side: Side, history: History, counted: Sequence[Move], until: int, horizon_days: int) -> None:

@@ -200,10 +200,17 @@ def _count(tally: Tally, side: Side, paths: Paths, moves: Moves) -> None:
 
 def _count_back(tally: Tally, side: Side, found: Moves, counted: Holds) -> None:
     changes = np.flatnonzero(found.stages[:, 0] != found.stages[:, 1])
-    there, back = changes[:-1], changes[1:]
-    near = (found.keys[back] - found.keys[there]) <= THERE_AND_BACK_DAYS
-    same = found.keys[back] // SPAN == found.keys[there] // SPAN
-    returned = back[near & same & counted[back] & (found.stages[there, 0] == found.stages[back, 1])]
+    keys, many = found.keys[changes], len(changes)
+    # By party, stage and order: in front of where somebody comes to a stage stands the last time that they left it.
+    left, reached = (
+        (keys // SPAN * len(STAGES) + found.stages[changes, end]) * many + np.arange(many) for end in (0, 1)
+    )
+    departures = np.sort(left)
+    place = np.searchsorted(departures, reached) - 1
+    before = departures[place]
+    same = (place >= 0) & (before // many == reached // many)
+    soon = keys - keys[before % many] <= THERE_AND_BACK_DAYS
+    returned = changes[same & soon & counted[changes]]
     if len(returned):
         tally["flapped", side, "moves"] += len(returned)
         tally["flapped", side, "parties"] += len(distinct(found.keys[returned] // SPAN))
