@@ -103,7 +103,7 @@ AREAS: Mapping[str, Area] = {
     "activations": Area("scoring", RULES, OPERATOR),
     "models": Area("scoring", RULES, OPERATOR),
     "fits": Area("scoring", READER, STUDY, STUDY),
-    "trials": Area("scoring", READER | TRY, STUDY, STUDY),
+    "trials": Area("scoring", READER | TRY, TRY, TRY),
     "verify": Area("scoring", OPERATOR, OPERATOR),
     "rebuild": Area("scoring", OPERATOR, OPERATOR),
     "stream": Area(None, SEE, OPERATOR),

@@ -37,7 +37,7 @@ policies      a--      ---      aa-      a--      aa-      aaa      aaa      aaa
 activations   a--      ---      a--      a--      a--      aaa      aaa      aaa
 models        a--      ---      aa-      a--      a--      aaa      aaa      aaa
 fits          a--      ---      aaa      ---      ---      aaa      aaa      aaa
-trials        a--      ---      aaa      ---      a--      aaa      aaa      aaa
+trials        a--      ---      aaa      ---      aaa      aaa      aaa      aaa
 verify        ---      ---      ---      ---      ---      aaa      aaa      aaa
 rebuild       ---      ---      ---      ---      ---      aaa      aaa      aaa
 stream        a--      ---      a--      t--      t--      aaa      aaa      aaa
