@@ -10,6 +10,7 @@ from chassis.http import encode_cursor
 from contracts.customers import InteractionKind
 from tests.scoring.feeding import Feeding
 from tests.scoring.test_routes_reach import reaching
+from tests.scoring.test_routes_reports import said
 
 JUNE = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -239,6 +240,20 @@ async def test_a_party_is_read_with_its_reason_and_facts(api: httpx.AsyncClient,
     assert reasons["otherwise"][0]["without"] == ["2026-05-01"]
     assert reasons["otherwise"][1]["added_minor"] == 65_000
     assert reasons["sentence"].startswith("Last bought on 2026-05-01, 31 days ago")
+
+
+async def test_the_facts_that_decide_are_told_however_many_are_later(api: httpx.AsyncClient, feed: Feeding) -> None:
+    party, noon = feed.identity(), datetime(2026, 5, 1, 12, tzinfo=UTC)
+    bought = await feed.bought(party, noon, 40_000)
+    await feed.tell(*(said(party, noon + timedelta(hours=hour), InteractionKind.PRAISE) for hour in range(1, 121)))
+
+    told = (await api.get(f"/v1/standings/party_{party.hex}")).json()
+
+    assert told["reasons"]["stage"]["facts"]["days"] == ["2026-05-01"]
+    assert (len(told["facts"]), told["facts_total"]) == (100, 121)
+    assert told["facts"][-1]["fact_id"] == f"event_{bought.hex}"
+    assert {fact["kind"] for fact in told["facts"][:-1]} == {"praised"}
+    assert [fact["day"] for fact in told["facts"]] == sorted((fact["day"] for fact in told["facts"]), reverse=True)
 
 
 async def test_a_party_as_of_a_day_does_not_know_what_came_later(api: httpx.AsyncClient, feed: Feeding) -> None:

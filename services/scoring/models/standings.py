@@ -233,7 +233,7 @@ class ReasonedStanding(Standing):
     """Of each part that a person set to something else, what follows from the facts; empty for nothing."""
     reasons: ReasonTold
     facts: list[FactTold]
-    """The latest ones that count, latest first, at most a hundred."""
+    """Those that decide the stage and the latest of the others that count, latest first, at most a hundred."""
     facts_total: int
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.scoring.domain.calendar import Share
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.facts import Fact, Kind
+from services.scoring.domain.reasons.stage import Deciding
 from services.scoring.queries.copying import append
 from services.scoring.queries.rulings import Connection
 
@@ -66,17 +67,21 @@ async def latest_facts(
     zone: ZoneInfo,
     *,
     until: date | None,
+    deciding: Deciding,
     known_at: datetime | None = None,
 ) -> tuple[list[Fact], int]:
     """The latest facts that count for a party up to a whole local day, at most `LATEST`, and how many there are.
 
-    With `known_at` those that counted by what was recorded up to that instant.
+    Those that decide the stage are among them, however many are later. With `known_at` those that counted by what was
+    recorded up to that instant.
     """
     begins = [share.start and start_of_day(share.start.toordinal(), zone) for _, share in members]
     ends = [share.until and start_of_day(share.until.toordinal(), zone) for _, share in members]
     end = start_of_day(until.toordinal() + 1, zone) if until else None
     identities = [identity for identity, _ in members]
-    rows = await connection.fetch(_LATEST, identities, begins, ends, end, LATEST, known_at)
+    kinds = [kind for kind in Kind if kind.code in deciding.kinds]
+    decide = kinds, zone.key, list(deciding.days)
+    rows = await connection.fetch(_LATEST, identities, begins, ends, end, LATEST, known_at, *decide)
     return [fact_of(row) for row in rows], rows[0]["total"] if rows else 0
 
 
@@ -133,16 +138,21 @@ ORDER BY identity_id
 """
 
 _LATEST = f"""
-SELECT {", ".join(FACT)}, count(*) OVER () AS total
-FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS held(identity_id, begin, until)
-JOIN fact USING (identity_id)
-WHERE (begin IS NULL OR occurred_at >= begin) AND (until IS NULL OR occurred_at < until)
-  AND ($4::timestamptz IS NULL OR occurred_at < $4)
-  AND ($6::timestamptz IS NULL OR recorded_at <= $6)
-  AND NOT EXISTS (
-      SELECT FROM withdrawal
-      WHERE withdrawal.fact_id = fact.fact_id AND withdrawal.identity_id = fact.identity_id
-        AND ($6::timestamptz IS NULL OR withdrawal.recorded_at <= $6)
-  )
-ORDER BY occurred_at DESC, fact_id DESC LIMIT $5
+WITH told AS (
+    SELECT {", ".join(FACT)}, count(*) OVER () AS total
+    FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS held(identity_id, begin, until)
+    JOIN fact USING (identity_id)
+    WHERE (begin IS NULL OR occurred_at >= begin) AND (until IS NULL OR occurred_at < until)
+      AND ($4::timestamptz IS NULL OR occurred_at < $4)
+      AND ($6::timestamptz IS NULL OR recorded_at <= $6)
+      AND NOT EXISTS (
+          SELECT FROM withdrawal
+          WHERE withdrawal.fact_id = fact.fact_id AND withdrawal.identity_id = fact.identity_id
+            AND ($6::timestamptz IS NULL OR withdrawal.recorded_at <= $6)
+      )
+    ORDER BY (kind = ANY($7::smallint[]) AND (occurred_at AT TIME ZONE $8)::date = ANY($9::date[])) DESC,
+        occurred_at DESC, fact_id DESC
+    LIMIT $5
+)
+SELECT * FROM told ORDER BY occurred_at DESC, fact_id DESC
 """

@@ -203,8 +203,9 @@ async def read_standing(
     because = seen and await _because(*seen, then.ruling)
     if not read or not seen or not decided or not because:
         raise NoStanding(_when(asked))
+    deciding = because.stage.facts
     facts, total = await latest_facts(
-        snapshot, read.members, then.ruling.zone, until=asked.as_of, known_at=asked.known_at
+        snapshot, read.members, then.ruling.zone, until=asked.as_of, deciding=deciding, known_at=asked.known_at
     )
     return ReasonedStanding.shown(
         read.row["party_id"],
