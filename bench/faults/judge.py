@@ -68,6 +68,8 @@ class Left:
     log: list[Logged]
     facts: Counter[tuple[object, ...]]
     merges: Counter[tuple[object, ...]]
+    rows: Counter[tuple[object, ...]]
+    """What commands made that no event tells of: what it is, and what it says."""
     digest: str
 
 
@@ -119,19 +121,21 @@ async def left(client: Client, database: Any, as_of: str, planted: Set[UUID] = f
     log = [replace(event, named=named.get(event.withdraws)) if event.withdraws else event for event in log]
     facts = Counter(_said(row) for row in await _fetch(database("scoring"), _FACTS))
     merges = Counter(_merged(row) for row in await _fetch(database("customers"), _MERGES))
+    rows = Counter(tuple(row) for service, made in _MADE.items() for row in await _fetch(database(service), made))
     digest = (await client.get("/v1/digest", as_of=as_of))["digest"]
-    return Left(log, facts, merges, digest)
+    return Left(log, facts, merges, rows, digest)
 
 
 async def compare(
     verdict: Verdict, under_fire: Left, quiet: Left, ids: Mapping[str, str], same: Mapping[str, str]
 ) -> None:
-    """What the log, the facts and the merges of one have that those of the other lack; ids by what made them."""
+    """What is in the log or a row of one and not of the other; ids by what made them."""
     one, other = _told_of(under_fire.log, _names(ids)), _told_of(quiet.log, _names(same))
     for what, more, fewer in (
         ("event", one, other),
         ("fact", under_fire.facts, quiet.facts),
         ("merge", under_fire.merges, quiet.merges),
+        ("row", under_fire.rows, quiet.rows),
     ):
         verdict.lost += [f"{what} {each}" for each in (fewer - more).elements()]
         verdict.doubled += [f"{what} {each}" for each in (more - fewer).elements()]
@@ -390,6 +394,18 @@ _TOLD = "SELECT event_id, key, type FROM event_log"
 _PLACES = "SELECT topic, partition, epoch, seq, event_id FROM event_log"
 _FACTS = "SELECT identity_id, kind, amount_minor, detail FROM fact"
 _MERGES = "SELECT party_id, other_id, kind, unmerged_at IS NULL AS stands FROM merge"
+_MADE = {
+    "gateway": "SELECT 'team', name FROM team UNION ALL SELECT 'view', name FROM kept_view",
+    "customers": "SELECT 'rules of duplicates', rules::text FROM duplicate_rules",
+    "leads": "SELECT 'rubric', rubric FROM activation",
+    "scoring": """
+        SELECT 'policy', hash FROM policy
+        UNION ALL SELECT 'policy in force', policy FROM ruling WHERE reason = 'policy'
+        UNION ALL SELECT 'planned activation', policy FROM planned_activation
+        UNION ALL SELECT 'trial', policy FROM trial
+        UNION ALL SELECT 'rate', concat_ws(' ', day, currency, rate) FROM rate
+    """,
+}
 _STANDINGS = "SELECT * FROM party WHERE stage IS NOT NULL AND resolves_to = party_id"
 _STOPPED = """
 SELECT consumer, topic, partition, stopped_reason FROM consumer_offset WHERE stopped_reason IS NOT NULL
