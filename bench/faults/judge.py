@@ -121,9 +121,11 @@ async def left(client: Client, database: Any, as_of: str, planted: Set[UUID] = f
     log = [replace(event, named=named.get(event.withdraws)) if event.withdraws else event for event in log]
     facts = Counter(_said(row) for row in await _fetch(database("scoring"), _FACTS))
     merges = Counter(_merged(row) for row in await _fetch(database("customers"), _MERGES))
-    rows = Counter(tuple(row) for service, made in _MADE.items() for row in await _fetch(database(service), made))
+    made: Counter[tuple[object, ...]] = Counter()
+    for service, statement in _MADE.items():
+        made.update(tuple(row) for row in await _fetch(database(service), statement))
     digest = (await client.get("/v1/digest", as_of=as_of))["digest"]
-    return Left(log, facts, merges, rows, digest)
+    return Left(log, facts, merges, made, digest)
 
 
 async def compare(

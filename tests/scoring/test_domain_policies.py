@@ -15,7 +15,7 @@ from services.scoring.domain.differences import differences
 from services.scoring.domain.drafts import drafted, laid_over
 from services.scoring.domain.indexes import Evidence, Index
 from services.scoring.domain.lives import MOVES, WAYS_OUT, Act, BadPolicy, IllegalPolicyMove, Life, State
-from services.scoring.domain.policy import Policy
+from services.scoring.domain.policy import Desire, Policy
 from services.scoring.domain.presets import DAYS_1, DEFAULT_1, PRESETS
 from services.scoring.domain.rules import DEPTH, LEAVES
 from services.scoring.domain.stages import ByDays, ByProbability, Stages
@@ -296,6 +296,7 @@ OTHERWISE: dict[str, Any] = {
     "follow_up_reasons": ["price", "competitor"],
     "weights": {"praise": 3.25},
     "cost_minor": {"contacted": 250},
+    "points": {"visited": 2},
 }
 """Another value for the fields that are no number which can be raised."""
 
@@ -303,6 +304,7 @@ WHOLE = DEFAULT_1.model_copy(
     update={
         "organisations": DAYS_1.persons,
         "tier_shares": TierShares(top=1, high=9, mid=40),
+        "desire": Desire(half_points=3.0),
         "profit": DEFAULT_1.profit.model_copy(update={"cost_minor": {"visited": 3}}),
     }
 )
@@ -350,7 +352,7 @@ def test_the_walk_comes_by_every_field_of_every_part() -> None:
         return set(model.model_fields)
 
     parts = [WHOLE, WHOLE.persons, WHOLE.persons.customers, DAYS_1.persons.customers, WHOLE.persons.prospects]
-    parts += [WHOLE.satisfaction, WHOLE.posture, WHOLE.profit, WHOLE.cuts, WHOLE.tier_shares]
+    parts += [WHOLE.satisfaction, WHOLE.posture, WHOLE.profit, WHOLE.cuts, WHOLE.tier_shares, WHOLE.desire]
     walked = {name for way in leaves(DOCUMENT) for name in way}
 
     assert set().union(*(fields(type(part)) for part in parts)) - {"by"} <= walked

@@ -6,10 +6,12 @@ from random import Random
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from contracts.loss import LossReason
 from contracts.scoring import Cause, MoveKind, Stage, Tier
 from services.scoring.domain.facts import Kind
+from services.scoring.domain.policy import DESIRE, Desire
 from services.scoring.domain.presets import VIP
 from services.scoring.domain.reports.association import Association, Effect, Verdict, association
 from services.scoring.domain.reports.losses import Defections, Losses, SegmentBy
@@ -334,13 +336,24 @@ def test_an_amount_that_is_known_in_part_is_no_basket() -> None:
 def test_one_inquiry_of_today_is_half_of_the_wish_and_fades_by_half_in_two_weeks() -> None:
     day = at("2025-06-01")
 
-    assert desire([(day, Kind.INQUIRED, 1)], day) == 50
-    assert desire([(day - 14, Kind.INQUIRED, 2)], day) == 50
-    assert desire([(day - 28, Kind.INQUIRED, 9), (day + 1, Kind.INQUIRED, 9)], day) == 0
+    assert desire([(day, Kind.INQUIRED, 1)], day, DESIRE) == 50
+    assert desire([(day - 14, Kind.INQUIRED, 2)], day, DESIRE) == 50
+    assert desire([(day - 28, Kind.INQUIRED, 9), (day + 1, Kind.INQUIRED, 9)], day, DESIRE) == 0
+
+
+def test_what_a_sign_is_worth_and_for_how_long_is_policy() -> None:
+    day, by = at("2025-06-01"), Desire(points={"visited": 3}, window_days=10, half_life_days=5, half_points=1.5)
+
+    assert desire([(day, Kind.VISITED, 1)], day, by) == 75
+    assert desire([(day - 5, Kind.VISITED, 1)], day, by) == 50
+    assert desire([(day - 10, Kind.VISITED, 9)], day, by) == 0
+    assert desire([(day - 5, Kind.INQUIRED, 3)], day, by) == 50
+    with pytest.raises(ValidationError, match="points are of one of"):
+        Desire(points={"hoped": 1})
 
 
 def test_a_week_tells_who_became_a_prospect_who_is_one_and_how_long_it_took_to_buy() -> None:
-    weeks = Weeks(at("2025-06-02"), 3)
+    weeks = Weeks(at("2025-06-02"), 3, DESIRE)
     weeks.take(
         [
             (at("2025-05-01"), Stage.STRANGER),

@@ -41,6 +41,9 @@ SENTENCES: Mapping[str, str] = {
         "A relationship is conservative below {now} times the days with contact or purchase, instead of {before}."
     ),
     "/profit/margin": "Of net turnover {now} are held to be left after the cost of goods, instead of {before}.",
+    "/desire/window_days": "Desire counts the signs of interest of {now} days, instead of {before}.",
+    "/desire/half_life_days": "A sign of interest counts half for desire after {now} days, instead of {before}.",
+    "/desire/half_points": "A desire of 50 takes {now} points, instead of {before}.",
     "/refresh_days": "Stored values are looked at again at least every {now} days, instead of {before}.",
 }
 """Fields that are one number or name."""
@@ -106,6 +109,7 @@ def _found(now: Policy, before: Policy) -> Iterator[Difference]:
     yield from _index("satisfaction", now.satisfaction, before.satisfaction)
     yield from _index("loyalty", now.loyalty, before.loyalty)
     yield from _costs(now.profit.cost_minor, before.profit.cost_minor)
+    yield from _points(now.desire.points, before.desire.points)
     if now.vip != before.vip:
         yield Difference("/vip", f"A VIP is {_vip(now.vip)}, instead of {_vip(before.vip)}.")
     yield from _treatments(now.treatments, before.treatments)
@@ -205,6 +209,14 @@ def _costs(now: Mapping[str, int], before: Mapping[str, int]) -> Iterator[Differ
             present, past = (_money(costs.get(kind)) for costs in (now, before))
             sentence = f"{_named(kind)} costs us {present}, instead of {past}."
             yield Difference(f"/profit/cost_minor/{kind}", sentence)
+
+
+def _points(now: Mapping[str, int], before: Mapping[str, int]) -> Iterator[Difference]:
+    for kind in _either(now, before):
+        present, past = now.get(kind, 1), before.get(kind, 1)
+        if present != past:
+            sentence = f"{_named(kind)} is worth {present} points of desire, instead of {past}."
+            yield Difference(f"/desire/points/{kind}", sentence)
 
 
 def _money(minor: int | None) -> str:

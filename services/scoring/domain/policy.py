@@ -1,10 +1,10 @@
 """Policy: every threshold that decides, as data with a content hash."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise, product
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -19,7 +19,15 @@ from services.scoring.domain.rules import Rule, comparisons
 from services.scoring.domain.stages import Days, Share, Stages
 from services.scoring.domain.tiers import SHARES, Cuts, Minor, TierShares
 
+Part = TypeVar("Part")
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+
+
+def _of_known_kinds(part: Part, named: Iterable[str], what: str) -> Part:
+    possible = {kind.code for kind in Kind}
+    if not possible.issuperset(named):
+        raise ValueError(f"{what} of one of {', '.join(sorted(possible))}")
+    return part
 
 
 class Level(Version):
@@ -61,10 +69,32 @@ class Profit(Version):
 
     @model_validator(mode="after")
     def _known_kinds(self) -> Self:
-        possible = {kind.code for kind in Kind}
-        if not possible.issuperset(self.cost_minor):
-            raise ValueError(f"a cost is of one of {', '.join(sorted(possible))}")
-        return self
+        return _of_known_kinds(self, self.cost_minor, "a cost is")
+
+
+class Desire(Version):
+    """How much a prospect wants to buy: each sign of interest is worth points, which fade; reports tell it by week."""
+
+    points: Mapping[Slug, Annotated[int, Field(ge=0, le=1_000)]] = {"inquired": 2, "lead_qualified": 2, "lead_won": 3}
+    """What a sign of a kind says of the wish to buy; one of a kind that is not named says 1."""
+    window_days: Annotated[int, Field(ge=1, le=3_650)] = 28
+    """Older signs say nothing."""
+    half_life_days: Annotated[int, Field(ge=1, le=3_650)] = 14
+    """After so many days a sign says half."""
+    half_points: Annotated[float, Field(gt=0, le=10_000)] = 2.0
+    """So many points are a desire of 50, twice as many one of 75."""
+
+    @cached_property
+    def by_kind(self) -> Mapping[int, int]:
+        """The points of the kinds that are named, by their number."""
+        return {kind: self.points[kind.code] for kind in Kind if kind.code in self.points}
+
+    @model_validator(mode="after")
+    def _known_kinds(self) -> Self:
+        return _of_known_kinds(self, self.points, "points are")
+
+
+DESIRE = Desire()
 
 
 class Treatment(Version):
@@ -125,6 +155,8 @@ class Policy(Version):
     """Which way a relationship goes."""
     profit: Profit = Profit()
     """Who makes profit."""
+    desire: Annotated[Desire, Field(exclude_if=lambda desire: desire == DESIRE)] = DESIRE
+    """How much prospects want to buy. Left out of the document where it is the default, as `tier_shares` is."""
     vip: Rule | None = None
     """Who is a VIP; nobody where there is no rule."""
     treatments: Annotated[tuple[Treatment, ...], Field(min_length=1, max_length=100)] = (

@@ -2,13 +2,13 @@
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import msgspec
 
 from contracts.scoring import Stage
-from services.scoring.domain.facts import Kind
+from services.scoring.domain.policy import Desire
 from services.scoring.domain.reports.proportions import median
 
 Sign = tuple[int, int, int]
@@ -16,26 +16,19 @@ Sign = tuple[int, int, int]
 Turn = tuple[int, Stage | None]
 """A day (ordinal) and the stage from that day on."""
 
-POINTS: Mapping[int, int] = {Kind.INQUIRED: 2, Kind.LEAD_QUALIFIED: 2, Kind.LEAD_WON: 3}
-"""What a sign of interest says of the wish to buy; any other one says 1."""
-DESIRE_DAYS = 28
-"""Older signs say nothing."""
-HALF_LIFE_DAYS = 14
-"""After so many days a sign says half."""
 
-
-def desire(signs: Iterable[Sign], day: int) -> float:
+def desire(signs: Iterable[Sign], day: int, by: Desire) -> float:
     """How much a party wants to buy at the end of a day, from 0 to 100, rounded to 3 decimals.
 
-    100 * (1 - 2^(-points / 2)) over the signs of the last 28 days, each fading by half in 14 days: 50 for one inquiry
-    of the day itself, 75 for two.
+    100 * (1 - 2^(-points / half_points)) over the signs of the window, each fading by half in its half-life: by default
+    50 for one inquiry of the day itself, 75 for two.
     """
     points: float = sum(
-        POINTS.get(kind, 1) * count * 0.5 ** ((day - on) / HALF_LIFE_DAYS)
+        by.by_kind.get(kind, 1) * count * 0.5 ** ((day - on) / by.half_life_days)
         for on, kind, count in signs
-        if day - DESIRE_DAYS < on <= day
+        if day - by.window_days < on <= day
     )
-    wish: float = 100 * (1 - 0.5 ** (points / 2))
+    wish: float = 100 * (1 - 0.5 ** (points / by.half_points))
     return round(wish, 3)
 
 
@@ -84,7 +77,9 @@ class Week(msgspec.Struct):
 class Weeks:
     """Consecutive weeks, each from what its parties did up to its end: no later fact says anything of it."""
 
-    def __init__(self, monday: int, count: int) -> None:
+    def __init__(self, monday: int, count: int, desire: Desire) -> None:
+        """So many weeks from a Monday (ordinal) on; `desire` says how much prospects want to buy."""
+        self._desire = desire
         self.weeks = [Week(monday + 7 * place) for place in range(count)]
 
     def take(self, turns: Sequence[Turn], signs: Sequence[Sign], purchase_days: Sequence[int]) -> None:
@@ -131,10 +126,10 @@ class Weeks:
             # A week counts whose Sunday lies in the stay.
             low = max(0, -(-(begun - self.weeks[0].last) // 7))
             for week in self.weeks[low : max(low, -(-(ended - self.weeks[0].last) // 7))]:
-                low_sign = bisect_left(signs, (week.last - DESIRE_DAYS + 1,))
+                low_sign = bisect_left(signs, (week.last - self._desire.window_days + 1,))
                 near = signs[low_sign : bisect_right(signs, (week.last + 1,))]
                 week.active += 1
-                week.desire_thousandths += round(desire(near, week.last) * 1_000)
+                week.desire_thousandths += round(desire(near, week.last, self._desire) * 1_000)
 
 
 def monday(day: int) -> int:
