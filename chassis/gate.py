@@ -38,8 +38,9 @@ class ProcessGate:
         # Read before: a database that is restored while a broker is asked has another life then.
         life = await _life(database)
         if life != self._passed:
+            database.waits_at_gate = True
             await gate(database, self._service, self._servers)
-            self._passed = life
+            self._passed, database.waits_at_gate = life, False
 
 
 async def _life(database: Database) -> tuple[object, ...]:

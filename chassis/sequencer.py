@@ -41,9 +41,7 @@ async def run(database: Database, *, gate: Gate | None = None) -> Never:
     while True:
         try:
             if gate:
-                database.waits_at_gate = True
                 await gate(database)
-                database.waits_at_gate = False
             connection = await asyncpg.connect(
                 plain_url(database.url),
                 timeout=10,

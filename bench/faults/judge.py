@@ -397,13 +397,14 @@ _PLACES = "SELECT topic, partition, epoch, seq, event_id FROM event_log"
 _FACTS = "SELECT identity_id, kind, amount_minor, detail FROM fact"
 _MERGES = "SELECT party_id, other_id, kind, unmerged_at IS NULL AS stands FROM merge"
 _MADE = {
+    # Of both each round removes what it made: what is left was made twice, or not removed.
     "gateway": "SELECT 'team', name FROM team UNION ALL SELECT 'view', name FROM kept_view",
     "customers": "SELECT 'rules of duplicates', rules::text FROM duplicate_rules",
     "leads": "SELECT 'rubric', rubric FROM activation",
     "scoring": """
         SELECT 'policy', hash FROM policy
         UNION ALL SELECT 'policy in force', policy FROM ruling WHERE reason = 'policy'
-        UNION ALL SELECT 'planned activation', policy FROM planned_activation
+        UNION ALL SELECT 'planned activation', concat_ws(' ', policy, cancelled_at IS NOT NULL) FROM planned_activation
         UNION ALL SELECT 'trial', policy FROM trial
         UNION ALL SELECT 'rate', concat_ws(' ', day, currency, rate) FROM rate
     """,

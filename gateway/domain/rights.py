@@ -103,7 +103,7 @@ AREAS: Mapping[str, Area] = {
     "activations": Area("scoring", RULES, OPERATOR),
     "models": Area("scoring", RULES, OPERATOR),
     "fits": Area("scoring", READER, STUDY, STUDY),
-    "trials": Area("scoring", READER | TRY, TRY, TRY),
+    "trials": Area("scoring", READER | TRY, STUDY, STUDY),
     "verify": Area("scoring", OPERATOR, OPERATOR),
     "rebuild": Area("scoring", OPERATOR, OPERATOR),
     "stream": Area(None, SEE, OPERATOR),
@@ -175,6 +175,7 @@ OPERATIONS: Mapping[tuple[str, str], Grants] = {
     ("POST", "/v1/policies/{policy_hash}/approve"): ADMIN,
     ("POST", "/v1/policies/{policy_hash}/trials"): TRY,
     ("POST", "/v1/models"): STUDY,
+    ("DELETE", "/v1/trials/{trial_id}"): STUDY | {Role.MANAGER: Reach.OWN},
     ("GET", "/v1/trials/{trial_id}/moves"): OVERSEE,
 }
 """Operations whose right is not that of their area, by method and path.

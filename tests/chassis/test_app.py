@@ -176,6 +176,8 @@ async def test_a_service_that_waits_for_a_broker_takes_commands(database: Databa
     ):
         async with database.transaction() as session:
             await session.execute(OLD, {"id": f"{uuid7().int - (90_000 << 80):032x}"})
+        while not app.state.database.waits_at_gate:
+            await asyncio.sleep(0.02)
         answer = await client.get("/readyz")
         assert (answer.status_code, answer.json()["waits_at_gate"]) == (200, True)
         assert answer.json()["oldest_outbox_s"] == pytest.approx(90, abs=5)

@@ -168,8 +168,10 @@ async def test_compacted_topics_begin_an_epoch_of_their_own_at_each_restore(
         [compacted] = {found[topic, number] for topic, number in found if topic == STANDINGS.name}
         return found[STANDING_CHANGES.name, partition], compacted
 
-    (before, told), (after, told_then) = [await recognised(partition) for partition in (3, 4)]
-    await producer.stop()
+    try:
+        (before, told), (after, told_then) = [await recognised(partition) for partition in (3, 4)]
+    finally:
+        await producer.stop()
     assert before == after
     assert told_then > told >= before
 
@@ -188,25 +190,28 @@ async def test_without_a_broker_a_process_goes_on_after_a_lost_session_and_waits
             while await fetch(database, "SELECT FROM outbox"):
                 await asyncio.sleep(0.05)
 
-    await bus.publish(purchase, keys, 1)
-    await numbered_by_itself(bus.source)
-    await wires.close()
-    assert await fetch(bus.source, LOSE_THE_SEQUENCER)
-    await bus.publish(purchase, keys, 1)
-    await numbered_by_itself(bus.source)
-    await end(numbering)
+    try:
+        await bus.publish(purchase, keys, 1)
+        await numbered_by_itself(bus.source)
+        await wires.close()
+        assert await fetch(bus.source, LOSE_THE_SEQUENCER)
+        await bus.publish(purchase, keys, 1)
+        await numbered_by_itself(bus.source)
+        await end(numbering)
 
-    bus.source = await backup_of(bus.source)
-    numbering = asyncio.create_task(sequencer.run(bus.source, gate=gatekeeper))
-    await bus.publish(purchase, keys, 1)
-    async with asyncio.timeout(ENOUGH_S):
-        while not bus.source.waits_at_gate:
-            await asyncio.sleep(0.05)
-    await asyncio.sleep(2)
-    assert bus.source.waits_at_gate
-    assert len(await fetch(bus.source, "SELECT FROM outbox")) == 1
-    await end(numbering)
-    await bus.source.close()
+        bus.source = await backup_of(bus.source)
+        numbering = asyncio.create_task(sequencer.run(bus.source, gate=gatekeeper))
+        await bus.publish(purchase, keys, 1)
+        async with asyncio.timeout(ENOUGH_S):
+            while not bus.source.waits_at_gate:
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(2)
+        assert bus.source.waits_at_gate
+        assert len(await fetch(bus.source, "SELECT FROM outbox")) == 1
+    finally:
+        await end(numbering)
+        await wires.close()
+        await bus.source.close()
 
 
 LOSE_THE_SEQUENCER = """

@@ -37,7 +37,7 @@ policies      a--      ---      aa-      a--      aa-      aaa      aaa      aaa
 activations   a--      ---      a--      a--      a--      aaa      aaa      aaa
 models        a--      ---      aa-      a--      a--      aaa      aaa      aaa
 fits          a--      ---      aaa      ---      ---      aaa      aaa      aaa
-trials        a--      ---      aaa      ---      aaa      aaa      aaa      aaa
+trials        a--      ---      aaa      ---      a--      aaa      aaa      aaa
 verify        ---      ---      ---      ---      ---      aaa      aaa      aaa
 rebuild       ---      ---      ---      ---      ---      aaa      aaa      aaa
 stream        a--      ---      a--      t--      t--      aaa      aaa      aaa
@@ -154,6 +154,7 @@ POST /v1/purchases/bulk                             no       yes      no       n
 POST /v1/standings/1/overrides                      no       no       no       no       yes      yes      yes      yes
 GET /v1/imports/1/rejects                           yes      yes      no       no       no       yes      yes      yes
 POST /v1/policies/1/trials                          no       no       yes      no       yes      yes      yes      yes
+DELETE /v1/trials/1                                 no       no       yes      no       yes      yes      yes      yes
 POST /v1/policies/1/approve                         no       no       no       no       no       no       yes      yes
 GET /v1/reports/zoom                                yes      no       yes      yes      yes      yes      yes      yes
 GET /v1/reports/flows/moves                         yes      no       yes      yes      yes      yes      yes      yes

@@ -356,3 +356,10 @@ def test_the_walk_comes_by_every_field_of_every_part() -> None:
     walked = {name for way in leaves(DOCUMENT) for name in way}
 
     assert set().union(*(fields(type(part)) for part in parts)) - {"by"} <= walked
+
+
+def test_a_part_of_what_the_document_leaves_out_is_laid_over_its_default() -> None:
+    drawn = drafted(DEFAULT_1, {"desire": {"points": {"visited": 5}}})
+
+    assert drawn.desire.points == {**DEFAULT_1.desire.points, "visited": 5}
+    assert drafted(drawn, {"desire": None}).content_hash == DEFAULT_1.content_hash

@@ -348,8 +348,9 @@ def test_what_a_sign_is_worth_and_for_how_long_is_policy() -> None:
     assert desire([(day - 5, Kind.VISITED, 1)], day, by) == 50
     assert desire([(day - 10, Kind.VISITED, 9)], day, by) == 0
     assert desire([(day - 5, Kind.INQUIRED, 3)], day, by) == 50
-    with pytest.raises(ValidationError, match="points are of one of"):
-        Desire(points={"hoped": 1})
+    for nothing in ("hoped", "purchase"):
+        with pytest.raises(ValidationError, match="a sign of interest is one of"):
+            Desire(points={nothing: 1})
 
 
 def test_a_week_tells_who_became_a_prospect_who_is_one_and_how_long_it_took_to_buy() -> None:

@@ -8,6 +8,7 @@ import pytest
 from chassis.auth import HEADER, Caller, Reach
 from chassis.db import Database
 from tests.scoring.feeding import Feeding
+from tests.scoring.test_routes_policies import FIRST
 from tests.scoring.test_sweeping import read_until
 from tests.scoring.test_trying import SHORT, tried
 
@@ -75,3 +76,17 @@ async def test_what_is_computed_of_many_is_of_those_within_reach(
             f"/v1/standings/party_{own.hex}/merge-preview", json={"party_id": f"party_{other.hex}"}, headers=headers
         )
         assert merged.status_code == (200 if other in seen else 404)
+
+
+async def test_who_does_not_reach_everything_ends_the_trials_that_they_asked_for(api: httpx.AsyncClient) -> None:
+    manager = reaching(api, Reach.OWN)
+    own = (await api.post(f"/v1/policies/{FIRST}/trials", headers=manager)).json()
+    other = (await api.post(f"/v1/policies/{FIRST}/trials")).json()
+
+    refused = await api.delete(f"/v1/trials/{other['id']}", headers=manager)
+    ended = await api.delete(f"/v1/trials/{own['id']}", headers=manager)
+
+    assert (refused.status_code, refused.json()["code"]) == (403, "trial_of_another")
+    assert (await api.get(f"/v1/trials/{other['id']}")).json()["state"] == "waiting"
+    assert (ended.status_code, ended.json()["state"]) == (200, "cancelled")
+    assert (await api.delete(f"/v1/trials/{other['id']}")).json()["state"] == "cancelled"

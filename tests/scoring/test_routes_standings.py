@@ -256,6 +256,19 @@ async def test_the_facts_that_decide_are_told_however_many_are_later(api: httpx.
     assert [fact["day"] for fact in told["facts"]] == sorted((fact["day"] for fact in told["facts"]), reverse=True)
 
 
+async def test_the_latest_facts_are_told_however_many_decide(api: httpx.AsyncClient, feed: Feeding) -> None:
+    party, first = feed.identity(), datetime(2026, 5, 1, 12, tzinfo=UTC)
+    for minute in range(120):
+        await feed.bought(party, first + timedelta(minutes=minute), 1_000)
+    later = [first + timedelta(days=1, minutes=minute) for minute in range(70)]
+    await feed.tell(*(said(party, at, InteractionKind.PRAISE) for at in later))
+
+    told = (await api.get(f"/v1/standings/party_{party.hex}")).json()
+
+    kinds = [fact["kind"] for fact in told["facts"]]
+    assert (kinds.count("praised"), kinds.count("purchase"), told["facts_total"]) == (50, 50, 190)
+
+
 async def test_a_party_as_of_a_day_does_not_know_what_came_later(api: httpx.AsyncClient, feed: Feeding) -> None:
     party = feed.identity()
     await feed.bought(party, datetime(2026, 1, 1, tzinfo=UTC), 1_000)

@@ -39,8 +39,9 @@ async def read_trial(page: Somebody, trial_id: str) -> Response:
     """How far it is, and what came out."""
     trial = await page.api.get(f"/v1/trials/{trial_id}")
     moving = trial["state"] in MOVING
+    may_cancel = _may_cancel(page, trial)
     if page.by_script:
-        shown = page.render("policies/trial_progress.html", trial=trial, moving=moving, may_cancel=_may_cancel(page))
+        shown = page.render("policies/trial_progress.html", trial=trial, moving=moving, may_cancel=may_cancel)
         if not moving:
             shown.headers["HX-Refresh"] = "true"
         return shown
@@ -55,7 +56,7 @@ async def read_trial(page: Somebody, trial_id: str) -> Response:
         months=result and _months(result),
         cells=result and sorted(result["differ"]["cells"], key=lambda cell: -cell["parties"])[:20],
         stages=STAGES,
-        may_cancel=_may_cancel(page),
+        may_cancel=may_cancel,
         may_approve=page.may("POST", f"/v1/policies/{trial['policy']}/approve"),
     )
 
@@ -122,8 +123,10 @@ def _cells(page: Page) -> dict[str, str]:
     return {name: query[name] for name in CELLS if query.get(name) in (*STAGES, *TIERS)}
 
 
-def _may_cancel(page: Page) -> bool:
-    return page.may("DELETE", "/v1/trials/x")
+def _may_cancel(page: Page, trial: Mapping[str, Any]) -> bool:
+    if not page.may("DELETE", "/v1/trials/x"):
+        return False
+    return page.reaches_all or trial["asked_by"] == (page.me or {}).get("id")
 
 
 def _stands(result: Mapping[str, Any]) -> list[tuple[str, int, int]]:

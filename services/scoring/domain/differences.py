@@ -215,7 +215,7 @@ def _points(now: Mapping[str, int], before: Mapping[str, int]) -> Iterator[Diffe
     for kind in _either(now, before):
         present, past = now.get(kind, 1), before.get(kind, 1)
         if present != past:
-            sentence = f"{_named(kind)} is worth {present} points of desire, instead of {past}."
+            sentence = f"{_named(kind)} counts {present} for desire, instead of {past}."
             yield Difference(f"/desire/points/{kind}", sentence)
 
 

@@ -27,7 +27,8 @@ UNQUOTED: Mapping[str, str] = {"union_tag_invalid": "The tag is not an expected 
 def drafted(base: Policy, part: Mapping[str, Any]) -> Policy:
     """The policy that a part makes of a base. Raises `BadPolicy` with a pointer for whatever is wrong."""
     _measure(part)
-    whole = laid_over(base.model_dump(mode="json"), part)
+    # Also what the document leaves out, being the default: a part of it is laid over it all the same.
+    whole = laid_over({"desire": base.desire.model_dump(mode="json")} | base.model_dump(mode="json"), part)
     try:
         return Policy.model_validate(whole)
     except ValidationError as error:

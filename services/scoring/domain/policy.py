@@ -1,10 +1,10 @@
 """Policy: every threshold that decides, as data with a content hash."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise, product
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -16,18 +16,10 @@ from services.scoring.domain.facts import Kind
 from services.scoring.domain.indexes import LOYALTY, SATISFACTION, Index
 from services.scoring.domain.money import half_even
 from services.scoring.domain.rules import Rule, comparisons
-from services.scoring.domain.stages import Days, Share, Stages
+from services.scoring.domain.stages import Days, Share, Stages, in_one_spelling
 from services.scoring.domain.tiers import SHARES, Cuts, Minor, TierShares
 
-Part = TypeVar("Part")
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
-
-
-def _of_known_kinds(part: Part, named: Iterable[str], what: str) -> Part:
-    possible = {kind.code for kind in Kind}
-    if not possible.issuperset(named):
-        raise ValueError(f"{what} of one of {', '.join(sorted(possible))}")
-    return part
 
 
 class Level(Version):
@@ -69,7 +61,10 @@ class Profit(Version):
 
     @model_validator(mode="after")
     def _known_kinds(self) -> Self:
-        return _of_known_kinds(self, self.cost_minor, "a cost is")
+        possible = {kind.code for kind in Kind}
+        if not possible.issuperset(self.cost_minor):
+            raise ValueError(f"a cost is of one of {', '.join(sorted(possible))}")
+        return self
 
 
 class Desire(Version):
@@ -90,8 +85,9 @@ class Desire(Version):
         return {kind: self.points[kind.code] for kind in Kind if kind.code in self.points}
 
     @model_validator(mode="after")
-    def _known_kinds(self) -> Self:
-        return _of_known_kinds(self, self.points, "points are")
+    def _signs(self) -> Self:
+        in_one_spelling(self.points)
+        return self
 
 
 DESIRE = Desire()

@@ -13,7 +13,8 @@ Days = Annotated[int, Field(ge=0, le=36_500)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-def _in_one_spelling(kinds: Iterable[str]) -> tuple[str, ...]:
+def in_one_spelling(kinds: Iterable[str]) -> tuple[str, ...]:
+    """Kinds of facts that may be signs of interest, each once and in order. Raises `ValueError` for any other."""
     possible = {kind.code for kind in Kind if kind not in MONEY | DECLARATIONS}
     named = set(kinds)
     if not named <= possible:
@@ -21,10 +22,10 @@ def _in_one_spelling(kinds: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(named))
 
 
-Signs = Annotated[tuple[str, ...], AfterValidator(_in_one_spelling)]
+Signs = Annotated[tuple[str, ...], AfterValidator(in_one_spelling)]
 """Kinds of facts, each once and in order, so that the same signs have the same content hash."""
 
-INTEREST = _in_one_spelling(
+INTEREST = in_one_spelling(
     kind.code
     for kind in (
         Kind.LEAD_CAPTURED,

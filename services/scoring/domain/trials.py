@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from contracts.loss import LossReason
-from contracts.problems import Conflict, Invalid
+from contracts.problems import Conflict, Invalid, Problem
 from contracts.scoring import Cause, Stage, Tier
 from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.history import History
@@ -24,6 +24,12 @@ DORMANT = frozenset({Stage.DORMANT_PROSPECT, Stage.DORMANT_CUSTOMER})
 """Stages in which somebody is at risk."""
 JUDGED = (Stage.CUSTOMER, Stage.LOST_CUSTOMER, Stage.LOST_PROSPECT)
 """Stages that say whether somebody will buy, which time shows to be right or wrong."""
+
+
+class TrialOfAnother(Problem):
+    """Who asks ends the trials that they asked for, and has not asked for this one."""
+
+    status = 403
 
 
 class TrialAhead(Invalid):

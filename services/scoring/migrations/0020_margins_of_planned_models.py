@@ -1,4 +1,7 @@
-"""By how much a model whose activation is planned may be worse than the one that decides when its instant comes."""
+"""By how much a model whose activation is planned may be worse than the one that decides when its instant comes.
+
+Of what was planned before nobody knows whether it was forced: it takes place, as it would have.
+"""
 
 from alembic import op
 

@@ -233,7 +233,8 @@ class ReasonedStanding(Standing):
     """Of each part that a person set to something else, what follows from the facts; empty for nothing."""
     reasons: ReasonTold
     facts: list[FactTold]
-    """Those that decide the stage and the latest of the others that count, latest first, at most a hundred."""
+    """The latest ones that count, latest first, at most a hundred, with the latest fifty of those that decide the stage
+    among them."""
     facts_total: int
 
 

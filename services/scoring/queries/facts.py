@@ -72,20 +72,20 @@ async def latest_facts(
 ) -> tuple[list[Fact], int]:
     """The latest facts that count for a party up to a whole local day, at most `LATEST`, and how many there are.
 
-    Those that decide the stage are among them, however many are later. With `known_at` those that counted by what was
-    recorded up to that instant.
+    The latest of those that decide the stage are among them, at most `DECIDING`, however many are later. With
+    `known_at` those that counted by what was recorded up to that instant.
     """
     begins = [share.start and start_of_day(share.start.toordinal(), zone) for _, share in members]
     ends = [share.until and start_of_day(share.until.toordinal(), zone) for _, share in members]
     end = start_of_day(until.toordinal() + 1, zone) if until else None
     identities = [identity for identity, _ in members]
     kinds = [kind for kind in Kind if kind.code in deciding.kinds]
-    decide = kinds, zone.key, list(deciding.days)
+    decide = kinds, zone.key, list(deciding.days), DECIDING
     rows = await connection.fetch(_LATEST, identities, begins, ends, end, LATEST, known_at, *decide)
     return [fact_of(row) for row in rows], rows[0]["total"] if rows else 0
 
 
-LATEST = 100
+LATEST, DECIDING = 100, 50
 PAGE = 2_000
 """Facts that are held at once, of however many a page of parties has."""
 
@@ -138,8 +138,9 @@ ORDER BY identity_id
 """
 
 _LATEST = f"""
-WITH told AS (
-    SELECT {", ".join(FACT)}, count(*) OVER () AS total
+WITH counted AS (
+    SELECT {", ".join(FACT)},
+        kind = ANY($7::smallint[]) AND (occurred_at AT TIME ZONE $8)::date = ANY($9::date[]) AS decides
     FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS held(identity_id, begin, until)
     JOIN fact USING (identity_id)
     WHERE (begin IS NULL OR occurred_at >= begin) AND (until IS NULL OR occurred_at < until)
@@ -150,9 +151,13 @@ WITH told AS (
           WHERE withdrawal.fact_id = fact.fact_id AND withdrawal.identity_id = fact.identity_id
             AND ($6::timestamptz IS NULL OR withdrawal.recorded_at <= $6)
       )
-    ORDER BY (kind = ANY($7::smallint[]) AND (occurred_at AT TIME ZONE $8)::date = ANY($9::date[])) DESC,
-        occurred_at DESC, fact_id DESC
-    LIMIT $5
+), placed AS (
+    SELECT *, count(*) OVER () AS total,
+        row_number() OVER (PARTITION BY decides ORDER BY occurred_at DESC, fact_id DESC) AS place
+    FROM counted
+), told AS (
+    SELECT * FROM placed
+    ORDER BY decides AND place <= $10 DESC, occurred_at DESC, fact_id DESC LIMIT $5
 )
 SELECT * FROM told ORDER BY occurred_at DESC, fact_id DESC
 """

@@ -10,13 +10,13 @@ from fastapi import APIRouter, Request, Response, status
 from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
 
-from chassis.auth import Actor
+from chassis.auth import Actor, Reach
 from chassis.clock import now
 from chassis.db import Database, driver
 from chassis.http import LATEST, Cursor, Limit, Page, Session, TransactionalRoute, decode_cursor, page
 from chassis.ids import uuid7
 from services.scoring.domain.moment import Care
-from services.scoring.domain.trials import TrialAhead
+from services.scoring.domain.trials import TrialAhead, TrialOfAnother
 from services.scoring.models.fields import PolicyHash, TrialId
 from services.scoring.models.trials import Trial, TrialAsked
 from services.scoring.queries import trials as known
@@ -72,9 +72,11 @@ async def read_trial(trial_id: TrialId, session: Session) -> Trial:
 
 
 @router.delete("/trials/{trial_id}")
-async def end_trial(trial_id: TrialId, session: Session) -> Trial:
+async def end_trial(trial_id: TrialId, session: Session, actor: Actor) -> Trial:
     """Cancel a trial that has not come to its end, and forget the moves that it kept. Its result stays."""
     connection = await driver(session)
+    if actor.reach is not Reach.ALL and (await known.trial(connection, trial_id))["asked_by"] != actor.key_id:
+        raise TrialOfAnother("You end only trials that you asked for. An analyst or an operator ends any.")
     await known.end(connection, trial_id, now())
     return Trial.stored(await known.trial(connection, trial_id), whole=True)
 

@@ -131,7 +131,8 @@ def _deciding(of: Subject, by: str) -> Deciding:
         kinds, against = {Kind.PURCHASE, Kind.DECLINED}, history.declined.last(day)
         days = history.purchase_days[:bought] if by == "probability" else [history.purchase_days[bought - 1]]
     else:
-        kinds, against = {*Kind}, history.declared.last(day)
+        signs = {*Kind} if sign is None else {*map(Kind, history.stages.prospects.sign_numbers)}
+        kinds, against = signs | DECLARATIONS, history.declared.last(day)
         days = history.days[:1] if sign is None else [sign]
     if against and against[0] > days[-1]:
         days = [*days, against[0]]
