@@ -38,7 +38,7 @@ class SourceLogs:
         ]
 
     async def lasts(self, partition: TopicPartition, epoch: int, seq: int) -> list[tuple[int, int]]:
-        """The last `seq` of each epoch behind a place, in order, and of its own. Raises `LogAway`."""
+        """The last `seq` of the epoch of a place and of each one behind it, in order. Raises `LogAway`."""
         return [(row["epoch"], row["last_seq"]) for row in await self._asked(partition, _LASTS, epoch, seq)]
 
     async def _asked(self, partition: TopicPartition, query: str, *values: int) -> list[asyncpg.Record]:
