@@ -1,6 +1,7 @@
 """What a supervisor and Prometheus ask of every app."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import prometheus_client
@@ -14,8 +15,6 @@ from contracts.problems import Unavailable
 
 OLDEST_OUTBOX_S = 60
 """A row that waits longer for its number makes the service unready."""
-
-DAY_S = 86_400
 
 router = APIRouter(include_in_schema=False)
 
@@ -59,7 +58,7 @@ async def metrics(request: Request) -> Response:
     """For Prometheus."""
     state = request.app.state
     if state.observed:
-        LOG_RETENTION.labels(state.name).set(state.settings.log_retention_days * DAY_S)
+        LOG_RETENTION.labels(state.name).set(timedelta(days=state.settings.log_retention_days).total_seconds())
         await observe(state.database, state.name, state.source_urls)
     if state.ready:
         # What it finds missing is said by /readyz; here it only brings its own figures up to date.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from contracts.problems import bounds
 from services.scoring.domain.lives import BadPolicy
@@ -28,7 +28,8 @@ def drafted(base: Policy, part: Mapping[str, Any]) -> Policy:
     """The policy that a part makes of a base. Raises `BadPolicy` with a pointer for whatever is wrong."""
     _measure(part)
     # Also what the document leaves out, being the default: a part of it is laid over it all the same.
-    whole = laid_over({"desire": base.desire.model_dump(mode="json")} | base.model_dump(mode="json"), part)
+    parts = {name: value.model_dump(mode="json") for name, value in base if isinstance(value, BaseModel)}
+    whole = laid_over(parts | base.model_dump(mode="json"), part)
     try:
         return Policy.model_validate(whole)
     except ValidationError as error:
