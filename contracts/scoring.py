@@ -119,7 +119,7 @@ class StandingChanged(Event, type="scoring.standing_changed.v1", topic=STANDING_
     """Of a `late_fact`, or one that was put right, seconds after it happened at which it was recorded; of several, the
     fewest."""
     next_change_at: AwareDatetime | None = None
-    """When anything that is graded changes next if nothing happens; none where nothing ever would."""
+    """When anything graded or set by hand changes next if nothing happens; none where nothing ever would."""
     loss_reason: LossReason | None = None
     """Why the party is lost, where `to_stage` is a lost one; `unknown` is to be followed up."""
     merged_into: UUID | None = None
@@ -165,7 +165,7 @@ class StandingRegraded(Event, type="scoring.standing_regraded.v1", topic=STANDIN
     """Of a `late_fact`, or one that was put right, seconds after it happened at which it was recorded; of several, the
     fewest."""
     next_change_at: AwareDatetime | None = None
-    """When anything that is graded changes next if nothing happens; none where nothing ever would."""
+    """When anything graded or set by hand changes next if nothing happens; none where nothing ever would."""
     loss_reason: LossReason | None = None
     """Why a lost party is lost."""
     policy: Digest
@@ -208,7 +208,7 @@ class StandingRecorded(Event, type="scoring.standing.v1", topic=STANDINGS):
     loss_reason: LossReason | None = None
     """Why the party is lost, where `stage` is a lost one, as it was known with the change that led here."""
     next_change_at: AwareDatetime | None = None
-    """When anything that is graded changes next if nothing happens; none where nothing ever would."""
+    """When anything graded or set by hand changes next if nothing happens; none where nothing ever would."""
     policy: Digest
     """Content hash of the policy that decided."""
     model: Digest | None = None

@@ -47,7 +47,7 @@ def summary(
 PartyId = Annotated[str, typer.Argument(metavar="PARTY", help="Its id: party_…")]
 
 
-@standings.command()
+@standings.command(context_settings={"ignore_unknown_options": True})
 def override(
     party: PartyId,
     field: Annotated[
@@ -55,10 +55,18 @@ def override(
         typer.Argument(
             metavar="FIELD",
             help="stage, tier, satisfaction, loyalty, posture, level, treatment, high_value, profit_making, returning,"
-            " satisfied, vip or loss_reason.",
+            " satisfied, vip, loss_reason, or a number: value_minor, turnover_minor, p, satisfaction_index,"
+            " loyalty_index.",
         ),
     ],
-    value: Annotated[str, typer.Argument(metavar="VALUE", help="What it is to be, whatever the facts say.")],
+    value: Annotated[
+        str,
+        typer.Argument(
+            metavar="VALUE",
+            help="What it is to be, whatever the facts say: a code, true or false, or a number"
+            " (amounts in minor units, p from 0 to 1, indexes from 0 to 100).",
+        ),
+    ],
     why: Annotated[str, typer.Option(metavar="TEXT", help="For whoever reads it later.")],
     until: Annotated[
         datetime | None,

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import Decimal
 from typing import Any, Self
 from urllib.parse import urlencode
 
@@ -13,7 +12,7 @@ from contracts.scoring import Band, Stage, Tier
 from gateway.console.formats import Formats
 from gateway.console.frame import Page
 from gateway.console.naming import Names
-from gateway.console.numbers import minor_read, whole
+from gateway.console.numbers import minor_read, share_of, whole
 
 SLIPPED = "slipped_customer"
 """Customers of either stage that a customer falls to."""
@@ -100,7 +99,7 @@ class Asked:
             if (minor := minor_read(given.get(name, ""), currency or "")) is not None:
                 fields[name], sent[name] = given[name], int(minor)
         for name in CHANCES:
-            if (share := _share(given.get(name))) is not None:
+            if (share := share_of(given.get(name))) is not None:
                 fields[name], sent[name] = given[name], str(share)
         for name in SINCE:
             if _is_day(given.get(name)):
@@ -208,14 +207,6 @@ class Asked:
 def _days(text: str | None) -> int | None:
     days = whole(text or "")
     return days if days is not None and days <= 3_650 else None
-
-
-def _share(text: str | None) -> Decimal | None:
-    try:
-        share = Decimal((text or "").rstrip("%")) / 100
-        return share if 0 <= share <= 1 else None
-    except ArithmeticError:
-        return None
 
 
 def _is_day(text: str | None) -> bool:

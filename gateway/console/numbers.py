@@ -22,8 +22,22 @@ def minor_of(text: str, currency: str) -> int | None:
 
 def minor_read(text: str, currency: str) -> Decimal | None:
     """An amount, with or without commas, in minor units, which may be broken or below zero; None where it is none."""
+    number = number_of(text.replace(",", ""))
+    minor = None if number is None else number.scaleb(MINOR_DIGITS.get(currency, 2))
+    return minor if minor is not None and abs(minor) < MOST_MINOR else None
+
+
+def share_of(text: str | None) -> Decimal | None:
+    """A share in per cent, with or without its sign, as one from 0 to 1; None where it is none."""
+    number = number_of((text or "").rstrip("%"))
+    share = None if number is None else number / 100
+    return share if share is not None and 0 <= share <= 1 else None
+
+
+def number_of(text: str) -> Decimal | None:
+    """A number; None where it is none, or larger than 64 bits hold."""
     try:
-        minor = Decimal(text.replace(",", "")).scaleb(MINOR_DIGITS.get(currency, 2))
-        return minor if abs(minor) < MOST_MINOR else None
-    except (ArithmeticError, ValueError):
+        number = Decimal(text)
+        return number if abs(number) < MOST_MINOR else None
+    except ArithmeticError:
         return None

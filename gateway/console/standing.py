@@ -13,30 +13,33 @@ def grounds(reasons: Mapping[str, Any]) -> dict[str, Any]:
     """What a standing is made of, each as a bar: value against the cut points, the two indexes with their evidence."""
     tier = reasons["tier"]
     cuts = [(name, tier["cuts"][name]) for name in ("mid", "high", "top") if tier["cuts"].get(name) is not None]
-    longest = max(tier["value_minor"], *(cut for _, cut in cuts), 1) * 1.06
+    value = tier["value_minor"] if tier["as_set"] is None else tier["as_set"]
+    longest = max(value, *(cut for _, cut in cuts), 1) * 1.06
     return {
         "value": {
-            "value_minor": tier["value_minor"],
-            "by": tier["by"],
-            "share": max(tier["value_minor"], 0) / longest,
+            "value_minor": value,
+            "by": tier["by"] if tier["as_set"] is None else "set",
+            "share": max(value, 0) / longest,
             "cuts": [(name, cut, cut / longest) for name, cut in cuts],
         },
         "indexes": [
             (name, reasons[name], _evidence(reasons[name]["contributions"])) for name in ("satisfaction", "loyalty")
         ],
-        "p": (reasons["chances"] or {}).get("p"),
     }
 
 
 def settable(standing: Mapping[str, Any]) -> dict[str, list[str]]:
-    """What each part of a standing may be set to by hand. Why a party is lost is asked of none that is not."""
+    """What each part of a standing may be set to by hand; nothing for one that is set to a number.
+
+    Why a party is lost is asked of none that is not.
+    """
     reasons = standing["reasons"]
     found = {field: list(values) for field, values in _SETTABLE.items()}
     found["level"] = [level["name"] for level in reasons["turnover"]["levels"]]
     found["treatment"] = reasons["treatment"]["treatments"]
     if standing["loss_reason"] is None:
         del found["loss_reason"]
-    return {field: values for field, values in found.items() if values}
+    return {field: values for field, values in found.items() if values} | {field: [] for field in NUMBERS}
 
 
 def why(reasons: Mapping[str, Any]) -> str:
@@ -127,6 +130,8 @@ def forecast(summary: Mapping[str, Any]) -> dict[str, Any]:
     return {**summary, "data": cells, "value_minor": sum(cell["value_minor"] for cell in cells)}
 
 
+NUMBERS = ("value_minor", "turnover_minor", "p", "satisfaction_index", "loyalty_index")
+"""Parts of a standing that are set to a number."""
 _YES_OR_NO = ("true", "false")
 _SETTABLE: Mapping[str, Sequence[str]] = {
     "stage": ("prospect", "dormant_prospect", "lost_prospect", "customer", "dormant_customer", "lost_customer"),

@@ -2,7 +2,7 @@ import re
 from datetime import timedelta
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from chassis.clock import now
 from gateway.console.messages import say
@@ -116,21 +116,56 @@ def test_a_flag_and_why_a_party_is_lost_are_set_by_hand(visit: Visit, product: P
         expect(page.get_by_text("It is left to the facts again.")).to_be_visible()
 
 
-MISTAKES = {
-    "contacts": ("note", {"day": "2026-01-05", "note": "x" * 20_001, "problem": "yes"}),
-    "purchases": ("amount", {"amount": "twelve", "currency": "JPY", "day": "2026-01-05"}),
-    "overrides": ("why", {"to": "tier:top", "why": "x" * 2_001, "until": "2099-01-01"}),
-    "name": ("name", {"name": "x" * 201}),
-    "owner": ("owner_id", {"owner_id": "nobody at all"}),
-}
-"""By form: the field that is wrong, and all that is filled in; no browser would send it without help."""
+def test_a_number_is_set_by_hand_as_people_write_it(visit: Visit, product: Product) -> None:
+    standing = product.get("/v1/standings", tier="low", limit=1)["data"][0]
+    party = standing["party_id"]
+    top = product.get(f"/v1/standings/{party}")["reasons"]["tier"]["cuts"]["top"]
+    page = visit(f"/parties/{party}")
+    set_by_hand(page, "value_minor:", f"{top // 100 + 1:,}.50")
+    expect(page.get_by_text("It is set.")).to_be_visible()
+    stands = product.get(f"/v1/standings/{party}")
+    assert (stands["value_minor"], stands["tier"]) == ((top // 100 + 1) * 100 + 50, "top")
+    expect(page.locator("#top .figure").first).to_contain_text(f"{top // 100 + 1:,}.50")
+    expect(page.locator("#top .figure").first).to_contain_text("value: set by hand")
+    expect(page.locator("#top .hint")).to_contain_text("Value is set by hand; the facts say:")
+
+    set_by_hand(page, "p:", "12.5%")
+    expect(page.locator("#top .hint")).to_contain_text("Probability of buying is set by hand")
+    set_by_hand(page, "satisfaction_index:", "87.5")
+    expect(page.locator("#top .hint")).to_contain_text("Satisfaction score is set by hand")
+    stands = product.get(f"/v1/standings/{party}")
+    assert (stands["p"], stands["satisfaction"], stands["satisfaction_band"]) == (0.125, 87.5, "high")
+    for left in (2, 1, 0):
+        page.get_by_role("button", name="End it").first.click()
+        expect(page.get_by_role("button", name="End it")).to_have_count(left)
+    assert product.get(f"/v1/standings/{party}")["value_minor"] == standing["value_minor"]
 
 
-@pytest.mark.parametrize("form", MISTAKES)
+def set_by_hand(page: Page, to: str, number: str) -> None:
+    page.get_by_text("Set something by hand").click()
+    page.get_by_label("Set to").select_option(to)
+    page.get_by_role("textbox", name="Number").fill(number)
+    page.get_by_role("textbox", name="Why").fill("Agreed with their director")
+    page.locator("form[action$='/overrides'] button").click()
+    expect(page.get_by_text("It is set.")).to_be_visible()
+
+
+MISTAKES = [
+    ("contacts", "note", {"day": "2026-01-05", "note": "x" * 20_001, "problem": "yes"}),
+    ("purchases", "amount", {"amount": "twelve", "currency": "JPY", "day": "2026-01-05"}),
+    ("overrides", "why", {"to": "tier:top", "why": "x" * 2_001, "until": "2099-01-01"}),
+    ("overrides", "number", {"to": "value_minor:", "number": "12.345", "why": "As agreed"}),
+    ("overrides", "number", {"to": "p:", "number": "7,5", "why": "As agreed"}),
+    ("name", "name", {"name": "x" * 201}),
+    ("owner", "owner_id", {"owner_id": "nobody at all"}),
+]
+"""A form, the field of it that is wrong, and all that is filled in; no browser would send it without help."""
+
+
+@pytest.mark.parametrize(("form", "field", "filled"), MISTAKES)
 def test_a_form_that_is_wrong_is_shown_again_with_what_is_wrong_and_all_that_was_filled_in(
-    visit: Visit, product: Product, form: str
+    visit: Visit, product: Product, form: str, field: str, filled: dict[str, str]
 ) -> None:
-    field, filled = MISTAKES[form]
     party = product.get("/v1/standings", stage="dormant_customer", limit=1)["data"][0]["party_id"]
     page = visit(f"/parties/{party}", language="zh-Hant")
     place = page.locator(f"form[method=post][action$='/{form}']")

@@ -146,7 +146,7 @@ COLUMNS: Mapping[str, Callable[[Case], object]] = {
     "Value": lambda case: case.standing.value_minor,
     "Turnover": lambda case: case.standing.turnover_minor,
     "Tier": lambda case: case.standing.tier,
-    "Derived": lambda case: case.standing.derived.get("tier"),
+    "Derived": lambda case: ", ".join(case.standing.derived.values()),
     "Later days": lambda case: case.reason.posture.later_days,
     "Earlier days": lambda case: case.reason.posture.earlier_days,
     "Posture": lambda case: case.standing.posture,

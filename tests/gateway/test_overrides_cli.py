@@ -31,6 +31,17 @@ async def test_a_part_of_a_standing_is_set_listed_and_left_to_the_facts_by_the_c
     )
 
 
+async def test_a_number_below_zero_is_no_option(door: Door) -> None:
+    product = {"SHUKE_URL": door.url, "SHUKE_KEY": door.keys["operator"]}
+
+    made = await shuke("standings", "override", PARTY, "turnover_minor", "-500", "--why", "Called.", **product)
+
+    assert made[0] == 0, made
+    assert json.loads(door.scoring.body) == {
+        "field": "turnover_minor", "value": "-500", "why": "Called.", "until": None
+    }  # fmt: skip
+
+
 async def test_whoever_only_reads_may_list_what_was_set_and_set_nothing(door: Door) -> None:
     product = {"SHUKE_URL": door.url, "SHUKE_KEY": door.keys["reader"]}
 

@@ -2,6 +2,7 @@
 
 import math
 from datetime import date
+from decimal import Decimal
 from fractions import Fraction
 from operator import eq, ge, lt
 from typing import Any
@@ -13,14 +14,30 @@ Told = dict[str, Any]
 
 def decided(told: Told) -> Told:
     """The standing that a reason gives. Raises `AssertionError` where the reason contradicts itself."""
-    value, turnover = worth(told), turned_over(told)
     set_by_hand = {each["field"]: each["value"] for each in told["overrides"]}
-    satisfaction, loyalty = (index(told[which], told["day"]) for which in ("satisfaction", "loyalty"))
+    indexes = {which: index(told[which], told["day"]) for which in ("satisfaction", "loyalty")}
+    numbers: Told = {"turnover_minor": turned_over(told), "value_minor": worth(told), "p": probability(told)}
+    numbers |= {f"{which}_index": found[0] for which, found in indexes.items()}
+    as_set = {
+        "turnover_minor": told["turnover"]["as_set"],
+        "value_minor": told["tier"]["as_set"],
+        "satisfaction_index": told["satisfaction"]["as_set"],
+        "loyalty_index": told["loyalty"]["as_set"],
+        "p": float(set_by_hand["p"]) if "p" in set_by_hand else None,
+    }
+    as_set = {field: number for field, number in as_set.items() if number is not None}
+    if "turnover_minor" in as_set and (told["model"] is None or told["model"]["p"] is None):
+        numbers["value_minor"] = as_set["turnover_minor"]
+    counted = numbers | as_set
+    value, turnover = counted["value_minor"], counted["turnover_minor"]
+    satisfaction, loyalty = (
+        band(told[which], as_set.get(f"{which}_index"), found[1]) for which, found in indexes.items()
+    )
     follows = {
         "stage": stage(told),
         "tier": tier(told, value),
-        "satisfaction": satisfaction[1],
-        "loyalty": loyalty[1],
+        "satisfaction": satisfaction,
+        "loyalty": loyalty,
         "posture": posture(told["posture"]),
     }
     holds: Told = follows | {field: set_by_hand[field] for field in follows if field in set_by_hand}
@@ -37,20 +54,15 @@ def decided(told: Told) -> Told:
     level = next((each["name"] for each in told["turnover"]["levels"] if turnover >= each["from_minor"]), None)
     reason = lost(told, holds["stage"])
     follows |= {"treatment": treated, "vip": str(vip).lower(), "level": level or "", "loss_reason": reason or ""}
+    follows |= {field: "" if number is None else f"{Decimal(str(number)):f}" for field, number in numbers.items()}
     follows |= {flag: str(so).lower() for flag, so in raised.items()}
     for each in told["overrides"]:
         assert each["value"] != each["derived"] == follows[each["field"]]
     flags = {flag: set_by_hand.get(flag, follows[flag]) == "true" for flag in raised}
     assert raised == {flag["flag"]: flag["by"]["holds"] for flag in told["flags"]}
+    holds |= counted | {f"{which}_evidence": found[2] for which, found in indexes.items()}
     return holds | {
-        "p": probability(told),
-        "value_minor": value,
-        "turnover_minor": turnover,
         "level": set_by_hand.get("level", level),
-        "satisfaction_index": satisfaction[0],
-        "satisfaction_evidence": satisfaction[2],
-        "loyalty_index": loyalty[0],
-        "loyalty_evidence": loyalty[2],
         "treatment": set_by_hand.get("treatment", treated),
         "flags": [flag for flag, so in flags.items() if so],
         "vip": set_by_hand["vip"] == "true" if "vip" in set_by_hand else vip,
@@ -180,10 +192,17 @@ def index(ground: Told, day: str) -> tuple[float, str, float]:
     assert float(log_odds) == ground["log_odds"]
     value = round(round(100 / (1 + math.exp(-ground["log_odds"])), 9), 1)
     amount = round(round(float(evidence), 9), 3)
-    if amount < ground["min_evidence"]:
-        return value, "unknown", amount
-    band = "low" if value < ground["low_below"] else "high" if value >= ground["high_from"] else "middle"
-    return value, band, amount
+    return value, "unknown" if amount < ground["min_evidence"] else banded(ground, value), amount
+
+
+def band(ground: Told, as_set: float | None, follows: str) -> str:
+    """The band, also of an index that a person set."""
+    return follows if as_set is None else banded(ground, as_set)
+
+
+def banded(ground: Told, value: float) -> str:
+    """Where an index lies."""
+    return "low" if value < ground["low_below"] else "high" if value >= ground["high_from"] else "middle"
 
 
 def posture(ground: Told) -> str:

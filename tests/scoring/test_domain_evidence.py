@@ -221,6 +221,14 @@ def test_profit_is_the_margin_of_the_turnover_less_what_facts_cost() -> None:
     assert "profit_making" not in flags(sold, on="2027-01-01")
 
 
+def test_a_customer_of_high_value_may_cost_more_than_is_earned() -> None:
+    policy = DAYS_1.model_copy(update={"profit": Profit(margin=0.3, cost_minor={"complained": 10_000})})
+    ruling = Ruling(policy, policy.cuts, Rates("EUR"), ZoneInfo("UTC"))
+    costly = calendar(fact("2026-01-01", amount_minor=40_000), *[fact("2026-02-01", Kind.COMPLAINED)] * 2)
+
+    assert assess(costly, noon("2026-02-01"), ruling).flags == ("high_value",)
+
+
 def test_flags_say_who_is_worth_much_returns_and_is_satisfied() -> None:
     regular = calendar(
         *(fact(f"2026-0{month}-01", amount_minor=40_000) for month in (1, 2, 3)), fact("2026-03-02", Kind.PRAISED)

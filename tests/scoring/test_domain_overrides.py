@@ -10,6 +10,7 @@ from contracts.scoring import Band, Cause, MoveKind, Posture, Stage, Tier
 from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.facts import Fact, Kind
 from services.scoring.domain.grades import Flag
+from services.scoring.domain.overridden import NoSuchNumber, in_one_spelling
 from services.scoring.domain.overrides import Field, detail
 from services.scoring.domain.plain import plain_standing
 from services.scoring.domain.standing import Standing, assess
@@ -48,6 +49,11 @@ def test_the_detail_of_an_override_says_when_what_and_until() -> None:
         (Field.LEVEL, "large", "level", "large"),
         (Field.TREATMENT, "by-hand", "treatment", "by-hand"),
         (Field.VIP, "true", "vip", True),
+        (Field.VALUE_MINOR, "70000", "value_minor", 70_000),
+        (Field.TURNOVER_MINOR, "-5", "turnover_minor", -5),
+        (Field.P, "0.25", "p", 0.25),
+        (Field.SATISFACTION_INDEX, "71.5", "satisfaction", 71.5),
+        (Field.LOYALTY_INDEX, "0.0", "loyalty", 0.0),
     ],
 )
 def test_what_is_set_holds_from_its_day_to_its_last_one_and_what_follows_is_told_beside_it(
@@ -61,7 +67,8 @@ def test_what_is_set_holds_from_its_day_to_its_last_one_and_what_follows_is_told
         now = stands(day, by_hand)
         assert (getattr(now, name) == shown) is holds
         assert (field in now.derived) is holds
-    assert stands("2026-01-15", by_hand).derived[field] in (without, str(without).lower())
+    follows = "" if without is None else str(without)
+    assert stands("2026-01-15", by_hand).derived[field] in (follows, follows.lower())
     assert stands("2026-01-15", by_hand).next_change_at == datetime(2026, 1, 21, tzinfo=UTC)
 
 
@@ -127,6 +134,79 @@ def test_ending_one_leaves_the_field_to_the_facts_from_that_day_on() -> None:
     assert [stands(f"2026-01-{day:02}", *told).tier for day in (9, 10, 11)] == [Tier.TOP, Tier.HIGH, Tier.HIGH]
     again = overridden("2026-01-12", Field.TIER, "mid")
     assert stands("2026-01-12", *told, again).tier is Tier.MID
+
+
+def test_grades_follow_from_the_numbers_that_are_set() -> None:
+    worth = stands("2026-01-15", overridden("2026-01-10", Field.VALUE_MINOR, "0"))
+    turned_over = stands("2026-01-15", overridden("2026-01-10", Field.TURNOVER_MINOR, "-1"))
+    content = stands("2026-01-15", overridden("2026-01-10", Field.SATISFACTION_INDEX, "80.0"))
+    faithless = stands("2026-01-15", overridden("2026-01-10", Field.LOYALTY_INDEX, "3.0"))
+    likely = stands("2026-01-15", overridden("2026-01-10", Field.P, "0.0"))
+    as_it_is = stands("2026-01-15")
+
+    assert (as_it_is.tier, as_it_is.level, "high_value" in as_it_is.flags) == (Tier.HIGH, "medium", True)
+    assert (worth.tier, worth.turnover_minor, worth.level, "high_value" in worth.flags) == (
+        Tier.LOW, 40_000, "medium", False
+    )  # fmt: skip
+    assert (turned_over.value_minor, turned_over.tier, turned_over.level) == (-1, Tier.LOW, None)
+    assert {"profit_making"} == {*as_it_is.flags} - {*turned_over.flags} - {"high_value"}
+    assert (as_it_is.satisfaction_band, content.satisfaction_band, "satisfied" in content.flags) == (
+        Band.UNKNOWN, Band.HIGH, True
+    )  # fmt: skip
+    assert (as_it_is.loyalty_band, faithless.loyalty_band) == (Band.UNKNOWN, Band.LOW)
+    assert (likely.stage, likely.p, likely.derived) == (as_it_is.stage, 0.0, {"p": ""})
+
+
+def test_what_follows_from_a_number_is_set_by_itself_all_the_same() -> None:
+    both = [overridden("2026-01-10", Field.VALUE_MINOR, "0"), overridden("2026-01-11", Field.TIER, "top")]
+
+    now = stands("2026-01-15", *both)
+
+    assert (now.tier, now.derived) == (Tier.TOP, {"value_minor": "40000", "tier": "low"})
+
+
+def test_whoever_never_bought_is_unproven_whatever_the_value_is_set_to() -> None:
+    visited = fact("2026-01-01", Kind.VISITED)
+    now = assess(calendar(visited, overridden("2026-01-10", Field.VALUE_MINOR, "90000")), noon("2026-01-15"), DEFAULT)
+
+    assert (now.tier, now.value_minor) == (Tier.UNPROVEN, 90_000)
+
+
+def test_a_move_by_a_number_has_that_number() -> None:
+    told = calendar(BOUGHT, overridden("2026-01-10", Field.VALUE_MINOR, "7", "2026-01-20"))
+    moves = trajectory(told, noon("2026-03-30"), DEFAULT)[1:]
+
+    assert [(str(move.day), move.cause, move.to_tier, move.value_minor) for move in moves] == [
+        ("2026-01-10", Cause.OVERRIDE, Tier.LOW, 7),
+        ("2026-01-21", Cause.OVERRIDE, Tier.HIGH, 40_000),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "kept"),
+    [
+        (Field.VALUE_MINOR, "007", "7"), (Field.VALUE_MINOR, "-0", "0"), (Field.TURNOVER_MINOR, "12.00", "12"),
+        (Field.TURNOVER_MINOR, "-1000000000000000", "-1000000000000000"), (Field.P, "1", "1.0"), (Field.P, "0", "0.0"),
+        (Field.P, "-0", "0.0"), (Field.P, "0.1234560", "0.123456"), (Field.LOYALTY_INDEX, "100", "100.0"),
+        (Field.SATISFACTION_INDEX, "12.5", "12.5"), (Field.TIER, "top", "top"),
+    ],
+)  # fmt: skip
+def test_a_number_is_kept_as_a_standing_has_it(field: Field, value: str, kept: str) -> None:
+    assert in_one_spelling(field, value, DEFAULT.policy) == kept
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        (Field.VALUE_MINOR, "1.5"), (Field.VALUE_MINOR, "1e3"), (Field.VALUE_MINOR, "1000000000000001"),
+        (Field.VALUE_MINOR, "٣"), (Field.VALUE_MINOR, ""), (Field.VALUE_MINOR, " 1"), (Field.P, "1.000001"),
+        (Field.P, "0.1234567"), (Field.P, "-0.1"), (Field.P, "nan"), (Field.P, ".5"), (Field.LOYALTY_INDEX, "100.1"),
+        (Field.SATISFACTION_INDEX, "1.25"), (Field.SATISFACTION_INDEX, "1\n"),
+    ],
+)  # fmt: skip
+def test_what_a_number_of_a_standing_never_is_cannot_be_set(field: Field, value: str) -> None:
+    with pytest.raises(NoSuchNumber):
+        in_one_spelling(field, value, DEFAULT.policy)
 
 
 def test_what_is_set_to_what_follows_anyway_is_not_told_as_another() -> None:

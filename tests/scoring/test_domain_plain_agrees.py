@@ -46,6 +46,11 @@ SET = {
     "posture": [*Posture],
     "treatment": ["care", "recover", "by-hand"],
     "vip": ["true", "false"],
+    "value_minor": ["-100", "0", "30000", "80000"],
+    "turnover_minor": ["-100", "0", "400", "50000"],
+    "p": ["0.0", "0.25", "1.0"],
+    "satisfaction_index": ["0.0", "12.5", "50.0", "97.3"],
+    "loyalty_index": ["0.0", "12.5", "50.0", "97.3"],
 }
 """What may be set by hand."""
 

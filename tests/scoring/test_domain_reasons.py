@@ -23,7 +23,7 @@ from services.scoring.domain.grades import Flag
 from services.scoring.domain.history import History
 from services.scoring.domain.model import Model
 from services.scoring.domain.money import Rates
-from services.scoring.domain.overrides import Field, detail
+from services.scoring.domain.overrides import NUMBERS, Field, detail
 from services.scoring.domain.policy import Policy, Profit
 from services.scoring.domain.presets import DAYS_1, DEFAULT_1, VIP
 from services.scoring.domain.reasons.otherwise import Otherwise, without_facts
@@ -135,6 +135,11 @@ def some_override(random: Random, day: int) -> str:
         Field.LEVEL: ["large", "another"],
         Field.TREATMENT: ["care", "special"],
         Field.LOSS_REASON: [LossReason.PRICE, LossReason.UNKNOWN],
+        Field.VALUE_MINOR: ["0", "30000", "90000"],
+        Field.TURNOVER_MINOR: ["-1", "0", "60000"],
+        Field.P: ["0.0", "0.5"],
+        Field.SATISFACTION_INDEX: ["5.0", "50.0", "95.0"],
+        Field.LOYALTY_INDEX: ["5.0", "50.0", "95.0"],
         **{Field(field): ["true", "false"] for field in (*Flag, "vip")},
     }
     field = random.choice(list(Field))
@@ -212,6 +217,9 @@ def check_what_comes(whole: Calendar, found: Reason, stands: Standing, ruling: R
         then = outputs(assess(whole, turned, ruling))
         becomes = {change.field: change.after for change in found.coming.changes}
         reason = becomes.pop("loss_reason", stands.loss_reason)
+        numbers = {field: becomes.pop(field) for field in [*becomes] if field in NUMBERS}
+        whole_then = assess(whole, turned, ruling)
+        assert {field: getattr(whole_then, field.removesuffix("_index")) for field in numbers} == numbers
         assert outputs(stands) | becomes == then
         # Of another stage it goes without saying.
         assert "stage" in becomes or reason == assess(whole, turned, ruling).loss_reason
@@ -457,6 +465,57 @@ def test_what_a_person_set_stands_beside_what_follows_from_the_facts() -> None:
     assert told.set_at == noon("2026-01-05")
     assert because(bought, "2026-01-10").treatment.treatment == "care"
     assert because(bought, "2026-02-02").overrides == ()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "until", "said"),
+    [
+        (
+            Field.VALUE_MINOR, "125000", "2026-02-01",
+            "Worth 1250.00 EUR, as set by hand: tier top. "
+            "1 day with contact or purchase in the last 90, 0 in the 90 before: developing. Treatment: care. "
+            "Set by hand until 2026-02-01: value 1250.00 EUR (it would be 20.00 EUR). "
+            "If nothing else happens: tier low, treatment serve, flags profit making, value 20.00 EUR from 2026-02-02",
+        ),
+        (Field.TURNOVER_MINOR, "-5", "", "Set by hand: turnover -0.05 EUR (it would be 20.00 EUR)."),
+        (Field.P, "0.00005", "", "Set by hand: probability 0.005% (it would be none)."),
+        (Field.SATISFACTION_INDEX, "12.5", "", "Satisfaction is 12.5 of 100, as set by hand: low."),
+        (Field.LOYALTY_INDEX, "50.0", "", "Loyalty is 50 of 100, as set by hand: middle."),
+    ],
+)  # fmt: skip
+def test_a_number_that_is_set_is_told_in_words(field: Field, value: str, until: str, said: str) -> None:
+    bought = calendar("purchase 2026-01-01 20.00") + override("2026-01-05", field, value, until)
+
+    found = because(bought, "2026-01-10")
+
+    assert said in sentence(found, Language.ENGLISH)
+    check(bought, noon("2026-01-10"), DAYS)
+    chinese = sentence(found, Language.TRADITIONAL_CHINESE)
+    assert "人工設" in chinese
+    assert "人工设" in sentence(found, Language.SIMPLIFIED_CHINESE)
+
+
+def test_an_index_that_is_set_to_what_the_facts_give_has_a_band_all_the_same() -> None:
+    bought = calendar("purchase 2026-01-01 20.00") + override("2026-01-05", Field.SATISFACTION_INDEX, "50.0")
+
+    found = because(bought, "2026-01-10")
+
+    assert (found.overrides, found.satisfaction.as_set, found.satisfaction.band) == ((), 50.0, Band.MIDDLE)
+    assert because(calendar("purchase 2026-01-01 20.00"), "2026-01-10").satisfaction.band is Band.UNKNOWN
+    check(bought, noon("2026-01-10"), DAYS)
+
+
+def test_the_end_of_a_number_changes_something_only_where_another_follows() -> None:
+    bought = calendar("purchase 2026-01-01 20.00")
+    pinned = bought + override("2026-01-05", Field.VALUE_MINOR, "2000", "2026-01-31")
+    raised = bought + override("2026-01-05", Field.VALUE_MINOR, "2001", "2026-01-31")
+
+    assert because(pinned, "2026-01-10").coming == because(bought, "2026-01-10").coming
+    told = because(raised, "2026-01-10").coming
+    assert told is not None
+    assert (told.day, [(each.field, each.before, each.after) for each in told.changes]) == (
+        date(2026, 2, 1), [("value_minor", 2001, 2000)]
+    )  # fmt: skip
 
 
 def test_of_two_that_a_person_set_the_reason_names_the_one_that_holds() -> None:

@@ -287,6 +287,8 @@ SET = [
     (Field.TREATMENT, "care"), (Field.VIP, "true"), (Field.VIP, "false"), (Field.VIP, ""), (Field.TIER, ""),
     (Field.LEVEL, "small"), (Field.LOSS_REASON, LossReason.PRICE), (Field.LOSS_REASON, ""),
     (Field.HIGH_VALUE, "true"), (Field.RETURNING, "false"), (Field.SATISFIED, "true"), (Field.PROFIT_MAKING, "false"),
+    (Field.VALUE_MINOR, "260"), (Field.VALUE_MINOR, "0"), (Field.VALUE_MINOR, ""), (Field.TURNOVER_MINOR, "300"),
+    (Field.P, "0.5"), (Field.SATISFACTION_INDEX, "70.0"), (Field.LOYALTY_INDEX, "20.0"), (Field.LOYALTY_INDEX, ""),
 ]  # fmt: skip
 HISTORY = st.lists(
     st.builds(
@@ -404,10 +406,11 @@ def test_the_next_change_of_each_day_is_the_first_day_that_differs(ruling: Rulin
     for day in range(first, first + 1_000):
         if turn is not None and day >= turn:
             assert day == turn
-            assert graded(day) != graded(day - 1)
+            assert graded(day) != graded(day - 1) or history.renumbered(day)
             turn = history.next_turn(day)
         elif day > first:
             assert graded(day) == graded(day - 1)
+            assert history.renumbered(day) == []
 
 
 @pytest.mark.parametrize("ruling", [FAST, GRADED], ids=["days", "probability"])

@@ -12,6 +12,7 @@ from chassis.clock import now
 from chassis.consumer import StartOver
 from chassis.db import Database, driver
 from services.scoring.domain.grades import Flag
+from services.scoring.domain.overridden import SPANS, Span
 from services.scoring.domain.overrides import Field
 from services.scoring.domain.presets import DEFAULT_1
 from services.scoring.handlers.rebuilding import move_on
@@ -114,6 +115,7 @@ async def test_what_is_set_holds_at_once_and_what_the_facts_say_stays_visible(
         "party_id": f"party_{customer.hex}",
         "field": "tier",
         "value": "top",
+        "currency": None,
         "why": WHY,
         "until": None,
         "state": "holds",
@@ -179,13 +181,46 @@ async def test_every_part_that_is_graded_can_be_set(
     assert (standing[name], standing["derived"][field]) == (shown, derived)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "shown", "derived", "follows"),
+    [
+        ("value_minor", "70000", 70_000, "5000", ("tier", "high")),
+        ("turnover_minor", "0", 0, "5000", ("value_minor", 0)),
+        ("p", "0.125", 0.125, "", ("stage", "customer")),
+        ("satisfaction_index", "80", 80.0, "50.0", ("satisfaction_band", "high")),
+        ("loyalty_index", "12.5", 12.5, "50.0", ("loyalty_band", "low")),
+    ],
+)
+async def test_every_number_can_be_set_and_grades_follow_from_it(
+    api: httpx.AsyncClient,
+    customer: UUID,
+    field: str,
+    value: str,
+    shown: float,
+    derived: str,
+    follows: tuple[str, Any],
+) -> None:
+    told, name = await override(api, customer, field, value), field.removesuffix("_index")
+
+    assert (told["standing"][name], told["standing"]["derived"]) == (shown, {field: derived})
+    assert told["standing"][follows[0]] == follows[1]
+    assert told["currency"] == ("EUR" if field.endswith("_minor") else None)
+    [row] = (await read(api, customer, "overrides"))["data"]
+    assert row["value"] == str(shown)
+    [listed] = (await api.get("/v1/standings")).json()["data"]
+    assert listed[name] == shown
+    back = await end(api, told["id"])
+    assert str("" if back["standing"][name] is None else back["standing"][name]) == derived
+
+
 @pytest.mark.parametrize("field", list(Field))
 async def test_what_no_standing_ever_is_cannot_be_set(
     api: httpx.AsyncClient, scoring: Database, customer: UUID, field: Field
 ) -> None:
     answer = await api.post(path(customer, "overrides"), json={"field": field, "value": "splendid", "why": WHY})
 
-    assert (answer.status_code, answer.json()["code"]) == (422, "unknown_value")
+    number = field in SPANS
+    assert (answer.status_code, answer.json()["code"]) == (422, "no_such_number" if number else "unknown_value")
     assert "splendid" not in answer.text
     allowed = {
         **{Field(field): {"true", "false"} for field in (*Flag, "vip")},
@@ -194,12 +229,15 @@ async def test_what_no_standing_ever_is_cannot_be_set(
         Field.TREATMENT: {row.treatment for row in DEFAULT_1.treatments},
         Field.POSTURE: {"developing", "steady", "conservative"},
     }
-    assert set(answer.json()["allowed"]) >= allowed.get(field, {"low"} if field != Field.STAGE else {"customer"})
+    if number:
+        assert {name: answer.json()[name] for name in Span._fields} == SPANS[field]._asdict()
+    else:
+        assert set(answer.json()["allowed"]) >= allowed.get(field, {"low"} if field != Field.STAGE else {"customer"})
     assert await rows(scoring, "SELECT FROM override") == []
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"why": ""}, {"why": None}, {"field": "p"}, {"until": "2026-02-30"}, {"value": None}, {"x": 1}]
+    "wrong", [{"why": ""}, {"why": None}, {"field": "spend_minor"}, {"until": "2026-02-30"}, {"value": None}, {"x": 1}]
 )
 async def test_an_override_says_what_it_sets_and_why(
     api: httpx.AsyncClient, customer: UUID, wrong: dict[str, Any]

@@ -23,6 +23,11 @@ VALUES = {
     Field.LEVEL: ("large", "small"),
     Field.TREATMENT: ("care", "recover"),
     Field.LOSS_REASON: (LossReason.PRICE, LossReason.MOVED),
+    Field.VALUE_MINOR: ("70000", "0"),
+    Field.TURNOVER_MINOR: ("-100", "90000"),
+    Field.P: ("0.25", "1.0"),
+    Field.SATISFACTION_INDEX: ("12.5", "88.0"),
+    Field.LOYALTY_INDEX: ("12.5", "88.0"),
     **{Field(field): ("true", "false") for field in (*Flag, "vip")},
 }
 

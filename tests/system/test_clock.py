@@ -65,8 +65,10 @@ def test_stages_change_by_time_alone_on_the_computed_day_and_never_before_all_is
 
         party = f"party_{party_of('stays').hex}"
         until = (midnight + timedelta(days=1)).date().isoformat()
-        wanted = {"field": "tier", "value": "top", "why": "A key account this week.", "until": until}
-        product.post(f"/v1/standings/{party}/overrides", json=wanted)
+        for field, value in (("tier", "top"), ("turnover_minor", "7")):
+            wanted = {"field": field, "value": value, "why": "A key account this week.", "until": until}
+            product.post(f"/v1/standings/{party}/overrides", json=wanted)
+        assert product.get(f"/v1/standings/{party}")["turnover_minor"] == 7
         assert SET_BY_HAND in shown(product, party)
         product.down()
         product.up(ahead_s=(ahead + timedelta(days=400)).total_seconds())
@@ -74,7 +76,9 @@ def test_stages_change_by_time_alone_on_the_computed_day_and_never_before_all_is
             wait_until_lived(product, customer, "lost_customer")
         wait_until_lived(product, "asked a month ago", "lost_prospect")
         stands = product.get(f"/v1/standings/{party}")
-        assert (stands["tier"] != "top", stands["derived"]) == (True, {})
+        assert (stands["tier"] != "top", stands["turnover_minor"], stands["derived"]) == (True, 0, {})
+        listed = {each["party_id"]: each["turnover_minor"] for each in product.get("/v1/standings")["data"]}
+        assert listed[party] == 0
         assert SET_BY_HAND not in shown(product, party)
         days = {"turns dormant": 90, "buys unread": 0, "stays": 89}
         for customer, ago in days.items():

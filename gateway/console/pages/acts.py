@@ -11,8 +11,9 @@ from chassis.clock import now
 from gateway.console.api import Refused
 from gateway.console.forms import unreadable
 from gateway.console.frame import Page, Somebody
-from gateway.console.numbers import minor_of, whole
+from gateway.console.numbers import minor_of, minor_read, number_of, share_of, whole
 from gateway.console.pages.party import DEPARTMENT, DEPARTMENTS, show_mistake, usual_department
+from gateway.console.standing import NUMBERS
 
 router = APIRouter(prefix="/parties/{party_id}", include_in_schema=False)
 
@@ -83,15 +84,14 @@ async def record_purchase(party_id: str, page: Somebody) -> Response:
 @router.post("/overrides")
 async def set_override(party_id: str, page: Somebody) -> Response:
     """Set a part of the standing to what somebody knows better, up to a day."""
-    field, _, value = _text(page, "to").partition(":")
-    body = {"field": field, "value": value, "why": _text(page, "why"), "until": _text(page, "until") or None}
-    return await _done(
-        page,
-        party_id,
-        "overrides",
-        "party.override_set",
-        lambda: page.api.post(f"/v1/standings/{party_id}/overrides", body),
-    )
+    field, _, chosen = _text(page, "to").partition(":")
+
+    async def set_it() -> None:
+        value = _number(page, field) if field in NUMBERS else chosen
+        body = {"field": field, "value": value, "why": _text(page, "why"), "until": _text(page, "until") or None}
+        await page.api.post(f"/v1/standings/{party_id}/overrides", body)
+
+    return await _done(page, party_id, "overrides", "party.override_set", set_it)
 
 
 @router.post("/overrides/{override_id}/end")
@@ -198,3 +198,17 @@ def _minor(page: Page, currency: str) -> int:
         detail = f"This is no amount in {currency}."
         raise Refused(422, {"code": "invalid_request", "errors": [{"pointer": "#/amount", "detail": detail}]})
     return minor
+
+
+def _number(page: Page, field: str) -> str:
+    """The number that a part of a standing is set to. Raises `Refused` for what is none."""
+    text, currency = _text(page, "number"), _text(page, "currency")
+    if field.endswith("_minor"):
+        number, detail = minor_read(text, currency), f"This is no amount in {currency}."
+        fits = number is not None and number == int(number)
+    else:
+        number, detail = share_of(text) if field == "p" else number_of(text), "This is no number that it can be."
+        fits = number is not None and number == round(number, 6)
+    if number is None or not fits:
+        raise Refused(422, {"code": "invalid_request", "errors": [{"pointer": "#/number", "detail": detail}]})
+    return f"{number.normalize():f}"

@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from contracts.scoring import Band, Stage
 from services.scoring.domain.grades import Flag
-from services.scoring.domain.reasons.coming import Change, Coming
+from services.scoring.domain.overrides import NUMBERS, Field
+from services.scoring.domain.reasons.coming import Change, Coming, Output
 from services.scoring.domain.reasons.indexes import IndexGround
 from services.scoring.domain.reasons.otherwise import Otherwise
 from services.scoring.domain.reasons.overriding import OverrideGround
 from services.scoring.domain.reasons.reason import Reason
-from services.scoring.domain.wording import amount, decisive, number, percent
+from services.scoring.domain.wording import amount, counted, decisive, number, percent
 
 WORDS: Mapping[str, Mapping[str, str]] = {
     "stage": {
@@ -80,6 +81,11 @@ FIELDS: Mapping[str, str] = {
     "returning": "回頭客",
     "satisfied": "滿意",
     "loss_reason": "流失原因",
+    "value_minor": "價值",
+    "turnover_minor": "營業額",
+    "p": "購買機率",
+    "satisfaction_index": "滿意度評分",
+    "loyalty_index": "忠誠度評分",
 }
 """What the parts of a standing are called."""
 
@@ -135,6 +141,8 @@ class Chinese:
         """See `Speech`."""
         tier, currency, chances, days = reason.tier, reason.currency, reason.chances, reason.turnover.window_days
         is_tier = f"價值層級為「{_word('tier', tier.tier)}」"
+        if tier.as_set is not None:
+            return self._told(f"價值由人工設為 {counted(Field.VALUE_MINOR, tier.as_set, currency)}：{is_tier}。")
         left_out = "".join(
             f"（{amount(minor, code)} {code} 沒有匯率，未計入）"
             for code, minor in sorted(reason.turnover.unconverted.items())
@@ -160,6 +168,9 @@ class Chinese:
 
     def _index(self, field: str, ground: IndexGround) -> str:
         name = FIELDS[field]
+        if ground.as_set is not None:
+            band = _word(field, ground.band)
+            return self._told(f"{name}由人工設為 {ground.as_set:g} 分（滿分 100），屬「{band}」。")
         if ground.band is Band.UNKNOWN:
             return self._told(f"{name}未知：依據不足（現有 {ground.evidence:g}，至少需要 {ground.min_evidence:g}）。")
         most = decisive(ground)
@@ -179,18 +190,20 @@ class Chinese:
         vip = "，屬於 VIP" if reason.vip.vip else ""
         return self._told(f"對待方式：{_word('treatment', reason.treatment.treatment)}{vip}。")
 
-    def set_by_hand(self, override: OverrideGround) -> str:
+    def set_by_hand(self, override: OverrideGround, currency: str | None) -> str:
         """See `Speech`."""
         until = "" if override.until is None else f"（至 {override.until} 為止）"
-        value, derived = (_word(override.field, code) for code in (override.value, override.derived or "無"))
+        value, derived = (_said(override.field, said, currency) for said in (override.value, override.derived))
         return self._told(f"人工設定{until}：{FIELDS[override.field]}為「{value}」（原應為「{derived}」）。")
 
-    def coming(self, turns: Sequence[Coming]) -> str:
+    def coming(self, turns: Sequence[Coming], currency: str | None) -> str:
         """See `Speech`."""
-        told = "；".join(f"自 {turn.day} 起{'、'.join(map(self._change, turn.changes))}" for turn in turns)
+        told = "；".join(
+            f"自 {turn.day} 起{'、'.join(self._change(change, currency) for change in turn.changes)}" for turn in turns
+        )
         return self._told(f"若沒有其他變化，{told}。")
 
-    def _change(self, change: Change) -> str:
+    def _change(self, change: Change, currency: str | None) -> str:
         field, after = change.field, change.after
         match field:
             case "stage":
@@ -200,7 +213,7 @@ class Chinese:
             case "flags":
                 flags = "、".join(_word(field, flag) for flag in after) if isinstance(after, tuple) else ""
                 return f"標記為「{flags}」" if flags else "沒有標記"
-        return f"{FIELDS[field]}為「{'無' if after is None else _word(field, after)}」"
+        return f"{FIELDS[field]}為「{_said(field, after, currency)}」"
 
     def keeping(self, stage: Stage, other: Otherwise, *, at_any_time: bool) -> str:
         """See `Speech`."""
@@ -218,6 +231,12 @@ class Chinese:
         spent = other.added_minor or 0
         what = f"再購買 {amount(spent, currency)} {currency}" if spent > 1 else "再購買一次，不論金額"
         return self._told(f"現在{what}，價值層級就會升為「{_word('tier', other.tier)}」。")
+
+
+def _said(field: str, value: Output, currency: str | None) -> str:
+    if value is None or value == "":
+        return "無"
+    return counted(field, str(value), currency) if field in NUMBERS else _word(field, value)
 
 
 def _word(field: str, code: object) -> str:

@@ -1,14 +1,24 @@
 """The parts of a reason in English."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from contracts.scoring import Band, Stage
-from services.scoring.domain.reasons.coming import Change, Coming
+from services.scoring.domain.overrides import NUMBERS, Field
+from services.scoring.domain.reasons.coming import Change, Coming, Output
 from services.scoring.domain.reasons.indexes import IndexGround
 from services.scoring.domain.reasons.otherwise import Otherwise
 from services.scoring.domain.reasons.overriding import OverrideGround
 from services.scoring.domain.reasons.reason import Reason
-from services.scoring.domain.wording import amount, decisive, number, percent
+from services.scoring.domain.wording import amount, counted, decisive, number, percent
+
+NUMBERED: Mapping[Field, str] = {
+    Field.VALUE_MINOR: "value",
+    Field.TURNOVER_MINOR: "turnover",
+    Field.P: "probability",
+    Field.SATISFACTION_INDEX: "satisfaction index",
+    Field.LOYALTY_INDEX: "loyalty index",
+}
+"""What the numbers of a standing are called."""
 
 
 class English:
@@ -62,6 +72,9 @@ class English:
     def worth(self, reason: Reason) -> str:
         """See `Speech`."""
         tier, currency, chances, days = reason.tier, reason.currency, reason.chances, reason.turnover.window_days
+        if tier.as_set is not None:
+            worth = counted(Field.VALUE_MINOR, tier.as_set, currency)
+            return f"Worth {worth}, as set by hand: tier {_words(tier.tier)}."
         left_out = "".join(
             f" ({amount(minor, code)} {code} are left out for want of a rate)"
             for code, minor in sorted(reason.turnover.unconverted.items())
@@ -86,6 +99,8 @@ class English:
         return self._index("Loyalty", ground)
 
     def _index(self, name: str, ground: IndexGround) -> str:
+        if ground.as_set is not None:
+            return f"{name} is {ground.as_set:g} of 100, as set by hand: {ground.band}."
         if ground.band is Band.UNKNOWN:
             return f"{name} is unknown: too little evidence ({ground.evidence:g} of {ground.min_evidence:g})."
         most = decisive(ground)
@@ -104,18 +119,21 @@ class English:
         """See `Speech`."""
         return f"Treatment: {_words(reason.treatment.treatment)}{', as a VIP' if reason.vip.vip else ''}."
 
-    def set_by_hand(self, override: OverrideGround) -> str:
+    def set_by_hand(self, override: OverrideGround, currency: str | None) -> str:
         """See `Speech`."""
         until = "" if override.until is None else f" until {override.until}"
-        field, value, derived = map(_words, (override.field, override.value, override.derived or "none"))
-        return f"Set by hand{until}: {field} {value} (it would be {derived})."
+        value, derived = (_said(override.field, said, currency) for said in (override.value, override.derived))
+        return f"Set by hand{until}: {_called(override.field)} {value} (it would be {derived})."
 
-    def coming(self, turns: Sequence[Coming]) -> str:
+    def coming(self, turns: Sequence[Coming], currency: str | None) -> str:
         """See `Speech`."""
-        told = "; ".join(f"{', '.join(map(self._change, turn.changes))} from {turn.day} on" for turn in turns)
+        told = "; ".join(
+            f"{', '.join(self._change(change, currency) for change in turn.changes)} from {turn.day} on"
+            for turn in turns
+        )
         return f"If nothing else happens: {told}."
 
-    def _change(self, change: Change) -> str:
+    def _change(self, change: Change, currency: str | None) -> str:
         after = change.after
         match change.field:
             case "stage":
@@ -124,7 +142,7 @@ class English:
                 return "a VIP" if after else "no VIP"
             case "flags":
                 return f"flags {', '.join(map(_words, after)) if isinstance(after, tuple) and after else 'none'}"
-        return f"{_words(change.field)} {'none' if after is None else _words(after)}"
+        return f"{_called(change.field)} {_said(change.field, after, currency)}"
 
     def keeping(self, stage: Stage, other: Otherwise, *, at_any_time: bool) -> str:
         """See `Speech`."""
@@ -146,6 +164,16 @@ class English:
 
 def _days(count: int | None) -> str:
     return "1 day" if count == 1 else f"{count} days"
+
+
+def _called(field: str) -> str:
+    return NUMBERED[Field(field)] if field in NUMBERS else _words(field)
+
+
+def _said(field: str, value: Output, currency: str | None) -> str:
+    if value is None or value == "":
+        return "none"
+    return counted(field, str(value), currency) if field in NUMBERS else _words(value)
 
 
 def _words(code: object) -> str:

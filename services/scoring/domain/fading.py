@@ -85,10 +85,7 @@ class Fading:
         index = self.index
         if self.amount(day) < index.min_evidence:
             return Band.UNKNOWN
-        value = self.value(day)
-        if value < index.low_below:
-            return Band.LOW
-        return Band.HIGH if value >= index.high_from else Band.MIDDLE
+        return index.graded(self.value(day))
 
     def fades(self, day: int, until: int) -> int | None:
         """The first day between two on which the band is another, where no evidence enters; None where it stays."""

@@ -19,6 +19,16 @@ class Flag(StrEnum):
     """The band of satisfaction is high."""
 
 
+class Numbers(NamedTuple):
+    """The numbers of a standing that grades follow from, and the probability."""
+
+    value_minor: int
+    turnover_minor: int
+    p: float | None
+    satisfaction_index: float
+    loyalty_index: float
+
+
 class Grades(NamedTuple):
     """The discrete part of a standing."""
 

@@ -9,10 +9,10 @@ from contracts.scoring import Band, Posture, Stage, Tier
 from services.scoring.domain.calendar import Calendar, Entry
 from services.scoring.domain.evidence import SOLVING, Piece, evidence, evidence_again
 from services.scoring.domain.fading import Fading
-from services.scoring.domain.grades import Flag, Grades
+from services.scoring.domain.grades import Flag, Grades, Numbers
 from services.scoring.domain.lifecycle import LOST, Lifecycle
 from services.scoring.domain.model import LONGEST
-from services.scoring.domain.overrides import Field
+from services.scoring.domain.overrides import NUMBERS, Field, written
 from services.scoring.domain.ruling import Ruling
 
 
@@ -44,7 +44,7 @@ class Grading(Lifecycle):
             held = self.overrides.on(known if set_on is None else set_on).get("tier")
             if held:
                 return Tier(held)
-        return self.ruling.cuts.tier(self.value(day, known)) if self.has_bought(known) else Tier.UNPROVEN
+        return self.ruling.cuts.tier(self.worth(day, known, set_on)) if self.has_bought(known) else Tier.UNPROVEN
 
     @property
     def expects(self) -> bool:
@@ -81,6 +81,15 @@ class Grading(Lifecycle):
                 *self.asked(day, bought), *self._paid[bought - 1], self.policy.turnover_days
             )
         return value
+
+    def worth(self, day: int, known: int | None = None, set_on: int | None = None) -> int:
+        """The value, see `outcome`: as it is set or, where value is turnover, as that is; else what follows."""
+        known = day if known is None else known
+        if self.overrides and self.is_known(known):
+            said = self._set_numbers(self.overrides.on(known if set_on is None else set_on))
+            if Field.VALUE_MINOR in said:
+                return int(said[Field.VALUE_MINOR])
+        return self.value(day, known)
 
     @property
     def pieces(self) -> Sequence[Piece]:
@@ -124,23 +133,43 @@ class Grading(Lifecycle):
         """The discrete part of the standing on a day, with what was set in the place of what follows."""
         return self._graded(day, self.set_on(day))
 
-    def derived(self, day: int) -> Mapping[str, str]:
-        """What follows of each field that is set otherwise; empty for nothing.
+    def numbers(self, day: int, held: Mapping[str, str]) -> Numbers:
+        """The numbers of the standing on a day, with what is set in the place of what follows."""
+        (satisfied, loyal), turnover = self.indexes, self.turnover(day)
+        value = self.value(day) if self.expects else turnover
+        follow = Numbers(value, turnover, self.p(day), satisfied.value(day), loyal.value(day))
+        return follow._replace(**self._set_numbers(held)) if held else follow
 
-        Of those of `FOLLOWING`, and of the reason of a loss, what follows from the rest as set.
-        """
+    def _set_numbers(self, held: Mapping[str, str]) -> dict[str, Any]:
+        """The numbers that are set, with the value where that is a turnover that is."""
+        said = {field: NUMBERS[field](held[field]) for field in held.keys() & NUMBERS.keys()}
+        if Field.TURNOVER_MINOR in said and not self.expects:
+            said.setdefault(Field.VALUE_MINOR, said[Field.TURNOVER_MINOR])
+        return said
+
+    def renumbered(self, day: int) -> list[str]:
+        """The numbers that are others on a day than with what was set on the eve, as something else is set."""
+        held, before = self.set_on(day), self.set_on(day - 1)
+        if held is before or not self.is_known(day):
+            return []
+        now, otherwise = self.numbers(day, held), self.numbers(day, before)
+        return [field for field in Numbers._fields if getattr(now, field) != getattr(otherwise, field)]
+
+    def derived(self, day: int) -> Mapping[str, str]:
+        """What follows of each field that is set otherwise, from the rest as it is set; empty for nothing."""
         held = self.set_on(day)
         if not held or not self.is_known(day):
             return {}
-        stage = self.stage(day)
-        shown, bare = self._graded(day, held), self._graded(day, {})
-        follows = self._graded(day, {field: value for field, value in held.items() if field not in FOLLOWING})
+        stage, shown = self.stage(day), self._graded(day, held)
         found = {}
         for field in held:
-            if field == Field.LOSS_REASON:
+            rest = {other: value for other, value in held.items() if other != field}
+            if field in NUMBERS:
+                now, then = held[field], written(getattr(self.numbers(day, rest), field))
+            elif field == Field.LOSS_REASON:
                 now, then = held[field] if stage in LOST else "", self.reason_of(stage, day) or ""
             else:
-                now, then = (_shown(field, grades) for grades in (shown, follows if field in FOLLOWING else bare))
+                now, then = _shown(field, shown), _shown(field, self._graded(day, rest))
             if now != then:
                 found[field] = str(then)
         return found
@@ -189,15 +218,22 @@ class Grading(Lifecycle):
             "spend_minor": self.spend(day),
             "purchase_days": bought,
         }
-        if held:
-            for field in held.keys() & SETTABLE.keys():
-                said[field] = SETTABLE[field](held[field])
-        return said
+        return self._with(said, held) if held else said
+
+    def _with(self, said: Mapping[str, Any], held: Mapping[str, str]) -> Mapping[str, Any]:
+        """What follows, with what is set in its place, and with what follows from that."""
+        numbers, policy = self._set_numbers(held), self.policy
+        found = {**said, **{field: numbers[field] for field in numbers.keys() & said.keys()}}
+        if Field.VALUE_MINOR in numbers and said["purchase_days"]:
+            found["tier"] = self.ruling.cuts.tier(numbers[Field.VALUE_MINOR])
+        if Field.SATISFACTION_INDEX in numbers:
+            found["satisfaction"] = policy.satisfaction.graded(numbers[Field.SATISFACTION_INDEX])
+        if Field.LOYALTY_INDEX in numbers:
+            found["loyalty"] = policy.loyalty.graded(numbers[Field.LOYALTY_INDEX])
+        return found | {field: SETTABLE[field](held[field]) for field in held.keys() & SETTABLE.keys()}
 
 
-FOLLOWING = frozenset({Field.TREATMENT, Field.VIP, *(Field(flag) for flag in Flag)})
-"""What follows from the other grades as they are set."""
-YES_OR_NO = FOLLOWING - {Field.TREATMENT}
+YES_OR_NO = frozenset({Field.VIP, *(Field(flag) for flag in Flag)})
 SETTABLE: Mapping[str, Callable[[str], str]] = {
     "stage": Stage, "tier": Tier, "satisfaction": Band, "loyalty": Band, "posture": Posture,
 }  # fmt: skip

@@ -35,7 +35,8 @@ class History(Grading):
         return History(calendar, self.ruling, self, since)
 
     def next_turn(self, day: int, now: Grades | None = None) -> int | None:
-        """The first later day on which any of the grades, or why it is lost, differs if nothing else happens.
+        """The first later day on which any of the grades, why it is lost, or a number that is set differs if nothing
+        else happens.
 
         None if all stay for ever.
 
@@ -47,7 +48,11 @@ class History(Grading):
             for faded in self._fades(before, turn, fading):
                 if self.grades(faded) != now:
                     return faded
-            if self.grades(turn) != now or self.loss_reason(turn) is not why:
+            if (
+                self.grades(turn) != now
+                or self.loss_reason(turn) is not why
+                or (self.overrides and self.renumbered(turn))
+            ):
                 return turn
             before = turn
         return next((day for day in self._fades(before, day + FARTHEST + 1, fading) if self.grades(day) != now), None)

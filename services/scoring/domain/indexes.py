@@ -7,6 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from contracts.scoring import Band
 from contracts.versions import Version
 
 
@@ -52,6 +53,12 @@ class Index(Version):
     """The band is `low` where the index is below this."""
     high_from: Annotated[float, Field(gt=0, lt=100)] = 60.0
     """The band is `high` where the index is at least this."""
+
+    def graded(self, value: float) -> Band:
+        """The band in which an index lies that enough evidence is left of."""
+        if value < self.low_below:
+            return Band.LOW
+        return Band.HIGH if value >= self.high_from else Band.MIDDLE
 
     @cached_property
     def by_place(self) -> tuple[float | None, ...]:

@@ -1,5 +1,6 @@
 """What a person may set in the place of what the facts say, and what became of what was set."""
 
+import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
@@ -10,7 +11,7 @@ import msgspec
 from contracts.loss import LossReason
 from contracts.problems import Conflict, Invalid, NotFound
 from contracts.scoring import Band, Posture, Stage, Tier
-from services.scoring.domain.overrides import Field
+from services.scoring.domain.overrides import NUMBERS, Field, written
 from services.scoring.domain.policy import Policy
 
 
@@ -20,6 +21,10 @@ class OverrideNotFound(NotFound):
 
 class UnknownValue(Invalid):
     """This part of a standing has no such value."""
+
+
+class NoSuchNumber(Invalid):
+    """This part of a standing is a number, and never this one."""
 
 
 class UntilPassed(Invalid):
@@ -89,8 +94,28 @@ def fates(said: Iterable[Said], today: int) -> Mapping[UUID, Fate]:
     return found
 
 
+class Span(NamedTuple):
+    """Within what a number of a standing may be set."""
+
+    least: int
+    most: int
+    decimals: int
+
+
+_MINOR = Span(-(10**15), 10**15, 0)
+_INDEX = Span(0, 100, 1)
+SPANS: Mapping[Field, Span] = {
+    Field.VALUE_MINOR: _MINOR,
+    Field.TURNOVER_MINOR: _MINOR,
+    Field.P: Span(0, 1, 6),
+    Field.SATISFACTION_INDEX: _INDEX,
+    Field.LOYALTY_INDEX: _INDEX,
+}
+"""Within what each of the numbers may be set."""
+
+
 def values(field: Field, policy: Policy) -> list[str]:
-    """What a part of a standing may be set to."""
+    """What a part of a standing that is no number may be set to."""
     match field:
         case Field.STAGE:
             return list(Stage)
@@ -108,9 +133,34 @@ def values(field: Field, policy: Policy) -> list[str]:
             return ["true", "false"]
         case Field.LOSS_REASON:
             return list(LossReason)
+        case _:
+            return []
 
 
-def check_value(field: Field, value: str, policy: Policy) -> None:
-    """Raise `UnknownValue` where a part of a standing is never so under a policy."""
+def in_one_spelling(field: Field, value: str, policy: Policy) -> str:
+    """A value as it is kept; numbers as a standing has them.
+
+    Raises `UnknownValue` and `NoSuchNumber` for what a part of a standing is never under a policy.
+    """
+    if (span := SPANS.get(field)) is not None:
+        return _number(field, value, span)
     if value not in (allowed := values(field, policy)):
         raise UnknownValue(f"The {field} of a standing has no such value.", field=str(field), allowed=allowed)
+    return value
+
+
+def _number(field: Field, value: str, span: Span) -> str:
+    least, most, decimals = span
+    digits = re.fullmatch(r"(-?[0-9]{1,16})(?:\.([0-9]{1,16}))?", value)
+    if digits and len((digits[2] or "").rstrip("0")) <= decimals:
+        number = NUMBERS[field](value if decimals else digits[1])
+        if least <= number <= most:
+            # Zero has no sign.
+            return written(number or abs(number))
+    raise NoSuchNumber(
+        f"The {field} of a standing is a number from {least} to {most} with at most {decimals} decimals.",
+        field=str(field),
+        least=least,
+        most=most,
+        decimals=decimals,
+    )

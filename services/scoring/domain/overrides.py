@@ -6,8 +6,9 @@ holds (ISO; empty where none was said). An empty value leaves the field to the f
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from enum import StrEnum
 
 
@@ -31,6 +32,31 @@ class Field(StrEnum):
     VIP = "vip"
     LOSS_REASON = "loss_reason"
     """Of a lost stage: of any other there is none, whatever was set."""
+    VALUE_MINOR = "value_minor"
+    """The tier follows from it."""
+    TURNOVER_MINOR = "turnover_minor"
+    """The level follows from it, whether they make profit and, where no model expects amounts, the value."""
+    P = "p"
+    """Stages are decided by what the facts give all the same."""
+    SATISFACTION_INDEX = "satisfaction_index"
+    """The band follows from it."""
+    LOYALTY_INDEX = "loyalty_index"
+    """Likewise."""
+
+
+NUMBERS: Mapping[str, Callable[[str], float]] = {
+    Field.VALUE_MINOR: int,
+    Field.TURNOVER_MINOR: int,
+    Field.P: float,
+    Field.SATISFACTION_INDEX: float,
+    Field.LOYALTY_INDEX: float,
+}
+"""The parts that are numbers, and how each is read."""
+
+
+def written(number: float | None) -> str:
+    """A number as an override has it, in digits; empty for none."""
+    return "" if number is None else f"{Decimal(str(number)):f}"
 
 
 def detail(set_at: datetime, field: Field, value: str, until: date | None) -> str:

@@ -102,13 +102,14 @@ def plain_standing(
         if not (stage is silent is walk.stage(by_hand) is walk.stage()):
             stage, since = walk.stage(), walk.day
     outcome, derived = walk.told()
+    numbers, derived_numbers = walk.counted()
     standing = Standing(
         stage=outcome.stage,
         tier=outcome.tier,
         since=_date(since) if outcome.stage else None,
-        p=walk.probability(),
-        value_minor=walk.value(),
-        turnover_minor=walk.turnover,
+        p=numbers["p"],
+        value_minor=numbers["value_minor"],
+        turnover_minor=numbers["turnover_minor"],
         level=outcome.level,
         spend_minor=walk.spend,
         purchase_days=walk.days_bought,
@@ -117,17 +118,17 @@ def plain_standing(
         last_sign_day=_date(walk.sign),
         last_contact_day=_date(walk.contact),
         loss_reason=outcome.loss_reason,
-        satisfaction=walk.satisfaction.value(today) if walk.known else None,
+        satisfaction=numbers["satisfaction_index"] if walk.known else None,
         satisfaction_band=outcome.satisfaction,
         satisfaction_evidence=walk.satisfaction.evidence(today),
-        loyalty=walk.loyalty.value(today) if walk.known else None,
+        loyalty=numbers["loyalty_index"] if walk.known else None,
         loyalty_band=outcome.loyalty,
         loyalty_evidence=walk.loyalty.evidence(today),
         posture=outcome.posture,
         treatment=outcome.treatment,
         flags=outcome.flags,
         vip=outcome.vip,
-        derived=derived,
+        derived=derived | derived_numbers,
         next_change_at=None,
         next_stage_at=None,
         next_stage=None,
@@ -151,12 +152,18 @@ def _turns(walk: Walk, now: Outcome) -> tuple[int | None, int | None, Stage | No
             break
         if walk.day >= walk.quiet_from:
             walk.leap()
+        by_hand = walk.overridden()
         walk.step()
-        if turned is None and walk.outcome() != now:
+        if turned is None and (walk.outcome() != now or _renumbered(walk, by_hand)):
             turned = walk.day
         if walk.stage() is not now.stage:
             return turned, walk.day, walk.stage()
     return turned, None, None
+
+
+def _renumbered(walk: Walk, by_hand: Mapping[str, str]) -> bool:
+    """Whether a number is another than it would be with what was set by hand on the eve."""
+    return walk.overridden() != by_hand and walk.counted()[0] != walk.counted(by_hand)[0]
 
 
 def _date(day: int | None) -> date | None:

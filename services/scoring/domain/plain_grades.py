@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from contracts.loss import LossReason
 from contracts.scoring import Band, Posture, Stage, Tier
-from services.scoring.domain.plain_indexes import Entries
+from services.scoring.domain.plain_indexes import Entries, Fading
 from services.scoring.domain.plain_model import plain_value
 from services.scoring.domain.plain_rules import amounts, holds
 from services.scoring.domain.plain_stages import FARTHEST, Staged
@@ -58,9 +58,13 @@ class Walk(Staged):
         self._stride = 15
         self._seen: tuple[tuple[object, ...], Outcome] | None = None
 
+    @property
+    def _expects(self) -> bool:
+        return self.model is not None and self.model.p is not None
+
     def value(self, day: int | None = None) -> int:
         """What is expected of a party that has bought; the turnover without a model of amounts."""
-        if self.model is None or self.model.p is None:
+        if self.model is None or not self._expects:
             return self.turnover
         if self.first_bought is None or self.bought is None:
             return 0
@@ -86,6 +90,27 @@ class Walk(Staged):
             self._seen = inputs, self.told()[0]
         return self._seen[1]
 
+    def counted(self, by_hand: Mapping[str, str] | None = None) -> tuple[dict[str, Any], dict[str, str]]:
+        """The numbers of this day, as set by hand on it or as is said, and what it is that was set otherwise."""
+        by_hand = self.overridden() if by_hand is None else by_hand
+        by_hand = by_hand if self.known else {}
+        turnover = int(by_hand.get("turnover_minor", self.turnover))
+        follows: dict[str, Any] = {
+            "turnover_minor": self.turnover,
+            "value_minor": self.value() if self._expects else turnover,
+            "p": self.probability(),
+            "satisfaction_index": self.satisfaction.value(self.day),
+            "loyalty_index": self.loyalty.value(self.day),
+        }
+        said = {field: float(by_hand[field]) for field in follows if field in by_hand}
+        said |= {field: int(by_hand[field]) for field in said if field.endswith("_minor")}
+        derived = {
+            field: "" if follows[field] is None else format(Decimal(str(follows[field])), "f")
+            for field, number in said.items()
+            if number != follows[field]
+        }
+        return follows | said, derived
+
     def told(self) -> tuple[Outcome, dict[str, str]]:
         """How the party stands on this day, and what it is that was set otherwise by hand."""
         derived_stage = self.derived_stage()
@@ -98,26 +123,28 @@ class Walk(Staged):
                 derived[field] = computed
             return by_hand.get(field, computed)
 
-        decisive = self._decisive_value()
+        turnover = int(by_hand.get("turnover_minor", self.turnover))
+        decisive = self._decisive_value() if self._expects else turnover
+        decisive = int(by_hand.get("value_minor", decisive))
         stage = Stage(said("stage", derived_stage))
         tier = Tier(said("tier", self._tier(decisive)))
-        satisfaction = Band(said("satisfaction", self.satisfaction.band(self.day)))
-        loyalty = Band(said("loyalty", self.loyalty.band(self.day)))
+        satisfaction = Band(said("satisfaction", self._band(by_hand, "satisfaction")))
+        loyalty = Band(said("loyalty", self._band(by_hand, "loyalty")))
         posture = Posture(said("posture", self._posture()))
         treatment = said("treatment", self._treatment(tier, satisfaction, loyalty))
         about: dict[str, str | int] = {
             "kind": self.kind, "stage": stage, "tier": tier, "satisfaction": satisfaction, "loyalty": loyalty,
-            "posture": posture, "turnover_minor": self.turnover, "value_minor": decisive, "spend_minor": self.spend,
+            "posture": posture, "turnover_minor": turnover, "value_minor": decisive, "spend_minor": self.spend,
             "purchase_days": self.days_bought,
         }  # fmt: skip
         vip = self.policy.vip is not None and holds(self.policy.vip, about)
         flags = {
             "high_value": tier in (Tier.TOP, Tier.HIGH),
-            "profit_making": self._profit() > 0,
+            "profit_making": self._profit(turnover) > 0,
             "returning": self.days_bought >= 2,
             "satisfied": satisfaction is Band.HIGH,
         }
-        level = next((level.name for level in self.policy.levels if self.turnover >= level.from_minor), "")
+        level = next((level.name for level in self.policy.levels if turnover >= level.from_minor), "")
         reason = self.loss_reason(stage)
         outcome = Outcome(
             stage=stage,
@@ -167,7 +194,7 @@ class Walk(Staged):
         Until the next purchase the value only falls. As it takes long to compute, it is not computed again as long as
         it is above the same amounts of tiers and rules as at the end of a stretch of days that was looked at before.
         """
-        if self.model is None or self.model.p is None or self.bought is None:
+        if not self._expects or self.bought is None:
             return self.value()
         if self._stretch is None or self.day > self._stretch[0] or self.bought != self._stretch[2]:
             value = self.value()
@@ -182,6 +209,15 @@ class Walk(Staged):
 
     def _above(self, value: int) -> tuple[bool, ...]:
         return tuple(value >= amount for amount in self._amounts)
+
+    def _band(self, by_hand: Mapping[str, str], name: str) -> Band:
+        index: Fading = getattr(self, name)
+        if f"{name}_index" not in by_hand:
+            return index.band(self.day)
+        said, rule = float(by_hand[f"{name}_index"]), getattr(self.policy, name)
+        if said >= rule.high_from:
+            return Band.HIGH
+        return Band.LOW if said < rule.low_below else Band.MIDDLE
 
     def _tier(self, decisive: int) -> Tier:
         if self.bought is None:
@@ -204,6 +240,6 @@ class Walk(Staged):
                 return row.treatment
         raise AssertionError("the last row fits everybody")
 
-    def _profit(self) -> int:
-        kept = _EXACT.multiply(Decimal(repr(self.policy.profit.margin)), Decimal(self.turnover))
+    def _profit(self, turnover: int) -> int:
+        kept = _EXACT.multiply(Decimal(repr(self.policy.profit.margin)), Decimal(turnover))
         return int(kept.to_integral_value(rounding=ROUND_HALF_EVEN)) - self._costing

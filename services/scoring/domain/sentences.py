@@ -48,10 +48,10 @@ class Speech(Protocol):
     def treated(self, reason: Reason) -> str:
         """How they are treated, and whether they are a VIP."""
 
-    def set_by_hand(self, override: OverrideGround) -> str:
-        """What a person set in the place of what follows."""
+    def set_by_hand(self, override: OverrideGround, currency: str | None) -> str:
+        """What a person set in the place of what follows; amounts are in minor units of the currency."""
 
-    def coming(self, turns: Sequence[Coming]) -> str:
+    def coming(self, turns: Sequence[Coming], currency: str | None) -> str:
         """What changes if nothing else happens, in the order of days."""
 
     def keeping(self, stage: Stage, other: Otherwise, *, at_any_time: bool) -> str:
@@ -90,14 +90,14 @@ def _said(reason: Reason, speech: Speech) -> Iterator[str]:
     if reason.bought is not None:
         yield speech.worth(reason)
     for ground, say in (reason.satisfaction, speech.satisfaction), (reason.loyalty, speech.loyalty):
-        if ground.contributions:
+        if ground.contributions or ground.as_set is not None:
             yield say(ground)
     if reason.posture.later_days or reason.posture.earlier_days:
         yield speech.posture(reason)
     yield speech.treated(reason)
-    yield from (speech.set_by_hand(override) for override in reason.overrides)
+    yield from (speech.set_by_hand(override, reason.currency) for override in reason.overrides)
     if turns := tuple(_turns(reason)):
-        yield speech.coming(turns)
+        yield speech.coming(turns, reason.currency)
     yield from _advised(reason, speech)
 
 

@@ -46,14 +46,15 @@ class Standing(msgspec.Struct, frozen=True):
     loss_reason: LossReason | None
     """Why a lost party is lost; None in every other stage."""
     next_change_at: datetime | None
-    """Start of the first local day on which any code below or above, or `vip`, would differ if nothing happened."""
+    """Start of the first local day on which any code below or above, or `vip`, would differ if nothing happened, or a
+    number because something else is set by hand."""
     next_stage_at: datetime | None
     """Likewise of the stage alone."""
     next_stage: Stage | None
     """The stage from that day on."""
     p: float | None = None
-    """Probability of a purchase within the horizon of the policy, to six decimals; None without a model or a purchase.
-    """
+    """Probability of a purchase within the horizon of the policy, to six decimals; None without a model or a purchase,
+    unless it is set."""
     turnover_minor: int = 0
     """Net turnover of the policy's window, in the reporting currency."""
     level: str | None = None
@@ -73,7 +74,7 @@ class Standing(msgspec.Struct, frozen=True):
     """Sorted codes of `high_value`, `profit_making`, `returning`, `satisfied`."""
     vip: bool = False
     derived: Mapping[str, str] = {}
-    """Of each field that was set by a person to something else, what follows from the facts; empty for nothing."""
+    """Of each field that was set by a person to something else, what would hold without; empty for nothing."""
 
 
 def assess(calendar: Calendar, at: datetime, ruling: Ruling) -> Standing:
@@ -85,12 +86,13 @@ def standing(history: History, at: datetime) -> Standing:
     """`assess` of a calendar that was already read."""
     day, (satisfied, loyal) = history.ruling.day(at), history.indexes
     grades, count, known = history.grades(day), history.purchases(day), history.is_known(day)
+    numbers = history.numbers(day, history.set_on(day) if known else {})
     stage_turned = history.next_stage_turn(day)
     return Standing(
         stage=grades.stage,
         tier=grades.tier,
         since=_date(history.since(day)),
-        value_minor=history.value(day),
+        value_minor=numbers.value_minor,
         spend_minor=history.spend(day),
         purchase_days=count,
         first_day=_date(history.purchase_days[0]) if count else None,
@@ -101,13 +103,13 @@ def standing(history: History, at: datetime) -> Standing:
         next_change_at=_start(history.next_turn(day, grades), history.ruling),
         next_stage_at=_start(stage_turned, history.ruling),
         next_stage=None if stage_turned is None else history.stage(stage_turned),
-        p=history.p(day),
-        turnover_minor=history.turnover(day),
+        p=numbers.p,
+        turnover_minor=numbers.turnover_minor,
         level=grades.level,
-        satisfaction=satisfied.value(day) if known else None,
+        satisfaction=numbers.satisfaction_index if known else None,
         satisfaction_band=grades.satisfaction,
         satisfaction_evidence=satisfied.amount(day),
-        loyalty=loyal.value(day) if known else None,
+        loyalty=numbers.loyalty_index if known else None,
         loyalty_band=grades.loyalty,
         loyalty_evidence=loyal.amount(day),
         posture=grades.posture,

@@ -120,7 +120,7 @@ def worth_over_time(
     history, last = History(calendar, ruling), ruling.day(until)
     first = min(history.days[0], last) if history.days else last
     days = sorted({first + round((last - first) * step / (points - 1)) for step in range(points)})
-    return [(day, history.value(day), history.stage(day)) for day in days]
+    return [(day, history.worth(day), history.stage(day)) for day in days]
 
 
 def moves(history: History, after: int | None, until: int) -> list[Move]:
@@ -173,6 +173,6 @@ def _move(
         to_stage=stage,
         from_tier=before[1],
         to_tier=tier,
-        value_minor=history.value(day, known),
+        value_minor=history.worth(day, known, set_on),
         loss_reason=history.loss_reason(day, known, set_on),
     )

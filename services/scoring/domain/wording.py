@@ -2,6 +2,7 @@
 
 from contracts.money import major
 from contracts.scoring import Band
+from services.scoring.domain.overrides import Field
 from services.scoring.domain.reasons.indexes import IndexGround
 
 
@@ -22,6 +23,13 @@ def percent(share: float | None, *limits: float | None) -> str:
     tenth = round(share, 3)
     hides = any(limit is not None and (tenth < limit) != (share < limit) for limit in limits)
     return f"{round(100 * (share if hides else tenth), 4):g}%"
+
+
+def counted(field: str, value: float | str, currency: str | None) -> str:
+    """A number of a standing (`NUMBERS`): money in major units, a probability in percent."""
+    if field.endswith("_minor"):
+        return str(value) if currency is None else f"{amount(int(value), currency)} {currency}"
+    return f"{round(100 * float(value), 4):g}%" if field == Field.P else f"{float(value):g}"
 
 
 def decisive(ground: IndexGround) -> tuple[str, int] | None:

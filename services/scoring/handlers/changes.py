@@ -288,7 +288,7 @@ def _step(
         kind=kind_of(before[0], after[0], cause),
         before=before,
         after=after,
-        value_minor=history.value(day),
+        value_minor=history.worth(day),
         loss_reason=history.loss_reason(day),
         at=at,
         fact=fact,

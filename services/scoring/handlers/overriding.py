@@ -21,7 +21,7 @@ from services.scoring.domain.overridden import (
     OverrideSuperseded,
     State,
     UntilPassed,
-    check_value,
+    in_one_spelling,
 )
 from services.scoring.domain.overrides import Field, detail
 from services.scoring.domain.standing import NoStanding
@@ -66,7 +66,7 @@ class Act(NamedTuple):
 async def set_override(session: AsyncSession, party_id: UUID, given: NewOverride, by: str) -> UUID:
     """Set a part of the standing of the party that an id leads to, and assess it anew; return the override.
 
-    Raises `NoStanding`, `NoIdentity`, `UnknownValue`, `UntilPassed`.
+    Raises `NoStanding`, `NoIdentity`, `UnknownValue`, `NoSuchNumber`, `UntilPassed`.
     """
     connection = await driver(session)
 
@@ -74,8 +74,8 @@ async def set_override(session: AsyncSession, party_id: UUID, given: NewOverride
         return party_id
 
     whom, row = await _party_to_override(session, named)
-    check_value(given.field, given.value, (await present(connection)).ruling.policy)
-    act = Act(given.field, given.value, given.until, given.why, by)
+    value = in_one_spelling(given.field, given.value, (await present(connection)).ruling.policy)
+    act = Act(given.field, value, given.until, given.why, by)
     return await _record(session, whom, row, party_id, act)
 
 

@@ -24,10 +24,11 @@ class NewOverride(Body):
     """What a part of a standing is to be, whatever the facts say."""
 
     field: Field
-    """Which part: `satisfaction` and `loyalty` are the bands."""
+    """Which part: `satisfaction` and `loyalty` are the bands, `satisfaction_index` and `loyalty_index` the numbers."""
     value: Annotated[str, Described(max_length=100)]
     """One of the codes of the part; of `treatment` and `level` one of the active policy's, of `vip` and flags `true`
-    or `false`."""
+    or `false`; a number of `value_minor` and `turnover_minor` (in the reporting currency), `p` (0 to 1), and both
+    indexes (0 to 100)."""
     why: Why
     until: Day | None = None
     """The last local day on which it holds; without one it holds until somebody ends it."""
@@ -47,6 +48,8 @@ class Override(Shown):
     party_id: PartyId
     field: Field
     value: str
+    currency: str | None
+    """Of an amount in minor units."""
     why: str
     until: date | None
     """The last local day on which it holds."""
@@ -62,8 +65,10 @@ class Override(Shown):
     """The one that holds in its place."""
 
     @classmethod
-    def shown(cls, row: Any, party_id: UUID, fates: Mapping[UUID, Fate], rows: Mapping[UUID, Any]) -> Self:
-        """As it lies in the table, with what became of it; `rows` are all of the party."""
+    def shown(
+        cls, row: Any, party_id: UUID, fates: Mapping[UUID, Fate], rows: Mapping[UUID, Any], currency: str | None
+    ) -> Self:
+        """As it lies in the table, with what became of it; `rows` are all of the party, amounts are in `currency`."""
         state, by = fates[row["fact_id"]]
         end = rows[by] if by and state is State.ENDED else None
         return cls(
@@ -71,6 +76,7 @@ class Override(Shown):
             party_id=party_id,
             field=row["field"],
             value=row["value"],
+            currency=_currency(row["field"], currency),
             why=row["why"],
             until=row["until_day"],
             state=state,
@@ -87,7 +93,7 @@ class DerivedStanding(Standing):
     """A standing, and what it would be without what people set."""
 
     derived: dict[str, str]
-    """Of each part that a person set to something else, what follows from the facts; empty for nothing."""
+    """Of each part that a person set to something else, what would hold without; empty for nothing."""
 
 
 class OverrideTold(Override):
@@ -97,12 +103,18 @@ class OverrideTold(Override):
     """None where the party stands nowhere any more."""
 
 
-def entry(row: Any) -> Entry:
-    """What was set for a party, or ended, in its timeline."""
+def _currency(field: str, reporting: str | None) -> str | None:
+    return reporting if field in (Field.VALUE_MINOR, Field.TURNOVER_MINOR) else None
+
+
+def entry(row: Any, currency: str | None) -> Entry:
+    """What was set for a party, or ended, in its timeline; amounts are in `currency`."""
     detail = {"field": row["field"], "why": row["why"]}
     if row["ends"] is None:
         detail |= {"value": row["value"], "until": row["until_day"] and row["until_day"].isoformat()}
         detail |= {"set_by": row["set_by"]}
+        if (of := _currency(row["field"], currency)) is not None:
+            detail |= {"currency": of}
     else:
         detail |= {"override_id": f"override_{row['ends'].hex}", "ended_by": row["set_by"]}
     return Entry(

@@ -59,7 +59,7 @@ class Standing(Shown):
     """First local day of the stage."""
     value_minor: int
     """What the model expects of as many days as the policy's window has, in minor units of the reporting currency;
-    without a model the turnover."""
+    without a model the turnover. As a person set it, where somebody did, as every number and grade below."""
     turnover_minor: int
     """Net turnover of the policy's window, likewise."""
     spend_minor: int
@@ -74,13 +74,13 @@ class Standing(Shown):
     """Days from the first purchase day to the day of the assessment."""
     last_purchase_day: date | None
     p: float | None
-    """Probability of a purchase within the horizon of the policy; none without a model or a purchase."""
+    """Probability of a purchase within the horizon of the policy; none without a model or a purchase, unless set."""
     level: str | None
     """The band of the turnover; none below the last one."""
     satisfaction: float
     """From what the party does: 0 to 100, 50 without evidence."""
     satisfaction_band: Band
-    """`unknown` where too little evidence is left."""
+    """`unknown` where too little evidence is left, unless the number is set."""
     loyalty: float
     """Likewise."""
     loyalty_band: Band
@@ -99,7 +99,7 @@ class Standing(Shown):
     """Why a lost party is lost: `unknown` where nobody said it yet. None in every other stage."""
     next_change_at: datetime | None
     """When anything that is graded will be another if nothing happens: stage, tier, a band, level, posture, treatment,
-    a flag or `vip`."""
+    a flag or `vip`; or a number, because something else is set by hand from then on."""
     next_stage_at: datetime | None
     """When the stage will be."""
     next_stage: Stage | None
@@ -230,7 +230,7 @@ class ReasonedStanding(Standing):
     """How much evidence of satisfaction is left: each fact counts one on its day and half after a half-life."""
     loyalty_evidence: float
     derived: dict[str, str]
-    """Of each part that a person set to something else, what follows from the facts; empty for nothing."""
+    """Of each part that a person set to something else, what would hold without; empty for nothing."""
     reasons: ReasonTold
     facts: list[FactTold]
     """The latest ones that count, latest first, at most a hundred, with the latest fifty of those that decide the stage

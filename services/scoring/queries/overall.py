@@ -83,7 +83,11 @@ def _digested(found: Sequence[Found], then: Moment) -> tuple[bytes, int]:
 
 
 def _values(found: Sequence[Found], then: Moment) -> list[int]:
-    return [each.standing.value_minor for each in found if each.standing.purchase_days]
+    """What the customers are worth by the facts: what a person set for some days is no measure of all."""
+    model = then.ruling.model
+    field = "turnover_minor" if model is None or model.p is None else "value_minor"
+    standings = (each.standing for each in found if each.standing.purchase_days)
+    return [int(standing.derived.get(field, getattr(standing, field))) for standing in standings]
 
 
 def _written(found: Sequence[Found], then: Moment) -> bytes:

@@ -81,7 +81,8 @@ async def read_timeline_of_party(
             for id, move in named(read.row["party_id"], await implied_moves(snapshot, read, then))
         ]
     if set(kinds) & OVERRIDING:
-        entries += map(overriding, await overrides_of(snapshot, read.members, then.ruling.zone))
+        said = await overrides_of(snapshot, read.members, then.ruling.zone)
+        entries += [overriding(each, then.ruling.rates.currency) for each in said]
     wanted = [each for each in entries if each.kind in kinds and (each.at, each.id) < asked.place]
     return timeline(sorted(wanted, key=lambda each: (each.at, each.id), reverse=True), limit=limit)
 

@@ -84,7 +84,8 @@ async def _all(connection: Connection, party_id: UUID, members: Members) -> list
     ruling = (await present(connection)).ruling
     rows = await overrides_of(connection, members.of((party_id,))[party_id], ruling.zone)
     fates, by_id = fates_of(rows, ruling.zone, ruling.day(now())), {row["fact_id"]: row for row in rows}
-    return [Override.shown(row, party_id, fates, by_id) for row in rows if row["fact_id"] in fates]
+    currency = ruling.rates.currency
+    return [Override.shown(row, party_id, fates, by_id, currency) for row in rows if row["fact_id"] in fates]
 
 
 async def _one(connection: Connection, override_id: UUID) -> Override:

@@ -7,8 +7,8 @@ from contracts.scoring import Stage, Tier
 from services.scoring.domain.grades import Grades
 from services.scoring.domain.reasons.ground import Ground, Subject
 
-Output = str | bool | tuple[str, ...] | None
-"""A discrete part of a standing: a code, whether somebody is a VIP, the flags."""
+Output = str | bool | int | float | tuple[str, ...] | None
+"""A part of a standing: a code, whether somebody is a VIP, the flags, or a number that a person set."""
 
 
 class Change(Ground):
@@ -46,4 +46,10 @@ def coming(of: Subject, turn: int | None) -> Coming | None:
     if then.stage is of.grades.stage and was != becomes:
         # Of another stage it goes without saying.
         changed.append(Change(field="loss_reason", before=was, after=becomes))
+    if renumbered := of.history.renumbered(turn):
+        numbers = of.history.numbers(turn, of.history.set_on(turn))
+        changed += [
+            Change(field=field, before=getattr(of.numbers, field), after=getattr(numbers, field))
+            for field in renumbered
+        ]
     return Coming(day=date.fromordinal(turn), stage=then.stage, tier=then.tier, changes=tuple(changed))

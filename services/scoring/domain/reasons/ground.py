@@ -21,6 +21,9 @@ class Subject:
         self.calendar, self.policy, self.ruling = history.calendar, history.policy, history.ruling
         self.grades = history.grades(day)
         self.derived = history.derived(day)
+        self.held = history.set_on(day)
+        """What a person set, by field."""
+        self.numbers = history.numbers(day, self.held)
         self.bought = history.purchases(day)
         """How many days had a purchase."""
         self.window = range(day - self.policy.turnover_days + 1, day + 1)

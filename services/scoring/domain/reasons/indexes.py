@@ -37,8 +37,10 @@ class IndexGround(Ground):
 
     index: float
     """100 / (1 + exp(-log_odds)), to one decimal."""
+    as_set: float | None
+    """The index that a person set in its place; the band follows from it, however little evidence there is."""
     band: Band
-    """What the facts give."""
+    """What the facts, or the index as it is set, give."""
     log_odds: float
     """The exact sum of the contributions, rounded once."""
     evidence: float
@@ -58,10 +60,11 @@ def index_grounds(of: Subject) -> tuple[IndexGround, IndexGround]:
 
 
 def _index_ground(of: Subject, fading: Fading, field: str) -> IndexGround:
-    index = fading.index
+    index, number = fading.index, f"{field}_index"
     told = tuple(contributions(of.history.pieces, index, of.day))
     return IndexGround(
         index=fading.value(of.day),
+        as_set=getattr(of.numbers, number) if number in of.held else None,
         band=Band(of.follows(field)),
         log_odds=fsum(each.log_odds for each in told),
         evidence=fading.amount(of.day),

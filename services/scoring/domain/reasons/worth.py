@@ -7,6 +7,7 @@ from typing import Literal
 from contracts.scoring import Tier
 from services.scoring.domain.facts import Kind
 from services.scoring.domain.model import Model
+from services.scoring.domain.overrides import Field
 from services.scoring.domain.policy import Level
 from services.scoring.domain.reasons.ground import Ground, Subject
 from services.scoring.domain.tiers import Cuts
@@ -81,6 +82,8 @@ class TurnoverGround(Ground):
     """Those of the window with money that counts."""
     unconverted: dict[str, int]
     """Net minor units of the window, by currency, for which there is no rate; they are left out."""
+    as_set: int | None
+    """The turnover that a person set in its place; the level follows from it."""
     level: str | None
     levels: tuple[Level, ...]
     """From the highest to the lowest; the first whose amount is reached."""
@@ -90,10 +93,12 @@ class TierGround(Ground):
     """What decided the tier."""
 
     tier: Tier
-    """What the facts give."""
+    """What the facts, or the value as it is set, give."""
     by: Literal["no_purchase", "turnover", "expected"]
     """Nothing was bought yet; the net turnover counts; or what is expected: purchases times the amount of each."""
     value_minor: int
+    as_set: int | None
+    """The value that a person set in its place, or the turnover where that is the value; the tier follows from it."""
     cuts: Cuts
 
 
@@ -111,6 +116,7 @@ class ProfitGround(Ground):
 
     margin: float
     turnover_minor: int
+    """As a person set it, where somebody did."""
     margin_minor: int
     """The margin of the turnover, half-even."""
     costs: tuple[Cost, ...]
@@ -153,7 +159,7 @@ def chances(of: Subject, bought: Bought | None) -> Chances | None:
 
 def turnover_ground(of: Subject) -> TurnoverGround:
     """What came and went, and the level that it makes."""
-    turnover = of.history.turnover(of.day)
+    turnover, counted = of.history.turnover(of.day), of.numbers.turnover_minor
     unconverted: dict[str, int] = {}
     for (day, kind, currency), amount in of.history.unconverted.items():
         if day in of.window:
@@ -168,7 +174,8 @@ def turnover_ground(of: Subject) -> TurnoverGround:
             for day, came, went in of.history.earned(of.window.start, of.day)
         ),
         unconverted=unconverted,
-        level=of.policy.level(turnover),
+        as_set=counted if Field.TURNOVER_MINOR in of.held else None,
+        level=of.policy.level(counted),
         levels=of.policy.levels,
     )
 
@@ -176,17 +183,19 @@ def turnover_ground(of: Subject) -> TurnoverGround:
 def tier_ground(of: Subject) -> TierGround:
     """What decided the tier."""
     by: Literal["no_purchase", "turnover", "expected"] = "expected" if of.history.expects else "turnover"
+    said = Field.VALUE_MINOR in of.held or (Field.TURNOVER_MINOR in of.held and not of.history.expects)
     return TierGround(
         tier=Tier(of.follows("tier")),
         by=by if of.bought else "no_purchase",
         value_minor=of.history.value(of.day),
+        as_set=of.numbers.value_minor if said else None,
         cuts=of.ruling.cuts,
     )
 
 
 def profit_ground(of: Subject) -> ProfitGround:
     """Whether the party makes profit."""
-    profit, turnover = of.policy.profit, of.history.turnover(of.day)
+    profit, turnover = of.policy.profit, of.numbers.turnover_minor
     margin, costs = profit.of(turnover), tuple(_costs(of))
     return ProfitGround(
         margin=profit.margin,
