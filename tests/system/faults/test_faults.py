@@ -19,11 +19,11 @@ WANTED = {"SHUKE_TEST_FAULTS", "CI"}
 DOZEN = (
     "killed gateway",
     "killed worker",
-    "killed feed",
     "killed leader",
     "ended service",
     "crashed PostgreSQL",
     "frozen worker",
+    "frozen leader",
     "reset database",
     "half-open bus",
     "black hole gateway to service",
@@ -36,7 +36,7 @@ QUIET_S, BUSY = 240, 2.5
 """Seconds that it takes on a machine of its own, at most; how many times that on one that others use too."""
 WITHIN = 5
 """How many times what is promised a recovery may take here, beside other tests; `bench faults` judges it by once."""
-PROMISED = {"killed worker", "killed leader", "frozen worker"}
+PROMISED = {"killed worker", "killed leader", "frozen worker", "frozen leader"}
 
 
 @pytest.mark.skipif(WANTED.isdisjoint(os.environ), reason="Takes the machine for minutes: set SHUKE_TEST_FAULTS=1")
