@@ -105,6 +105,7 @@ def create_app(
             yield
 
     signer = auth.Signer(settings.internal_secret.get_secret_value())
+    database = connect(settings.database_url, pool_size=settings.pool_size, silence_s=settings.silence_s)
     app = FastAPI(
         title=name,
         lifespan=whole_life,
@@ -119,7 +120,12 @@ def create_app(
         middleware=[
             Middleware(Edge, service=name, failure=failure),
             # Without topics it is the gateway, which has bounds for each service behind it and for its streams.
-            Middleware(Counted, writing=writing, most=settings.underway if topics else None),
+            Middleware(
+                Counted,
+                writing=writing,
+                most=settings.underway if topics else None,
+                full=partial(pressure.full, database),
+            ),
             Middleware(BodyLimit, largest=settings.max_body_bytes, larger=body_limits or {}),
             Middleware(Hiding, signer=signer, free_text=frozenset(free_text)),
             *middleware,
@@ -128,7 +134,7 @@ def create_app(
     )
     dispatched(app)
     app.state.settings = settings
-    app.state.database = connect(settings.database_url, pool_size=settings.pool_size, silence_s=settings.silence_s)
+    app.state.database = database
     app.state.processes = Processes()
     app.state.joiners = Joiners(app)
     app.state.signer = signer

@@ -27,7 +27,6 @@ from chassis.rest import rest
 from chassis.source_logs import LogAway, SourceLogs
 from chassis.telemetry import child_of
 from contracts.event import Event
-from contracts.problems import Unavailable
 from contracts.topics import TOPICS
 
 log = structlog.get_logger()
@@ -140,7 +139,7 @@ class Sink:
             except StartOver:
                 continue
             except Exception as error:
-                if not _passing(error):
+                if not database_is_away(error):
                     raise
                 log.warning("batch interrupted", partitions=len(batches), error=str(error), rest_s=rest_s)
                 await rest(rest_s)
@@ -157,7 +156,7 @@ class Sink:
         except (StartOver, _Gap, _Paused):
             return False
         except Exception as error:
-            if not _passing(error):
+            if not database_is_away(error):
                 raise
             log.warning("not caught up yet", **_place(partition), error=str(error))
             return False
@@ -193,7 +192,7 @@ class Sink:
             except StartOver:
                 raise
             except Exception as error:
-                if _passing(error):
+                if database_is_away(error):
                     raise
                 log.warning("partitions are handled one by one", partitions=len(batches), exc_info=error)
         return {
@@ -233,7 +232,7 @@ class Sink:
         except (StartOver, _Gap, _Paused):
             raise
         except Exception as error:
-            if _passing(error):
+            if database_is_away(error):
                 raise
             log.warning("batch failed, its records are tried one by one", **_place(partition), exc_info=error)
         for record in records:
@@ -246,7 +245,7 @@ class Sink:
         except (StartOver, _Gap, _Paused):
             raise
         except Exception as error:
-            if _passing(error):
+            if database_is_away(error):
                 raise
             if reason := self._outcomes[partition].failed():
                 place = open_envelope(record.value or b"").place
@@ -363,11 +362,6 @@ class Sink:
             await self._handle(partition, [Record(gap.offset, event.key, event.value) for event in events])
             first = until
         log.warning("gap filled from the log", **_place(partition), first=gap.first, last=gap.found - 1)
-
-
-def _passing(error: Exception) -> bool:
-    """Whether the same may go through later: it is neither the data's fault nor ours."""
-    return isinstance(error, Unavailable) or database_is_away(error)
 
 
 def _traced(delivery: Delivery) -> dict[str, object]:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from chassis import outbox, writes
-from contracts.problems import Problem
+from contracts.problems import Problem, Unavailable
 from contracts.topics import Topic
 
 OPERATING = files("chassis").joinpath("operating.sql").read_text()
@@ -169,9 +169,12 @@ and serialisation, lock and transaction timeouts (PostgreSQL, appendix A)."""
 def database_is_away(error: BaseException | None) -> bool:
     """Whether an error says that the database could not answer, rather than that it refused what was asked.
 
-    Of a group, whether each of its errors does.
+    So does one that says what may not be announced just now (`Database.refusal`). Of a group, whether each of its
+    errors does.
     """
     match error:
+        case Unavailable():
+            return True
         case BaseExceptionGroup():
             return all(map(database_is_away, error.exceptions))
         case DBAPIError():

@@ -46,6 +46,8 @@ async def readyz(request: Request) -> JSONResponse:
             report["status"] = "events wait for their numbers"
         elif not app.state.observed and (missing := disconnected()):
             report["status"] = f"not connected: {', '.join(missing)}"
+    except Unavailable:
+        raise
     except Exception as error:
         if not database_is_away(error):
             raise
@@ -65,6 +67,6 @@ async def metrics(request: Request) -> Response:
         try:
             await state.ready(request.app)
         except Exception as error:
-            if not (isinstance(error, Unavailable) or database_is_away(error)):
+            if not database_is_away(error):
                 raise
     return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)

@@ -18,7 +18,7 @@ from chassis.db import Database, database_is_away, driver
 from chassis.envelope import Envelope, Unreadable, open_data, open_envelope
 from chassis.fields import Body, Instant, Shown
 from chassis.http import Limit, Session, TransactionalRoute
-from contracts.problems import NotFound, Unavailable
+from contracts.problems import NotFound
 
 router = APIRouter(prefix="/internal/dead-letters", include_in_schema=False, route_class=TransactionalRoute)
 putting_back = APIRouter(prefix="/internal/dead-letters", include_in_schema=False)
@@ -166,7 +166,7 @@ async def _requeue(database: Database, handler: Handler | None, id: int, by: str
             except StartOver:
                 continue
     except Exception as error:
-        if isinstance(error, Unavailable) or database_is_away(error):
+        if database_is_away(error):
             raise
         reason, detail = type(error).__name__, str(error)
     async with database.transaction() as session:

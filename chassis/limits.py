@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Coroutine, Generator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from typing import Any, TypeVar
 
 from starlette.exceptions import HTTPException
@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis.problems import render_problem
-from contracts.problems import Unavailable
+from contracts.problems import Problem, Unavailable
 
 T = TypeVar("T")
 
@@ -70,21 +70,27 @@ COUNTED = "shuke.counted"
 class Counted:
     """Counts requests to what is versioned: refuses those beyond `most`, and knows how many may change something.
 
-    What a supervisor asks is answered however many there are.
+    Those are refused while `full` says why. What a supervisor asks is answered however many there are.
     """
 
-    def __init__(self, app: ASGIApp, *, writing: Writing, most: int | None) -> None:
+    def __init__(self, app: ASGIApp, *, writing: Writing, most: int | None, full: Callable[[], Problem | None]) -> None:
         self.app = app
         self.writing = writing
         self.most = most
+        self.full = full
         self.underway = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, counted until it has ended."""
         if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
             return await self.app(scope, receive, send)
+        refusal: Problem | None = None
         if self.most is not None and self.underway >= self.most:
-            refused = await render_problem(Request(scope), Crowded(self.most))
+            refusal = Crowded(self.most)
+        elif scope["method"] in CHANGING and (refusal := self.full()):
+            await _discard(receive)
+        if refusal is not None:
+            refused = await render_problem(Request(scope), refusal)
             return await refused(scope, receive, send)
         writes = scope["method"] in CHANGING and COUNTED not in scope
         self.underway += 1

@@ -46,6 +46,17 @@ async def watch(database: Database, *, service: str, settings: ServiceSettings) 
         await rest(LOOK_EVERY_S)
 
 
+def full(database: Database) -> DiskFull | None:
+    """What refuses whatever may change anything before its body is read: of a full disk a rollback is no relief."""
+    return database.refusal if isinstance(database.refusal, DiskFull) else None
+
+
+async def lifted(database: Database) -> None:
+    """Wait for as long as nothing may be announced: for who would only have it rolled back."""
+    while database.refusal is not None:
+        await rest(LOOK_EVERY_S)
+
+
 async def look(database: Database, *, service: str, settings: ServiceSettings) -> None:
     """Look once how much waits and how much room there is."""
     refusal = await _deep(database, service, settings.outbox_limit) or _full(

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from multiprocessing import get_context, parent_process
 from typing import TypeVar
@@ -36,12 +36,27 @@ class Processes:
         running.add_done_callback(self._ended)
         return running
 
-    async def each(self, work: Callable[..., T], every: Iterable[Sequence[object]]) -> list[T]:
-        """The results of work for each of some arguments, in their order.
+    async def each(
+        self,
+        work: Callable[..., T],
+        every: Iterable[Sequence[object]],
+        *,
+        before: Callable[[], Awaitable[None]] | None = None,
+    ) -> list[T]:
+        """The results of work for each of some arguments, in their order; `before` is waited for before each.
 
         What fails keeps nothing else from being done; an `ExceptionGroup` of what failed is raised behind it.
         """
-        ended = await asyncio.gather(*(self.begin(work, *each) for each in every), return_exceptions=True)
+        # As many wait as are at work, so that none of the processes does.
+        free = asyncio.Semaphore(2 * self.count)
+
+        async def done(arguments: Sequence[object]) -> T:
+            async with free:
+                if before is not None:
+                    await before()
+                return await self.begin(work, *arguments)
+
+        ended = await asyncio.gather(*(done(each) for each in every), return_exceptions=True)
         found: list[T] = []
         failed: list[BaseException] = []
         for result in ended:

@@ -19,7 +19,7 @@ from chassis.db import KEEPALIVE, Database, database_is_away, driver, plain_url
 from chassis.envelope import Unreadable, finish, open_envelope
 from chassis.fields import Body, Instant
 from chassis.letters import delivery_of
-from contracts.problems import Invalid, Unavailable
+from contracts.problems import Invalid
 
 log = structlog.get_logger()
 router = APIRouter(prefix="/internal/replays", include_in_schema=False)
@@ -138,7 +138,7 @@ async def _hand(database: Database, handler: Handler, deliveries: Sequence[Deliv
             except StartOver:
                 continue
     except Exception as error:
-        if isinstance(error, Unavailable) or database_is_away(error):
+        if database_is_away(error):
             raise
         if len(deliveries) == 1:
             log.warning("event refused again", event_id=str(deliveries[0].event_id), exc_info=error)

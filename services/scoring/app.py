@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from prometheus_client import Gauge
 from pydantic import Field
 
-from chassis import consumer
+from chassis import consumer, pressure
 from chassis.app import create_app
 from chassis.clock import now
 from chassis.db import Database, connect, declare_topics, driver
@@ -150,6 +150,7 @@ async def sweeper() -> Never:
         async with database.transaction() as session:
             await wait_for(await driver(session), settings.source_urls, now())
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(pressure.watch(database, service="scoring", settings=settings))
             tasks.create_task(sweep(database, settings.source_urls, TOPICS))
             tasks.create_task(carry_out_rebuilds(database))
             tasks.create_task(carry_out_trials(patient))

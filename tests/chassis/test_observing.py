@@ -166,6 +166,23 @@ async def test_a_deep_outbox_refuses_what_announces_anything_and_nothing_else(
     assert (other.status_code, taken.status_code) == (200, 200)
 
 
+async def test_a_full_disk_refuses_whatever_may_change_anything_and_nothing_else(
+    database: Database, purchase: Purchase
+) -> None:
+    async with served(database, purchase) as client:
+        app = client.app  # type: ignore[attr-defined]
+        app.state.database.refusal = pressure.DiskFull(100, 500)
+        refused = await client.post("/v1/nothing", content=b"{}")
+        seen = await client.get("/v1/nothing")
+        alive = await client.get("/healthz")
+        app.state.database.refusal = None
+        taken = await client.post("/v1/nothing", content=b"{}")
+
+    assert (refused.status_code, refused.json()["code"], refused.json()["least_mb"]) == (503, "disk_full", 500)
+    assert refused.headers["retry-after"] == "60"
+    assert (seen.status_code, alive.status_code, taken.status_code) == (405, 200, 200)
+
+
 async def test_what_comes_beyond_the_requests_that_a_process_may_hold_is_refused_until_one_has_ended(
     database: Database, purchase: Purchase
 ) -> None:

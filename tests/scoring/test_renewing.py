@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy.pool import QueuePool
 
 from chassis.db import Database, connect, database_is_away, driver, plain_url
+from chassis.pressure import Backlogged
 from services.scoring.domain.model import Model
 from services.scoring.domain.policy import Policy
 from services.scoring.domain.presets import DEFAULT_1, RETENTION_FIRST
@@ -214,6 +215,22 @@ async def test_a_stretch_whose_database_is_away_keeps_no_other_from_being_renewe
     await connection.execute("DROP TRIGGER away ON party")
     await connection.close()
     await sweep_once(scoring)
+    assert not await rows(scoring, "SELECT FROM party WHERE ruling < $1", ruling)
+
+
+async def test_nobody_is_renewed_for_as_long_as_nothing_may_be_announced(
+    scoring: Database, known: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renewing, "LENGTH", 10)
+    ruling = await decided(scoring, RETENTION_FIRST, OTHER)
+    scoring.refusal = Backlogged(2, 1)
+    renewed = asyncio.create_task(renew(scoring, None))
+    await asyncio.sleep(3)
+    left = await rows(scoring, "SELECT FROM party WHERE ruling < $1", ruling)
+    scoring.refusal = None
+    await renewed
+
+    assert len(left) == len(known)
     assert not await rows(scoring, "SELECT FROM party WHERE ruling < $1", ruling)
 
 

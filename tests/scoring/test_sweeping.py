@@ -11,6 +11,7 @@ from chassis import outbox, sequencer
 from chassis.bus import TopicPartition
 from chassis.consumer import Sink
 from chassis.db import Database, declare_topics, driver, plain_url
+from chassis.pressure import Backlogged
 from contracts.scoring import MoveKind
 from contracts.topics import topics_of
 from services.scoring.app import TOPICS
@@ -18,7 +19,7 @@ from services.scoring.handlers import sweeping
 from services.scoring.handlers.assessing import assess_again
 from services.scoring.handlers.batches import apply
 from services.scoring.handlers.renewing import renew
-from services.scoring.handlers.sweeping import Followed, sweep_once, take_some_due
+from services.scoring.handlers.sweeping import Followed, sweep, sweep_once, take_some_due
 from services.scoring.queries import standings
 from services.scoring.queries.parties import pass_barrier
 from services.scoring.queries.rulings import BARRIER, Connection, add_rates, new_ruling
@@ -65,6 +66,24 @@ async def test_each_stage_changes_once_and_on_its_computed_day(scoring: Database
         await sweep_once(scoring)
 
     assert await moves(scoring, somebody) == [APPEARED, FADED, LOST]
+
+
+async def test_the_clock_waits_for_as_long_as_nothing_may_be_announced(scoring: Database, feed: Feeding) -> None:
+    somebody = feed.identity()
+    await feed.bought(somebody, JUNE, 1_000)
+    await read_until(scoring, JUNE + timedelta(days=400))
+    scoring.refusal = Backlogged(2, 1)
+    with pytest.raises(Backlogged):
+        await sweep_once(scoring)
+    async with asyncio.TaskGroup() as tasks:
+        sweeping = tasks.create_task(sweep(scoring, {}, ()))
+        await asyncio.sleep(1.5)
+        assert await moves(scoring, somebody) == [APPEARED]
+        scoring.refusal = None
+        async with asyncio.timeout(20):
+            while await moves(scoring, somebody) != [APPEARED, FADED, LOST]:
+                await asyncio.sleep(0.05)
+        sweeping.cancel()
 
 
 async def test_what_else_is_graded_changes_once_and_on_its_computed_day(scoring: Database, feed: Feeding) -> None:

@@ -8,13 +8,14 @@ and goes the way of everybody whom anything changes.
 import asyncio
 import gc
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import consumer
 from chassis.db import Database, away_told_plainly, connect, driver
+from chassis.pressure import lifted
 from chassis.processes import Processes
 from services.scoring.domain.quiet import Stood, quiet
 from services.scoring.handlers.assessing import assess_rows
@@ -39,21 +40,23 @@ async def renew(database: Database, until: datetime | None) -> None:
     async with database.transaction() as session:
         everybody = [stretch async for stretch in stretches(await driver(session), LENGTH)]
     try:
-        await processes.each(renew_apart, [(database.url, until, stretch) for stretch in everybody])
+        every = [(database.url, until, stretch) for stretch in everybody]
+        await processes.each(renew_apart, every, before=partial(lifted, database))
     finally:
         processes.close()
 
 
 def renew_apart(url: str, until: datetime | None, stretch: Stretch) -> None:
     """In a process of its own: assess the parties of a stretch that stand under an older ruling."""
-    runner, database = _here(url)
+    runner, database = of_process(url)
     with away_told_plainly():
         runner.run(renew_stretch(database, until, stretch))
     gc.collect()
 
 
 @lru_cache(maxsize=1)
-def _here(url: str) -> tuple[asyncio.Runner, Database]:
+def of_process(url: str) -> tuple[asyncio.Runner, Database]:
+    """Of a process of a pool: what runs its coroutines, and its database, from its first work to its last."""
     # What was imported stays. Calendars come and go without circles: to look through them on the way took a quarter of
     # the time, and once behind each stretch is enough.
     gc.freeze()

@@ -4,27 +4,28 @@ Whom it concerns is read without a lock. A few are decided again under it, as th
 written as they were decided, where nobody has written them since.
 """
 
-import asyncio
 import gc
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
+from itertools import compress
 from typing import Never
 from uuid import UUID
 
 import asyncpg
 import structlog
 
-from chassis import consumer
 from chassis.clock import now
-from chassis.db import Database, away_told_plainly, connect, database_is_away, driver
+from chassis.db import Database, away_told_plainly, database_is_away, driver
+from chassis.pressure import lifted
 from chassis.processes import Processes
 from chassis.rest import rest
 from services.scoring.handlers.activating import activate_next, next_activation
 from services.scoring.handlers.assessing import assess_again, assessed, with_years
 from services.scoring.handlers.growing import grow
 from services.scoring.handlers.passing import passed
-from services.scoring.handlers.renewing import renew
+from services.scoring.handlers.renewing import of_process, renew
 from services.scoring.handlers.standings import record, reruled
 from services.scoring.queries.growing import grown
 from services.scoring.queries.parties import NOBODY, pass_barrier
@@ -70,6 +71,7 @@ async def sweep(database: Database, source_urls: Mapping[str, str], topics: Sequ
             try:
                 for source in sources:
                     await source.follow(database, topics)
+                await lifted(database)
                 await sweep_once(database, refresh)
             except Exception as error:
                 if not database_is_away(error):
@@ -195,27 +197,21 @@ async def _due_apart(database: Database, until: datetime) -> None:
     processes = Processes()
     try:
         parts = [Part(nth, processes.count) for nth in range(processes.count)]
-        await processes.each(take_due_apart, [(database.url, until, part) for part in parts])
+        while parts:
+            every = [(database.url, until, part) for part in parts]
+            more = await processes.each(take_due_apart, every, before=partial(lifted, database))
+            parts = list(compress(parts, more))
     finally:
         processes.close()
 
 
-def take_due_apart(url: str, until: datetime, part: Part) -> None:
-    """In a process of its own: assess a part of the parties that are due, until others hold all that are left."""
-    # As where a ruling is renewed: behind each transaction is often enough.
-    gc.freeze()
-    gc.disable()
+def take_due_apart(url: str, until: datetime, part: Part) -> bool:
+    """`take_some_due` in a process of its own."""
+    runner, database = of_process(url)
     with away_told_plainly():
-        asyncio.run(_take_due(url, until, part))
-
-
-async def _take_due(url: str, until: datetime, part: Part) -> None:
-    database = connect(url, pool_size=1, settings=consumer.SESSION_SETTINGS, silence_s=60)
-    try:
-        while await take_some_due(database, until, part):
-            gc.collect()
-    finally:
-        await database.close()
+        more = runner.run(take_some_due(database, until, part))
+    gc.collect()
+    return more
 
 
 async def take_some_due(database: Database, until: datetime, part: Part) -> bool:
