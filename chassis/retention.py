@@ -12,7 +12,7 @@ from chassis import idempotency
 from chassis.clock import now
 from chassis.db import Database, database_is_away, driver
 from chassis.rest import rest
-from chassis.sequencer import LOG_PARTITION
+from chassis.sequencer import LOG_PARTITION, WEEK, have_week
 from chassis.settings import ServiceSettings
 
 log = structlog.get_logger()
@@ -46,8 +46,17 @@ async def run(
 
 
 async def sweep(database: Database, settings: ServiceSettings, forgets: Sequence[Forget] = ()) -> None:
-    """Let go once of all that is too old."""
+    """Let go once of all that is too old, and have the week of the log that comes next.
+
+    Days ahead, so that it need not be made at the moment at which its first event waits for it.
+    """
     present = now()
+    # Before anything is let go, which gives up while a backup reads.
+    async with database.transaction() as session:
+        connection = await driver(session)
+        # The gateway has no stream, and numbers nothing.
+        if await connection.fetchval("SELECT EXISTS (SELECT FROM event_stream)"):
+            await have_week(connection, present + WEEK)
     for forget in forgets:
         async with database.transaction() as session:
             await forget(await driver(session), present)
@@ -70,7 +79,7 @@ async def ended_weeks(connection: Connection, until: datetime) -> list[date]:
     """The Mondays of the weeks in the log that were over by `until`, in order."""
     names = [row["name"] for row in await connection.fetch(_WEEKS)]
     mondays = sorted(datetime.strptime(name, LOG_PARTITION).replace(tzinfo=UTC) for name in names)
-    return [monday.date() for monday in mondays if monday + timedelta(days=7) <= until]
+    return [monday.date() for monday in mondays if monday + WEEK <= until]
 
 
 async def drop_week(connection: Connection, monday: date, *, published_only: bool) -> bool:

@@ -31,6 +31,7 @@ One NOTIFY per run: one per write would serialise commits.
 """
 LOG_PARTITION = "event_log_%Y_%m_%d"
 """A partition of the log holds an ISO week and is named for its Monday."""
+WEEK = timedelta(days=7)
 
 
 async def run(database: Database, *, gate: Gate | None = None) -> Never:
@@ -100,8 +101,9 @@ async def number(connection: Connection, limit: int = LIMIT) -> int | None:
     try:
         return await _number(connection, looked_at, limit)
     except asyncpg.CheckViolationError:
-        # The first event of a week found no partition of the log for it.
-        await _have_log_partition(connection, looked_at)
+        # The log has no such week: nobody was there to make it ahead (`chassis.retention`).
+        async with connection.transaction():
+            await have_week(connection, max(looked_at, await connection.fetchval("SELECT recorded_at FROM sequencing")))
         return await _number(connection, looked_at, limit)
 
 
@@ -128,15 +130,21 @@ def grown(told: str) -> list[tuple[str, int, int, int]] | None:
     return [(topic, int(partition), int(epoch), int(seq)) for topic, partition, epoch, seq in places]
 
 
-async def _have_log_partition(connection: Connection, looked_at: datetime) -> None:
-    """One partition of the log per ISO week, so that retention drops tables instead of deleting rows."""
-    async with connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock(hashtext('sequencer'))")
-        recorded_at = max(looked_at, await connection.fetchval("SELECT recorded_at FROM sequencing"))
-        monday = (recorded_at - timedelta(days=recorded_at.weekday())).date()
+async def have_week(connection: Connection, at: datetime) -> None:
+    """Have the week of an instant in the log, with the transaction that is open: whole, or not at all.
+
+    A partition for each ISO week, so that retention drops tables instead of deleting rows.
+    """
+    # Not the sequencer's lock: numbering goes on while this waits for another change of the log.
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtext('week of the log'))")
+    monday = (at - timedelta(days=at.weekday())).replace(hour=0, minute=0, second=0, microsecond=0)
+    name = monday.strftime(LOG_PARTITION)
+    if await connection.fetchval("SELECT to_regclass($1) IS NULL", name):
+        # Made as a partition it would wait until nobody reads the log, as a backup does for hours, and whoever comes to
+        # read would wait behind it. To be attached it needs SHARE UPDATE EXCLUSIVE alone (PostgreSQL, ALTER TABLE).
+        await connection.execute(f"CREATE TABLE {name} (LIKE event_log INCLUDING ALL)")
         await connection.execute(
-            f"CREATE TABLE IF NOT EXISTS {monday.strftime(LOG_PARTITION)} PARTITION OF event_log"
-            f" FOR VALUES FROM ('{monday}') TO ('{monday + timedelta(days=7)}')"
+            f"ALTER TABLE event_log ATTACH PARTITION {name} FOR VALUES FROM ('{monday}') TO ('{monday + WEEK}')"
         )
 
 

@@ -1,7 +1,8 @@
 """What is let go when it is too old, and what is not, however old it is."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TypeAlias
 from uuid import uuid4
@@ -11,7 +12,7 @@ import pytest
 
 from chassis import outbox, publisher, retention, sequencer
 from chassis.clock import now
-from chassis.db import Database, connect, driver
+from chassis.db import Database, connect, driver, plain_url
 from chassis.gate import gate
 from chassis.kafka_topics import ensure_topics, keep_for
 from chassis.settings import ServiceSettings
@@ -50,6 +51,23 @@ async def ages(database: Database) -> list[int]:
     return [(now() - row["recorded_at"]).days for row in rows]
 
 
+async def weeks(database: Database) -> int:
+    """How many the log has."""
+    [row] = await fetch(database, "SELECT count(*) AS weeks FROM pg_inherits WHERE inhparent = 'event_log'::regclass")
+    return int(row["weeks"])
+
+
+@asynccontextmanager
+async def locked(database: Database, mode: str) -> AsyncIterator[None]:
+    """Another session holds the log."""
+    holder = await asyncpg.connect(plain_url(database.url))
+    try:
+        await holder.execute(f"BEGIN; LOCK TABLE event_log IN {mode} MODE")
+        yield
+    finally:
+        holder.terminate()
+
+
 async def test_the_log_drops_the_weeks_that_ended_before_its_retention_began(
     database: Database, connection: Connection, purchase: Purchase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,8 +77,44 @@ async def test_the_log_drops_the_weeks_that_ended_before_its_retention_began(
     await retention.sweep(database, settings(database))
 
     assert await ages(database) == [34, 0]
-    weeks = "SELECT count(*) AS weeks FROM pg_inherits WHERE inhparent = 'event_log'::regclass"
-    assert (await fetch(database, weeks))[0]["weeks"] == 2
+    # With the one to come.
+    assert await weeks(database) == 3
+
+
+@pytest.mark.parametrize(
+    ("made_ahead", "mode"),
+    [(False, "ACCESS SHARE"), (True, "ACCESS SHARE"), (True, "SHARE UPDATE EXCLUSIVE")],
+    ids=["missing, during a backup", "made ahead, during a backup", "made ahead, during an ANALYZE"],
+)
+async def test_a_week_begins_while_somebody_is_long_at_the_log(
+    database: Database,
+    connection: Connection,
+    purchase: Purchase,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    made_ahead: bool,
+    mode: str,
+) -> None:
+    await recorded(database, connection, purchase(), 0, monkeypatch)
+    if made_ahead:
+        await retention.sweep(database, settings(database))
+
+    async with asyncio.timeout(20), locked(database, mode):
+        await recorded(database, connection, purchase(), -7, monkeypatch)
+
+    assert await ages(database) == [0, -7]
+
+
+async def test_the_next_week_is_made_once_and_while_the_log_is_read(
+    make_database: MakeDatabase, database: Database
+) -> None:
+    async with asyncio.timeout(20), locked(database, "ACCESS SHARE"):
+        await asyncio.gather(*(retention.sweep(database, settings(database)) for _ in range(5)))
+    without_streams = await make_database(None)
+    await retention.sweep(without_streams, settings(without_streams))
+
+    assert await weeks(database) == 1
+    assert await weeks(without_streams) == 0
 
 
 async def test_the_days_of_the_log_are_a_setting(
