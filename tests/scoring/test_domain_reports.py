@@ -72,6 +72,67 @@ def test_shuffled_data_prove_nothing_as_often_as_the_level_says() -> None:
     assert covered >= 360
 
 
+def apart(few: int, parties: int, bought: Sequence[int], starts: int = 1) -> Association:
+    """A few parties with a low index, all others with one that is higher; who is in `bought` buys after each start."""
+    index, after = np.full(parties, 59.9), np.zeros(parties)
+    index[:few] = 31.0
+    after[list(bought)] = 1
+    whose, when = np.tile(np.arange(parties), starts), np.repeat(np.arange(starts), parties)
+    return association(np.tile(index, starts), np.tile(after, starts), when, whose)
+
+
+@pytest.mark.parametrize(
+    ("few", "parties", "buyers", "starts"),
+    [
+        (5, 100, 20, 1),
+        (5, 100, 20, 4),
+        (5, 60, 15, 4),
+        (5, 40, 10, 4),
+        (10, 100, 50, 1),
+        (2, 60, 5, 1),
+        (9, 2_001, 9, 1),
+    ],
+)
+def test_shuffled_data_prove_nothing_where_few_are_apart_from_the_rest(
+    few: int, parties: int, buyers: int, starts: int
+) -> None:
+    drawn = [Random(seed).sample(range(parties), buyers) for seed in range(300)]
+
+    found = [apart(few, parties, bought, starts) for bought in drawn]
+
+    assert sum(each.verdict is not Verdict.NOT_PROVEN for each in found) <= 0.05 * len(found)
+
+
+def test_few_who_are_apart_from_the_rest_and_buy_apart_are_seen() -> None:
+    assert apart(5, 100, range(20)).verdict is Verdict.GOES_AGAINST
+    assert apart(20, 100, range(20, 60)).verdict is Verdict.GOES_WITH
+
+
+def test_where_nobody_of_few_bought_the_interval_says_how_little_that_is() -> None:
+    found = apart(5, 100, range(5, 25))
+
+    assert found.low is not None
+    assert found.high is not None
+    assert found.p_value is not None
+    assert found.low < 0 < found.high
+    # Fisher's exact test says 0.58.
+    assert 0.4 < found.p_value < 0.7
+
+
+def test_who_was_not_there_at_each_start_is_held_against_those_who_came_with_them() -> None:
+    random = np.random.default_rng(5)
+    by_chance = 0
+    for _ in range(200):
+        since = random.integers(0, 4, 120)
+        whose, when = np.nonzero(np.arange(4) >= since[:, None])
+        index = random.normal(size=120)[whose] + 4 - since[whose]
+        bought = random.poisson(1 + 4 - since)[whose].astype(float)
+        p_value = association(index, bought + random.poisson(1, len(whose)), when, whose).p_value
+        by_chance += p_value is not None and p_value < 0.05
+
+    assert by_chance <= 16
+
+
 def test_pairs_of_one_party_do_not_count_as_if_they_were_many_parties() -> None:
     random = np.random.default_rng(3)
     drawn = random.normal(size=(400, 2, 40))
