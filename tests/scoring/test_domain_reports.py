@@ -298,8 +298,9 @@ def test_who_left_for_a_competitor_counts_where_they_stood_before_and_by_its_nam
     by_tier = Defections(date(2025, 1, 1), date(2025, 1, 31), SegmentBy.TIER)
     by_stage = Defections(date(2025, 1, 1), date(2025, 1, 31), SegmentBy.STAGE)
 
-    by_tier.take(gone, {at("2025-01-05"): "acme", at("2024-05-01"): "other", at("2025-01-06"): "late"})
-    by_stage.take(gone, {})
+    names = {at("2025-01-04"): "acme", at("2024-05-01"): "other", at("2025-01-05"): "late"}
+    by_tier.take(gone, names, lambda _: at("2025-01-04"))
+    by_stage.take(gone, names, lambda _: None)
 
     assert by_tier.count == {(date(2025, 1, 1), "acme", "mid"): 1}
     assert by_tier.value_minor == {(date(2025, 1, 1), "acme", "mid"): 500}

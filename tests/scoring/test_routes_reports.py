@@ -309,6 +309,41 @@ async def test_losses_to_competitors_are_told_by_name_and_segment(api: httpx.Asy
     assert by_tier["lost_to_competitors"][0]["value_minor"] == 500_000
 
 
+async def test_a_loss_is_not_laid_to_a_competitor_named_before_the_last_act(
+    api: httpx.AsyncClient, feed: Feeding
+) -> None:
+    back, silent, by_hand, prospect, twice = parties = [feed.identity() for _ in range(5)]
+    named: Json = {"kind": InteractionKind.DECLINED, "loss_reason": LossReason.COMPETITOR, "competitor": "acme"}
+    unnamed: Json = {**named, "competitor": None}
+    for party in parties:
+        await feed.interacted(party, noon("2020-05-05"), **named)
+    await feed.bought(back, noon("2025-12-05"), 1_000)
+    await feed.interacted(back, noon("2026-02-05"), **unnamed)
+    await feed.bought(silent, noon("2025-02-05"), 1_000)
+    await feed.tell(LeadLost(subject=silent, occurred_at=noon("2025-03-05"), lead_id=uuid7(),
+                             reason=LossReason.COMPETITOR, competitor="globex"))  # fmt: skip
+    await feed.bought(by_hand, now() - timedelta(days=100), 1_000)
+    await feed.inquired(prospect, noon("2026-02-01"))
+    await feed.interacted(prospect, noon("2026-02-07"), **unnamed)
+    await feed.bought(twice, noon("2025-12-05"), 1_000)
+    await feed.interacted(twice, noon("2026-02-08"), **{**named, "competitor": "initech"})
+    for field, value in [("stage", "lost_customer"), ("loss_reason", "competitor")]:
+        body = {"field": field, "value": value, "why": "They said so on the phone."}
+        answer = await api.post(f"/v1/standings/{outer(by_hand)}/overrides", json=body)
+        assert answer.status_code == 201, answer.text
+
+    found = await asked(api, "defections", since="2026-01-01", by="stage")
+
+    rows = {(row["competitor"], row["segment"]): row["count"] for row in found["lost_to_competitors"]}
+    assert rows == {
+        ("unknown", "customer"): 1,
+        ("globex", "dormant_customer"): 1,
+        ("unknown", "dormant_customer"): 1,
+        ("unknown", "prospect"): 1,
+        ("initech", "customer"): 1,
+    }
+
+
 async def test_a_withdrawn_word_of_a_competitor_is_not_told(api: httpx.AsyncClient, feed: Feeding) -> None:
     party = feed.identity()
     await feed.bought(party, noon("2026-01-05"), 1_000)

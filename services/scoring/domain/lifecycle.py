@@ -144,9 +144,16 @@ class Lifecycle(Reading):
         return self.reason_of(stage, known)
 
     def reason_of(self, stage: Stage | None, known: int) -> LossReason | None:
-        """Why whoever is in a lost stage is lost by what is known on a day; None of any other stage.
+        """Why whoever is in a lost stage is lost by what is known on a day; None of any other stage."""
+        if stage not in LOST:
+            return None
+        said = self.told(stage, known)
+        return LossReason.UNKNOWN if said is None else said[1]
 
-        The declaration that decides or, after mere silence, one since the last act.
+    def told(self, stage: Stage | None, known: int) -> tuple[int, LossReason] | None:
+        """The day and the reason of the declaration that says why whoever is in a lost stage is lost, if there is one.
+
+        The one that decides or, after mere silence, one since the last act.
         """
         told: tuple[tuple[Declared, int], ...]
         match stage:
@@ -160,8 +167,8 @@ class Lifecycle(Reading):
         for declared, least in told:
             found = declared.last(known)
             if found is not None and found[0] >= least:
-                return found[1]
-        return LossReason.UNKNOWN
+                return found
+        return None
 
     def since(self, day: int) -> int | None:
         """The first day of the stage that holds on the day."""

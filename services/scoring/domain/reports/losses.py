@@ -1,9 +1,10 @@
 """Why parties were lost, and to whom."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from enum import StrEnum
+from typing import TypeAlias
 
 from contracts.loss import LossReason
 from contracts.scoring import Stage, Tier
@@ -13,6 +14,8 @@ from services.scoring.domain.trajectory import Move
 
 UNNAMED = "unknown"
 """A competitor whose name nobody told."""
+Told: TypeAlias = Callable[[Move], int | None]
+"""The day (ordinal) of the declaration that says why a move lost somebody; None where nobody did since the last act."""
 
 
 class SegmentBy(StrEnum):
@@ -47,13 +50,13 @@ class Defections:
         self.count: Counter[tuple[date, str, str]] = Counter()
         self.value_minor: Counter[tuple[date, str, str]] = Counter()
 
-    def take(self, moves: Iterable[Move], competitors: Mapping[int, str]) -> None:
+    def take(self, moves: Iterable[Move], competitors: Mapping[int, str], told: Told) -> None:
         """One party more, by its moves in order; `competitors` has who was named on a day (ordinal)."""
         for move in lost_between(moves, self.since, self.until):
             if move.loss_reason is not LossReason.COMPETITOR:
                 continue
-            named = max((day for day in competitors if day <= move.day.toordinal()), default=None)
-            to = UNNAMED if named is None else competitors[named]
+            said_on = told(move)
+            to = UNNAMED if said_on is None else competitors.get(said_on, UNNAMED)
             before = move.from_tier or Tier.UNPROVEN if self.by is SegmentBy.TIER else move.from_stage or Stage.STRANGER
             key = month(move.day.toordinal()), to, str(before)
             self.count[key] += 1

@@ -110,7 +110,7 @@ async def defections(connection: Connection, found: Defections, now: datetime) -
         end = start_of_day(found.until.toordinal() + 1, seen.history.ruling.zone)
         told = await _facts_of(connection, seen, list(DECLARATIONS), end)
         names = {day: row["competitor"] for day, row in told if row["detail"] == COMPETITOR and row["competitor"]}
-        found.take(seen.moves(found.since.toordinal()), names)
+        found.take(seen.moves(found.since.toordinal()), names, seen.told)
     return found
 
 

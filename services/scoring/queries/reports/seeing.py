@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from contracts.scoring import Stage
+from contracts.scoring import Cause, Stage
 from services.scoring.domain.calendar import Calendar, Share
 from services.scoring.domain.history import History
 from services.scoring.domain.moment import Moment
@@ -43,6 +43,13 @@ class Seen(NamedTuple):
         They are what its facts imply, as if the present ruling had always held.
         """
         return stage_moves(self.history, None if since is None else since - 1, self.day)
+
+    def told(self, move: Move) -> int | None:
+        """The day (ordinal) of the declaration that says why one of its moves lost it, if there is one."""
+        day = move.day.toordinal()
+        # What the clock does comes before the facts of the day.
+        said = self.history.told(move.to_stage, day - 1 if move.cause is Cause.CLOCK else day)
+        return None if said is None else said[0]
 
     def turns(self, since: int) -> list[Turn]:
         """Its stages, each from its first day on: all, or those from a day on where it became no prospect meanwhile."""
