@@ -122,6 +122,48 @@ async def test_what_is_dated_on_the_next_day_is_never_named_for_what_a_fact_of_t
     assert datetime.fromisoformat(regraded["occurred_at"]) == complaint.occurred_at
 
 
+async def test_the_fact_of_a_backlog_that_changes_a_grade_is_named_and_not_the_last_one(
+    scoring: Database, feed: Feeding
+) -> None:
+    somebody = feed.identity()
+    await feed.bought(somebody, JUNE, 40_000)
+    feed.at = JUNE + timedelta(days=3)
+    complaint = feed.interaction(somebody, JUNE + timedelta(hours=1), InteractionKind.COMPLAINT)
+
+    fact_id, _ = await feed.tell(complaint, feed.interaction(somebody, JUNE + timedelta(days=2), InteractionKind.VISIT))
+
+    (regraded,) = (await announced(scoring, somebody))[1:]
+    assert (regraded["cause"], regraded["fact_id"]) == ("fact", str(fact_id))
+    assert datetime.fromisoformat(regraded["occurred_at"]) == complaint.occurred_at
+
+
+async def test_what_a_late_fact_and_a_new_one_change_is_told_one_after_the_other(
+    scoring: Database, feed: Feeding
+) -> None:
+    somebody = feed.identity()
+    await feed.bought(somebody, JUNE, 40_000)
+    feed.at = JUNE + timedelta(hours=2)
+
+    late_id, new_id = await feed.tell(
+        feed.interaction(somebody, JUNE - timedelta(days=1), InteractionKind.PRAISE),
+        feed.interaction(somebody, JUNE + timedelta(hours=1), InteractionKind.COMPLAINT),
+    )
+
+    first, last = (await announced(scoring, somebody))[1:]
+    assert [first[name] for name in ("revision", "cause", "fact_id", "satisfaction_band", "treatment")] == [
+        2, "late_fact", str(late_id), "high", "develop"
+    ]  # fmt: skip
+    assert [last[name] for name in ("revision", "cause", "fact_id", "satisfaction_band", "treatment")] == [
+        3, "fact", str(new_id), "middle", "develop"
+    ]  # fmt: skip
+    row = await party(scoring, somebody)
+    assert (row["revision"], row["satisfaction_band"]) == (3, "middle")
+    lived = await rows(
+        scoring, "SELECT kind, cause FROM lived_move WHERE party_id = $1 AND revision > 1 ORDER BY revision", somebody
+    )
+    assert [tuple(row) for row in lived] == [("regraded", "late_fact"), ("regraded", "fact")]
+
+
 async def test_a_rating_and_what_a_solved_problem_says_are_taken_back_with_their_facts(
     scoring: Database, feed: Feeding
 ) -> None:

@@ -17,7 +17,7 @@ from services.scoring.domain.facts import DECLARATIONS, MONEY, Fact, Kind
 from services.scoring.domain.history import NOWHERE, History, Outcome
 from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.stages import Stages
-from services.scoring.domain.standing import Standing
+from services.scoring.domain.standing import Standing, standing
 from services.scoring.domain.trajectory import Regrading, kind_of, moves
 from services.scoring.queries.rulings import Present
 
@@ -40,6 +40,8 @@ class Change(NamedTuple):
     fact_id: UUID | None = None
     late_s: int | None = None
     """Of a late fact, and of one that was put right."""
+    then: Standing | None = None
+    """Of other grades that were not the last, how the party stood with them."""
 
     @classmethod
     def made(
@@ -107,14 +109,44 @@ class Assessed:
 
 
 def regraded(party: Assessed, now: Standing, here: Present, reruled: Cause | None = None) -> list[Change]:
-    """One step where neither stage nor tier became another but anything else that is graded did.
+    """Where neither stage nor tier became another but anything else that is graded did: one step, or two.
 
-    `reruled` is what the ruling changed since the last assessment.
+    First what is thought of the past, then what came behind it. `reruled` is what the ruling changed since the last
+    assessment.
     """
+    row, ruling = party.row, here.ruling
     # Who was stored before anything but stage and tier was graded has no treatment, and nothing to compare.
-    if now.stage and party.row["treatment"] and _graded(now) != _graded_before(party.row):
-        return [_regraded(party, now, here, party.corrected or reruled)]
-    return []
+    if not (now.stage and row["treatment"]) or _graded(now) == _graded_before(row):
+        return []
+    before, corrected = _graded_before(row), party.corrected or reruled
+    course, due = _Course(party, ruling), row["next_change_at"]
+    if not corrected:
+        return [_regraded(party, now, *course.first(before, due and ruling.day(due)))]
+    if course.facts:
+        past, day = course.before(0), course.days[0]
+        known = _graded_on(past, day)
+        if known == before:
+            return [_regraded(party, now, *course.first(before, past.next_turn(day)))]
+        if known != _graded(now):
+            then = standing(past, row["assessed_at"])
+            step = _regraded(party, then, corrected, party.at, party.late)
+            return [step._replace(then=then), _regraded(party, now, *course.first(known, past.next_turn(day)))]
+    return [_regraded(party, now, corrected, party.at, party.late)]
+
+
+def _regraded(party: Assessed, then: Standing, cause: Cause, at: datetime, fact: Fact | None) -> Change:
+    stays = then.stage, then.tier
+    return Change.made(
+        cause,
+        kind=Regrading.REGRADED,
+        before=stays,
+        after=stays,
+        value_minor=then.value_minor,
+        loss_reason=then.loss_reason,
+        at=at,
+        fact=fact,
+        late_s=party.late_s,
+    )
 
 
 def _graded(now: Standing) -> tuple[object, ...]:
@@ -139,42 +171,72 @@ def _graded_before(row: asyncpg.Record) -> tuple[object, ...]:
 _GRADED = ("satisfaction_band", "loyalty_band", "level", "posture", "treatment", "flags", "vip", "loss_reason")
 
 
-def _regraded(party: Assessed, now: Standing, here: Present, corrected: Cause | None) -> Change:
-    """The same stage and tier with another grade: on the day on which it was due, if that is before anything new."""
-    due: datetime | None = party.row["next_change_at"]
-    days = [(here.ruling.day(fact.occurred_at), fact) for fact in party.facts]
-    today = here.ruling.day(party.at)
-    fact = max((fact for day, fact in days if day <= today), key=lambda fact: fact.occurred_at, default=None)
-    first = min((day for day, _ in days), default=None)
-    if corrected:
-        cause, at, fact = corrected, party.at, party.late
-    elif due is not None and due <= party.at and (first is None or here.ruling.day(due) < first):
-        cause, at, fact = _due(party, here.ruling, here.ruling.day(due)), due, None
-    elif fact is not None:
-        cause, at = Cause.OVERRIDE if fact.kind is Kind.OVERRIDDEN else Cause.FACT, fact.occurred_at
-    else:
-        cause, at = Cause.CLOCK, party.at
-    stays = now.stage, now.tier
-    return Change.made(
-        cause,
-        kind=Regrading.REGRADED,
-        before=stays,
-        after=stays,
-        value_minor=now.value_minor,
-        loss_reason=now.loss_reason,
-        at=at,
-        fact=fact,
-        late_s=party.late_s,
-    )
+_Graded = tuple[object, ...]
+_STEPS = 16
+"""Into so many parts new facts are divided at most, until one of them is found."""
 
 
-def _due(party: Assessed, ruling: Ruling, day: int) -> Cause:
-    """What it is that was due on a day: what a fact dated ahead of its time does, unless the clock does so without."""
-    start = date.fromordinal(day)
-    if not party.calendar.between(start, date.fromordinal(day + 1)):
-        return Cause.CLOCK
-    silent = _graded_on(History(party.calendar.between(None, start), ruling), day)
-    return Cause.FACT if silent == _graded_before(party.row) else Cause.CLOCK
+class _Course:
+    """What came since the last assessment: the new facts up to this one, in the order in which they happened."""
+
+    def __init__(self, party: Assessed, ruling: Ruling) -> None:
+        self.party, self.ruling, self.today = party, ruling, ruling.day(party.at)
+        days = [(ruling.day(fact.occurred_at), fact) for fact in party.facts]
+        self.facts = [fact for day, fact in days if day <= self.today]
+        self.days = [ruling.day(party.row["assessed_at"]), *(day for day, _ in days if day <= self.today)]
+        """That of the last assessment, and of each fact."""
+
+    def before(self, place: int) -> History:
+        """The history without the fact at a place and those behind it."""
+        return History(self.party.calendar - fold(self.facts[place:], self.ruling.zone), self.ruling)
+
+    def first(self, before: _Graded, due: int | None) -> tuple[Cause, datetime, Fact | None]:
+        """What made other grades first, and when: a fact, or the clock, which begins a day.
+
+        `due` is the day on which the clock does so if none of the facts happens.
+        """
+        place = self._place(before)
+        fact = self.facts[place] if place < len(self.facts) else None
+        begin, end = self.days[place], self.days[place + 1] if fact else self.today
+        turn = due if not place else self.before(place).next_turn(begin) if begin < end else None
+        if turn is not None and (turn < end or (turn == end and (fact is None or self._is_idle(place)))):
+            return self._due(before, turn), start_of_day(turn, self.ruling.zone), None
+        if fact is None:
+            return Cause.CLOCK, self.party.at, None
+        return Cause.OVERRIDE if fact.kind is Kind.OVERRIDDEN else Cause.FACT, fact.occurred_at, fact
+
+    def _place(self, before: _Graded) -> int:
+        """Of the first fact with which the grades are others; behind the last one where that is none.
+
+        One of today that is alone is not looked at: if anything does, it does so or the clock. Of so many that not each
+        is looked at one may be missed whose doing another one took back.
+        """
+        low, high = 0, len(self.facts)
+        if self.days[-1] < self.today and self.facts and self._with(high) == before:
+            return high
+        while high - low > 1:
+            step = -(-(high - low) // _STEPS)
+            for place in range(low + step, high, step):
+                if self._with(place) != before:
+                    high = place
+                    break
+                low = place
+        return max(high - 1, 0)
+
+    def _with(self, number: int) -> _Graded:
+        """The grades on the day of the last of the first so many facts."""
+        return _graded_on(self.before(number), self.days[number])
+
+    def _is_idle(self, place: int) -> bool:
+        return self._with(place + 1) == _graded_on(self.before(place), self.days[place + 1])
+
+    def _due(self, before: _Graded, day: int) -> Cause:
+        """What does it on a day: a fact dated ahead of its time, unless the clock does so without."""
+        start, calendar = date.fromordinal(day), self.party.calendar
+        if not calendar.between(start, date.fromordinal(day + 1)):
+            return Cause.CLOCK
+        silent = _graded_on(History(calendar.between(None, start), self.ruling), day)
+        return Cause.FACT if silent == before else Cause.CLOCK
 
 
 def moved(

@@ -59,7 +59,7 @@ async def record(
         for change in changes:
             revision += 1
             into = party.merged_into if change is changes[-1] else None
-            told = now if change is changes[-1] else None
+            told = now if change is changes[-1] else change.then
             if told and change.kind is Regrading.REGRADED:
                 events.append(_regraded(party, change, revision, told, here))
             else:
