@@ -272,7 +272,8 @@ def show_trial(result: dict[str, Any]) -> None:
     since = f"from {result['from']} " if result["from"] else ""
     table = Table("", "draft", "active", title=f"{since}up to {result['until']}, {result['parties']:,} parties")
     table.add_row("policy", *(f"{side['name']} {side['policy'][: options.SHOWN]}" for side in (draft, active)))
-    for rows in (stands(draft, active), moved(draft, active), wrong(draft, active), work(draft, active)):
+    months = months_of(result)
+    for rows in (stands(draft, active), moved(draft, active), wrong(draft, active), work(draft, active, months)):
         table.add_section()
         for row in rows:
             table.add_row(*row)
@@ -306,20 +307,33 @@ def wrong(draft: dict[str, Any], active: dict[str, Any]) -> Rows:
     ]
 
 
-def work(draft: dict[str, Any], active: dict[str, Any]) -> Rows:
-    """What there is to do, in a month on average and at the end."""
-    kinds = (("at_risk", "to a dormant stage"), ("lost", "to a lost stage"), ("follow_ups", "to follow up"))
-    rows: Rows = [(f"{told}, a month", *(_monthly(side, what) for side in (draft, active))) for what, told in kinds]
+def months_of(result: dict[str, Any]) -> int:
+    """The calendar months of a trial: from its `from`, else the first month with a move on either side, to `until`."""
+    moved = [each["month"] for side in ("draft", "active") for each in result[side]["months"]]
+    first, last = result["from"] or min(moved, default=result["until"]), result["until"]
+    (year, month), (last_year, last_month) = (map(int, day.split("-")[:2]) for day in (first, last))
+    return max(1, (last_year - year) * 12 + last_month - month + 1)
+
+
+def work(draft: dict[str, Any], active: dict[str, Any], months: int) -> Rows:
+    """What there is to do, on average in each of the months, quiet ones too, and at the end."""
+    rows: Rows = [
+        (f"{told}, a month", *(_monthly(side, what, months) for side in (draft, active)))
+        for what, told in _WORK.items()
+    ]
     treated = [{f"treatment {name}": n for name, n in side["treatments"].items()} for side in (draft, active)]
     return rows + _beside(*treated)
+
+
+_WORK = {"at_risk": "to a dormant stage", "lost": "to a lost stage", "follow_ups": "to follow up"}
 
 
 def _moves(moved: dict[str, int] | None) -> str:
     return f"{moved['moves']:,} ({moved['parties']:,})" if moved else "0 (0)"
 
 
-def _monthly(side: dict[str, Any], what: str) -> str:
-    return f"{sum(month[what] for month in side['workload']) / max(1, len(side['months'])):,.1f}"
+def _monthly(side: dict[str, Any], what: str, months: int) -> str:
+    return f"{sum(month[what] for month in side['workload']) / months:,.1f}"
 
 
 def _beside(draft: dict[str, int], active: dict[str, int]) -> Rows:

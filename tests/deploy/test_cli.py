@@ -3,12 +3,14 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 
 from deploy import supervisor
 from deploy.cli.client import the_one
+from deploy.cli.policy import months_of, work
 from deploy.roles import HTTP, PACKAGES, ROLES
 
 
@@ -175,3 +177,36 @@ def test_what_an_operator_must_say_more_clearly_is_asked_for_and_nothing_is_done
 
     assert done.returncode == 2
     assert says in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "draft", "active"),
+    [
+        (None, "2025-12-31", "1.0", "0.5"),
+        (None, "2026-12-01", "0.5", "0.2"),
+        ("2024-01-15", "2025-12-31", "0.5", "0.2"),
+    ],
+)
+def test_both_sides_of_a_trial_are_told_by_the_same_months(
+    since: str | None, until: str, draft: str, active: str
+) -> None:
+    lost = {"draft": {f"2025-{month:02}": 1 for month in range(1, 13)}, "active": {"2025-02": 3, "2025-07": 3}}
+    sides = {
+        side: {
+            "months": [{"month": month, "moves": {"lost": n}} for month, n in by_month.items()],
+            "workload": [{"month": month, "at_risk": 0, "lost": n, "follow_ups": 0} for month, n in by_month.items()],
+            "treatments": {},
+        }
+        for side, by_month in lost.items()
+    }
+
+    rows = work(sides["draft"], sides["active"], months_of({"from": since, "until": until, **sides}))
+
+    assert rows[1] == ("to a lost stage, a month", draft, active)
+
+
+def test_a_trial_without_a_move_gives_nothing_to_do() -> None:
+    idle: dict[str, Any] = {"months": [], "workload": [], "treatments": {}}
+
+    assert months_of({"from": None, "until": "2025-12-31", "draft": idle, "active": idle}) == 1
+    assert {row[1:] for row in work(idle, idle, 1)} == {("0.0", "0.0")}
