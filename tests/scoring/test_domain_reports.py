@@ -18,7 +18,7 @@ from services.scoring.domain.reports.losses import Defections, Losses, SegmentBy
 from services.scoring.domain.reports.patterns import LEVEL, Bought, Patterns, patterns
 from services.scoring.domain.reports.proportions import compared, median, rate
 from services.scoring.domain.reports.purchases import KindsByMonth, PurchaseKind, SecondPurchases, purchase_kinds
-from services.scoring.domain.reports.surprises import HeldAs, Stands, agreed, missed, over_rated
+from services.scoring.domain.reports.surprises import Given, HeldAs, Stands, agreed, missed, over_rated
 from services.scoring.domain.reports.weeks import Weeks, desire, monday
 from services.scoring.domain.reports.winback import WinBack
 from services.scoring.domain.reports.zoom import Measures, measured
@@ -452,26 +452,43 @@ STANDS = Stands(Stage.CUSTOMER, Tier.HIGH, date(2025, 1, 2), 123_450, 3, date(20
 
 
 def test_a_list_of_a_tier_means_that_tier_or_a_higher_one() -> None:
-    assert [STANDS.derived(held) for held in HeldAs] == [False, False, True, True]
+    assert [STANDS.are(held) for held in HeldAs] == [False, False, True, True]
 
 
 def test_every_surprise_says_why_in_a_sentence() -> None:
-    facts = {"tier": "high", "purchase_days": 3, "stage": "customer"}
+    given = Given(STANDS, {"tier": "high", "purchase_days": 3, "stage": "customer"})
 
-    assert agreed(STANDS, HeldAs.MID, "EUR") == (
+    assert agreed(given, HeldAs.MID, "EUR") == (
         "Named, and so do the facts say: tier high with a value of 1234.50 EUR, customer since 2025-01-02,"
         " 3 purchase days, the last on 2025-05-01."
     )
-    assert missed(STANDS, HeldAs.HIGH, "EUR").startswith("Not named, though the facts say tier high or higher: tier h")
-    assert over_rated(STANDS, HeldAs.VIP, "EUR", VIP, facts).endswith("; the rule asks for tier = top.")
+    assert missed(given, HeldAs.HIGH, "EUR").startswith("Not named, though the facts say tier high or higher: tier h")
+    assert over_rated(given, HeldAs.VIP, "EUR", VIP).endswith("; the rule asks for tier = top.")
     lost = Comparison(field="stage", op="eq", value="lost_customer")
     either = AnyOf(any=(Comparison(field="tier", op="in", value=("top",)), lost))
     rule = All(all=(Not.model_validate({"not": lost}), either, Comparison(field="purchase_days", op="gte", value=4)))
-    assert over_rated(STANDS, HeldAs.VIP, "EUR", rule, facts).endswith(
+    assert over_rated(given, HeldAs.VIP, "EUR", rule).endswith(
         "; the rule asks for tier in (top) or stage = lost_customer, purchase_days ≥ 4."
     )
-    assert "no standing" in over_rated(None, HeldAs.TOP, "EUR", None, {})
-    assert over_rated(STANDS, HeldAs.VIP, "EUR", None, {}).endswith("; there is no rule for VIPs.")
+    assert "no standing" in over_rated(Given(None), HeldAs.TOP, "EUR", None)
+    assert over_rated(given, HeldAs.VIP, "EUR", None).endswith("; there is no rule for VIPs.")
+
+
+def test_who_is_not_assessed_by_a_new_rule_yet_is_told_so() -> None:
+    given = Given(STANDS, {"tier": "high", "purchase_days": 3, "stage": "customer"})
+    rule = Comparison(field="purchase_days", op="gte", value=3)
+
+    assert over_rated(given, HeldAs.VIP, "EUR", rule).endswith(
+        "; all that the rule asks for is there, and it is not assessed by it yet."
+    )
+
+
+def test_what_is_set_by_hand_is_told_beside_what_the_facts_say() -> None:
+    by_hand = {"vip": "true", "tier": "top", "value_minor": "500000", "satisfied": "false", "loss_reason": "too_dear"}
+
+    assert missed(Given(STANDS, {}, by_hand), HeldAs.MID, "EUR").endswith(
+        "the last on 2025-05-01; set by hand: loss reason too dear, not satisfied, tier top, value 5000.00 EUR, VIP."
+    )
 
 
 def test_measures_of_the_parts_add_up_to_those_of_the_whole() -> None:

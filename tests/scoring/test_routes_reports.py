@@ -137,6 +137,93 @@ async def test_who_is_vip_by_the_rule_and_not_on_the_list_is_missed(api: httpx.A
     assert found["over_rated"][0]["reason"].endswith("; the rule asks for purchase_days ≥ 2.")
 
 
+async def override(api: httpx.AsyncClient, party: UUID, field: str, value: str) -> str:
+    body = {"field": field, "value": value, "why": "They say so."}
+    answer = await api.post(f"/v1/standings/{outer(party)}/overrides", json=body)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+def whom(found: list[Json]) -> list[str]:
+    return [each["party_id"] for each in found]
+
+
+async def test_what_is_set_by_hand_is_not_what_the_facts_say(api: httpx.AsyncClient, feed: Feeding) -> None:
+    feed.at = now()
+    raised, lowered, missed_one, plain = (feed.identity() for _ in range(4))
+    for party, amount in ((raised, 1_000), (lowered, 500_000), (missed_one, 600_000), (plain, 1_000)):
+        await feed.bought(party, now() - timedelta(days=2), amount)
+    await override(api, raised, "tier", "top")
+    await override(api, lowered, "value_minor", "100")
+    await override(api, missed_one, "tier", "low")
+    await override(api, plain, "tier", "top")
+
+    found = await posted(api, "surprises", held_as="top", party_ids=[outer(raised), outer(lowered)])
+
+    assert (whom(found["agreements"]), whom(found["missed"])) == ([outer(lowered)], [outer(missed_one)])
+    assert whom(found["over_rated"]) == [outer(raised)]
+    assert (found["missed_total"], found["missed_value_minor"]) == (1, 600_000)
+    assert found["agreements"][0]["reason"].startswith("Named, and so do the facts say: tier top with a value of 5000.")
+    assert found["agreements"][0]["reason"].endswith("; set by hand: value 1.00 EUR.")
+    assert found["missed"][0]["reason"].startswith("Not named, though the facts say tier top: tier top with a value")
+    assert found["missed"][0]["reason"].endswith("; set by hand: tier low.")
+    assert found["over_rated"][0]["reason"].startswith("Named, though the facts do not say tier top: tier low with a")
+    assert found["over_rated"][0]["reason"].endswith("; set by hand: tier top.")
+    # Each is shown as it stands.
+    assert [found[part][0]["tier"] for part in ("agreements", "missed", "over_rated")] == ["low", "low", "top"]
+    assert found["agreements"][0]["value_minor"] == 100
+
+
+async def test_a_vip_that_is_set_by_hand_is_none_by_the_facts(api: httpx.AsyncClient, feed: Feeding) -> None:
+    feed.at = now()
+    made, unmade, again = (feed.identity() for _ in range(3))
+    recent = now() - timedelta(days=2)
+    await feed.bought(made, recent, 1_000)
+    for party in (unmade, again):
+        for back in (0, 1):
+            await feed.bought(party, recent - timedelta(days=back), 500_000)
+    await override(api, made, "vip", "true")
+    await override(api, unmade, "vip", "false")
+    # What a rule looks at does not follow from what is set either.
+    await override(api, again, "tier", "low")
+
+    found = await posted(api, "surprises", held_as="vip", party_ids=[outer(made)])
+
+    assert set(whom(found["missed"])) == {outer(unmade), outer(again)}
+    assert found["missed_total"] == 2
+    assert found["over_rated"][0]["vip"] is True
+    assert "; set by hand: VIP; the rule asks for tier = top" in found["over_rated"][0]["reason"]
+
+    found = await posted(api, "surprises", held_as="vip", party_ids=[outer(unmade), outer(again)])
+
+    assert (found["missed"], found["over_rated"]) == ([], [])
+    reasons = {each["party_id"]: each["reason"] for each in found["agreements"]}
+    assert reasons[outer(unmade)].startswith("Named, and so do the facts say: VIP, tier top")
+    assert reasons[outer(unmade)].endswith("; set by hand: not VIP.")
+
+
+async def test_an_override_that_was_ended_is_told_of_no_more(api: httpx.AsyncClient, feed: Feeding) -> None:
+    feed.at = now()
+    party, other = feed.identity(), feed.identity()
+    for each in (party, other):
+        await feed.bought(each, now() - timedelta(days=2), 500_000)
+    owner = feed.identity()
+    await feed.owned(other, 1, owner)
+    overridden = await override(api, party, "tier", "low")
+    assert (await api.post(f"/v1/overrides/{overridden}/end", json={"why": "Over."})).status_code == 200
+    await override(api, other, "tier", "low")
+
+    found = await posted(api, "surprises", held_as="top", party_ids=[outer(feed.identity())])
+    of_owner = await posted(
+        api, "surprises", held_as="top", party_ids=[outer(party)], owner_id=f"user_{owner.hex}", limit=1
+    )
+
+    by_party = {each["party_id"]: each["reason"] for each in found["missed"]}
+    assert by_party.keys() == {outer(party), outer(other)}
+    assert ("by hand" in by_party[outer(party)], "by hand" in by_party[outer(other)]) == (False, True)
+    assert (whom(of_owner["agreements"]), whom(of_owner["missed"])) == ([outer(party)], [outer(other)])
+
+
 async def test_purchases_of_a_fixed_history_are_classified_by_month(api: httpx.AsyncClient, feed: Feeding) -> None:
     old, friend = feed.identity(), feed.identity()
     named = {"referral_id": uuid7(), "referrer_id": uuid7()}

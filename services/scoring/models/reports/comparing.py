@@ -33,7 +33,7 @@ class NewSurprises(Body):
 
 
 class Surprise(Shown):
-    """One party, and why it is where it is."""
+    """One party as it stands, with what is set by hand, and why it is where it is."""
 
     party_id: PartyId
     stage: Stage | None
@@ -42,6 +42,7 @@ class Surprise(Shown):
     vip: bool
     value_minor: int
     reason: str
+    """What the facts say of it and, where anything is set by hand, what."""
 
     @classmethod
     def of(cls, party_id: UUID, stands: Stands | None, reason: str) -> Self:

@@ -1,7 +1,7 @@
 """Where a manager's list differs from what stands, the habits of one party, and who left for whom."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from chassis.conditions import Conditions
+from contracts.customers import PartyKind
 from contracts.loss import LossReason
 from contracts.scoring import Stage, Tier
 from services.scoring.domain.calendar import Share
@@ -18,7 +19,7 @@ from services.scoring.domain.moment import Care
 from services.scoring.domain.overrides import Field
 from services.scoring.domain.reports.losses import Defections, SegmentBy
 from services.scoring.domain.reports.patterns import Bought, Patterns, patterns
-from services.scoring.domain.reports.surprises import HeldAs, Stands
+from services.scoring.domain.reports.surprises import Given, HeldAs, Stands, given
 from services.scoring.domain.rules import comparisons
 from services.scoring.domain.ruling import Ruling
 from services.scoring.queries.reports.seeing import Seen, those
@@ -29,12 +30,11 @@ COMPETITOR = LossReason.COMPETITOR
 
 
 class Named(NamedTuple):
-    """A party of a list."""
+    """A party as it stands, and what the facts alone give of it."""
 
     party_id: UUID
     stands: Stands | None
-    facts: dict[str, Any]
-    """What a rule of VIPs looks at."""
+    given: Given
 
 
 async def named(connection: Connection, party_ids: Sequence[UUID], ruling: Ruling, now: datetime) -> list[Named]:
@@ -46,7 +46,8 @@ async def named(connection: Connection, party_ids: Sequence[UUID], ruling: Rulin
         if asks_kind
         else {}
     )
-    return [Named(row["party_id"], _stands(row), {**_facts(row), "kind": kinds.get(row["party_id"])}) for row in rows]
+    found = await _set_by_hand(connection, Conditions([row["party_id"] for row in rows]), "party_id = ANY($1)", now)
+    return [_named(row, found, kinds.get(row["party_id"])) for row in rows]
 
 
 class Missed(NamedTuple):
@@ -54,7 +55,7 @@ class Missed(NamedTuple):
 
     total: int
     value_minor: int
-    first: list[tuple[UUID, Stands]]
+    first: list[Named]
     """Those worth most."""
 
 
@@ -62,22 +63,24 @@ async def missed(
     connection: Connection,
     held: HeldAs,
     listed: Sequence[UUID],
+    now: datetime,
     *,
     owner_id: UUID | None,
     team_id: UUID | None,
     care: Care | None = None,
     limit: int,
 ) -> Missed:
-    """Parties that are what a list holds its own to be, and are not on it."""
+    """Parties that are by the facts what a list holds its own to be, and are not on it."""
     conditions = Conditions(list(listed))
     conditions.equal(owner_id=owner_id, team_id=team_id)
     if care is not None:
         conditions.either(owner_id=care[0], team_id=care[1])
-    if held is HeldAs.VIP:
-        conditions.add("vip")
-    else:
-        conditions.add("tier = ANY({})", list(held.tiers))
-    there = f"FROM party WHERE stage IS NOT NULL AND party_id <> ALL($1){conditions}"
+    others = f"stage IS NOT NULL AND party_id <> ALL($1){conditions}"
+    found = await _set_by_hand(connection, conditions, others, now)
+    are = "vip" if held is HeldAs.VIP else f"tier = ANY({conditions.place(list(held.tiers))})"
+    derived = [party_id for party_id, each in found.items() if each.derived(held)]
+    by_facts, by_hand = conditions.place(derived), conditions.place(list(found))
+    there = f"FROM party WHERE {others} AND (party_id = ANY({by_facts}) OR ({are} AND party_id <> ALL({by_hand})))"
     of = await connection.fetchrow(
         f"SELECT count(*) AS total, coalesce(sum(value_minor), 0)::bigint AS worth {there}", *conditions.arguments
     )
@@ -85,8 +88,7 @@ async def missed(
     rows = await connection.fetch(
         f"SELECT {_STANDS} {there} ORDER BY value_minor DESC, party_id DESC LIMIT {int(limit)}", *conditions.arguments
     )
-    first = [(row["party_id"], stands) for row in rows if (stands := _stands(row)) is not None]
-    return Missed(of["total"], of["worth"], first)
+    return Missed(of["total"], of["worth"], [_named(row, found, None) for row in rows])
 
 
 async def patterns_of(connection: Connection, seen: Seen, until: date) -> Patterns:
@@ -140,6 +142,21 @@ def _holds(share: Share, day: int) -> bool:
     return begun and (share.until is None or day < share.until.toordinal())
 
 
+async def _set_by_hand(connection: Connection, conditions: Conditions, where: str, now: datetime) -> dict[UUID, Given]:
+    """What the facts alone give of those parties of which anything is set by hand now."""
+    rows = await connection.fetch(f"{_OVERRIDDEN} AND {where}", *conditions.arguments)
+    found = {}
+    async for seen in those(connection, [row["party_id"] for row in rows], None, now):
+        if seen.history.set_on(seen.day):
+            found[seen.party_id] = given(seen.history, seen.day)
+    return found
+
+
+def _named(row: asyncpg.Record, found: Mapping[UUID, Given], kind: PartyKind | None) -> Named:
+    stands = _stands(row)
+    return Named(row["party_id"], stands, found.get(row["party_id"]) or Given(stands, {**_facts(row), "kind": kind}))
+
+
 def _stands(row: asyncpg.Record) -> Stands | None:
     if row["stage"] is None:
         return None
@@ -177,6 +194,15 @@ WHERE identity_id = ANY($1) AND kind = ANY($2) AND occurred_at < $3
       WHERE withdrawal.fact_id = fact.fact_id AND withdrawal.identity_id = fact.identity_id
   )
 ORDER BY occurred_at, fact_id
+"""
+
+# Who was assessed behind the last day of an override has it no more.
+_OVERRIDDEN = """
+SELECT DISTINCT party_id FROM (
+    SELECT coalesce(holder.party_id, override.identity_id) AS party_id, until_day
+    FROM override LEFT JOIN holder USING (identity_id) WHERE ends IS NULL
+) AS overridden JOIN party USING (party_id)
+WHERE (until_day IS NULL OR until_day >= (assessed_at AT TIME ZONE 'UTC')::date - 1)
 """
 
 # The reason stands in the statement itself, as the index holds it: a parameter would not fit the index.

@@ -26,31 +26,36 @@ router = APIRouter()
 
 @router.post("/surprises")
 async def compare_with_a_list(asked: shown.NewSurprises, snapshot: Snapshot, care: CareOf) -> shown.Surprises:
-    """Where a manager's own list differs from what the facts say, as standings are stored now, each with its reason.
+    """Where a manager's own list differs from what the facts say now, each with its reason.
 
-    Ids of parties merged since count as the party that they are now. A tier means that tier or a higher one.
+    Standings are as they are stored, with what is set by hand; what the facts say is told without that. Ids of parties
+    merged since count as the party that they are now. A tier means that tier or a higher one.
     """
     here, held = await present(snapshot), asked.held_as
     currency, rule = here.currency, here.ruling.policy.vip
     leads = await survivors(snapshot, await reached(snapshot, care, asked.party_ids))
     named = await comparing.named(snapshot, list(set(leads.values())), here.ruling, now())
-    agreements = [(each.party_id, each.stands) for each in named if each.stands and each.stands.derived(held)]
     listed = [each.party_id for each in named]
     others = await comparing.missed(
-        snapshot, held, listed, owner_id=asked.owner_id, team_id=asked.team_id, care=care, limit=asked.limit
+        snapshot, held, listed, now(), owner_id=asked.owner_id, team_id=asked.team_id, care=care, limit=asked.limit
     )
+    agreements = [each for each in named if each.given.derived(held)]
+    over = [each for each in named if not each.given.derived(held)]
+
     return shown.Surprises(
         held_as=held,
         currency=currency,
         named=len(named),
-        agreements=[shown.Surprise.of(party, stands, agreed(stands, held, currency)) for party, stands in agreements],
-        missed=[shown.Surprise.of(party, stands, missed(stands, held, currency)) for party, stands in others.first],
+        agreements=[
+            shown.Surprise.of(each.party_id, each.stands, agreed(each.given, held, currency)) for each in agreements
+        ],
+        missed=[
+            shown.Surprise.of(each.party_id, each.stands, missed(each.given, held, currency)) for each in others.first
+        ],
         missed_total=others.total,
         missed_value_minor=others.value_minor,
         over_rated=[
-            shown.Surprise.of(each.party_id, each.stands, over_rated(each.stands, held, currency, rule, each.facts))
-            for each in named
-            if not (each.stands and each.stands.derived(held))
+            shown.Surprise.of(each.party_id, each.stands, over_rated(each.given, held, currency, rule)) for each in over
         ],
         unknown=[party_id for party_id in dict.fromkeys(asked.party_ids) if party_id not in leads],
     )
