@@ -1,16 +1,24 @@
 """How far a consumer is behind in each partition, by what the publishing service has numbered."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
 import asyncpg
+import structlog
 
 from chassis.bus import TopicPartition
-from chassis.db import KEEPALIVE, Database, driver, plain_url
+from chassis.db import KEEPALIVE, Database, database_is_away, driver, plain_url
+
+log = structlog.get_logger()
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Marks: TypeAlias = Mapping[TopicPartition, tuple[int, int]]
+"""(epoch, seq) of the last event that took effect, by partition."""
+
+PATIENCE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,31 +46,45 @@ class Unread:
         return 0.0 if self.oldest_at is None else max(0.001, round((at - self.oldest_at).total_seconds(), 3))
 
 
-async def unread(connection: Connection, marks: Mapping[TopicPartition, tuple[int, int]]) -> list[Unread]:
-    """What a consumer with these marks, each (epoch, seq), has not read, on a connection to the publishing service."""
+async def unread(connection: Connection, marks: Marks) -> list[Unread]:
+    """What a consumer with these marks has not read, on a connection to the publishing service."""
     if not marks:
         return []
     places = [(*partition, *mark) for partition, mark in sorted(marks.items())]
     return [Unread(*row) for row in await connection.fetch(_UNREAD, *map(list, zip(*places, strict=True)))]
 
 
-async def unread_of(database: Database, consumer: str, source_urls: Mapping[str, str]) -> list[Unread]:
-    """What a consumer has not read of any source; a source that is away raises what its database does."""
+async def marks_of(database: Database, consumer: str) -> Marks:
+    """How far a consumer is in every partition that it reads."""
     async with database.transaction() as session:
         rows = await (await driver(session)).fetch(_MARKS, consumer)
-    found: list[Unread] = []
-    for source, url in sorted(source_urls.items()):
-        marks = {
-            TopicPartition(row["topic"], row["partition"]): (row["epoch"], row["seq"])
-            for row in rows
-            if row["topic"].startswith(f"{source}.")
-        }
-        connection = await asyncpg.connect(plain_url(url), timeout=2, command_timeout=5, server_settings=KEEPALIVE)
-        try:
-            found += await unread(connection, marks)
-        finally:
-            connection.terminate()
-    return found
+    return {TopicPartition(row["topic"], row["partition"]): (row["epoch"], row["seq"]) for row in rows}
+
+
+async def unread_of(marks: Marks, source_urls: Mapping[str, str]) -> dict[str, list[Unread] | None]:
+    """What a consumer with these marks has not read of each source; None of one that cannot be read.
+
+    All are asked at once, so that one that says nothing takes no time from the others.
+    """
+    found = await asyncio.gather(*(_unread_from(source, url, marks) for source, url in source_urls.items()))
+    return dict(zip(source_urls, found, strict=True))
+
+
+async def _unread_from(source: str, url: str, marks: Marks) -> list[Unread] | None:
+    places = {partition: mark for partition, mark in marks.items() if partition.topic.startswith(f"{source}.")}
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            connection = await asyncpg.connect(plain_url(url), timeout=2, server_settings=KEEPALIVE)
+            try:
+                return await unread(connection, places)
+            finally:
+                connection.terminate()
+    except Exception as error:
+        # One that refuses is no better than one that is away: as little is known of it, and the others are to be told.
+        if not (isinstance(error, asyncpg.PostgresError) or database_is_away(error)):
+            raise
+        log.warning("source not read", source=source, error=str(error), error_class=type(error).__name__)
+        return None
 
 
 _MARKS = "SELECT topic, partition, epoch, seq FROM consumer_offset WHERE consumer = $1"

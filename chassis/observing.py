@@ -1,11 +1,12 @@
 """What a database knows of how its service fares, read when Prometheus asks."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import product
 
 from chassis.clock import now
 from chassis.db import Database, database_is_away, driver
-from chassis.lag import unread_of
+from chassis.lag import PATIENCE_S, Unread, marks_of, unread_of
 from chassis.telemetry import (
     DATABASE_UP,
     LAG,
@@ -14,31 +15,32 @@ from chassis.telemetry import (
     OUTBOX_AGE,
     OUTBOX_EVENTS,
     PAUSED,
+    SOURCE_UP,
     STOPPED,
     UNPUBLISHED,
     UNPUBLISHED_AGE,
 )
-
-PATIENCE_S = 5.0
+from contracts.topics import topics_of
 
 
 async def observe(database: Database, service: str, source_urls: Mapping[str, str]) -> None:
-    """Bring the gauges of a service up to date. What cannot be read is left out, and `shuke_database_up` is 0."""
+    """Bring the gauges of a service up to date.
+
+    Where its database cannot be read, they are left as they are, and `shuke_database_up` is 0. Of a source that cannot
+    be read nothing is told but that, by `shuke_source_up`.
+    """
     try:
         async with asyncio.timeout(PATIENCE_S):
             await _own(database, service)
+            marks = await marks_of(database, service)
         DATABASE_UP.labels(service).set(1)
     except Exception as error:
         if not database_is_away(error):
             raise
         DATABASE_UP.labels(service).set(0)
         return
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            await _lag(database, service, source_urls)
-    except Exception as error:
-        if not database_is_away(error):
-            raise
+    for source, found in (await unread_of(marks, source_urls)).items():
+        _lag(service, source, found)
 
 
 async def oldest_outbox_s(database: Database) -> float:
@@ -77,9 +79,13 @@ async def _own(database: Database, service: str) -> None:
         LETTERS_OPEN.labels(row["consumer"], row["topic"]).set(row["letters"])
 
 
-async def _lag(database: Database, consumer: str, source_urls: Mapping[str, str]) -> None:
+def _lag(consumer: str, source: str, found: Iterable[Unread] | None) -> None:
+    SOURCE_UP.labels(consumer, source).set(found is not None)
+    # What was told of a source before would pass for what is there.
+    for gauge, topic in product((LAG, LAG_AGE), topics_of(source)):
+        gauge.remove_by_labels({"consumer": consumer, "topic": topic.name})
     present = now()
-    for each in await unread_of(database, consumer, source_urls):
+    for each in found or ():
         place = consumer, each.topic, str(each.partition)
         LAG.labels(*place).set(each.events)
         LAG_AGE.labels(*place).set(each.age_s(present))

@@ -33,6 +33,9 @@ LAG = Gauge("shuke_lag_events", "Events that a consumer has not read yet.", ("co
 LAG_AGE = Gauge(
     "shuke_lag_seconds", "Age of the oldest event that a consumer has not read yet.", ("consumer", "topic", "partition")
 )
+SOURCE_UP = Gauge(
+    "shuke_source_up", "Whether the log of a source could be read when it was last asked.", ("consumer", "source")
+)
 STOPPED = Gauge("shuke_partitions_stopped", "Partitions at which a consumer stands.", ("consumer",))
 PAUSED = Gauge(
     "shuke_partitions_paused", "1 where an operator has paused the partition.", ("consumer", "topic", "partition")

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -14,23 +15,26 @@ from fastapi import APIRouter
 from prometheus_client import REGISTRY
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import outbox, pressure
+from chassis import marks, outbox, pressure, sequencer
 from chassis.app import create_app, probe
 from chassis.auth import HEADER, Caller, Signer
 from chassis.consumer import Delivery
-from chassis.db import Database, connect, plain_url
+from chassis.db import Database, connect, declare_topics, plain_url
 from chassis.freshness import FRESHNESS
 from chassis.http import Session, TransactionalRoute
 from chassis.ids import uuid7
+from chassis.observing import observe
 from chassis.settings import ServiceSettings
 from chassis.telemetry import CONNECTED, measure_loop
 from contracts.customers import PurchaseCompleted
-from contracts.topics import PURCHASES
+from contracts.topics import MEMBERS, PURCHASES, Topic
 from tests.chassis.chain import fetch
 from tests.chassis.test_consumer import PLACE, Bench
 
 SECRET = "a secret of at least thirty-two characters"
 Purchase = Callable[..., PurchaseCompleted]
+MakeDatabase = Callable[[str | None], Awaitable[Database]]
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 def chosen(database: Database, **more: object) -> ServiceSettings:
@@ -105,6 +109,71 @@ async def test_metrics_tell_lag_by_partition_open_letters_and_what_stands(
     assert told("shuke_partitions_stopped", consumer="customers") == 1
     assert told("shuke_database_up", service="customers") == 1
     assert told("shuke_outbox_events", service="customers") == 0
+
+
+@asynccontextmanager
+async def listening_in_silence(database: Database) -> AsyncIterator[str]:
+    ended = asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await ended.wait()
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
+        yield f"postgresql://nobody@127.0.0.1:{server.sockets[0].getsockname()[1]}/nothing"
+        ended.set()
+
+
+@asynccontextmanager
+async def not_listening(database: Database) -> AsyncIterator[str]:
+    yield "postgresql://nobody@127.0.0.1:1/nothing"
+
+
+@asynccontextmanager
+async def refusing(database: Database) -> AsyncIterator[str]:
+    yield f"{database.url}_that_is_not_there"
+
+
+@pytest.mark.parametrize("away", [not_listening, refusing, listening_in_silence])
+async def test_a_source_that_cannot_be_read_is_told_and_hides_no_other(
+    make_database: MakeDatabase,
+    database: Database,
+    connection: Connection,
+    purchase: Purchase,
+    away: Callable[[Database], AbstractAsyncContextManager[str]],
+) -> None:
+    community = await make_database(None)
+    await declare_topics(community, [MEMBERS])
+    await marks.declare(database, "reader", [MEMBERS, PURCHASES])
+
+    def lag(topic: Topic) -> list[float | None]:
+        places = {"consumer": "reader", "topic": topic.name}
+        return [told("shuke_lag_events", **places, partition=str(number)) for number in range(24)]
+
+    def age(topic: Topic) -> list[float | None]:
+        places = {"consumer": "reader", "topic": topic.name}
+        return [told("shuke_lag_seconds", **places, partition=str(number)) for number in range(24)]
+
+    def up() -> list[float | None]:
+        return [told("shuke_source_up", consumer="reader", source=name) for name in ("community", "customers")]
+
+    async def observed(url: str) -> None:
+        await observe(database, "reader", {"community": url, "customers": database.url})
+
+    await observed(community.url)
+    assert (up(), lag(MEMBERS), lag(PURCHASES)) == ([1, 1], [0] * 24, [0] * 24)
+
+    async with database.transaction() as session:
+        outbox.append(session, *(purchase() for _ in range(3)))
+    await sequencer.number(connection)
+    async with away(community) as url:
+        await observed(url)
+    assert (up(), lag(MEMBERS), age(MEMBERS)) == ([0, 1], [None] * 24, [None] * 24)
+    assert sum(filter(None, lag(PURCHASES))) == 3
+    assert max(filter(None, age(PURCHASES))) > 0
+
+    await observed(community.url)
+    assert (up(), lag(MEMBERS)) == ([1, 1], [0] * 24)
 
 
 async def test_metrics_are_told_although_the_database_is_away(database: Database, purchase: Purchase) -> None:

@@ -43,6 +43,6 @@ def test_every_metric_is_listed_with_its_type_and_labels() -> None:
 
 
 def test_no_metric_has_a_label_without_bounds() -> None:
-    bounded = {"service", "operation", "status", "consumer", "topic", "partition", "part", "peer", "task"}
+    bounded = {"service", "operation", "status", "consumer", "source", "topic", "partition", "part", "peer", "task"}
 
     assert {label for _, labels in declared_metrics().values() for label in labels} <= bounded
