@@ -1,7 +1,9 @@
 """How far a service is with its events, for the gateway, which puts the reports of all services together."""
 
-from typing import Annotated, Any
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeAlias
 
+import asyncpg
 from fastapi import APIRouter, Request
 from pydantic import Field
 
@@ -15,6 +17,9 @@ from chassis.presence import SEEN
 from contracts.topics import topics_of
 
 router = APIRouter(prefix="/internal", include_in_schema=False)
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Count = Callable[[Connection], Awaitable[int]]
 
 
 class Mark(Body):
@@ -35,19 +40,32 @@ class Marks(Body):
 @router.get("/status")
 async def read_service_status(request: Request) -> dict[str, Any]:
     """What it has written, read and set aside, and which processes do so."""
-    database: Database = request.app.state.database
-    # Before the streams, which then hold all that waits no more: the other way round it could be in neither.
-    oldest_s = await oldest_outbox_s(database)
+    return await report(request)
+
+
+async def report(request: Request, **begun: Count) -> dict[str, Any]:
+    """What a service tells of itself; `begun` count, by name, what it has yet to do and will announce by itself."""
+    state = request.app.state
+    database: Database = state.database
+    # First what may make events, then those that wait for a number, then the streams: what moves on meanwhile is met
+    # again there. The other way round it could be in none of them.
+    underway = state.writing.underway
     async with database.transaction() as session:
         connection = await driver(session)
-        rows = {name: await connection.fetch(query) for name, query in _REPORT.items()}
         importing = await connection.fetchval(_IMPORTING) if await connection.fetchval(_IMPORTS) else 0
+        rows = {name: await connection.fetch(query) for name, query in _READING.items()}
+        waiting = {name: await count(connection) for name, count in begun.items()}
+    oldest_s = await oldest_outbox_s(database)
+    async with database.transaction() as session:
+        brokers = state.settings.bus_url.startswith("kafka://")
+        rows["streams"] = await (await driver(session)).fetch(_STREAMS, brokers)
     return {
-        "service": request.app.state.name,
+        "service": state.name,
         "oldest_unsequenced_s": oldest_s,
         "oldest_unpublished_s": await oldest_unpublished_s(database),
-        "underway": request.app.state.writing.underway,
+        "underway": underway,
         "importing": importing,
+        **waiting,
         **{name: [dict(row) for row in found] for name, found in rows.items()},
     }
 
@@ -112,13 +130,13 @@ LEFT JOIN LATERAL (
 ORDER BY stream.topic, stream.partition
 """
 
-_REPORT = {
-    # Never acknowledged by a broker: there is none, or nothing has reached it yet.
-    "streams": """
-        SELECT topic, partition, epoch, last_seq,
-               CASE WHEN published_offset >= 0 THEN published_seq END AS published_seq
-        FROM event_stream ORDER BY topic, partition
-    """,
+# Without brokers nothing is published, and nothing waits for it.
+_STREAMS = """
+SELECT topic, partition, epoch, last_seq, CASE WHEN $1 THEN published_seq END AS published_seq
+FROM event_stream ORDER BY topic, partition
+"""
+
+_READING = {
     "consumers": """
         SELECT consumer, topic, partition, epoch, seq, next_offset, stopped_reason, paused_at, paused_by
         FROM consumer_offset ORDER BY consumer, topic, partition

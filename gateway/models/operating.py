@@ -167,6 +167,7 @@ class Drain(Shown):
     closed_at: datetime | None
     closed_by: str | None
     waiting: dict[str, Any]
-    """What is still on its way: requests, imports, unnumbered, unpublished, unread, reassessing, services away."""
+    """What is still on its way: requests, imports, pairs undecided, leads ungraded, unnumbered, unpublished, unread,
+    reassessing, services away."""
     quiet: bool
     """Nothing comes in and nothing is on its way."""

@@ -21,7 +21,7 @@ async def read_drain(request: Request, session: Session) -> Drain:
     """Whether the intake is closed, and what is still on its way; quiet when nothing is."""
     services: Services = request.app.state.services
     closed_at, closed_by = await closed(session)
-    reports = await services.reports()
+    reports = await services.readers_reports()
     waiting = drain.waiting(reports, status.composed(reports))
     # Other processes of the gateway may have let something in until they heard of it.
     heard = closed_at is not None and now() - closed_at > timedelta(seconds=2 * FRESH_S)

@@ -53,6 +53,7 @@ for room in (
     imports.streams,
     timelines.router,
     internal.router,
+    internal.reports,
 ):
     router.include_router(room)
 

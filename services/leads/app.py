@@ -24,7 +24,15 @@ from services.leads.queries.rubrics import open_rubrics
 from services.leads.routes import internal, leads, rubrics
 
 router = APIRouter()
-for room in (rubrics.router, leads.commands, leads.router, imports.router, imports.streams, internal.router):
+for room in (
+    rubrics.router,
+    leads.commands,
+    leads.router,
+    imports.router,
+    imports.streams,
+    internal.router,
+    internal.reports,
+):
     router.include_router(room)
 
 HEARD = (PARTIES,)

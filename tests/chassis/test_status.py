@@ -1,22 +1,28 @@
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import httpx
 from fastapi import APIRouter
 
+from chassis import outbox
 from chassis.app import create_app
 from chassis.auth import HEADER, Caller, Signer
 from chassis.db import Database, driver
 from chassis.settings import ServiceSettings
-from contracts.topics import LEADS, MEMBERS, Topic, topics_of
+from contracts.customers import PurchaseCompleted
+from contracts.topics import LEADS, MEMBERS, PURCHASES, Topic, topics_of
+from tests.chassis.chain import fetch
 
 SECRET = "a secret of at least thirty-two characters"
 
 
 @asynccontextmanager
-async def served(database: Database, hears: Sequence[Topic] = ()) -> AsyncIterator[httpx.AsyncClient]:
+async def served(
+    database: Database, hears: Sequence[Topic] = (), bus_url: str = "log://"
+) -> AsyncIterator[httpx.AsyncClient]:
     """A service without routes of its own, as the gateway reaches it."""
-    settings = ServiceSettings(database_url=database.url, internal_secret=SECRET)
+    settings = ServiceSettings(database_url=database.url, internal_secret=SECRET, bus_url=bus_url)
     app = create_app("customers", router=APIRouter(), settings=settings, hears=hears)
     headers = {HEADER: Signer(SECRET).sign(Caller("gateway", frozenset()))}
     async with app.router.lifespan_context(app):
@@ -85,3 +91,32 @@ async def test_all_that_a_consumer_is_to_read_waits_before_it_has_begun(database
     assert [(each["consumer"], each["topic"], each["partition"], each["seq"]) for each in consumers] == [
         ("customers", topic.name, partition, 0) for topic in (MEMBERS, LEADS) for partition in range(topic.partitions)
     ]
+
+
+async def test_what_no_broker_has_taken_yet_waits_for_one(database: Database) -> None:
+    await fetch(database, "UPDATE event_stream SET last_seq = 7 WHERE topic = $1 AND partition = 3", PURCHASES.name)
+
+    async with served(database, bus_url="kafka://127.0.0.1:1") as client:
+        streams = (await client.get("/internal/status")).json()["streams"]
+
+    assert {each["published_seq"] for each in streams} == {0}
+    assert sum(each["last_seq"] - each["published_seq"] for each in streams) == 7
+
+
+async def test_what_a_handler_makes_of_an_event_while_a_service_tells_how_far_it_is_is_told(
+    database: Database, purchase: Callable[[], PurchaseCompleted]
+) -> None:
+    async with served(database, hears=[LEADS]) as client, asyncio.timeout(60):
+        async with database.transaction() as session:
+            connection = await driver(session)
+            await connection.execute("LOCK TABLE consumer_offset")
+            telling = asyncio.create_task(client.get("/internal/status"))
+            waits = "SELECT FROM pg_locks WHERE NOT granted AND relation = 'consumer_offset'::regclass"
+            while not await fetch(database, waits):
+                await asyncio.sleep(0.02)
+            await connection.execute("UPDATE consumer_offset SET seq = 1 WHERE partition = 3")
+            outbox.append(session, purchase())
+        report = (await telling).json()
+
+    assert [each["seq"] for each in report["consumers"] if each["partition"] == 3] == [1]
+    assert report["oldest_unsequenced_s"] or sum(each["last_seq"] for each in report["streams"]) == 1

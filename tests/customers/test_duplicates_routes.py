@@ -537,3 +537,22 @@ async def test_a_manager_sees_a_possible_duplicate_where_both_are_parties_of_the
         read = await api.get(f"/v1/duplicates/{found['id']}", headers=headers)
         assert read.status_code == (200 if seen else 404)
     assert (await api.get("/v1/duplicates", headers=headers)).json()["has_more"] is False
+
+
+async def test_how_many_pairs_are_to_be_decided_is_told_until_none_is(api, heard, lead, decided):
+    async def undecided():
+        return (await api.get("/internal/status")).json()["undecided"]
+
+    counted = [await undecided()]
+    for told in (
+        lambda: heard(lead((Scheme.EMAIL, "ann@x.example"), (Scheme.PHONE, "+4930111222"))),
+        lambda: api.post("/v1/parties", json={"identifiers": [{"scheme": "email", "value": "bob@x.example"}]}),
+        lambda: api.put("/v1/duplicates/rules", json=RULES | {"most_claims": 9}),
+        lambda: api.put("/v1/duplicates/rules", json=RULES | {"most_claims": 8}),
+    ):
+        await told()
+        counted.append(await undecided())
+    await decided()
+
+    assert counted == [0, 1, 2, 3, 3]
+    assert await undecided() == 0

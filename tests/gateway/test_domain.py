@@ -5,6 +5,7 @@ from uuid import uuid4
 
 from contracts.customers import FactWithdrawn, ProblemOpened, Severity
 from contracts.scoring import Cause, MoveKind
+from gateway.domain.drain import waiting
 from gateway.domain.export import joined, oldest, party_ids
 from gateway.domain.feed import is_historic
 from gateway.domain.keys import PREFIX, looks_like_key, secret_hash
@@ -119,6 +120,16 @@ def test_processes_are_told_with_their_service_and_an_older_service_tells_none()
     process = {"name": "one", "role": "leads-worker", "state": "away"}
     report = composed({"leads": {**whole, "processes": [process]}, "customers": whole, "scoring": None})
     assert report["processes"] == [{"service": "leads", **process}]
+
+
+def test_a_drain_waits_for_what_services_have_yet_to_do_by_themselves() -> None:
+    quiet = {"underway": 0, "importing": 0, "oldest_unsequenced_s": 0.0, "streams": [], "consumers": []}
+    told = {
+        "customers": {**quiet, "dead_letters": [], "undecided": 4},
+        "leads": {**quiet, "dead_letters": [], "ungraded": 9},
+        "gateway": {**quiet, "dead_letters": []},
+    }
+    assert waiting(told, composed(told)) == {"undecided": 4, "ungraded": 9}
 
 
 def operation(body: str, answer: str, **more: object) -> dict[str, object]:

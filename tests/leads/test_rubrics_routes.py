@@ -205,3 +205,18 @@ async def test_graders_killed_in_the_middle_go_on_where_they_were(api, database,
     assert (row["graded"], row["changed"]) == (count, count)
     events = await published()
     assert len({data["lead_id"] for _, _, data in events}) == len(events) == count
+
+
+async def test_how_many_leads_are_to_be_graded_anew_is_told_until_none_is(api, database):
+    async def ungraded():
+        return (await api.get("/internal/status")).json()["ungraded"]
+
+    await captured(api, 3)
+    before = await ungraded()
+    await api.put("/v1/leads/rubric", json=rubric())
+    begun = await ungraded()
+    await move_on(database)
+    ending = await ungraded()
+    await graded(database)
+
+    assert (before, begun, ending, await ungraded()) == (0, 3, 1, 0)

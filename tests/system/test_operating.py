@@ -14,6 +14,7 @@ from deploy.cli import app
 from tests.system.conftest import Start
 from tests.system.product import Product, identifier, party_of
 
+NOBODY_DECIDES = "SELECT pg_advisory_xact_lock(hashtextextended('customers.duplicates', 0))"
 SHAPES = {"embedded": ("up",), "kafka": ("cluster", "--workers", "1")}
 
 
@@ -142,6 +143,27 @@ def test_a_drain_ends_in_quiet_and_takes_in_again_when_told(product: Product) ->
     assert spent(product, "dan") == "5.00"
     told(product, "drain", "--resume")
     product.buy("dan", "2025-01-02T12:00:00Z", 500)
+
+
+def test_a_drain_waits_until_who_is_one_party_is_decided_and_the_feed_has_read_it(product: Product) -> None:
+    email, phone = {"scheme": "email", "value": "gus@x.example"}, {"scheme": "phone", "value": "+4930111999"}
+    with product.held("customers", NOBODY_DECIDES):
+        for each in (email, phone):
+            product.post("/v1/parties", json={"identifiers": [each]})
+        product.post("/v1/leads", json={"email": email["value"], "phone": phone["value"], "source": "website"})
+        undecided = told(product, "drain", "--wait", "5", code=3)
+        told(product, "pause", "gateway")
+    unheard = told(product, "drain", "--wait", "10", code=3)
+    told(product, "resume", "gateway")
+    quiet = told(product, "drain")
+    told(product, "drain", "--resume")
+
+    assert undecided["waiting"]["undecided"]
+    assert unheard["waiting"]["unread"]
+    assert "undecided" not in unheard["waiting"]
+    assert (quiet["quiet"], quiet["waiting"]) == (True, {})
+    found = [product.get("/v1/parties", **each)["data"] for each in (email, phone)]
+    assert found[0] == found[1]
 
 
 def test_one_trace_goes_through_the_door_the_service_and_the_worker_and_on_to_what_follows(product: Product) -> None:

@@ -6,7 +6,7 @@ from itertools import combinations
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from asyncpg import Record
+from asyncpg import Connection, Record
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.clock import now
@@ -41,6 +41,12 @@ async def decide(session: AsyncSession, zone: ZoneInfo) -> bool:
         await _decide_pairs(session, {(one, two) for one, two in taken if two}, rules, zone)
         return True
     return row is not None and await _walk_on(session, row, rules, zone)
+
+
+async def undecided(connection: "Connection[Record]") -> int:
+    """How many pairs wait, identifiers that nobody looked at yet, and pairs that were there when the rules changed."""
+    count: int = await connection.fetchval(_UNDECIDED)
+    return count
 
 
 async def _compare(session: AsyncSession, rules: Rules) -> bool:
@@ -176,6 +182,16 @@ async def _holdings(session: AsyncSession, identities: Sequence[UUID]) -> dict[U
 
 
 _ALONE = "SELECT pg_try_advisory_xact_lock(hashtextextended('customers.duplicates', 0))"
+
+# Until a change of the rules is through at least one: what only looks alike comes behind the pairs, and is not counted.
+_UNDECIDED = """
+SELECT (SELECT count(*) FROM pair_to_decide)
+    + (SELECT count(*) FROM identity WHERE scheme IS NOT NULL AND NOT compared)
+    + coalesce((
+        SELECT greatest(pairs - pairs_done, 1) FROM duplicate_rules
+        WHERE version = (SELECT max(version) FROM duplicate_rules) AND finished_at IS NULL
+    ), 0)
+"""
 
 _TO_COMPARE = """
 UPDATE identity SET compared = true

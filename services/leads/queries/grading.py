@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from asyncpg import Connection, Record
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
@@ -54,8 +55,18 @@ async def grade_page(session: AsyncSession, grading: Grading, limit: int, at: da
     return True
 
 
+async def ungraded(connection: "Connection[Record]") -> int:
+    """How many leads the open grading has not come to yet; at least one until it is done."""
+    count: int = await connection.fetchval(_UNGRADED)
+    return count
+
+
 _OPEN = """
 SELECT id, rubric, after_lead FROM activation WHERE state IN ('waiting', 'running') FOR UPDATE SKIP LOCKED
+"""
+
+_UNGRADED = """
+SELECT coalesce((SELECT greatest(leads - graded, 1) FROM activation WHERE state IN ('waiting', 'running')), 0)
 """
 
 _MOVE_ON = """

@@ -1,10 +1,12 @@
 """What only the gateway asks for: the leads of a party, and its life as they know it."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
+from chassis import status
 from chassis.external_ids import AskedParties, told
 from chassis.fields import PartyId
 from chassis.http import LATEST, Cursor, Limit, Page, Session, TransactionalRoute, decode_cursor, page
@@ -12,8 +14,16 @@ from chassis.installation import Here
 from chassis.timelines import Timeline, WhatIsAsked, timeline
 from services.leads.models.leads import Lead
 from services.leads.queries import leads as known
+from services.leads.queries.grading import ungraded
 
 router = APIRouter(prefix="/internal", include_in_schema=False, route_class=TransactionalRoute)
+reports = APIRouter(prefix="/internal", include_in_schema=False)
+
+
+@reports.get("/status")
+async def read_leads_status(request: Request) -> dict[str, Any]:
+    """What every service tells, and how many leads are to be graded anew."""
+    return await status.report(request, ungraded=ungraded)
 
 
 @router.get("/parties/{party_id}/leads")
