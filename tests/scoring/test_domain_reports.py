@@ -15,7 +15,7 @@ from services.scoring.domain.policy import DESIRE, Desire
 from services.scoring.domain.presets import VIP
 from services.scoring.domain.reports.association import Association, Effect, Verdict, association
 from services.scoring.domain.reports.losses import Defections, Losses, SegmentBy
-from services.scoring.domain.reports.patterns import LEVEL, Bought, Patterns, patterns
+from services.scoring.domain.reports.patterns import LEVEL, Bought, Patterns, channel, interval, patterns
 from services.scoring.domain.reports.proportions import compared, median, rate
 from services.scoring.domain.reports.purchases import KindsByMonth, PurchaseKind, SecondPurchases, purchase_kinds
 from services.scoring.domain.reports.surprises import Given, HeldAs, Stands, agreed, missed, over_rated
@@ -341,6 +341,36 @@ def test_habits_are_hardly_ever_found_where_there_are_none() -> None:
     for name in ("interval", "basket", "season", "channel"):
         told = sum(getattr(each, name).found for each in found)
         assert told <= 4 * LEVEL * len(found), name
+
+
+@pytest.mark.parametrize(("chance", "purchases"), [(0.95, 6), (0.8, 6), (0.8, 10), (0.5, 6), (0.5, 30), (0.1, 10)])
+def test_who_buys_on_each_day_with_the_same_chance_has_no_rhythm(chance: float, purchases: int) -> None:
+    random, found = Random(7), 0
+    for _ in range(300):
+        on, day = list[int](), 0
+        while len(on) < purchases:
+            day += 1
+            if random.random() < chance:
+                on.append(day)
+        found += interval(on).found
+
+    assert found <= 9
+
+
+def test_a_rhythm_of_two_days_is_found_and_every_single_day_is_none() -> None:
+    two, week = interval(range(0, 40, 2)), interval([0, 7, 14, 22, 28, 35, 42])
+
+    assert (two.found, two.median_days) == (True, 2)
+    assert week.found
+    assert (interval(range(6)).p_value, interval(range(100)).found) == (1, False)
+
+
+def test_no_channel_is_the_main_one_where_either_of_two_is_taken_by_lot() -> None:
+    random = Random(8)
+    found = [channel([random.choice(["web", "store"]) for _ in range(50)]) for _ in range(1_000)]
+
+    assert sum(each.found for each in found) <= 13
+    assert channel(["web"] * 8).p_value == round(2 / 2**8, 6)
 
 
 def seasonal(months: Sequence[int], years: int = 4, until: date = TODAY) -> Patterns:
