@@ -425,6 +425,15 @@ def test_an_amount_that_is_known_in_part_is_no_basket() -> None:
     assert patterns([Bought(day, 100, None), Bought(day, 50, None)], [], TODAY).basket.median_minor == 150
 
 
+def test_a_week_that_is_not_over_ends_with_the_last_day_that_is_known() -> None:
+    begun, monday_ = at("2026-02-03"), at("2026-03-02")
+    weeks = Weeks(monday_, 1, DESIRE, until=at("2026-03-04"))
+
+    weeks.take([(begun, Stage.PROSPECT), (at("2026-03-06"), Stage.DORMANT_PROSPECT)], [(begun, Kind.INQUIRED, 1)], [])
+
+    assert (weeks.weeks[0].last, weeks.weeks[0].active) == (at("2026-03-04"), 1)
+
+
 def test_one_inquiry_of_today_is_half_of_the_wish_and_fades_by_half_in_two_weeks() -> None:
     day = at("2025-06-01")
 

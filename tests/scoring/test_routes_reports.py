@@ -515,6 +515,67 @@ async def test_a_past_week_is_what_its_facts_were_whatever_happens_later(api: ht
     assert since["data"][2]["new_prospects"] == 1
 
 
+async def test_a_week_that_is_not_over_is_what_it_was_up_to_the_day_asked_for(
+    api: httpx.AsyncClient, feed: Feeding
+) -> None:
+    # Dormant from Friday, 6 March, on.
+    await feed.inquired(feed.identity(), noon("2026-02-03"))
+    await feed.inquired(feed.identity(), noon("2026-03-02"))
+
+    wednesday = (await asked(api, "sales-weeks", until="2026-03-04", weeks=2))["data"]
+    sunday = (await asked(api, "sales-weeks", until="2026-03-08", weeks=2))["data"]
+
+    assert [(week["last_day"], week["active_prospects"]) for week in wednesday] == [
+        ("2026-03-01", 1),
+        ("2026-03-04", 2),
+    ]
+    assert [(week["last_day"], week["active_prospects"]) for week in sunday] == [("2026-03-01", 1), ("2026-03-08", 1)]
+
+
+REPORTS = {
+    "satisfaction-and-sales": "as_of",
+    "sales-weeks": "until",
+    "purchase-kinds": "until",
+    "second-purchases": "as_of",
+    "losses": "until",
+    "flows": "until",
+    "flows/moves": "until",
+    "defections": "until",
+}
+"""Each with what says up to which day."""
+
+
+async def test_no_report_tells_what_comes(api: httpx.AsyncClient, feed: Feeding) -> None:
+    party, today = feed.identity(), now().date()
+    await feed.bought(party, noon("2026-01-05"), 100)
+    stages = {"from_stage": "none", "to_stage": "customer"}
+
+    for report, name in {**REPORTS, f"patterns/{outer(party)}": "as_of"}.items():
+        for day in (today + timedelta(days=1), date(8999, 1, 1)):
+            answer = await api.get(f"/v1/reports/{report}", params={name: str(day), **stages})
+            assert (answer.status_code, answer.json()["code"]) == (422, "report_ahead"), report
+            assert answer.json()["last"] == str(today)
+        answer = await api.get(f"/v1/reports/{report}", params={name: str(today), **stages})
+        assert answer.status_code == 200, answer.text
+    refused = [
+        await api.get("/v1/reports/second-purchases", params={"until": str(today + timedelta(days=1))}),
+        await api.post("/v1/reports/win-back", json={"lost_on": str(today + timedelta(days=1))}),
+    ]
+    assert [answer.json()["code"] for answer in refused] == ["report_ahead"] * 2
+    zoom = await api.get("/v1/reports/zoom", params={"as_of": str(today + timedelta(days=1))})
+    assert zoom.status_code == 200, zoom.text
+
+
+async def test_no_report_takes_what_was_not_read_yet_for_silence(api: httpx.AsyncClient, feed: Feeding) -> None:
+    await feed.bought(feed.identity(), noon("2026-01-05"), 100)
+    await feed.reached(noon("2026-03-10"))
+
+    answer = await api.get("/v1/reports/losses", params={"until": "2026-03-11"})
+
+    assert (answer.status_code, answer.json()["last"]) == (422, "2026-03-10")
+    assert (await asked(api, "losses"))["until"] == "2026-03-10"
+
+
 @pytest.fixture
 async def various(scoring: Database) -> Database:
     """Fifty parties with all kinds of histories, most of them long before today."""

@@ -49,7 +49,7 @@ async def read_flows(page: Somebody) -> Response:
     """
     shown: dict[str, Any] = {**_period(page), "flows": None}
     if page.computes:
-        flows = await page.api.part("/v1/reports/flows", since=shown["since"], until=shown["until"])
+        flows = await page.api.part("/v1/reports/flows", **_days(shown))
         shown |= {"flows": flows, **(_flows(flows.data) if flows else {})}
     return page.render("population/flows.html", **shown) if page.by_script else await _population(page, **shown)
 
@@ -64,7 +64,7 @@ async def read_moves(page: Somebody) -> Response:
     shown: dict[str, Any] = {**asked, "query": urlencode(asked), "rows": None}
     if page.computes:
         parts = await page.api.together(
-            found=("/v1/reports/flows/moves", {**asked, "limit": ROWS, "cursor": cursor}),
+            found=("/v1/reports/flows/moves", {**stages, **_days(period), "limit": ROWS, "cursor": cursor}),
             summary="/v1/standings/summary",
         )
         found, summary = parts["found"].or_raise(), parts["summary"]
@@ -126,6 +126,11 @@ def _period(page: Page) -> dict[str, Any]:
         return {"since": str(since), "until": str(until), "days": None, "periods": PERIODS, "today": str(today)}
     since, until = today - timedelta(days=days - 1), today
     return {"since": str(since), "until": str(until), "days": days, "periods": PERIODS, "today": str(today)}
+
+
+def _days(period: Mapping[str, Any]) -> dict[str, str | None]:
+    """How the days of a period are asked for. Up to today is up to what is known: there it may be another day."""
+    return {"since": period["since"], "until": None if period["until"] == period["today"] else period["until"]}
 
 
 def _day(text: str | None) -> date | None:

@@ -12,6 +12,10 @@ class BadPeriod(Invalid):
     """A report cannot be about these days."""
 
 
+class ReportAhead(Invalid):
+    """A report is about days up to the last one that was read: what comes is not known."""
+
+
 def period(since: date | None, until: date | None, *, known: date, usual_days: int = 365) -> tuple[date, date]:
     """The first and the last day of a report: up to the last day that is known, so many days where none are said.
 

@@ -36,12 +36,14 @@ class Week(msgspec.Struct):
     """One week of seven local days, of which `first` (ordinal) is the Monday."""
 
     first: int
+    last: int
+    """The Sunday, or the last day that is known of a week that is not over."""
     became: int = 0
     """Parties that became prospects and never were before."""
     again: int = 0
     """Parties that became prospects again."""
     active: int = 0
-    """Prospects at the end of the week."""
+    """Prospects at the end of the last day."""
     desire_thousandths: int = 0
     """The sum over these, so that weeks and parts of the population add up exactly."""
     bought: int = 0
@@ -52,11 +54,6 @@ class Week(msgspec.Struct):
     """Of the others, how many took how many days from the first sign to the first purchase."""
     stay_days: dict[Stage, Counter[int]] = msgspec.field(default_factory=dict)
     """Of stays in a stage that ended in this week, how many took how many days."""
-
-    @property
-    def last(self) -> int:
-        """The Sunday."""
-        return self.first + 6
 
     @property
     def desire(self) -> float | None:
@@ -77,10 +74,16 @@ class Week(msgspec.Struct):
 class Weeks:
     """Consecutive weeks, each from what its parties did up to its end: no later fact says anything of it."""
 
-    def __init__(self, monday: int, count: int, desire: Desire) -> None:
-        """So many weeks from a Monday (ordinal) on; `desire` says how much prospects want to buy."""
+    def __init__(self, monday: int, count: int, desire: Desire, until: int | None = None) -> None:
+        """So many weeks from a Monday (ordinal) on; `desire` says how much prospects want to buy.
+
+        The last one ends with the day `until`, where that comes before its Sunday: the rest of it is not known.
+        """
         self._desire = desire
-        self.weeks = [Week(monday + 7 * place) for place in range(count)]
+        sunday = monday + 7 * count - 1
+        days = range(monday, sunday, 7)
+        self._lasts = [min(day + 6, sunday if until is None else until) for day in days]
+        self.weeks = [Week(day, last) for day, last in zip(days, self._lasts, strict=True)]
 
     def take(self, turns: Sequence[Turn], signs: Sequence[Sign], purchase_days: Sequence[int]) -> None:
         """One party more: its stages, each with its first day, its signs of interest and its purchase days, all rising.
@@ -122,10 +125,9 @@ class Weeks:
         for place, (begun, stage) in enumerate(turns):
             if stage is not Stage.PROSPECT:
                 continue
-            ended = turns[place + 1][0] if place + 1 < len(turns) else self.weeks[-1].last + 1
-            # A week counts whose Sunday lies in the stay.
-            low = max(0, -(-(begun - self.weeks[0].last) // 7))
-            for week in self.weeks[low : max(low, -(-(ended - self.weeks[0].last) // 7))]:
+            ended = turns[place + 1][0] if place + 1 < len(turns) else self._lasts[-1] + 1
+            # A week counts whose last day lies in the stay.
+            for week in self.weeks[bisect_left(self._lasts, begun) : bisect_left(self._lasts, ended)]:
                 low_sign = bisect_left(signs, (week.last - self._desire.window_days + 1,))
                 near = signs[low_sign : bisect_right(signs, (week.last + 1,))]
                 week.active += 1

@@ -61,12 +61,13 @@ class SalesWeek(Shown):
     """By ISO 8601, such as 2026-W07."""
     first_day: date
     last_day: date
+    """The Sunday, or the day of the report where the week is not over."""
     new_prospects: int
     """Parties that became prospects and never were before."""
     prospects_again: int
     """Parties that became prospects again."""
     active_prospects: int
-    """At the end of the week."""
+    """At the end of the last day."""
     desire: float | None
     """Of these on average, from 0 to 100."""
     first_purchases: int

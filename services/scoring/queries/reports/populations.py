@@ -34,7 +34,7 @@ LAST_NAME = UUID(int=2**128 - 1)
 
 async def sales_weeks(connection: Connection, monday: int, count: int, as_of: date, now: datetime) -> Weeks:
     """So many weeks from a Monday on."""
-    weeks = Weeks(monday, count, (await present(connection)).ruling.policy.desire)
+    weeks = Weeks(monday, count, (await present(connection)).ruling.policy.desire, as_of.toordinal())
     async for seen in everybody(connection, as_of, now):
         shown = signs(seen.calendar, seen.history.stages.prospects.sign_numbers)
         weeks.take(seen.turns(monday), shown, purchase_days(seen.calendar))

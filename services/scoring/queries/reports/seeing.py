@@ -11,6 +11,7 @@ from contracts.scoring import Cause, Stage
 from services.scoring.domain.calendar import Calendar, Share
 from services.scoring.domain.history import History
 from services.scoring.domain.moment import Moment
+from services.scoring.domain.reports.periods import ReportAhead
 from services.scoring.domain.reports.weeks import Turn
 from services.scoring.domain.trajectory import Move, stage_moves
 from services.scoring.queries.reading import PAGE, Read, breathing, by_party, moment, with_calendars
@@ -91,12 +92,16 @@ async def survivors(connection: Connection, party_ids: Collection[UUID]) -> dict
     return {row["party_id"]: row["resolves_to"] for row in rows}
 
 
-async def last_day(connection: Connection, as_of: date | None, now: datetime) -> date:
-    """The last local day that a report sees: the one asked for, or today as far as everything was read."""
-    if as_of is not None:
-        return as_of
+async def last_day(connection: Connection, asked: date | None, now: datetime) -> date:
+    """The last local day that a report sees: the one asked for, or today as far as everything was read.
+
+    Raises `ReportAhead` for a later one.
+    """
     then = await moment(connection, None, now)
-    return date.fromordinal(then.ruling.day(then.reached or now))
+    read = date.fromordinal(then.ruling.day(then.reached or now))
+    if asked is not None and asked > read:
+        raise ReportAhead("A report is about days that have come and were read.", last=read.isoformat())
+    return asked or read
 
 
 def _seen(reads: Iterable[Read], then: Moment) -> Iterator[Seen]:

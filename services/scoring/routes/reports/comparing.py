@@ -76,7 +76,7 @@ async def report_defections(
     reason is a competitor.
     """
     here = await present(snapshot)
-    first, last = period(since, until, known=await last_day(snapshot, None, now()))
+    first, last = period(since, until, known=await last_day(snapshot, until, now()))
     soon = start_of_day(here.ruling.day(now()) + within_days, here.ruling.zone)
     risk = await comparing.at_risk(snapshot, by, soon)
     found = await reported(request, snapshot, comparing.defections, losses.Defections(first, last, by), now())

@@ -15,7 +15,7 @@ from services.scoring.domain.reports import purchases
 from services.scoring.domain.reports.association import proven
 from services.scoring.domain.reports.flows import Flow, Flows
 from services.scoring.domain.reports.losses import Losses
-from services.scoring.domain.reports.periods import period
+from services.scoring.domain.reports.periods import ReportAhead, period
 from services.scoring.domain.reports.sentences import of_association, of_win_back
 from services.scoring.domain.reports.weeks import monday
 from services.scoring.domain.reports.winback import WinBack
@@ -89,7 +89,7 @@ async def classify_purchases(
 
     Without days, the last 365. It reads every party.
     """
-    first, last = period(since, until, known=await last_day(snapshot, None, now()))
+    first, last = period(since, until, known=await last_day(snapshot, until, now()))
     kinds = purchases.KindsByMonth(first, last, add_on_days)
     kinds = await reported(request, snapshot, populations.kinds_by_month, kinds, last, now())
     return shown.PurchaseKinds(
@@ -115,6 +115,7 @@ async def measure_second_purchases(
     `since` and `until` bound the first purchase; without them, the last 365 days. It reads every party.
     """
     known = await last_day(snapshot, as_of, now())
+    until = until and await last_day(snapshot, until, now())
     first, last = period(since, until, known=known)
     second = purchases.SecondPurchases(first, last, within_days=within_days, known=known.toordinal())
     second = await reported(request, snapshot, populations.second_purchases, second, known, now())
@@ -128,6 +129,8 @@ async def judge_win_back(asked: shown.NewWinBack, request: Request, snapshot: Sn
     It reads every party. Nobody drew lots who is called, so that a difference need not be the calls' doing.
     """
     known = await last_day(snapshot, None, now())
+    if asked.lost_on > known:
+        raise ReportAhead("Who will stand lost is not known.", last=known.isoformat())
     programme = WinBack(
         asked.lost_on.toordinal(),
         contact_days=asked.contact_days,
@@ -151,7 +154,7 @@ async def count_losses(
 
     Without days, the last 365. It reads every party. `GET /v1/losses` lists who is lost now.
     """
-    first, last = period(since, until, known=await last_day(snapshot, None, now()))
+    first, last = period(since, until, known=await last_day(snapshot, until, now()))
     found = await reported(request, snapshot, populations.losses_by_month, Losses(first, last), last, now())
     return shown.LossesByMonth.of(found, (await present(snapshot)).ruling)
 
@@ -166,7 +169,7 @@ async def count_flows(
     Without days, the last 365. Of more than 20,000 parties as many are drawn, and counts are what that comes to for
     all: the answer takes some seconds and no more however many there are.
     """
-    first, last = period(since, until, known=await last_day(snapshot, None, now()))
+    first, last = period(since, until, known=await last_day(snapshot, until, now()))
     found, drawn, parties = await reported(request, snapshot, populations.flows, Flows(first, last), care, now())
     return shown.FlowsBetweenStages.of(found, drawn, parties)
 
@@ -188,7 +191,7 @@ async def list_moves_of_flow(
     `none` stands for no stage: of those who became known, or of whom nothing is left. They come by party and day, and
     are computed: a page may be short, also empty, though there are more.
     """
-    first, last = period(since, until, known=await last_day(snapshot, None, now()))
+    first, last = period(since, until, known=await last_day(snapshot, until, now()))
     flow = Flow(_stage(from_stage), _stage(to_stage), first, last)
     after = decode_cursor(cursor, tuple[UUID, UUID]) if cursor else None
     moved, place = await reported(request, snapshot, populations.moves_of_flow, flow, care, after, limit, now())
