@@ -11,6 +11,7 @@ from contracts.loss import LossReason
 from contracts.scoring import Band, Stage, Tier
 from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.days import end_of_day
+from services.scoring.domain.evidence import ASKING
 from services.scoring.domain.facts import DECLARATIONS, DERIVED, MONEY, Kind
 from services.scoring.domain.indexes import Evidence
 from services.scoring.domain.model import Model
@@ -39,6 +40,7 @@ EXAMPLES = [
     "Stages by probability",
     "Tiers by turnover",
     "Tiers by expectation",
+    "Answers",
     "Posture",
     "Last sign and last contact",
     "Level, flags and VIP",
@@ -92,6 +94,8 @@ def history(told: str, known_at: str = "") -> Calendar:
             said, amount = "EUR", round(100 * float(more[0])) if more else 20_000
         elif kind in DECLARATIONS:
             said = more[0] if more else "unknown"
+        elif more:
+            said = more[0]
         entries.append((day.toordinal(), int(kind), said, 1, amount))
     return Calendar.of(entries)
 
@@ -132,6 +136,10 @@ def of_bought(field: str) -> Callable[[Case], str]:
     return lambda case: shown(getattr(case.reason.bought, field, None))
 
 
+def late_answers(of: Reason) -> int:
+    return sum(each.count for each in of.satisfaction.contributions if each.evidence == Evidence.LATE_ANSWER)
+
+
 COLUMNS: Mapping[str, Callable[[Case], object]] = {
     "Stage": lambda case: case.standing.stage,
     "Stage changes on": lambda case: case.standing.next_stage_at,
@@ -156,6 +164,8 @@ COLUMNS: Mapping[str, Callable[[Case], object]] = {
     "Level": lambda case: case.standing.level,
     "Flags": lambda case: case.standing.flags,
     "VIP": lambda case: case.standing.vip,
+    "Late answers": lambda case: late_answers(case.reason),
+    "Index": lambda case: case.standing.satisfaction,
     "Satisfaction": lambda case: case.standing.satisfaction_band,
     "Loyalty": lambda case: case.standing.loyalty_band,
     "Row": lambda case: case.reason.treatment.row,
@@ -316,6 +326,20 @@ def test_the_contributions_that_are_told_add_up_to_the_indexes() -> None:
             f"{ground.evidence:.3f}",
             ground.band,
         )
+
+
+def test_what_waits_for_an_answer_is_what_is_told_and_the_example_by_hand_comes_out() -> None:
+    said = section(PAGE, "Answers").replace("\n", " ")
+    row = table("Answers")[1]
+    late = [each for each in case(row, BY_DAYS).reason.satisfaction.contributions if each.count]
+
+    assert {kind for kind in Kind if f"`{kind.code}`" in said} == set(ASKING)
+    assert f"the same day or one of the {DAYS_1.answer_within_days} days after it" in said
+    for each in late:
+        age = (date.fromisoformat(row["On"]) - each.first_day).days
+        assert f"-0.3 * 2^(-{age}/{DAYS_1.satisfaction.half_life_days}) = {each.log_odds:.4f}" in said
+    log_odds = sum(each.log_odds for each in late)
+    assert f"in all {log_odds:.4f}, and 100 / (1 + exp({-log_odds:.4f})) = {row['Index']}." in said
 
 
 def test_levels_posture_and_profit_are_those_of_the_policy() -> None:

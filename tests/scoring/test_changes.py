@@ -157,13 +157,13 @@ def test_the_clock_is_named_for_what_it_does_between_facts_and_behind_them() -> 
 
 
 def test_a_fact_is_not_named_for_what_the_clock_did_on_its_day() -> None:
-    known = [TOP, at("2026-01-01", 13, Kind.INQUIRED)]
-    looks, complains = at("2026-01-04", 9, Kind.VISITED), at("2026-01-04", 9, Kind.COMPLAINED)
+    known = [TOP, at("2026-01-02", 13, Kind.INQUIRED)]
+    looks, complains = at("2026-01-05", 9, Kind.VISITED), at("2026-01-05", 9, Kind.COMPLAINED)
 
     (clock,), _ = told([looks], looks.occurred_at, known=known)
     (fact_,), _ = told([complains], complains.occurred_at, known=known)
 
-    assert (clock.cause, clock.occurred_at) == (Cause.CLOCK, datetime(2026, 1, 4, tzinfo=UTC))
+    assert (clock.cause, clock.occurred_at) == (Cause.CLOCK, datetime(2026, 1, 5, tzinfo=UTC))
     assert (fact_.cause, fact_.fact_id) == (Cause.FACT, complains.fact_id)
 
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.scoring import Band, Posture
+from contracts.scoring import Band, Posture, Stage
 from services.scoring.domain.calendar import Calendar, fold
 from services.scoring.domain.evidence import PLACES, Piece, evidence
-from services.scoring.domain.facts import Fact, Kind
+from services.scoring.domain.facts import CART, Fact, Kind
 from services.scoring.domain.fading import NEVER, Fading
 from services.scoring.domain.history import History
 from services.scoring.domain.indexes import Evidence, Index
@@ -101,6 +101,47 @@ def test_who_turned_to_us_and_was_not_reached_in_time_had_a_late_answer(kind: Ki
     assert late in entered(asked, fact("2025-12-31", Kind.REACHED), fact("2026-01-04", Kind.REACHED))
     for day in ("2026-01-01", "2026-01-03"):
         assert late not in entered(asked, fact(day, Kind.REACHED))
+
+
+@pytest.mark.parametrize("kind", [Kind.INQUIRED, Kind.CONTACTED])
+def test_a_purchase_in_time_answers_whoever_asked(kind: Kind) -> None:
+    asked = fact("2026-01-01", kind)
+    late = ("2026-01-04", Evidence.LATE_ANSWER, 1)
+
+    for day in ("2026-01-01", "2026-01-03"):
+        assert late not in entered(asked, fact(day, amount_minor=0, currency="CHF"))
+    for day in ("2025-12-31", "2026-01-04"):
+        assert late in entered(asked, fact(day))
+
+
+def test_a_purchase_is_no_answer_to_a_complaint() -> None:
+    complained, bought = fact("2026-01-01", Kind.COMPLAINED), fact("2026-01-01")
+    late = ("2026-01-04", Evidence.LATE_ANSWER, 1)
+
+    assert late in entered(complained, bought)
+    assert entered(complained, bought, fact("2026-01-01", Kind.CONTACTED)).count(late) == 1
+    assert late not in entered(complained, bought, fact("2026-01-02", Kind.REACHED))
+
+
+def test_who_puts_something_into_a_cart_waits_for_no_answer() -> None:
+    cart = msgspec.structs.replace(fact("2026-01-01", Kind.INQUIRED), detail=CART)
+    late = ("2026-01-04", Evidence.LATE_ANSWER, 1)
+
+    assert late not in entered(cart)
+    assert late in entered(cart, fact("2026-01-01", Kind.INQUIRED))
+    assert assess(calendar(cart), noon("2026-01-02"), DEFAULT).stage is Stage.PROSPECT
+
+
+@pytest.mark.parametrize("added", [Kind.PURCHASE, Kind.REACHED])
+def test_an_answer_added_later_is_read_from_its_day_on_alone(added: Kind) -> None:
+    asked = calendar(*(fact(f"2026-01-0{day}", Kind.CONTACTED) for day in (1, 2, 3)))
+    answered = asked + calendar(fact("2026-01-03", added))
+    since = date(2026, 1, 3).toordinal()
+
+    again = History(asked, DEFAULT).changed(answered, since)
+
+    assert again.pieces == History(answered, DEFAULT).pieces
+    assert PLACES[Evidence.LATE_ANSWER] not in {place for _, place, _ in again.pieces}
 
 
 def test_an_anniversary_counts_for_whoever_bought_within_the_year_before_it() -> None:

@@ -154,6 +154,18 @@ def test_an_answer_is_late_the_day_after_its_limit_once_for_a_day() -> None:
     assert of_kind([*asked, fact("2026-01-04", Kind.REACHED)], Evidence.LATE_ANSWER) == [("2026-01-04", 1)]
 
 
+def test_a_purchase_in_time_is_an_answer_but_not_to_a_complaint_and_a_cart_asks_nothing() -> None:
+    asked, complained = fact("2026-01-01", Kind.CONTACTED), fact("2026-01-01", Kind.COMPLAINED)
+    cart = fact("2026-01-01", Kind.INQUIRED, detail="cart")
+    in_time, late = fact("2026-01-03"), fact("2026-01-04")
+
+    assert of_kind([asked, in_time], Evidence.LATE_ANSWER) == []
+    assert of_kind([asked, late], Evidence.LATE_ANSWER) == [("2026-01-04", 1)]
+    assert of_kind([complained, in_time], Evidence.LATE_ANSWER) == [("2026-01-04", 1)]
+    assert of_kind([cart], Evidence.LATE_ANSWER) == []
+    assert of_kind([cart, fact("2026-01-01", Kind.INQUIRED)], Evidence.LATE_ANSWER) == [("2026-01-04", 1)]
+
+
 def test_a_purchase_day_is_a_repeat_after_the_first_and_an_upgrade_above_all_before() -> None:
     bought = [fact("2026-01-01", amount_minor=500), fact("2026-01-05", amount_minor=900), fact("2026-01-07")]
     bought += [fact("2026-01-09", amount_minor=1_000), fact("2026-01-09", Kind.VISITED)]

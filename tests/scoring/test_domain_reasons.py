@@ -17,7 +17,7 @@ from contracts.scoring import Band, Posture, Stage, Tier
 from services.scoring.domain.buyers import Gathering
 from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.days import start_of_day
-from services.scoring.domain.facts import DECLARATIONS, MONEY, Kind
+from services.scoring.domain.facts import CART, DECLARATIONS, MONEY, Kind
 from services.scoring.domain.fitting import fitted
 from services.scoring.domain.grades import Flag
 from services.scoring.domain.history import History
@@ -269,7 +269,8 @@ def views(name: str) -> Told:
     told: Told = defaultdict(list)
     for row in table(name, "events"):
         day, kind = date.fromisoformat(row["event_time"][:10]).toordinal(), did.get(row["event_type"])
-        seen = (day, int(kind), "", 1, 0) if kind else bought(row["event_time"], row["price"])
+        said = CART if kind is Kind.INQUIRED else ""
+        seen = (day, int(kind), said, 1, 0) if kind else bought(row["event_time"], row["price"])
         told[row["user_id"]].append(seen)
     return told
 

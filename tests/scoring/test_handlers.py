@@ -12,12 +12,12 @@ import pytest
 from chassis.consumer import Delivery
 from chassis.db import Database, driver, plain_url
 from contracts.community import CommunityFactWithdrawn, MemberJoined, MemberLinked
-from contracts.customers import FactWithdrawn, InteractionKind, ProblemSolved, PurchaseCompleted
+from contracts.customers import Direction, FactWithdrawn, InteractionKind, ProblemSolved, PurchaseCompleted
 from contracts.leads import Grade, LeadAssigned, LeadFactWithdrawn, LeadGraded, LeadWon, Order
 from contracts.loss import LossReason
 from contracts.scoring import Cause, MoveKind, Stage, StandingChanged, Tier
 from services.scoring.domain.calendar import unpack
-from services.scoring.domain.facts import Kind
+from services.scoring.domain.facts import CART, Kind
 from services.scoring.handlers.assessing import assess_again
 from services.scoring.handlers.batches import apply
 from services.scoring.handlers.sweeping import sweep_once
@@ -162,6 +162,22 @@ async def test_what_a_late_fact_and_a_new_one_change_is_told_one_after_the_other
         scoring, "SELECT kind, cause FROM lived_move WHERE party_id = $1 AND revision > 1 ORDER BY revision", somebody
     )
     assert [tuple(row) for row in lived] == [("regraded", "late_fact"), ("regraded", "fact")]
+
+
+async def test_a_cart_is_told_apart_from_an_inquiry_and_asks_for_no_answer(scoring: Database, feed: Feeding) -> None:
+    one, other, called = (feed.identity() for _ in range(3))
+    await feed.interacted(one, JUNE, InteractionKind.CART)
+    await feed.interacted(other, JUNE, InteractionKind.INQUIRY)
+    await feed.interacted(called, JUNE, InteractionKind.CART, direction=Direction.OUTBOUND)
+
+    await feed.reached(JUNE + timedelta(days=3))
+    await sweep_once(scoring)
+
+    kept = await rows(scoring, "SELECT identity_id, kind, detail FROM fact")
+    assert {each["identity_id"]: (each["kind"], each["detail"]) for each in kept} == {
+        one: (Kind.INQUIRED, CART), other: (Kind.INQUIRED, ""), called: (Kind.REACHED, "")
+    }  # fmt: skip
+    assert [(await party(scoring, who))["satisfaction_band"] for who in (one, other)] == ["unknown", "middle"]
 
 
 async def test_a_rating_and_what_a_solved_problem_says_are_taken_back_with_their_facts(

@@ -9,7 +9,7 @@ import numpy as np
 
 from contracts.customers import PartyKind
 from services.scoring.domain.calendar import Calendar
-from services.scoring.domain.facts import MONEY, Kind
+from services.scoring.domain.facts import CART, MONEY, Kind
 from services.scoring.domain.likelihood import Whole
 from services.scoring.domain.money import Rates
 from services.scoring.domain.rounding import Holds
@@ -28,6 +28,7 @@ EXACT = 2.0**62
 
 _MONEY = [int(kind) for kind in MONEY]
 _REGISTERED, _ORGANISATION = int(Kind.REGISTERED), PartyKind.ORGANISATION
+_INQUIRED = int(Kind.INQUIRED)
 
 
 class TooLarge(Exception):
@@ -90,6 +91,8 @@ class Columns(NamedTuple):
     """Whether it is money that counts."""
     organised: Holds
     """Whether it says that the party is an organisation."""
+    carts: Holds
+    """Whether it is an inquiry that is none, see `CART`."""
 
     def of(self, parties: Holds) -> Self:
         """Without the entries of other parties, which keep their numbers."""
@@ -142,10 +145,11 @@ def columns(calendars: Sequence[Calendar], rates: Rates) -> Columns:
         if converted is not None and abs(converted) >= EXACT:
             raise TooLarge
         worth[place], converts[place] = converted or 0, converted is not None
-    organised = kind == _REGISTERED
-    for place in np.flatnonzero(organised).tolist():
-        organised[place] = details[place] == _ORGANISATION
+    organised, carts = kind == _REGISTERED, kind == _INQUIRED
+    for rows, detail in ((organised, _ORGANISATION), (carts, CART)):
+        for place in np.flatnonzero(rows).tolist():
+            rows[place] = details[place] == detail
     worth = np.where(converts, worth, 0)
     if np.abs(worth.astype(np.float64)).sum() >= EXACT:
         raise TooLarge
-    return Columns(len(calendars), party, day, kind, times, worth, converts, organised)
+    return Columns(len(calendars), party, day, kind, times, worth, converts, organised, carts)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 
 from services.scoring.domain.calendar import Entry
-from services.scoring.domain.facts import Kind
+from services.scoring.domain.facts import CART, Kind
 from services.scoring.domain.indexes import Evidence
 from services.scoring.domain.policy import Policy
 
@@ -47,8 +47,9 @@ COUNTED: Mapping[int, Evidence] = {
 """Kinds of facts that are evidence as they are, each fact once."""
 PLACE_OF_KIND = {int(kind): PLACES[what] for kind, what in COUNTED.items()}
 ASKING = frozenset({int(Kind.INQUIRED), int(Kind.CONTACTED), int(Kind.COMPLAINED)})
-"""Whoever does this waits for an answer."""
-REACHED, SOLVING = int(Kind.REACHED), int(Kind.PROBLEM_SOLVED)
+"""Whoever does this waits for an answer, unless it is a `CART`. A purchase is one to all but a complaint."""
+COMPLAINED, REACHED, BOUGHT = int(Kind.COMPLAINED), int(Kind.REACHED), int(Kind.PURCHASE)
+SOLVING = int(Kind.PROBLEM_SOLVED)
 
 
 def evidence(
@@ -94,7 +95,9 @@ def _entering(
     # Plain numbers, looked up once: this runs for every party that an event touches.
     pieces: list[Piece] = []
     asked: list[int] = []
+    complained: list[int] = []
     reached: list[int] = []
+    bought: list[int] = []
     opened: Counter[int] = Counter()
     solved: list[tuple[int, str, int]] = []
     for day, kind, detail, count, _ in entries:
@@ -106,14 +109,21 @@ def _entering(
             elif place == SOLVED:
                 solved.append((day, detail, count))
         if kind in ASKING:
-            asked.append(day)
+            if kind == COMPLAINED:
+                complained.append(day)
+            elif detail != CART:
+                asked.append(day)
         elif kind == REACHED:
             reached.append(day)
+        elif kind == BOUGHT:
+            bought.append(day)
     if opened:
         solved += ((day, detail, count) for day, _, detail, count, _ in earlier)
         pieces += _overdue(opened, solved, policy.problem_limit_days)
-    if asked:
-        pieces += _late(asked, reached, policy.answer_within_days)
+    if asked or complained:
+        within = policy.answer_within_days
+        late = {*_unanswered(complained, reached, within), *_unanswered(asked, sorted(reached + bought), within)}
+        pieces += ((day + within + 1, LATE, 1) for day in late)
     if len(purchase_days) > 1:
         pieces += _repeated(purchase_days, gross, since)
     if purchase_days:
@@ -132,11 +142,11 @@ def _overdue(opened: Mapping[int, int], solved: Iterable[tuple[int, str, int]], 
             yield day + limit_days + 1, OVERDUE, left
 
 
-def _late(asked: Iterable[int], reached: Sequence[int], within_days: int) -> Iterator[Piece]:
-    for day in dict.fromkeys(asked):
-        place = bisect_left(reached, day)
-        if place == len(reached) or reached[place] > day + within_days:
-            yield day + within_days + 1, LATE, 1
+def _unanswered(asked: Iterable[int], answers: Sequence[int], within_days: int) -> Iterator[int]:
+    for day in asked:
+        place = bisect_left(answers, day)
+        if place == len(answers) or answers[place] > day + within_days:
+            yield day
 
 
 def _repeated(purchase_days: Sequence[int], gross: Sequence[int], since: int) -> Iterator[Piece]:

@@ -69,6 +69,8 @@ DERIVED = frozenset({Kind.RATED_WELL, Kind.RATED_POORLY})
 """Kinds of entries that a fact of another kind posts besides its own."""
 DECLARATIONS = frozenset({Kind.LEAD_LOST, Kind.LEAD_DISQUALIFIED, Kind.DECLINED})
 """Kinds that say that somebody is lost; their detail is the reason."""
+CART = "cart"
+"""The detail of an inquiry that is none but puts something aside to buy it, and waits for no answer."""
 
 
 class Fact(msgspec.Struct, frozen=True, gc=False):
@@ -84,7 +86,8 @@ class Fact(msgspec.Struct, frozen=True, gc=False):
     """Minor units of the currency, never negative."""
     detail: str = ""
     """Of money the currency (ISO 4217), of a declaration the loss reason, of whoever is registered the kind of party
-    (`person`, `organisation`), of an override what it says (see `overrides`); empty for every other kind."""
+    (`person`, `organisation`), of an override what it says (see `overrides`), of an inquiry whether it is a `CART`
+    (facts stored before those were told apart do not say so); empty for every other kind."""
     replaces: UUID | None = None
     """The fact that this one corrects, which no longer counts."""
     opened_at: datetime | None = None

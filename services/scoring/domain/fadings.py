@@ -5,7 +5,18 @@ from typing import NamedTuple
 import numpy as np
 
 from services.scoring.domain.columns import EPOCH, NEVER, SPAN, Columns, Days, TooLarge
-from services.scoring.domain.evidence import ANNIVERSARY, ASKING, LATE, PLACE_OF_KIND, REACHED, REPEATED, UPGRADE, YEAR
+from services.scoring.domain.evidence import (
+    ANNIVERSARY,
+    ASKING,
+    BOUGHT,
+    COMPLAINED,
+    LATE,
+    PLACE_OF_KIND,
+    REACHED,
+    REPEATED,
+    UPGRADE,
+    YEAR,
+)
 from services.scoring.domain.fading import FARTHEST
 from services.scoring.domain.indexes import Index
 from services.scoring.domain.likelihood import Numbers, Whole
@@ -44,10 +55,18 @@ def _once(party: Whole, day: Whole, what: int) -> Pieces:
 
 
 def _late(of: Columns, within_days: int) -> tuple[Whole, Whole]:
-    asked, reached = of.days(np.isin(of.kind, list(ASKING))), of.days(of.kind == REACHED)
-    answers = np.append(reached.keys, np.iinfo(np.int64).max)
-    late = answers[np.searchsorted(answers, asked.keys)] > asked.keys + within_days
-    return asked.party[late], asked.day[late] + within_days + 1
+    complains, reached = of.kind == COMPLAINED, of.kind == REACHED
+    asks = np.isin(of.kind, list(ASKING)) & ~complains & ~of.carts
+    late = np.union1d(
+        _unanswered(of.days(complains).keys, of.days(reached).keys, within_days),
+        _unanswered(of.days(asks).keys, of.days(reached | (of.kind == BOUGHT)).keys, within_days),
+    )
+    return late // SPAN, late % SPAN + within_days + 1
+
+
+def _unanswered(asked: Whole, answers: Whole, within_days: int) -> Whole:
+    answers = np.append(answers, np.iinfo(np.int64).max)
+    return asked[answers[np.searchsorted(answers, asked)] > asked + within_days]
 
 
 def _repeated(bought: Days, gross: Whole) -> tuple[Pieces, Pieces]:

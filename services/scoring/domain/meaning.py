@@ -26,7 +26,7 @@ from contracts.customers import (
 from contracts.event import Event
 from contracts.leads import LeadCaptured, LeadDisqualified, LeadLost, LeadQualified, LeadReopened, LeadWon
 from contracts.loss import LossReason
-from services.scoring.domain.facts import Kind
+from services.scoring.domain.facts import CART, Kind
 
 
 class Meaning(NamedTuple):
@@ -50,8 +50,13 @@ def meaning(event: Event) -> Meaning | None:
             return Meaning(Kind.RETURN, event.amount_minor, event.currency, channel=event.channel)
         case InteractionRecorded():
             kind = _of_interaction(event)
-            said = str(event.loss_reason or LossReason.UNKNOWN) if kind is Kind.DECLINED else ""
-            return Meaning(kind, detail=said, rating=_rating(event), channel=event.channel, competitor=event.competitor)
+            return Meaning(
+                kind,
+                detail=_said(event, kind),
+                rating=_rating(event),
+                channel=event.channel,
+                competitor=event.competitor,
+            )
         case PartyRegistered():
             return Meaning(Kind.REGISTERED, detail=str(event.kind))
         case LeadWon(order=order) if order is not None:
@@ -95,6 +100,12 @@ INTERACTIONS: Mapping[InteractionKind, Kind] = {
 MIDDLE = 3
 """Of the scale of what is stated."""
 INQUIRIES = frozenset({InteractionKind.INQUIRY, InteractionKind.CART})
+
+
+def _said(event: InteractionRecorded, kind: Kind) -> str:
+    if kind is Kind.DECLINED:
+        return str(event.loss_reason or LossReason.UNKNOWN)
+    return CART if kind is Kind.INQUIRED and event.kind is InteractionKind.CART else ""
 
 
 def _rating(event: InteractionRecorded) -> int:

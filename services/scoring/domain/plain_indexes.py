@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 
 from contracts.scoring import Band
-from services.scoring.domain.facts import Kind
+from services.scoring.domain.facts import CART, Kind
 from services.scoring.domain.indexes import Evidence, Index
 from services.scoring.domain.policy import Policy
 
@@ -15,7 +15,12 @@ Entries = Mapping[tuple[date, Kind, str], tuple[int, int]]
 Piece = tuple[int, Evidence, int]
 """The day (ordinal) on which it enters, what it is, how often."""
 
-_ASKING = frozenset({Kind.INQUIRED, Kind.CONTACTED, Kind.COMPLAINED})
+_ANSWERS: Mapping[Kind, frozenset[Kind]] = {
+    Kind.INQUIRED: frozenset({Kind.REACHED, Kind.PURCHASE}),
+    Kind.CONTACTED: frozenset({Kind.REACHED, Kind.PURCHASE}),
+    Kind.COMPLAINED: frozenset({Kind.REACHED}),
+}
+"""Of each kind that waits for an answer, what is one. Who puts something into a cart asks nothing."""
 _COUNTED: Mapping[Kind, Evidence] = {
     Kind.COMPLAINED: Evidence.COMPLAINT,
     Kind.PRAISED: Evidence.PRAISE,
@@ -82,11 +87,17 @@ def _overdue(entries: Entries, policy: Policy) -> Iterator[Piece]:
 
 
 def _late(entries: Entries, policy: Policy) -> Iterator[Piece]:
-    reached = {day for day, kind, _ in entries if kind is Kind.REACHED}
-    for day in {day for day, kind, _ in entries if kind in _ASKING}:
-        in_time = {day + timedelta(days=n) for n in range(policy.answer_within_days + 1)}
-        if not in_time & reached:
-            yield day.toordinal() + policy.answer_within_days + 1, Evidence.LATE_ANSWER, 1
+    done = {(day, kind) for day, kind, _ in entries}
+    late = set()
+    for day, asking, detail in entries:
+        answers = _ANSWERS.get(asking)
+        if answers is None or (asking is Kind.INQUIRED and detail == CART):
+            continue
+        in_time = [day + timedelta(days=n) for n in range(policy.answer_within_days + 1)]
+        if not any((on, answer) in done for on in in_time for answer in answers):
+            late.add(day.toordinal() + policy.answer_within_days + 1)
+    for enters in late:
+        yield enters, Evidence.LATE_ANSWER, 1
 
 
 class Fading:
