@@ -7,10 +7,11 @@ import pytest
 
 from chassis.auth import Reach
 from chassis.http import encode_cursor
-from contracts.customers import InteractionKind
+from chassis.ids import uuid7
+from contracts.customers import Direction, InteractionKind, InteractionRecorded, ProblemOpened, Severity
 from tests.scoring.feeding import Feeding
 from tests.scoring.test_routes_reach import reaching
-from tests.scoring.test_routes_reports import said
+from tests.scoring.test_routes_reports import reached, said
 
 JUNE = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -267,6 +268,63 @@ async def test_the_latest_facts_are_told_however_many_decide(api: httpx.AsyncCli
 
     kinds = [fact["kind"] for fact in told["facts"]]
     assert (kinds.count("praised"), kinds.count("purchase"), told["facts_total"]) == (50, 50, 190)
+
+
+def calls(party: UUID, days: int) -> list[InteractionRecorded]:
+    """Ours, far more than are told, that decide nothing."""
+    begun = JUNE - timedelta(days=days)
+    return [reached(party, begun + timedelta(minutes=minute)) for minute in range(150)]
+
+
+async def told_facts(api: httpx.AsyncClient, party: UUID) -> tuple[set[UUID], int]:
+    """The facts that are told, and how many there are."""
+    told = (await api.get(f"/v1/standings/party_{party.hex}")).json()
+    days = [fact["day"] for fact in told["facts"]]
+    assert (len(days), days) == (100, sorted(days, reverse=True))
+    return {UUID(hex=fact["fact_id"].removeprefix("event_")) for fact in told["facts"]}, told["facts_total"]
+
+
+async def test_what_makes_tier_and_bands_is_told_however_many_are_later(api: httpx.AsyncClient, feed: Feeding) -> None:
+    party, first = feed.identity(), datetime(2025, 3, 1, 12, tzinfo=UTC)
+    oldest = await feed.bought(party, first, 1_000)
+    outside = await feed.bought(party, first + timedelta(days=1), 2_000)
+    bought = [await feed.bought(party, JUNE - timedelta(days=100 - day), 20_000) for day in range(30)]
+    last = await feed.bought(party, JUNE - timedelta(days=50), 1_000)
+    complained = [
+        await feed.interacted(party, JUNE - timedelta(days=40 - day), InteractionKind.COMPLAINT) for day in range(12)
+    ]
+    later = await feed.tell(*calls(party, days=15))
+
+    told, total = await told_facts(api, party)
+
+    assert total == 2 + 30 + 1 + 12 + 150
+    assert {oldest, last} <= told
+    assert outside not in told
+    # Of the window the latest twenty beside the last purchase, which decides the stage.
+    assert [each in told for each in bought] == [False] * 10 + [True] * 20
+    assert [each in told for each in complained] == [False] * 2 + [True] * 10
+    assert told >= set(later[-68:])
+
+
+async def test_what_is_late_or_rated_is_told_by_the_fact_that_it_comes_from(
+    api: httpx.AsyncClient, feed: Feeding
+) -> None:
+    party, at = feed.identity(), JUNE - timedelta(days=60)
+    await feed.registered(party, at - timedelta(days=1))
+    opened, asked, _, rated, plain = await feed.tell(
+        ProblemOpened(subject=party, occurred_at=at, problem_id=uuid7(), category="delivery", severity=Severity.NORMAL),
+        feed.interaction(party, at + timedelta(days=1), InteractionKind.CONTACT),
+        feed.interaction(party, at + timedelta(days=4), InteractionKind.CONTACT),
+        feed.interaction(party, at + timedelta(days=30), InteractionKind.CONTACT, Direction.OUTBOUND, attitude=5),
+        feed.interaction(party, at + timedelta(days=31), InteractionKind.CONTACT, Direction.OUTBOUND),
+    )
+    await feed.tell(*calls(party, days=15))
+
+    told, total = await told_facts(api, party)
+
+    assert total == 6 + 150
+    assert {opened, asked, rated} <= told
+    assert plain not in told
 
 
 async def test_a_party_as_of_a_day_does_not_know_what_came_later(api: httpx.AsyncClient, feed: Feeding) -> None:

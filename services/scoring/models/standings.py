@@ -233,8 +233,10 @@ class ReasonedStanding(Standing):
     """Of each part that a person set to something else, what would hold without; empty for nothing."""
     reasons: ReasonTold
     facts: list[FactTold]
-    """The latest ones that count, latest first, at most a hundred, with the latest fifty of those that decide the stage
-    among them."""
+    """The latest ones that count, latest first, at most a hundred. Among them, however many are later, are the latest
+    fifty of those that decide the stage, one of the first purchase day, the latest twenty purchases and returns of the
+    window of turnover, and ten each of those that add most to or take most from satisfaction and loyalty. A fact that
+    decides several of these is counted for the first."""
     facts_total: int
 
 

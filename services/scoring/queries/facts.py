@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.scoring.domain.calendar import Share
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.facts import Fact, Kind
-from services.scoring.domain.reasons.stage import Deciding
+from services.scoring.domain.reasons.behind import MOST, Behind, Precedence
 from services.scoring.queries.copying import append
 from services.scoring.queries.rulings import Connection
 
@@ -67,25 +67,25 @@ async def latest_facts(
     zone: ZoneInfo,
     *,
     until: date | None,
-    deciding: Deciding,
+    behind: Mapping[Behind, Precedence],
     known_at: datetime | None = None,
 ) -> tuple[list[Fact], int]:
     """The latest facts that count for a party up to a whole local day, at most `LATEST`, and how many there are.
 
-    The latest of those that decide the stage are among them, at most `DECIDING`, however many are later. With
-    `known_at` those that counted by what was recorded up to that instant.
+    Those `behind` its standing are among them, at most `MOST` for each thing that they decide, however many are later.
+    With `known_at` those that counted by what was recorded up to that instant.
     """
     begins = [share.start and start_of_day(share.start.toordinal(), zone) for _, share in members]
     ends = [share.until and start_of_day(share.until.toordinal(), zone) for _, share in members]
     end = start_of_day(until.toordinal() + 1, zone) if until else None
     identities = [identity for identity, _ in members]
-    kinds = [kind for kind in Kind if kind.code in deciding.kinds]
-    decide = kinds, zone.key, list(deciding.days), DECIDING
-    rows = await connection.fetch(_LATEST, identities, begins, ends, end, LATEST, known_at, *decide)
+    wanted = [(int(kind), day, int(decides), rank, MOST[decides]) for (kind, day), (decides, rank) in behind.items()]
+    columns = list(map(list, zip(*wanted, strict=True))) or [[], [], [], [], []]
+    rows = await connection.fetch(_LATEST, identities, begins, ends, end, LATEST, known_at, zone.key, *columns)
     return [fact_of(row) for row in rows], rows[0]["total"] if rows else 0
 
 
-LATEST, DECIDING = 100, 50
+LATEST = 100
 PAGE = 2_000
 """Facts that are held at once, of however many a page of parties has."""
 
@@ -137,10 +137,10 @@ WHERE identity_id = ANY($1) AND recorded_at <= $2
 ORDER BY identity_id
 """
 
+# All facts of a party are counted, and no more than those behind its standing are put in an order.
 _LATEST = f"""
-WITH counted AS (
-    SELECT {", ".join(FACT)},
-        kind = ANY($7::smallint[]) AND (occurred_at AT TIME ZONE $8)::date = ANY($9::date[]) AS decides
+WITH counted AS MATERIALIZED (
+    SELECT fact_id, kind, rating, occurred_at
     FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS held(identity_id, begin, until)
     JOIN fact USING (identity_id)
     WHERE (begin IS NULL OR occurred_at >= begin) AND (until IS NULL OR occurred_at < until)
@@ -151,13 +151,32 @@ WITH counted AS (
           WHERE withdrawal.fact_id = fact.fact_id AND withdrawal.identity_id = fact.identity_id
             AND ($6::timestamptz IS NULL OR withdrawal.recorded_at <= $6)
       )
-), placed AS (
-    SELECT *, count(*) OVER () AS total,
-        row_number() OVER (PARTITION BY decides ORDER BY occurred_at DESC, fact_id DESC) AS place
-    FROM counted
+), latest AS (
+    SELECT fact_id FROM counted ORDER BY occurred_at DESC, fact_id DESC LIMIT $5
+), behind AS (
+    SELECT DISTINCT ON (fact_id) fact_id, occurred_at, decides, rank, most
+    FROM (
+        SELECT fact_id, kind, occurred_at FROM counted WHERE kind = ANY($8)
+        UNION ALL
+        SELECT fact_id, CASE WHEN rating > 0 THEN {Kind.RATED_WELL:d} ELSE {Kind.RATED_POORLY:d} END, occurred_at
+        FROM counted WHERE rating <> 0
+    ) AS said
+    JOIN unnest($8::smallint[], $9::date[], $10::smallint[], $11::smallint[], $12::smallint[])
+        AS wanted(kind, day, decides, rank, most)
+        ON wanted.kind = said.kind AND wanted.day = (occurred_at AT TIME ZONE $7)::date
+    ORDER BY fact_id, decides, rank
+), kept AS (
+    SELECT fact_id
+    FROM (
+        SELECT fact_id, most,
+            row_number() OVER (PARTITION BY decides ORDER BY rank, occurred_at DESC, fact_id DESC) AS place
+        FROM behind
+    ) AS placed
+    WHERE place <= most
 ), told AS (
-    SELECT * FROM placed
-    ORDER BY decides AND place <= $10 DESC, occurred_at DESC, fact_id DESC LIMIT $5
+    SELECT {", ".join(FACT)} FROM fact
+    WHERE fact_id IN (SELECT fact_id FROM kept UNION SELECT fact_id FROM latest)
+    ORDER BY fact_id IN (SELECT fact_id FROM kept) DESC, occurred_at DESC, fact_id DESC LIMIT $5
 )
-SELECT * FROM told ORDER BY occurred_at DESC, fact_id DESC
+SELECT *, (SELECT count(*) FROM counted) AS total FROM told ORDER BY occurred_at DESC, fact_id DESC
 """

@@ -18,6 +18,7 @@ from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.grades import Flag
 from services.scoring.domain.moment import OnlyByParty
+from services.scoring.domain.reasons.behind import behind
 from services.scoring.domain.reasons.reason import Reason, reason
 from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.standing import NoStanding, assess
@@ -203,9 +204,9 @@ async def read_standing(
     because = seen and await _because(*seen, then.ruling)
     if not read or not seen or not decided or not because:
         raise NoStanding(_when(asked))
-    deciding = because.stage.facts
+    deciding = behind(because, then.ruling.policy)
     facts, total = await latest_facts(
-        snapshot, read.members, then.ruling.zone, until=asked.as_of, deciding=deciding, known_at=asked.known_at
+        snapshot, read.members, then.ruling.zone, until=asked.as_of, behind=deciding, known_at=asked.known_at
     )
     return ReasonedStanding.shown(
         read.row["party_id"],
