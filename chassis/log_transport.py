@@ -252,12 +252,20 @@ class _Reader:
             read: dict[TopicPartition, list[Record]] = {}
             for row in rows:
                 read.setdefault(TopicPartition(row["topic"], row["partition"]), []).append(_record(row))
-            following = await self._sink.take(read) if read else {}
+            following = dict(await self._sink.take(read)) if read else {}
+            for partition, waiting in group.items():
+                if partition in read:
+                    moved = following[partition] > read[partition][-1].offset
+                else:
+                    # It was in the log when its number was: retention has dropped it, and there may be no record left
+                    # whose `seq` would show the gap.
+                    beginning = self._positions[partition] + waiting
+                    moved = await self._sink.catch_up(partition, beginning)
+                    if moved:
+                        following[partition] = beginning
+                if not moved:
+                    self._resting[partition] = asyncio.get_running_loop().time() + STOPPED_REST_S
             self._positions.update(following)
-            rested = asyncio.get_running_loop().time() + STOPPED_REST_S
-            for partition in group:
-                if partition not in read or following[partition] <= read[partition][-1].offset:
-                    self._resting[partition] = rested
 
 
 def _record(row: asyncpg.Record) -> Record:

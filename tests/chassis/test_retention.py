@@ -11,10 +11,12 @@ import asyncpg
 import pytest
 
 from chassis import outbox, publisher, retention, sequencer
+from chassis.bus import TopicPartition
 from chassis.clock import now
 from chassis.db import Database, connect, driver, plain_url
 from chassis.gate import gate
 from chassis.kafka_topics import ensure_topics, keep_for
+from chassis.marks import let_pass
 from chassis.settings import ServiceSettings
 from contracts.customers import PurchaseCompleted
 from contracts.topics import PURCHASES, STANDINGS, Topic
@@ -161,17 +163,19 @@ async def test_what_kafka_lacks_stays_however_old_it_is(
     assert await ages(database) == []
 
 
+@pytest.mark.parametrize("later", [[0], []], ids=["a later event is there", "none is"])
 async def test_a_reader_behind_the_log_stops_with_an_alarm_and_skips_nothing(
     make_database: MakeDatabase,
     database: Database,
     connection: Connection,
     purchase: Purchase,
     monkeypatch: pytest.MonkeyPatch,
+    later: list[int],
 ) -> None:
     target = await make_database(None)
     await fetch(target, "CREATE TABLE handled (id bigserial, key uuid, event_id uuid)")
     key = uuid4()
-    for days_ago in (100, 99, 0):
+    for days_ago in [100, 99, *later]:
         await recorded(database, connection, purchase(key), days_ago, monkeypatch)
     await retention.sweep(database, settings(database))
     bus = Bus(database, target, "log://")
@@ -180,10 +184,21 @@ async def test_a_reader_behind_the_log_stops_with_an_alarm_and_skips_nothing(
     async with asyncio.timeout(60):
         while not (rows := await fetch(target, "SELECT * FROM consumer_offset WHERE stopped_reason IS NOT NULL")):
             await asyncio.sleep(0.02)
+        stopped = [(row["stopped_reason"], row["seq"], await handled(target)) for row in rows]
+        async with target.transaction() as session:
+            assert await let_pass(session, bus.name, TopicPartition(rows[0]["topic"], rows[0]["partition"]))
+        while not await fetch(target, "SELECT FROM consumer_offset WHERE next_offset >= 2"):
+            await asyncio.sleep(0.02)
+        await recorded(database, connection, purchase(key), 0, monkeypatch)
+        while await handled(target) <= len(later):
+            await asyncio.sleep(0.02)
     await end(reader)
 
-    assert [(row["stopped_reason"], row["seq"]) for row in rows] == [("events 1 to 2 of epoch 1 are missing", 0)]
-    assert await fetch(target, "SELECT FROM handled") == []
+    assert stopped == [("events 1 to 2 of epoch 1 are missing", 0, 0)]
+
+
+async def handled(database: Database) -> int:
+    return len(await fetch(database, "SELECT FROM handled"))
 
 
 async def test_one_who_reads_the_log_for_long_delays_the_drop_and_nobody_else(
