@@ -61,7 +61,7 @@ async def metrics(request: Request) -> Response:
     state = request.app.state
     if state.observed:
         LOG_RETENTION.labels(state.name).set(timedelta(days=state.settings.log_retention_days).total_seconds())
-        await observe(state.database, state.name, state.source_urls)
+        await observe(state.database, state.name, state.source_urls, state.settings)
     if state.ready:
         # What it finds missing is said by /readyz; here it only brings its own figures up to date.
         try:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 import asyncpg
@@ -34,16 +34,21 @@ class Unread:
     last_seq: int
     """Place of the last event that was numbered."""
     oldest_at: datetime | None
-    """When the first of those that are unread was numbered; None where nothing is, or where it has left the log."""
+    """When the first of those that are unread was numbered; None where none is, or where it has left the log."""
 
     @property
     def events(self) -> int:
         """How many there are; of those of an older epoch nothing is known."""
         return max(0, self.last_seq - (self.seq if self.epoch == self.last_epoch else 0))
 
-    def age_s(self, at: datetime) -> float:
-        """Seconds for which the oldest has waited."""
-        return 0.0 if self.oldest_at is None else max(0.001, round((at - self.oldest_at).total_seconds(), 3))
+    def age_s(self, at: datetime, kept: timedelta) -> float:
+        """Seconds for which the oldest has waited; where it has left the log, for so long as that keeps events.
+
+        It is older than that. Infinity would say so, too, but is no number in JSON (RFC 8259 §6).
+        """
+        if self.oldest_at is None:
+            return kept.total_seconds() if self.events else 0.0
+        return max(0.001, round((at - self.oldest_at).total_seconds(), 3))
 
 
 async def unread(connection: Connection, marks: Marks) -> list[Unread]:
@@ -89,15 +94,17 @@ async def _unread_from(source: str, url: str, marks: Marks) -> list[Unread] | No
 
 _MARKS = "SELECT topic, partition, epoch, seq FROM consumer_offset WHERE consumer = $1"
 
+# What comes next is the number that a consumer waits for: behind a gap, the first that is left is not the oldest.
 _UNREAD = """
 SELECT place.topic, place.partition, place.epoch, place.seq, stream.epoch AS last_epoch, stream.last_seq,
        next.recorded_at AS oldest_at
 FROM unnest($1::text[], $2::int[], $3::int[], $4::bigint[]) AS place(topic, partition, epoch, seq)
 JOIN event_stream AS stream ON stream.topic = place.topic AND stream.partition = place.partition
 LEFT JOIN LATERAL (
-    SELECT recorded_at FROM event_log
+    SELECT epoch, seq, recorded_at FROM event_log
     WHERE topic = place.topic AND partition = place.partition AND (epoch, seq) > (place.epoch, place.seq)
     ORDER BY epoch, seq LIMIT 1
 ) AS next ON (stream.epoch, stream.last_seq) > (place.epoch, place.seq)
+    AND next.seq = CASE WHEN next.epoch = place.epoch THEN place.seq + 1 ELSE 1 END
 ORDER BY place.topic, place.partition
 """

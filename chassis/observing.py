@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from itertools import product
 
 from chassis.clock import now
 from chassis.db import Database, database_is_away, driver
 from chassis.lag import PATIENCE_S, Unread, marks_of, unread_of
+from chassis.settings import ServiceSettings
 from chassis.telemetry import (
     DATABASE_UP,
     LAG,
@@ -23,7 +25,7 @@ from chassis.telemetry import (
 from contracts.topics import topics_of
 
 
-async def observe(database: Database, service: str, source_urls: Mapping[str, str]) -> None:
+async def observe(database: Database, service: str, source_urls: Mapping[str, str], settings: ServiceSettings) -> None:
     """Bring the gauges of a service up to date.
 
     Where its database cannot be read, they are left as they are, and `shuke_database_up` is 0. Of a source that cannot
@@ -40,7 +42,7 @@ async def observe(database: Database, service: str, source_urls: Mapping[str, st
         DATABASE_UP.labels(service).set(0)
         return
     for source, found in (await unread_of(marks, source_urls)).items():
-        _lag(service, source, found)
+        _lag(service, source, found, timedelta(days=settings.log_retention_days))
 
 
 async def oldest_outbox_s(database: Database) -> float:
@@ -79,7 +81,7 @@ async def _own(database: Database, service: str) -> None:
         LETTERS_OPEN.labels(row["consumer"], row["topic"]).set(row["letters"])
 
 
-def _lag(consumer: str, source: str, found: Iterable[Unread] | None) -> None:
+def _lag(consumer: str, source: str, found: Iterable[Unread] | None, kept: timedelta) -> None:
     SOURCE_UP.labels(consumer, source).set(found is not None)
     # What was told of a source before would pass for what is there.
     for gauge, topic in product((LAG, LAG_AGE), topics_of(source)):
@@ -88,7 +90,7 @@ def _lag(consumer: str, source: str, found: Iterable[Unread] | None) -> None:
     for each in found or ():
         place = consumer, each.topic, str(each.partition)
         LAG.labels(*place).set(each.events)
-        LAG_AGE.labels(*place).set(each.age_s(present))
+        LAG_AGE.labels(*place).set(each.age_s(present, kept))
 
 
 _UNPUBLISHED = """

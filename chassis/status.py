@@ -1,6 +1,7 @@
 """How far a service is with its events, for the gateway, which puts the reports of all services together."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Annotated, Any, TypeAlias
 
 import asyncpg
@@ -77,10 +78,10 @@ async def read_unread(body: Marks, request: Request) -> dict[str, Any]:
     marks = {TopicPartition(mark.topic, mark.partition): (mark.epoch, mark.seq) for mark in body.marks}
     async with database.transaction() as session:
         found = await unread(await driver(session), marks)
-    at = now()
+    at, kept = now(), timedelta(days=request.app.state.settings.log_retention_days)
     return {
         "data": [
-            {"topic": each.topic, "partition": each.partition, "events": each.events, "oldest_s": each.age_s(at)}
+            {"topic": each.topic, "partition": each.partition, "events": each.events, "oldest_s": each.age_s(at, kept)}
             for each in found
         ]
     }

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TypeAlias
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import httpx
@@ -15,7 +15,7 @@ from fastapi import APIRouter
 from prometheus_client import REGISTRY
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import marks, outbox, pressure, sequencer
+from chassis import marks, outbox, pressure, retention, sequencer
 from chassis.app import create_app, probe
 from chassis.auth import HEADER, Caller, Signer
 from chassis.consumer import Delivery
@@ -30,6 +30,7 @@ from contracts.customers import PurchaseCompleted
 from contracts.topics import MEMBERS, PURCHASES, Topic
 from tests.chassis.chain import fetch
 from tests.chassis.test_consumer import PLACE, Bench
+from tests.chassis.test_retention import DAY_S, recorded
 
 SECRET = "a secret of at least thirty-two characters"
 Purchase = Callable[..., PurchaseCompleted]
@@ -158,7 +159,7 @@ async def test_a_source_that_cannot_be_read_is_told_and_hides_no_other(
         return [told("shuke_source_up", consumer="reader", source=name) for name in ("community", "customers")]
 
     async def observed(url: str) -> None:
-        await observe(database, "reader", {"community": url, "customers": database.url})
+        await observe(database, "reader", {"community": url, "customers": database.url}, chosen(database))
 
     await observed(community.url)
     assert (up(), lag(MEMBERS), lag(PURCHASES)) == ([1, 1], [0] * 24, [0] * 24)
@@ -174,6 +175,31 @@ async def test_a_source_that_cannot_be_read_is_told_and_hides_no_other(
 
     await observed(community.url)
     assert (up(), lag(MEMBERS)) == ([1, 1], [0] * 24)
+
+
+async def test_what_left_the_log_unread_is_as_old_as_events_that_it_keeps(
+    database: Database, connection: Connection, purchase: Purchase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = uuid4()
+    place = {"topic": PURCHASES.name, "partition": str(outbox.key_hash(str(key)) % PURCHASES.partitions)}
+    await marks.declare(database, "late", [PURCHASES])
+
+    async def age_when_read(seq: int) -> float | None:
+        await fetch(database, "UPDATE consumer_offset SET seq = $1 WHERE consumer = 'late'", seq)
+        await observe(database, "late", {"customers": database.url}, chosen(database))
+        return told("shuke_lag_seconds", consumer="late", **place)
+
+    for days_ago in (100, 99):
+        await recorded(database, connection, purchase(key), days_ago, monkeypatch)
+    assert await age_when_read(0) == pytest.approx(100 * DAY_S, abs=60)
+    await retention.sweep(database, chosen(database))
+    assert await age_when_read(0) == 35 * DAY_S
+    assert await age_when_read(2) == 0
+
+    await recorded(database, connection, purchase(key), 1, monkeypatch)
+    assert await age_when_read(1) == 35 * DAY_S
+    assert await age_when_read(2) == pytest.approx(DAY_S, abs=60)
+    assert await age_when_read(3) == 0
 
 
 async def test_metrics_are_told_although_the_database_is_away(database: Database, purchase: Purchase) -> None:

@@ -231,7 +231,10 @@ async def test_a_service_tells_what_of_its_log_is_unread_behind_a_mark(reader: R
         some = (await client.post("/internal/unread", json={"marks": [{**mark, "seq": 1}]})).json()["data"]
         none = (await client.post("/internal/unread", json={"marks": [{**mark, "seq": 3}]})).json()["data"]
         topics = (await client.get("/internal/topics")).json()["data"]
+        await fetch(reader.database, "DELETE FROM event_log WHERE seq = 2")
+        lost = (await client.post("/internal/unread", json={"marks": [{**mark, "seq": 1}]})).json()["data"]
 
+    assert (lost[0]["events"], lost[0]["oldest_s"]) == (2, 35 * 86_400)
     assert (some[0]["events"], none[0]["events"], none[0]["oldest_s"]) == (2, 0, 0)
     assert some[0]["oldest_s"] > 0
     [purchases] = [topic for topic in topics if topic["topic"] == PURCHASES.name]
