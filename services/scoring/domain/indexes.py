@@ -22,7 +22,7 @@ class Evidence(StrEnum):
     """A problem is open past the limit; it enters on the first day past it."""
     RETURN = "return"
     LATE_ANSWER = "late_answer"
-    """Who turned to us was not reached in time; it enters on the first day past the limit."""
+    """Who turned to us had no answer in time; it enters on the first day past the limit."""
     RATED_WELL = "rated_well"
     """The stated attitude, speed and quality of a contact are above the middle of the scale on average."""
     RATED_POORLY = "rated_poorly"

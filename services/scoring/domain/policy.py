@@ -146,7 +146,7 @@ class Policy(Version):
     problem_limit_days: Days = 7
     """A problem that is open for more days than these is evidence of its own."""
     answer_within_days: Days = 2
-    """Who turned to us and was not reached within so many days had a late answer."""
+    """Who asked us and was neither reached within so many days nor, unless complaining, bought had a late answer."""
     posture: Trend = Trend()
     """Which way a relationship goes."""
     profit: Profit = Profit()
