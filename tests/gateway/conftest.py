@@ -128,8 +128,8 @@ def a_service(name: str, seen: Seen) -> FastAPI:
         return an_override(ended=True) | {"standing": a_standing(derived={})}
 
     def an_override(*, ended: bool) -> dict[str, Any]:
-        told = {"id": f"override_{1:032x}", "field": "tier", "value": "top", "why": "Called.", "until": "2026-12-31"}
-        told |= {"currency": None}
+        told: dict[str, Any] = {"id": f"override_{1:032x}", "field": "tier", "value": "top", "currency": None}
+        told |= {"why": "Called.", "until": "2026-12-31"}
         told |= {"state": "ended" if ended else "holds", "set_at": "2026-01-01T00:00:00Z", "set_by": "ann"}
         end = {"ended_at": "2026-01-02T00:00:00Z", "ended_by": "bob", "end_reason": "As before."}
         return told | (end if ended else dict.fromkeys(end))
