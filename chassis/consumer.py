@@ -350,17 +350,18 @@ class Sink:
         Raises `Stopped` where the log does not have it or cannot be asked.
         """
         GAPS.labels(self._name).inc()
-        first = gap.first
-        while first < gap.found:
-            until = min(first + FILLED_AT_ONCE, gap.found)
+        left = gap
+        while left.first < left.found:
+            until = min(left.first + FILLED_AT_ONCE, left.found)
             try:
-                events = await self._logs.events(partition, gap.epoch, first, until)
+                events = await self._logs.events(partition, left.epoch, left.first, until)
             except LogAway as error:
-                raise Stopped(f"{gap}, and their log cannot be read: {error}", gap.epoch, gap.found) from error
-            if [event.seq for event in events] != list(range(first, until)):
-                raise Stopped(str(gap), gap.epoch, gap.found)
-            await self._handle(partition, [Record(gap.offset, event.key, event.value) for event in events])
-            first = until
+                raise Stopped(f"{left}, and their log cannot be read: {error}", left.epoch, left.found) from error
+            following = left.first + len(events)
+            if not events or [event.seq for event in events] != list(range(left.first, following)):
+                raise Stopped(str(left), left.epoch, left.found)
+            await self._handle(partition, [Record(left.offset, event.key, event.value) for event in events])
+            left = _Gap(left.offset, left.epoch, following, left.found)
         log.warning("gap filled from the log", **_place(partition), first=gap.first, last=gap.found - 1)
 
 

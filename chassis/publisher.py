@@ -16,6 +16,7 @@ from chassis.envelope import CONTENT_TYPE, finish, sampled_trace
 from chassis.gate import gate
 from chassis.kafka_client import CLIENT, answering, hang_up, pass_over_the_frozen
 from chassis.kafka_topics import RETENTION_DAYS, keep_for
+from chassis.portions import portion
 from chassis.rest import rest
 from chassis.sequencer import CHANNEL
 from chassis.settings import ServiceSettings
@@ -27,6 +28,8 @@ log = structlog.get_logger()
 Some = TypeVar("Some")
 
 BATCH = 500
+BATCH_BYTES = 1_000_000
+"""A batch has no more, and no more is read for one, but for the last event that is."""
 BATCH_TIMEOUT_S = 7.0
 """Our own bound: an idempotent producer retries silently and without end.
 
@@ -114,7 +117,7 @@ def _producer(servers: str, number: tuple[int, int] | None) -> AIOKafkaProducer:
         acks="all",
         enable_idempotence=True,
         compression_type="zstd",
-        max_batch_size=1_000_000,
+        max_batch_size=BATCH_BYTES,
         max_request_size=1_048_576,
         **CLIENT,
     )
@@ -163,7 +166,7 @@ async def _round(
     connection: "asyncpg.Connection[asyncpg.Record]", producer: AIOKafkaProducer, pending: Sequence[asyncpg.Record]
 ) -> None:
     """One batch per partition that has news, side by side. What was acknowledged is kept before a failure is raised."""
-    batches = [await connection.fetch(_READ, *stream.values(), BATCH) for stream in pending]
+    batches = [await connection.fetch(_READ, *stream.values(), BATCH, BATCH_BYTES) for stream in pending]
     sent = await asyncio.gather(*(_send(producer, rows) for rows in batches if rows), return_exceptions=True)
     acknowledged = [outcome for outcome in sent if isinstance(outcome, tuple)]
     if acknowledged:
@@ -216,10 +219,13 @@ _PENDING = """
 SELECT topic, partition, epoch, published_seq FROM event_stream WHERE published_seq < last_seq ORDER BY topic, partition
 """
 
-_READ = """
-SELECT topic, partition, epoch, seq, key, payload, recorded_at FROM event_log
-WHERE topic = $1 AND partition = $2 AND epoch = $3 AND seq > $4 ORDER BY seq LIMIT $5
-"""
+_READ = portion(
+    """
+        SELECT topic, partition, epoch, seq, key, payload, recorded_at FROM event_log
+        WHERE topic = $1 AND partition = $2 AND epoch = $3 AND seq > $4 ORDER BY epoch, seq LIMIT $5
+    """,
+    "$6",
+)
 
 _MOVE = """
 WITH sent AS (

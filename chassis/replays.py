@@ -19,6 +19,7 @@ from chassis.db import KEEPALIVE, Database, database_is_away, driver, plain_url
 from chassis.envelope import Unreadable, finish, open_envelope
 from chassis.fields import Body, Instant
 from chassis.letters import delivery_of
+from chassis.portions import BYTES, portion
 from contracts.problems import Invalid
 
 log = structlog.get_logger()
@@ -107,7 +108,7 @@ async def _partition(
     epoch, seq = asked.epoch, (asked.seq or 1) - 1
     until = mark["epoch"], mark["seq"]
     while rows := await log_of_source.fetch(
-        _READ, mark["topic"], mark["partition"], epoch, seq, *until, asked.since, BATCH
+        _READ, mark["topic"], mark["partition"], epoch, seq, *until, asked.since, BATCH, BYTES
     ):
         count: Counter[str] = Counter()
         deliveries = []
@@ -152,9 +153,12 @@ WHERE consumer = $1 AND ($2::text IS NULL OR topic = $2) AND ($3::int IS NULL OR
 ORDER BY topic, partition
 """
 
-_READ = """
-SELECT epoch, seq, payload, recorded_at FROM event_log
-WHERE topic = $1 AND partition = $2 AND (epoch, seq) > ($3, $4) AND (epoch, seq) <= ($5, $6)
-    AND ($7::timestamptz IS NULL OR recorded_at >= $7) AND payload IS NOT NULL
-ORDER BY epoch, seq LIMIT $8
-"""
+_READ = portion(
+    """
+        SELECT epoch, seq, payload, recorded_at FROM event_log
+        WHERE topic = $1 AND partition = $2 AND (epoch, seq) > ($3, $4) AND (epoch, seq) <= ($5, $6)
+            AND ($7::timestamptz IS NULL OR recorded_at >= $7) AND payload IS NOT NULL
+        ORDER BY epoch, seq LIMIT $8
+    """,
+    "$9",
+)

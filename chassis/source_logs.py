@@ -8,6 +8,7 @@ import asyncpg
 from chassis.bus import TopicPartition
 from chassis.db import SILENCE_S, plain_url
 from chassis.envelope import finish
+from chassis.portions import BYTES, portion
 
 
 class LogAway(Exception):
@@ -31,10 +32,13 @@ class SourceLogs:
         self._urls = urls
 
     async def events(self, partition: TopicPartition, epoch: int, first: int, until: int) -> list[Logged]:
-        """The events of an epoch from `first` up to before `until`, as far as they are kept. Raises `LogAway`."""
+        """The events of an epoch from `first` up to before `until`, as far as they are kept and memory holds them.
+
+        Where any is kept there is one at least. Raises `LogAway`.
+        """
         return [
             Logged(row["seq"], row["key"], finish(row["payload"], row["recorded_at"], row["epoch"], row["seq"]))
-            for row in await self._asked(partition, _EVENTS, epoch, first, until)
+            for row in await self._asked(partition, _EVENTS, epoch, first, until, BYTES)
         ]
 
     async def lasts(self, partition: TopicPartition, epoch: int, seq: int) -> list[tuple[int, int]]:
@@ -55,10 +59,14 @@ class SourceLogs:
             raise LogAway(str(error)) from error
 
 
-_EVENTS = """
-SELECT payload, recorded_at, epoch, seq, key FROM event_log
-WHERE topic = $1 AND partition = $2 AND epoch = $3 AND seq >= $4 AND seq < $5 AND payload IS NOT NULL ORDER BY seq
-"""
+_EVENTS = portion(
+    """
+        SELECT payload, recorded_at, epoch, seq, key FROM event_log
+        WHERE topic = $1 AND partition = $2 AND epoch = $3 AND seq >= $4 AND seq < $5 AND payload IS NOT NULL
+        ORDER BY epoch, seq
+    """,
+    "$6",
+)
 
 # Of the present epoch the stream knows how far it is numbered, whatever the log has let go of.
 _LASTS = """

@@ -80,6 +80,11 @@ async def fetch(database: Database, query: str, *values: object) -> list[asyncpg
         await connection.close()
 
 
+async def grow(database: Database, size: int) -> None:
+    """Have every event of a log say so much more, in a field that nobody knows."""
+    await fetch(database, _GROW, size)
+
+
 @asynccontextmanager
 async def running(bus: Bus, kafka: str) -> AsyncIterator[None]:
     """What a service runs between its outbox and Kafka, in two processes; the publisher is first at the gate."""
@@ -106,3 +111,10 @@ async def forget(kafka: str, partition: int) -> None:
     await admin.start()
     await admin.delete_records({TopicPartition(PURCHASES.name, partition): RecordsToDelete(before_offset=-1)})
     await admin.close()
+
+
+_GROW = """
+UPDATE event_log SET payload = convert_to(
+    replace(convert_from(payload, 'UTF8'), '"currency"', '"more":"' || repeat('x', $1) || '","currency"'), 'UTF8'
+)
+"""

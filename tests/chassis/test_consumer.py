@@ -18,6 +18,7 @@ from chassis.marks import let_pass, pause
 from contracts.customers import PurchaseCompleted
 from contracts.problems import Problem
 from contracts.topics import PURCHASES, STANDINGS
+from tests.chassis.chain import grow
 
 Purchase = Callable[..., PurchaseCompleted]
 IDENTITY = UUID("00000000-0000-8000-8000-000000000001")
@@ -128,6 +129,29 @@ async def test_a_gap_is_filled_from_the_log(bench: Bench, purchase: Purchase) ->
     records = await bench.publish(purchase, 5)
     assert await bench.take(PLACE, [records[0], records[4]]) == 5
     assert await bench.amounts() == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(("size", "pieces"), [(0, [30]), (800_000, [21, 9])], ids=["small", "large"])
+async def test_what_fills_a_gap_is_read_in_portions_that_memory_holds(
+    bench: Bench, purchase: Purchase, size: int, pieces: list[int]
+) -> None:
+    records = await bench.publish(purchase, 32)
+    await grow(bench.database, size)
+    assert await bench.take(PLACE, [records[0], records[-1]]) == 32
+    assert bench.batches == [1, *pieces, 1]
+    assert await bench.amounts() == list(range(1, 33))
+
+
+async def test_what_the_log_has_of_a_gap_is_taken_and_only_the_rest_is_missing(
+    bench: Bench, purchase: Purchase
+) -> None:
+    records = await bench.publish(purchase, 5)
+    await bench.fetch("DELETE FROM event_log WHERE seq = 4 RETURNING seq")
+    assert await bench.take(PLACE, [records[0], records[4]]) == 4
+    assert await bench.amounts() == [1, 2, 3]
+    assert await bench.fetch("SELECT seq, stopped_reason FROM consumer_offset") == [
+        (3, "events 4 to 4 of epoch 1 are missing")
+    ]
 
 
 async def test_what_the_bus_has_dropped_is_caught_up_with_from_the_log(bench: Bench, purchase: Purchase) -> None:

@@ -19,7 +19,7 @@ from chassis.db import Database, driver
 from chassis.marks import pause, resume
 from chassis.settings import ServiceSettings
 from contracts.topics import PURCHASES
-from tests.chassis.chain import fetch
+from tests.chassis.chain import fetch, grow
 from tests.chassis.test_consumer import PLACE, Bench, Purchase
 
 SECRET = "a secret of at least thirty-two characters"
@@ -206,6 +206,21 @@ async def test_a_replay_brings_what_was_given_up_and_changes_nothing_else(reader
     assert nothing["events"] == 0
     assert sorted(await reader.amounts()) == [1, 2, 3, 4, 5]  # type: ignore[type-var]
     assert [row for row in await reader.fetch("SELECT * FROM consumer_offset") if row[5]] == before
+
+
+@pytest.mark.parametrize(("size", "told"), [(0, [30, 30]), (800_000, [21, 30, 30])], ids=["small", "large"])
+async def test_a_replay_reads_in_portions_that_memory_holds(
+    reader: Reader, purchase: Purchase, size: int, told: list[int]
+) -> None:
+    await reader.take(PLACE, await reader.publish(purchase, 30))
+    await fetch(reader.database, "DELETE FROM handled")
+    await grow(reader.database, size)
+
+    async with asked(reader) as client:
+        answer = await client.post("/internal/replays", json={"since": "2020-01-01T00:00:00Z"})
+
+    assert [json.loads(line)["events"] for line in answer.text.splitlines()] == told
+    assert await reader.amounts() == list(range(1, 31))
 
 
 async def test_a_replay_counts_what_is_refused_and_goes_on(reader: Reader, purchase: Purchase) -> None:

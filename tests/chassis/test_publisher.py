@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -13,7 +13,7 @@ from chassis import outbox, publisher, sequencer
 from chassis.gate import gate
 from chassis.lag import marks_of, unread_of
 from contracts.customers import PurchaseCompleted
-from tests.chassis.chain import Bus, end, fetch, forget, published, running
+from tests.chassis.chain import Bus, end, fetch, forget, grow, published, running
 
 Purchase = Callable[..., PurchaseCompleted]
 
@@ -88,6 +88,30 @@ async def test_a_producer_without_an_answer_is_rebuilt_at_once_on_the_same_sessi
     assert passed == ["customers"]
     (first, _), *_ = numbers
     assert numbers == {(first, 0), (first, 1)}
+
+
+@pytest.mark.parametrize(("size", "pieces"), [(0, [7]), (400_000, [3, 3, 3, 1])], ids=["small", "large"])
+async def test_large_events_are_read_a_few_at_a_time_and_small_ones_by_whole_batches(
+    bus: Bus, purchase: Purchase, kafka: str, monkeypatch: pytest.MonkeyPatch, size: int, pieces: list[int]
+) -> None:
+    read: list[int] = []
+    send = publisher._send
+
+    async def counted(producer: Any, rows: Sequence[Any]) -> Any:
+        read.append(len(rows))
+        return await send(producer, rows)
+
+    monkeypatch.setattr(publisher, "_send", counted)
+    numbering = asyncio.create_task(sequencer.run(bus.source))
+    await bus.publish(purchase, [uuid4()], 7)
+    while await fetch(bus.source, "SELECT FROM outbox"):
+        await asyncio.sleep(0.02)
+    await grow(bus.source, size)
+    publishing = asyncio.create_task(publisher.run(bus.source, "customers", kafka))
+    reader = bus.start()
+    assert await bus.arrived() == bus.sent
+    assert read == pieces
+    await end(reader, publishing, numbering)
 
 
 # A client of aiokafka that is cancelled while it connects leaves its socket to the garbage collector.
