@@ -37,7 +37,7 @@ async def readyz(request: Request) -> JSONResponse:
         async with asyncio.timeout(2):
             report["oldest_outbox_s"] = age_s = await oldest_outbox_s(app.state.database)
             report["waits_at_gate"] = app.state.database.waits_at_gate
-            report["oldest_unpublished_s"] = await oldest_unpublished_s(app.state.database)
+            report["oldest_unpublished_s"] = await oldest_unpublished_s(app.state.database, app.state.settings)
             if app.state.ready:
                 report |= await app.state.ready(app)
         if app.state.failed.is_set():

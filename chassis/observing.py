@@ -33,7 +33,7 @@ async def observe(database: Database, service: str, source_urls: Mapping[str, st
     """
     try:
         async with asyncio.timeout(PATIENCE_S):
-            await _own(database, service)
+            await _own(database, service, settings)
             marks = await marks_of(database, service)
         DATABASE_UP.labels(service).set(1)
     except Exception as error:
@@ -52,23 +52,31 @@ async def oldest_outbox_s(database: Database) -> float:
     return 0.0 if age_s is None else max(0.001, round(float(age_s), 3))
 
 
-async def oldest_unpublished_s(database: Database) -> float:
-    """Seconds that the oldest numbered event has waited for Kafka; 0 without any, and where no broker took one yet.
+async def oldest_unpublished_s(database: Database, settings: ServiceSettings) -> float:
+    """Seconds that the oldest numbered event has waited for Kafka; 0 without any, and without Kafka.
 
-    A producer retries in silence: nothing else tells an operator that the brokers take nothing.
+    A producer retries in silence: nothing else tells an operator that the brokers take nothing. Nor does what they have
+    acknowledged tell whether there are any: in a new installation, and after a restore, that is nothing.
     """
+    return (await _unpublished(database, settings))[1]
+
+
+async def _unpublished(database: Database, settings: ServiceSettings) -> tuple[int, float]:
+    if not settings.on_kafka:
+        return 0, 0.0
     async with database.transaction() as session:
-        oldest = await (await driver(session)).fetchval(_OLDEST_UNPUBLISHED)
-    return 0.0 if oldest is None else max(0.001, round((now() - oldest).total_seconds(), 3))
+        [(events, oldest)] = await (await driver(session)).fetch(_UNPUBLISHED)
+    return events, 0.0 if oldest is None else max(0.001, round((now() - oldest).total_seconds(), 3))
 
 
-async def _own(database: Database, service: str) -> None:
+async def _own(database: Database, service: str, settings: ServiceSettings) -> None:
     OUTBOX_AGE.labels(service).set(await oldest_outbox_s(database))
-    UNPUBLISHED_AGE.labels(service).set(await oldest_unpublished_s(database))
+    events, age_s = await _unpublished(database, settings)
+    UNPUBLISHED.labels(service).set(events)
+    UNPUBLISHED_AGE.labels(service).set(age_s)
     async with database.transaction() as session:
         connection = await driver(session)
         OUTBOX_EVENTS.labels(service).set(await connection.fetchval("SELECT count(*) FROM outbox"))
-        UNPUBLISHED.labels(service).set(await connection.fetchval(_UNPUBLISHED))
         places = await connection.fetch(_PLACES)
         standing = await connection.fetch(_STANDING)
         letters = await connection.fetch(_LETTERS)
@@ -93,11 +101,6 @@ def _lag(consumer: str, source: str, found: Iterable[Unread] | None, kept: timed
         LAG_AGE.labels(*place).set(each.age_s(present, kept))
 
 
-_UNPUBLISHED = """
-SELECT coalesce(sum(last_seq - published_seq), 0) FROM event_stream
-WHERE EXISTS (SELECT FROM event_stream WHERE published_offset >= 0)
-"""
-
 _PLACES = "SELECT consumer, topic, partition, paused_at IS NOT NULL AS paused FROM consumer_offset"
 
 _STANDING = "SELECT consumer, count(stopped_reason) AS stopped FROM consumer_offset GROUP BY consumer"
@@ -114,12 +117,14 @@ _OLDEST_OUTBOX = """
 SELECT extract(epoch FROM clock_timestamp() - uuid_extract_timestamp(event_id)) FROM outbox ORDER BY id LIMIT 1
 """
 
-_OLDEST_UNPUBLISHED = """
-SELECT min(next.recorded_at) FROM event_stream AS stream
+# Within an epoch numbers have no holes. What left the log while there was no Kafka waits for none.
+_UNPUBLISHED = """
+SELECT coalesce(sum(stream.last_seq - next.seq + 1), 0)::bigint AS events, min(next.recorded_at) AS oldest
+FROM event_stream AS stream
 CROSS JOIN LATERAL (
-    SELECT recorded_at FROM event_log
+    SELECT seq, recorded_at FROM event_log
     WHERE topic = stream.topic AND partition = stream.partition AND epoch = stream.epoch AND seq > stream.published_seq
     ORDER BY seq LIMIT 1
 ) AS next
-WHERE stream.published_seq < stream.last_seq AND EXISTS (SELECT FROM event_stream WHERE published_offset >= 0)
+WHERE stream.published_seq < stream.last_seq
 """

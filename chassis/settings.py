@@ -65,3 +65,8 @@ class ServiceSettings(BaseSettings):
     """IANA name of the installation's time zone: what a local day is."""
     log_level: str = Field("INFO", validation_alias="SHUKE_LOG_LEVEL")
     """`DEBUG`, `INFO`, `WARNING` or `ERROR`."""
+
+    @property
+    def on_kafka(self) -> bool:
+        """Whether events wait to be published after they have their numbers."""
+        return self.bus_url.startswith("kafka://")

@@ -15,6 +15,7 @@ from chassis.fields import Body
 from chassis.lag import unread
 from chassis.observing import oldest_outbox_s, oldest_unpublished_s
 from chassis.presence import SEEN
+from chassis.settings import ServiceSettings
 from contracts.topics import topics_of
 
 router = APIRouter(prefix="/internal", include_in_schema=False)
@@ -58,12 +59,11 @@ async def report(request: Request, **begun: Count) -> dict[str, Any]:
         waiting = {name: await count(connection) for name, count in begun.items()}
     oldest_s = await oldest_outbox_s(database)
     async with database.transaction() as session:
-        brokers = state.settings.bus_url.startswith("kafka://")
-        rows["streams"] = await (await driver(session)).fetch(_STREAMS, brokers)
+        rows["streams"] = await (await driver(session)).fetch(_STREAMS, state.settings.on_kafka)
     return {
         "service": state.name,
         "oldest_unsequenced_s": oldest_s,
-        "oldest_unpublished_s": await oldest_unpublished_s(database),
+        "oldest_unpublished_s": await oldest_unpublished_s(database, state.settings),
         "underway": underway,
         "importing": importing,
         **waiting,
@@ -131,10 +131,17 @@ LEFT JOIN LATERAL (
 ORDER BY stream.topic, stream.partition
 """
 
-# Without brokers nothing is published, and nothing waits for it.
+# What left the log while there was no Kafka counts as published: a drain would wait for it for ever.
 _STREAMS = """
-SELECT topic, partition, epoch, last_seq, CASE WHEN $1 THEN published_seq END AS published_seq
-FROM event_stream ORDER BY topic, partition
+SELECT stream.topic, stream.partition, stream.epoch, stream.last_seq,
+       CASE WHEN $1 THEN coalesce(next.seq - 1, stream.last_seq) END AS published_seq
+FROM event_stream AS stream
+LEFT JOIN LATERAL (
+    SELECT seq FROM event_log
+    WHERE topic = stream.topic AND partition = stream.partition AND epoch = stream.epoch AND seq > stream.published_seq
+    ORDER BY seq LIMIT 1
+) AS next ON true
+ORDER BY stream.topic, stream.partition
 """
 
 _READING = {

@@ -202,6 +202,31 @@ async def test_what_left_the_log_unread_is_as_old_as_events_that_it_keeps(
     assert await age_when_read(3) == 0
 
 
+@pytest.mark.parametrize(("bus_url", "events", "hours"), [("kafka://127.0.0.1:1", 2, 3), ("log://", 0, 0)])
+async def test_what_waits_for_kafka_is_told_before_any_broker_has_taken_anything(
+    database: Database,
+    connection: Connection,
+    purchase: Purchase,
+    monkeypatch: pytest.MonkeyPatch,
+    bus_url: str,
+    events: int,
+    hours: int,
+) -> None:
+    settings = chosen(database, bus_url=bus_url)
+    for hours_ago in (3, 1):
+        await recorded(database, connection, purchase(), hours_ago / 24, monkeypatch)
+    app = probe("customers-worker", settings, host="127.0.0.1", port=0)
+
+    await observe(database, "customers", {}, settings)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://worker") as client:
+        ready = (await client.get("/readyz")).json()
+    await app.state.database.close()
+
+    assert told("shuke_unpublished_events", service="customers") == events
+    for age_s in (told("shuke_unpublished_age_seconds", service="customers"), ready["oldest_unpublished_s"]):
+        assert age_s == pytest.approx(hours * 3_600, abs=60)
+
+
 async def test_metrics_are_told_although_the_database_is_away(database: Database, purchase: Purchase) -> None:
     async with served(database, purchase) as client:
         app = client.app  # type: ignore[attr-defined]

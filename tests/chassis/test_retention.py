@@ -37,7 +37,7 @@ async def recorded(
     database: Database,
     connection: Connection,
     event: PurchaseCompleted,
-    days_ago: int,
+    days_ago: float,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """An event that was numbered so many days ago."""

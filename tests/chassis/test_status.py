@@ -1,11 +1,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import TypeAlias
+from uuid import UUID, uuid4
 
+import asyncpg
 import httpx
 from fastapi import APIRouter
 
-from chassis import outbox
+from chassis import outbox, sequencer
 from chassis.app import create_app
 from chassis.auth import HEADER, Caller, Signer
 from chassis.db import Database, driver
@@ -14,6 +17,7 @@ from contracts.customers import PurchaseCompleted
 from contracts.topics import LEADS, MEMBERS, PURCHASES, Topic, topics_of
 from tests.chassis.chain import fetch
 
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 SECRET = "a secret of at least thirty-two characters"
 
 
@@ -42,6 +46,26 @@ async def test_a_service_tells_how_far_it_is_to_the_gateway_alone(database: Data
     assert {stream["published_seq"] for stream in report["streams"]} == {None}
     assert (report["oldest_unsequenced_s"], report["oldest_unpublished_s"]) == (0, 0)
     assert (report["consumers"], report["dead_letters"]) == ([], [])
+
+
+async def test_what_waits_for_kafka_is_told_although_no_broker_has_taken_anything(
+    database: Database, connection: Connection, purchase: Callable[[UUID], PurchaseCompleted]
+) -> None:
+    keys = {outbox.key_hash(str(key)) % PURCHASES.partitions: key for key in (uuid4() for _ in range(1_000))}
+    async with database.transaction() as session:
+        outbox.append(session, *(purchase(keys[partition]) for partition in (0, 1, 2) for _ in range(3)))
+    await sequencer.number(connection)
+    # As the log lets go while there is no Kafka: all of the first, some of the second.
+    await connection.execute("DELETE FROM event_log WHERE partition = 0 OR partition = 1 AND seq < 3")
+
+    async def waiting(bus_url: str) -> tuple[list[int | None], bool]:
+        async with served(database, bus_url=bus_url) as client:
+            report = (await client.get("/internal/status")).json()
+        streams = [each for each in report["streams"] if each["topic"] == PURCHASES.name and each["partition"] < 3]
+        return [each["published_seq"] for each in streams], report["oldest_unpublished_s"] > 0
+
+    assert await waiting("kafka://127.0.0.1:1") == ([3, 2, 0], True)
+    assert await waiting("log://") == ([None] * 3, False)
 
 
 async def test_any_service_tells_who_has_stopped_and_what_was_set_aside_and_lets_one_pass(database: Database) -> None:
