@@ -215,8 +215,15 @@ async def _acknowledged(producer: AIOKafkaProducer, batch: Any, topic: str, part
         answer.cancel()
 
 
+# What left the log while there was no Kafka is for nobody to publish.
 _PENDING = """
-SELECT topic, partition, epoch, published_seq FROM event_stream WHERE published_seq < last_seq ORDER BY topic, partition
+SELECT topic, partition, epoch, published_seq FROM event_stream AS stream
+WHERE published_seq < last_seq AND EXISTS (
+    SELECT FROM event_log AS event
+    WHERE event.topic = stream.topic AND event.partition = stream.partition AND event.epoch = stream.epoch
+        AND event.seq > stream.published_seq
+)
+ORDER BY topic, partition
 """
 
 _READ = portion(

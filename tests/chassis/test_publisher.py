@@ -114,6 +114,28 @@ async def test_large_events_are_read_a_few_at_a_time_and_small_ones_by_whole_bat
     await end(reader, publishing, numbering)
 
 
+async def test_what_left_the_log_before_there_was_kafka_keeps_no_publisher_busy(
+    bus: Bus, purchase: Purchase, kafka: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds: list[int] = []
+    take_round = publisher._round
+
+    async def counted(connection: Any, producer: Any, pending: Sequence[Any]) -> None:
+        rounds.append(len(pending))
+        await take_round(connection, producer, pending)
+
+    monkeypatch.setattr(publisher, "_round", counted)
+    numbering = asyncio.create_task(sequencer.run(bus.source))
+    await fetch(bus.source, "UPDATE event_stream SET last_seq = 7 WHERE partition = 0")
+    publishing = asyncio.create_task(publisher.run(bus.source, "customers", kafka))
+    reader = bus.start()
+    await bus.publish(purchase, [uuid4()], 3)
+    assert await bus.arrived() == bus.sent
+    await end(reader, publishing, numbering)
+
+    assert 0 < len(rounds) <= 3
+
+
 # A client of aiokafka that is cancelled while it connects leaves its socket to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 async def test_publishers_killed_and_doubled_lose_double_and_mix_nothing(
