@@ -15,7 +15,6 @@ from chassis.fields import Body
 from chassis.lag import unread
 from chassis.observing import oldest_outbox_s, oldest_unpublished_s
 from chassis.presence import SEEN
-from chassis.settings import ServiceSettings
 from contracts.topics import topics_of
 
 router = APIRouter(prefix="/internal", include_in_schema=False)

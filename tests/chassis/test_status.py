@@ -117,16 +117,6 @@ async def test_all_that_a_consumer_is_to_read_waits_before_it_has_begun(database
     ]
 
 
-async def test_what_no_broker_has_taken_yet_waits_for_one(database: Database) -> None:
-    await fetch(database, "UPDATE event_stream SET last_seq = 7 WHERE topic = $1 AND partition = 3", PURCHASES.name)
-
-    async with served(database, bus_url="kafka://127.0.0.1:1") as client:
-        streams = (await client.get("/internal/status")).json()["streams"]
-
-    assert {each["published_seq"] for each in streams} == {0}
-    assert sum(each["last_seq"] - each["published_seq"] for each in streams) == 7
-
-
 async def test_what_a_handler_makes_of_an_event_while_a_service_tells_how_far_it_is_is_told(
     database: Database, purchase: Callable[[], PurchaseCompleted]
 ) -> None:
