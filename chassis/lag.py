@@ -79,7 +79,9 @@ async def _unread_from(source: str, url: str, marks: Marks) -> list[Unread] | No
     places = {partition: mark for partition, mark in marks.items() if partition.topic.startswith(f"{source}.")}
     try:
         async with asyncio.timeout(PATIENCE_S):
-            connection = await asyncpg.connect(plain_url(url), timeout=2, server_settings=KEEPALIVE)
+            connection = await asyncpg.connect(
+                plain_url(url), timeout=2, command_timeout=PATIENCE_S, server_settings=KEEPALIVE
+            )
             try:
                 return await unread(connection, places)
             finally:

@@ -1,5 +1,6 @@
 """Where a manager's list differs from what stands, the habits of one party, and who left for whom."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -102,7 +103,8 @@ async def patterns_of(connection: Connection, seen: Seen, until: date) -> Patter
             bought.append(Bought(day, rates.converted(row["amount_minor"], row["detail"], day), row["channel"]))
         else:
             reasons.append(LossReason(row["detail"]))
-    return patterns(bought, reasons, until)
+    # Lots are drawn, of a long history for a second and more: who asks something else meanwhile does not wait.
+    return await asyncio.to_thread(patterns, bought, reasons, until)
 
 
 async def defections(connection: Connection, found: Defections, now: datetime) -> Defections:
