@@ -13,6 +13,7 @@ from prometheus_client import Gauge
 from chassis.bus import PartitionSink, Record, TopicPartition, together
 from chassis.db import KEEPALIVE, LOOKUPS, SILENCE_S, Database, database_is_away, driver, plain_url
 from chassis.envelope import finish
+from chassis.portions import BYTES, portion
 from chassis.rest import rest
 from chassis.sequencer import CHANNEL, grown
 from chassis.telemetry import CONNECTED
@@ -21,8 +22,6 @@ from contracts.topics import TOPICS
 log = structlog.get_logger()
 
 BATCH = 2_000
-BYTES = 16 << 20
-"""Of events that are read at once, but for one of each partition, which is read whatever its size."""
 POLL_S = 2.0
 """Seconds after which all streams are looked at although nothing was heard."""
 STOPPED_REST_S = 2.0
@@ -276,21 +275,19 @@ def _record(row: asyncpg.Record) -> Record:
 
 _HEADS = "SELECT topic, partition, epoch, last_seq FROM event_stream WHERE topic = ANY($1) ORDER BY topic, partition"
 
-_READ = """
-SELECT event.topic, event.partition, event.epoch, event.seq, key, payload, recorded_at
-FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[])
-    AS place(topic, partition, epoch, seq, waiting),
-LATERAL (
-    SELECT waiting.*, sum(octet_length(payload)) OVER (
-        ORDER BY epoch, seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-    ) AS bytes_before
-    FROM (
+_OF_PLACE = portion(
+    """
         SELECT topic, partition, epoch, seq, key, payload, recorded_at FROM event_log
         WHERE topic = place.topic AND partition = place.partition AND (epoch, seq) >= (place.epoch + 1, place.seq + 1)
         ORDER BY epoch, seq LIMIT place.waiting
-    ) AS waiting
-) AS event
-WHERE coalesce(bytes_before, 0) < $6
+    """,
+    "$6",
+)
+_READ = f"""
+SELECT event.topic, event.partition, event.epoch, event.seq, key, payload, recorded_at
+FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[])
+    AS place(topic, partition, epoch, seq, waiting),
+LATERAL ({_OF_PLACE}) AS event
 ORDER BY topic, partition, epoch, seq
 """
 

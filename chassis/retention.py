@@ -64,14 +64,13 @@ async def sweep(database: Database, settings: ServiceSettings, forgets: Sequence
         connection = await driver(session)
         await idempotency.forget(connection, present - timedelta(hours=settings.idempotency_retention_hours))
         await connection.execute(_FORGET_LETTERS, present - timedelta(days=settings.dead_letter_retention_days))
-    on_kafka = settings.bus_url.startswith("kafka://")
     until = present - timedelta(days=settings.log_retention_days)
     async with database.transaction() as session:
         connection = await driver(session)
         weeks = await ended_weeks(connection, until)
     for week in weeks:
         async with database.transaction() as session:
-            if not await drop_week(await driver(session), week, published_only=on_kafka):
+            if not await drop_week(await driver(session), week, published_only=settings.on_kafka):
                 break
 
 
