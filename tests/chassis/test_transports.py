@@ -86,6 +86,12 @@ async def test_a_reader_that_was_away_goes_on_where_it_was(bus: Bus, purchase: P
 
 async def test_readers_that_come_and_go_lose_and_double_nothing(bus: Bus, purchase: Purchase) -> None:
     keys = [uuid4() for _ in range(20)]
+    # Of what the broker dropped for another test a new consumer learns at its first look, and has it from the log.
+    first = bus.start()
+    await bus.publish(purchase, keys, 1)
+    await bus.arrived()
+    await end(first)
+    gaps = REGISTRY.get_sample_value("shuke_gaps_total", {"consumer": bus.name})
     writing = asyncio.create_task(bus.publish(purchase, keys, 40))
     readers = [bus.start()]
     for _ in range(3):
@@ -97,7 +103,7 @@ async def test_readers_that_come_and_go_lose_and_double_nothing(bus: Bus, purcha
     assert await bus.arrived() == bus.sent
     await end(*readers)
     # What another has read, or is just being numbered, is not taken for lost.
-    assert REGISTRY.get_sample_value("shuke_gaps_total", {"consumer": bus.name}) == 0
+    assert REGISTRY.get_sample_value("shuke_gaps_total", {"consumer": bus.name}) == gaps
 
 
 async def test_a_lost_connection_of_the_reader_is_made_good(bus: Bus, purchase: Purchase) -> None:
