@@ -41,6 +41,10 @@ PART = 0.1
 GROWTH, SLACK_MB = 1.1, 8.0
 """Flat is who holds in the last tenth at most so many times what was held in the first, or so much more."""
 POSTGRESQL = "postgres"
+BEHIND_S = 1.0
+SLOWER, SLACK_MS = 1.5, 100.0
+"""Steady is what lags in the last tenth by at most twice the events of the first or so many seconds of the load, and
+whose 99th percentile is at most so many times that of the first tenth, or so much more."""
 NOT_OURS = (POSTGRESQL, "kafka")
 """Whose memory is told and not judged: they fill caches up to a bound of their own."""
 
@@ -88,7 +92,7 @@ def main(
 ) -> None:
     """Load the distributed product (a broker, two workers) for a long time, and watch memory, lag and latency.
 
-    Ends 1 if what all parties spent is not what was told, or if a process of the product grew.
+    Ends 1 if what all parties spent is not what was told, if a process of the product grew, or if lag or latency did.
     """
     began, on = datetime.now(UTC), machine.described()
     typer.echo(", ".join(f"{name} {value}" for name, value in on.items()), err=True)
@@ -104,7 +108,7 @@ def main(
         out.write_text(json.dumps(document(soaked, figures, on, began), indent=2) + "\n")
     typer.echo(f"{soaked.rows:,} rows told; spent {soaked.spent_minor:,}, told {soaked.told_minor:,}", err=True)
     if grown := [figure.what for figure in figures if figure.binding and figure.met is False]:
-        typer.echo(f"Not flat: {'; '.join(grown)}", err=True)
+        typer.echo(f"Not flat, or not steady: {'; '.join(grown)}", err=True)
     if grown or soaked.spent_minor != soaked.told_minor:
         raise typer.Exit(1)
 
@@ -248,7 +252,8 @@ def parts(samples: Sequence[Sample]) -> tuple[Sequence[Sample], Sequence[Sample]
 def figures_of(soaked: Soaked, minutes: float) -> list[Figure]:
     """What was seen: memory of each process, then lag and latency, each of the last tenth beside the first.
 
-    A process of the product that holds more in the last tenth than `most_mb` of the first misses its goal, which binds.
+    These goals bind: `most_mb` of what a process of the product held in the first tenth, `most_behind`, and `most_ms` of
+    the 99th percentile.
     """
     load, first, last = f"{soaked.per_s:,.0f} rows/s", *parts(soaked.samples)
     figures = [Figure("soak", "rows per second at full load, all decided", soaked.full_per_s, "1/s")]
@@ -277,18 +282,31 @@ def figures_of(soaked: Soaked, minutes: float) -> list[Figure]:
             ),
         ]
     behind, behind_at_last = (statistics.median(each.lag for each in some) for some in (first, last))
-    figures.append(Figure("soak", "events behind", behind_at_last, "", None, behind, load))
+    goal: float | None = most_behind(behind, soaked.per_s)
+    figures.append(Figure("soak", "events behind", behind_at_last, "", goal, behind, load, binding=True))
     for percent in (50, 99):
         before, after = (
             percentile([ms for each in some for ms in each.readable_ms] or [0.0], percent) for some in (first, last)
         )
-        figures.append(Figure("soak", f"POST to standing readable, p{percent}", after, "ms", None, before, load))
+        goal = most_ms(before) if percent == 99 else None
+        what = f"POST to standing readable, p{percent}"
+        figures.append(Figure("soak", what, after, "ms", goal, before, load, binding=goal is not None))
     return figures
 
 
 def most_mb(before_mb: float) -> float:
     """What a process may hold in the last tenth of the time that held so much in the first, to be called flat."""
     return max(before_mb * GROWTH, before_mb + SLACK_MB)
+
+
+def most_behind(before: float, per_s: float) -> float:
+    """How many events may be unread in the last tenth of the time, where so many were in the first, at a load."""
+    return max(before * 2, per_s * BEHIND_S)
+
+
+def most_ms(before_ms: float) -> float:
+    """How long the slowest of a hundred may take in the last tenth of the time that took so long in the first."""
+    return max(before_ms * SLOWER, before_ms + SLACK_MS)
 
 
 def by_part(memory_mb: Mapping[str, float]) -> dict[str, float]:

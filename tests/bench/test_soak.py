@@ -9,7 +9,20 @@ from aiohttp.test_utils import TestServer
 
 from bench.figures import Figure
 from bench.live import PATH
-from bench.soak import GROWTH, SLACK_MB, Sample, Soaked, by_part, document, drawn, figures_of, most_mb, parts, pour
+from bench.soak import (
+    GROWTH,
+    SLACK_MB,
+    SLACK_MS,
+    Sample,
+    Soaked,
+    by_part,
+    document,
+    drawn,
+    figures_of,
+    most_mb,
+    parts,
+    pour,
+)
 
 IDLE = {"gateway": 80.0, "scoring-worker-1": 90.0, "scoring-worker-2": 90.0, "kafka": 400.0, "postgres": 200.0}
 
@@ -73,6 +86,22 @@ def test_lag_and_latency_of_the_last_tenth_stand_beside_those_of_the_first() -> 
 
     assert (figures["events behind"].value, figures["events behind"].baseline) == (500, 10)
     assert figures["POST to standing readable, p99"].ratio == 3
+
+
+def not_steady(seen: Soaked) -> set[str]:
+    return {figure.what for figure in figures_of(seen, 60) if figure.row == "soak" and figure.met is False}
+
+
+def test_a_lag_of_less_than_a_second_is_steady_and_one_that_grew_beyond_is_not() -> None:
+    assert not_steady(soaked({}, lag=(10, 10_000))) == set()
+    assert not_steady(soaked({}, lag=(10, 10_001))) == {"events behind"}
+    assert not_steady(soaked({}, lag=(8_000, 16_000))) == set()
+
+
+def test_a_latency_that_grew_beyond_the_bound_is_not_steady() -> None:
+    assert not_steady(soaked({}, ms=(20, 20 + SLACK_MS))) == set()
+    assert not_steady(soaked({}, ms=(20, 21 + SLACK_MS))) == {"POST to standing readable, p99"}
+    assert not_steady(soaked({}, ms=(1_000, 1_500))) == set()
 
 
 def test_the_first_and_the_last_tenth_are_never_empty() -> None:
