@@ -252,8 +252,8 @@ def parts(samples: Sequence[Sample]) -> tuple[Sequence[Sample], Sequence[Sample]
 def figures_of(soaked: Soaked, minutes: float) -> list[Figure]:
     """What was seen: memory of each process, then lag and latency, each of the last tenth beside the first.
 
-    These goals bind: `most_mb` of what a process of the product held in the first tenth, `most_behind`, and `most_ms` of
-    the 99th percentile.
+    These goals bind: `most_mb` of what a process of the product held in the first tenth, `most_behind`, and `most_ms`
+    of the 99th percentile.
     """
     load, first, last = f"{soaked.per_s:,.0f} rows/s", *parts(soaked.samples)
     figures = [Figure("soak", "rows per second at full load, all decided", soaked.full_per_s, "1/s")]
