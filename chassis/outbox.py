@@ -74,13 +74,16 @@ def append(
     return tuple(row.event_id for row in rows)
 
 
-def origin(caused_by: UUID | None = None) -> Origin:
-    """The command that is carried out in this context, as what comes of it names it."""
+def origin(caused_by: UUID | None = None, *, traceparent: str | None = None) -> Origin:
+    """The command that is carried out in this context, as what comes of it names it.
+
+    With `traceparent` in that trace: of a batch of events each may have its own.
+    """
     context = get_contextvars()
     extensions = {
         "correlationid": context.get("request_id"),
         "causationid": str(caused_by) if caused_by else None,
-        "traceparent": context.get("traceparent"),
+        "traceparent": traceparent or context.get("traceparent"),
     }
     return "".join(f',"{name}":{json.dumps(value)}' for name, value in extensions.items() if value)
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from msgspec import structs
 
 from chassis.consumer import Delivery
 from chassis.db import Database, driver, plain_url
@@ -83,6 +84,31 @@ async def test_a_purchase_makes_a_customer(scoring: Database, feed: Feeding) -> 
     (change,) = await announced(scoring, somebody)
     assert (change["kind"], change["cause"], change["to_stage"]) == ("appeared", "fact", "customer")
     assert change["fact_id"] == str(fact_id)
+
+
+async def test_what_a_batch_makes_of_each_party_goes_on_in_the_trace_of_the_last_event_about_it(
+    scoring: Database, feed: Feeding
+) -> None:
+    traced, other, quiet = (feed.identity() for _ in range(3))
+    earlier, last, beside = (f"00-{digit * 32}-{digit * 16}-01" for digit in "abc")
+    batch = [
+        structs.replace(feed.delivered(bought(somebody)), traceparent=trace, recorded_at=JUNE + timedelta(seconds=nth))
+        for nth, (somebody, trace) in enumerate(
+            [(traced, earlier), (other, beside), (quiet, None), (traced, last)], start=1
+        )
+    ]
+
+    async with scoring.transaction() as session:
+        await apply(session, batch)
+
+    found = await rows(scoring, "SELECT key, payload FROM outbox ORDER BY id")
+    traces = {UUID(row["key"]): json.loads(row["payload"]).get("traceparent") for row in found}
+    assert len(found) == 6
+    assert [traces[somebody] and traces[somebody][:36] for somebody in (traced, other, quiet)] == [
+        last[:36], beside[:36], None,
+    ]  # fmt: skip
+    # In a span of its own.
+    assert traces[traced] != last
 
 
 async def test_what_else_is_graded_is_told_by_an_event_of_its_own(scoring: Database, feed: Feeding) -> None:

@@ -7,7 +7,6 @@ guess the parties, lock them all, and only then read what the decision rests on.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -24,7 +23,7 @@ from services.scoring.domain.days import local_day
 from services.scoring.domain.facts import Fact, Kind
 from services.scoring.handlers.changes import Assessed
 from services.scoring.handlers.standings import record
-from services.scoring.handlers.told import Told, Withdrawal
+from services.scoring.handlers.told import Told, Withdrawal, later
 from services.scoring.queries.facts import append_facts, append_withdrawals, keep_earliest
 from services.scoring.queries.gathering import Gathered, gathered, guess
 from services.scoring.queries.known import append_assignments
@@ -80,8 +79,8 @@ async def apply(session: AsyncSession, batch: Sequence[Delivery]) -> None:
     moved = redirected.union(*(parties for identity, parties in reassigned.items() if identity in known_before))
     survivors = {each.resolves_to for each in redirects.values() if each.resolves_to != each.party_id}
     assessed = []
-    for party_id, at in changed.items():
-        row = rows[party_id]
+    for party_id, last in changed.items():
+        row, at = rows[party_id], last.recorded_at
         corrected = Cause.ASSIGNMENT if party_id in moved else _correction(late, party_id)
         assessed.append(
             Assessed(
@@ -94,6 +93,7 @@ async def apply(session: AsyncSession, batch: Sequence[Delivery]) -> None:
                 facts=done.get(party_id, ()),
                 redirect=redirects.get(party_id),
                 survives=party_id in survivors,
+                traceparent=last.traceparent,
             )
         )
     await record(session, connection, here, assessed)
@@ -113,8 +113,8 @@ def _changed(
     reassigned: Mapping[UUID, frozenset[UUID]],
     redirects: Mapping[UUID, Resolution],
     rows: Rows,
-) -> dict[UUID, datetime]:
-    """The parties to assess, each at the instant at which the last of what concerns it was recorded.
+) -> dict[UUID, Delivery]:
+    """The parties to assess, each with the last recorded of what concerns it, at whose instant it is assessed.
 
     Not at that of the whole batch: what another partition brought may be newer than what of this one is unread.
     """
@@ -123,10 +123,10 @@ def _changed(
         *((identity, members.holders(identity)) for identity in news.identities),
         *((id, (id, each.resolves_to, rows[id]["resolves_to"])) for id, each in redirects.items()),
     ]
-    changed: dict[UUID, datetime] = {}
+    changed: dict[UUID, Delivery] = {}
     for id, parties in concerned:
         for party_id in parties:
-            changed[party_id] = max(told.heard[id], changed.get(party_id, told.heard[id]))
+            changed[party_id] = later(told.heard[id], changed.get(party_id))
     return changed
 
 

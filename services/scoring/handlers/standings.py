@@ -1,6 +1,6 @@
 """How a party under its lock comes to stand otherwise: the row, its revision, and what others are told."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any, cast
 from uuid import UUID
@@ -9,6 +9,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import outbox
+from chassis.telemetry import child_of
 from contracts.event import Event
 from contracts.scoring import Cause, MoveKind, StandingChanged, StandingRecorded, StandingRegraded
 from contracts.topics import STANDINGS
@@ -36,7 +37,8 @@ async def record(
     revisions, reruled_by = _revisions(parties), await reruled(connection, here, (party.row for party in parties))
     rows: list[tuple[object, ...]] = []
     lived: list[tuple[object, ...]] = []
-    events: list[Event | UUID] = []
+    events: list[tuple[Event | UUID, outbox.Origin]] = []
+    origins = {trace: outbox.origin(traceparent=child_of(trace)) for trace in {each.traceparent for each in parties}}
     together = passed(parties, here.ruling, reruled_by) if known is None else known
     for party in sorted(parties, key=lambda party: party.merged_into is None):
         why = reruled_by.get(party.row["ruling"])
@@ -55,18 +57,18 @@ async def record(
                 at=party.at,
             )
             changes = [change]
-        revision = revisions[party.party_id]
+        revision, origin = revisions[party.party_id], origins[party.traceparent]
         for change in changes:
             revision += 1
             into = party.merged_into if change is changes[-1] else None
             told = now if change is changes[-1] else change.then
             if told and change.kind is Regrading.REGRADED:
-                events.append(_regraded(party, change, revision, told, here))
+                events.append((_regraded(party, change, revision, told, here), origin))
             else:
-                events.append(_changed(party, change, revision, told, into, here))
+                events.append((_changed(party, change, revision, told, into, here), origin))
             lived.append((party.party_id, revision, *change[:9], party.at, change.fact_id, into, here.ruling_id))
         if changes:
-            events.append(_state(party, revision, changes[-1], now, here) or party.party_id)
+            events.append((_state(party, revision, changes[-1], now, here) or party.party_id, origin))
         if party.merged_into is not None:
             revisions[party.merged_into] = max(revision, revisions[party.merged_into])
         rows.append(
@@ -209,11 +211,12 @@ def _state(party: Assessed, revision: int, change: Change, now: Standing, here: 
     )
 
 
-def _tell(session: AsyncSession, events: Sequence[Event | UUID]) -> None:
-    """Publish events and tombstones (given as the party) in order."""
-    for are_events, run in groupby(events, key=lambda event: isinstance(event, Event)):
+def _tell(session: AsyncSession, events: Sequence[tuple[Event | UUID, outbox.Origin]]) -> None:
+    """Publish events and tombstones (given as the party) in order, each with what it comes of."""
+    for are_events, run in groupby(events, key=lambda event: isinstance(event[0], Event)):
+        said, origins = zip(*run, strict=True)
         if are_events:
-            outbox.append(session, *cast("Iterator[Event]", run))
+            outbox.append(session, *cast("Sequence[Event]", said), origins=origins)
         else:
-            for party_id in cast("Iterator[UUID]", run):
+            for party_id in cast("Sequence[UUID]", said):
                 outbox.tombstone(session, STANDINGS, party_id)

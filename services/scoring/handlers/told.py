@@ -34,6 +34,11 @@ def _key(id: UUID) -> UUID:
     return DriverUUID(id.bytes)
 
 
+def later(one: Delivery, other: Delivery | None) -> Delivery:
+    """Of two events the one that was recorded last."""
+    return one if other is None or one.recorded_at >= other.recorded_at else other
+
+
 class Withdrawal(NamedTuple):
     """A fact that no longer counts, stored or not."""
 
@@ -59,8 +64,8 @@ class Told:
     resolutions: dict[UUID, Resolution] = field(default_factory=dict)
     owners: dict[UUID, PartyOwnerChanged] = field(default_factory=dict)
     """Who takes care of a party."""
-    heard: dict[UUID, datetime] = field(default_factory=dict)
-    """When the last of what it says of an identity, or of where a party id leads, was recorded."""
+    heard: dict[UUID, Delivery] = field(default_factory=dict)
+    """The last recorded of what it says of an identity, or of where a party id leads."""
     identities: set[UUID] = field(default_factory=set)
     """Whose calendar or assignment it may change."""
 
@@ -118,7 +123,7 @@ class Told:
             self._assign(delivery, whole)
 
     def _hear(self, delivery: Delivery, id: UUID) -> None:
-        self.heard[id] = max(delivery.recorded_at, self.heard.get(id, delivery.recorded_at))
+        self.heard[id] = later(delivery, self.heard.get(id))
 
     def _fact(self, delivery: Delivery, said: Meaning) -> None:
         fact_id, subject = _key(delivery.event_id), _key(delivery.event.subject)
