@@ -282,12 +282,13 @@ def figures_of(soaked: Soaked, minutes: float) -> list[Figure]:
             ),
         ]
     behind, behind_at_last = (statistics.median(each.lag for each in some) for some in (first, last))
-    goal: float | None = most_behind(behind, soaked.per_s)
+    goal: float | None = most_behind(behind, per_s=soaked.per_s)
     figures.append(Figure("soak", "events behind", behind_at_last, "", goal, behind, load, binding=True))
+    begun, ended = ([ms for each in some for ms in each.readable_ms] for some in (first, last))
     for percent in (50, 99):
-        before, after = (
-            percentile([ms for each in some for ms in each.readable_ms] or [0.0], percent) for some in (first, last)
-        )
+        before = percentile(begun or [0.0], percent)
+        # Where nothing came to be readable all that time, it took so long at least.
+        after = percentile(ended or [len(last) * SAMPLE_S * 1e3], percent)
         goal = most_ms(before) if percent == 99 else None
         what = f"POST to standing readable, p{percent}"
         figures.append(Figure("soak", what, after, "ms", goal, before, load, binding=goal is not None))
@@ -299,7 +300,7 @@ def most_mb(before_mb: float) -> float:
     return max(before_mb * GROWTH, before_mb + SLACK_MB)
 
 
-def most_behind(before: float, per_s: float) -> float:
+def most_behind(before: float, *, per_s: float) -> float:
     """How many events may be unread in the last tenth of the time, where so many were in the first, at a load."""
     return max(before * 2, per_s * BEHIND_S)
 

@@ -37,7 +37,6 @@ BURIED = Counter("shuke_dead_letters", "Records set aside with their reason.", [
 GAPS = Counter("shuke_gaps", "Gaps in a sequence that were met.", ["consumer"])
 BATCH_SECONDS = Histogram("shuke_batch_seconds", "From a batch read to its effects committed.", ["consumer"])
 
-FILLED_AT_ONCE = 2_000
 LONGEST_REST_S = 10.0
 
 SESSION_SETTINGS = {"idle_in_transaction_session_timeout": "3000", "transaction_timeout": "60000"}
@@ -122,6 +121,8 @@ class Sink:
         self._logs = SourceLogs(source_urls)
         # From 0 on: of one that is there at its first gap only, nobody would see that it rose.
         GAPS.labels(name)
+        self._met: dict[TopicPartition, tuple[int, int]] = {}
+        """The place of the last gap of each."""
         self._outcomes: defaultdict[TopicPartition, Outcomes] = defaultdict(Outcomes)
 
     async def claim(self, partition: TopicPartition) -> int:
@@ -347,21 +348,26 @@ class Sink:
     async def _fill(self, partition: TopicPartition, gap: _Gap) -> None:
         """Handle what is missing before a record, from the log of the service that published it.
 
-        Raises `Stopped` where the log does not have it or cannot be asked.
+        Raises `Stopped` at what the log does not have, or where it cannot be asked.
         """
-        GAPS.labels(self._name).inc()
+        if self._met.get(partition) != gap.place:
+            # A partition that stands is tried again and again.
+            self._met[partition] = gap.place
+            GAPS.labels(self._name).inc()
         left = gap
         while left.first < left.found:
-            until = min(left.first + FILLED_AT_ONCE, left.found)
             try:
-                events = await self._logs.events(partition, left.epoch, left.first, until)
+                events = await self._logs.events(partition, left.epoch, first=left.first, until=left.found)
             except LogAway as error:
                 raise Stopped(f"{left}, and their log cannot be read: {error}", left.epoch, left.found) from error
-            following = left.first + len(events)
-            if not events or [event.seq for event in events] != list(range(left.first, following)):
-                raise Stopped(str(left), left.epoch, left.found)
-            await self._handle(partition, [Record(left.offset, event.key, event.value) for event in events])
-            left = _Gap(left.offset, left.epoch, following, left.found)
+            kept = [event for place, event in enumerate(events, left.first) if event.seq == place]
+            if not kept:
+                # What is kept behind it is not given up with it.
+                hole = _Gap(left.offset, left.epoch, left.first, events[0].seq if events else left.found)
+                self._met[partition] = hole.place
+                raise Stopped(str(hole), hole.epoch, hole.found)
+            await self._handle(partition, [Record(left.offset, event.key, event.value) for event in kept])
+            left = _Gap(left.offset, left.epoch, left.first + len(kept), left.found)
         log.warning("gap filled from the log", **_place(partition), first=gap.first, last=gap.found - 1)
 
 

@@ -19,6 +19,7 @@ Marks: TypeAlias = Mapping[TopicPartition, tuple[int, int]]
 """(epoch, seq) of the last event that took effect, by partition."""
 
 PATIENCE_S = 5.0
+"""Seconds that a source is waited for: who asks for the lag of all waits no longer for one of them."""
 
 
 @dataclass(frozen=True, slots=True)

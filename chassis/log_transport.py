@@ -281,7 +281,7 @@ _OF_PLACE = portion(
         WHERE topic = place.topic AND partition = place.partition AND (epoch, seq) >= (place.epoch + 1, place.seq + 1)
         ORDER BY epoch, seq LIMIT place.waiting
     """,
-    "$6",
+    most="$6",
 )
 _READ = f"""
 SELECT event.topic, event.partition, event.epoch, event.seq, key, payload, recorded_at

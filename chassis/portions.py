@@ -4,7 +4,7 @@ BYTES = 16 << 20
 """Of events that are read at once, but for one that is read whatever its size."""
 
 
-def portion(rows: str, most: str) -> str:
+def portion(rows: str, *, most: str) -> str:
     """A query for the first of some rows of the log: until they have `most` bytes, and at least one.
 
     `rows` is a query that gives them in order, with epoch, seq and payload; `most` is a parameter behind its own, such

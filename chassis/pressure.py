@@ -59,9 +59,15 @@ async def lifted(database: Database) -> None:
 
 async def look(database: Database, *, service: str, settings: ServiceSettings) -> None:
     """Look once how much waits and how much room there is."""
-    refusal = await _deep(database, service, settings.outbox_limit) or _full(
-        settings.disk_folder, service, settings.disk_least_mb
-    )
+    full = _full(settings.disk_folder, service, settings.disk_least_mb)
+    if full is not None:
+        # Before the database is asked, which may be away for that very reason.
+        _refuse(database, service, full)
+    deep = await _deep(database, service, settings.outbox_limit)
+    _refuse(database, service, full or deep)
+
+
+def _refuse(database: Database, service: str, refusal: Backlogged | DiskFull | None) -> None:
     if (refusal is None) != (database.refusal is None):
         log.warning("intake refused" if refusal else "intake goes on", service=service, why=refusal and refusal.detail)
     database.refusal = refusal

@@ -231,7 +231,7 @@ _READ = portion(
         SELECT topic, partition, epoch, seq, key, payload, recorded_at FROM event_log
         WHERE topic = $1 AND partition = $2 AND epoch = $3 AND seq > $4 ORDER BY epoch, seq LIMIT $5
     """,
-    "$6",
+    most="$6",
 )
 
 _MOVE = """

@@ -160,5 +160,5 @@ _READ = portion(
             AND ($7::timestamptz IS NULL OR recorded_at >= $7) AND payload IS NOT NULL
         ORDER BY epoch, seq LIMIT $8
     """,
-    "$9",
+    most="$9",
 )

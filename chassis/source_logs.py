@@ -10,6 +10,9 @@ from chassis.db import SILENCE_S, plain_url
 from chassis.envelope import finish
 from chassis.portions import BYTES, portion
 
+MOST = 2_000
+"""Events that are read at once."""
+
 
 class LogAway(Exception):
     """A log cannot be read just now."""
@@ -31,14 +34,14 @@ class SourceLogs:
         """`urls` are of the databases, by service, under a role that may read the log."""
         self._urls = urls
 
-    async def events(self, partition: TopicPartition, epoch: int, first: int, until: int) -> list[Logged]:
-        """The events of an epoch from `first` up to before `until`, as far as they are kept and memory holds them.
+    async def events(self, partition: TopicPartition, epoch: int, *, first: int, until: int) -> list[Logged]:
+        """The first kept events of an epoch from `first` up to before `until`: `MOST`, or as many as memory holds.
 
         Where any is kept there is one at least. Raises `LogAway`.
         """
         return [
             Logged(row["seq"], row["key"], finish(row["payload"], row["recorded_at"], row["epoch"], row["seq"]))
-            for row in await self._asked(partition, _EVENTS, epoch, first, until, BYTES)
+            for row in await self._asked(partition, _EVENTS, epoch, first, until, MOST, BYTES)
         ]
 
     async def lasts(self, partition: TopicPartition, epoch: int, seq: int) -> list[tuple[int, int]]:
@@ -63,9 +66,9 @@ _EVENTS = portion(
     """
         SELECT payload, recorded_at, epoch, seq, key FROM event_log
         WHERE topic = $1 AND partition = $2 AND epoch = $3 AND seq >= $4 AND seq < $5 AND payload IS NOT NULL
-        ORDER BY epoch, seq
+        ORDER BY epoch, seq LIMIT $6
     """,
-    "$6",
+    most="$7",
 )
 
 # Of the present epoch the stream knows how far it is numbered, whatever the log has let go of.

@@ -43,7 +43,7 @@ PAUSED = Gauge(
 LETTERS_OPEN = Gauge("shuke_dead_letters_open", "Records set aside that wait for a person.", ("consumer", "topic"))
 DATABASE_UP = Gauge("shuke_database_up", "Whether the database answered when it was last asked.", ("service",))
 DISK_FREE = Gauge("shuke_disk_free_bytes", "Room on the disk that must not run full.", ("service",))
-INTAKE_REFUSED = Gauge("shuke_intake_refused", "Whether what would announce anything is refused.", ("service",))
+INTAKE_REFUSED = Gauge("shuke_intake_refused", "Whether what would announce or change is refused.", ("service",))
 CONNECTED = Gauge("shuke_bus_connected", "Whether a process has what it reads from or writes to.", ("part", "peer"))
 LOOP_LAG = Histogram(
     "shuke_event_loop_lag_seconds",

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Never
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -44,7 +43,6 @@ from chassis.imports.uploads import CHUNK_ROWS, plan_of
 from chassis.installation import IdentifyingSettings
 from chassis.rest import rest
 from contracts.identity import FURTHEST_AHEAD, Installation
-from contracts.problems import Unavailable
 from contracts.telling import Outcome
 
 log = structlog.get_logger()
@@ -91,7 +89,7 @@ async def carry_out_imports(database: Database, kinds: Kinds, installation: Inst
                 while database.refusal is not None:
                     await rest(1)
         except Exception as error:
-            if not (isinstance(error, Unavailable) or database_is_away(error)):
+            if not database_is_away(error):
                 log.exception("import failed", import_id=import_id)
                 if import_id is None:
                     raise
@@ -103,9 +101,12 @@ async def carry_out_imports(database: Database, kinds: Kinds, installation: Inst
 async def forget_what_was_looked_at(database: Database) -> Never:
     """Forget the rows of dry runs when their day is over, until cancelled."""
     while True:
-        with suppress(Unavailable):
+        try:
             async with database.transaction() as session:
                 await forget_dry_runs(session, now() - DRY_RUN_KEPT)
+        except Exception as error:
+            if not database_is_away(error):
+                raise
         await rest(FORGET_S)
 
 

@@ -104,6 +104,14 @@ def test_a_latency_that_grew_beyond_the_bound_is_not_steady() -> None:
     assert not_steady(soaked({}, ms=(1_000, 1_500))) == set()
 
 
+def test_where_nothing_comes_to_be_readable_any_more_the_latency_is_not_steady() -> None:
+    seen = soaked({})
+    for sample in seen.samples[-2:]:
+        sample.readable_ms = []
+
+    assert not_steady(seen) == {"POST to standing readable, p99"}
+
+
 def test_the_first_and_the_last_tenth_are_never_empty() -> None:
     few = soaked({}).samples[:3]
 

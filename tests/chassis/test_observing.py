@@ -341,6 +341,15 @@ async def test_depth_of_the_outbox_and_room_on_the_disk_decide_and_never_what_is
     assert await refusal(disk_folder=tmp_path, disk_least_mb=0) is None
     assert await refusal(disk_folder=tmp_path, disk_least_mb=2**40) == "disk_full"
     assert told("shuke_disk_free_bytes", service="customers")
+    # That of the disk refuses more, and needs no database.
+    assert await refusal(outbox_limit=2, disk_folder=tmp_path, disk_least_mb=2**40) == "disk_full"
+    away = connect("postgresql+asyncpg://nobody@127.0.0.1:1/none")
+    with pytest.raises(OSError, match="Connect"):
+        await pressure.look(
+            away, service="customers", settings=chosen(database, disk_folder=tmp_path, disk_least_mb=2**40)
+        )
+    assert pressure.full(away)
+    await away.close()
 
 
 async def test_a_transaction_that_is_refused_leaves_nothing(database: Database, purchase: Purchase) -> None:

@@ -13,6 +13,7 @@ from chassis import outbox, publisher, sequencer
 from chassis.gate import gate
 from chassis.lag import marks_of, unread_of
 from contracts.customers import PurchaseCompleted
+from contracts.topics import PURCHASES
 from tests.chassis.chain import Bus, end, fetch, forget, grow, published, running
 
 Purchase = Callable[..., PurchaseCompleted]
@@ -126,10 +127,12 @@ async def test_what_left_the_log_before_there_was_kafka_keeps_no_publisher_busy(
 
     monkeypatch.setattr(publisher, "_round", counted)
     numbering = asyncio.create_task(sequencer.run(bus.source))
-    await fetch(bus.source, "UPDATE event_stream SET last_seq = 7 WHERE partition = 0")
+    key = uuid4()
+    beside = (outbox.key_hash(str(key)) + 1) % PURCHASES.partitions
+    await fetch(bus.source, "UPDATE event_stream SET last_seq = 7 WHERE partition = $1", beside)
     publishing = asyncio.create_task(publisher.run(bus.source, "customers", kafka))
     reader = bus.start()
-    await bus.publish(purchase, [uuid4()], 3)
+    await bus.publish(purchase, [key], 3)
     assert await bus.arrived() == bus.sent
     await end(reader, publishing, numbering)
 

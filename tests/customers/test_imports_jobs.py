@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from chassis.db import Database
+from chassis.db import Database, connect
 from chassis.ids import uuid7
-from chassis.imports.importer import move_on
+from chassis.imports.importer import forget_what_was_looked_at, move_on
 from chassis.imports.lookup import import_job
 from chassis.imports.plans import AmbiguousDates
 from chassis.imports.progress import LEASE, claim, held
@@ -221,3 +221,14 @@ async def test_importers_killed_in_the_middle_lose_nothing_and_double_nothing(da
     assert await value(database, "SELECT count(DISTINCT source_id) FROM purchase") == rows
     assert await value(database, "SELECT count(DISTINCT event_id) FROM outbox") == rows
     assert await value(database, "SELECT sum(amount_minor) FROM purchase") == sum(n % 50 for n in range(rows)) * 100
+
+
+async def test_whoever_forgets_waits_for_a_database_that_is_away() -> None:
+    away = connect("postgresql+asyncpg://nobody@127.0.0.1:1/none")
+    forgetting = asyncio.create_task(forget_what_was_looked_at(away))
+
+    done, _ = await asyncio.wait({forgetting}, timeout=1)
+
+    assert not done
+    forgetting.cancel()
+    await away.close()

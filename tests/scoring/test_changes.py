@@ -13,6 +13,7 @@ from contracts.scoring import Band, Cause
 from services.scoring.domain.calendar import Calendar, fold
 from services.scoring.domain.facts import Fact, Kind
 from services.scoring.domain.history import History
+from services.scoring.domain.policy import Level
 from services.scoring.domain.presets import DEFAULT_1
 from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.standing import Standing, assess
@@ -143,6 +144,24 @@ def test_what_a_late_fact_corrects_is_told_before_what_a_new_one_does() -> None:
     assert first.then is not None
     assert (first.then.satisfaction_band, first.then.vip, now.vip) == (Band.LOW, False, True)
     assert (last.cause, last.fact_id, last.late_s) == (Cause.FACT, buys.fact_id, None)
+
+
+@pytest.mark.parametrize("levels", [DEFAULT.policy.levels, ()], ids=["which changes nothing", "which changes levels"])
+def test_the_clock_is_named_for_what_it_did_behind_what_is_corrected(levels: tuple[Level, ...]) -> None:
+    asks, late = at("2026-01-02", 9, Kind.INQUIRED), at("2026-01-01", 9, Kind.VISITED)
+    before = fold([TOP, asks], DEFAULT.zone)
+    ruling = msgspec.structs.replace(DEFAULT, policy=DEFAULT.policy.model_copy(update={"levels": levels}))
+    calendar, read_at = before + fold([late], DEFAULT.zone), datetime(2026, 1, 8, 9, tzinfo=UTC)
+    party = Assessed(
+        cast("Any", stood(before, asks.occurred_at)), calendar, None, read_at, corrected=Cause.LATE_FACT, late=late
+    )
+
+    *corrections, clock = regraded(party, assess(calendar, read_at, ruling), cast("Present", _Here(ruling)))
+
+    # To what was asked on the 2nd an answer is late from the 5th on.
+    assert (clock.cause, clock.fact_id, clock.occurred_at) == (Cause.CLOCK, None, datetime(2026, 1, 5, tzinfo=UTC))
+    named = [(each.cause, each.fact_id, each.occurred_at) for each in corrections]
+    assert named == ([] if levels else [(Cause.LATE_FACT, late.fact_id, read_at)])
 
 
 def test_the_clock_is_named_for_what_it_does_between_facts_and_behind_them() -> None:

@@ -3,12 +3,14 @@
 from datetime import date, timedelta
 
 import httpx
+import pytest
 from asyncpg import Record
 
 from chassis import migrations
 from chassis.db import Database, driver
 from chassis.presence import own_name
 from services.scoring.handlers.sweeping import sweep_once
+from services.scoring.queries.rulings import open_installation
 from tests.scoring.conftest import MakeDatabase
 from tests.scoring.feeding import JUNE, Feeding
 from tests.scoring.test_routes_proof import verified
@@ -75,16 +77,19 @@ async def test_another_version_keeps_everybody_waiting_however_late_it_began(sco
     assert not await grown(scoring)
 
 
-async def test_an_installation_that_is_there_is_told_so_by_the_migration(make_database: MakeDatabase) -> None:
+@pytest.mark.parametrize("to", ["0018", "0020"])
+async def test_an_installation_that_is_there_is_told_so_by_the_migration(make_database: MakeDatabase, to: str) -> None:
     database = await make_database(None)
     async with database.transaction() as session:
         await (await driver(session)).execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    await migrations.migrate(database.url, "services.scoring", to="0018")
-    await rows(database, "INSERT INTO installation (time_zone) VALUES ('UTC')")
+    await migrations.migrate(database.url, "services.scoring", to=to)
+    async with database.transaction() as session:
+        await open_installation(await driver(session), "UTC", "EUR", JUNE)
 
     await migrations.migrate(database.url, "services.scoring")
 
     assert await grown(database)
+    assert [row["reason"] for row in await rows(database, "SELECT reason FROM ruling")] == ["first"]
     indexes = {row[0] for row in await rows(database, "SELECT indexname FROM pg_indexes WHERE tablename = 'party'")}
     assert indexes & {"party_ranked", "party_contacted", "party_standing"} == {"party_ranked", "party_contacted"}
 

@@ -12,14 +12,17 @@ from chassis.clock import now
 from chassis.consumer import StartOver
 from chassis.db import Database, driver
 from services.scoring.domain.grades import Flag
+from services.scoring.domain.money import CurrencyFixed
 from services.scoring.domain.overridden import SPANS, Span
 from services.scoring.domain.overrides import Field
 from services.scoring.domain.presets import DEFAULT_1
 from services.scoring.handlers.rebuilding import move_on
 from services.scoring.handlers.sweeping import sweep_once
 from services.scoring.queries.recording import recording_instant
+from services.scoring.queries.rulings import set_currency
 from services.scoring.queries.watermark import move_watermark
-from tests.scoring.feeding import Feeding
+from tests.scoring.conftest import MakeScoring
+from tests.scoring.feeding import Feeding, served
 from tests.scoring.test_handlers import announced, party, rows
 from tests.scoring.test_rebuilding import ask
 from tests.scoring.test_routes_proof import verified
@@ -211,6 +214,27 @@ async def test_every_number_can_be_set_and_grades_follow_from_it(
     assert listed[name] == shown
     back = await end(api, told["id"])
     assert str("" if back["standing"][name] is None else back["standing"][name]) == derived
+
+
+async def test_an_amount_that_is_set_keeps_the_currency_that_it_is_in(make_scoring: MakeScoring) -> None:
+    scoring = await make_scoring(currency=None)
+    feed = Feeding(scoring, at=now() - timedelta(hours=1))
+    somebody = feed.identity()
+    async with served(scoring) as api:
+        await feed.inquired(somebody, feed.at)
+        body = {"field": "turnover_minor", "value": "5000", "why": WHY}
+        early = await api.post(path(somebody, "overrides"), json=body)
+        await feed.bought(somebody, feed.at, 5_000, "TWD")
+        await override(api, somebody, "p", "0.5")
+        before = await rows(scoring, "SELECT currency_fixed FROM installation")
+        told = await override(api, somebody, "turnover_minor", "5000")
+
+    # It is in no currency before there is one, and the first money's is provisional.
+    assert (early.status_code, early.json()["code"]) == (409, "no_reporting_currency")
+    assert ([tuple(row) for row in before], told["currency"]) == ([(False,)], "TWD")
+    with pytest.raises(CurrencyFixed):
+        async with scoring.transaction() as session:
+            await set_currency(await driver(session), "JPY", provisional=False, at=now())
 
 
 @pytest.mark.parametrize("field", list(Field))

@@ -156,6 +156,8 @@ async def test_what_is_set_by_hand_is_not_what_the_facts_say(api: httpx.AsyncCli
     await override(api, raised, "tier", "top")
     await override(api, lowered, "value_minor", "100")
     await override(api, missed_one, "tier", "low")
+    # What they are worth is by the facts, too.
+    await override(api, missed_one, "value_minor", "100")
     await override(api, plain, "tier", "top")
 
     found = await posted(api, "surprises", held_as="top", party_ids=[outer(raised), outer(lowered)])
@@ -166,7 +168,7 @@ async def test_what_is_set_by_hand_is_not_what_the_facts_say(api: httpx.AsyncCli
     assert found["agreements"][0]["reason"].startswith("Named, and so do the facts say: tier top with a value of 5000.")
     assert found["agreements"][0]["reason"].endswith("; set by hand: value 1.00 EUR.")
     assert found["missed"][0]["reason"].startswith("Not named, though the facts say tier top: tier top with a value")
-    assert found["missed"][0]["reason"].endswith("; set by hand: tier low.")
+    assert found["missed"][0]["reason"].endswith("; set by hand: tier low, value 1.00 EUR.")
     assert found["over_rated"][0]["reason"].startswith("Named, though the facts do not say tier top: tier low with a")
     assert found["over_rated"][0]["reason"].endswith("; set by hand: tier top.")
     # Each is shown as it stands.

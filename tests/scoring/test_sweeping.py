@@ -6,6 +6,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+import structlog
 
 from chassis import outbox, sequencer
 from chassis.bus import TopicPartition
@@ -76,9 +77,12 @@ async def test_the_clock_waits_for_as_long_as_nothing_may_be_announced(scoring: 
     with pytest.raises(Backlogged):
         await sweep_once(scoring)
     async with asyncio.TaskGroup() as tasks:
-        sweeping = tasks.create_task(sweep(scoring, {}, ()))
-        await asyncio.sleep(1.5)
+        with structlog.testing.capture_logs() as lines:
+            sweeping = tasks.create_task(sweep(scoring, {}, ()))
+            await asyncio.sleep(1.5)
         assert await moves(scoring, somebody) == [APPEARED]
+        # Nothing was tried in vain.
+        assert [line["event"] for line in lines] == []
         scoring.refusal = None
         async with asyncio.timeout(20):
             while await moves(scoring, somebody) != [APPEARED, FADED, LOST]:

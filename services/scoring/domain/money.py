@@ -15,7 +15,7 @@ class CurrencyFixed(Conflict):
 
 
 class NoReportingCurrency(Conflict):
-    """There is no reporting currency yet that a rate could lead to."""
+    """There is no reporting currency yet that a rate could lead to, or an amount be in."""
 
 
 class Rates:

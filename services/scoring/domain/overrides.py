@@ -44,6 +44,8 @@ class Field(StrEnum):
     """Likewise."""
 
 
+AMOUNTS = frozenset({Field.VALUE_MINOR, Field.TURNOVER_MINOR})
+"""The parts that are in the reporting currency."""
 NUMBERS: Mapping[str, Callable[[str], float]] = {
     Field.VALUE_MINOR: int,
     Field.TURNOVER_MINOR: int,

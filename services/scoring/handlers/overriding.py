@@ -23,7 +23,7 @@ from services.scoring.domain.overridden import (
     UntilPassed,
     in_one_spelling,
 )
-from services.scoring.domain.overrides import Field, detail
+from services.scoring.domain.overrides import AMOUNTS, Field, detail
 from services.scoring.domain.standing import NoStanding
 from services.scoring.handlers.changes import Assessed
 from services.scoring.handlers.standings import record
@@ -48,7 +48,7 @@ from services.scoring.queries.parties import (
 )
 from services.scoring.queries.rebuilds import touch
 from services.scoring.queries.recording import recording_instant
-from services.scoring.queries.rulings import present
+from services.scoring.queries.rulings import keep_currency, present
 
 
 class Act(NamedTuple):
@@ -66,7 +66,7 @@ class Act(NamedTuple):
 async def set_override(session: AsyncSession, party_id: UUID, given: NewOverride, by: str) -> UUID:
     """Set a part of the standing of the party that an id leads to, and assess it anew; return the override.
 
-    Raises `NoStanding`, `NoIdentity`, `UnknownValue`, `NoSuchNumber`, `UntilPassed`.
+    Raises `NoStanding`, `NoIdentity`, `UnknownValue`, `NoSuchNumber`, `UntilPassed`, `NoReportingCurrency`.
     """
     connection = await driver(session)
 
@@ -75,6 +75,8 @@ async def set_override(session: AsyncSession, party_id: UUID, given: NewOverride
 
     whom, row = await _party_to_override(session, named)
     value = in_one_spelling(given.field, given.value, (await present(connection)).ruling.policy)
+    if given.field in AMOUNTS:
+        await keep_currency(connection)
     act = Act(given.field, value, given.until, given.why, by)
     return await _record(session, whom, row, party_id, act)
 

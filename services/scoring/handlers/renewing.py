@@ -26,6 +26,8 @@ from services.scoring.queries.rulings import present, still
 
 LENGTH = 2_500
 """Parties of a stretch, which are written at once: what waits for the barrier waits for that."""
+SILENCE_S = 60.0
+"""Of any statement here; who is due waits for as long where the other side is gone without a word."""
 BATCH = 500
 """Parties that are assessed and told at once under their locks, for some 150 ms."""
 
@@ -61,7 +63,7 @@ def of_process(url: str) -> tuple[asyncio.Runner, Database]:
     # the time, and once behind each stretch is enough.
     gc.freeze()
     gc.disable()
-    return asyncio.Runner(), connect(url, pool_size=1, settings=consumer.SESSION_SETTINGS)
+    return asyncio.Runner(), connect(url, pool_size=1, settings=consumer.SESSION_SETTINGS, silence_s=SILENCE_S)
 
 
 async def renew_stretch(database: Database, until: datetime | None, stretch: Stretch) -> None:

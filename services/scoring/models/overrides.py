@@ -10,7 +10,7 @@ from pydantic import Field as Described
 from chassis.fields import Body, Day, PartyId, Shown
 from chassis.timelines import Entry
 from services.scoring.domain.overridden import Fate, State
-from services.scoring.domain.overrides import Field
+from services.scoring.domain.overrides import AMOUNTS, Field
 from services.scoring.models.fields import OverrideId
 from services.scoring.models.standings import Standing
 
@@ -104,7 +104,7 @@ class OverrideTold(Override):
 
 
 def _currency(field: str, reporting: str | None) -> str | None:
-    return reporting if field in (Field.VALUE_MINOR, Field.TURNOVER_MINOR) else None
+    return reporting if field in AMOUNTS else None
 
 
 def entry(row: Any, currency: str | None) -> Entry:

@@ -215,6 +215,18 @@ async def set_currency(connection: Connection, currency: str, *, provisional: bo
         await connection.execute("UPDATE installation SET currency_fixed = true")
 
 
+async def keep_currency(connection: Connection) -> None:
+    """Have a provisional currency stay: somebody has said an amount in it. The caller has passed the barrier.
+
+    Raises `NoReportingCurrency`.
+    """
+    here = await present(connection)
+    if here.currency is None:
+        raise NoReportingCurrency("Amounts are in the reporting currency, which is not set yet.")
+    if not here.currency_fixed:
+        await connection.execute("UPDATE installation SET currency_fixed = true")
+
+
 async def add_rates(connection: Connection, rows: Sequence[tuple[date, str, str]], at: datetime) -> int:
     """Append rates that say something new; return how many. They make a new ruling. Raises `NoReportingCurrency`."""
     await connection.execute("SELECT pg_advisory_xact_lock($1)", BARRIER)

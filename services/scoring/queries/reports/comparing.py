@@ -79,15 +79,21 @@ async def missed(
     others = f"stage IS NOT NULL AND party_id <> ALL($1){conditions}"
     found = await _set_by_hand(connection, conditions, others, now)
     are = "vip" if held is HeldAs.VIP else f"tier = ANY({conditions.place(list(held.tiers))})"
-    derived = [party_id for party_id, each in found.items() if each.derived(held)]
-    by_facts, by_hand = conditions.place(derived), conditions.place(list(found))
-    there = f"FROM party WHERE {others} AND (party_id = ANY({by_facts}) OR ({are} AND party_id <> ALL({by_hand})))"
+    derived = {
+        party_id: each.stands.value_minor for party_id, each in found.items() if each.stands and each.stands.are(held)
+    }
+    ids, values = conditions.place(list(derived)), conditions.place(list(derived.values()))
+    by_hand, worth = conditions.place(list(found)), "coalesce(by_facts, value_minor)"
+    there = (
+        f"FROM party LEFT JOIN unnest({ids}::uuid[], {values}::bigint[]) AS given (given_id, by_facts)"
+        f" ON given_id = party_id WHERE {others} AND (given_id IS NOT NULL OR ({are} AND party_id <> ALL({by_hand})))"
+    )
     of = await connection.fetchrow(
-        f"SELECT count(*) AS total, coalesce(sum(value_minor), 0)::bigint AS worth {there}", *conditions.arguments
+        f"SELECT count(*) AS total, coalesce(sum({worth}), 0)::bigint AS worth {there}", *conditions.arguments
     )
     assert of is not None
     rows = await connection.fetch(
-        f"SELECT {_STANDS} {there} ORDER BY value_minor DESC, party_id DESC LIMIT {int(limit)}", *conditions.arguments
+        f"SELECT {_STANDS} {there} ORDER BY {worth} DESC, party_id DESC LIMIT {int(limit)}", *conditions.arguments
     )
     return Missed(of["total"], of["worth"], [_named(row, found, None) for row in rows])
 
