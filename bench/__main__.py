@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from bench import machine
-from bench.figures import Figure, table, told
+from bench.figures import Figure, by_row, table, told
 from bench.product import ROOT
 from bench.rows import ALL, POPULATIONS, SIZES, measured
 
@@ -32,7 +32,12 @@ def main(
     ] = None,
     minutes: Annotated[float, typer.Option(min=1, help="How long the load of `memory` goes on, once.")] = 60,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object per figure, as soon as its row is measured.")
+        bool,
+        typer.Option(
+            "--json",
+            help="Print one JSON object per row, as soon as it is measured: the first figure with a goal, and the"
+            " others in `figures`.",
+        ),
     ] = False,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the figures there, else to bench/results/.")
@@ -64,8 +69,8 @@ def main(
             typer.echo(f"{name}: failed, {type(why).__name__}: {why}", err=True)
             of_row, failed[name] = [], f"{type(why).__name__}: {why}"
         figures += of_row
-        for figure in of_row if as_json else ():
-            typer.echo(json.dumps(told(figure)))
+        for each in by_row(of_row) if as_json else ():
+            typer.echo(json.dumps(each))
         # After each row: of one that is ended half-way the rows before it are kept.
         file.write_text(json.dumps(document(figures, on, began, times, parties, failed), indent=2) + "\n")
     Console(width=160, stderr=as_json).print(table(figures))

@@ -78,6 +78,18 @@ def told(figure: Figure) -> dict[str, Any]:
     return first | {"baseline": document.pop("baseline"), "ratio": figure.ratio} | document | {"met": figure.met}
 
 
+def by_row(figures: Sequence[Figure]) -> list[dict[str, Any]]:
+    """One object for each row: of its figures the first that has a goal, and the others in `figures`."""
+    rows: dict[str, list[Figure]] = {}
+    for figure in figures:
+        rows.setdefault(figure.row, []).append(figure)
+    found = []
+    for of_row in rows.values():
+        first = next((each for each in of_row if each.met is not None), of_row[0])
+        found.append(told(first) | {"figures": [told(each) for each in of_row if each is not first]})
+    return found
+
+
 def read(document: dict[str, Any]) -> Figure:
     """The figure that was told."""
     fields = {name: value for name, value in document.items() if name not in ("ours", "ratio", "met")}

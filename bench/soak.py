@@ -19,7 +19,7 @@ import uvloop
 from rich.console import Console
 
 from bench import chart, machine
-from bench.figures import Figure, percentile, table, told
+from bench.figures import Figure, by_row, percentile, table, told
 from bench.freshness import AMOUNT_MINOR, CLUSTER, UNLIMITED, Seen, buying, have_bought
 from bench.live import NDJSON, PATH, body_of
 from bench.posts import bare_handler
@@ -87,7 +87,9 @@ def main(
         float | None, typer.Option(min=1, help="Rows per second; else half of what the product takes at full load.")
     ] = None,
     svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw memory, lag and latency there.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per figure.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per row: a figure, and the others in `figures`.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all that was seen there.")] = None,
 ) -> None:
     """Load the distributed product (a broker, two workers) for a long time, and watch memory, lag and latency.
@@ -99,8 +101,8 @@ def main(
     soaked = soak(minutes, per_s)
     figures = figures_of(soaked, minutes)
     Console(width=160, stderr=as_json).print(table(figures))
-    for figure in figures if as_json else ():
-        typer.echo(json.dumps(told(figure)))
+    for each in by_row(figures) if as_json else ():
+        typer.echo(json.dumps(each))
     title = f"{minutes:g} minutes at {soaked.per_s:,.0f} rows/s" + (", half of what it takes" if per_s is None else "")
     if svg:
         svg.write_text(drawn(soaked, f"{title}; {on['cores']} cores, {began:%d %B %Y}"))

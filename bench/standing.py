@@ -67,7 +67,7 @@ async def _activation(running: Running, parties: int, bought: list[UUID]) -> tup
 
 def sweeper(parties: int) -> list[Figure]:
     """From so many parties due to the last readable standing, while events flow. 40 s at 200,000."""
-    aged_days = max(30, AGED_DAYS * DEFAULT_PARTIES // parties)
+    aged_days = max(30, min(AGED_DAYS, AGED_DAYS * DEFAULT_PARTIES // parties))
     with _populated(parties, aged_days=aged_days) as running:
         bought = have_bought(running, BUYERS)
         figures, seen = asyncio.run(_sweeper(running, parties, aged_days, bought))

@@ -352,10 +352,10 @@ class Sink:
         """
         if self._met.get(partition) != gap.place:
             # A partition that stands is tried again and again.
-            self._met[partition] = gap.place
             GAPS.labels(self._name).inc()
         left = gap
         while left.first < left.found:
+            self._met[partition] = left.place
             try:
                 events = await self._logs.events(partition, left.epoch, first=left.first, until=left.found)
             except LogAway as error:
@@ -364,7 +364,6 @@ class Sink:
             if not kept:
                 # What is kept behind it is not given up with it.
                 hole = _Gap(left.offset, left.epoch, left.first, events[0].seq if events else left.found)
-                self._met[partition] = hole.place
                 raise Stopped(str(hole), hole.epoch, hole.found)
             await self._handle(partition, [Record(left.offset, event.key, event.value) for event in kept])
             left = _Gap(left.offset, left.epoch, left.first + len(kept), left.found)

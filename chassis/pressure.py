@@ -68,7 +68,7 @@ async def look(database: Database, *, service: str, settings: ServiceSettings) -
 
 
 def _refuse(database: Database, service: str, refusal: Backlogged | DiskFull | None) -> None:
-    if (refusal is None) != (database.refusal is None):
+    if type(refusal) is not type(database.refusal):
         log.warning("intake refused" if refusal else "intake goes on", service=service, why=refusal and refusal.detail)
     database.refusal = refusal
     INTAKE_REFUSED.labels(service).set(refusal is not None)

@@ -90,17 +90,27 @@ def pages(client: "httpx.Client", path: str, **asked: Any) -> Iterator[dict[str,
 
 
 def whole(client: "httpx.Client", kind: str, begun: str) -> str:
-    """The content hash that begins so, of `policies` or `models`; none or several end the command."""
+    """The content hash that begins so, of `policies` or `models`, or that of the policy that is named so.
+
+    None or several end the command.
+    """
     if len(begun) == 64:
         return begun
-    return the_one(begun, kind, [each["hash"] for each in pages(client, f"/v1/{kind}")])
+    known = list(pages(client, f"/v1/{kind}"))
+    if kind == "policies":
+        known += answer(client.get("/v1/policies/presets"))["data"]
+    named = list(dict.fromkeys(each["hash"] for each in known if each.get("name") == begun))
+    if len(named) > 1:
+        fail("\n".join([f"{len(named)} {kind} are named {begun}. Write the first digits of one:", *named]))
+    return named[0] if named else the_one(begun, kind, dict.fromkeys(each["hash"] for each in known))
 
 
 def the_one(begun: str, kind: str, known: Iterable[str]) -> str:
     """The one of the known ids that begins so; none or several end the command."""
     found = [each for each in known if each.startswith(begun)]
     if not found:
-        fail(f"None of the {kind} begins with {begun}. `shuke {KINDS[kind]} list` lists them.")
+        named = " or is named so" if kind == "policies" else ""
+        fail(f"None of the {kind} begins with {begun}{named}. `shuke {KINDS[kind]} list` lists them.")
     if len(found) > 1:
         fail("\n".join([f"{len(found)} {kind} begin with {begun}. Write more digits of one:", *found]))
     return found[0]

@@ -124,14 +124,16 @@ def discard(
     until: Until = None,
     every: All = False,
     why: Annotated[str | None, typer.Option(metavar="TEXT", help="Kept with them.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="They are given up for good: say so.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Also all that a filter finds: they are given up for good.")
+    ] = False,
     data: options.Data = None,
     as_json: options.Json = False,
 ) -> None:
     """Give dead letters up, by id or by filter. They cannot be requeued any more."""
     body = _chosen(ids, _fits(service, topic, reason, since, until), every) | {"why": why}
-    if not yes:
-        fail("What they say is given up for good. Say it with --yes.", 2)
+    if not (ids or yes):
+        fail("All that the filter finds is given up for good. Say it with --yes.", 2)
     with product(data) as client:
         told = _told(client, "discard", body, as_json=as_json)
     if any(each["became"] == "unknown" for each in told):

@@ -101,9 +101,11 @@ def fit(
 
 
 @app.command("list")
-def list_models(data: options.Data = None) -> None:
+def list_models(as_json: options.Json = False, data: options.Data = None) -> None:
     """List models, the one fitted last first."""
     with product(data) as client:
+        if as_json:
+            return typer.echo(json.dumps(list(pages(client, "/v1/models")), indent=2))
         for model in pages(client, "/v1/models"):
             document = model["document"]
             typer.echo(f"{model['hash']} as of {model['as_of']}: {model['state']}")
@@ -139,7 +141,7 @@ def quality(model: AnyModelId = None, as_json: options.Json = False, data: optio
 
 @app.command()
 def activate(
-    model: options.Id,
+    model: options.ModelId,
     active_from: options.ActiveFrom = None,
     force: Force = False,
     data: options.Data = None,

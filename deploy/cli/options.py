@@ -12,7 +12,9 @@ LEAST = 4
 SHOWN = 8
 """Digits of it that are shown where there is no room for all."""
 HASH = re.compile(rf"[0-9a-f]{{{LEAST},64}}")
+NAME = re.compile(r"\w[\w.-]*")
 ID_HELP = f"Its id, or at least the first {LEAST} digits of it."
+NAMED_HELP = f"Its id, at least the first {LEAST} digits of it, or its name, if no other has that."
 
 
 def iso_code(text: str | None) -> str | None:
@@ -45,9 +47,16 @@ def instant(text: str | None) -> str | None:
 
 
 def beginning(text: str | None) -> str | None:
-    """The content hash of a policy or a model, or its beginning, or misuse."""
+    """The content hash of a model, or its beginning, or misuse."""
     if text and not HASH.fullmatch(text):
         raise typer.BadParameter(f"write its id, or at least the first {LEAST} digits of it.")
+    return text
+
+
+def named(text: str | None) -> str | None:
+    """The content hash of a policy, its beginning or its name, or misuse."""
+    if text and not NAME.fullmatch(text):
+        raise typer.BadParameter(f"write its id, at least the first {LEAST} digits of it, or its name.")
     return text
 
 
@@ -98,11 +107,15 @@ KnownAt = Annotated[
         show_default="all that is known",
     ),
 ]
-Id = Annotated[str, typer.Argument(metavar="ID", callback=beginning, help=ID_HELP)]
+ModelId = Annotated[str, typer.Argument(metavar="ID", callback=beginning, help=ID_HELP)]
+PolicyId = Annotated[str, typer.Argument(metavar="ID|NAME", callback=named, help=NAMED_HELP)]
 Policy = Annotated[
     str | None,
     typer.Option(
-        metavar="ID", callback=beginning, help=f"Under this policy: {ID_HELP.lower()}", show_default="the active one"
+        metavar="ID|NAME",
+        callback=named,
+        help=f"Under this policy: {NAMED_HELP.lower()}",
+        show_default="the active one",
     ),
 ]
 Model = Annotated[

@@ -36,11 +36,15 @@ Until = Annotated[
 @app.command("list")
 def list_policies(
     state: Annotated[str | None, typer.Option(help="Only those in this state.", show_default="all")] = None,
+    as_json: options.Json = False,
     data: options.Data = None,
 ) -> None:
     """List policies, the one drafted last first, with where each is in its life."""
     with product(data) as client:
-        for policy in pages(client, "/v1/policies", **({"state": state} if state else {})):
+        found = pages(client, "/v1/policies", **({"state": state} if state else {}))
+        if as_json:
+            return typer.echo(json.dumps(list(found), indent=2))
+        for policy in found:
             typer.echo(listed(policy))
 
 
@@ -69,7 +73,7 @@ def refused(version: dict[str, Any]) -> list[str]:
 
 
 @app.command()
-def show(policy: options.Id, data: options.Data = None) -> None:
+def show(policy: options.PolicyId, data: options.Data = None) -> None:
     """Print a policy as JSON: what it says, where it is in its life, and who brought it there."""
     with product(data) as client:
         typer.echo(json.dumps(answer(client.get(f"/v1/policies/{whole(client, 'policies', policy)}")), indent=2))
@@ -99,7 +103,7 @@ def draft(
     base: Annotated[
         str | None,
         typer.Option(
-            metavar="ID", callback=options.beginning, help="Laid over this one.", show_default="the active one"
+            metavar="ID|NAME", callback=options.named, help="Laid over this one.", show_default="the active one"
         ),
     ] = None,
     preset: Annotated[str | None, typer.Option(metavar="NAME", help="A preset, or laid over one.")] = None,
@@ -120,11 +124,11 @@ def draft(
 
 @app.command()
 def diff(
-    policy: options.Id,
+    policy: options.PolicyId,
     against: Annotated[
         str | None,
         typer.Argument(
-            metavar="ID", callback=options.beginning, help="Against this one.", show_default="the active one"
+            metavar="ID|NAME", callback=options.named, help="Against this one.", show_default="the active one"
         ),
     ] = None,
     data: options.Data = None,
@@ -175,14 +179,14 @@ def try_policy(
 
 
 @app.command()
-def approve(policy: options.Id, data: options.Data = None) -> None:
+def approve(policy: options.PolicyId, data: options.Data = None) -> None:
     """Say that a policy that was tried may decide. Needs a key with the role admin."""
     _act(policy, "approve", data)
 
 
 @app.command()
 def activate(
-    policy: options.Id,
+    policy: options.PolicyId,
     active_from: options.ActiveFrom = None,
     data: options.Data = None,
 ) -> None:
@@ -191,7 +195,7 @@ def activate(
 
 
 @app.command()
-def retire(policy: options.Id, data: options.Data = None) -> None:
+def retire(policy: options.PolicyId, data: options.Data = None) -> None:
     """Put a policy away that does not decide."""
     _act(policy, "retire", data)
 

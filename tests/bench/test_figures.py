@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from bench.figures import Figure, cells, median, percentile, read, told
+from bench.figures import Figure, by_row, cells, median, percentile, read, told
 
 
 def rate(value: float, baseline: float | None = None, **fields: object) -> Figure:
@@ -27,6 +27,16 @@ def test_a_goal_that_is_a_ratio_is_judged_by_the_median_of_the_ratios() -> None:
 
     assert median(runs).met is True
     assert [run.met for run in runs] == [True, False, True]
+
+
+def test_a_row_is_told_by_its_first_figure_with_a_goal_and_has_the_others_beside_it() -> None:
+    figures = [rate(8, 10), rate(4, 10, goal_ratio=0.6), rate(7, 10, goal_ratio=0.6), took(5)]
+
+    drained, added = by_row(figures)
+
+    assert (drained["row"], drained["ours"], drained["ratio"], drained["met"]) == ("drain", 4, 0.4, False)
+    assert [each["ours"] for each in drained["figures"]] == [8, 7]
+    assert (added["row"], added["ours"], added["figures"]) == ("gateway", 5, [])
 
 
 def test_a_rate_must_reach_its_goal_and_a_time_must_stay_within_it() -> None:

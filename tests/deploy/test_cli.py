@@ -78,13 +78,15 @@ def test_a_zone_or_currency_that_does_not_exist_is_misuse(tmp_path: Path, wrong:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("option", ["--policy", "--model"])
+@pytest.mark.parametrize(("option", "wrongs"), [("--policy", ("two words", "../up")), ("--model", ("caf", "strict"))])
 @pytest.mark.parametrize("command", [("export", "standings"), ("standings", "summary"), ("digest",)])
-def test_the_beginning_of_an_id_names_a_policy_or_a_model_everywhere(command: tuple[str, ...], option: str) -> None:
+def test_the_beginning_of_an_id_names_a_policy_or_a_model_everywhere(
+    command: tuple[str, ...], option: str, wrongs: tuple[str, ...]
+) -> None:
     away = {"SHUKE_URL": "http://127.0.0.1:1", "SHUKE_KEY": "key"}
 
     assert shuke(*command, option, "cafe0123", **away).stderr.strip() == "Nothing answers at http://127.0.0.1:1."
-    for wrong in ("caf", "strict"):
+    for wrong in wrongs:
         misused = shuke(*command, option, wrong, **away)
         assert (misused.returncode, "first 4" in misused.stderr) == (2, True)
 
@@ -162,7 +164,7 @@ def test_roles_that_answer_have_a_database_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("dead-letters", "discard", "scoring-1"), "--yes"),
+        (("dead-letters", "discard", "--reason", "Unreadable"), "--yes"),
         (("dead-letters", "requeue"), "--all"),
         (("dead-letters", "requeue", "scoring-1", "--all"), "say which"),
         (("replay", "scoring"), "--since"),

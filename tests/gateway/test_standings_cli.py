@@ -56,7 +56,7 @@ async def test_standings_are_asked_for_by_both_clocks_and_under_other_versions(
     [
         ("--known-at", "2026-02-01T12:00:00", "say the offset too"),
         ("--known-at", "yesterday", "write a time such as"),
-        ("--policy", "days-1", "at least the first 4 digits"),
+        ("--policy", "days 1", "or its name"),
         ("--model", "3", "at least the first 4 digits"),
         ("--horizon-days", "0", "--horizon-days"),
     ],

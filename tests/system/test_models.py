@@ -52,6 +52,9 @@ def test_quality_is_printed_for_three_days_with_falling_rates(shop: Product) -> 
 def test_an_activated_model_decides_about_everybody_and_all_is_verified(shop: Product) -> None:
     told = json.loads(shop.shuke("model", "fit", "--as-of", "1998-06-30", "--activate", "--json"))
     assert told["activated"]
+    # Said twice it is the same.
+    again = json.loads(shop.shuke("model", "fit", "--as-of", "1998-06-30", "--activate", "--json"))
+    assert (again["model"], again["activated"]) == (told["model"], True)
     shop.reassessed()
 
     assert f"{told['model']} as of 1998-06-30: active" in shop.shuke("model", "list")

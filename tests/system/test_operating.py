@@ -117,7 +117,7 @@ def test_what_was_set_aside_is_listed_shown_and_put_back_once(product: Product) 
     put_back = told(product, "dead-letters", "requeue", "--topic", PURCHASES.name, code=1)
     assert [(each["id"], each["became"]) for each in put_back] == [(mended, "handled"), (unreadable, "failed")]
     assert [each["became"] for each in told(product, "dead-letters", "requeue", mended)] == ["was_requeued"]
-    assert "discarded" in product.shuke("dead-letters", "discard", unreadable, "--why", "no event", "--yes")
+    assert "discarded" in product.shuke("dead-letters", "discard", unreadable, "--why", "no event")
 
     assert told(product, "dead-letters", "list") == []
     assert product.settle().digest() == before

@@ -95,6 +95,9 @@ def test_a_span_of_a_trial_is_told_as_a_table(shop: Product, strict: Path) -> No
 
     assert f"from {since} up to {until}" in table
     assert shop.shuke("digest", "--policy", id) != shop.shuke("digest")
+    # A name serves as well, also that of a preset that nobody has drafted.
+    assert shop.shuke("digest", "--policy", "strict") == shop.shuke("digest", "--policy", id)
+    assert shop.shuke("digest", "--policy", "days-1")
     assert "would stand elsewhere" in table
 
 

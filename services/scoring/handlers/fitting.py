@@ -24,7 +24,7 @@ from chassis.rest import rest
 from contracts.problems import Problem
 from services.scoring.domain.bgnbd import NotEnough
 from services.scoring.domain.buyers import Gathering
-from services.scoring.domain.fitting import FitNotJudged, Fitted, FitUnderWay, fit
+from services.scoring.domain.fitting import FitNotJudged, Fitted, FitUnderWay, ModelActive, fit
 from services.scoring.queries.fits import (
     alone,
     ask_for_fit,
@@ -225,6 +225,9 @@ async def _activated(
             at = await deciding_instant(connection, now())
             await check_activation(connection, hash, margin=margin, force=job["force"])
             await activate(connection, hash, at, job["asked_by"])
+    except ModelActive:
+        # As it was asked for: the same facts give the same model.
+        return None
     except Problem as problem:
         log.info("model not activated", model=hash, reason=problem.detail)
         return {**problem.extensions, "code": problem.code(), "detail": problem.detail}

@@ -15,7 +15,7 @@ from contracts.moments import ModelNotFound, PolicyNotFound
 from services.scoring.domain.model import Model
 from services.scoring.domain.money import CurrencyFixed, NoReportingCurrency, Rates
 from services.scoring.domain.policy import Policy
-from services.scoring.domain.presets import DEFAULT_1
+from services.scoring.domain.presets import DEFAULT_1, PRESETS
 from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.tiers import Cuts
 from services.scoring.domain.trajectory import Activation
@@ -133,6 +133,17 @@ async def ruling_of(connection: Connection, ruling_id: int) -> Present:
     return await _ready(connection, row)
 
 
+async def _policy(connection: Connection, hash: str) -> Policy:
+    """A policy, or a preset that nobody has drafted. Raises `PolicyNotFound`."""
+    stored = await connection.fetchval("SELECT document::text FROM policy WHERE hash = $1", hash)
+    if stored is not None:
+        return Policy.stored(stored)
+    preset = next((each for each in PRESETS.values() if each.content_hash == hash), None)
+    if preset is None:
+        raise PolicyNotFound
+    return preset
+
+
 async def ruling_asked(
     connection: Connection, known_at: datetime | None, *, policy: str | None, model: str | None
 ) -> Ruling:
@@ -145,10 +156,6 @@ async def ruling_asked(
     if row is None:
         raise LookupError("the installation was never opened")
     versions = dict(row)
-    if policy is not None:
-        versions["document"] = await connection.fetchval("SELECT document::text FROM policy WHERE hash = $1", policy)
-        if versions["document"] is None:
-            raise PolicyNotFound
     if model is not None:
         versions |= {"cut_points": None, "model": await connection.fetchval(_MODEL, model)}
         if versions["model"] is None:
@@ -156,7 +163,8 @@ async def ruling_asked(
     here = (await _ready(connection, row)).ruling
     if policy is None and model is None:
         return here
-    asked, fitted = Policy.stored(versions["document"]), _model(versions)
+    asked = Policy.stored(versions["document"]) if policy is None else await _policy(connection, policy)
+    fitted = _model(versions)
     return msgspec.structs.replace(here, policy=asked, model=fitted, cuts=_cuts(versions, asked, fitted))
 
 
