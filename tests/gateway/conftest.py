@@ -138,6 +138,7 @@ def a_service(name: str, seen: Seen) -> FastAPI:
         tier = "low" if not derived else "top"
         return {"party_id": f"party_{2:032x}", "stage": "customer", "tier": tier, "derived": derived}
 
+    @app.get("/v1/policies/presets", include_in_schema=False)
     @app.get("/v1/policies", include_in_schema=False)
     @app.get("/v1/activations", include_in_schema=False)
     async def lists(request: Request) -> dict[str, Any]:
