@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Annotated, TypeAlias
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -20,6 +21,7 @@ from chassis.envelope import Unreadable, finish, open_envelope
 from chassis.fields import Body, Instant
 from chassis.letters import delivery_of
 from chassis.portions import BYTES, portion
+from chassis.writes import carry_out
 from contracts.problems import Invalid
 
 log = structlog.get_logger()
@@ -43,6 +45,12 @@ class FromWhere(Body):
     since: Instant | None = None
     epoch: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
     seq: Annotated[int, Field(ge=1, le=2**62)] | None = None
+    key: UUID | None = None
+    dry_run: bool = False
+
+
+class _OnlyTried(Exception):
+    """Rolls back what a dry run has handled."""
 
 
 @router.post("")
@@ -50,6 +58,7 @@ async def replay_for_service(body: FromWhere, request: Request, actor: Actor) ->
     """Hand the events of the log to the handler again; lines tell how far it is.
 
     What was let pass, or lost with a database that was restored, takes effect; all else is known and changes nothing.
+    Nothing does where it is only tried.
     """
     state = request.app.state
     database: Database = state.database
@@ -106,9 +115,9 @@ async def _partition(
 ) -> AsyncIterator[Counter[str]]:
     """What a partition has from where it is asked up to the mark, batch by batch."""
     epoch, seq = asked.epoch, (asked.seq or 1) - 1
-    until = mark["epoch"], mark["seq"]
+    until, key = (mark["epoch"], mark["seq"]), asked.key and str(asked.key)
     while rows := await log_of_source.fetch(
-        _READ, mark["topic"], mark["partition"], epoch, seq, *until, asked.since, BATCH, BYTES
+        _READ, mark["topic"], mark["partition"], epoch, seq, *until, asked.since, key, BATCH, BYTES
     ):
         count: Counter[str] = Counter()
         deliveries = []
@@ -118,7 +127,7 @@ async def _partition(
                 deliveries.append(delivery_of(mark["topic"], mark["partition"], open_envelope(value)))
             except Unreadable:
                 count["unreadable"] += 1
-        count["refused"] += await _hand(database, handler, deliveries)
+        count["refused"] += await _hand(database, handler, deliveries, keep=not asked.dry_run)
         count["events"] += len(rows)
         epoch, seq = rows[-1]["epoch"], rows[-1]["seq"]
         yield count
@@ -126,8 +135,11 @@ async def _partition(
         await asyncio.sleep(0)
 
 
-async def _hand(database: Database, handler: Handler, deliveries: Sequence[Delivery]) -> int:
-    """Hand events over in one transaction or, where that fails, one by one; how many were refused."""
+async def _hand(database: Database, handler: Handler, deliveries: Sequence[Delivery], *, keep: bool) -> int:
+    """Hand events over in one transaction or, where that fails, one by one; how many were refused.
+
+    Unless their effects are to be kept they are rolled back.
+    """
     if not deliveries:
         return 0
     try:
@@ -135,16 +147,21 @@ async def _hand(database: Database, handler: Handler, deliveries: Sequence[Deliv
             try:
                 async with database.transaction() as session:
                     await handler(session, deliveries)
+                    if not keep:
+                        await carry_out(session, await driver(session))
+                        raise _OnlyTried
                 return 0
             except StartOver:
                 continue
+            except _OnlyTried:
+                return 0
     except Exception as error:
         if database_is_away(error):
             raise
         if len(deliveries) == 1:
             log.warning("event refused again", event_id=str(deliveries[0].event_id), exc_info=error)
             return 1
-    return sum([await _hand(database, handler, [delivery]) for delivery in deliveries])
+    return sum([await _hand(database, handler, [delivery], keep=keep) for delivery in deliveries])
 
 
 _MARKS = """
@@ -157,8 +174,9 @@ _READ = portion(
     """
         SELECT epoch, seq, payload, recorded_at FROM event_log
         WHERE topic = $1 AND partition = $2 AND (epoch, seq) > ($3, $4) AND (epoch, seq) <= ($5, $6)
-            AND ($7::timestamptz IS NULL OR recorded_at >= $7) AND payload IS NOT NULL
-        ORDER BY epoch, seq LIMIT $8
+            AND ($7::timestamptz IS NULL OR recorded_at >= $7) AND ($8::text IS NULL OR key = $8)
+            AND payload IS NOT NULL
+        ORDER BY epoch, seq LIMIT $9
     """,
-    most="$9",
+    most="$10",
 )

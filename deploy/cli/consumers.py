@@ -133,6 +133,12 @@ def replay(
         str | None,
         typer.Option(metavar="EPOCH.SEQ", help="From this event of the partition on, as `shuke topics` shows."),
     ] = None,
+    key: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only what is told of this identity or party, which is its key.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only try it, and say how many would be refused; nothing is kept.")
+    ] = False,
     data: options.Data = None,
     as_json: options.Json = False,
 ) -> None:
@@ -147,6 +153,7 @@ def replay(
     if sequence and not (seq.isdigit() and (epoch or "1").isdigit()):
         raise typer.BadParameter("write a sequence such as 1.4711: epoch and number.")
     asked: dict[str, Any] = {"service": service, "topic": topic, "partition": partition, "since": since}
+    asked |= {"key": key and key.removeprefix("party_"), "dry_run": dry_run}
     if sequence:
         asked |= {"epoch": int(epoch or 1), "seq": int(seq)}
     last: dict[str, Any] = {}
@@ -157,6 +164,7 @@ def replay(
     if as_json:
         typer.echo(json.dumps(last, indent=2))
     else:
-        typer.echo(f"{service} read {last['events']:,} events again, {last['refused']} of them were refused.")
+        was, were = ("would read", "would be") if dry_run else ("read", "were")
+        typer.echo(f"{service} {was} {last['events']:,} events again, {last['refused']} of them {were} refused.")
     if last["refused"]:
         raise typer.Exit(1)

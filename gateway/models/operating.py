@@ -3,6 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
+from uuid import UUID
 
 from pydantic import Field
 
@@ -159,6 +160,10 @@ class Replay(Body):
     epoch: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
     seq: Annotated[int, Field(ge=1, le=2**53)] | None = None
     """The first event, by its number in its partition and epoch."""
+    key: UUID | None = None
+    """Only what is about this identity or party."""
+    dry_run: bool = False
+    """Only tried: how many events there are, and how many would be refused. All is rolled back."""
 
 
 class Drain(Shown):

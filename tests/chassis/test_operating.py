@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -20,7 +21,7 @@ from chassis.marks import pause, resume
 from chassis.settings import ServiceSettings
 from contracts.topics import PURCHASES
 from tests.chassis.chain import fetch, grow
-from tests.chassis.test_consumer import PLACE, Bench, Purchase
+from tests.chassis.test_consumer import IDENTITY, PLACE, Bench, Purchase
 
 SECRET = "a secret of at least thirty-two characters"
 TABLE = "CREATE TABLE handled (id bigserial, amount bigint UNIQUE)"
@@ -206,6 +207,25 @@ async def test_a_replay_brings_what_was_given_up_and_changes_nothing_else(reader
     assert nothing["events"] == 0
     assert sorted(await reader.amounts()) == [1, 2, 3, 4, 5]  # type: ignore[type-var]
     assert [row for row in await reader.fetch("SELECT * FROM consumer_offset") if row[5]] == before
+
+
+async def test_a_replay_that_is_only_tried_keeps_nothing_and_one_of_a_key_reads_no_other(
+    reader: Reader, purchase: Purchase
+) -> None:
+    await reader.take(PLACE, await reader.publish(purchase, 5))
+    await fetch(reader.database, "DELETE FROM handled")
+    reader.poison = {4}
+    since = "2020-01-01T00:00:00Z"
+
+    async with asked(reader) as client:
+        tried = await replayed(client, since=since, dry_run=True)
+        kept = await reader.amounts()
+        of_nobody = await replayed(client, since=since, key=str(uuid4()))
+        told = await replayed(client, since=since, key=str(IDENTITY))
+
+    assert (tried["events"], tried["refused"], kept) == (5, 1, [])
+    assert (of_nobody["events"], told["events"], told["refused"]) == (0, 5, 1)
+    assert await reader.amounts() == [1, 2, 3, 5]
 
 
 @pytest.mark.parametrize(("size", "told"), [(0, [30, 30]), (800_000, [21, 30, 30])], ids=["small", "large"])
