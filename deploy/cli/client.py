@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from deploy.cli.options import DEFAULT_DATA
+from deploy.cli.options import DEFAULT_DATA, HASH
 
 if TYPE_CHECKING:
     import httpx
@@ -96,13 +96,17 @@ def whole(client: "httpx.Client", kind: str, begun: str) -> str:
     """
     if len(begun) == 64:
         return begun
-    known = list(pages(client, f"/v1/{kind}"))
-    if kind == "policies":
-        known += answer(client.get("/v1/policies/presets"))["data"]
-    named = list(dict.fromkeys(each["hash"] for each in known if each.get("name") == begun))
+    known = {each["hash"]: each.get("name") for each in pages(client, f"/v1/{kind}")}
+    if kind == "policies" and begun not in known.values():
+        known |= {each["hash"]: each["name"] for each in answer(client.get("/v1/policies/presets"))["data"]}
+    named = [hash for hash, name in known.items() if name == begun]
     if len(named) > 1:
         fail("\n".join([f"{len(named)} {kind} are named {begun}. Write the first digits of one:", *named]))
-    return named[0] if named else the_one(begun, kind, dict.fromkeys(each["hash"] for each in known))
+    if named:
+        return named[0]
+    if not HASH.fullmatch(begun):
+        fail(f"None of the {kind} is named {begun}. `shuke {KINDS[kind]} list` lists them.")
+    return the_one(begun, kind, known)
 
 
 def the_one(begun: str, kind: str, known: Iterable[str]) -> str:

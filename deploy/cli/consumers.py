@@ -134,7 +134,8 @@ def replay(
         typer.Option(metavar="EPOCH.SEQ", help="From this event of the partition on, as `shuke topics` shows."),
     ] = None,
     key: Annotated[
-        str | None, typer.Option(metavar="ID", help="Only what is told of this identity or party, which is its key.")
+        str | None,
+        typer.Option(metavar="ID", callback=options.key_of_events, help="Only what is told of this identity or party."),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only try it, and say how many would be refused; nothing is kept.")
@@ -153,7 +154,7 @@ def replay(
     if sequence and not (seq.isdigit() and (epoch or "1").isdigit()):
         raise typer.BadParameter("write a sequence such as 1.4711: epoch and number.")
     asked: dict[str, Any] = {"service": service, "topic": topic, "partition": partition, "since": since}
-    asked |= {"key": key and key.removeprefix("party_"), "dry_run": dry_run}
+    asked |= {"key": key, "dry_run": dry_run}
     if sequence:
         asked |= {"epoch": int(epoch or 1), "seq": int(seq)}
     last: dict[str, Any] = {}

@@ -60,6 +60,16 @@ def named(text: str | None) -> str | None:
     return text
 
 
+def key_of_events(text: str | None) -> str | None:
+    """The key of events about an identity or a party, as it is or as others are shown it, or misuse."""
+    from uuid import UUID
+
+    try:
+        return text and str(UUID(text.removeprefix("party_")))
+    except ValueError:
+        raise typer.BadParameter("write the id of a party, or the subject of an event.") from None
+
+
 def writable(path: Path | None) -> Path | None:
     """A file that can be made in its folder, or misuse."""
     if path and not os.access(path.parent, os.W_OK):

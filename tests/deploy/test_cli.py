@@ -170,6 +170,7 @@ def test_roles_that_answer_have_a_database_of_their_own() -> None:
         (("replay", "scoring"), "--since"),
         (("replay", "scoring", "--sequence", "first"), "1.4711"),
         (("replay", "scoring", "--since", "yesterday"), "2026-06-30T18:00:00+02:00"),
+        (("replay", "scoring", "--since", "2026-06-30T18:00:00Z", "--key", "somebody"), "the id of a party"),
     ],
 )
 def test_what_an_operator_must_say_more_clearly_is_asked_for_and_nothing_is_done(

@@ -85,6 +85,17 @@ async def test_a_list_is_asked_for_what_is_wanted_of_it_alone(
     assert door.scoring.query == asked
 
 
+@pytest.mark.parametrize(
+    ("named", "way"),
+    [("caf", "None of the policies is named caf."), ("cafe", "None of the policies begins with cafe or is named so.")],
+)
+async def test_fewer_digits_than_four_are_a_name(door: Door, named: str, way: str) -> None:
+    code, _, told = await shuke("policy", "show", named, SHUKE_URL=door.url, SHUKE_KEY=door.keys["admin"])
+
+    assert code == 1
+    assert way in told
+
+
 async def test_one_party_and_a_sample_at_once_are_misuse_and_no_disagreement() -> None:
     code, _, told = await shuke("verify", "--party", "party_1", "--sample", "3")
 

@@ -164,6 +164,19 @@ def test_the_clock_is_named_for_what_it_did_behind_what_is_corrected(levels: tup
     assert named == ([] if levels else [(Cause.LATE_FACT, late.fact_id, read_at)])
 
 
+def test_what_the_clock_did_is_not_laid_to_a_ruling_and_is_part_of_what_an_assignment_does() -> None:
+    asks = at("2026-01-02", 9, Kind.INQUIRED)
+    calendar, read_at = fold([TOP, asks], DEFAULT.zone), datetime(2026, 1, 8, 9, tzinfo=UTC)
+    row, now = cast("Any", stood(calendar, asks.occurred_at)), assess(calendar, read_at, NAMED)
+    here = cast("Present", _Here(NAMED))
+
+    (clock,) = regraded(Assessed(row, calendar, None, read_at), now, here, Cause.POLICY)
+    (merged,) = regraded(Assessed(row, calendar, None, read_at, corrected=Cause.ASSIGNMENT), now, here)
+
+    assert (clock.cause, clock.occurred_at) == (Cause.CLOCK, datetime(2026, 1, 5, tzinfo=UTC))
+    assert (merged.cause, merged.occurred_at) == (Cause.ASSIGNMENT, read_at)
+
+
 def test_the_clock_is_named_for_what_it_does_between_facts_and_behind_them() -> None:
     asks, looks = at("2026-01-02", 9, Kind.INQUIRED), at("2026-01-20", 9, Kind.VISITED)
     known = [msgspec.structs.replace(TOP, occurred_at=datetime(2026, 1, 1, 12, tzinfo=UTC))]

@@ -19,6 +19,7 @@ import pytest
 from chassis.db import Database, driver
 from chassis.retention import sweep
 from services.scoring.app import Settings
+from services.scoring.domain.presets import PRESETS
 from services.scoring.handlers import apart, trying
 from services.scoring.handlers.trying import carry_out_trials, try_next
 from services.scoring.queries import reading
@@ -222,7 +223,12 @@ async def test_trials_are_listed_the_newest_first_and_by_policy(api: httpx.Async
 
     assert [each["id"] for each in first["data"] + rest["data"]] == [job["id"] for job in reversed(jobs)]
     assert [each["id"] for each in of_one] == [jobs[1]["id"]]
-    assert (await api.post(f"/v1/policies/{'0' * 64}/trials")).json()["code"] == "policy_not_found"
+    undrafted = PRESETS["retention_first"].content_hash
+    for nobody in ("0" * 64, undrafted):
+        assert (await api.post(f"/v1/policies/{nobody}/trials")).json()["code"] == "policy_not_found"
+    # It can be asked for and compared all the same.
+    for path in (f"/v1/digest?policy={undrafted}", f"/v1/policies/{undrafted}/diff"):
+        assert (await api.get(path)).status_code == 200
     assert (await api.get(f"/v1/trials/trial_{'0' * 32}")).json()["code"] == "trial_not_found"
     assert (await api.delete(f"/v1/trials/trial_{'0' * 32}")).json()["code"] == "trial_not_found"
 

@@ -124,7 +124,7 @@ def regraded(party: Assessed, now: Standing, here: Present, reruled: Cause | Non
     course, due = _Course(party, ruling), row["next_change_at"]
     if not corrected:
         return [_regraded(party, now, *course.first(before, due and ruling.day(due)))]
-    if course.facts or (corrected is Cause.LATE_FACT and course.days[0] < course.today):
+    if course.facts or (corrected is not Cause.ASSIGNMENT and course.days[0] < course.today):
         past, day = course.before(0), course.days[0]
         known = _graded_on(past, day)
         if known == before:

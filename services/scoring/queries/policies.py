@@ -20,11 +20,6 @@ async def policy(connection: Connection, hash: str) -> asyncpg.Record:
     return row
 
 
-async def document_of(connection: Connection, hash: str) -> Policy:
-    """What a policy says. Raises `PolicyNotFound`."""
-    return Policy.stored((await policy(connection, hash))["document"])
-
-
 async def active_policy(connection: Connection) -> Policy:
     """What decides now."""
     found: str = await connection.fetchval(_ACTIVE)

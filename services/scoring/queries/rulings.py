@@ -133,8 +133,8 @@ async def ruling_of(connection: Connection, ruling_id: int) -> Present:
     return await _ready(connection, row)
 
 
-async def _policy(connection: Connection, hash: str) -> Policy:
-    """A policy, or a preset that nobody has drafted. Raises `PolicyNotFound`."""
+async def document_of(connection: Connection, hash: str) -> Policy:
+    """What a policy says, or a preset that nobody has drafted. Raises `PolicyNotFound`."""
     stored = await connection.fetchval("SELECT document::text FROM policy WHERE hash = $1", hash)
     if stored is not None:
         return Policy.stored(stored)
@@ -163,7 +163,7 @@ async def ruling_asked(
     here = (await _ready(connection, row)).ruling
     if policy is None and model is None:
         return here
-    asked = Policy.stored(versions["document"]) if policy is None else await _policy(connection, policy)
+    asked = Policy.stored(versions["document"]) if policy is None else await document_of(connection, policy)
     fitted = _model(versions)
     return msgspec.structs.replace(here, policy=asked, model=fitted, cuts=_cuts(versions, asked, fitted))
 

@@ -29,7 +29,7 @@ from services.scoring.models.policies import (
 from services.scoring.queries import policies as known
 from services.scoring.queries.activations import plan, planned_for, refused_of
 from services.scoring.queries.recording import deciding_instant
-from services.scoring.queries.rulings import Connection
+from services.scoring.queries.rulings import Connection, document_of
 
 router = APIRouter(prefix="/v1/policies", tags=["policies"], route_class=TransactionalRoute)
 
@@ -90,8 +90,8 @@ async def read_policy(policy_hash: PolicyHash, session: Session) -> PolicyTold:
 async def compare_policies(policy_hash: PolicyHash, session: Session, against: PolicyHash | None = None) -> Differences:
     """What a policy says otherwise than another, the active one where none is named, in sentences."""
     connection = await driver(session)
-    other = await known.document_of(connection, against) if against else await known.active_policy(connection)
-    found = differences(await known.document_of(connection, policy_hash), other)
+    other = await document_of(connection, against) if against else await known.active_policy(connection)
+    found = differences(await document_of(connection, policy_hash), other)
     return Differences(
         policy=policy_hash,
         against=other.content_hash,
@@ -137,7 +137,7 @@ async def retire_policy(policy_hash: PolicyHash, session: Session, actor: Actor)
 
 async def _base(connection: Connection, body: NewPolicy) -> Policy:
     if body.base is not None:
-        return await known.document_of(connection, body.base)
+        return await document_of(connection, body.base)
     if body.preset is None:
         return await known.active_policy(connection)
     if body.preset not in PRESETS:

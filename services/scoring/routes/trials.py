@@ -19,6 +19,7 @@ from services.scoring.domain.moment import Care
 from services.scoring.domain.trials import TrialAhead, TrialOfAnother
 from services.scoring.models.fields import PolicyHash, TrialId
 from services.scoring.models.trials import Trial, TrialAsked
+from services.scoring.queries import policies
 from services.scoring.queries import trials as known
 from services.scoring.queries.reading import snapshot
 from services.scoring.queries.rulings import present, ruling_asked
@@ -41,6 +42,8 @@ async def try_policy(
     When it is done, and somebody stood somewhere at its end, the policy is tried and can be approved.
     """
     connection, asked = await driver(session), body or TrialAsked()
+    # A preset has to be drafted before it is tried: it is that policy that is tried then.
+    await policies.policy(connection, policy_hash)
     await ruling_asked(connection, None, policy=policy_hash, model=asked.model)
     today = (await present(connection)).ruling.day(now())
     if (last := asked.until or asked.from_day) and last.toordinal() > today:
