@@ -80,8 +80,8 @@ async def _apart(population: Population, then: Moment, reading: Reading, taking:
 def take_apart(url: str, snapshot: str, sent: bytes, stretch: Stretch, reading: Reading, taking: Taking[T]) -> T:
     """In a process of its own: what is made of the parties of a stretch, in the state that a snapshot shows."""
     then = _moment(sent)
-    reads = _loop().run(_read(url, snapshot, then, stretch, reading))
-    taken = taking(found(reads, then), then)
+    taken = taking(found(_loop().run(_read(url, snapshot, then, stretch, reading)), then), then)
+    # Behind what was read, which is no more looked through.
     gc.collect()
     return taken
 
