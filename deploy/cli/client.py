@@ -96,7 +96,7 @@ def whole(client: "httpx.Client", kind: str, begun: str) -> str:
     """
     if len(begun) == 64:
         return begun
-    known = {each["hash"]: each.get("name") for each in pages(client, f"/v1/{kind}")}
+    known: dict[str, str | None] = {each["hash"]: each.get("name") for each in pages(client, f"/v1/{kind}")}
     if kind == "policies" and begun not in known.values():
         known |= {each["hash"]: each["name"] for each in answer(client.get("/v1/policies/presets"))["data"]}
     named = [hash for hash, name in known.items() if name == begun]
