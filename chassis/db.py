@@ -155,7 +155,11 @@ async def driver(session: AsyncSession) -> "asyncpg.Connection[asyncpg.Record]":
         # SQLAlchemy begins with its first statement; before that asyncpg would commit each of ours. Not `SELECT 1`:
         # a round trip more, a third of the time of a short transaction.
         # Asked of SQLAlchemy, not of the connection: what it has not begun it does not commit.
-        await raw.dbapi_connection._start_transaction()  # type: ignore[union-attr]
+        try:
+            await raw.dbapi_connection._start_transaction()  # type: ignore[union-attr]
+        except Exception as error:
+            # In words for SQLAlchemy, which would put it in its own: what the driver said is behind it.
+            raise error.__cause__ or error from None
     # Asked for with every statement: to find it again costs more than many a statement.
     session.info["driver"] = session.sync_session.get_transaction(), connection
     return connection

@@ -3,7 +3,7 @@ import asyncio
 import asyncpg
 import pytest
 
-from chassis.db import Database, driver
+from chassis.db import Database, database_is_away, driver
 
 
 async def backend(database: Database) -> int:
@@ -20,6 +20,22 @@ async def test_a_connection_that_the_server_ended_is_not_handed_out_again(
     await asyncio.sleep(0.1)
 
     assert await backend(database) != first
+
+
+async def test_a_connection_that_ends_before_its_transaction_begins_is_a_database_that_is_away(
+    database: Database, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    async def begin() -> None:
+        async with database.transaction() as session:
+            raw = (await (await session.connection()).get_raw_connection()).driver_connection
+            assert raw
+            await connection.fetchval("SELECT pg_terminate_backend($1, 5000)", raw.get_server_pid())
+            await driver(session)
+
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)) as raised:
+        await begin()
+
+    assert database_is_away(raised.value)
 
 
 @pytest.mark.parametrize("statement", ["BEGIN", "ROLLBACK"])
