@@ -191,7 +191,7 @@ async def test_a_view_says_which_service_is_not_installed(door: Door, knowing: d
 
 
 async def test_a_slow_service_does_not_hold_up_a_timeline(door: Door, knowing: dict[str, Knowing]) -> None:
-    door.app.state.settings.part_s = 0.3
+    door.app.state.settings.part_s = 3
     knowing["community"].slow = True
     knowing["scoring"].status = 500
     page = await timeline(door, limit=1_000)
@@ -261,7 +261,7 @@ async def test_a_merged_party_leads_to_the_one_that_it_is_part_of(door: Door, kn
 
 async def test_a_view_does_not_wait_for_what_is_slow_or_down(door: Door, knowing: dict[str, Knowing]) -> None:
     all_known(knowing)
-    door.app.state.settings.part_s = 0.3
+    door.app.state.settings.part_s = 3
     knowing["leads"].slow = True
     knowing["community"].status = 500
     knowing["community"].answers[f"internal/parties/{PARTY}/community"] = None
