@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field
 
 from contracts.event import Currency, Digest, Event, Slug
+from contracts.leads import Grade
 from contracts.loss import LossReason
 from contracts.topics import STANDING_CHANGES, STANDINGS
 
@@ -142,6 +143,8 @@ class StandingChanged(Event, type="scoring.standing_changed.v1", topic=STANDING_
     """Sorted codes of `high_value`, `profit_making`, `returning`, `satisfied`."""
     vip: bool | None = None
     """Whether the rule of the policy or a person makes the party a VIP."""
+    potential: Grade | None = None
+    """How promising a lead of whoever never bought was last said to be; none of who bought, or where no lead was."""
 
 
 class StandingRegraded(Event, type="scoring.standing_regraded.v1", topic=STANDING_CHANGES):
@@ -186,6 +189,8 @@ class StandingRegraded(Event, type="scoring.standing_regraded.v1", topic=STANDIN
     """Sorted codes of `high_value`, `profit_making`, `returning`, `satisfied`."""
     vip: bool = False
     """Whether the rule of the policy or a person makes the party a VIP."""
+    potential: Grade | None = None
+    """How promising a lead of whoever never bought was last said to be; none of who bought, or where no lead was."""
 
 
 class StandingRecorded(Event, type="scoring.standing.v1", topic=STANDINGS):
@@ -227,3 +232,5 @@ class StandingRecorded(Event, type="scoring.standing.v1", topic=STANDINGS):
     """Sorted codes of `high_value`, `profit_making`, `returning`, `satisfied`."""
     vip: bool = False
     """Whether the rule of the policy or a person makes the party a VIP."""
+    potential: Grade | None = None
+    """How promising a lead of whoever never bought was last said to be; none of who bought, or where no lead was."""

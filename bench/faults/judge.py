@@ -26,7 +26,10 @@ from services.scoring.domain.facts import Kind
 TELLING = ("customers", "leads", "community")
 SETTLE_S = 240.0
 UNSTEADY = frozenset({"customers.identities_assigned.v1", "leads.lead_graded.v1"})
-"""Types of events of which there may be more or fewer, by what was known when something was decided."""
+"""Types of events of which there may be more or fewer, by what was known when something was decided.
+
+Neither are their facts compared, nor what takes these back.
+"""
 DISCRETE = (
     "revision",
     "stage",
@@ -38,6 +41,7 @@ DISCRETE = (
     "posture",
     "flags",
     "vip",
+    "potential",
     "loss_reason",
 )
 """What the state of a party tells anew whenever it changes."""
@@ -117,6 +121,8 @@ async def left(client: Client, database: Any, as_of: str, planted: Set[UUID] = f
     for service in TELLING:
         rows = await _fetch(database(service), _LOG)
         log += [_logged(row) for row in rows if row["event_id"] not in planted]
+    unsteady = {event.event_id for event in log if event.type in UNSTEADY}
+    log = [event for event in log if event.withdraws not in unsteady]
     named = {event.event_id: event.named for event in log}
     log = [replace(event, named=named.get(event.withdraws)) if event.withdraws else event for event in log]
     facts = Counter(_said(row) for row in await _fetch(database("scoring"), _FACTS))
@@ -394,7 +400,7 @@ def shown(verdict: Verdict) -> Iterator[str]:
 _LOG = "SELECT topic, partition, epoch, seq, event_id, key, type, payload FROM event_log"
 _TOLD = "SELECT event_id, key, type FROM event_log"
 _PLACES = "SELECT topic, partition, epoch, seq, event_id FROM event_log"
-_FACTS = "SELECT identity_id, kind, amount_minor, detail FROM fact"
+_FACTS = f"SELECT identity_id, kind, amount_minor, detail FROM fact WHERE kind <> {Kind.LEAD_GRADED:d}"
 _MERGES = "SELECT party_id, other_id, kind, unmerged_at IS NULL AS stands FROM merge"
 _MADE = {
     # Of both each round removes what it made: what is left was made twice, or not removed.

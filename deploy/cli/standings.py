@@ -54,8 +54,8 @@ def override(
         str,
         typer.Argument(
             metavar="FIELD",
-            help="stage, tier, satisfaction, loyalty, posture, level, treatment, high_value, profit_making, returning,"
-            " satisfied, vip, loss_reason, or a number: value_minor, turnover_minor, p, satisfaction_index,"
+            help="stage, tier, satisfaction, loyalty, posture, potential, level, treatment, high_value, profit_making,"
+            " returning, satisfied, vip, loss_reason, or a number: value_minor, turnover_minor, p, satisfaction_index,"
             " loyalty_index.",
         ),
     ],

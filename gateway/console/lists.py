@@ -8,6 +8,7 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 from chassis.clock import now
+from contracts.leads import Grade
 from contracts.scoring import Band, Stage, Tier
 from gateway.console.formats import Formats
 from gateway.console.frame import Page
@@ -19,6 +20,7 @@ SLIPPED = "slipped_customer"
 STAGES = tuple(str(stage) for stage in Stage if stage is not Stage.STRANGER)
 TIERS = tuple(map(str, Tier))
 BANDS = tuple(map(str, Band))
+GRADES = tuple(map(str, Grade))
 SORTS = (
     "value", "lowest_value", "tier", "lowest_tier", "stage", "last_stage", "next_change_at", "last_contact",
     "untouched", "last_seen", "silent",
@@ -34,8 +36,8 @@ SIGNS = frozenset({"last_seen", "silent", "silent_days", "seen_days"})
 """Orders and filters by what parties do of themselves."""
 DAYS = ("7", "14", "30", "60", "90", "180", "365")
 CHOICES: Mapping[str, tuple[str, ...]] = {
-    "stage": (*STAGES, SLIPPED), "tier": TIERS, "satisfaction": BANDS, "loyalty": BANDS, "sort": SORTS,
-    "vip": ("true",),
+    "stage": (*STAGES, SLIPPED), "tier": TIERS, "satisfaction": BANDS, "loyalty": BANDS,
+    "potential": GRADES, "sort": SORTS, "vip": ("true",),
 }  # fmt: skip
 """Fields that have one of several codes."""
 SEVERAL: Mapping[str, tuple[str, ...]] = {SLIPPED: ("dormant_customer", "lost_customer")}
@@ -55,13 +57,13 @@ WHOSE = {"owner_id": re.compile("user_[0-9a-f]{32}"), "team_id": re.compile("tea
 """What ids of each look like."""
 SINCE = ("in_stage_since", "in_stage_until")
 RARER = {
-    *MONEY, *CHANCES, *SINCE, "satisfaction", "loyalty", "touched_days", "silent_days", "seen_days",
-    "falls_within_days", "vip",
+    *MONEY, *CHANCES, *SINCE, "satisfaction", "loyalty", "potential", "touched_days", "silent_days",
+    "seen_days", "falls_within_days", "vip",
 }  # fmt: skip
 """Filters that are shown where one of them is in use."""
 WORDS = {
     "stage": "frame.stage_", "tier": "frame.tier_", "satisfaction": "parties.band_", "loyalty": "parties.band_",
-    "sort": "parties.sort_",
+    "potential": "parties.potential_", "sort": "parties.sort_",
 }  # fmt: skip
 """Where the words for codes are."""
 

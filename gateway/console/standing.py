@@ -144,6 +144,7 @@ _SETTABLE: Mapping[str, Sequence[str]] = {
     "satisfaction": ("high", "middle", "low"),
     "loyalty": ("high", "middle", "low"),
     "posture": ("developing", "steady", "conservative"),
+    "potential": ("A", "B", "C", "D"),
     "treatment": (),
     "high_value": _YES_OR_NO,
     "profit_making": _YES_OR_NO,

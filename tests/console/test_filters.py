@@ -59,6 +59,7 @@ FILTERS: Mapping[str, tuple[Mapping[str, str], Callable[[Standing], bool]]] = {
     ),
     "satisfaction": ({"satisfaction": "unknown"}, lambda one: one["satisfaction_band"] == "unknown"),
     "loyalty": ({"loyalty": "high"}, lambda one: one["loyalty_band"] == "high"),
+    "potential": ({"potential": "C"}, lambda one: one["potential"] == "C"),
     "in the stage from": ({"in_stage_since": ago(200)}, lambda one: day(one["since"]) >= ago(200)),
     "in the stage up to": ({"in_stage_until": ago(200)}, lambda one: day(one["since"]) <= ago(200)),
     "VIPs": ({"vip": "true"}, lambda one: one["vip"] is True),
@@ -68,7 +69,9 @@ FILTERS: Mapping[str, tuple[Mapping[str, str], Callable[[Standing], bool]]] = {
 
 @pytest.fixture(scope="module")
 def everybody(product: Product) -> list[Standing]:
-    """All standings, most value first."""
+    """All standings, most value first; among them somebody who never bought, whose lead was graded."""
+    product.post("/v1/leads", json={"system": "fair", "email": "dora@example.org", "source": "fair"})
+    product.settle()
     found: list[Standing] = []
     more: dict[str, Any] = {"has_more": True, "next_cursor": None}
     while more["has_more"]:

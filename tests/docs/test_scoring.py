@@ -12,7 +12,7 @@ from contracts.scoring import Band, Stage, Tier
 from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.days import end_of_day
 from services.scoring.domain.evidence import ASKING
-from services.scoring.domain.facts import DECLARATIONS, DERIVED, MONEY, Kind
+from services.scoring.domain.facts import ABOUT, DECLARATIONS, DERIVED, MONEY, Kind
 from services.scoring.domain.indexes import Evidence
 from services.scoring.domain.model import Model
 from services.scoring.domain.money import Rates
@@ -40,6 +40,7 @@ EXAMPLES = [
     "Stages by probability",
     "Tiers by turnover",
     "Tiers by expectation",
+    "Potential",
     "Answers",
     "Posture",
     "Last sign and last contact",
@@ -94,6 +95,8 @@ def history(told: str, known_at: str = "") -> Calendar:
             said, amount = "EUR", round(100 * float(more[0])) if more else 20_000
         elif kind in DECLARATIONS:
             said = more[0] if more else "unknown"
+        elif kind is Kind.LEAD_GRADED:
+            said = f"{on}T09:00:00.000000+00:00|{more[0]}"
         elif more:
             said = more[0]
         entries.append((day.toordinal(), int(kind), said, 1, amount))
@@ -154,6 +157,7 @@ COLUMNS: Mapping[str, Callable[[Case], object]] = {
     "Value": lambda case: case.standing.value_minor,
     "Turnover": lambda case: case.standing.turnover_minor,
     "Tier": lambda case: case.standing.tier,
+    "Potential": lambda case: case.standing.potential,
     "Derived": lambda case: ", ".join(case.standing.derived.values()),
     "Later days": lambda case: case.reason.posture.later_days,
     "Earlier days": lambda case: case.reason.posture.earlier_days,
@@ -212,7 +216,7 @@ def meaning(kind: Kind) -> str:
         return "bought"
     if kind in DECLARATIONS:
         return "declared lost"
-    if kind in DERIVED or kind is Kind.OVERRIDDEN:
+    if kind in DERIVED | ABOUT:
         return "nothing"
     return "interest" if kind in DAYS_1.persons.prospects.sign_numbers else "known"
 

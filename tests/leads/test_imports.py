@@ -260,7 +260,7 @@ async def test_undoing_leads_withdraws_them_with_all_that_became_of_them(api, br
     await published()
     gone = await undo(job)
     assert (gone["state"], gone["withdrawn"]) == ("undone", 2_500)
-    assert Counter(kind for kind, _, _ in await published()) == {"fact_withdrawn": 2_502}
+    assert Counter(kind for kind, _, _ in await published()) == {"fact_withdrawn": 5_002}
     assert await found(api) == {}
     assert counts(await bring(content)) == ("done", 2_500, 0, 0, 0)
 

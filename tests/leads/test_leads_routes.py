@@ -267,12 +267,16 @@ async def test_a_withdrawn_lead_takes_all_its_facts_along_and_frees_its_id(api, 
     await api.post(f"{path}/qualify", json={})
     await api.post(f"{path}/lose", json={"reason": "price"})
     await api.post(f"{path}/undo", json={})
-    facts = {kind: data["_id"] for kind, _, data in await published()}
+    await api.patch(path, json={"attributes": {"hobby": "tea"}})
+    told = [(kind, data["_id"]) for kind, _, data in await published()]
     gone = await api.post(f"{path}/withdraw", json={})
     assert gone.json()["withdrawn_at"]
     withdrawn = await published()
     assert {kind for kind, _, _ in withdrawn} == {"fact_withdrawn"}
-    assert [data["fact_id"] for _, _, data in withdrawn] == [facts["lead_captured"], facts["lead_qualified"]]
+    facts = {id: kind for kind, id in told}
+    assert [facts[data["fact_id"]] for _, _, data in withdrawn] == [
+        "lead_captured", "lead_graded", "lead_qualified", "lead_graded",
+    ]  # fmt: skip
     assert (await api.post(f"{path}/withdraw", json={})).status_code == 200
     assert await published() == []
     for operation in ("win", "undo", "assign"):

@@ -53,7 +53,9 @@ def decided(told: Told) -> Told:
     }
     level = next((each["name"] for each in told["turnover"]["levels"] if turnover >= each["from_minor"]), None)
     reason = lost(told, holds["stage"])
+    potential = told["potential"]["potential"] if told["potential"] else None
     follows |= {"treatment": treated, "vip": str(vip).lower(), "level": level or "", "loss_reason": reason or ""}
+    follows["potential"] = potential or ""
     follows |= {field: "" if number is None else f"{Decimal(str(number)):f}" for field, number in numbers.items()}
     follows |= {flag: str(so).lower() for flag, so in raised.items()}
     for each in told["overrides"]:
@@ -67,6 +69,7 @@ def decided(told: Told) -> Told:
         "flags": [flag for flag, so in flags.items() if so],
         "vip": set_by_hand["vip"] == "true" if "vip" in set_by_hand else vip,
         "loss_reason": set_by_hand.get("loss_reason", reason) if reason else None,
+        "potential": None if told["bought"] else set_by_hand.get("potential", potential),
     }
 
 

@@ -185,7 +185,7 @@ class Story:
                     LeadWon(order=self.random.choice([None, order]), **named),
                     LeadLost(reason=reason, **named),
                     LeadReopened(**named),
-                    LeadGraded(grade=Grade.A, points=3, rubric="0" * 64, **named),
+                    LeadGraded(grade=self.random.choice(list(Grade)), points=3, rubric="0" * 64, **named),
                     LeadAssigned(version=1, **named),
                 ]
             )
@@ -445,6 +445,8 @@ def _as_fact(event: Event) -> tuple[Kind, int, str] | None:
             return Kind.PURCHASE, told["order"]["amount_minor"], told["order"]["currency"]
         case "lead_lost" | "lead_disqualified":
             return Kind[name.upper()], 0, told["reason"]
+        case "lead_graded":
+            return Kind.LEAD_GRADED, 0, told["grade"]
         case "interaction_recorded":
             said = (told["loss_reason"] or "unknown") if told["kind"] == "declined" else ""
             if (told["kind"], told["direction"]) == ("cart", "inbound"):

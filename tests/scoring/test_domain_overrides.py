@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from contracts.leads import Grade
 from contracts.loss import LossReason
 from contracts.scoring import Band, Cause, MoveKind, Posture, Stage, Tier
 from services.scoring.domain.calendar import Calendar
@@ -29,6 +30,15 @@ def moved(*facts: Fact, until: str = "2026-03-30") -> list[tuple[str, Cause, Mov
         return str(move.day), move.cause, move.kind, move.to_stage, move.to_tier
 
     return [told(move) for move in trajectory(calendar(BOUGHT, *facts), noon(until), DEFAULT)[1:]]
+
+
+def test_the_potential_of_who_never_bought_may_be_set_and_of_nobody_else() -> None:
+    asked, by_hand = fact("2026-01-01", Kind.INQUIRED), overridden("2026-01-10", Field.POTENTIAL, "A")
+    prospect = assess(calendar(asked, by_hand), noon("2026-01-15"), DEFAULT)
+    buyer = assess(calendar(asked, by_hand, fact("2026-01-12")), noon("2026-01-15"), DEFAULT)
+
+    assert (prospect.potential, prospect.derived) == (Grade.A, {"potential": ""})
+    assert (buyer.potential, buyer.derived) == (None, {})
 
 
 def test_the_detail_of_an_override_says_when_what_and_until() -> None:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.customers import PartyKind
+from contracts.leads import Grade
 from contracts.loss import LossReason
 from contracts.scoring import Band, Posture, Stage, Tier
 from services.scoring.domain.calendar import fold
@@ -44,6 +45,7 @@ SET = {
     "satisfaction": [*Band],
     "loyalty": [*Band],
     "posture": [*Posture],
+    "potential": [*Grade],
     "treatment": ["care", "recover", "by-hand"],
     "vip": ["true", "false"],
     "value_minor": ["-100", "0", "30000", "80000"],
@@ -81,6 +83,8 @@ def _fact(random: Random, kind: Kind, at: datetime, days: int) -> Fact:
         detail = CART if at.second % 3 == 0 else ""
     elif kind is Kind.PROBLEM_SOLVED:
         opened = random.choice([at - timedelta(days=random.randrange(12)), _instant(random, days), None])
+    elif kind is Kind.LEAD_GRADED:
+        detail = random.choice([*Grade])
     elif kind is Kind.OVERRIDDEN:
         field = random.choice([*SET])
         value = random.choice(["", *SET[field], *SET[field]])
@@ -316,6 +320,7 @@ def test_chance_leads_everywhere() -> None:
     assert {standing.satisfaction_band for standing in said} == {*Band, None}
     assert {standing.loyalty_band for standing in said} == {*Band, None}
     assert {standing.posture for standing in said} == {*Posture, None}
+    assert {standing.potential for standing in said} == {*Grade, None}
     assert {flag for standing in said for flag in standing.flags} == {
         "high_value", "profit_making", "returning", "satisfied",
     }  # fmt: skip

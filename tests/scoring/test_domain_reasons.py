@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from contracts.customers import PartyKind
+from contracts.leads import Grade
 from contracts.loss import LossReason
 from contracts.scoring import Band, Posture, Stage, Tier
 from services.scoring.domain.buyers import Gathering
@@ -119,6 +120,8 @@ def anybody(random: Random) -> Calendar:
             said = random.choice(list(PartyKind))
         elif kind is Kind.OVERRIDDEN:
             said, count = some_override(random, day), 1
+        elif kind is Kind.LEAD_GRADED:
+            said = f"{date.fromordinal(day)}T{random.randrange(24):02}:00:00.000000+00:00|{random.choice([*Grade])}"
         else:
             said = ""
         entries.append((day, int(kind), said, count, amount))
@@ -132,6 +135,7 @@ def some_override(random: Random, day: int) -> str:
         Field.SATISFACTION: [Band.LOW, Band.HIGH],
         Field.LOYALTY: [Band.HIGH],
         Field.POSTURE: [*Posture],
+        Field.POTENTIAL: [*Grade],
         Field.LEVEL: ["large", "another"],
         Field.TREATMENT: ["care", "special"],
         Field.LOSS_REASON: [LossReason.PRICE, LossReason.UNKNOWN],
@@ -161,6 +165,7 @@ def outputs(standing: Standing) -> dict[str, object]:
         "treatment": standing.treatment,
         "flags": standing.flags,
         "vip": standing.vip,
+        "potential": standing.potential,
     }
 
 

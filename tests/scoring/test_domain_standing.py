@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from contracts.customers import PartyKind
+from contracts.leads import Grade
 from contracts.loss import LossReason
 from contracts.scoring import Band, Cause, MoveKind, Posture, Stage, Tier
 from services.scoring.domain.calendar import Calendar, fold, pack, shares, total, unpack, unpack_each
 from services.scoring.domain.days import local_day, start_of_day
-from services.scoring.domain.facts import DECLARATIONS, DERIVED, MONEY, Fact, Kind
+from services.scoring.domain.facts import ABOUT, DECLARATIONS, DERIVED, MONEY, Fact, Kind
 from services.scoring.domain.history import History
 from services.scoring.domain.indexes import LOYALTY, SATISFACTION
 from services.scoring.domain.money import Rates, half_even
@@ -29,6 +30,7 @@ from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.stages import ByDays, ByProbability, Interest, Stages
 from services.scoring.domain.standing import Standing, assess
 from services.scoring.domain.tiers import Cuts, NoCustomers, TierShares, fit
+from services.scoring.domain.together import assess_together
 from services.scoring.domain.trajectory import Move, trajectory
 from tests.scoring.handmade import MODEL
 
@@ -55,6 +57,7 @@ def fact(
 ) -> Fact:
     at = datetime.fromisoformat(day + "T12:00:00+00:00")
     said = (amount_minor, currency) if kind in MONEY else (0, reason if kind in DECLARATIONS else "")
+    said = (0, "ABCD"[amount_minor % 4]) if kind is Kind.LEAD_GRADED else said
     return Fact(uuid4(), identity, kind, at, at, *said)
 
 
@@ -72,7 +75,7 @@ def stage(of: Calendar, day: str) -> Stage | None:
 
 @pytest.mark.parametrize(
     ("kind", "counts"),
-    [(kind, kind not in NO_CONTACT) for kind in Kind if kind not in DERIVED and kind is not Kind.OVERRIDDEN],
+    [(kind, kind not in NO_CONTACT) for kind in Kind if kind not in DERIVED | ABOUT],
 )
 def test_whatever_passes_between_us_is_the_last_contact(kind: Kind, counts: bool) -> None:
     touched = calendar(fact("2026-01-01"), fact("2026-03-01", kind), fact("2026-05-01"))
@@ -103,6 +106,42 @@ def test_a_customer_is_lost_the_day_after_a_silent_year() -> None:
 
     assert stage(bought, "2027-01-01") is Stage.DORMANT_CUSTOMER
     assert stage(bought, "2027-01-02") is Stage.LOST_CUSTOMER
+
+
+def graded(at: str, grade: str) -> Fact:
+    then = datetime.fromisoformat(at).replace(tzinfo=UTC)
+    return Fact(uuid4(), SOMEBODY, Kind.LEAD_GRADED, then, then, detail=grade)
+
+
+@pytest.mark.parametrize(
+    ("on", "potential"),
+    [("2026-01-01", None), ("2026-01-02", Grade.A), ("2026-01-04", Grade.A), ("2026-01-05", Grade.D),
+     ("2026-02-01", Grade.D), ("2026-02-02", Grade.B), ("2026-03-01", None)],
+)  # fmt: skip
+def test_who_never_bought_has_the_potential_that_a_lead_was_given_last(on: str, potential: Grade | None) -> None:
+    told = calendar(
+        fact("2026-01-01", Kind.LEAD_CAPTURED), graded("2026-01-02T10:00", "A"),
+        graded("2026-01-05T09:30", "B"), graded("2026-01-05T21:00:00.000001", "D"), graded("2026-01-05T21:00", "A"),
+        graded("2026-02-02T10:00", "B"), fact("2026-03-01"),
+    )  # fmt: skip
+
+    assert assess(told, noon(on), DEFAULT).potential is potential
+    assert assess_together([(told, noon(on))] * 20, DEFAULT) == [assess(told, noon(on), DEFAULT)] * 20
+
+
+def test_a_grade_neither_makes_anybody_known_nor_is_it_a_sign_or_a_contact() -> None:
+    alone = calendar(graded("2026-01-01T10:00", "A"))
+    later = calendar(fact("2026-01-01", Kind.INQUIRED), graded("2026-02-10T10:00", "A"))
+
+    assert assess(alone, noon("2026-01-01"), DEFAULT).stage is None
+    then = assess(later, noon("2026-02-10"), DEFAULT)
+    assert (then.stage, then.last_contact_day) == (Stage.DORMANT_PROSPECT, date(2026, 1, 1))
+    assert assess(later, noon("2026-02-09"), DEFAULT).next_change_at == datetime(2026, 2, 10, tzinfo=UTC)
+
+
+def test_a_grade_is_no_sign_of_interest_that_a_policy_may_name() -> None:
+    with pytest.raises(ValidationError, match="a sign of interest is one of"):
+        Interest(signs=("lead_graded",))
 
 
 def test_who_is_only_known_is_a_stranger_without_a_tier_that_was_earned() -> None:
@@ -284,7 +323,8 @@ def _some_fact(
 SET = [
     (Field.STAGE, Stage.CUSTOMER), (Field.STAGE, Stage.LOST_CUSTOMER), (Field.TIER, Tier.TOP), (Field.STAGE, ""),
     (Field.SATISFACTION, Band.LOW), (Field.LOYALTY, Band.HIGH), (Field.POSTURE, Posture.STEADY),
-    (Field.TREATMENT, "care"), (Field.VIP, "true"), (Field.VIP, "false"), (Field.VIP, ""), (Field.TIER, ""),
+    (Field.POTENTIAL, Grade.A), (Field.POTENTIAL, ""), (Field.TREATMENT, "care"),
+    (Field.VIP, "true"), (Field.VIP, "false"), (Field.VIP, ""), (Field.TIER, ""),
     (Field.LEVEL, "small"), (Field.LOSS_REASON, LossReason.PRICE), (Field.LOSS_REASON, ""),
     (Field.HIGH_VALUE, "true"), (Field.RETURNING, "false"), (Field.SATISFIED, "true"), (Field.PROFIT_MAKING, "false"),
     (Field.VALUE_MINOR, "260"), (Field.VALUE_MINOR, "0"), (Field.VALUE_MINOR, ""), (Field.TURNOVER_MINOR, "300"),
@@ -387,7 +427,7 @@ def discrete(of: Standing) -> dict[str, object]:
         name: getattr(of, name)
         for name in (
             "stage", "tier", "satisfaction_band", "loyalty_band", "level", "posture", "treatment", "flags", "vip",
-            "loss_reason",
+            "potential", "loss_reason",
         )
     }  # fmt: skip
 

@@ -14,7 +14,7 @@ from chassis.consumer import Delivery
 from chassis.db import Database, driver, plain_url
 from contracts.community import CommunityFactWithdrawn, MemberJoined, MemberLinked
 from contracts.customers import Direction, FactWithdrawn, InteractionKind, ProblemSolved, PurchaseCompleted
-from contracts.leads import Grade, LeadAssigned, LeadFactWithdrawn, LeadGraded, LeadWon, Order
+from contracts.leads import Grade, LeadAssigned, LeadCaptured, LeadFactWithdrawn, LeadGraded, LeadWon, Order
 from contracts.loss import LossReason
 from contracts.scoring import Cause, MoveKind, Stage, StandingChanged, Tier
 from services.scoring.domain.calendar import unpack
@@ -602,12 +602,35 @@ async def test_a_corrected_interaction_takes_the_place_of_the_first(scoring: Dat
     assert [move["kind"] for move in await announced(scoring, somebody)] == ["appeared", "revised"]
 
 
-async def test_grades_owners_of_leads_and_links_of_members_are_no_facts(scoring: Database, feed: Feeding) -> None:
+async def test_a_grade_of_a_lead_is_told_as_potential_until_it_is_taken_back_or_something_is_bought(
+    scoring: Database, feed: Feeding
+) -> None:
+    somebody = feed.identity()
+    about = {"subject": somebody, "lead_id": somebody, "points": 1, "rubric": "0" * 64}
+    captured = LeadCaptured(subject=somebody, lead_id=somebody, source="website", occurred_at=JUNE)
+    await feed.tell(captured, LeadGraded(grade=Grade.C, occurred_at=JUNE, **about))
+    feed.at = later = JUNE + timedelta(hours=2)
+
+    [regraded] = await feed.tell(LeadGraded(grade=Grade.A, occurred_at=later, **about))
+    await feed.tell(LeadFactWithdrawn(subject=somebody, occurred_at=later, fact_id=regraded))
+    await feed.bought(somebody, later, 1_000)
+
+    told = await announced(scoring, somebody)
+    assert [(each.get("kind"), each["cause"], each.get("potential")) for each in told] == [
+        ("appeared", "fact", "C"),
+        (None, "fact", "A"),
+        (None, "late_fact", "C"),
+        ("advanced", "fact", None),
+    ]
+    assert told[1]["fact_id"] == str(regraded)
+    assert (await party(scoring, somebody))["potential"] is None
+
+
+async def test_owners_of_leads_and_links_of_members_are_no_facts(scoring: Database, feed: Feeding) -> None:
     somebody = feed.identity()
     about = {"subject": somebody, "occurred_at": JUNE}
 
     await feed.tell(
-        LeadGraded(lead_id=somebody, grade=Grade.A, points=1, rubric="0" * 64, **about),
         LeadAssigned(lead_id=somebody, version=1, **about),
         MemberLinked(member_id=somebody, version=1, **about),
     )

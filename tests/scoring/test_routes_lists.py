@@ -2,12 +2,14 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
 from chassis.clock import now
 from chassis.db import Database
+from contracts.leads import Grade, LeadGraded
 from contracts.scoring import Stage, Tier
 from services.scoring.models.standings import Order
 from tests.scoring.feeding import Feeding
@@ -72,6 +74,22 @@ async def test_lists_are_of_several_stages_or_of_some_parties(
     assert await listed(api, as_of=day, ids=[prospect, silent]) == sorted([silent, prospect])
     assert await listed(api, as_of=day, **several) == sorted([customer, dormant, silent])
     assert (await api.get("/v1/standings", params={"ids": [customer] * 201})).status_code == 422
+
+
+async def test_who_never_bought_is_listed_by_potential(
+    api: httpx.AsyncClient, scoring: Database, known: list[str], today: datetime
+) -> None:
+    feed, prospect = Feeding(scoring, today), UUID(hex=known[1].removeprefix("party_"))
+    about = {"subject": prospect, "lead_id": prospect, "points": 1, "rubric": "0" * 64}
+    await feed.tell(LeadGraded(grade=Grade.B, occurred_at=today - timedelta(days=9), **about))
+
+    assert await listed(api, potential="B") == await listed(api, potential="B", sort="tier") == [known[1]]
+    assert await listed(api, potential="A") == []
+    assert await listed(api, potential="B", as_of=str((today - timedelta(days=9)).date())) == [known[1]]
+    assert await listed(api, potential="B", as_of=str((today - timedelta(days=10)).date())) == []
+    shown = (await api.get(f"/v1/standings/{known[1]}")).json()
+    assert shown["potential"] == shown["reasons"]["potential"]["potential"] == "B"
+    assert [(each["kind"], each["grade"]) for each in shown["facts"]] == [("lead_graded", "B"), ("inquired", None)]
 
 
 async def test_without_a_model_nobody_has_a_chance_to_be_listed_by(api: httpx.AsyncClient, known: list[str]) -> None:

@@ -252,6 +252,7 @@ async def test_what_no_standing_ever_is_cannot_be_set(
         Field.LOSS_REASON: {"price", "unknown"},
         Field.TREATMENT: {row.treatment for row in DEFAULT_1.treatments},
         Field.POSTURE: {"developing", "steady", "conservative"},
+        Field.POTENTIAL: set("ABCD"),
     }
     if number:
         assert {name: answer.json()[name] for name in Span._fields} == SPANS[field]._asdict()

@@ -71,4 +71,4 @@ async def test_whoever_sees_the_answer_alone_can_decide_again(api: httpx.AsyncCl
     shown = {"satisfaction": "satisfaction_band", "loyalty": "loyalty_band"}
     shown |= {"satisfaction_index": "satisfaction", "loyalty_index": "loyalty"}
     assert by_hand == {name: told[shown.get(name, name)] for name in by_hand}
-    assert len(by_hand) == 17
+    assert len(by_hand) == 18

@@ -175,6 +175,7 @@ async def test_a_listed_standing_has_every_field(api: httpx.AsyncClient, three: 
         "treatment": "serve",
         "flags": ["profit_making"],
         "vip": False,
+        "potential": None,
         "next_change_at": "2027-01-02T00:00:00Z",
         "next_stage_at": "2027-01-03T00:00:00Z",
         "next_stage": "lost_customer",
@@ -231,6 +232,7 @@ async def test_a_party_is_read_with_its_reason_and_facts(api: httpx.AsyncClient,
         "amount_minor": 5_000,
         "currency": "EUR",
         "loss_reason": None,
+        "grade": None,
     }
     assert told["facts_total"] == 2
     reasons = told["reasons"]

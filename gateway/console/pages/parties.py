@@ -27,7 +27,7 @@ ROWS = 25
 FILE_ROWS = 1_000
 COLUMNS = (
     "party_id", "name", "stage", "tier", "value", "currency", "last_purchase", "last_interest", "probability",
-    "satisfaction", "loyalty", "next_change", "owner_id", "team_id", "last_contact",
+    "satisfaction", "loyalty", "next_change", "owner_id", "team_id", "last_contact", "potential",
 )  # fmt: skip
 """Of the file, whose head is for machines and in one language. New ones are added behind."""
 
@@ -122,7 +122,8 @@ def _line(row: Mapping[str, Any], name: str) -> tuple[Any, ...]:
     # A sheet would carry out what begins like a formula.
     safe = f"'{name}" if name[:1] in "=+-@\t\r" and not name[1:].replace(" ", "").isdigit() else name
     where = row["stage"], row["tier"], value, row["currency"]
-    return (row["party_id"], safe, *where, *days, *graded, row["owner_id"], row["team_id"], row["last_contact_day"])
+    care = row["owner_id"], row["team_id"], row["last_contact_day"]
+    return (row["party_id"], safe, *where, *days, *graded, *care, row.get("potential"))
 
 
 def _written(rows: list[tuple[Any, ...]] | list[tuple[str, ...]]) -> bytes:

@@ -65,6 +65,8 @@ class VersionRow(SQLModel, table=True):
     change: str = Column(sa_type=Text)
     event_id: UUID
     """The event that told of it; of its own where none did."""
+    grade_event_id: UUID | None
+    """The event that told the grade of it, where one did."""
     occurred_at: datetime
     recorded_at: datetime
     status: str = Column(sa_type=Text)

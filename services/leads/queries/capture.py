@@ -51,7 +51,7 @@ def _key(row: NewLead) -> tuple[str, str] | None:
 async def _insert(
     session: AsyncSession, told: Mapping[int, NewLead], rubric: Rubric, origins: outbox.Origins
 ) -> dict[int, Outcome]:
-    at, ids = now(), {place: (uuid7(), uuid7()) for place in told}
+    at, ids = now(), {place: (uuid7(), uuid7(), uuid7()) for place in told}
     # In a thread: under a large rubric a bulk takes seconds.
     grades = await asyncio.to_thread(_grades, told, rubric) if len(told) > 100 else _grades(told, rubric)
     values = [
@@ -64,10 +64,10 @@ async def _insert(
     event_ids: list[UUID] = []
     named: list[outbox.Origin] = []
     for place in accepted:
-        lead_id, event_id = ids[place]
+        lead_id, *its_events = ids[place]
         made = _events(told[place], lead_id, told[place].occurred_at or at, grades[place], rubric)
         events += made
-        event_ids += [event_id, *(uuid7() for _ in made[1:])]
+        event_ids += [*its_events, *(uuid7() for _ in made[2:])]
         named += [origins[place]] * len(made) if origins else []
     outbox.append(session, *events, event_ids=event_ids, origins=origins and named)
     return {place: Outcome(Status.ACCEPTED, ids[place][0]) for place in accepted}
@@ -150,6 +150,7 @@ def _compared(row: Record, told: NewLead) -> Outcome:
 _COLUMNS = {
     "id": "uuid",
     "event_id": "uuid",
+    "grade_event_id": "uuid",
     "identity_id": "uuid",
     "other_ids": "text",
     "identifiers": "text",
@@ -172,7 +173,7 @@ _COLUMNS = {
 }
 _CASTS = {"other_ids": "uuid[]", "met": "text[]", "identifiers": "jsonb", "attributes": "jsonb"}
 """Arrays of arrays would be taken apart whole, so they come as text."""
-_OWN = [name for name in _COLUMNS if name != "event_id"]
+_OWN = [name for name in _COLUMNS if name not in ("event_id", "grade_event_id")]
 _ARRAYS = ", ".join(f"${place}::{type_}[]" for place, type_ in enumerate(_COLUMNS.values(), 1))
 _AT = f"${len(_COLUMNS) + 1}"
 
@@ -186,10 +187,11 @@ made AS (
     ON CONFLICT (system, source_id) WHERE withdrawn_at IS NULL DO NOTHING
     RETURNING *
 )
-INSERT INTO lead_version (lead_id, version, change, event_id, occurred_at, recorded_at, status, grade, points, met,
-                          rubric, owner_id, team_id, attributes, note, import_id)
-SELECT made.id, made.version, 'captured', new.event_id, made.occurred_at, made.recorded_at, made.status, made.grade,
-       made.points, made.met, made.rubric, made.owner_id, made.team_id, made.attributes, made.note, made.import_id
+INSERT INTO lead_version (lead_id, version, change, event_id, grade_event_id, occurred_at, recorded_at, status, grade,
+                          points, met, rubric, owner_id, team_id, attributes, note, import_id)
+SELECT made.id, made.version, 'captured', new.event_id, new.grade_event_id, made.occurred_at, made.recorded_at,
+       made.status, made.grade, made.points, made.met, made.rubric, made.owner_id, made.team_id, made.attributes,
+       made.note, made.import_id
 FROM made JOIN new ON new.id = made.id
 RETURNING lead_id
 """

@@ -220,7 +220,8 @@ def put_grade(session: AsyncSession, row: LeadRow, rubric: Rubric, at: datetime)
                 rubric=rubric.content_hash,
             ),
         )
-    _version(session, row, Change.GRADED, at, at, event_id=event_ids[0] if event_ids else None)
+    told = event_ids[0] if event_ids else None
+    _version(session, row, Change.GRADED, at, at, event_id=told, grade_event_id=told)
     return True
 
 
@@ -310,11 +311,16 @@ FROM gone
 """
 
 _FACTS_THAT_COUNT = """
-SELECT lead.identity_id, told.event_id, told.occurred_at, told.recorded_at
+SELECT lead.identity_id, said.event_id, told.occurred_at, told.recorded_at
 FROM lead_version AS told JOIN lead ON lead.id = told.lead_id
-WHERE told.lead_id = ANY($1) AND told.change = ANY($2)
-  AND NOT EXISTS (
-      SELECT FROM lead_version AS undone WHERE undone.lead_id = told.lead_id AND undone.undoes = told.version
-  )
-ORDER BY told.lead_id, told.version
+CROSS JOIN LATERAL (
+    SELECT told.event_id, 1 AS place
+    WHERE told.change = ANY($2) AND NOT EXISTS (
+        SELECT FROM lead_version AS undone WHERE undone.lead_id = told.lead_id AND undone.undoes = told.version
+    )
+    UNION ALL
+    SELECT told.grade_event_id, 2 WHERE told.grade_event_id IS NOT NULL
+) AS said
+WHERE told.lead_id = ANY($1)
+ORDER BY told.lead_id, told.version, said.place
 """

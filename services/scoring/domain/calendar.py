@@ -6,7 +6,7 @@ and an entry that comes back to zero is gone.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date
+from datetime import UTC, date
 from itertools import chain, groupby, islice
 from typing import Self
 from uuid import UUID
@@ -20,7 +20,8 @@ from services.scoring.domain.facts import Fact, Kind
 Entry = tuple[int, int, str, int, int]
 """Day (ordinal), kind, detail, count of facts, sum of their amounts in minor units.
 
-The detail is that of the fact; of a problem that was solved it is the local day on which it was opened (ISO).
+The detail is that of the fact; of a problem that was solved it is the local day on which it was opened (ISO), of a
+graded lead `{when}|{grade}` (ISO, UTC, with microseconds), so that the last of a day comes last.
 """
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -90,6 +91,8 @@ def postings(fact: Fact, zone: ZoneInfo, sign: int = 1) -> Iterator[Entry]:
     day, detail = local_day(fact.occurred_at, zone), fact.detail
     if fact.opened_at is not None:
         detail = fact.opened_at.astimezone(zone).date().isoformat()
+    elif fact.kind is Kind.LEAD_GRADED:
+        detail = f"{fact.occurred_at.astimezone(UTC).isoformat(timespec='microseconds')}|{detail}"
     yield day, int(fact.kind), detail, sign, sign * fact.amount_minor
     if fact.rating:
         yield day, int(Kind.RATED_WELL if fact.rating > 0 else Kind.RATED_POORLY), "", sign, 0

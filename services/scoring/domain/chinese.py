@@ -9,6 +9,7 @@ from services.scoring.domain.reasons.coming import Change, Coming, Output
 from services.scoring.domain.reasons.indexes import IndexGround
 from services.scoring.domain.reasons.otherwise import Otherwise
 from services.scoring.domain.reasons.overriding import OverrideGround
+from services.scoring.domain.reasons.potential import PotentialGround
 from services.scoring.domain.reasons.reason import Reason
 from services.scoring.domain.wording import amount, counted, decisive, number, percent
 
@@ -25,6 +26,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
     "tier": {"top": "頂級", "high": "高", "mid": "中", "low": "低", "unproven": "尚未成交"},
     "satisfaction": {"low": "低", "middle": "中等", "high": "高", "unknown": "未知"},
     "loyalty": {"low": "低", "middle": "中等", "high": "高", "unknown": "未知"},
+    "potential": {},
     "posture": {"developing": "持續發展", "steady": "保持平穩", "conservative": "相對保守"},
     "treatment": {"recover": "挽回", "care": "關懷", "develop": "培育", "win": "爭取", "serve": "一般服務"},
     "level": {"large": "大額", "medium": "中額", "small": "小額"},
@@ -73,6 +75,7 @@ FIELDS: Mapping[str, str] = {
     "loyalty": "忠誠度",
     "level": "營業額級別",
     "posture": "關係",
+    "potential": "潛力",
     "treatment": "對待方式",
     "flags": "標記",
     "vip": "VIP",
@@ -157,6 +160,10 @@ class Chinese:
                 f"合計 {worth}：{is_tier}。"
             )
         return self._told(f"最近 {days} 天的淨營業額為 {worth}{left_out}：{is_tier}。")
+
+    def potential(self, ground: PotentialGround) -> str:
+        """See `Speech`."""
+        return self._told(f"潛力為 {ground.potential}：其商機最近一次評級是 {ground.graded_on}。")
 
     def satisfaction(self, ground: IndexGround) -> str:
         """See `Speech`."""

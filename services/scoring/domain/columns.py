@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from contracts.customers import PartyKind
+from contracts.leads import Grade
 from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.facts import CART, MONEY, Kind
 from services.scoring.domain.likelihood import Whole
@@ -29,6 +30,9 @@ EXACT = 2.0**62
 _MONEY = [int(kind) for kind in MONEY]
 _REGISTERED, _ORGANISATION = int(Kind.REGISTERED), PartyKind.ORGANISATION
 _INQUIRED = int(Kind.INQUIRED)
+_LEAD_GRADED = int(Kind.LEAD_GRADED)
+GRADES: Sequence[Grade | None] = (None, *Grade)
+"""How a lead may be graded, behind not at all."""
 
 
 class TooLarge(Exception):
@@ -93,6 +97,8 @@ class Columns(NamedTuple):
     """Whether it says that the party is an organisation."""
     carts: Holds
     """Whether it is an inquiry that is none, see `CART`."""
+    grade: Whole
+    """Of a graded lead the place of its grade in `GRADES`; 0 of anything else."""
 
     def of(self, parties: Holds) -> Self:
         """Without the entries of other parties, which keep their numbers."""
@@ -149,7 +155,10 @@ def columns(calendars: Sequence[Calendar], rates: Rates) -> Columns:
     for rows, detail in ((organised, _ORGANISATION), (carts, CART)):
         for place in np.flatnonzero(rows).tolist():
             rows[place] = details[place] == detail
+    grade = np.zeros(len(kind), np.int64)
+    for place in np.flatnonzero(kind == _LEAD_GRADED).tolist():
+        grade[place] = GRADES.index(details[place][-1])
     worth = np.where(converts, worth, 0)
     if np.abs(worth.astype(np.float64)).sum() >= EXACT:
         raise TooLarge
-    return Columns(len(calendars), party, day, kind, times, worth, converts, organised, carts)
+    return Columns(len(calendars), party, day, kind, times, worth, converts, organised, carts, grade)

@@ -8,6 +8,7 @@ from services.scoring.domain.reasons.coming import Change, Coming, Output
 from services.scoring.domain.reasons.indexes import IndexGround
 from services.scoring.domain.reasons.otherwise import Otherwise
 from services.scoring.domain.reasons.overriding import OverrideGround
+from services.scoring.domain.reasons.potential import PotentialGround
 from services.scoring.domain.reasons.reason import Reason
 from services.scoring.domain.wording import amount, counted, decisive, number, percent
 
@@ -89,6 +90,10 @@ class English:
                 f"in all {worth}: tier {_words(tier.tier)}."
             )
         return f"Net turnover of the last {days} days is {worth}{left_out}: tier {_words(tier.tier)}."
+
+    def potential(self, ground: PotentialGround) -> str:
+        """See `Speech`."""
+        return f"Potential {ground.potential}: a lead of theirs was last graded so on {ground.graded_on}."
 
     def satisfaction(self, ground: IndexGround) -> str:
         """See `Speech`."""

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from contracts.event import seconds_late
+from contracts.leads import Grade
 from contracts.loss import LossReason
 
 
@@ -56,6 +57,8 @@ class Kind(IntEnum):
     """They are below it; of a calendar alone."""
     OVERRIDDEN = 28
     """A part of the standing was set by a person, whatever the facts say, or was left to the facts again."""
+    LEAD_GRADED = 29
+    """A rubric said how promising a lead is: nothing that anybody did."""
 
     @property
     def code(self) -> str:
@@ -67,6 +70,8 @@ MONEY = frozenset({Kind.PURCHASE, Kind.RETURN})
 """Kinds with an amount; their detail is its currency."""
 DERIVED = frozenset({Kind.RATED_WELL, Kind.RATED_POORLY})
 """Kinds of entries that a fact of another kind posts besides its own."""
+ABOUT = frozenset({Kind.OVERRIDDEN, Kind.LEAD_GRADED})
+"""Kinds that say what others think of a party, which neither makes it known nor does anything."""
 DECLARATIONS = frozenset({Kind.LEAD_LOST, Kind.LEAD_DISQUALIFIED, Kind.DECLINED})
 """Kinds that say that somebody is lost; their detail is the reason."""
 CART = "cart"
@@ -87,7 +92,8 @@ class Fact(msgspec.Struct, frozen=True, gc=False):
     detail: str = ""
     """Of money the currency (ISO 4217), of a declaration the loss reason, of whoever is registered the kind of party
     (`person`, `organisation`), of an override what it says (see `overrides`), of an inquiry whether it is a `CART`
-    (facts stored before those were told apart do not say so); empty for every other kind."""
+    (facts stored before those were told apart do not say so), of a lead that was graded the grade; empty for every
+    other kind."""
     replaces: UUID | None = None
     """The fact that this one corrects, which no longer counts."""
     opened_at: datetime | None = None
@@ -116,3 +122,8 @@ class Fact(msgspec.Struct, frozen=True, gc=False):
     def loss_reason(self) -> LossReason | None:
         """Of a declaration."""
         return LossReason(self.detail) if self.kind in DECLARATIONS else None
+
+    @property
+    def grade(self) -> Grade | None:
+        """Of a graded lead."""
+        return Grade(self.detail) if self.kind is Kind.LEAD_GRADED else None

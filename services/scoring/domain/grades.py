@@ -3,6 +3,7 @@
 from enum import StrEnum
 from typing import NamedTuple
 
+from contracts.leads import Grade
 from contracts.scoring import Band, Posture, Stage, Tier
 
 
@@ -42,3 +43,5 @@ class Grades(NamedTuple):
     flags: tuple[str, ...] = ()
     """Codes of `Flag`, sorted."""
     vip: bool = False
+    potential: Grade | None = None
+    """What was last said of a lead of whoever never bought."""

@@ -1,10 +1,14 @@
-"""What a party is worth and how it is graded on any day: tier, bands, level, posture, flags, VIP and treatment."""
+"""What a party is worth and how it is graded on any day.
 
-from bisect import bisect_right
+Tier, bands, level, posture, flags, VIP, treatment and potential.
+"""
+
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
+from contracts.leads import Grade
 from contracts.scoring import Band, Posture, Stage, Tier
 from services.scoring.domain.calendar import Calendar, Entry
 from services.scoring.domain.evidence import SOLVING, Piece, evidence, evidence_again
@@ -129,6 +133,19 @@ class Grading(Lifecycle):
             return Posture.DEVELOPING
         return Posture.CONSERVATIVE if ratio < trend.conservative_below else Posture.STEADY
 
+    def lead_graded(self, day: int) -> tuple[int, Grade] | None:
+        """The day up to one on which a lead was last graded, and how; None where none was."""
+        place = bisect_left(self.graded, (day + 1,))
+        if not place:
+            return None
+        graded_on, detail = self.graded[place - 1]
+        return graded_on, Grade(detail.rpartition("|")[2])
+
+    def potential(self, day: int) -> Grade | None:
+        """How promising whoever never bought is, by the last grade of a lead; None of anybody else, and without one."""
+        graded = None if not self.graded or self.has_bought(day) else self.lead_graded(day)
+        return graded and graded[1]
+
     def grades(self, day: int) -> Grades:
         """The discrete part of the standing on a day, with what was set in the place of what follows."""
         return self._graded(day, self.set_on(day))
@@ -198,7 +215,12 @@ class Grading(Lifecycle):
             vip = policy.vip.holds(said)
         treatment = held.get("treatment") or policy.treatment(tier, satisfaction, loyalty)
         level = held.get("level") or policy.level(turnover)
-        return Grades(stage, tier, satisfaction, loyalty, level, said["posture"], treatment, tuple(flags), vip)
+        potential = self.potential(day)
+        if "potential" in held and not said["purchase_days"]:
+            potential = Grade(held["potential"])
+        return Grades(
+            stage, tier, satisfaction, loyalty, level, said["posture"], treatment, tuple(flags), vip, potential
+        )
 
     def said(self, day: int, held: Mapping[str, str]) -> Mapping[str, Any]:
         """What a rule may be about, by the names of its fields, with what is set in the place of what follows."""

@@ -100,7 +100,8 @@ class History(Grading):
         entering = (_later(days, offset, after) for days, offset in offsets if days)
         prices = self.policy.profit.cost_minor
         costs = _later(self._costs_by_day[0], self.policy.turnover_days, after) if prices else ()
-        return self._in_order((*self._turning(after), *entering, costs))
+        graded = _later([day for day, _ in self.graded], 0, after) if self.graded else ()
+        return self._in_order((*self._turning(after), *entering, costs, graded))
 
     @staticmethod
     def _in_order(turning: Iterable[Iterable[int]]) -> list[int]:

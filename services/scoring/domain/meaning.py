@@ -24,7 +24,7 @@ from contracts.customers import (
     PurchaseReturned,
 )
 from contracts.event import Event
-from contracts.leads import LeadCaptured, LeadDisqualified, LeadLost, LeadQualified, LeadReopened, LeadWon
+from contracts.leads import LeadCaptured, LeadDisqualified, LeadGraded, LeadLost, LeadQualified, LeadReopened, LeadWon
 from contracts.loss import LossReason
 from services.scoring.domain.facts import CART, Kind
 
@@ -65,6 +65,8 @@ def meaning(event: Event) -> Meaning | None:
             return Meaning(Kind.LEAD_LOST, detail=str(event.reason), competitor=event.competitor)
         case LeadDisqualified():
             return Meaning(Kind.LEAD_DISQUALIFIED, detail=str(event.reason))
+        case LeadGraded():
+            return Meaning(Kind.LEAD_GRADED, detail=str(event.grade))
         case ProblemSolved():
             return Meaning(Kind.PROBLEM_SOLVED, opened_at=event.opened_at)
     alone = KINDS.get(type(event))

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from contracts.leads import Grade
 from contracts.loss import LossReason
 from contracts.problems import Conflict, Invalid, NotFound
 from contracts.scoring import Band, Posture, Stage, Tier
@@ -125,6 +126,8 @@ def values(field: Field, policy: Policy) -> list[str]:
             return list(Band)
         case Field.POSTURE:
             return list(Posture)
+        case Field.POTENTIAL:
+            return list(Grade)
         case Field.LEVEL:
             return [level.name for level in policy.levels]
         case Field.TREATMENT:

@@ -22,6 +22,8 @@ class Field(StrEnum):
     LOYALTY = "loyalty"
     """The band."""
     POSTURE = "posture"
+    POTENTIAL = "potential"
+    """Of who never bought: of anybody else there is none, whatever was set."""
     LEVEL = "level"
     TREATMENT = "treatment"
     HIGH_VALUE = "high_value"

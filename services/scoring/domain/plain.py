@@ -60,6 +60,8 @@ def plain_entries(facts: Iterable[Fact], zone: ZoneInfo) -> dict[tuple[date, Kin
         day, detail = fact.occurred_at.astimezone(zone).date(), fact.detail
         if fact.kind is Kind.PROBLEM_SOLVED and fact.opened_at is not None:
             detail = fact.opened_at.astimezone(zone).date().isoformat()
+        if fact.kind is Kind.LEAD_GRADED:
+            detail = "|".join((fact.occurred_at.astimezone(UTC).isoformat(timespec="microseconds"), detail))
         said = [(day, fact.kind, detail)]
         if fact.rating:
             said.append((day, Kind.RATED_WELL if fact.rating > 0 else Kind.RATED_POORLY, ""))
@@ -128,6 +130,7 @@ def plain_standing(
         treatment=outcome.treatment,
         flags=outcome.flags,
         vip=outcome.vip,
+        potential=outcome.potential,
         derived=derived | derived_numbers,
         next_change_at=None,
         next_stage_at=None,

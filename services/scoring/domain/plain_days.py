@@ -68,6 +68,8 @@ class Days:
         self.days_bought = self.turnover = self.spend = 0
         self._costing = self._later = self._earlier = self._paid_days = self._paid = 0
         self._overrides: list[str] = []
+        self.graded = ""
+        """When a lead was last graded, and how."""
 
     def _last_turn(self) -> int:
         """Every way in which a day reaches another one, by its longest arm."""
@@ -104,7 +106,8 @@ class Days:
     def _take_in(self, done: list[tuple[Kind, str]]) -> None:
         day, kinds = self.day, {kind for kind, _ in done}
         self._overrides += [detail for kind, detail in done if kind is Kind.OVERRIDDEN]
-        self.known = self.known or bool(kinds - {Kind.OVERRIDDEN})
+        self.known = self.known or bool(kinds - {Kind.OVERRIDDEN, Kind.LEAD_GRADED})
+        self.graded = max((detail for kind, detail in done if kind is Kind.LEAD_GRADED), default=self.graded)
         self.organisation = self.organisation or (Kind.REGISTERED, PartyKind.ORGANISATION.value) in done
         for whose in PartyKind:
             if any(kind.name.lower() in self.policy.stages(whose).prospects.signs for kind in kinds):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import TYPE_CHECKING, Any
 
+from contracts.leads import Grade
 from contracts.loss import LossReason
 from contracts.scoring import Band, Posture, Stage, Tier
 from services.scoring.domain.plain_indexes import Entries, Fading
@@ -35,6 +36,7 @@ class Outcome:
     flags: tuple[str, ...] = ()
     vip: bool = False
     loss_reason: LossReason | None = None
+    potential: Grade | None = None
 
 
 class Walk(Staged):
@@ -84,7 +86,7 @@ class Walk(Staged):
             self.derived_stage(), self.satisfaction.band(self.day), self.loyalty.band(self.day),
             self._decisive_value(), self.turnover, self._costing, self._later, self._earlier, self.days_bought,
             self.kind, self.overridden() if self._overrides else None, self.loss_reason(Stage.LOST_PROSPECT),
-            self.loss_reason(Stage.LOST_CUSTOMER),
+            self.loss_reason(Stage.LOST_CUSTOMER), self.graded,
         )  # fmt: skip
         if self._seen is None or self._seen[0] != inputs:
             self._seen = inputs, self.told()[0]
@@ -146,6 +148,7 @@ class Walk(Staged):
         }
         level = next((level.name for level in self.policy.levels if turnover >= level.from_minor), "")
         reason = self.loss_reason(stage)
+        potential = "" if self.days_bought else said("potential", self.graded[-1:])
         outcome = Outcome(
             stage=stage,
             tier=tier,
@@ -157,6 +160,7 @@ class Walk(Staged):
             flags=tuple(flag for flag, so in flags.items() if said(flag, "true" if so else "false") == "true"),
             vip=said("vip", "true" if vip else "false") == "true",
             loss_reason=reason and LossReason(said("loss_reason", reason)),
+            potential=Grade(potential) if potential else None,
         )
         return outcome, derived
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from contracts.scoring import Band, Posture, Stage, Tier
 from services.scoring.domain.calendar import Calendar
+from services.scoring.domain.columns import GRADES
 from services.scoring.domain.likelihood import Whole
 from services.scoring.domain.rounding import Holds
 from services.scoring.domain.ruling import Ruling
@@ -32,7 +33,7 @@ class Stood(NamedTuple):
 
     calendar: Calendar
     grades: str
-    """Stage, tier, level, both bands, posture, treatment, flags and whether it is a VIP (`t` or `f`)."""
+    """Stage, tier, level, both bands, posture, treatment, flags, whether it is a VIP (`t` or `f`) and potential."""
     assessed_at: datetime
     at: datetime
     """When it is assessed again, the same instant or a later one."""
@@ -93,7 +94,7 @@ def _texts(of: Graded, ruling: Ruling) -> list[str]:
         (list(Stage), of.stage), (list(Tier), of.tier), (levels(policy), of.level),
         (list(Band), of.satisfaction.band), (list(Band), of.loyalty.band), (list(Posture), of.posture),
         (treatments(policy), of.treatment), ([" ".join(flags) for flags in FLAGS], of.flags),
-        ("ft", of.vip.astype(np.int64)),
+        ("ft", of.vip.astype(np.int64)), (GRADES, of.potential),
     ]  # fmt: skip
     key = np.zeros(len(of.stage), np.int64)
     for names, place in parts:

@@ -9,7 +9,7 @@ from contracts.loss import LossReason
 from services.scoring.domain.calendar import Calendar, Entry
 from services.scoring.domain.course import last
 from services.scoring.domain.declared import Declared
-from services.scoring.domain.facts import DECLARATIONS, Kind
+from services.scoring.domain.facts import ABOUT, DECLARATIONS, DERIVED, Kind
 from services.scoring.domain.overrides import Overrides
 from services.scoring.domain.ruling import Ruling
 
@@ -42,9 +42,10 @@ CONTACT = TOUCHING | {
 }
 """Whatever passes between a party and us, whoever began: what others do about it, and what we do alone, is none."""
 REGISTERED, OVERRIDDEN = int(Kind.REGISTERED), int(Kind.OVERRIDDEN)
-SAYING = frozenset({*map(int, DECLARATIONS), REGISTERED, OVERRIDDEN})
-"""Kinds of facts whose detail says something about the stage."""
-ALONE = frozenset({int(Kind.RATED_WELL), int(Kind.RATED_POORLY), OVERRIDDEN})
+GRADED = int(Kind.LEAD_GRADED)
+SAYING = frozenset({*map(int, DECLARATIONS), REGISTERED, OVERRIDDEN, GRADED})
+"""Kinds of facts whose detail says something about the standing."""
+ALONE = frozenset(map(int, DERIVED | ABOUT))
 """Entries that do not make a party known."""
 
 
@@ -60,8 +61,9 @@ class Reading:
     """Days are ordinals, in order; those after the one asked for do not count."""
 
     __slots__ = (
-        "_costs", "_net", "_spend", "calendar", "days", "declared", "declined", "gross", "money_days", "organised",
-        "overrides", "policy", "purchase_days", "ruling", "signs_of_persons", "touching_days", "unconverted",
+        "_costs", "_net", "_spend", "calendar", "days", "declared", "declined", "graded", "gross", "money_days",
+        "organised", "overrides", "policy", "purchase_days", "ruling", "signs_of_persons", "touching_days",
+        "unconverted",
     )  # fmt: skip
 
     def __init__(self, calendar: Calendar, ruling: Ruling, like: "Reading | None" = None, since: int = 0) -> None:
@@ -83,6 +85,8 @@ class Reading:
         self.organised: int | None = None
         """The day from which the party is known to be an organisation."""
         self.overrides: Overrides | None = None
+        self.graded: list[tuple[int, str]] = []
+        """Day and detail of each grade of a lead, in the order of time."""
         self._net = [0]
         self._spend = [0]
         self.gross: list[int] = []
@@ -108,6 +112,7 @@ class Reading:
         self.declared, self.declined = like.declared.before(since), like.declined.before(since)
         self.unconverted = {key: amount for key, amount in like.unconverted.items() if key[0] < since}
         self.organised = None if like.organised is None or like.organised >= since else like.organised
+        self.graded = like.graded[: bisect_left(like.graded, (since,))]
         if like.overrides and (earlier := [entry for entry in like.overrides.entries if entry[0] < since]):
             self.overrides = Overrides(earlier)
 
@@ -147,6 +152,8 @@ class Reading:
                 if kind in SAYING:
                     if kind == OVERRIDDEN:
                         overridden.append((day, detail))
+                    elif kind == GRADED:
+                        self.graded.append((day, detail))
                     elif kind != REGISTERED:
                         self._declare(day, kind, detail)
                     elif self.organised is None and detail == PartyKind.ORGANISATION:

@@ -13,6 +13,7 @@ from services.scoring.domain.reasons.coming import Coming
 from services.scoring.domain.reasons.indexes import IndexGround
 from services.scoring.domain.reasons.otherwise import Otherwise
 from services.scoring.domain.reasons.overriding import OverrideGround
+from services.scoring.domain.reasons.potential import PotentialGround
 from services.scoring.domain.reasons.reason import Reason
 
 
@@ -35,6 +36,9 @@ class Speech(Protocol):
 
     def worth(self, reason: Reason) -> str:
         """What decided the tier of whoever bought."""
+
+    def potential(self, ground: PotentialGround) -> str:
+        """How promising whoever never bought is."""
 
     def satisfaction(self, ground: IndexGround) -> str:
         """What decided satisfaction."""
@@ -89,6 +93,8 @@ def _said(reason: Reason, speech: Speech) -> Iterator[str]:
     yield speech.stage(reason)
     if reason.bought is not None:
         yield speech.worth(reason)
+    if reason.potential is not None:
+        yield speech.potential(reason.potential)
     for ground, say in (reason.satisfaction, speech.satisfaction), (reason.loyalty, speech.loyalty):
         if ground.contributions or ground.as_set is not None:
             yield say(ground)

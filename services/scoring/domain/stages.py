@@ -15,7 +15,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 def in_one_spelling(kinds: Iterable[str]) -> tuple[str, ...]:
     """Kinds of facts that may be signs of interest, each once and in order. Raises `ValueError` for any other."""
-    possible = {kind.code for kind in Kind if kind not in MONEY | DECLARATIONS}
+    possible = {kind.code for kind in Kind if kind not in MONEY | DECLARATIONS | {Kind.LEAD_GRADED}}
     named = set(kinds)
     if not named <= possible:
         raise ValueError(f"a sign of interest is one of {', '.join(sorted(possible))}")

@@ -5,6 +5,7 @@ from datetime import date, datetime
 
 import msgspec
 
+from contracts.leads import Grade
 from contracts.loss import LossReason
 from contracts.problems import NotFound
 from contracts.scoring import Band, Posture, Stage, Tier
@@ -73,6 +74,8 @@ class Standing(msgspec.Struct, frozen=True):
     flags: tuple[str, ...] = ()
     """Sorted codes of `high_value`, `profit_making`, `returning`, `satisfied`."""
     vip: bool = False
+    potential: Grade | None = None
+    """How promising a lead of theirs was last said to be; None of who bought, and where no lead was graded."""
     derived: Mapping[str, str] = {}
     """Of each field that was set by a person to something else, what would hold without; empty for nothing."""
 
@@ -116,6 +119,7 @@ def standing(history: History, at: datetime) -> Standing:
         treatment=grades.treatment,
         flags=grades.flags,
         vip=grades.vip,
+        potential=grades.potential,
         derived=history.derived(day),
     )
 

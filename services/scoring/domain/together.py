@@ -14,7 +14,7 @@ import numpy.typing as npt
 from contracts.loss import LossReason
 from contracts.scoring import Band, Posture, Stage, Tier
 from services.scoring.domain.calendar import Calendar
-from services.scoring.domain.columns import NEVER, Columns, Days, TooLarge, columns
+from services.scoring.domain.columns import GRADES, NEVER, Columns, Days, TooLarge, columns
 from services.scoring.domain.courses import FixedSilences, Phases, Silences, SilencesByModel, phases
 from services.scoring.domain.days import start_of_day
 from services.scoring.domain.facts import DECLARATIONS, Kind
@@ -129,6 +129,8 @@ class Graded(NamedTuple):
     posture: Whole
     flags: Whole
     vip: Holds
+    potential: Whole
+    """A place in `GRADES`."""
 
     @property
     def treatment(self) -> Whole:
@@ -160,9 +162,17 @@ def _graded(of: Columns, day: Whole, ruling: Ruling) -> tuple[Graded, Holds]:
         np.minimum.reduce([stage_turn, worth.turn, satisfaction.turn, loyalty.turn, poised_turn]),
         stage_turn, next_stage, worth.p, worth.turnover, worth.level, satisfaction, loyalty, poised,
         sum(there.astype(np.int64) << place for place, there in enumerate(reversed(has))),
-        hold(policy.vip, said) if policy.vip else np.zeros(len(day), np.bool_),
+        hold(policy.vip, said) if policy.vip else np.zeros(len(day), np.bool_), np.where(buyer, 0, _potential(of)),
     )  # fmt: skip
     return graded, worth.doubtful | satisfaction.doubtful | loyalty.doubtful
+
+
+def _potential(of: Columns) -> Whole:
+    """How a lead of each was last graded."""
+    rows, found = np.flatnonzero(of.grade), np.zeros(of.parties, np.int64)
+    # Of several rows of a party the last one stays.
+    found[of.party[rows]] = of.grade[rows]
+    return found
 
 
 def _past(bought: Days, gross: Whole, day: Whole) -> Past:
@@ -251,7 +261,7 @@ def _shown(of: Graded, ruling: Ruling) -> list[Standing | None]:
         _named(levels(policy), of.level), satisfied.value.tolist(), _named(list(Band), satisfied.band),
         satisfied.amount.tolist(), loyal.value.tolist(), _named(list(Band), loyal.band), loyal.amount.tolist(),
         _named(list(Posture), of.posture), _named(treatments(policy), of.treatment), _named(FLAGS, of.flags),
-        of.vip.tolist(),
+        of.vip.tolist(), _named(GRADES, of.potential),
     )  # fmt: skip
     return list(map(Standing, *fields))
 

@@ -13,7 +13,7 @@ from contracts.loss import LossReason
 from contracts.scoring import Cause, MoveKind, Stage, Tier
 from services.scoring.domain.calendar import Calendar, fold
 from services.scoring.domain.days import start_of_day
-from services.scoring.domain.facts import DECLARATIONS, MONEY, Fact, Kind
+from services.scoring.domain.facts import ABOUT, DECLARATIONS, MONEY, Fact, Kind
 from services.scoring.domain.history import NOWHERE, History, Outcome
 from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.stages import Stages
@@ -154,7 +154,7 @@ def _regraded(party: Assessed, then: Standing, cause: Cause, at: datetime, fact:
 def _graded(now: Standing) -> tuple[object, ...]:
     return (
         now.satisfaction_band, now.loyalty_band, now.level, now.posture, now.treatment, list(now.flags), now.vip,
-        now.loss_reason,
+        now.loss_reason, now.potential,
     )  # fmt: skip
 
 
@@ -162,7 +162,7 @@ def _graded_on(history: History, day: int) -> tuple[object, ...]:
     grades = history.grades(day)
     return (
         grades.satisfaction, grades.loyalty, grades.level, grades.posture, grades.treatment, list(grades.flags),
-        grades.vip, history.loss_reason(day),
+        grades.vip, history.loss_reason(day), grades.potential,
     )  # fmt: skip
 
 
@@ -170,7 +170,9 @@ def _graded_before(row: asyncpg.Record) -> tuple[object, ...]:
     return tuple(row[name] for name in _GRADED)
 
 
-_GRADED = ("satisfaction_band", "loyalty_band", "level", "posture", "treatment", "flags", "vip", "loss_reason")
+_GRADED = (
+    "satisfaction_band", "loyalty_band", "level", "posture", "treatment", "flags", "vip", "loss_reason", "potential",
+)  # fmt: skip
 
 
 _Graded = tuple[object, ...]
@@ -319,7 +321,7 @@ def _by_day(facts: Sequence[Fact], ruling: Ruling) -> dict[int, list[Fact]]:
 def deciding(facts: Sequence[Fact], before: Outcome, after: Outcome, stages: Stages, *, override: bool = False) -> Fact:
     """The one to be named of several: the last of a kind that can make the change, or the last of all."""
     kinds = (Kind.OVERRIDDEN,) if override else _making(before, after, stages)
-    return max(facts, key=lambda fact: (fact.kind in kinds, fact.kind is not Kind.OVERRIDDEN, fact.occurred_at))
+    return max(facts, key=lambda fact: (fact.kind in kinds, fact.kind not in ABOUT, fact.occurred_at))
 
 
 def _making(before: Outcome, after: Outcome, stages: Stages) -> Collection[int]:

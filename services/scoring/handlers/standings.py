@@ -80,7 +80,7 @@ async def record(
                 now.last_day, now.last_sign_day, now.last_contact_day, now.loss_reason, now.next_change_at,
                 now.next_stage_at, now.next_stage, now.p, now.turnover_minor, now.level, now.satisfaction,
                 now.satisfaction_band, now.loyalty, now.loyalty_band, now.posture, now.treatment,
-                " ".join(now.flags), now.vip, party.at, here.ruling_id,
+                " ".join(now.flags), now.vip, now.potential, party.at, here.ruling_id,
             )
         )  # fmt: skip
     _tell(session, events)
@@ -158,10 +158,13 @@ def _grades(now: Standing) -> dict[str, Any]:
         "posture": now.posture,
         "flags": now.flags,
         "vip": now.vip,
+        "potential": now.potential,
     }
 
 
-_UNGRADED = dict.fromkeys(("treatment", "level", "satisfaction_band", "loyalty_band", "posture", "flags", "vip"))
+_UNGRADED = dict.fromkeys(
+    ("treatment", "level", "satisfaction_band", "loyalty_band", "posture", "flags", "vip", "potential")
+)
 
 
 def _regraded(party: Assessed, change: Change, revision: int, now: Standing, here: Present) -> StandingRegraded:

@@ -36,6 +36,7 @@ COLUMNS = (
     "flags",
     "vip",
     "last_contact_day",
+    "potential",
 )
 """New columns are added behind; these keep their places."""
 
@@ -80,6 +81,7 @@ def lines(standings: Sequence[Line], ruling: Ruling) -> str:
         [" ".join(each.flags) for each in found],
         ["true" if each.vip else "false" for each in found],
         [_day(each.last_contact_day) for each in found],
+        [each.potential or "" for each in found],
     )
     return "\n".join([*map(",".join, zip(*columns, strict=False)), ""])
 

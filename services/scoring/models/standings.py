@@ -7,6 +7,7 @@ from uuid import UUID
 
 from chassis.fields import Body, EventId, IdentityId, PartyId, Shown, TeamId, UserId
 from chassis.timelines import Entry
+from contracts.leads import Grade
 from contracts.loss import LossReason
 from contracts.scoring import Band, Cause, MoveKind, Posture, Stage, Tier
 from services.scoring.domain.facts import Fact
@@ -91,6 +92,9 @@ class Standing(Shown):
     flags: list[str]
     """Sorted codes of `high_value`, `profit_making`, `returning`, `satisfied`."""
     vip: bool
+    potential: Grade | None
+    """How promising a lead of whoever never bought was last said to be, from A (hot) to D (cool); none of who bought,
+    and where no lead was graded."""
     last_sign_day: date | None
     """Last day with a sign of interest."""
     last_contact_day: date | None
@@ -99,7 +103,7 @@ class Standing(Shown):
     """Why a lost party is lost: `unknown` where nobody said it yet. None in every other stage."""
     next_change_at: datetime | None
     """When anything that is graded will be another if nothing happens: stage, tier, a band, level, posture, treatment,
-    a flag or `vip`; or a number, because something else is set by hand from then on."""
+    a flag, `vip` or potential; or a number, because something else is set by hand from then on."""
     next_stage_at: datetime | None
     """When the stage will be."""
     next_stage: Stage | None
@@ -133,6 +137,7 @@ class Standing(Shown):
             treatment=decided.treatment,
             flags=list(decided.flags),
             vip=decided.vip,
+            potential=decided.potential,
             currency=ruling.rates.currency,
             x=decided.purchase_days - 1 if first else None,
             tx_days=(last - first).days if first and last else None,
@@ -209,6 +214,8 @@ class FactTold(Shown):
     currency: str | None
     loss_reason: LossReason | None
     """Of a kind that declares the party lost."""
+    grade: Grade | None
+    """Of a lead that was graded."""
 
     @classmethod
     def shown(cls, fact: Fact, ruling: Ruling) -> Self:
@@ -220,6 +227,7 @@ class FactTold(Shown):
             amount_minor=fact.amount_minor,
             currency=fact.currency,
             loss_reason=fact.loss_reason,
+            grade=fact.grade,
         )
 
 

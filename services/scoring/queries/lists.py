@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from chassis.conditions import Conditions
+from contracts.leads import Grade
 from contracts.loss import LossReason
 from contracts.scoring import Band, Posture, Stage, Tier
 from services.scoring.domain.moment import Care
@@ -41,6 +42,7 @@ class Filter(NamedTuple):
     loyalty_band: Band | None = None
     posture: Posture | None = None
     level: str | None = None
+    potential: Grade | None = None
     min_p: float | None = None
     max_p: float | None = None
     seen_since: date | None = None
@@ -88,6 +90,8 @@ def _narrow(conditions: Conditions, wanted: Filter) -> None:
     # Written out, so that a plan knows when an index of these parties alone is of use.
     if wanted.vip is not None:
         conditions.add("vip" if wanted.vip else "NOT vip")
+    if wanted.potential:
+        conditions.add(f"potential = '{wanted.potential}'")
     if wanted.satisfaction_band:
         conditions.add(f"satisfaction_band = '{wanted.satisfaction_band}'")
     if wanted.loyalty_band:
@@ -114,7 +118,7 @@ def _list(wanted: Filter, order: Order) -> str:
     """The list whose index has the fewest to look at."""
     few, broad = wanted.care is not None or wanted.party_ids is not None, not (wanted.stages and wanted.tier)
     if broad:
-        few = few or bool(wanted.vip) or Band.LOW in (wanted.satisfaction_band, wanted.loyalty_band)
+        few = few or bool(wanted.vip or wanted.potential) or Band.LOW in (wanted.satisfaction_band, wanted.loyalty_band)
     if order in RANKED:
         return _BY_RANK_OF_FEW if few else _BY_RANK
     if order not in BY_VALUE:

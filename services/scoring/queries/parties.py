@@ -171,7 +171,7 @@ ON CONFLICT DO NOTHING
 """
 
 STOOD = """party_id, resolves_to, resolution_version, revision, stage, tier, since, satisfaction_band, loyalty_band,
-    level, posture, treatment, flags, vip, loss_reason, next_change_at, assessed_at, ruling"""
+    level, posture, treatment, flags, vip, potential, loss_reason, next_change_at, assessed_at, ruling"""
 """What is read of a party that is about to change."""
 
 _LOCK = f"SELECT {STOOD} FROM party WHERE party_id = ANY($1) ORDER BY party_id FOR NO KEY UPDATE"

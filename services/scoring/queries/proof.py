@@ -149,7 +149,8 @@ async def _evidence(connection: Connection, rows: Sequence[asyncpg.Record]) -> l
 _ROWS = """
 SELECT party_id, first_identity, stage, tier, since, p, value_minor, turnover_minor, level, spend_minor, purchase_days,
        first_day, last_day, last_sign_day, last_contact_day, loss_reason, satisfaction, satisfaction_band, loyalty,
-       loyalty_band, posture, treatment, flags, vip, next_change_at, next_stage_at, next_stage, assessed_at, ruling
+       loyalty_band, posture, treatment, flags, vip, potential, next_change_at, next_stage_at, next_stage, assessed_at,
+       ruling
 FROM party
 """
 

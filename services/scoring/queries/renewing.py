@@ -65,7 +65,7 @@ async def take_older(
 
 _GRADES = f"""concat_ws(
     e'\\x{ord(BETWEEN):02x}', stage, tier, coalesce(level, ''), satisfaction_band, loyalty_band, posture, treatment,
-    array_to_string(flags, ' '), vip
+    array_to_string(flags, ' '), vip, coalesce(potential, '')
 )"""
 
 _KEPT = f"""

@@ -67,7 +67,7 @@ _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
 STORED = """party_id, revision, stage, tier, since, value_minor, spend_minor, purchase_days, first_day, last_day,
     last_sign_day, last_contact_day, loss_reason, next_change_at, next_stage_at, next_stage, p, turnover_minor, level,
-    satisfaction, satisfaction_band, loyalty, loyalty_band, posture, treatment, flags, vip, assessed_at,
+    satisfaction, satisfaction_band, loyalty, loyalty_band, posture, treatment, flags, vip, potential, assessed_at,
     ruling.currency, policy.document ->> 'name' AS policy, ruling.model, owner_id, team_id"""
 """A standing as it is stored, with what it was assessed under."""
 
@@ -98,7 +98,7 @@ FROM (
 ) AS next
 WHERE party.party_id = next.party_id
 RETURNING party.party_id, party.revision, stage, tier, since, value_minor, purchase_days, loss_reason, next_change_at,
-    level, satisfaction_band, loyalty_band, posture, treatment, flags, vip, assessed_at,
+    level, satisfaction_band, loyalty_band, posture, treatment, flags, vip, potential, assessed_at,
     next.currency, next.policy, next.model
 """
 
@@ -127,7 +127,7 @@ _DECIDED: Mapping[str, str] = {
     "next_stage_at": "timestamptz", "next_stage": "text", "p": "float8", "turnover_minor": "bigint",
     "level": "text", "satisfaction": "float8", "satisfaction_band": "text", "loyalty": "float8",
     "loyalty_band": "text", "posture": "text", "treatment": "text", "flags": "text",
-    "vip": "boolean", "assessed_at": "timestamptz", "ruling": "int",
+    "vip": "boolean", "potential": "text", "assessed_at": "timestamptz", "ruling": "int",
 }  # fmt: skip
 """What is written of a party, and its types."""
 

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query, Request
 from chassis.clock import now
 from chassis.fields import Day, PartyId, TeamId, UserId
 from chassis.http import Cursor, Limit, Page, decode_cursor, encode_cursor, page
+from contracts.leads import Grade
 from contracts.loss import LossReason
 from contracts.scoring import Band, Posture, Stage, Tier
 from services.scoring.domain.calendar import Calendar
@@ -88,6 +89,7 @@ async def list_standings(
     satisfaction: Band | None = None,
     loyalty: Band | None = None,
     posture: Posture | None = None,
+    potential: Grade | None = None,
     level: Code = None,
     min_p: Probability = None,
     max_p: Probability = None,
@@ -116,8 +118,9 @@ async def list_standings(
     """
     wanted = Filter(stage, tier, min_value, max_value, loss_reason, owner_id, team_id, owned, vip, treatment, flag)
     wanted = wanted._replace(
-        satisfaction_band=satisfaction, loyalty_band=loyalty, posture=posture, level=level, care=care
-    )
+        satisfaction_band=satisfaction, loyalty_band=loyalty, posture=posture, level=level, potential=potential,
+        care=care,
+    )  # fmt: skip
     wanted = wanted._replace(min_p=min_p, max_p=max_p, seen_since=seen_since, seen_until=seen_until)
     wanted = wanted._replace(contact_since=contact_since, contact_until=contact_until)
     wanted = wanted._replace(in_stage_since=in_stage_since, in_stage_until=in_stage_until, party_ids=ids)

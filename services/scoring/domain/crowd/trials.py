@@ -16,7 +16,7 @@ from services.scoring.domain.crowd.falls import MOST
 from services.scoring.domain.crowd.paths import CAUSES, KINDS, STAGES, TIERS, Moves, Paths, last, taken
 from services.scoring.domain.crowd.told import REASONS, distinct, told
 from services.scoring.domain.days import start_of_day
-from services.scoring.domain.facts import Kind
+from services.scoring.domain.facts import ABOUT, Kind
 from services.scoring.domain.lifecycle import LOST
 from services.scoring.domain.likelihood import Whole
 from services.scoring.domain.model import LONGEST
@@ -87,9 +87,9 @@ def _sorted_out(
     crowds: dict[PartyKind, list[int]] = {PartyKind.PERSON: [], PartyKind.ORGANISATION: []}
     for place, ((_, calendar, _), until) in enumerate(zip(seen, days, strict=True)):
         entries = calendar.entries
-        if not entries:
-            continue
         kinds = {entry[1] for entry in entries}
+        if kinds <= ABOUT:
+            continue
         if (
             Kind.OVERRIDDEN in kinds
             or entries[-1][0] > until

@@ -25,6 +25,7 @@ class Decides(IntEnum):
     """The turnover of the window."""
     SATISFACTION = 3
     LOYALTY = 4
+    POTENTIAL = 5
 
 
 MOST: Mapping[Decides, int] = {
@@ -33,6 +34,7 @@ MOST: Mapping[Decides, int] = {
     Decides.MONEY: 20,
     Decides.SATISFACTION: 10,
     Decides.LOYALTY: 10,
+    Decides.POTENTIAL: 1,
 }
 """How many facts are told for each."""
 KINDS = {
@@ -73,6 +75,8 @@ def behind(reason: Reason, policy: Policy) -> Mapping[Behind, Precedence]:
     for index, decides in ((reason.satisfaction, Decides.SATISFACTION), (reason.loyalty, Decides.LOYALTY)):
         for each, rank in _strongest(index.contributions, MOST[decides], policy):
             found.setdefault(each, Precedence(decides, rank))
+    if reason.potential is not None:
+        found[Behind(Kind.LEAD_GRADED, reason.potential.graded_on)] = Precedence(Decides.POTENTIAL)
     return found
 
 

@@ -11,6 +11,7 @@ from services.scoring.domain.reasons.indexes import IndexGround, index_grounds
 from services.scoring.domain.reasons.otherwise import Otherwise, otherwise
 from services.scoring.domain.reasons.overriding import OverrideGround, override_grounds
 from services.scoring.domain.reasons.posture import PostureGround, posture_ground
+from services.scoring.domain.reasons.potential import PotentialGround, potential_ground
 from services.scoring.domain.reasons.stage import StageGround, stage_ground
 from services.scoring.domain.reasons.treatment import (
     FlagGround,
@@ -58,6 +59,8 @@ class Reason(Ground):
     stage: StageGround
     turnover: TurnoverGround
     tier: TierGround
+    potential: PotentialGround | None
+    """None of who bought, and where no lead was graded."""
     satisfaction: IndexGround
     loyalty: IndexGround
     posture: PostureGround
@@ -94,6 +97,7 @@ def reason(calendar: Calendar, at: datetime, ruling: Ruling) -> Reason | None:
         stage=stage_ground(of),
         turnover=turnover_ground(of),
         tier=tier_ground(of),
+        potential=potential_ground(of),
         satisfaction=satisfaction,
         loyalty=loyalty,
         posture=posture_ground(of),

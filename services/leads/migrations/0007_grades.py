@@ -1,0 +1,10 @@
+"""Which event told a grade, so that it is taken back with its lead. Of leads captured before nobody kept it."""
+
+from alembic import op
+
+revision = "0007"
+down_revision = "0006"
+
+
+def upgrade() -> None:
+    op.execute("ALTER TABLE lead_version ADD COLUMN grade_event_id uuid")
