@@ -112,10 +112,11 @@ def test_an_event_must_keep_its_share_of_speed_in_a_larger_population_and_a_long
     }
 
     _, larger = costs.figures_of_step("event-cost-1m", *costs.STEPS["event-cost-1m"], 1_000, 590, 5_000)
-    _, longer = costs.figures_of_depth(1_000, 1_000, 900, 5_000)
+    _, longer, alone = costs.figures_of_depth(1_000, 1_000, 900, 200, 170, 5_000)
 
     assert (larger.ratio, larger.met) == (0.59, False)
     assert (longer.ratio, longer.goal_ratio, longer.met) == (0.9, 0.9, True)
+    assert (alone.ratio, alone.goal_ratio, alone.met) == (0.85, 0.9, False)
 
 
 def test_an_import_is_judged_by_its_rows_per_second_until_all_standings_are_current() -> None:

@@ -19,8 +19,10 @@ from contracts.loss import LossReason
 from contracts.scoring import Cause, MoveKind, Stage, StandingChanged, Tier
 from services.scoring.domain.calendar import unpack
 from services.scoring.domain.facts import CART, Kind
+from services.scoring.handlers import batches as handler
 from services.scoring.handlers.assessing import assess_again
 from services.scoring.handlers.batches import apply
+from services.scoring.handlers.remembering import LONG
 from services.scoring.handlers.sweeping import sweep_once
 from services.scoring.queries.parties import pass_barrier
 from services.scoring.queries.rulings import add_rates
@@ -687,10 +689,12 @@ async def test_whatever_the_order_and_the_batches_the_standings_are_those_of_the
     assert await disagreements(scoring, story.told) == []
 
 
+@pytest.mark.parametrize("long", [LONG, 1])
 @pytest.mark.parametrize("seed", range(8))
 async def test_workers_beside_each_other_that_crash_and_a_clock_that_runs_change_nothing(
-    scoring: Database, seed: int
+    scoring: Database, monkeypatch: pytest.MonkeyPatch, seed: int, long: int
 ) -> None:
+    monkeypatch.setattr(handler, "LONG", long)
     random = Random(seed)
     story = Story(random)
     story.go_on(120)

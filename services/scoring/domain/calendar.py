@@ -72,6 +72,10 @@ class Calendar(msgspec.Struct, frozen=True, gc=False):
         high = len(self.entries) if until is None else bisect_left(self.entries, (until.toordinal(),))
         return self if (low, high) == (0, len(self.entries)) else type(self)(self.entries[low:high])
 
+    def of_year(self, year: int) -> Self:
+        """What lies in a year."""
+        return self.between(date(year, 1, 1), date(year + 1, 1, 1) if year < date.max.year else None)
+
     def first_day(self) -> date | None:
         """The earliest day on which a fact counts."""
         return date.fromordinal(self.entries[0][0]) if self.entries else None
@@ -108,6 +112,12 @@ def pack(calendar: Calendar) -> dict[int, bytes]:
     """The stored form: msgpack of the entries of each year that has any."""
     by_year = groupby(calendar.entries, key=lambda entry: date.fromordinal(entry[0]).year)
     return {year: _encode(tuple(entries)) for year, entries in by_year}
+
+
+def pack_year(calendar: Calendar, year: int) -> bytes | None:
+    """The stored form of one year of a calendar; None where nothing counts in it."""
+    of_year = calendar.of_year(year)
+    return _encode(of_year.entries) if of_year else None
 
 
 def unpack(years: Mapping[int, bytes] | Iterable[bytes]) -> Calendar:

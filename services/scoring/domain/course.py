@@ -22,13 +22,21 @@ class Course:
     In between silence alone decides. An act after an end begins anew.
     """
 
-    __slots__ = ("_runs", "acts", "ends", "spans")
+    __slots__ = ("_begun", "_runs", "_since", "acts", "ends", "spans")
 
-    def __init__(self, acts: Sequence[int], ends: Sequence[int], spans: Spans) -> None:
+    def __init__(
+        self, acts: Sequence[int], ends: Sequence[int], spans: Spans, like: "Course | None" = None, since: int = 0
+    ) -> None:
+        """`like` is a course with the same acts, ends and spans on the days before `since`."""
         self.acts = acts
         self.ends = ends
         self.spans = spans
         self._runs: list[int] | None = None
+        self._begun: list[int] = []
+        """The first of the runs, where they are known: those of acts before a day."""
+        self._since = 0
+        if like is not None and like._runs is not None:
+            self._begun, self._since = like._runs[: bisect_left(like._runs, since)], since
 
     def phase(self, day: int, known: int) -> Phase | None:
         """The phase on a day, if nothing happened after the day `known`; None before anything happened."""
@@ -94,9 +102,9 @@ class Course:
     def _run_starts(self) -> list[int]:
         """The acts that made active who was not, be it that silence had its way at the start of that very day."""
         if self._runs is None:
-            self._runs = list(self.acts[:1])
-            least = self.spans.least
-            for place, (before, after) in enumerate(pairwise(self.acts)):
+            self._runs = self._begun or list(self.acts[:1])
+            least, first = self.spans.least, max(bisect_left(self.acts, self._since) - 1, 0)
+            for place, (before, after) in enumerate(pairwise(self.acts[first:]), first):
                 silent = after - before >= least and _over(after - before, self.spans.dormant_in(place))
                 if silent or (self.ends and self._ended_between(before, after)):
                     self._runs.append(after)

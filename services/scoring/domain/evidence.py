@@ -59,28 +59,31 @@ def evidence(
 
     What enters on a day follows from that day and earlier ones: of any day one reads the pieces up to it.
     """
-    pieces = _entering(entries, (), purchase_days, gross, policy)
+    pieces = _entering(entries, (), purchase_days, gross, policy, most=gross[0] if gross else 0)
     pieces.sort()
     return pieces
 
 
-def evidence_again(
-    like: Sequence[Piece],
+def later_evidence(
     solved: Sequence[Entry],
     since: int,
     entries: Sequence[Entry],
     purchase_days: Sequence[int],
     gross: Sequence[int],
     policy: Policy,
+    most: int,
 ) -> list[Piece]:
-    """`evidence` of a calendar that is the same on the days before one as another.
+    """The `evidence` of a calendar that enters on a day or later.
 
-    `like` is all evidence of the other, `solved` are its entries of problems that were solved.
+    `solved` are its entries of solved problems; `most` is the highest that a purchase day before was worth, of none the
+    first one.
     """
     begin = since - max(policy.problem_limit_days, policy.answer_within_days) - 1
     earlier = solved[: bisect_left(solved, (begin,))]
-    later = _entering(entries[bisect_left(entries, (begin,)) :], earlier, purchase_days, gross, policy, since)
-    return [*like[: bisect_left(like, (since,))], *sorted(piece for piece in later if piece[0] >= since)]
+    later = _entering(
+        entries[bisect_left(entries, (begin,)) :], earlier, purchase_days, gross, policy, since, most=most
+    )
+    return sorted(piece for piece in later if piece[0] >= since)
 
 
 def _entering(
@@ -90,6 +93,8 @@ def _entering(
     gross: Sequence[int],
     policy: Policy,
     since: int = 0,
+    *,
+    most: int,
 ) -> list[Piece]:
     """What enters by some entries, of purchases from a day on alone; `earlier` ones may have solved a problem."""
     # Plain numbers, looked up once: this runs for every party that an event touches.
@@ -125,7 +130,7 @@ def _entering(
         late = {*_unanswered(complained, reached, within), *_unanswered(asked, sorted(reached + bought), within)}
         pieces += ((day + within + 1, LATE, 1) for day in late)
     if len(purchase_days) > 1:
-        pieces += _repeated(purchase_days, gross, since)
+        pieces += _repeated(purchase_days, gross, since, most)
     if purchase_days:
         pieces += _anniversaries(purchase_days)
     return pieces
@@ -149,9 +154,8 @@ def _unanswered(asked: Iterable[int], answers: Sequence[int], within_days: int) 
             yield day
 
 
-def _repeated(purchase_days: Sequence[int], gross: Sequence[int], since: int) -> Iterator[Piece]:
+def _repeated(purchase_days: Sequence[int], gross: Sequence[int], since: int, most: int) -> Iterator[Piece]:
     begin = bisect_left(purchase_days, since, 1)
-    most = max(gross[:begin])
     for day, worth in zip(purchase_days[begin:], gross[begin:], strict=True):
         yield day, REPEATED, 1
         if worth > most:

@@ -10,6 +10,7 @@ from math import exp, exp2, inf, log, log2
 from contracts.scoring import Band
 from services.scoring.domain.evidence import Piece
 from services.scoring.domain.indexes import Index
+from services.scoring.domain.reading import cut
 
 NOISE = 9
 """Decimals that are exact whatever the order in which a sum was made; what is shown is rounded from these."""
@@ -24,8 +25,16 @@ class Fading:
 
     __slots__ = ("_amounts", "_log_odds", "days", "index")
 
-    def __init__(self, pieces: Sequence[Piece], index: Index, like: "Fading | None" = None, since: int = 0) -> None:
-        """`like` is what comes of pieces that are the same on the days before `since`."""
+    def __init__(
+        self,
+        pieces: Sequence[Piece],
+        index: Index,
+        like: "Fading | None" = None,
+        since: int = 0,
+        *,
+        spent: bool = False,
+    ) -> None:
+        """`like` is what comes of pieces that are the same on the days before `since`; see `Reading`."""
         self.index = index
         self.days: list[int] = []
         """The days on which evidence enters."""
@@ -33,8 +42,8 @@ class Fading:
         self._amounts: list[float] = []
         if like is not None:
             place = bisect_left(like.days, since)
-            self.days, self._log_odds = like.days[:place], like._log_odds[:place]
-            self._amounts, pieces = like._amounts[:place], pieces[bisect_left(pieces, (since,)) :]
+            self.days, pieces = cut(like.days, place, spent=spent), pieces[bisect_left(pieces, (since,)) :]
+            self._log_odds, self._amounts = (cut(sums, place, spent=spent) for sums in (like._log_odds, like._amounts))
         if pieces:
             self._sum(pieces)
 
@@ -42,60 +51,64 @@ class Fading:
         weights, half_life_days = self.index.by_place, self.index.half_life_days
         days, sums, amounts = self.days, self._log_odds, self._amounts
         log_odds = amount = 0.0
-        before = 0
+        eve = 0
         if days:
-            before, log_odds, amount = days.pop(), sums.pop(), amounts.pop()
+            eve, log_odds, amount = days.pop(), sums.pop(), amounts.pop()
         for day, place, count in pieces:
             weight = weights[place]
             if weight is None:
                 continue
-            if day != before:
-                if before:
-                    days.append(before)
+            if day != eve:
+                if eve:
+                    days.append(eve)
                     sums.append(log_odds)
                     amounts.append(amount)
-                    left = exp2((before - day) / half_life_days)
+                    left = exp2((eve - day) / half_life_days)
                     log_odds *= left
                     amount *= left
-                before = day
+                eve = day
             log_odds += weight * count
             amount += count
-        if before:
-            days.append(before)
+        if eve:
+            days.append(eve)
             sums.append(log_odds)
             amounts.append(amount)
 
     def value(self, day: int) -> float:
         """The index on a day, from 0 to 100, to one decimal; 50 without evidence."""
         place = bisect_right(self.days, day) - 1
-        if place < 0:
-            return 50.0
-        said = self._log_odds[place] * self._left(day - self.days[place])
-        return round(round(100.0 * _sigmoid(said), NOISE), 1)
+        return 50.0 if place < 0 else _value(self._log_odds[place] * self._left(day - self.days[place]))
 
     def amount(self, day: int) -> float:
         """How much evidence is left on a day, to three decimals."""
         place = bisect_right(self.days, day) - 1
-        if place < 0:
-            return 0.0
-        return round(round(self._amounts[place] * self._left(day - self.days[place]), NOISE), 3)
+        return 0.0 if place < 0 else _amount(self._amounts[place] * self._left(day - self.days[place]))
 
     def band(self, day: int) -> Band:
         """Where the index lies on a day; unknown where too little evidence is left."""
-        index = self.index
-        if self.amount(day) < index.min_evidence:
+        place = bisect_right(self.days, day) - 1
+        if place >= 0:
+            return self._band(place, day)
+        return Band.UNKNOWN if self.index.min_evidence > 0 else self.index.graded(50.0)
+
+    def _band(self, place: int, day: int) -> Band:
+        """The same, if nothing enters behind an entry of evidence."""
+        index, left = self.index, self._left(day - self.days[place])
+        if _amount(self._amounts[place] * left) < index.min_evidence:
             return Band.UNKNOWN
-        return index.graded(self.value(day))
+        return index.graded(_value(self._log_odds[place] * left))
 
     def fades(self, day: int, until: int) -> int | None:
         """The first day between two on which the band is another, where no evidence enters; None where it stays."""
-        begun = self.band(day)
         place = bisect_right(self.days, day) - 1
-        if place < 0 or begun is Band.UNKNOWN or until - day <= 1:
+        if place < 0 or until - day <= 1:
+            return None
+        begun = self._band(place, day)
+        if begun is Band.UNKNOWN:
             return None
 
         def faded(day: int) -> bool:
-            return self.band(day) is not begun
+            return self._band(place, day) is not begun
 
         # Looked for about the day that exact arithmetic gives; the rounded one decides.
         low, high = day + 1, until
@@ -117,6 +130,14 @@ class Fading:
 
     def _left(self, days: int) -> float:
         return exp2(-days / self.index.half_life_days)
+
+
+def _value(log_odds: float) -> float:
+    return round(round(100.0 * _sigmoid(log_odds), NOISE), 1)
+
+
+def _amount(evidence: float) -> float:
+    return round(round(evidence, NOISE), 3)
 
 
 def _sigmoid(log_odds: float) -> float:

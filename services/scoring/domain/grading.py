@@ -4,38 +4,49 @@ Tier, bands, level, posture, flags, VIP, treatment and potential.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from contracts.leads import Grade
 from contracts.scoring import Band, Posture, Stage, Tier
 from services.scoring.domain.calendar import Calendar, Entry
-from services.scoring.domain.evidence import SOLVING, Piece, evidence, evidence_again
+from services.scoring.domain.evidence import SOLVING, Piece, evidence, later_evidence
 from services.scoring.domain.fading import Fading
 from services.scoring.domain.grades import Flag, Grades, Numbers
 from services.scoring.domain.lifecycle import LOST, Lifecycle
 from services.scoring.domain.model import LONGEST
 from services.scoring.domain.overrides import NUMBERS, Field, written
+from services.scoring.domain.reading import cut
 from services.scoring.domain.ruling import Ruling
 
 
 class Grading(Lifecycle):
     """The life of a party with what it is worth and how it is graded. Days are ordinals."""
 
-    __slots__ = ("_indexes", "_paid", "_pieces", "_solutions", "_valued")
+    __slots__ = ("_indexes", "_known_worths", "_pieces", "_solutions", "_valued")
 
-    def __init__(self, calendar: Calendar, ruling: Ruling, like: "Grading | None" = None, since: int = 0) -> None:
-        super().__init__(calendar, ruling, like, since)
-        self._paid: list[tuple[int, int]] | None = None
-        self._pieces: Sequence[Piece] | None = None
-        self._solutions: Sequence[Entry] | None = None
+    def __init__(
+        self, calendar: Calendar, ruling: Ruling, like: "Grading | None" = None, since: int = 0, *, spent: bool = False
+    ) -> None:
+        # Made before its lists are cut, where they are.
+        known = None if like is None else (like.pieces, like.solutions, like.indexes)
+        super().__init__(calendar, ruling, like, since, spent=spent)
+        self._known_worths: list[tuple[int, int, int]] = []
+        self._pieces: list[Piece] | None = None
+        self._solutions: list[Entry] | None = None
         self._indexes: tuple[Fading, Fading] | None = None
-        if like is not None:
-            days, entries = self.purchase_days, calendar.entries
-            pieces = evidence_again(like.pieces, like.solutions, since, entries, days, self.gross, self.policy)
-            satisfied, loyal = (Fading(pieces, fading.index, fading, since) for fading in like.indexes)
-            self._pieces, self._indexes = pieces, (satisfied, loyal)
+        if like is not None and known is not None:
+            pieces, solutions, indexes = known
+            entries, later = calendar.entries, calendar.entries[bisect_left(calendar.entries, (since,)) :]
+            self._known_worths = cut(like._known_worths, bisect_left(self.purchase_days, since), spent=spent)
+            self._solutions = cut(solutions, bisect_left(solutions, (since,)), spent=spent)
+            self._solutions += (entry for entry in later if entry[1] == SOLVING)
+            self._pieces = cut(pieces, bisect_left(pieces, (since,)), spent=spent)
+            days, gross = self.purchase_days, self.gross
+            most = self._worths(bisect_left(days, since, 1))[2] if days else 0
+            self._pieces += later_evidence(self._solutions, since, entries, days, gross, self.policy, most)
+            satisfied, loyal = (Fading(self._pieces, of.index, of, since, spent=spent) for of in indexes)
+            self._indexes = satisfied, loyal
         # As the stages are, it is asked of one day again and again.
         self._valued: dict[tuple[int, int], int] = {}
 
@@ -78,13 +89,19 @@ class Grading(Lifecycle):
             return 0
         value = self._valued.get((day, bought))
         if value is None:
-            if self._paid is None:
-                counts, sums = accumulate(worth > 0 for worth in self.gross), accumulate(self.gross)
-                self._paid = list(zip(counts, sums, strict=True))
             value = self._valued[day, bought] = model.value_minor(
-                *self.asked(day, bought), *self._paid[bought - 1], self.policy.turnover_days
+                *self.asked(day, bought), *self._worths(bought)[:2], self.policy.turnover_days
             )
         return value
+
+    def _worths(self, bought: int) -> tuple[int, int, int]:
+        """Of the first so many purchase days: on how many something was paid, how much in all, and how much at most."""
+        known = self._known_worths
+        days, minor, most = known[-1] if known else (0, 0, 0)
+        for worth in self.gross[len(known) :]:
+            days, minor, most = days + (worth > 0), minor + worth, max(most, worth)
+            known.append((days, minor, most))
+        return known[bought - 1]
 
     def worth(self, day: int, known: int | None = None, set_on: int | None = None) -> int:
         """The value, see `outcome`: as it is set or, where value is turnover, as that is; else what follows."""
@@ -96,14 +113,14 @@ class Grading(Lifecycle):
         return self.value(day, known)
 
     @property
-    def pieces(self) -> Sequence[Piece]:
+    def pieces(self) -> list[Piece]:
         """All evidence in the order of its days; see `evidence`."""
         if self._pieces is None:
             self._pieces = evidence(self.calendar.entries, self.purchase_days, self.gross, self.policy)
         return self._pieces
 
     @property
-    def solutions(self) -> Sequence[Entry]:
+    def solutions(self) -> list[Entry]:
         """The entries of problems that were solved."""
         if self._solutions is None:
             self._solutions = [entry for entry in self.calendar.entries if entry[1] == SOLVING]

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 
 from contracts.scoring import Stage, Tier
 from services.scoring.domain.calendar import Calendar
@@ -13,6 +14,10 @@ Outcome = tuple[Stage | None, Tier | None]
 """The part of a standing whose change is a move."""
 NOWHERE: Outcome = (None, None)
 """No standing."""
+SOON = 28
+"""So many days ahead it is looked first for what changes next."""
+LAST = 10_000_000
+"""Behind every day."""
 
 Fades = Callable[[int, int], int | None]
 """Gives the first day between two on which something is another than on the first of the two, if nothing happens."""
@@ -30,9 +35,12 @@ class History(Grading):
         """
         return self.stage(day, known, set_on), self.tier(day, known, set_on)
 
-    def changed(self, calendar: Calendar, since: int) -> "History":
-        """The history of a calendar that is the same on the days before one: it is read anew from that day on alone."""
-        return History(calendar, self.ruling, self, since)
+    def changed(self, calendar: Calendar, since: int, *, spent: bool = False) -> "History":
+        """The history of a calendar that is the same on the days before one: it is read anew from that day on alone.
+
+        Where this one is `spent` it is not asked again, and to go on takes no longer after many days.
+        """
+        return History(calendar, self.ruling, self, since, spent=spent)
 
     def next_turn(self, day: int, now: Grades | None = None) -> int | None:
         """The first later day on which any of the grades, why it is lost, or a number that is set differs if nothing
@@ -44,7 +52,10 @@ class History(Grading):
         purchase day.
         """
         now, why, before, fading = now or self.grades(day), self.loss_reason(day), day, self._fading
-        for turn in self.turns(day):
+        windows = None if self.overrides or self.policy.vip_by_money else self._windows(day)
+        for turn, leaves in self._turns(day):
+            if leaves and windows is not None and self._windows(turn) == windows:
+                continue
             for faded in self._fades(before, turn, fading):
                 if self.grades(faded) != now:
                     return faded
@@ -57,13 +68,19 @@ class History(Grading):
             before = turn
         return next((day for day in self._fades(before, day + FARTHEST + 1, fading) if self.grades(day) != now), None)
 
+    def _windows(self, day: int) -> tuple[object, ...]:
+        """All that is graded by what lies in a window, and changes as days leave it."""
+        turnover = self.turnover(day)
+        tier = None if self.expects else self.ruling.cuts.tier(turnover)
+        return self._posture(day), self.policy.level(turnover), self.makes_profit(turnover, day), tier
+
     def turning_days(self, after: int | None, until: int) -> Iterator[int]:
         """The days behind one (None: from the beginning) up to another on which stage or tier may change, in order."""
         if after is None:
             after = self.days[0] - 1 if self.days else 0
         fading = (self._falls,) if self.expects else ()
         before = after
-        for day in self._in_order(self._turning(after)):
+        for day in self._in_order((*self._staging(after), _later(self.money_days, self.policy.turnover_days, after))):
             if day > until:
                 break
             if fading:
@@ -79,10 +96,6 @@ class History(Grading):
             after = self.days[0] - 1 if self.days else 0
         return [day for day in self._in_order(self._staging(after)) if day <= until]
 
-    def _turning(self, after: int) -> Iterator[Iterable[int]]:
-        yield from self._staging(after)
-        yield _later(self.money_days, self.policy.turnover_days, after)
-
     def _staging(self, after: int) -> Iterator[Iterable[int]]:
         yield _later(self.days, 0, after)
         for of in (self._person, self._organisation):
@@ -92,16 +105,26 @@ class History(Grading):
         if self.overrides:
             yield _later(self.overrides.boundaries, 0, after)
 
-    def turns(self, after: int) -> list[int]:
-        """The days behind one on which any of the grades may change by more than fading, in order."""
-        window = self.policy.posture.window_days
+    def _turns(self, after: int) -> Iterator[tuple[int, bool]]:
+        """The days behind one on which any of the grades may change by more than fading, in order.
+
+        Each with whether all that happens is that days leave a window.
+        """
         satisfied, loyal = self.indexes
-        offsets = ((self.touching_days, window), (self.touching_days, 2 * window), (satisfied.days, 0), (loyal.days, 0))
-        entering = (_later(days, offset, after) for days, offset in offsets if days)
-        prices = self.policy.profit.cost_minor
-        costs = _later(self._costs_by_day[0], self.policy.turnover_days, after) if prices else ()
-        graded = _later([day for day, _ in self.graded], 0, after) if self.graded else ()
-        return self._in_order((*self._turning(after), *entering, costs, graded))
+        graded = [day for day, _ in self.graded]
+        entering = (_later(days, 0, after) for days in (satisfied.days, loyal.days, graded) if days)
+        happens = {day for days in (*self._staging(after), *entering) for day in days}
+        window, turnover = self.policy.posture.window_days, self.policy.turnover_days
+        costs = self._costs_by_day[0] if self.policy.profit.cost_minor else ()
+        windows = (
+            (self.touching_days, window), (self.touching_days, 2 * window), (self.money_days, turnover),
+            (costs, turnover),
+        )  # fmt: skip
+        # The next weeks first: mostly something changes by then.
+        for begin, end in pairwise((after, after + SOON, LAST)):
+            leaving = {day for days, offset in windows if days for day in _later(days, offset, begin, end)}
+            for day in sorted(leaving.union(day for day in happens if begin < day <= end)):
+                yield day, day not in happens
 
     @staticmethod
     def _in_order(turning: Iterable[Iterable[int]]) -> list[int]:
@@ -141,7 +164,7 @@ class History(Grading):
         return bisect_left(range(until), True, day + 1, until - 1, key=lambda day: self.value(day) < amount)
 
 
-def _later(days: Sequence[int], offset: int, after: int) -> Sequence[int]:
+def _later(days: Sequence[int], offset: int, after: int, until: int = LAST) -> Sequence[int]:
     if not days or days[-1] + offset <= after:
         return ()
-    return [day + offset for day in days[bisect_right(days, after - offset) :]]
+    return [day + offset for day in days[bisect_right(days, after - offset) : bisect_right(days, until - offset)]]

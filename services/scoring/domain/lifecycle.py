@@ -49,22 +49,33 @@ class Lifecycle(Reading):
 
     __slots__ = ("_organisation", "_person", "_staged", "sign_days", "stages")
 
-    def __init__(self, calendar: Calendar, ruling: Ruling, like: Reading | None = None, since: int = 0) -> None:
-        super().__init__(calendar, ruling, like, since)
+    def __init__(
+        self,
+        calendar: Calendar,
+        ruling: Ruling,
+        like: "Lifecycle | None" = None,
+        since: int = 0,
+        *,
+        spent: bool = False,
+    ) -> None:
+        super().__init__(calendar, ruling, like, since, spent=spent)
         # Of one day it is asked again and again: for the grades, since when, why, and for what comes next.
         self._staged: dict[tuple[int, int], Stage] = {}
-        self._person = self._courses(self.policy.persons, self.signs_of_persons)
+        known = like._person if like else None
+        self._person: Courses = self._courses(self.policy.persons, self.signs_of_persons, known, since)
         self._organisation: Courses | None = None
         if self.organised is not None and self.policy.organisations is not None:
             stages = self.policy.organisations
-            self._organisation = self._courses(stages, self._sign_days(stages.prospects.sign_numbers))
+            sign_days = self._sign_days(stages.prospects.sign_numbers)
+            known = like._organisation if like else None
+            self._organisation = self._courses(stages, sign_days, known, since)
         latest = self._organisation or self._person
         self.stages = latest.stages
         """Those of the kind of party that it is known to be at last."""
         self.sign_days = latest.sign_days
         """Days with a sign of interest, as these stages have it."""
 
-    def _courses(self, stages: Stages, sign_days: list[int]) -> Courses:
+    def _courses(self, stages: Stages, sign_days: list[int], like: Courses | None, since: int) -> Courses:
         prospects, customers, by_days, model = stages.prospects, stages.customers, stages.by_days, self.ruling.model
         spans: Spans
         if model is not None and isinstance(customers, ByProbability):
@@ -72,11 +83,14 @@ class Lifecycle(Reading):
         else:
             spans = fixed(dormant_after_days=by_days.dormant_after_days, lost_after_days=by_days.lost_after_days)
         interest = fixed(dormant_after_days=prospects.active_days, lost_after_days=prospects.lost_after_days)
+        acts, ends = (
+            self._without(*each) for each in ((sign_days, self.declared.days), (self.declined.days, self.purchase_days))
+        )
         return Courses(
             stages,
             sign_days,
-            Course(self._without(sign_days, self.declared.days), self.declared.days, interest),
-            Course(self.purchase_days, self._without(self.declined.days, self.purchase_days), spans),
+            Course(acts, self.declared.days, interest, like and like.interest, since),
+            Course(self.purchase_days, ends, spans, like and like.purchases, since),
         )
 
     @staticmethod

@@ -15,7 +15,7 @@ from contracts.versions import EachOnce, Version
 from services.scoring.domain.facts import Kind
 from services.scoring.domain.indexes import LOYALTY, SATISFACTION, Index
 from services.scoring.domain.money import half_even
-from services.scoring.domain.rules import Rule, comparisons
+from services.scoring.domain.rules import MOVING, Rule, comparisons
 from services.scoring.domain.stages import Days, Share, Stages, in_one_spelling
 from services.scoring.domain.tiers import SHARES, Cuts, Minor, TierShares
 
@@ -191,6 +191,11 @@ class Policy(Version):
             if leaf.field == "value_minor" and isinstance(leaf.value, int):
                 steps |= {leaf.value, leaf.value + 1} if leaf.op == "eq" else {leaf.value}
         return tuple(sorted(steps))
+
+    @cached_property
+    def vip_by_money(self) -> bool:
+        """Whether the rule for VIPs is about money that moves from day to day."""
+        return self.vip is not None and any(leaf.field in MOVING for leaf in comparisons(self.vip))
 
     def stages(self, kind: PartyKind) -> Stages:
         """The stages of a kind of party."""

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from contracts.customers import PartyKind
 from contracts.loss import LossReason
@@ -49,6 +49,17 @@ ALONE = frozenset(map(int, DERIVED | ABOUT))
 """Entries that do not make a party known."""
 
 
+Some = TypeVar("Some")
+
+
+def cut(rows: list[Some], place: int, *, spent: bool) -> list[Some]:
+    """The rows before a place: of those that nobody else asks for the list itself, cut there."""
+    if not spent:
+        return rows[:place]
+    del rows[place:]
+    return rows
+
+
 class Earned(NamedTuple):
     """Of one day, in minor units of the reporting currency, at the rates of the day."""
 
@@ -66,8 +77,13 @@ class Reading:
         "unconverted",
     )  # fmt: skip
 
-    def __init__(self, calendar: Calendar, ruling: Ruling, like: "Reading | None" = None, since: int = 0) -> None:
-        """`like` is a reading, under the same ruling, of a calendar that is the same on the days before `since`."""
+    def __init__(
+        self, calendar: Calendar, ruling: Ruling, like: "Reading | None" = None, since: int = 0, *, spent: bool = False
+    ) -> None:
+        """`like` is a reading, under the same ruling, of a calendar that is the same on the days before `since`.
+
+        Where it is `spent` its own lists go on in this one, and it is not asked again.
+        """
         self.ruling = ruling
         self.policy = ruling.policy
         self.calendar = calendar
@@ -99,20 +115,20 @@ class Reading:
         if like is None:
             self._read(calendar.entries)
         else:
-            self._take_over(like, since)
+            self._take_over(like, since, spent=spent)
             self._read(calendar.entries[bisect_left(calendar.entries, (since,)) :])
 
-    def _take_over(self, like: "Reading", since: int) -> None:
+    def _take_over(self, like: "Reading", since: int, *, spent: bool) -> None:
         """What another reading says of the days before one."""
         for name in ("days", "purchase_days", "money_days", "touching_days", "signs_of_persons"):
             days = getattr(like, name)
-            setattr(self, name, days[: bisect_left(days, since)])
-        self.gross = like.gross[: len(self.purchase_days)]
-        self._net, self._spend = (sums[: len(self.money_days) + 1] for sums in (like._net, like._spend))
+            setattr(self, name, cut(days, bisect_left(days, since), spent=spent))
+        self.gross = cut(like.gross, len(self.purchase_days), spent=spent)
+        self._net, self._spend = (cut(sums, len(self.money_days) + 1, spent=spent) for sums in (like._net, like._spend))
         self.declared, self.declined = like.declared.before(since), like.declined.before(since)
         self.unconverted = {key: amount for key, amount in like.unconverted.items() if key[0] < since}
         self.organised = None if like.organised is None or like.organised >= since else like.organised
-        self.graded = like.graded[: bisect_left(like.graded, (since,))]
+        self.graded = cut(like.graded, bisect_left(like.graded, (since,)), spent=spent)
         if like.overrides and (earlier := [entry for entry in like.overrides.entries if entry[0] < since]):
             self.overrides = Overrides(earlier)
 

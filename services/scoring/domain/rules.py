@@ -25,6 +25,8 @@ CHOICES: Mapping[str, frozenset[str]] = {
 """Fields with a code, and the codes."""
 NUMBERS = frozenset({"turnover_minor", "value_minor", "spend_minor", "purchase_days"})
 """Fields with a whole number; money is in minor units of the reporting currency."""
+MOVING = frozenset({"turnover_minor", "value_minor"})
+"""Those that move from day to day."""
 
 _OPERATIONS: Mapping[str, Callable[[Any, Any], bool]] = {
     "eq": lambda said, value: bool(said == value),

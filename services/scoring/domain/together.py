@@ -27,7 +27,6 @@ from services.scoring.domain.outlook import Past, outlook
 from services.scoring.domain.policy import Policy
 from services.scoring.domain.reading import ALONE, CONTACT, TOUCHING
 from services.scoring.domain.rounding import Holds
-from services.scoring.domain.rules import comparisons
 from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.stages import ByProbability
 from services.scoring.domain.standing import Standing, assess
@@ -40,13 +39,12 @@ FEW = 16
 MOST = 5_000
 """Parties whose arrays are made at once."""
 LONG = 1_000
-"""Entries of a calendar that has as many parts of its own."""
+"""Entries of a calendar that has as many parts of its own: whoever has more is assessed alone."""
+EMPTY = Calendar()
 LAST = date.max.toordinal() - 100_000
 """From this day on what lies ahead of a day may lie behind the last day there is."""
 RARE = [int(kind) for kind in (*DECLARATIONS, Kind.OVERRIDDEN, Kind.PROBLEM_OPENED)]
 """Kinds of facts that make a party be assessed alone."""
-MONEY = frozenset({"value_minor", "turnover_minor"})
-"""Fields of a rule that move from day to day."""
 UNPROVEN, LOW_TIER, HIGH_TIER = (list(Tier).index(tier) for tier in (Tier.UNPROVEN, Tier.LOW, Tier.HIGH))
 LOST = [list(Stage).index(stage) for stage in (Stage.LOST_PROSPECT, Stage.LOST_CUSTOMER)]
 FIRST_OF_CUSTOMERS = 3
@@ -88,10 +86,11 @@ def graded(calendars: Sequence[Calendar], day: Whole, ruling: Ruling) -> "tuple[
 
     Up to `MOST` of them: what is written of whoever is to be assessed alone means nothing.
     """
-    if ruling.policy.vip and any(leaf.field in MONEY for leaf in comparisons(ruling.policy.vip)):
+    if ruling.policy.vip_by_money:
         return None
     try:
-        of = columns(calendars, ruling.rates)
+        # Who has nothing is assessed alone.
+        of = columns([EMPTY if len(calendar.entries) > LONG else calendar for calendar in calendars], ruling.rates)
         alone = _alone(of, day, ruling.policy)
         found, doubtful = _graded(of.of(~alone), day, ruling)
     except TooLarge:
@@ -104,7 +103,7 @@ def _alone(of: Columns, day: Whole, policy: Policy) -> Holds:
     if policy.organisations is not None:
         rare |= of.organised
     known = of.any_of(~np.isin(of.kind, list(ALONE)))
-    return of.any_of(rare) | ~known | (np.bincount(of.party, minlength=of.parties) > LONG) | (day > LAST)
+    return of.any_of(rare) | ~known | (day > LAST)
 
 
 class Graded(NamedTuple):

@@ -5,8 +5,9 @@ guess the parties, lock them all, and only then read what the decision rests on.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -18,10 +19,13 @@ from chassis.consumer import Delivery, StartOver
 from chassis.db import driver
 from contracts.customers import Assignment, Resolution
 from contracts.scoring import Cause
-from services.scoring.domain.calendar import Calendar, Entry, postings
+from services.scoring.domain.calendar import Calendar, Entry, Share, postings
 from services.scoring.domain.days import local_day
 from services.scoring.domain.facts import Fact, Kind
+from services.scoring.domain.history import History
+from services.scoring.domain.ruling import Ruling
 from services.scoring.handlers.changes import Assessed
+from services.scoring.handlers.remembering import LONG, Long, remembered
 from services.scoring.handlers.standings import record
 from services.scoring.handlers.told import Told, Withdrawal, later
 from services.scoring.queries.facts import append_facts, append_withdrawals, keep_earliest
@@ -31,7 +35,6 @@ from services.scoring.queries.parties import (
     EMPTY,
     Members,
     Posted,
-    Years,
     opened,
     parties_to_change,
     party_calendar,
@@ -51,7 +54,11 @@ async def apply(session: AsyncSession, batch: Sequence[Delivery]) -> None:
     told = Told.of(batch)
     guessed = await guess(connection, told.identities, told.resolutions, told.parties)
     rows = await parties_to_change(connection, guessed.parties, guessed.there)
-    found = await gathered(connection, told.identities, rows, told.fact_ids)
+    memory = remembered(session)
+    long = {identity: known for identity in {*told.identities, *rows} if (known := memory.take(identity))}
+    versions = {identity: known.versions for identity, known in long.items()}
+    found = await gathered(connection, told.identities, rows, told.fact_ids, versions)
+    long = {identity: known for identity, known in long.items() if found.versions.get(identity) == known.versions}
     members = found.members
     redirects = _redirects(told, rows)
     if not all(members.holders(identity_id) <= rows.keys() for identity_id in told.identities):
@@ -69,8 +76,9 @@ async def apply(session: AsyncSession, batch: Sequence[Delivery]) -> None:
     if not changed:
         return await _remember(session, told, news)
     belong = members.of(changed)
-    known_before = opened(found.years)
-    by_identity = _post(session, known_before, found.years, news.postings(here.ruling.zone))
+    known_before = {**opened(found.years), **{identity: known.calendar for identity, known in long.items()}}
+    posted = news.postings(here.ruling.zone)
+    by_identity = _post(session, known_before, found.versions, posted)
     await _remember(session, told, news)
     if here.rebuilding:
         await touch(connection, news.identities)
@@ -78,8 +86,12 @@ async def apply(session: AsyncSession, batch: Sequence[Delivery]) -> None:
     late, late_s, done = _behaviour(news, members, rows, here.ruling.zone)
     moved = redirected.union(*(parties for identity, parties in reassigned.items() if identity in known_before))
     survivors = {each.resolves_to for each in redirects.values() if each.resolves_to != each.party_id}
-    assessed = []
+    assessed: list[Assessed] = []
+    histories: dict[UUID, History] = {}
     for party_id, last in changed.items():
+        whole = _whole(belong[party_id])
+        if whole and len(by_identity.get(whole, EMPTY).entries) >= LONG:
+            histories[whole] = _history(by_identity[whole], here.ruling, long.get(whole), posted.get(whole, ()))
         row, at = rows[party_id], last.recorded_at
         corrected = Cause.ASSIGNMENT if party_id in moved else _correction(late, party_id)
         assessed.append(
@@ -93,10 +105,35 @@ async def apply(session: AsyncSession, batch: Sequence[Delivery]) -> None:
                 facts=done.get(party_id, ()),
                 redirect=redirects.get(party_id),
                 survives=party_id in survivors,
+                history=histories.get(whole) if whole else None,
                 traceparent=last.traceparent,
             )
         )
     await record(session, connection, here, assessed)
+    for identity, history in histories.items():
+        written = dict(found.versions.get(identity, {}))
+        for year in {date.fromordinal(entry[0]).year for entry in posted.get(identity, ())}:
+            written.pop(year, None)
+            if history.calendar.of_year(year):
+                written[year] = found.transaction
+        memory.keep(identity, Long(written, history.calendar, history))
+
+
+def _whole(members: Sequence[tuple[UUID, Share]]) -> UUID | None:
+    """The identity of a party that has no other, and all days of that one."""
+    if len(members) != 1:
+        return None
+    identity, share = members[0]
+    return identity if share.start is share.until is None else None
+
+
+def _history(calendar: Calendar, ruling: Ruling, known: Long | None, posted: Sequence[Entry]) -> History:
+    """What a calendar says under a ruling: of one that was known before, read anew from the first new entry on."""
+    if known is None or known.history.ruling is not ruling:
+        return History(calendar, ruling)
+    if not posted:
+        return known.history
+    return known.history.changed(calendar, min(entry[0] for entry in posted), spent=True)
 
 
 def _correction(late: Mapping[UUID, Fact | None], party_id: UUID) -> Cause | None:
@@ -211,7 +248,7 @@ async def _reassign(
 def _post(
     session: AsyncSession,
     calendars: Mapping[UUID, Calendar],
-    stored: Mapping[UUID, Years],
+    stored: Mapping[UUID, Collection[int]],
     postings: Mapping[UUID, Sequence[Entry]],
 ) -> Mapping[UUID, Calendar]:
     """Add to the calendars what is new, have them stored, and return all of them."""

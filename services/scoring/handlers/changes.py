@@ -88,6 +88,8 @@ class Assessed:
     """Where its id leads from now on; None as before."""
     survives: bool = False
     """Others were merged into it just now, which is told in any case."""
+    history: History | None = None
+    """What the calendar says under the present ruling, where that is known without reading it."""
     traceparent: str | None = None
     """The trace of the event for which it is assessed; None where that is none, or a command of this context."""
 

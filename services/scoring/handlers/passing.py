@@ -74,10 +74,13 @@ class Way:
 def way(party: Assessed, ruling: Ruling) -> Way | None:
     """The way of a party; None of one that is better looked at alone.
 
-    That is whoever has an override, or anything that was known before of a day behind the last assessment.
+    That is whoever has an override, or anything that was known before of a day behind the last assessment, and whose
+    calendar need not be read.
     """
     entries, policy = party.calendar.entries, ruling.policy
-    if not entries or policy.organisations is not None or any(entry[1] == _OVERRIDDEN for entry in entries):
+    if party.history or not entries or policy.organisations is not None:
+        return None
+    if any(entry[1] == _OVERRIDDEN for entry in entries):
         return None
     assessed_at: datetime | None = party.row["assessed_at"]
     until = ruling.day(party.at)

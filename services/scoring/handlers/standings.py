@@ -90,7 +90,7 @@ async def record(
 
 
 def _alone(party: Assessed, here: Present, reruled: Cause | None) -> tuple[Standing, list[Change]]:
-    history = History(party.calendar, here.ruling)
+    history = party.history or History(party.calendar, here.ruling)
     now = standing(history, party.at)
     return now, list(moved(party, history, now, here, reruled))
 

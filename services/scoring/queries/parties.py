@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.writes import put_off
 from contracts.customers import Assignment, PartyOwnerChanged
-from services.scoring.domain.calendar import Calendar, Share, pack, shares, total, unpack
+from services.scoring.domain.calendar import Calendar, Share, pack_year, shares, total, unpack
 from services.scoring.queries.rulings import BARRIER, Connection
 
 EMPTY = Calendar()
@@ -138,8 +138,8 @@ def party_calendar(
     return (total(part for _, part in parts), parts[0][0]) if parts else (EMPTY, None)
 
 
-Posted = tuple[Years, Calendar, Iterable[int]]
-"""The stored years of a calendar, what it is now, and the years that changed."""
+Posted = tuple[Collection[int], Calendar, Iterable[int]]
+"""Which years of a calendar are stored, what it is now, and the years that changed."""
 
 
 def write_calendars(session: AsyncSession, changed: Mapping[UUID, Posted]) -> None:
@@ -149,7 +149,7 @@ def write_calendars(session: AsyncSession, changed: Mapping[UUID, Posted]) -> No
     for identity_id in sorted(changed):
         stored, calendar, years = changed[identity_id]
         for year in years:
-            days = pack(calendar.between(date(year, 1, 1), date(year + 1, 1, 1))).get(year)
+            days = pack_year(calendar, year)
             if days is not None:
                 kept.append((identity_id, year, days))
             elif year in stored:
