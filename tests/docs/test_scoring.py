@@ -96,7 +96,7 @@ def history(told: str, known_at: str = "") -> Calendar:
         elif kind in DECLARATIONS:
             said = more[0] if more else "unknown"
         elif kind is Kind.LEAD_GRADED:
-            said = f"{on}T09:00:00.000000+00:00|{more[0]}"
+            said = f"{on}T09:00:00.000000+00:00|{'DCBA'.index(more[0])}|{more[0]}"
         elif more:
             said = more[0]
         entries.append((day.toordinal(), int(kind), said, 1, amount))

@@ -121,7 +121,9 @@ def anybody(random: Random) -> Calendar:
         elif kind is Kind.OVERRIDDEN:
             said, count = some_override(random, day), 1
         elif kind is Kind.LEAD_GRADED:
-            said = f"{date.fromordinal(day)}T{random.randrange(24):02}:00:00.000000+00:00|{random.choice([*Grade])}"
+            grade = random.choice([*Grade])
+            hour = f"{random.randrange(24):02}:00:00.000000+00:00"
+            said = f"{date.fromordinal(day)}T{hour}|{'DCBA'.index(grade)}|{grade}"
         else:
             said = ""
         entries.append((day, int(kind), said, count, amount))

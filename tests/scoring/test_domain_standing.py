@@ -122,7 +122,7 @@ def test_who_never_bought_has_the_potential_that_a_lead_was_given_last(on: str, 
     told = calendar(
         fact("2026-01-01", Kind.LEAD_CAPTURED), graded("2026-01-02T10:00", "A"),
         graded("2026-01-05T09:30", "B"), graded("2026-01-05T21:00:00.000001", "D"), graded("2026-01-05T21:00", "A"),
-        graded("2026-02-02T10:00", "B"), fact("2026-03-01"),
+        graded("2026-02-02T10:00", "B"), graded("2026-02-02T10:00", "C"), fact("2026-03-01"),
     )  # fmt: skip
 
     assert assess(told, noon(on), DEFAULT).potential is potential
@@ -478,10 +478,12 @@ def test_assessing_day_by_day_goes_through_the_trajectory(ruling: Ruling, facts:
             for one, other in pairwise(moves):
                 assert (one.to_stage, one.to_tier) == (other.from_stage, other.from_tier)
             assert (moves[0].from_stage, moves[0].from_tier) == (before.stage, before.tier)
-            last = moves[-1]
+            last, day_of = moves[-1], ruling.day(at)
             assert (last.to_stage, last.to_tier) == (now.stage, now.tier)
-            if last.cause is not Cause.CLOCK:
-                # What the clock does is told as of midnight, before the facts of the day.
+            by_hand = any(fact.kind is Kind.OVERRIDDEN and ruling.day(fact.occurred_at) == day_of for fact in facts)
+            if last.cause is Cause.OVERRIDE or (last.cause is Cause.FACT and not by_hand):
+                # What the clock does is told as of midnight, before the facts of the day, and what these do before what
+                # is set on it.
                 assert (last.value_minor, last.loss_reason) == (now.value_minor, now.loss_reason)
             causes = [move.cause for move in moves]
             assert causes == [cause for cause in (Cause.CLOCK, Cause.FACT, Cause.OVERRIDE) if cause in causes]

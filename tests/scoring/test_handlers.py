@@ -628,6 +628,19 @@ async def test_a_grade_of_a_lead_is_told_as_potential_until_it_is_taken_back_or_
     assert (await party(scoring, somebody))["potential"] is None
 
 
+async def test_a_late_capture_and_its_grade_are_laid_to_the_capture(scoring: Database, feed: Feeding) -> None:
+    somebody, then = feed.identity(), JUNE - timedelta(days=7)
+    await feed.registered(somebody, JUNE - timedelta(days=9))
+    captured = LeadCaptured(subject=somebody, lead_id=somebody, source="website", occurred_at=then)
+    about = {"subject": somebody, "lead_id": somebody, "points": 1, "rubric": "0" * 64}
+
+    fact_id, _ = await feed.tell(captured, LeadGraded(grade=Grade.C, occurred_at=then, **about))
+
+    change = (await announced(scoring, somebody))[-1]
+    assert (change["cause"], change["fact_id"]) == ("late_fact", str(fact_id))
+    assert (change["to_stage"], change["potential"]) == ("prospect", "C")
+
+
 async def test_owners_of_leads_and_links_of_members_are_no_facts(scoring: Database, feed: Feeding) -> None:
     somebody = feed.identity()
     about = {"subject": somebody, "occurred_at": JUNE}

@@ -50,6 +50,7 @@ async def test_a_calendar_is_read_once_and_again_where_another_process_wrote_it(
     await elsewhere.bought(somebody, JUNE - timedelta(days=3), 30_000)
     await elsewhere.bought(somebody, JUNE - timedelta(days=2), 1_000)
     await feed.bought(somebody, JUNE, 1_000)
+    await feed.owned(somebody, 1, feed.identity())
     await feed.bought(somebody, JUNE, 1_000)
     await other.close()
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -213,7 +213,8 @@ def put_grade(session: AsyncSession, row: LeadRow, rubric: Rubric, at: datetime)
             session,
             LeadGraded(
                 subject=row.identity_id,
-                occurred_at=at,
+                # Behind that of its capture, which may be dated ahead.
+                occurred_at=max(at, row.occurred_at + timedelta(microseconds=1)),
                 lead_id=row.id,
                 grade=given.grade,
                 points=given.points,

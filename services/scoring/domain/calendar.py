@@ -14,14 +14,16 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from contracts.leads import Grade
 from services.scoring.domain.days import local_day
 from services.scoring.domain.facts import Fact, Kind
 
 Entry = tuple[int, int, str, int, int]
 """Day (ordinal), kind, detail, count of facts, sum of their amounts in minor units.
 
-The detail is that of the fact; of a problem that was solved it is the local day on which it was opened (ISO), of a
-graded lead `{when}|{grade}` (ISO, UTC, with microseconds), so that the last of a day comes last.
+The detail is that of the fact; of a problem that was solved it is the local day on which it was opened (ISO), of a lead
+that was graded `{when}|{better_than}|{grade}` (ISO, UTC, with microseconds; how many grades are worse), so that the last
+of a day comes last, and of those of one instant the best.
 """
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -95,8 +97,9 @@ def postings(fact: Fact, zone: ZoneInfo, sign: int = 1) -> Iterator[Entry]:
     day, detail = local_day(fact.occurred_at, zone), fact.detail
     if fact.opened_at is not None:
         detail = fact.opened_at.astimezone(zone).date().isoformat()
-    elif fact.kind is Kind.LEAD_GRADED:
-        detail = f"{fact.occurred_at.astimezone(UTC).isoformat(timespec='microseconds')}|{detail}"
+    elif fact.grade is not None:
+        better_than = len(Grade) - list(Grade).index(fact.grade) - 1
+        detail = f"{fact.occurred_at.astimezone(UTC).isoformat(timespec='microseconds')}|{better_than}|{detail}"
     yield day, int(fact.kind), detail, sign, sign * fact.amount_minor
     if fact.rating:
         yield day, int(Kind.RATED_WELL if fact.rating > 0 else Kind.RATED_POORLY), "", sign, 0

@@ -50,6 +50,11 @@ class Grading(Lifecycle):
         # As the stages are, it is asked of one day again and again.
         self._valued: dict[tuple[int, int], int] = {}
 
+    def forget_days(self) -> None:
+        """See `Lifecycle`."""
+        super().forget_days()
+        self._valued.clear()
+
     def tier(self, day: int, known: int | None = None, set_on: int | None = None) -> Tier | None:
         """The tier, see `outcome`; None before anything happened."""
         known = day if known is None else known

@@ -75,6 +75,10 @@ class Lifecycle(Reading):
         self.sign_days = latest.sign_days
         """Days with a sign of interest, as these stages have it."""
 
+    def forget_days(self) -> None:
+        """Let go of what was found out of single days, and would be again."""
+        self._staged.clear()
+
     def _courses(self, stages: Stages, sign_days: list[int], like: Courses | None, since: int) -> Courses:
         prospects, customers, by_days, model = stages.prospects, stages.customers, stages.by_days, self.ruling.model
         spans: Spans

@@ -61,7 +61,8 @@ def plain_entries(facts: Iterable[Fact], zone: ZoneInfo) -> dict[tuple[date, Kin
         if fact.kind is Kind.PROBLEM_SOLVED and fact.opened_at is not None:
             detail = fact.opened_at.astimezone(zone).date().isoformat()
         if fact.kind is Kind.LEAD_GRADED:
-            detail = "|".join((fact.occurred_at.astimezone(UTC).isoformat(timespec="microseconds"), detail))
+            at = fact.occurred_at.astimezone(UTC).isoformat(timespec="microseconds")
+            detail = f"{at}|{'DCBA'.index(detail)}|{detail}"
         said = [(day, fact.kind, detail)]
         if fact.rating:
             said.append((day, Kind.RATED_WELL if fact.rating > 0 else Kind.RATED_POORLY, ""))

@@ -74,6 +74,7 @@ async def apply(session: AsyncSession, batch: Sequence[Delivery]) -> None:
     redirected = {party for each in redirects.values() for party in (each.party_id, each.resolves_to)}
     changed = _changed(told, news, members, reassigned, redirects, rows)
     if not changed:
+        memory.keep_all(long)
         return await _remember(session, told, news)
     belong = members.of(changed)
     known_before = {**opened(found.years), **{identity: known.calendar for identity, known in long.items()}}
@@ -110,6 +111,7 @@ async def apply(session: AsyncSession, batch: Sequence[Delivery]) -> None:
             )
         )
     await record(session, connection, here, assessed)
+    memory.keep_all({identity: known for identity, known in long.items() if identity not in histories})
     for identity, history in histories.items():
         written = dict(found.versions.get(identity, {}))
         for year in {date.fromordinal(entry[0]).year for entry in posted.get(identity, ())}:
@@ -298,7 +300,9 @@ def _behaviour(
         assessed_at = rows[party_id]["assessed_at"]
         assessed = day if assessed_at is None else local_day(assessed_at, zone)
         if day < assessed or (day == assessed and (fact.replaces, party_id) in taken_back):
-            late[party_id] = fact
+            # A capture and its grade are told together, and the grade does nothing.
+            if fact.kind is not Kind.LEAD_GRADED or not late.get(party_id):
+                late[party_id] = fact
             late_s[party_id] = min(fact.late_s, late_s.get(party_id, fact.late_s))
         else:
             done[party_id].append(fact)

@@ -46,9 +46,15 @@ class Remembered:
             self._entries -= len(long.calendar.entries)
         return long
 
+    def keep_all(self, unchanged: Mapping[UUID, Long]) -> None:
+        """Keep again what was taken and not changed."""
+        for identity_id, long in unchanged.items():
+            self.keep(identity_id, long)
+
     def keep(self, identity_id: UUID, long: Long) -> None:
         """Remember one as it is stored, or will be if the transaction is not rolled back."""
         self.take(identity_id)
+        long.history.forget_days()
         self._long[identity_id] = long
         self._entries += len(long.calendar.entries)
         while self._entries > MOST:

@@ -118,7 +118,12 @@ def _list(wanted: Filter, order: Order) -> str:
     """The list whose index has the fewest to look at."""
     few, broad = wanted.care is not None or wanted.party_ids is not None, not (wanted.stages and wanted.tier)
     if broad:
-        few = few or bool(wanted.vip or wanted.potential) or Band.LOW in (wanted.satisfaction_band, wanted.loyalty_band)
+        # Of one potential are few among all, and many among those of a stage and tier.
+        few = (
+            few
+            or bool(wanted.vip or (wanted.potential and order in BY_VALUE))
+            or Band.LOW in (wanted.satisfaction_band, wanted.loyalty_band)
+        )
     if order in RANKED:
         return _BY_RANK_OF_FEW if few else _BY_RANK
     if order not in BY_VALUE:
