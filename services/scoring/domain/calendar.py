@@ -22,8 +22,8 @@ Entry = tuple[int, int, str, int, int]
 """Day (ordinal), kind, detail, count of facts, sum of their amounts in minor units.
 
 The detail is that of the fact; of a problem that was solved it is the local day on which it was opened (ISO), of a lead
-that was graded `{when}|{better_than}|{grade}` (ISO, UTC, with microseconds; how many grades are worse), so that the last
-of a day comes last, and of those of one instant the best.
+that was graded `{when}|{better_than}|{grade}` (ISO, UTC, with microseconds; how many grades are worse): the last of a
+day comes last, and of those of one instant the best.
 """
 
 _encode = msgspec.msgpack.Encoder().encode
