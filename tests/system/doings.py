@@ -42,12 +42,16 @@ class Did(Step):
     """What else the same person is known by, as this says."""
     opened_at: datetime | None = None
     """Of a problem that is solved."""
+    grade: str = ""
+    """Of a lead, as the first rubric gives it."""
 
     def facts(self) -> Iterator[Fact]:
         """What counts of it."""
         yield _fact(self.kind, self.customer, self.at, self.amount_minor, self.detail, self.opened_at)
         for kind, customer in self.others:
             yield _fact(kind, customer, self.at)
+        if self.grade:
+            yield _fact(Kind.LEAD_GRADED, self.customer, self.at, detail=self.grade)
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,9 @@ def lead(
     """
     name = f"{customer}/lead {number}"
     who = {"email": customer, "phone": phone} if phone else {"identifier": identifier(customer)}
-    body: dict[str, Any] = {"system": SYSTEM, "source_id": name, **who, "occurred_at": at.isoformat()}
-    yield Did(name, needs, Kind.LEAD_CAPTURED, customer, at, "/v1/leads", body=body, beside=phone)
+    source, grade = _SOURCES[sum(name.encode()) % len(_SOURCES)]
+    body: dict[str, Any] = {"system": SYSTEM, "source_id": name, **who, "occurred_at": at.isoformat(), "source": source}
+    yield Did(name, needs, Kind.LEAD_CAPTURED, customer, at, "/v1/leads", body=body, beside=phone, grade=grade)
     before = name
     for verb in chance.choice(_LIVES):
         at += timedelta(days=chance.choice((0, 1, 20, 100)), minutes=1)
@@ -109,6 +114,8 @@ def lead(
         yield Withdraw(f"withdraw {name}", (before,), name, "leads")
 
 
+_SOURCES = (("unknown", "D"), ("website", "C"), ("referral", "B"))
+"""Where leads come from, and what the first rubric thinks of that."""
 _VERBS = {
     "qualify": Kind.LEAD_QUALIFIED,
     "disqualify": Kind.LEAD_DISQUALIFIED,

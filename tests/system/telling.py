@@ -151,7 +151,8 @@ def files(steps: Iterable[Step]) -> dict[str, list[dict[str, str]]]:
             case Did(kind=Kind.LEAD_CAPTURED, needs=()):
                 who = dict(step.body.get("identifier", {}))
                 named = {"party": who.get("value", ""), "email": step.body.get("email", ""), "phone": step.beside}
-                rows["leads"].append({"lead_id": step.name, **named, "occurred_at": step.at.isoformat()})
+                told = {"occurred_at": step.at.isoformat(), "source": step.body["source"]}
+                rows["leads"].append({"lead_id": step.name, **named, **told})
             case Did(kind=Kind.POSTED):
                 member = dict(step.body["member"])
                 place = {"community": member["community"], "member": member["source_id"]}
