@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
+from fractions import Fraction
 
 from chassis.imports.reasons import Reason, Unreadable
 from contracts.money import MINOR_DIGITS
@@ -41,19 +42,38 @@ def decimal_mark(amounts: Iterable[str]) -> DecimalMark | None:
 def minor_units(text: str, currency: str, mark: DecimalMark | None = None) -> int:
     """The amount in minor units of `currency`, with its sign. Raises `Unreadable` rather than round or guess."""
     digits = MINOR_DIGITS[currency]
-    plain = _PLAIN.fullmatch(text) if mark in (None, DecimalMark.POINT) else None
-    if plain:
-        sign, whole, decimals = plain[1], plain[2], plain[3] or ""
-    else:
-        sign, whole, decimals = _parts(text, currency, mark)
+    sign, whole, decimals = _read(text, currency, mark)
     if decimals[digits:].strip("0"):
         raise Unreadable(Reason.TOO_MANY_DECIMALS, f"{currency} has {digits} decimals.")
+    return _within(int(f"{sign}{whole}{decimals[:digits].ljust(digits, '0')}"))
+
+
+def minor_units_of(quantity: str, unit_price: str, currency: str, mark: DecimalMark | None = None) -> int:
+    """What a quantity costs at a price for each, in minor units of `currency`: exact, then half-even.
+
+    The price may have more decimals than the currency. Raises `Unreadable`.
+    """
+    number, denominator = 10 ** MINOR_DIGITS[currency], 1
+    for text in (quantity, unit_price):
+        sign, whole, decimals = _read(text, currency, mark)
+        number *= int(f"{sign}{whole}{decimals}")
+        denominator *= 10 ** len(decimals)
+    return _within(round(Fraction(number, denominator)))
+
+
+def _read(text: str, currency: str, mark: DecimalMark | None) -> tuple[str, str, str]:
+    """Sign, whole digits and decimals."""
+    plain = _PLAIN.fullmatch(text) if mark in (None, DecimalMark.POINT) else None
+    sign, whole, decimals = (plain[1], plain[2], plain[3] or "") if plain else _parts(text, currency, mark)
     if len(whole) > 20:
         raise Unreadable(Reason.BAD_AMOUNT, "The amount is too large.")
-    minor = int(whole + decimals[:digits].ljust(digits, "0"))
-    if minor > MAX_MINOR:
+    return sign, whole, decimals
+
+
+def _within(minor: int) -> int:
+    if abs(minor) > MAX_MINOR:
         raise Unreadable(Reason.BAD_AMOUNT, "The amount is too large.")
-    return -minor if sign else minor
+    return minor
 
 
 def _parts(text: str, currency: str, mark: DecimalMark | None) -> tuple[str, str, str]:

@@ -40,6 +40,8 @@ class Field:
     """Every file must have it."""
     believed: bool = False
     """A column that is called so is believed whatever it holds: its rows are refused rather than passed over."""
+    factors: tuple[str, ...] = ()
+    """The fields whose product it is where no column is mapped; they are guessed all together, or none of them."""
 
     def called(self, words: Mapping[int, str]) -> "Field":
         """The same field, with more words for it."""
@@ -72,7 +74,7 @@ PARTY = Field(
 
 OCCURRED_AT = Field(
     "occurred_at",
-    weighted({3: "date timestamp datetime ts occurred datum fecha", 2: "time created when day", 0: "at on"}),
+    weighted({3: "date timestamp datetime ts dt occurred datum fecha", 2: "time created when day", 0: "at on"}),
     mostly(lambda text: stamp_of(text) is not None),
 )
 """When it was. The day that was said for all rows stands in for it."""
@@ -84,11 +86,21 @@ AMOUNT = Field(
             4: "amount amt total betrag summe importe",
             3: "sum value sales revenue turnover umsatz",
             2: "price spend spent payment paid gross net refund",
+            0: "line",
         }
     ),
     mostly(_is_amount),
     believed=True,
 )
+
+QUANTITY = Field("quantity", weighted({3: "quantity qty menge cantidad", 0: "sold ordered"}), mostly(_is_amount))
+
+UNIT_PRICE = Field(
+    "unit_price",
+    weighted({4: "unitprice", 3: "price preis precio", 0: "unit per item each"}),
+    mostly(_is_amount),
+)
+"""What one of a quantity costs."""
 
 CURRENCY = Field(
     "currency",

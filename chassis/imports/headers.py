@@ -73,6 +73,8 @@ HAN = {
     "名稱": "name",
     "名称": "name",
     "姓名": "name",
+    "數量": "quantity",
+    "数量": "quantity",
     "單價": "unit price",
     "单价": "unit price",
     "原": "original",

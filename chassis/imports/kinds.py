@@ -59,6 +59,8 @@ class Grouping(Generic[T]):
     """The id as it is kept. Raises `Unreadable`."""
     together: Callable[[Plan, Sequence[T | Refusal]], Taken[T] | list[Refusal]]
     """What the rows of one id become, or why none of them is taken."""
+    guess: Callable[[Sequence[Mapping[str, str]]], str | None]
+    """Given the first rows by their fields, the field whose column tells parts apart; None where rows are no parts."""
 
 
 def no_notes(plan: Plan, survey: Survey, first: Sequence[Row]) -> Mapping[str, bool]:

@@ -1,6 +1,6 @@
 """Which column of a file is what: said by its user, or guessed by its name and checked against what it holds."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from chassis.imports.fields import OCCURRED_AT, Field
@@ -42,21 +42,41 @@ def mapping_of(
     field of `constants`. Raises `UnknownField`, `UnknownColumn` or `ColumnMissing`, each naming what exists; the last
     not for a mapping that is `unfinished`.
     """
-    mapping: dict[str, str] = {}
+    known: dict[str, str] = {}
     absent = {*constants, OCCURRED_AT.name} if one_day else {*constants}
     for name, column in said.items():
         _field(kind, name)
         if column:
-            mapping[name] = _column(column, columns)
+            known[name] = _column(column, columns)
         else:
             absent.add(name)
-    part = kind.grouping.part if kind.grouping else None
-    for field, column in _guesses(kind, columns, sample):
-        taken = {other for known, other in mapping.items() if known != part}
-        if field.name not in mapping and field.name not in absent and column not in taken:
-            mapping[field.name] = column
+    mapping = _guessed(kind, columns, sample, known, absent)
+    for product in (field for field in kind.fields if field.factors):
+        there = all(factor in mapping or factor in constants for factor in product.factors)
+        if not there or product.name in mapping or product.name in absent:
+            absent |= {factor for factor in product.factors if factor not in known}
+            mapping = _guessed(kind, columns, sample, known, absent)
+    grouping = kind.grouping
+    if grouping and grouping.part not in mapping and grouping.part not in absent:
+        places = {field: columns.index(column) for field, column in mapping.items()}
+        rows = [{field: row[at].strip() for field, at in places.items() if len(row) > at} for row in sample]
+        if told_by := grouping.guess(rows):
+            mapping[grouping.part] = mapping[told_by]
     _check(kind, columns, {**constants, **mapping}, one_day=one_day, unfinished=unfinished)
     return {field.name: mapping[field.name] for field in kind.fields if field.name in mapping}
+
+
+def _guessed(
+    kind: Kind, columns: Sequence[str], sample: Sequence[Sequence[str]], known: Mapping[str, str], absent: Set[str]
+) -> dict[str, str]:
+    """The columns that are known, and those that can be guessed of fields that are not absent."""
+    mapping = dict(known)
+    part = kind.grouping.part if kind.grouping else None
+    for field, column in _guesses(kind, columns, sample):
+        taken = {other for name, other in mapping.items() if name != part}
+        if field.name not in mapping and field.name not in absent and column not in taken:
+            mapping[field.name] = column
+    return mapping
 
 
 def constants_of(kind: Kind, said: Mapping[str, str]) -> dict[str, str]:
@@ -95,6 +115,15 @@ def _check(kind: Kind, columns: Sequence[str], mapping: Mapping[str, str], *, on
             field=kind.any_of[0],
             columns=list(columns),
         )
+    for product in () if unfinished else kind.fields:
+        missing = [factor for factor in product.factors if factor not in mapping]
+        if product.name not in mapping and 0 < len(missing) < len(product.factors):
+            raise ColumnMissing(
+                f"An {product.name} is the product of {' and '.join(product.factors)}: say {missing[0]}=COLUMN, or "
+                f"{product.name}=COLUMN; the columns are {known}.",
+                field=missing[0],
+                columns=list(columns),
+            )
     if kind.grouping and kind.groups(mapping) and kind.grouping.by not in mapping:
         part, by = kind.grouping.part, kind.grouping.by
         raise ColumnMissing(

@@ -10,9 +10,9 @@ from hashlib import sha256
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from chassis.imports.amounts import DecimalMark, decimal_mark, minor_units
+from chassis.imports.amounts import DecimalMark, decimal_mark, minor_units, minor_units_of
 from chassis.imports.dates import DateHabits, DateOrder, instant
-from chassis.imports.fields import AMOUNT, OCCURRED_AT
+from chassis.imports.fields import AMOUNT, OCCURRED_AT, UNIT_PRICE
 from chassis.imports.reasons import Reason, RowReason, Unreadable
 from contracts.identity import BadIdentifier, Identity, Installation, Scheme
 from contracts.money import MINOR_DIGITS
@@ -152,6 +152,14 @@ class Plan:
         """The amount in minor units with its sign; 0 where nothing is written. Raises `Unreadable`."""
         return minor_units(text, currency, self.mark) if text else 0
 
+    def amount_of(self, quantity: str, unit_price: str, currency: str) -> int:
+        """The same of a quantity at a price for each; 0 where no price is written. Raises `Unreadable`."""
+        if not unit_price:
+            return 0
+        if not quantity:
+            raise Unreadable(Reason.BAD_AMOUNT, "The quantity is missing.")
+        return minor_units_of(quantity, unit_price, currency, self.mark)
+
     def money(self, amount: str, currency: str) -> tuple[int, str] | None:
         """An amount with its currency; None where no amount is written. Raises `Unreadable`."""
         if not amount:
@@ -209,7 +217,8 @@ class Survey:
 
     def add(self, rows: Iterable[Sequence[str]]) -> None:
         """Look at some more rows."""
-        at, amount = self.positions.get(OCCURRED_AT.name), self.positions.get(AMOUNT.name)
+        at = self.positions.get(OCCURRED_AT.name)
+        amount = self.positions.get(AMOUNT.name, self.positions.get(UNIT_PRICE.name))
         for row in rows:
             self.rows += 1
             if at is not None and len(row) > at:

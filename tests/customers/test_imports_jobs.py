@@ -124,6 +124,23 @@ async def test_lines_known_by_their_product_all_count(database):
     assert await value(database, "SELECT amount_minor FROM purchase") == 1000
 
 
+async def test_invoices_by_their_lines_become_what_was_paid_for_each(database):
+    content = (
+        "Invoice,StockCode,Quantity,InvoiceDate,Price,Customer ID\n"
+        "489434,85048,12,2009-12-01 07:45:00,6.95,13085\n489434,79323P,12,2009-12-01 07:45:00,6.75,13085\n"
+        "489434,85048,12,2009-12-01 07:45:00,6.95,13085\n489435,22350,6,2009-12-01 07:46:00,2.55,\n"
+        "C489449,22087,-12,2009-12-01 10:33:00,2.95,16321\n489436,48173C,1,2009-12-01 09:06:00,5.95,13078\n"
+    )
+    job = await imported(database, content)
+    assert counts(job) == ("done", 4, 0, 0, 2)
+    assert await value(database, "SELECT amount_minor FROM purchase WHERE source_id = '489434'") == 24_780
+    assert await value(database, "SELECT jsonb_array_length(lines) FROM purchase WHERE source_id = '489434'") == 3
+    assert await rejected(database, job) == [("5", "no_party"), ("6", "negative_amount")]
+    assert {"Rows that share an order id are its lines and are added up."} < set(job.notes)
+    assert any(note.startswith("An amount is the quantity times the unit price") for note in job.notes)
+    assert counts(await imported(database, content)) == ("done", 0, 4, 0, 2)
+
+
 async def test_orders_larger_than_a_chunk_stay_whole(database):
     rows = [f"c{order},o{order},2024-01-01,1,{line}\n" for order in range(3) for line in range(1500)]
     random.Random(1).shuffle(rows)

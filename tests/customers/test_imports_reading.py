@@ -8,7 +8,7 @@ import pytest
 from chassis.imports.dates import instant
 from chassis.imports.files import table_of
 from chassis.imports.mapping import ColumnMissing, UnknownColumn, UnknownField, mapping_of
-from chassis.imports.plans import Plan
+from chassis.imports.plans import Plan, Refusal
 from chassis.imports.reasons import Reason
 from chassis.imports.understanding import read
 from chassis.imports.uploads import plan_of
@@ -40,7 +40,33 @@ LATEST = datetime(2026, 1, 1, tzinfo=UTC)
             PURCHASES,
             "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country",
             "536365,85123A,HEART,6,12/1/2010 8:26,2.55,17850,United Kingdom",
-            "party=CustomerID order_id=InvoiceNo occurred_at=InvoiceDate product=StockCode",
+            "party=CustomerID order_id=InvoiceNo occurred_at=InvoiceDate product=StockCode quantity=Quantity "
+            "unit_price=UnitPrice",
+        ),
+        (
+            PURCHASES,
+            "Invoice,StockCode,Description,Quantity,InvoiceDate,Price,Customer ID,Country",
+            "489434,85048,BALL,12,2009-12-01 07:45:00,6.95,13085,United Kingdom",
+            "party=Customer ID order_id=Invoice occurred_at=InvoiceDate product=StockCode quantity=Quantity "
+            "unit_price=Price",
+        ),
+        (
+            PURCHASES,
+            "order_id,customer,date,price,qty,line total",
+            "o1,c1,2024-03-01,5,2,10",
+            "party=customer order_id=order_id occurred_at=date amount=line total",
+        ),
+        (
+            PURCHASES,
+            "TRANSACTION_DT,CUSTOMER_ID,PRODUCT_ID,Price",
+            "2000-11-01,00001,47102,24",
+            "party=CUSTOMER_ID occurred_at=TRANSACTION_DT amount=Price product=PRODUCT_ID",
+        ),
+        (
+            PURCHASES,
+            "訂單編號,客戶編號,訂單日期,商品,數量,單價",
+            "A1,C1,2024/03/01,茶,3,120",
+            "party=客戶編號 order_id=訂單編號 occurred_at=訂單日期 product=商品 quantity=數量 unit_price=單價",
         ),
         (
             PURCHASES,
@@ -101,6 +127,38 @@ def test_what_was_said_goes_before_what_is_guessed():
     assert mapping == {"party": "master_id", "occurred_at": "date"}
 
 
+def test_an_amount_that_is_said_leaves_quantity_and_unit_price_alone():
+    columns, sample = ["customer", "date", "qty", "price"], [["1", "1997-01-01", "2", "9.99"]]
+    assert mapping_of(PURCHASES, columns, sample, {"amount": "price"})["amount"] == "price"
+    for said in ({"amount": "price"}, {"amount": ""}):
+        assert not {"quantity", "unit_price"} & mapping_of(PURCHASES, columns, sample, said).keys()
+
+
+def test_a_unit_price_alone_is_no_amount():
+    columns, sample = ["customer", "date", "price"], [["1", "1997-01-01", "9.99"]]
+    with pytest.raises(ColumnMissing) as caught:
+        mapping_of(PURCHASES, columns, sample, {"unit_price": "price"})
+    assert caught.value.extensions["field"] == "quantity"
+    assert mapping_of(PURCHASES, columns, sample, {"unit_price": "price"}, constants={"quantity": "1"})
+
+
+@pytest.mark.parametrize(
+    ("rows", "line"),
+    [
+        (["c1,o1,tea", "c1,o1,cup", "c2,o2,tea"], "product"),
+        (["c1,o1,tea", "c1,o1,tea", "c2,o2,tea"], None),
+        (["c1,o1,tea", "c2,o1,cup"], None),
+        (["c1,,tea", "c1,,cup"], None),
+    ],
+    ids=["several products", "the same again", "ids of each customer's own", "no ids"],
+)
+def test_rows_are_lines_where_an_order_names_several_products(rows, line):
+    columns = ["customer", "order_id", "product", "date"]
+    sample = [[*row.split(","), "2024-01-01"] for row in rows]
+    assert mapping_of(PURCHASES, columns, sample, {}).get("line") == line
+    assert "line" not in mapping_of(PURCHASES, columns, sample, {"line": ""})
+
+
 def test_a_wrong_name_is_answered_with_those_that_exist():
     with pytest.raises(UnknownColumn) as column:
         mapping_of(PURCHASES, ["a", "b"], [], {"party": "c"})
@@ -136,6 +194,37 @@ def test_a_row_becomes_a_purchase():
     assert taken("c1,o1,2024-07-01,,") == Entry(
         7, customer("c1"), datetime(2024, 6, 30, 16, tzinfo=UTC), 0, "EUR", "o1"
     )
+
+
+@pytest.mark.parametrize(
+    ("quantity", "price", "amount"),
+    [
+        ("12", "6.95", 8340),
+        ("0.375", "12.99", 487),
+        ("3", "0.335", 100),
+        ("1,000", "£0.125", 12_500),
+        ("-2", "2.50", OrderReason.NEGATIVE_AMOUNT),
+        ("", "2.50", Reason.BAD_AMOUNT),
+        ("two", "2.50", Reason.BAD_AMOUNT),
+        ("2", "$x", Reason.BAD_AMOUNT),
+        ("9" * 20, "9" * 20, Reason.BAD_AMOUNT),
+        ("2", "", 0),
+    ],
+)
+def test_a_quantity_at_a_unit_price_is_an_amount(quantity, price, amount):
+    columns = ("party", "occurred_at", "quantity", "unit_price")
+    sold = plan_of(
+        PURCHASES,
+        columns,
+        {name: name for name in columns},
+        installation=HERE,
+        source="shop",
+        currency="GBP",
+        times=UTC,
+        latest=LATEST,
+    )
+    told = read(PURCHASES, sold, 2, ["c1", "2024-07-01", quantity, price])
+    assert (told.reason if isinstance(told, Refusal) else told.amount_minor) == amount
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,23 @@
 """Orders as files have them: a row each, or rows that share an order id and are its lines."""
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
 
 from chassis.imports.amounts import MAX_MINOR
-from chassis.imports.fields import AMOUNT, CHANNEL, CURRENCY, OCCURRED_AT, PARTY, Field, mostly
+from chassis.imports.fields import (
+    AMOUNT,
+    CHANNEL,
+    CURRENCY,
+    OCCURRED_AT,
+    PARTY,
+    QUANTITY,
+    UNIT_PRICE,
+    Field,
+    mostly,
+)
 from chassis.imports.headers import weighted
 from chassis.imports.kinds import Grouping, Taken
 from chassis.imports.plans import Cells, Plan, Refusal, Row, Survey, id_of, line_of_text, slug
@@ -74,7 +85,10 @@ PRODUCT = Field(
 )
 
 LINE = Field("line")
-"""The line within its order; mapped, rows of one order are its lines and are added up. Never guessed."""
+"""The line within its order; mapped, rows of one order are its lines and are added up.
+
+Guessed to be the product where the first rows have several of one order (`line_guess`), and never by a name.
+"""
 
 FIELDS = (
     PARTY.must_be(),
@@ -82,27 +96,28 @@ FIELDS = (
     OCCURRED_AT.must_be().called(
         {3: "purchased ordered", 2: "returned", 0: "order invoice purchase transaction sale return"}
     ),
-    AMOUNT,
+    replace(AMOUNT, factors=(QUANTITY.name, UNIT_PRICE.name)),
     CURRENCY,
     CHANNEL,
     PRODUCT,
     LINE,
+    QUANTITY,
+    UNIT_PRICE,
 )
 
 
 def order(plan: Plan, cells: Cells, *, either_sign: bool) -> Order:
     """The order, or the part of one, that a row tells of. Raises `Unreadable`."""
-    party, order_id, when, text, said, channel, product, line, *original = cells.texts
+    party, order_id, when, text, said, channel, product, line, quantity, price, *original = cells.texts
     named = plan.party(party)
     occurred_at = plan.instant(when)
     currency = plan.currency_of(said)
-    amount = plan.amount(text, currency)
+    amount = plan.amount(text, currency) if plan.says(AMOUNT.name) else plan.amount_of(quantity, price, currency)
     if either_sign and not plan.grouped:
         amount = abs(amount)
     elif amount < 0 and not plan.grouped:
         # A discount is a line below zero: there, what counts is the sign of the order.
-        detail = "A purchase has no amount below zero; import returns as returns."
-        raise Unreadable(OrderReason.NEGATIVE_AMOUNT, detail)
+        raise Unreadable(OrderReason.NEGATIVE_AMOUNT, _BELOW_ZERO)
     if order_id:
         order_id = order_key(order_id)
     elif ORDER_ID.name in plan.positions:
@@ -149,9 +164,10 @@ def lines_together(*, either_sign: bool) -> Callable[[Plan, Sequence[Order | Ref
         if not agree:
             return [Refusal(entry.row, OrderReason.LINES_DISAGREE) for entry in entries]
         amount = sum(line.amount_minor for line in lines.values())
-        if abs(amount) > MAX_MINOR or (amount < 0 and not either_sign):
-            reason = OrderReason.NEGATIVE_AMOUNT if amount < 0 else Reason.BAD_AMOUNT
-            return [Refusal(entry.row, reason) for entry in entries]
+        if abs(amount) > MAX_MINOR:
+            return [Refusal(entry.row, Reason.BAD_AMOUNT) for entry in entries]
+        if amount < 0 and not either_sign:
+            return [Refusal(entry.row, OrderReason.NEGATIVE_AMOUNT, _BELOW_ZERO) for entry in entries]
         kept = {line.row for line in lines.values()}
         repeated = tuple(entry.row for entry in entries if entry.row not in kept)
         return Taken(Order(tuple(lines.values()), abs(amount)), tuple(kept), repeated)
@@ -159,9 +175,25 @@ def lines_together(*, either_sign: bool) -> Callable[[Plan, Sequence[Order | Ref
     return together
 
 
+_BELOW_ZERO = "A purchase has no amount below zero; import returns as returns."
+
+
+def line_guess(rows: Sequence[Mapping[str, str]]) -> str | None:
+    """The product where some order of these rows has several of them, and no order has several parties."""
+    products, parties = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
+    for row in rows:
+        order_id = row.get(ORDER_ID.name)
+        if order_id and (party := row.get(PARTY.name)):
+            products[order_id].add(row.get(PRODUCT.name, ""))
+            parties[order_id].add(party)
+    are_lines = max(map(len, products.values()), default=0) > 1 and max(map(len, parties.values())) == 1
+    return PRODUCT.name if are_lines else None
+
+
 def by_lines(*, either_sign: bool) -> Grouping[Order]:
     """Rows of one order id are its lines, where a column is mapped to the line."""
-    return Grouping(by=ORDER_ID.name, part=LINE.name, key=order_key, together=lines_together(either_sign=either_sign))
+    together = lines_together(either_sign=either_sign)
+    return Grouping(by=ORDER_ID.name, part=LINE.name, key=order_key, together=together, guess=line_guess)
 
 
 def shown(order: Order) -> Mapping[str, object]:
@@ -187,7 +219,12 @@ def notes(plan: Plan, survey: Survey, first: Sequence[Row]) -> Mapping[str, bool
     return {
         "No column is the order id: a row is known by the content of its file and its number. The same file again "
         "changes nothing, but the same rows in another file count again.": at is None,
-        f"No column is the amount: every row counts with 0 {plan.currency}.": not plan.says(AMOUNT.name),
+        f"No column is the amount: every row counts with 0 {plan.currency}.": (
+            not plan.says(AMOUNT.name) and not plan.says(UNIT_PRICE.name)
+        ),
+        "An amount is the quantity times the unit price: map a column to amount where that is not so.": (
+            not plan.says(AMOUNT.name) and plan.says(UNIT_PRICE.name)
+        ),
         f"{survey.without_amount} rows have no amount and count with 0.": survey.without_amount > 0,
         "Rows that share an order id are its lines and are added up.": plan.grouped,
         "Order ids repeat in the file: map a column to line if these rows are lines of one order.": (
