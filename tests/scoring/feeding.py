@@ -33,7 +33,9 @@ from contracts.customers import (
 from contracts.event import Event
 from contracts.loss import LossReason
 from services.scoring.app import Settings, what_to_heed
+from services.scoring.domain.policy import Policy
 from services.scoring.handlers import batches
+from services.scoring.queries.rulings import new_ruling
 from services.scoring.routes import router
 from tests.serving import asked_by_admin
 
@@ -173,3 +175,15 @@ async def served(database: Database, **settings: Any) -> AsyncIterator[httpx.Asy
         yield client
     app.state.processes.close()
     await app.state.database.close()
+
+
+async def activated(database: Database, policy: Policy, at: datetime) -> None:
+    """Have another policy decide from an instant on."""
+    async with database.transaction() as session:
+        connection = await driver(session)
+        await connection.execute(
+            "INSERT INTO policy (hash, document) VALUES ($1, $2::text::jsonb)",
+            policy.content_hash,
+            policy.model_dump_json(),
+        )
+        await new_ruling(connection, "policy", at, policy=policy.content_hash)

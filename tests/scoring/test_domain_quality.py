@@ -1,5 +1,6 @@
 """How good a model is, on numbers that can be counted by hand and on a real history."""
 
+from collections import Counter
 from datetime import date
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.scoring import Stage
+from contracts.scoring import Stage, Tier
 from services.scoring.domain.bgnbd import NotEnough
 from services.scoring.domain.buyers import Ledger
 from services.scoring.domain.fitting import Fitted, fit, fitted, worse
@@ -122,6 +123,20 @@ def test_stages_are_by_probability_and_the_fresh_days() -> None:
     by = ByProbability(fresh_days=30, dormant_below=0.5, lost_below=0.2)
     p, silent = array(0.5, 0.499999, 0.2, 0.199999, 0.0, 0.0), whole(31, 31, 31, 31, 30, 31)
     assert stages(p, silent, by).tolist() == [0, 1, 1, 2, 0, 2]
+
+
+def test_where_amounts_are_not_fitted_tiers_are_cut_by_what_parties_are_worth_then() -> None:
+    # A thousand paid once, and 35 of them came back for nothing.
+    paid, back = [(who, 10 * who % 360, 2_000 + 10 * who) for who in range(1_000)], [(who, 361, 0) for who in range(35)]
+    party, day, amount = (whole(*column) for column in zip(*sorted(paid + back), strict=True))
+    model = fitted(Ledger(party, 730_000 + day, amount), date.fromordinal(730_364), 365, "EUR")
+
+    assert isinstance(model, Model)
+    assert model.p is None
+    assert "amounts_not_fitted" in model.flags
+    assert model.cuts is not None
+    tiers = Counter(model.cuts.tier(2_000 + 10 * who) for who in range(1_000))
+    assert tiers == {Tier.TOP: 50, Tier.HIGH: 150, Tier.MID: 300, Tier.LOW: 500}
 
 
 def test_arrays_say_of_everybody_what_the_model_says_of_one() -> None:

@@ -25,7 +25,7 @@ from services.scoring.queries.activations import plan
 from services.scoring.queries.policies import approve, draft, tried
 from services.scoring.queries.rulings import Connection, add_cut_points, add_rates, new_ruling
 from tests.scoring.conftest import MakeScoring
-from tests.scoring.feeding import Feeding, served
+from tests.scoring.feeding import Feeding, activated, served
 from tests.scoring.filed import as_line, exported
 from tests.scoring.handmade import MODEL
 from tests.scoring.stories import Story, give
@@ -320,17 +320,6 @@ async def test_a_rate_corrected_later_was_not_known(scoring: Database, api: http
     assert (await read(api, party))["value_minor"] == 900
 
 
-async def activated(database: Database, policy: Policy, at: datetime) -> None:
-    async with database.transaction() as session:
-        connection = await driver(session)
-        await connection.execute(
-            "INSERT INTO policy (hash, document) VALUES ($1, $2::text::jsonb)",
-            policy.content_hash,
-            policy.model_dump_json(),
-        )
-        await new_ruling(connection, "policy", at, policy=policy.content_hash)
-
-
 BRISK = DAYS_1.model_copy(
     update={"name": "brisk", "persons": Stages(customers=ByDays(dormant_after_days=1, lost_after_days=2))}
 )
@@ -363,6 +352,8 @@ async def test_a_model_in_another_currency_is_refused(scoring: Database, api: ht
 
     assert (refused.status_code, refused.json()["code"]) == (409, "model_currency")
     assert (refused.json()["currency"], refused.json()["reporting_currency"]) == ("USD", "EUR")
+    tried = await api.post(f"/v1/policies/{DEFAULT_1.content_hash}/trials", json={"model": dollars.content_hash})
+    assert (tried.status_code, tried.json()["code"]) == (409, "model_currency")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import pytest
 from chassis.clock import now
 from chassis.db import Database, driver
 from contracts.loss import LossReason
-from tests.scoring.feeding import Feeding
+from services.scoring.domain.presets import DEFAULT_1
+from tests.scoring.feeding import Feeding, activated
 
 
 def outer(party: UUID) -> str:
@@ -142,6 +143,22 @@ async def test_losses_are_filtered_by_reason_stage_day_owner_and_team(
     assert await found(until=str((today - timedelta(days=5)).date())) == [customer, price, silent]
     assert await found(owner_id=f"user_{owner.hex}") == await found(team_id=f"team_{team.hex}") == [price]
     assert await found(reason="price", stage="lost_customer") == []
+
+
+async def test_whom_to_follow_up_is_said_by_the_policy(
+    api: httpx.AsyncClient, scoring: Database, lost: list[str], today: datetime
+) -> None:
+    _, silent, price, customer = lost
+
+    async def found(**query: str) -> list[object]:
+        return [row["party_id"] for row in await pages(api, "/v1/losses", follow_up=True, **query)]
+
+    assert await found() == [customer, silent]
+    asked = DEFAULT_1.model_copy(update={"follow_up_reasons": (LossReason.PRICE, LossReason.UNKNOWN)})
+    await activated(scoring, asked, today)
+    assert await found() == [customer, price, silent]
+    assert await found(reason="price") == [price]
+    assert await found(reason="competitor") == []
 
 
 async def test_standings_are_filtered_by_reason_owner_and_team(

@@ -101,6 +101,17 @@ async def test_lists_are_of_those_who_fall_within_so_many_days(api: httpx.AsyncC
     assert set(await listed(api, falls_within_days=88)) == {known[0], known[1]}
 
 
+async def test_days_ahead_are_counted_from_the_day_that_is_asked_for(
+    api: httpx.AsyncClient, known: list[str], today: datetime
+) -> None:
+    # It fell nine days ago.
+    for ago in (20, 12):
+        then = str((today - timedelta(days=ago)).date())
+        assert await listed(api, as_of=then, ids=[known[2]], falls_within_days=ago - 10) == []
+        assert await listed(api, as_of=then, ids=[known[2]], falls_within_days=ago - 9) == [known[2]]
+        assert await listed(api, as_of=then, ids=[known[2]], changes_within_days=ago - 9) == [known[2]]
+
+
 async def test_value_over_time_ends_today_and_is_the_value_of_each_day(
     api: httpx.AsyncClient, known: list[str], today: datetime
 ) -> None:

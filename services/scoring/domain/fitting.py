@@ -11,7 +11,7 @@ from services.scoring.domain.bgnbd import NotEnough
 from services.scoring.domain.buyers import Ledger
 from services.scoring.domain.model import Model
 from services.scoring.domain.policy import Policy
-from services.scoring.domain.quality import Beside, Period, Quality, judge, values
+from services.scoring.domain.quality import Beside, Period, Quality, judge, worths
 from services.scoring.domain.stages import ByProbability
 from services.scoring.domain.tiers import SHARES, TierShares
 
@@ -87,7 +87,7 @@ def fit(ledger: Ledger, as_of: date, policy: Policy, currency: str | None, activ
 def fitted(
     ledger: Ledger, as_of: date, value_days: int, currency: str | None, shares: TierShares = SHARES
 ) -> Model | NotEnough:
-    """The model of all who had bought by a day, with tier amounts by what they are expected to bring in some days."""
+    """The model of all who had bought by a day, with tier amounts by what they are worth over some days."""
     of = ledger.buyers(as_of.toordinal())
     often = bgnbd.fit(of.x, of.tx, of.T)
     if isinstance(often, NotEnough):
@@ -114,7 +114,7 @@ def fitted(
         amount_log_likelihood=likelihood,
         flags=flags,
     )
-    falling = np.sort(values(uncut, of, value_days))[::-1]
+    falling = np.sort(worths(uncut, ledger, of, value_days))[::-1]
     return uncut.model_copy(update={"cuts": tiers.fit(falling.tolist(), shares)})
 
 

@@ -33,7 +33,7 @@ class Fit(NamedTuple):
 
 
 class NotEnough(NamedTuple):
-    """Too few who paid on several days: the mean of all is everybody's."""
+    """Too few who paid on several days: their parties are worth their turnover."""
 
     payers: int
     needed: int

@@ -120,6 +120,16 @@ def values(model: Model, of: Buyers, days: int) -> Whole:
     return np.rint(often * expected_amounts(model, of.paid_days, of.paid)).astype(np.int64)
 
 
+def worths(model: Model, ledger: Ledger, of: Buyers, days: int) -> Whole:
+    """What each who had bought by the day of a model is worth then, in minor units.
+
+    By `values` or, of a model whose amounts were not fitted, what was paid in as many days before: its parties are
+    worth their turnover (`History.value`).
+    """
+    day = model.as_of.toordinal()
+    return values(model, of, days) if model.p is not None else ledger.afterwards(of, day - days, day)[1]
+
+
 def stages(p: Numbers, silent_days: Whole, by: ByProbability) -> Whole:
     """The place in `STAGES` of each, by probability and the days since the last purchase day alone."""
     places = np.where(p >= by.dormant_below, 0, np.where(p >= by.lost_below, 1, 2))
@@ -183,7 +193,7 @@ def judge(model: Model, ledger: Ledger, horizon_days: int, value_days: int, by: 
         return None
     purchases, revenue = ledger.afterwards(of, day, day + horizon_days)
     happened = purchases > 0
-    p, worth = probabilities(model, of, horizon_days), values(model, of, value_days)
+    p, worth = probabilities(model, of, horizon_days), worths(model, ledger, of, value_days)
     stood = stages(p, of.T - of.tx, by)
     expected = float(expected_purchases(model.parameters, of.x, of.tx, of.T, horizon_days).sum())
     came = int(revenue.sum())

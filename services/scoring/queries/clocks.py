@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from contracts.moments import ModelCurrency, NotReadYet
+from contracts.moments import NotReadYet
 from contracts.scoring import Stage, Tier
 from services.scoring.domain.moment import Care, Moment
 from services.scoring.domain.standing import Standing
@@ -47,12 +47,6 @@ async def moment_asked(connection: Connection, asked: Question, now: datetime) -
         if settled is None or asked.known_at > settled:
             raise NotReadYet(settled)
     ruling = await ruling_asked(connection, asked.known_at, policy=asked.policy, model=asked.model)
-    if asked.model is not None and ruling.model and ruling.model.currency not in (None, ruling.rates.currency):
-        raise ModelCurrency(
-            "Its amounts are in another currency than the reporting one. Ask for a model in that one.",
-            currency=ruling.model.currency,
-            reporting_currency=ruling.rates.currency,
-        )
     if asked.horizon_days is not None:
         policy = ruling.policy.model_copy(update={"horizon_days": asked.horizon_days})
         ruling = msgspec.structs.replace(ruling, policy=policy)

@@ -1,5 +1,6 @@
 """Whom to follow up: who is about to fall, and who is lost, each list in the order of an index."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -29,7 +30,7 @@ class AtRisk(NamedTuple):
 class Lost(NamedTuple):
     """Which losses are listed; None takes all."""
 
-    reason: LossReason | None = None
+    reasons: Sequence[LossReason]
     stage: Stage | None = None
     since: date | None = None
     until: date | None = None
@@ -62,7 +63,7 @@ async def losses(
     connection: Connection, wanted: Lost, *, after: tuple[date, UUID] | None, limit: int
 ) -> list[asyncpg.Record]:
     """Parties that are lost, the last to be lost first."""
-    conditions = Conditions([wanted.reason] if wanted.reason else list(LossReason))
+    conditions = Conditions(list(wanted.reasons))
     conditions.equal(stage=wanted.stage, owner_id=wanted.owner_id, team_id=wanted.team_id)
     keep_to(wanted.care, conditions)
     conditions.add("since >= {}", wanted.since)

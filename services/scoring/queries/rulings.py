@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import msgspec
 
-from contracts.moments import ModelNotFound, PolicyNotFound
+from contracts.moments import ModelCurrency, ModelNotFound, PolicyNotFound
 from services.scoring.domain.model import Model
 from services.scoring.domain.money import CurrencyFixed, NoReportingCurrency, Rates
 from services.scoring.domain.policy import Policy
@@ -150,7 +150,7 @@ async def ruling_asked(
     """The ruling in force now or at an instant, with the policy or the model of a hash in the place of its own.
 
     A model brings cut points of its own. The first ruling counts from the beginning. Raises `PolicyNotFound`,
-    `ModelNotFound`.
+    `ModelNotFound`, and `ModelCurrency` where the amounts of that model are in another currency than the reporting one.
     """
     row = await connection.fetchrow(_IN_FORCE, known_at)
     if row is None:
@@ -165,6 +165,12 @@ async def ruling_asked(
         return here
     asked = Policy.stored(versions["document"]) if policy is None else await document_of(connection, policy)
     fitted = _model(versions)
+    if model is not None and fitted and fitted.currency not in (None, here.rates.currency):
+        raise ModelCurrency(
+            "Its amounts are in another currency than the reporting one. Ask for a model in that one.",
+            currency=fitted.currency,
+            reporting_currency=here.rates.currency,
+        )
     return msgspec.structs.replace(here, policy=asked, model=fitted, cuts=_cuts(versions, asked, fitted))
 
 

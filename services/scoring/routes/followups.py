@@ -56,6 +56,7 @@ async def list_losses(
     snapshot: Snapshot,
     care: CareOf,
     reason: LossReason | None = None,
+    follow_up: bool = False,
     stage: Stage | None = None,
     since: Day | None = None,
     until: Day | None = None,
@@ -66,11 +67,14 @@ async def list_losses(
 ) -> Page[FollowUp]:
     """Parties that are lost, with the reason, the last to be lost first; `since` and `until` bound the day of the loss.
 
-    With the reason `unknown`, those whom somebody has yet to ask.
+    With `follow_up`, those with one of the `follow_up_reasons` of the policy: `unknown` where it names no others, for
+    somebody has yet to ask them.
     """
     ruling = (await present(snapshot)).ruling
     after = decode_cursor(cursor, tuple[date, UUID]) if cursor else None
-    wanted = Lost(reason, stage, since, until, owner_id, team_id, care)
+    reasons = ruling.policy.follow_up_reasons if follow_up else tuple(LossReason)
+    reasons = tuple(each for each in reasons if reason in (None, each))
+    wanted = Lost(reasons, stage, since, until, owner_id, team_id, care)
     found = page(
         await losses(snapshot, wanted, after=after, limit=limit + 1),
         limit=limit,

@@ -112,9 +112,10 @@ async def list_standings(
     last purchase or sign of interest, `contact_since` and `contact_until` the last day on which anything passed between
     the party and us, whoever began, `in_stage_since` and `in_stage_until` the first day of the stage,
     `changes_within_days` when anything that is graded will be another if nothing happens, `falls_within_days` when the
-    stage falls. `owned=false` are those whom nobody looks after, neither an owner nor a team. With `as_of`, `known_at`,
-    `policy`, `model` or `horizon_days` they are computed instead, and come by party alone; a page may then be short,
-    also empty, though there are more. Owner and team are always those of today.
+    stage falls, both counted from the day that is asked for. `owned=false` are those whom nobody looks after, neither
+    an owner nor a team. With `as_of`, `known_at`, `policy`, `model` or `horizon_days` they are computed instead, and
+    come by party alone; a page may then be short, also empty, though there are more. Owner and team are always those of
+    today.
     """
     wanted = Filter(stage, tier, min_value, max_value, loss_reason, owner_id, team_id, owned, vip, treatment, flag)
     wanted = wanted._replace(
@@ -125,8 +126,9 @@ async def list_standings(
     wanted = wanted._replace(contact_since=contact_since, contact_until=contact_until)
     wanted = wanted._replace(in_stage_since=in_stage_since, in_stage_until=in_stage_until, party_ids=ids)
     ruling = (await present(snapshot)).ruling
+    day = asked.as_of.toordinal() if asked.as_of else ruling.day(asked.known_at or now())
     wanted = wanted._replace(
-        changes_until=_ahead(ruling, changes_within_days), falls_until=_ahead(ruling, falls_within_days)
+        changes_until=_behind(day, changes_within_days, ruling), falls_until=_behind(day, falls_within_days, ruling)
     )
     if asked != NOTHING_ASKED:
         if sort not in (None, Order.PARTY):
@@ -142,9 +144,9 @@ async def list_standings(
     return found.shown(lambda row: FollowUp.stored(row, ruling))
 
 
-def _ahead(ruling: Ruling, days: int | None) -> datetime | None:
-    """The beginning of a local day to come; None without days."""
-    return None if days is None else start_of_day(ruling.day(now()) + days, ruling.zone)
+def _behind(day: int, days: int | None, ruling: Ruling) -> datetime | None:
+    """The beginning of the local day so many behind another (ordinal); None without days."""
+    return None if days is None else start_of_day(day + days, ruling.zone)
 
 
 async def _computed(
