@@ -12,7 +12,7 @@ from contracts.money import major
 SAME = (
     "party_id", "stage", "tier", "currency", "x", "tx_days", "T_days", "since", "next_change_at", "policy", "model",
     "p", "level", "satisfaction", "satisfaction_band", "loyalty", "loyalty_band", "posture", "treatment", "flags",
-    "vip", "last_contact_day", "potential",
+    "vip", "last_contact_day", "potential", "policy_hash",
 )  # fmt: skip
 """Columns that have the names of what is shown."""
 

@@ -21,7 +21,7 @@ async def test_the_export_has_a_line_for_each_standing(api: httpx.AsyncClient, f
     columns = (
         "party_id stage tier value currency x tx_days T_days spend since next_change_at policy model p turnover level"
         " satisfaction satisfaction_band loyalty loyalty_band posture treatment flags vip last_contact_day"
-        " potential"
+        " potential policy_hash"
     )
     assert list(lines[0]) == columns.split()
 

@@ -9,6 +9,7 @@ from chassis.auth import Reach
 from chassis.http import encode_cursor
 from chassis.ids import uuid7
 from contracts.customers import Direction, InteractionKind, InteractionRecorded, ProblemOpened, Severity
+from services.scoring.domain.presets import DEFAULT_1
 from tests.scoring.feeding import Feeding
 from tests.scoring.test_routes_reach import reaching
 from tests.scoring.test_routes_reports import reached, said
@@ -182,6 +183,7 @@ async def test_a_listed_standing_has_every_field(api: httpx.AsyncClient, three: 
         "assessed_at": "2026-06-01T12:00:00Z",
         "revision": 1,
         "policy": "default-1",
+        "policy_hash": DEFAULT_1.content_hash,
         "model": None,
         "last_purchase_day": "2026-01-02",
         "owner_id": None,

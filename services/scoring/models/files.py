@@ -37,6 +37,7 @@ COLUMNS = (
     "vip",
     "last_contact_day",
     "potential",
+    "policy_hash",
 )
 """New columns are added behind; these keep their places."""
 
@@ -82,6 +83,7 @@ def lines(standings: Sequence[Line], ruling: Ruling) -> str:
         ["true" if each.vip else "false" for each in found],
         [_day(each.last_contact_day) for each in found],
         [each.potential or "" for each in found],
+        repeat(ruling.policy.content_hash),
     )
     return "\n".join([*map(",".join, zip(*columns, strict=False)), ""])
 

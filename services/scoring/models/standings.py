@@ -112,6 +112,9 @@ class Standing(Shown):
     revision: int
     """Rises with every change that was told to others."""
     policy: str
+    """Its name, which several versions may have."""
+    policy_hash: str
+    """Its content hash; with `horizon_days` that of the policy with this horizon."""
     model: str | None
     """Content hash of the model; none where none is active."""
 
@@ -152,6 +155,7 @@ class Standing(Shown):
             assessed_at=at,
             revision=revision,
             policy=ruling.policy.name,
+            policy_hash=ruling.policy.content_hash,
             model=ruling.model.content_hash if ruling.model else None,
             **more,
         )
@@ -162,7 +166,8 @@ class Standing(Shown):
         decided = Decided(**{field: row[field] for field in Decided.__struct_fields__ if field not in UNSTORED})
         more = {name: row[name] for name in cls.model_fields.keys() - Standing.model_fields.keys()}
         shown = cls.shown(row["party_id"], row["revision"], decided, row["assessed_at"], ruling, **more)
-        return shown.model_copy(update={"currency": row["currency"], "policy": row["policy"], "model": row["model"]})
+        under = {name: row[name] for name in ("currency", "policy", "policy_hash", "model")}
+        return shown.model_copy(update=under)
 
 
 class MergeAsked(Body):

@@ -68,7 +68,8 @@ _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 STORED = """party_id, revision, stage, tier, since, value_minor, spend_minor, purchase_days, first_day, last_day,
     last_sign_day, last_contact_day, loss_reason, next_change_at, next_stage_at, next_stage, p, turnover_minor, level,
     satisfaction, satisfaction_band, loyalty, loyalty_band, posture, treatment, flags, vip, potential, assessed_at,
-    ruling.currency, policy.document ->> 'name' AS policy, ruling.model, owner_id, team_id"""
+    ruling.currency, policy.document ->> 'name' AS policy, ruling.policy AS policy_hash, ruling.model, owner_id,
+    team_id"""
 """A standing as it is stored, with what it was assessed under."""
 
 STORED_FROM = "party JOIN ruling ON ruling.id = party.ruling JOIN policy ON policy.hash = ruling.policy"
