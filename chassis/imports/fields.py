@@ -60,15 +60,24 @@ def _is_amount(text: str) -> bool:
     return True
 
 
+ALIKE = 20
+"""So many rows with one and the same party are no list of parties."""
+
+
+def _are_parties(ids: Sequence[str]) -> bool:
+    return mostly(lambda text: len(text) <= 200)(ids) and not (len(ids) >= ALIKE and len(set(ids)) == 1)
+
+
 PARTY = Field(
     "party",
     weighted(
         {
-            3: "party customer cust client buyer member household account kunde cliente",
+            3: "party customer cust client buyer member household kunde cliente",
             2: "customerid custid clientid kundennr kundennummer shopper patron user contact",
+            1: "account",
         }
     ),
-    mostly(lambda text: len(text) <= 200),
+    _are_parties,
 )
 """The id of a party in the source."""
 
@@ -85,8 +94,8 @@ AMOUNT = Field(
         {
             4: "amount amt total betrag summe importe",
             3: "sum value sales revenue turnover umsatz",
-            2: "price spend spent payment paid gross net refund",
-            0: "line",
+            2: "price spend spent payment paid gross",
+            0: "line order grand",
         }
     ),
     mostly(_is_amount),

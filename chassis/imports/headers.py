@@ -26,11 +26,17 @@ SPOILERS = frozenset(
         {
             0: "name email mail phone address city country state zip segment type status qty quantity count unit units "
             "tax vat discount shipping freight delivery delivered shipped due birth updated modified cost weight "
-            "category brand lines items age gender parent line original date time timestamp datetime ts day month year"
+            "category brand lines items age gender parent line original date time timestamp datetime ts day month year "
+            "fee fees insurance refund refunded gift certificate balance tip commission owner group rating manager "
+            "company converted first given middle last family nick maiden"
         }
     )
 )
 """Words that make a column something else than the field beside whose name they stand."""
+
+TAXES = frozenset({"tax", "taxes", "vat", "gst"})
+WITH_OR_WITHOUT = frozenset({"inc", "incl", "including", "ex", "excl", "excluding"})
+"""Where one of these stands, a tax that is named is not what the column holds."""
 
 HAN = {
     "編號": "id",

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from chassis.imports.fields import OCCURRED_AT, Field
-from chassis.imports.headers import ID_WORDS, SPOILERS, words_of
+from chassis.imports.headers import ID_WORDS, SPOILERS, TAXES, WITH_OR_WITHOUT, words_of
 from chassis.imports.kinds import ImportKind
 from contracts.problems import Invalid
 
@@ -162,6 +162,8 @@ SURE = 35
 def _score(words: Mapping[str, int], column: str) -> int:
     """How well a header names a field: a word of the field, better with nothing beside it."""
     own = words_of(column)
+    if not WITH_OR_WITHOUT.isdisjoint(own):
+        own = [word for word in own if word not in WITH_OR_WITHOUT | TAXES]
     best = max((words.get(word, 0) for word in own), default=0)
     if not best or any(word in SPOILERS and word not in words for word in own):
         return 0

@@ -20,6 +20,10 @@ from contracts.problems import Invalid
 from contracts.sources import in_source
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+ROUNDED = re.compile(r"\d([.,]\d+)?E\+\d+", re.ASCII | re.IGNORECASE)
+DECIMAL = re.compile(r"\d+\.0", re.ASCII)
+NOTHING = frozenset({"null", "\\n", "none", "nan", "n/a", "#n/a", "na", "nil", "<na>"})
+"""What programs write, in any case, where there is no value."""
 
 Row = tuple[int, list[str]]
 """The number of a row and its cells."""
@@ -169,8 +173,13 @@ class Plan:
 
     def party(self, text: str) -> Identity:
         """The party by its id in the source. Raises `Unreadable`."""
-        if not text:
+        if not text or text.lower() in NOTHING:
             raise Unreadable(Reason.NO_PARTY)
+        if ROUNDED.fullmatch(text):
+            raise Unreadable(Reason.BAD_PARTY, "A spreadsheet has rounded the id: write the column as text.")
+        if DECIMAL.fullmatch(text):
+            # Whole numbers beside empty cells become such in what many programs write.
+            text = text.removesuffix(".0")
         return self.installation.identity(Scheme.EXTERNAL, id_of(text, Reason.BAD_PARTY), system=self.source)
 
     def identities(self, *, party: str = "", email: str = "", phone: str = "") -> list[Identity]:

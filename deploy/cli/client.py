@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -15,6 +15,8 @@ from deploy.cli.options import DEFAULT_DATA, HASH
 
 if TYPE_CHECKING:
     import httpx
+
+NO_WAYS: Mapping[str, str] = {}
 
 KINDS = {"policies": "policy", "models": "model"}
 """The command of what the API has in lists."""
@@ -64,8 +66,8 @@ def client_of(url: str, key: str) -> Iterator["httpx.Client"]:
             fail(f"The connection to {url} broke: {error}")
 
 
-def answer(response: "httpx.Response") -> Any:
-    """The body of a good response; a problem ends the command with its detail."""
+def answer(response: "httpx.Response", ways_out: Mapping[str, str] = NO_WAYS) -> Any:
+    """The body of a good response; a problem ends the command with its detail, and with how to say it here by code."""
     if response.is_success:
         return response.json() if response.content else None
     response.read()
@@ -75,6 +77,8 @@ def answer(response: "httpx.Response") -> Any:
         fail(f"{response.request.method} {response.request.url.path} was answered with {response.status_code}.")
     details = [f"{each['pointer']}: {each['detail']}" for each in problem.get("errors", [])]
     lines = [problem.get("detail") or problem.get("title", "Refused."), *details]
+    if way_out := ways_out.get(problem.get("code", "")):
+        lines.append(way_out)
     fail("\n".join([*lines, f"({problem.get('code')}, request {problem.get('request_id')})"]))
 
 

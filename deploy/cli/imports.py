@@ -86,6 +86,15 @@ KINDS = {
 """The kinds of files, each with what a person should know of it."""
 
 
+WAYS_OUT = {
+    "column_missing": "Here: --map FIELD=COLUMN, or --date YYYY-MM-DD for the day of all rows.",
+    "unknown_column": "Here: --map FIELD=COLUMN.",
+    "unknown_field": "Here: --map FIELD=COLUMN, --set FIELD=VALUE.",
+    "ambiguous_dates": "Here: --dates dmy, or --dates mdy.",
+}
+"""How what is wrong with a file is said better, in the words of the command."""
+
+
 def command(kind: str, told: str) -> None:
     """Have a command for a kind of files."""
 
@@ -197,7 +206,7 @@ def sent(client: "httpx.Client", file: str, form: dict[str, str]) -> dict[str, A
         name = "stdin" if file == "-" else Path(file).name
         response = client.post("/v1/imports", data=form, files={"file": (name, content)}, timeout=None)
     try:
-        return cast(dict[str, Any], answer(response))
+        return cast(dict[str, Any], answer(response, WAYS_OUT))
     except typer.Exit:
         raise typer.Exit(2 if response.status_code in (413, 422) else 1) from None
 

@@ -141,6 +141,18 @@ async def test_invoices_by_their_lines_become_what_was_paid_for_each(database):
     assert counts(await imported(database, content)) == ("done", 0, 4, 0, 2)
 
 
+async def test_lines_that_name_no_currency_are_in_that_of_their_order(database):
+    content = (
+        "customer,order_id,date,currency,sku,qty,price\nc1,o1,2024-01-01,USD,a,1,5\nc1,o1,2024-01-01,,b,2,3\n"
+        "c2,o2,2024-01-01,USD,a,1,5\nc2,o2,2024-01-01,GBP,b,1,5\nc3,o3,2024-01-01,,a,1,5\nc3,o3,2024-01-01,,b,1,5\n"
+    )
+    job = await imported(database, content)
+    assert counts(job) == ("done", 4, 0, 0, 2)
+    assert await rejected(database, job) == [("4", "lines_disagree"), ("5", "lines_disagree")]
+    said = "SELECT array_agg(source_id || ' ' || amount_minor || ' ' || currency ORDER BY source_id) FROM purchase"
+    assert await value(database, said) == ["o1 1100 USD", "o3 1000 EUR"]
+
+
 async def test_orders_larger_than_a_chunk_stay_whole(database):
     rows = [f"c{order},o{order},2024-01-01,1,{line}\n" for order in range(3) for line in range(1500)]
     random.Random(1).shuffle(rows)

@@ -173,6 +173,14 @@ async def test_identifiers_of_one_row_make_one_party(database):
     assert assigned[0]["subject"] == str(party("1"))
 
 
+async def test_a_name_is_given_to_whom_has_none(database):
+    before = await imported(database, "customer,name,email\n1,Ann Lee,\n2,,b@example.org\n", kind="parties")
+    again = await imported(database, "id,full name,email\n,Ann L.,a@example.org\n2,Bo Ek,b@example.org\n1,Anna,\n",
+                           kind="parties", mapping='{"party": "id"}')  # fmt: skip
+    assert [counts(job)[0] for job in (before, again)] == ["done", "done"]
+    assert await value(database, "SELECT array_agg(name ORDER BY name) FROM party") == ["Ann L.", "Ann Lee", "Bo Ek"]
+
+
 async def test_the_same_contacts_again_change_nothing(database):
     content = "1,a@example.org,,,\n1,a@example.org,,,\n,a@example.org,,,\n"
     assert counts(await parties(database, content)) == ("done", 1, 2, 0, 0)

@@ -58,6 +58,30 @@ LATEST = datetime(2026, 1, 1, tzinfo=UTC)
         ),
         (
             PURCHASES,
+            "order_id,date,status,customer_id,fee_total,shipping_total,discount_total,order_total",
+            "1,2024-03-01,completed,9,0,0,0,12.50",
+            "party=customer_id order_id=order_id occurred_at=date amount=order_total",
+        ),
+        (
+            PURCHASES,
+            "Order ID,Order Date,Customer ID,Order Refund Amount,Order Total (inc tax),Tax Total",
+            "1,2024-03-01,9,0,12.50,2",
+            "party=Customer ID order_id=Order ID occurred_at=Order Date amount=Order Total (inc tax)",
+        ),
+        (
+            PURCHASES,
+            "Date,Type,Gross,Fee,Net,Transaction ID,Insurance Amount,Balance,Customer Group,Customer",
+            "2024-03-01,Sale,12.50,-0.70,11.80,T1,,100,Retail,c1",
+            "party=Customer order_id=Transaction ID occurred_at=Date amount=Gross",
+        ),
+        (
+            PURCHASES,
+            "Account Name,Account ID,Contact ID,Order Date,Amount",
+            "Acme,A1,C1,2024-03-01,5",
+            "party=Contact ID occurred_at=Order Date amount=Amount",
+        ),
+        (
+            PURCHASES,
             "TRANSACTION_DT,CUSTOMER_ID,PRODUCT_ID,Price",
             "2000-11-01,00001,47102,24",
             "party=CUSTOMER_ID occurred_at=TRANSACTION_DT amount=Price product=PRODUCT_ID",
@@ -127,6 +151,22 @@ def test_what_was_said_goes_before_what_is_guessed():
     assert mapping == {"party": "master_id", "occurred_at": "date"}
 
 
+def test_one_and_the_same_value_in_every_row_is_no_party():
+    columns, row = ["Account Code", "Date", "Total"], ["200", "2024-01-01", "5"]
+    assert mapping_of(PURCHASES, columns, [row] * 5, {})["party"] == "Account Code"
+    with pytest.raises(ColumnMissing):
+        mapping_of(PURCHASES, columns, [row] * 30, {})
+
+
+def test_an_amount_that_every_line_of_an_order_repeats_is_no_amount_of_a_line():
+    columns = ["customer", "order_id", "product", "date", "total"]
+    rows = [
+        ["c1", order, product, "2024-01-01", amount] for order, amount in (("o1", "5"), ("o2", "7")) for product in "ab"
+    ]
+    assert "line" not in mapping_of(PURCHASES, columns, rows, {})
+    assert mapping_of(PURCHASES, columns, [[*row[:4], "5"] for row in rows], {})["line"] == "product"
+
+
 def test_an_amount_that_is_said_leaves_quantity_and_unit_price_alone():
     columns, sample = ["customer", "date", "qty", "price"], [["1", "1997-01-01", "2", "9.99"]]
     assert mapping_of(PURCHASES, columns, sample, {"amount": "price"})["amount"] == "price"
@@ -191,8 +231,9 @@ def test_a_row_becomes_a_purchase():
     assert taken(" c1 ,o1,2024-07-01 12:00,12.5,usd") == Entry(
         7, customer("c1"), datetime(2024, 7, 1, 10, tzinfo=UTC), 1250, "USD", "o1"
     )
+    assert taken("17817.0,o1,2024-07-01,,").party == customer("17817")
     assert taken("c1,o1,2024-07-01,,") == Entry(
-        7, customer("c1"), datetime(2024, 6, 30, 16, tzinfo=UTC), 0, "EUR", "o1"
+        7, customer("c1"), datetime(2024, 6, 30, 16, tzinfo=UTC), 0, "EUR", "o1", currency_said=False
     )
 
 
@@ -231,6 +272,9 @@ def test_a_quantity_at_a_unit_price_is_an_amount(quantity, price, amount):
     ("text", "reason"),
     [
         (" ,o1,2024-07-01,1,", Reason.NO_PARTY),
+        ("NULL,o1,2024-07-01,1,", Reason.NO_PARTY),
+        ("nan,o1,2024-07-01,1,", Reason.NO_PARTY),
+        ("4.7102E+12,o1,2024-07-01,1,", Reason.BAD_PARTY),
         ("c\x07,o1,2024-07-01,1,", Reason.BAD_PARTY),
         ("c1,,2024-07-01,1,", OrderReason.BAD_ORDER_ID),
         ("c1,o1,,1,", Reason.NO_DATE),

@@ -30,7 +30,9 @@ async def name_unnamed(session: AsyncSession, names: Mapping[UUID, str]) -> None
     if names:
         ids = sorted(names)
         spelled = [" ".join(map(_quoted, tokens(names[id]))) for id in ids]
-        await (await driver(session)).execute(f"{_NAME} AND name IS NULL", ids, [names[id] for id in ids], spelled)
+        await (await driver(session)).execute(
+            f"{_NAME} AND party.name IS NULL", ids, [names[id] for id in ids], spelled
+        )
 
 
 def _quoted(token: str) -> str:

@@ -23,7 +23,7 @@ from chassis.imports.kinds import Grouping, Taken
 from chassis.imports.plans import Cells, Plan, Refusal, Row, Survey, id_of, line_of_text, slug
 from chassis.imports.reasons import Reason, RowReason, Unreadable
 from contracts.identity import Identity
-from contracts.money import major
+from contracts.money import MINOR_DIGITS, major
 
 
 class OrderReason(RowReason):
@@ -52,6 +52,8 @@ class Entry(NamedTuple):
     product: str | None = None
     line: str | None = None
     original_order_id: str | None = None
+    currency_said: bool = True
+    """Whether the row says it, and not the file for all rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,7 @@ def order(plan: Plan, cells: Cells, *, either_sign: bool) -> Order:
         line_of_text(product, 500),
         line or None,
         order_key(original[0]) if original and original[0] else None,
+        bool(said),
     )
     return Order((entry,), amount)
 
@@ -151,7 +154,7 @@ def lines_together(*, either_sign: bool) -> Callable[[Plan, Sequence[Order | Ref
     """
 
     def together(plan: Plan, rows: Sequence[Order | Refusal]) -> Taken[Order] | list[Refusal]:
-        entries = [row.lines[0] for row in rows if isinstance(row, Order)]
+        entries = _in_one_currency([row.lines[0] for row in rows if isinstance(row, Order)])
         if len(entries) < len(rows):
             incomplete = [Refusal(entry.row, OrderReason.ORDER_INCOMPLETE) for entry in entries]
             return [*(row for row in rows if isinstance(row, Refusal)), *incomplete]
@@ -162,7 +165,8 @@ def lines_together(*, either_sign: bool) -> Callable[[Plan, Sequence[Order | Ref
             first = lines.setdefault(entry.line if numbered and entry.line else entry.row, entry)
             agree = agree and (first.amount_minor, first.product) == (entry.amount_minor, entry.product)
         if not agree:
-            return [Refusal(entry.row, OrderReason.LINES_DISAGREE) for entry in entries]
+            detail = "They name several parties, currencies or original orders, or one line with other content."
+            return [Refusal(entry.row, OrderReason.LINES_DISAGREE, detail) for entry in entries]
         amount = sum(line.amount_minor for line in lines.values())
         if abs(amount) > MAX_MINOR:
             return [Refusal(entry.row, Reason.BAD_AMOUNT) for entry in entries]
@@ -178,16 +182,35 @@ def lines_together(*, either_sign: bool) -> Callable[[Plan, Sequence[Order | Ref
 _BELOW_ZERO = "A purchase has no amount below zero; import returns as returns."
 
 
+def _in_one_currency(entries: list[Entry]) -> list[Entry]:
+    """Lines that name no currency are in the only one that others of their order name."""
+    said = {entry.currency for entry in entries if entry.currency_said}
+    if len(said) != 1:
+        return entries
+    (currency,) = said
+    return [
+        entry
+        if MINOR_DIGITS[entry.currency] != MINOR_DIGITS[currency]
+        else entry._replace(currency=currency, currency_said=True)
+        for entry in entries
+    ]
+
+
 def line_guess(rows: Sequence[Mapping[str, str]]) -> str | None:
-    """The product where some order of these rows has several of them, and no order has several parties."""
-    products, parties = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
+    """The product where some order of these rows has several of them, and no order has several parties.
+
+    Not where each order says one amount again and again, and others another: it is that of the whole order.
+    """
+    orders: defaultdict[str, list[tuple[str, ...]]] = defaultdict(list)
     for row in rows:
-        order_id = row.get(ORDER_ID.name)
-        if order_id and (party := row.get(PARTY.name)):
-            products[order_id].add(row.get(PRODUCT.name, ""))
-            parties[order_id].add(party)
-    are_lines = max(map(len, products.values()), default=0) > 1 and max(map(len, parties.values())) == 1
-    return PRODUCT.name if are_lines else None
+        if (order_id := row.get(ORDER_ID.name)) and row.get(PARTY.name):
+            orders[order_id].append(tuple(row.get(field.name, "") for field in (PARTY, PRODUCT, AMOUNT)))
+    several = [lines for lines in orders.values() if len({product for _, product, _ in lines}) > 1]
+    if not several or any(len({party for party, *_ in lines}) > 1 for lines in orders.values()):
+        return None
+    amounts = [{amount for *_, amount in lines} for lines in several]
+    of_orders = all(len(said) == 1 for said in amounts) and len(set.union(*amounts)) > 1
+    return None if of_orders else PRODUCT.name
 
 
 def by_lines(*, either_sign: bool) -> Grouping[Order]:

@@ -1,11 +1,11 @@
 """Files of purchases and of returns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.imports.fields import Field, at_most
+from chassis.imports.fields import AMOUNT, Field, at_most
 from chassis.imports.headers import weighted
 from chassis.imports.kinds import ImportKind, Origin
 from contracts.telling import Outcome
@@ -76,11 +76,16 @@ ORIGINAL_ORDER_ID = Field(
 )
 """The id of the purchase that a return belongs to."""
 
+_WORDS_OF_RETURNS: Mapping[str, Mapping[int, str]] = {
+    ORDER_ID.name: {4: "return refund rma credit"},
+    AMOUNT.name: {2: "refund refunded"},
+}
+
 RETURNS = ImportKind(
     name="returns",
     prefix="return",
     fields=(
-        *(field.called({4: "return refund rma credit"}) if field is ORDER_ID else field for field in FIELDS),
+        *(field.called(_WORDS_OF_RETURNS.get(field.name, {})) for field in FIELDS),
         ORIGINAL_ORDER_ID,
     ),
     read=partial(order, either_sign=True),
