@@ -27,6 +27,8 @@ MAX_COLUMNS = 16_384
 MAX_ROW_CHARACTERS = 4 << 20
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 """What no header holds: tabulators and broken lines may stand in one."""
+SAID = re.compile(r'\ufeff?"?sep=([,;|\t])"?\r?\n', re.IGNORECASE)
+"""The line in front of a table by which Excel is told its delimiter."""
 HEAD_BYTES = 64 << 10
 PIECE_BYTES = 1 << 20
 
@@ -70,10 +72,12 @@ def _text(file: IO[bytes]) -> Table:
     encoding = _encoding(head, file)
     file.seek(0)
     told = (f"The file is read as {encoding}: it is not UTF-8.",) if encoding == "cp1252" else ()
-    decoder = codecs.getincrementaldecoder(encoding)("replace")
-    delimiter = _delimiter(decoder.decode(head))
+    begin = codecs.getincrementaldecoder(encoding)("replace").decode(head)
     text = io.TextIOWrapper(file, encoding, errors="replace", newline="")
     lines = _Lines(text, zeros=encoding.startswith("utf-16"))
+    if said := SAID.match(begin):
+        next(lines)
+    delimiter = said[1] if said else _delimiter(begin)
     return _headed(_numbered(csv.reader(lines, delimiter=delimiter, skipinitialspace=True), lines), told)
 
 

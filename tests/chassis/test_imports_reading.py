@@ -188,6 +188,8 @@ PLAIN = 'customer,date,note\nGrüße,2024-01-01,x\n\n客,2024-01-02,"a\nb"\n'
     "content",
     [
         PLAIN.encode(),
+        b"\xef\xbb\xbfsep=,\r\n" + PLAIN.encode(),
+        b'"sep=;"\n' + PLAIN.replace(",", ";").encode(),
         PLAIN.encode("utf-8-sig"),
         PLAIN.encode("utf-16"),
         PLAIN.encode("utf-16-le"),

@@ -141,6 +141,19 @@ async def test_invoices_by_their_lines_become_what_was_paid_for_each(database):
     assert counts(await imported(database, content)) == ("done", 0, 4, 0, 2)
 
 
+async def test_who_has_no_id_in_a_file_is_known_by_e_mail_address_or_phone_number(database):
+    content = (
+        "customer id,email,phone,order no,date,total\n1,ann@example.org,,o1,2024-01-01,5\n"
+        ",Bo@Example.org,+49 30 123456,o2,2024-01-01,5\n,,+49 30 123456,o3,2024-01-01,5\n,,,o4,2024-01-01,5\n"
+    )
+    job = await imported(database, content)
+    assert counts(job) == ("done", 3, 0, 0, 1)
+    assert await rejected(database, job) == [("5", "no_party")]
+    held = "SELECT array_agg(scheme ORDER BY scheme) FROM identity"
+    assert await value(database, held) == ["email", "external", "phone"]
+    assert counts(await imported(database, content)) == ("done", 0, 3, 0, 1)
+
+
 async def test_lines_that_name_no_currency_are_in_that_of_their_order(database):
     content = (
         "customer,order_id,date,currency,sku,qty,price\nc1,o1,2024-01-01,USD,a,1,5\nc1,o1,2024-01-01,,b,2,3\n"

@@ -132,7 +132,8 @@ async def test_rows_that_were_looked_at_are_forgotten_when_their_day_is_over(api
 async def test_the_kinds_of_files_are_told_with_what_their_columns_can_be(api):
     kinds = {each["kind"]: each for each in (await api.get("/v1/imports/kinds")).json()["data"]}
     assert list(kinds) == ["purchases", "returns", "parties", "interactions"]
-    assert {"name": "party", "needed": True} in kinds["purchases"]["fields"]
+    assert {"name": "occurred_at", "needed": True} in kinds["purchases"]["fields"]
+    assert kinds["purchases"]["any_of"] == ["party", "email", "phone"]
     assert (kinds["purchases"]["money"], kinds["parties"]["money"]) == (True, False)
     assert kinds["parties"]["any_of"] == ["party", "email", "phone"]
 

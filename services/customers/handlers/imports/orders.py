@@ -11,8 +11,10 @@ from chassis.imports.fields import (
     AMOUNT,
     CHANNEL,
     CURRENCY,
+    EMAIL,
     OCCURRED_AT,
     PARTY,
+    PHONE,
     QUANTITY,
     UNIT_PRICE,
     Field,
@@ -92,8 +94,11 @@ LINE = Field("line")
 Guessed to be the product where the first rows have several of one order (`line_guess`), and never by a name.
 """
 
+WHO = (PARTY.name, EMAIL.name, PHONE.name)
+"""What a party is named by: the first of these that a row has."""
+
 FIELDS = (
-    PARTY.must_be(),
+    PARTY,
     ORDER_ID,
     OCCURRED_AT.must_be().called(
         {3: "purchased ordered", 2: "returned", 0: "order invoice purchase transaction sale return"}
@@ -105,13 +110,17 @@ FIELDS = (
     LINE,
     QUANTITY,
     UNIT_PRICE,
+    EMAIL,
+    PHONE,
 )
 
 
 def order(plan: Plan, cells: Cells, *, either_sign: bool) -> Order:
     """The order, or the part of one, that a row tells of. Raises `Unreadable`."""
-    party, order_id, when, text, said, channel, product, line, quantity, price, *original = cells.texts
-    named = plan.party(party)
+    party, order_id, when, text, said, channel, product, line, quantity, price, email, phone, *original = cells.texts
+    named = plan.identities(party=party) or plan.identities(email=email) or plan.identities(phone=phone)
+    if not named:
+        raise Unreadable(Reason.NO_PARTY)
     occurred_at = plan.instant(when)
     currency = plan.currency_of(said)
     amount = plan.amount(text, currency) if plan.says(AMOUNT.name) else plan.amount_of(quantity, price, currency)
@@ -126,7 +135,7 @@ def order(plan: Plan, cells: Cells, *, either_sign: bool) -> Order:
         raise Unreadable(OrderReason.BAD_ORDER_ID, "The order id is missing.")
     entry = Entry(
         cells.row,
-        named,
+        named[0],
         occurred_at,
         amount,
         currency,
@@ -203,8 +212,9 @@ def line_guess(rows: Sequence[Mapping[str, str]]) -> str | None:
     """
     orders: defaultdict[str, list[tuple[str, ...]]] = defaultdict(list)
     for row in rows:
-        if (order_id := row.get(ORDER_ID.name)) and row.get(PARTY.name):
-            orders[order_id].append(tuple(row.get(field.name, "") for field in (PARTY, PRODUCT, AMOUNT)))
+        party = next(filter(None, map(row.get, WHO)), "")
+        if party and (order_id := row.get(ORDER_ID.name)):
+            orders[order_id].append((party, *(row.get(field.name, "") for field in (PRODUCT, AMOUNT))))
     several = [lines for lines in orders.values() if len({product for _, product, _ in lines}) > 1]
     if not several or any(len({party for party, *_ in lines}) > 1 for lines in orders.values()):
         return None

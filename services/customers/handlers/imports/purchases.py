@@ -10,7 +10,7 @@ from chassis.imports.headers import weighted
 from chassis.imports.kinds import ImportKind, Origin
 from contracts.telling import Outcome
 from services.customers.domain.purchases import Line, NewPurchase, NewReturn
-from services.customers.handlers.imports.orders import FIELDS, ORDER_ID, Order, by_lines, notes, order, shown
+from services.customers.handlers.imports.orders import FIELDS, ORDER_ID, WHO, Order, by_lines, notes, order, shown
 from services.customers.queries.purchases import record_purchases, withdraw_purchases
 from services.customers.queries.returns import record_returns, withdraw_returns
 
@@ -60,6 +60,7 @@ PURCHASES = ImportKind(
     name="purchases",
     prefix="purchase",
     fields=FIELDS,
+    any_of=WHO,
     read=partial(order, either_sign=False),
     shown=shown,
     record=_record_purchases,
@@ -88,6 +89,7 @@ RETURNS = ImportKind(
         *(field.called(_WORDS_OF_RETURNS.get(field.name, {})) for field in FIELDS),
         ORIGINAL_ORDER_ID,
     ),
+    any_of=WHO,
     read=partial(order, either_sign=True),
     shown=shown,
     record=_record_returns,
