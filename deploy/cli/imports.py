@@ -54,7 +54,7 @@ Wait = Annotated[bool, typer.Option("--wait", help="Return only when every stand
 KINDS = {
     "purchases": (
         "Import purchases: occurred_at, party (or email, or phone), and where there are, order_id, amount (or quantity"
-        " and unit_price), currency, channel, product, line. Rows of one order that name several products are its lines."
+        " and unit_price), currency, channel, product, line. Rows of one order with several products are its lines."
         "\n\nEnds 0 when all rows were taken, 3 when some were rejected. The same file again changes nothing."
     ),
     "returns": (
