@@ -141,6 +141,13 @@ async def test_invoices_by_their_lines_become_what_was_paid_for_each(database):
     assert counts(await imported(database, content)) == ("done", 0, 4, 0, 2)
 
 
+async def test_what_became_of_orders_is_told_where_it_is_not_heeded(database):
+    content = "customer,order_id,date,total,Financial Status\nc1,o1,2024-01-01,5,paid\nc2,o2,2024-01-01,5,voided\n"
+    note = "Every row counts, whatever Financial Status says: paid, voided."
+    assert note in (await imported(database, content)).notes
+    assert note not in (await imported(database, content.replace("voided", "paid"))).notes
+
+
 async def test_who_has_no_id_in_a_file_is_known_by_e_mail_address_or_phone_number(database):
     content = (
         "customer id,email,phone,order no,date,total\n1,ann@example.org,,o1,2024-01-01,5\n"

@@ -20,7 +20,7 @@ from chassis.imports.fields import (
     Field,
     mostly,
 )
-from chassis.imports.headers import weighted
+from chassis.imports.headers import weighted, words_of
 from chassis.imports.kinds import Grouping, Taken
 from chassis.imports.plans import Cells, Plan, Refusal, Row, Survey, id_of, line_of_text, slug
 from chassis.imports.reasons import Reason, RowReason, Unreadable
@@ -229,6 +229,10 @@ def by_lines(*, either_sign: bool) -> Grouping[Order]:
     return Grouping(by=ORDER_ID.name, part=LINE.name, key=order_key, together=together, guess=line_guess)
 
 
+MOST_STATES = 10
+"""What has more of them is no state of an order."""
+
+
 def shown(order: Order) -> Mapping[str, object]:
     """An order before it is recorded."""
     entry = order.lines[0]
@@ -248,6 +252,7 @@ def shown(order: Order) -> Mapping[str, object]:
 def notes(plan: Plan, survey: Survey, first: Sequence[Row]) -> Mapping[str, bool]:
     """What was decided about a file of orders and might surprise."""
     at = plan.positions.get(ORDER_ID.name)
+    column, states = _states(plan, first)
     ids = [cells[at] for _, cells in first if at is not None and len(cells) > at]
     return {
         "No column is the order id: a row is known by the content of its file and its number. The same file again "
@@ -263,4 +268,16 @@ def notes(plan: Plan, survey: Survey, first: Sequence[Row]) -> Mapping[str, bool
         "Order ids repeat in the file: map a column to line if these rows are lines of one order.": (
             not plan.grouped and len(set(ids)) < len(ids)
         ),
+        f"Every row counts, whatever {column} says: {', '.join(states)}.": len(states) > 1,
     }
+
+
+def _states(plan: Plan, first: Sequence[Row]) -> tuple[str, list[str]]:
+    """The column that says what became of each order, where there is one, and what the first rows say there."""
+    taken = set(plan.positions.values())
+    for at, column in enumerate(plan.columns):
+        if at not in taken and "status" in words_of(column):
+            said = {text for _, cells in first if len(cells) > at and (text := cells[at].strip())}
+            if len(said) <= MOST_STATES:
+                return column, sorted(said)
+    return "", []
