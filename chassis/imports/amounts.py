@@ -24,7 +24,7 @@ class DecimalMark(StrEnum):
 
 _PLAIN = re.compile(r"(-?)(\d+)(?:\.(\d+))?", re.ASCII)
 _EXPONENT = re.compile(r"\d+(?:\.\d+)?[eE][+-]?\d{1,2}", re.ASCII)
-_GROUPED = re.compile(r"\d{1,3}(?:([.,])\d{3})(?:\1\d{3})*", re.ASCII)
+_GROUPED = re.compile(r"[1-9]\d{0,2}(?:([.,])\d{3})(?:\1\d{3})*", re.ASCII)
 _GAPS = re.compile(r"[\s'’]+|(?<=[^\W\d_])\.")
 _WORDS = re.compile(r"[^\d.,+\-()]+")
 _SIGNS = {"€": "EUR", "£": "GBP", "₹": "INR", "₩": "KRW", "₫": "VND", "₺": "TRY", "฿": "THB", "₪": "ILS", "₽": "RUB"}
@@ -51,7 +51,8 @@ def minor_units(text: str, currency: str, mark: DecimalMark | None = None) -> in
 def minor_units_of(quantity: str, unit_price: str, currency: str, mark: DecimalMark | None = None) -> int:
     """What a quantity costs at a price for each, in minor units of `currency`: exact, then half-even.
 
-    The price may have more decimals than the currency. Raises `Unreadable`.
+    The price may have more decimals than the currency. The sign is that of the product: two that are negative give
+    what is above zero. Raises `Unreadable`.
     """
     number, denominator = 10 ** MINOR_DIGITS[currency], 1
     for text in (quantity, unit_price):
@@ -65,7 +66,7 @@ def _read(text: str, currency: str, mark: DecimalMark | None) -> tuple[str, str,
     """Sign, whole digits and decimals."""
     plain = _PLAIN.fullmatch(text) if mark in (None, DecimalMark.POINT) else None
     sign, whole, decimals = (plain[1], plain[2], plain[3] or "") if plain else _parts(text, currency, mark)
-    if len(whole) > 20:
+    if max(len(whole), len(decimals)) > 20:
         raise Unreadable(Reason.BAD_AMOUNT, "The amount is too large.")
     return sign, whole, decimals
 

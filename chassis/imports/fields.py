@@ -60,14 +60,6 @@ def _is_amount(text: str) -> bool:
     return True
 
 
-ALIKE = 20
-"""So many rows with one and the same party are no list of parties."""
-
-
-def _are_parties(ids: Sequence[str]) -> bool:
-    return mostly(lambda text: len(text) <= 200)(ids) and not (len(ids) >= ALIKE and len(set(ids)) == 1)
-
-
 PARTY = Field(
     "party",
     weighted(
@@ -77,7 +69,7 @@ PARTY = Field(
             1: "account",
         }
     ),
-    _are_parties,
+    mostly(lambda text: len(text) <= 200),
 )
 """The id of a party in the source."""
 
@@ -95,7 +87,7 @@ AMOUNT = Field(
             4: "amount amt total betrag summe importe",
             3: "sum value sales revenue turnover umsatz",
             2: "price spend spent payment paid gross",
-            0: "line order grand",
+            0: "line order grand given",
         }
     ),
     mostly(_is_amount),

@@ -27,7 +27,7 @@ SPOILERS = frozenset(
             0: "name email mail phone address city country state zip segment type status qty quantity count unit units "
             "tax vat discount shipping freight delivery delivered shipped due birth updated modified cost weight "
             "category brand lines items age gender parent line original date time timestamp datetime ts day month year "
-            "fee fees insurance refund refunded gift certificate balance tip commission owner group rating manager "
+            "fee fees insurance refund refunded certificate balance tip commission owner group rating manager "
             "company converted first given middle last family nick maiden"
         }
     )

@@ -88,6 +88,8 @@ class ImportKind(Generic[T]):
     """Withdraw up to so many things that an import brought, in the session's transaction; 0 when none is left."""
     any_of: tuple[str, ...] = ()
     """Fields of which every file must have one."""
+    one_of_any: bool = False
+    """Only the first of them that there is, is guessed."""
     priced: bool = False
     """Everything of this kind has an amount, 0 where the file has none. Otherwise there is money only if it has."""
     keeps_attributes: bool = False

@@ -38,6 +38,9 @@ def mapping_of(
 ) -> dict[str, str]:
     """The column of each field: what was said, then what can be guessed. An empty name says that there is none.
 
+    Factors of a field are guessed all together where no column is that field, and a column that tells parts of a thing
+    apart is by what the first rows show.
+
     `one_day`: the day of rows that name none was said, so that a column with dates is not looked for; nor is one for a
     field of `constants`. Raises `UnknownField`, `UnknownColumn` or `ColumnMissing`, each naming what exists; the last
     not for a mapping that is `unfinished`.
@@ -51,11 +54,17 @@ def mapping_of(
         else:
             absent.add(name)
     mapping = _guessed(kind, columns, sample, known, absent)
-    for product in (field for field in kind.fields if field.factors):
-        there = all(factor in mapping or factor in constants for factor in product.factors)
-        if not there or product.name in mapping or product.name in absent:
-            absent |= {factor for factor in product.factors if factor not in known}
-            mapping = _guessed(kind, columns, sample, known, absent)
+    for field in (field for field in kind.fields if field.factors):
+        there = all(factor in mapping or factor in constants for factor in field.factors)
+        if not there or field.name in mapping or field.name in absent:
+            absent |= {factor for factor in field.factors if factor not in known}
+            whole = {field.name: mapping[field.name]} if field.name in mapping else {}
+            mapping = _guessed(kind, columns, sample, known | whole, absent)
+    if kind.one_of_any:
+        first = next((name for name in kind.any_of if name in mapping), None)
+        for name in kind.any_of:
+            if name != first and name not in known:
+                mapping.pop(name, None)
     grouping = kind.grouping
     if grouping and grouping.part not in mapping and grouping.part not in absent:
         places = {field: columns.index(column) for field, column in mapping.items()}
@@ -100,6 +109,13 @@ def _names(kind: Kind) -> list[str]:
 
 def _check(kind: Kind, columns: Sequence[str], mapping: Mapping[str, str], *, one_day: bool, unfinished: bool) -> None:
     known = ", ".join(columns)
+    if kind.any_of and not unfinished and not mapping.keys() & set(kind.any_of):
+        raise ColumnMissing(
+            f"Which column is the {' or the '.join(kind.any_of)}? Say it with {kind.any_of[0]}=COLUMN; "
+            f"the columns are {known}.",
+            field=kind.any_of[0],
+            columns=list(columns),
+        )
     for field in () if unfinished else kind.fields:
         if field.needed and field.name not in mapping and not (one_day and field.name == OCCURRED_AT.name):
             way_out = ", or the day of all rows with date=YYYY-MM-DD" if field.name == OCCURRED_AT.name else ""
@@ -108,19 +124,12 @@ def _check(kind: Kind, columns: Sequence[str], mapping: Mapping[str, str], *, on
                 field=field.name,
                 columns=list(columns),
             )
-    if kind.any_of and not unfinished and not mapping.keys() & set(kind.any_of):
-        raise ColumnMissing(
-            f"Which column is the {' or the '.join(kind.any_of)}? Say it with {kind.any_of[0]}=COLUMN; "
-            f"the columns are {known}.",
-            field=kind.any_of[0],
-            columns=list(columns),
-        )
-    for product in () if unfinished else kind.fields:
-        missing = [factor for factor in product.factors if factor not in mapping]
-        if product.name not in mapping and 0 < len(missing) < len(product.factors):
+    for field in () if unfinished else kind.fields:
+        missing = [factor for factor in field.factors if factor not in mapping]
+        if field.name not in mapping and 0 < len(missing) < len(field.factors):
             raise ColumnMissing(
-                f"An {product.name} is the product of {' and '.join(product.factors)}: say {missing[0]}=COLUMN, or "
-                f"{product.name}=COLUMN; the columns are {known}.",
+                f"An {field.name} is the product of {' and '.join(field.factors)}: say {missing[0]}=COLUMN, or "
+                f"{field.name}=COLUMN; the columns are {known}.",
                 field=missing[0],
                 columns=list(columns),
             )

@@ -20,10 +20,10 @@ from contracts.problems import Invalid
 from contracts.sources import in_source
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-ROUNDED = re.compile(r"\d([.,]\d+)?E\+\d+", re.ASCII | re.IGNORECASE)
+ROUNDED = re.compile(r"\d[.,]\d+E\+?\d+", re.ASCII)
 DECIMAL = re.compile(r"\d+\.0", re.ASCII)
-NOTHING = frozenset({"null", "\\n", "none", "nan", "n/a", "#n/a", "na", "nil", "<na>"})
-"""What programs write, in any case, where there is no value."""
+NOTHING = frozenset({"NULL", "null", "\\N", "None", "NaN", "nan", "N/A", "n/a", "#N/A", "<NA>"})
+"""What programs write where there is no value."""
 
 Row = tuple[int, list[str]]
 """The number of a row and its cells."""
@@ -173,17 +173,15 @@ class Plan:
 
     def party(self, text: str) -> Identity:
         """The party by its id in the source. Raises `Unreadable`."""
-        if not text or text.lower() in NOTHING:
+        if not text or text in NOTHING:
             raise Unreadable(Reason.NO_PARTY)
         if ROUNDED.fullmatch(text):
             raise Unreadable(Reason.BAD_PARTY, "A spreadsheet has rounded the id: write the column as text.")
-        if DECIMAL.fullmatch(text):
-            # Whole numbers beside empty cells become such in what many programs write.
-            text = text.removesuffix(".0")
         return self.installation.identity(Scheme.EXTERNAL, id_of(text, Reason.BAD_PARTY), system=self.source)
 
     def identities(self, *, party: str = "", email: str = "", phone: str = "") -> list[Identity]:
         """The identities of the identifiers that are written, in this order. Raises `Unreadable`."""
+        party, email, phone = ("" if text in NOTHING else text for text in (party, email, phone))
         found = [self.party(party)] if party else []
         for scheme, text, what in ((Scheme.EMAIL, email, "an e-mail address"), (Scheme.PHONE, phone, "a phone number")):
             if text:
@@ -196,7 +194,8 @@ class Plan:
 
 def id_of(text: str, reason: RowReason = Reason.BAD_ID) -> str:
     """An id of the source in its one spelling. Raises `Unreadable` with the reason where it is none."""
-    id = in_source(text)
+    # Whole numbers beside empty cells become such with `.0` in what many programs write.
+    id = in_source(text.removesuffix(".0") if DECIMAL.fullmatch(text) else text)
     if not id or len(id) > 200 or CONTROL.search(id):
         raise Unreadable(reason, "An id has 1 to 200 characters and no control characters.")
     return id

@@ -146,29 +146,43 @@ async def test_what_became_of_orders_is_told_where_it_is_not_heeded(database):
     note = "Every row counts, whatever Financial Status says: paid, voided."
     assert note in (await imported(database, content)).notes
     assert note not in (await imported(database, content.replace("voided", "paid"))).notes
+    marital = await imported(database, content.replace("Financial", "Marital"))
+    assert not any("Every row" in each for each in marital.notes)
+
+
+async def test_rows_of_one_and_the_same_party_are_worth_a_word(database):
+    rows = [f"200,o{number},2024-01-01,5\n" for number in range(20)]
+    note = "Every row is of one party, 200: map another column to party where that is not so."
+    assert note in (await imported(database, HEADER + "".join(rows))).notes
+    assert note not in (await imported(database, HEADER + "".join(rows[1:]))).notes
 
 
 async def test_who_has_no_id_in_a_file_is_known_by_e_mail_address_or_phone_number(database):
     content = (
         "customer id,email,phone,order no,date,total\n1,ann@example.org,,o1,2024-01-01,5\n"
-        ",Bo@Example.org,+49 30 123456,o2,2024-01-01,5\n,,+49 30 123456,o3,2024-01-01,5\n,,,o4,2024-01-01,5\n"
+        "NULL,Bo@Example.org,+49 30 123456,o2,2024-01-01,5\n,,+49 30 123456,o3,2024-01-01,5\n,,,o4,2024-01-01,5\n"
     )
-    job = await imported(database, content)
-    assert counts(job) == ("done", 3, 0, 0, 1)
+    alone = await imported(database, content)
+    assert alone.mapping.keys() == {"party", "order_id", "occurred_at", "amount"}
+    assert counts(alone) == ("done", 1, 0, 0, 3)
+    mapping = '{"email": "email", "phone": "phone"}'
+    job = await imported(database, content, mapping=mapping)
+    assert counts(job) == ("done", 2, 1, 0, 1)
     assert await rejected(database, job) == [("5", "no_party")]
     held = "SELECT array_agg(scheme ORDER BY scheme) FROM identity"
     assert await value(database, held) == ["email", "external", "phone"]
-    assert counts(await imported(database, content)) == ("done", 0, 3, 0, 1)
+    assert counts(await imported(database, content, mapping=mapping)) == ("done", 0, 3, 0, 1)
 
 
 async def test_lines_that_name_no_currency_are_in_that_of_their_order(database):
     content = (
         "customer,order_id,date,currency,sku,qty,price\nc1,o1,2024-01-01,USD,a,1,5\nc1,o1,2024-01-01,,b,2,3\n"
         "c2,o2,2024-01-01,USD,a,1,5\nc2,o2,2024-01-01,GBP,b,1,5\nc3,o3,2024-01-01,,a,1,5\nc3,o3,2024-01-01,,b,1,5\n"
+        "c4,o4,2024-01-01,USD,a,1,5\nc4,o4,2024-01-01,,b,1,€5\nc5,o5,2024-01-01,JPY,a,1,5\nc5,o5,2024-01-01,,b,1,5\n"
     )
     job = await imported(database, content)
-    assert counts(job) == ("done", 4, 0, 0, 2)
-    assert await rejected(database, job) == [("4", "lines_disagree"), ("5", "lines_disagree")]
+    assert counts(job) == ("done", 4, 0, 0, 6)
+    assert await rejected(database, job) == [(str(row), "lines_disagree") for row in (4, 5, 8, 9, 10, 11)]
     said = "SELECT array_agg(source_id || ' ' || amount_minor || ' ' || currency ORDER BY source_id) FROM purchase"
     assert await value(database, said) == ["o1 1100 USD", "o3 1000 EUR"]
 

@@ -126,9 +126,10 @@ def test_stages_are_by_probability_and_the_fresh_days() -> None:
 
 
 def test_where_amounts_are_not_fitted_tiers_are_cut_by_what_parties_are_worth_then() -> None:
-    # A thousand paid once, and 35 of them came back for nothing.
-    paid, back = [(who, 10 * who % 360, 2_000 + 10 * who) for who in range(1_000)], [(who, 361, 0) for who in range(35)]
-    party, day, amount = (whole(*column) for column in zip(*sorted(paid + back), strict=True))
+    # A thousand paid once within the year, and 35 of them came back for nothing. What they paid before is nothing now.
+    paid = [(who, 10 * who % 360, 2_000 + 10 * who) for who in range(1_000)]
+    before, back = [(who, -1, 900_000 - who) for who in range(0, 60, 3)], [(who, 361, 0) for who in range(35)]
+    party, day, amount = (whole(*column) for column in zip(*sorted(before + paid + back), strict=True))
     model = fitted(Ledger(party, 730_000 + day, amount), date.fromordinal(730_364), 365, "EUR")
 
     assert isinstance(model, Model)

@@ -123,8 +123,8 @@ def values(model: Model, of: Buyers, days: int) -> Whole:
 def worths(model: Model, ledger: Ledger, of: Buyers, days: int) -> Whole:
     """What each who had bought by the day of a model is worth then, in minor units.
 
-    By `values` or, of a model whose amounts were not fitted, what was paid in as many days before: its parties are
-    worth their turnover (`History.value`).
+    By `values` or, of a model whose amounts were not fitted, what was paid in as many days before, returns aside: its
+    parties are worth their turnover (`Grading.value`).
     """
     day = model.as_of.toordinal()
     return values(model, of, days) if model.p is not None else ledger.afterwards(of, day - days, day)[1]

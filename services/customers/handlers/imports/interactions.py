@@ -64,9 +64,9 @@ FIELDS = (
     CHANNEL,
     KIND,
     DIRECTION,
-    Field("attitude", weighted({3: "attitude courtesy"}), mostly(str.isdecimal)),
-    Field("speed", weighted({3: "speed"}), mostly(str.isdecimal)),
-    Field("quality", weighted({3: "quality"}), mostly(str.isdecimal)),
+    Field("attitude", weighted({3: "attitude courtesy", 0: "rating"}), mostly(str.isdecimal)),
+    Field("speed", weighted({3: "speed", 0: "rating"}), mostly(str.isdecimal)),
+    Field("quality", weighted({3: "quality", 0: "rating"}), mostly(str.isdecimal)),
     Field("text", weighted({3: "text note notes comment comments remark message"}), at_most(LONGEST_TEXT)),
     Field(
         "loss_reason", weighted({3: "reason", 0: "loss lost"}), mostly(lambda text: _word(text) in _values(LossReason))

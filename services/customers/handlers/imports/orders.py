@@ -1,5 +1,6 @@
 """Orders as files have them: a row each, or rows that share an order id and are its lines."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from chassis.imports.fields import (
 )
 from chassis.imports.headers import weighted, words_of
 from chassis.imports.kinds import Grouping, Taken
-from chassis.imports.plans import Cells, Plan, Refusal, Row, Survey, id_of, line_of_text, slug
+from chassis.imports.plans import NOTHING, Cells, Plan, Refusal, Row, Survey, id_of, line_of_text, slug
 from chassis.imports.reasons import Reason, RowReason, Unreadable
 from contracts.identity import Identity
 from contracts.money import MINOR_DIGITS, major
@@ -36,7 +37,7 @@ class OrderReason(RowReason):
     BAD_ORDER_ID = "bad_order_id"
     """Longer than 200 characters, with control characters, or missing where others have one."""
     LINES_DISAGREE = "lines_disagree"
-    """The lines of one order name several parties or currencies, or one line twice with other content."""
+    """The lines of one order name several parties, currencies or original orders, or one twice with other content."""
     ORDER_INCOMPLETE = "order_incomplete"
     """Another line of the same order is rejected, and a part of an order would be a wrong amount."""
 
@@ -129,7 +130,7 @@ def order(plan: Plan, cells: Cells, *, either_sign: bool) -> Order:
     elif amount < 0 and not plan.grouped:
         # A discount is a line below zero: there, what counts is the sign of the order.
         raise Unreadable(OrderReason.NEGATIVE_AMOUNT, _BELOW_ZERO)
-    if order_id:
+    if order_id and order_id not in NOTHING:
         order_id = order_key(order_id)
     elif ORDER_ID.name in plan.positions:
         raise Unreadable(OrderReason.BAD_ORDER_ID, "The order id is missing.")
@@ -144,13 +145,19 @@ def order(plan: Plan, cells: Cells, *, either_sign: bool) -> Order:
         line_of_text(product, 500),
         line or None,
         order_key(original[0]) if original and original[0] else None,
-        bool(said),
+        (bool(said) and said != plan.constants.get(CURRENCY.name)) or bool(_WRITTEN.search(text + price)),
     )
     return Order((entry,), amount)
 
 
+_WRITTEN = re.compile(r"[^\d\s.,+\-−()'’eE]")
+"""Where anything but a number is written with an amount, it is its currency."""
+
+
 def order_key(text: str) -> str:
     """The id of an order as it is kept. Raises `Unreadable`."""
+    if text.strip() in NOTHING:
+        raise Unreadable(OrderReason.BAD_ORDER_ID, "The order id is missing.")
     return id_of(text, OrderReason.BAD_ORDER_ID)
 
 
@@ -208,19 +215,19 @@ def _in_one_currency(entries: list[Entry]) -> list[Entry]:
 def line_guess(rows: Sequence[Mapping[str, str]]) -> str | None:
     """The product where some order of these rows has several of them, and no order has several parties.
 
-    Not where each order says one amount again and again, and others another: it is that of the whole order.
+    Not where every order says one amount again and again: it may be that of the whole order.
     """
     orders: defaultdict[str, list[tuple[str, ...]]] = defaultdict(list)
     for row in rows:
-        party = next(filter(None, map(row.get, WHO)), "")
+        party = next((text for text in map(row.get, WHO) if text and text not in NOTHING), "")
         if party and (order_id := row.get(ORDER_ID.name)):
             orders[order_id].append((party, *(row.get(field.name, "") for field in (PRODUCT, AMOUNT))))
     several = [lines for lines in orders.values() if len({product for _, product, _ in lines}) > 1]
     if not several or any(len({party for party, *_ in lines}) > 1 for lines in orders.values()):
         return None
     amounts = [{amount for *_, amount in lines} for lines in several]
-    of_orders = all(len(said) == 1 for said in amounts) and len(set.union(*amounts)) > 1
-    return None if of_orders else PRODUCT.name
+    differ = any(len(said) > 1 for said in amounts)
+    return PRODUCT.name if differ or not any(AMOUNT.name in row for row in rows) else None
 
 
 def by_lines(*, either_sign: bool) -> Grouping[Order]:
@@ -229,6 +236,10 @@ def by_lines(*, either_sign: bool) -> Grouping[Order]:
     return Grouping(by=ORDER_ID.name, part=LINE.name, key=order_key, together=together, guess=line_guess)
 
 
+ALIKE = 20
+"""So many rows of one and the same party are worth a word."""
+STATES = frozenset(["order", "payment", "financial", "fulfillment", "fulfilment", "transaction", "purchase", "status"])
+"""The words of a header that says what became of an order."""
 MOST_STATES = 10
 """What has more of them is no state of an order."""
 
@@ -253,6 +264,8 @@ def notes(plan: Plan, survey: Survey, first: Sequence[Row]) -> Mapping[str, bool
     """What was decided about a file of orders and might surprise."""
     at = plan.positions.get(ORDER_ID.name)
     column, states = _states(plan, first)
+    who = plan.positions.get(PARTY.name)
+    parties = {cells[who].strip() for _, cells in first if who is not None and len(cells) > who}
     ids = [cells[at] for _, cells in first if at is not None and len(cells) > at]
     return {
         "No column is the order id: a row is known by the content of its file and its number. The same file again "
@@ -268,6 +281,9 @@ def notes(plan: Plan, survey: Survey, first: Sequence[Row]) -> Mapping[str, bool
         "Order ids repeat in the file: map a column to line if these rows are lines of one order.": (
             not plan.grouped and len(set(ids)) < len(ids)
         ),
+        f"Every row is of one party, {', '.join(parties)}: map another column to party where that is not so.": (
+            len(first) >= ALIKE and len(parties) == 1
+        ),
         f"Every row counts, whatever {column} says: {', '.join(states)}.": len(states) > 1,
     }
 
@@ -276,7 +292,8 @@ def _states(plan: Plan, first: Sequence[Row]) -> tuple[str, list[str]]:
     """The column that says what became of each order, where there is one, and what the first rows say there."""
     taken = set(plan.positions.values())
     for at, column in enumerate(plan.columns):
-        if at not in taken and "status" in words_of(column):
+        words = words_of(column)
+        if at not in taken and "status" in words and STATES.issuperset(words):
             said = {text for _, cells in first if len(cells) > at and (text := cells[at].strip())}
             if len(said) <= MOST_STATES:
                 return column, sorted(said)

@@ -5,7 +5,7 @@ from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.imports.fields import AMOUNT, Field, at_most
+from chassis.imports.fields import AMOUNT, CURRENCY, OCCURRED_AT, Field, at_most
 from chassis.imports.headers import weighted
 from chassis.imports.kinds import ImportKind, Origin
 from contracts.telling import Outcome
@@ -61,6 +61,7 @@ PURCHASES = ImportKind(
     prefix="purchase",
     fields=FIELDS,
     any_of=WHO,
+    one_of_any=True,
     read=partial(order, either_sign=False),
     shown=shown,
     record=_record_purchases,
@@ -79,7 +80,9 @@ ORIGINAL_ORDER_ID = Field(
 
 _WORDS_OF_RETURNS: Mapping[str, Mapping[int, str]] = {
     ORDER_ID.name: {4: "return refund rma credit"},
+    OCCURRED_AT.name: {0: "refund refunded"},
     AMOUNT.name: {2: "refund refunded"},
+    CURRENCY.name: {0: "refund"},
 }
 
 RETURNS = ImportKind(
@@ -90,6 +93,7 @@ RETURNS = ImportKind(
         ORIGINAL_ORDER_ID,
     ),
     any_of=WHO,
+    one_of_any=True,
     read=partial(order, either_sign=True),
     shown=shown,
     record=_record_returns,
