@@ -205,6 +205,11 @@ async def test_returns_name_their_purchase_where_it_is_known(database):
     assert await value(database, named.replace("payload::text", "convert_from(payload, 'UTF8')"), "%purchase_id%") == 1
 
 
+async def test_a_return_of_no_known_purchase_may_say_null(database):
+    content = "return_id,original_order_id,customer,date,amount\nr1,NULL,c1,2024-01-03,5\n"
+    assert counts(await imported(database, content, kind="returns")) == ("done", 1, 0, 0, 0)
+
+
 async def test_a_dry_run_reads_everything_and_records_nothing(database):
     job = await imported(database, HEADER + "c1,o1,2024-01-01,5\n,o2,2024-01-01,5\n", dry_run=True)
     assert counts(job) == ("done", 1, 0, 0, 1)

@@ -28,7 +28,7 @@ class AtRisk(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """Which losses are listed; None takes all."""
+    """Which losses are listed: with any of some reasons; of what follows None takes all."""
 
     reasons: Sequence[LossReason]
     stage: Stage | None = None

@@ -4,12 +4,12 @@ from datetime import datetime
 
 import asyncpg
 
-from contracts.moments import ModelCurrency, ModelNotFound
+from contracts.moments import ModelNotFound
 from services.scoring.domain.fitting import ModelActive, ModelWorse, worse
 from services.scoring.domain.model import Model
 from services.scoring.domain.quality import Quality
 from services.scoring.queries.activations import refuse_planned
-from services.scoring.queries.rulings import BARRIER, Connection, new_ruling, present
+from services.scoring.queries.rulings import BARRIER, Connection, check_currency, new_ruling, present
 
 
 async def model(connection: Connection, hash: str) -> asyncpg.Record:
@@ -41,7 +41,7 @@ async def check_activation(connection: Connection, hash: str, *, margin: float, 
     active = here.ruling.model
     if active is not None and active.content_hash == hash:
         raise ModelActive("It decides already.")
-    _check_currency(row, here.currency)
+    check_currency(row["currency"], here.currency, _ANEW)
     await refuse_planned(connection, model=hash)
     if not force:
         await refuse_worse(connection, hash, margin)
@@ -71,7 +71,7 @@ async def activate(connection: Connection, hash: str, at: datetime, by: str | No
     row, here = await model(connection, hash), await present(connection)
     if row["active"]:
         raise ModelActive("It decides already.")
-    _check_currency(row, here.currency)
+    check_currency(row["currency"], here.currency, _ANEW)
     await connection.execute("UPDATE model SET activated_at = $2, activated_by = $3 WHERE hash = $1", hash, at, by)
     return await new_ruling(connection, "model", at, model=hash)
 
@@ -81,14 +81,7 @@ def quality_of(row: asyncpg.Record) -> Quality:
     return Quality.model_validate_json(row["quality"])
 
 
-def _check_currency(row: asyncpg.Record, currency: str | None) -> None:
-    if row["currency"] is not None and row["currency"] != currency:
-        raise ModelCurrency(
-            "Its amounts are in another currency than the reporting one. Fit a model anew: `POST /v1/models`.",
-            currency=row["currency"],
-            reporting_currency=currency,
-        )
-
+_ANEW = "Fit a model anew: `POST /v1/models`."
 
 _MODELS = """
 SELECT hash, document::text AS document, quality::text AS quality, as_of, fitted_at, fitted_by, activated_at,

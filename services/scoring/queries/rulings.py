@@ -165,13 +165,19 @@ async def ruling_asked(
         return here
     asked = Policy.stored(versions["document"]) if policy is None else await document_of(connection, policy)
     fitted = _model(versions)
-    if model is not None and fitted and fitted.currency not in (None, here.rates.currency):
-        raise ModelCurrency(
-            "Its amounts are in another currency than the reporting one. Ask for a model in that one.",
-            currency=fitted.currency,
-            reporting_currency=here.rates.currency,
-        )
+    if model is not None and fitted:
+        check_currency(fitted.currency, here.rates.currency, "Ask for a model in that one.")
     return msgspec.structs.replace(here, policy=asked, model=fitted, cuts=_cuts(versions, asked, fitted))
+
+
+def check_currency(currency: str | None, reporting: str | None, way_out: str) -> None:
+    """Raise `ModelCurrency` where the amounts of a model are in another currency than the reporting one."""
+    if currency not in (None, reporting):
+        raise ModelCurrency(
+            f"Its amounts are in another currency than the reporting one. {way_out}",
+            currency=currency,
+            reporting_currency=reporting,
+        )
 
 
 async def activations(connection: Connection) -> list[Activation]:

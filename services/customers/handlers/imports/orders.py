@@ -130,7 +130,7 @@ def order(plan: Plan, cells: Cells, *, either_sign: bool) -> Order:
     elif amount < 0 and not plan.grouped:
         # A discount is a line below zero: there, what counts is the sign of the order.
         raise Unreadable(OrderReason.NEGATIVE_AMOUNT, _BELOW_ZERO)
-    if order_id and order_id not in NOTHING:
+    if order_id:
         order_id = order_key(order_id)
     elif ORDER_ID.name in plan.positions:
         raise Unreadable(OrderReason.BAD_ORDER_ID, "The order id is missing.")
@@ -144,7 +144,7 @@ def order(plan: Plan, cells: Cells, *, either_sign: bool) -> Order:
         slug(channel, "channel") if channel else None,
         line_of_text(product, 500),
         line or None,
-        order_key(original[0]) if original and original[0] else None,
+        order_key(original[0]) if original and original[0] and original[0] not in NOTHING else None,
         (bool(said) and said != plan.constants.get(CURRENCY.name)) or bool(_WRITTEN.search(text + price)),
     )
     return Order((entry,), amount)
@@ -205,9 +205,7 @@ def _in_one_currency(entries: list[Entry]) -> list[Entry]:
         return entries
     (currency,) = said
     return [
-        entry
-        if MINOR_DIGITS[entry.currency] != MINOR_DIGITS[currency]
-        else entry._replace(currency=currency, currency_said=True)
+        entry._replace(currency=currency) if MINOR_DIGITS[entry.currency] == MINOR_DIGITS[currency] else entry
         for entry in entries
     ]
 
