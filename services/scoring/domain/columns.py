@@ -102,8 +102,11 @@ class Columns(NamedTuple):
 
     def of(self, parties: Holds) -> Self:
         """Without the entries of other parties, which keep their numbers."""
-        kept = parties[self.party]
-        return self._replace(**{name: getattr(self, name)[kept] for name in self._fields if name != "parties"})
+        return self.only(parties[self.party])
+
+    def only(self, rows: Holds) -> Self:
+        """Without other entries than some; parties without any left keep their numbers."""
+        return self._replace(**{name: getattr(self, name)[rows] for name in self._fields if name != "parties"})
 
     def days(self, rows: Holds) -> Days:
         """The days of some rows."""

@@ -189,7 +189,18 @@ class Lifecycle(Reading):
         return None
 
     def since(self, day: int) -> int | None:
-        """The first day of the stage that holds on the day."""
+        """The first day of the stage that holds on the day, where each earlier ruling has decided until its last day.
+
+        A day on which the ruling did not hold yet is looked at as if it always had.
+        """
+        begun, earlier = self._since_by_this(day), self.ruling.earlier
+        if begun is None or earlier is None or not begun <= earlier.until <= day:
+            return begun
+        before = Lifecycle(self.calendar, earlier.ruling)
+        return before.since(earlier.until) if before.stage(earlier.until) is self.stage(day) else earlier.until
+
+    def _since_by_this(self, day: int) -> int | None:
+        """The first day of the stage that holds on the day, as if the ruling had always held."""
         stage = self.stage(day)
         if stage is None:
             return None

@@ -1,6 +1,7 @@
 """The moment that a read is about, and what may be known at it."""
 
 from datetime import date, datetime, timedelta
+from typing import Self
 from uuid import UUID
 
 import msgspec
@@ -36,6 +37,10 @@ class Moment(msgspec.Struct, frozen=True):
     """Only what was recorded up to then counts; None is all that is known."""
     care: Care | None = None
     """Whose parties alone are looked at; None looks at everybody."""
+
+    def from_the_beginning(self) -> Self:
+        """The same as if its ruling had always decided."""
+        return msgspec.structs.replace(self, ruling=self.ruling.from_the_beginning())
 
     def looks_at(self, owner_id: UUID | None, team_id: UUID | None) -> bool:
         """Whether a party with this owner and team is one of those looked at."""

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -28,6 +28,14 @@ if TYPE_CHECKING:
 _EXACT = Context(prec=60)
 Rows = Sequence[tuple[date, str, Decimal]]
 """Day, currency, units of the reporting currency for one unit of it."""
+
+
+class Decided(NamedTuple):
+    """What decided of stages up to a day (ordinal) on which something else took its place."""
+
+    policy: Policy
+    model: "Model | None"
+    until: int
 
 
 def counting(facts: Iterable[Fact], withdrawn: Iterable[tuple[UUID, UUID]]) -> list[Fact]:
@@ -82,8 +90,12 @@ def plain_standing(
     currency: str | None,
     rates: Rows,
     zone: ZoneInfo,
+    earlier: Sequence[Decided] = (),
 ) -> Standing:
-    """The standing of a party at an instant from the facts that count for it."""
+    """The standing of a party at an instant from the facts that count for it.
+
+    `earlier` is what decided of its stage before, the latest first.
+    """
     entries = plain_entries(facts, zone)
     gross: defaultdict[int, int] = defaultdict(int)
     net: defaultdict[int, int] = defaultdict(int)
@@ -95,15 +107,16 @@ def plain_standing(
                 gross[day.toordinal()] += worth
     today = at.astimezone(zone).date().toordinal()
     walk = Walk(entries, gross, net, policy, cuts, model, today)
-    stage, since = walk.stage(), today
-    while walk.day < today:
-        if walk.stays(stage_alone=True):
-            walk.rest(today)
+    since, decided_until = _walked(walk, today), today
+    for before in earlier:
+        if not since <= before.until <= decided_until:
             break
-        silent, by_hand = walk.stage_by_silence(), walk.overridden()
-        walk.step()
-        if not (stage is silent is walk.stage(by_hand) is walk.stage()):
-            stage, since = walk.stage(), walk.day
+        decided_until = before.until
+        then = Walk(entries, gross, net, before.policy, cuts, before.model, decided_until)
+        since = _walked(then, decided_until)
+        if then.stage() is not walk.stage():
+            since = decided_until
+            break
     outcome, derived = walk.told()
     numbers, derived_numbers = walk.counted()
     standing = Standing(
@@ -145,6 +158,20 @@ def plain_standing(
         next_stage_at=_first_instant(stage_turned, zone),
         next_stage=next_stage,
     )
+
+
+def _walked(walk: Walk, until: int) -> int:
+    """Walk on to a day, and tell the first day of the stage that holds then."""
+    stage, since = walk.stage(), until
+    while walk.day < until:
+        if walk.stays(stage_alone=True):
+            walk.rest(until)
+            break
+        silent, by_hand = walk.stage_by_silence(), walk.overridden()
+        walk.step()
+        if not (stage is silent is walk.stage(by_hand) is walk.stage()):
+            stage, since = walk.stage(), walk.day
+    return since
 
 
 def _turns(walk: Walk, now: Outcome) -> tuple[int | None, int | None, Stage | None]:

@@ -27,6 +27,13 @@ class Ruling(msgspec.Struct, frozen=True):
     """What a local day is."""
     model: Model | None = None
     """None as long as none is active: then fixed days decide, and value is turnover."""
+    earlier: "Earlier | None" = None
+    """What decided of stages before; None for a ruling that counts from the beginning."""
+
+    @property
+    def by_kind(self) -> bool:
+        """Whether organisations have stages of their own under it or an earlier one."""
+        return self.policy.organisations is not None or (self.earlier is not None and self.earlier.ruling.by_kind)
 
     @property
     def amounts(self) -> Sequence[int]:
@@ -46,7 +53,12 @@ class Ruling(msgspec.Struct, frozen=True):
     def unused(self) -> Self:
         """The same without what its model has remembered, as another process is given it."""
         model = self.model and type(self.model).model_validate_json(self.model.model_dump_json())
-        return msgspec.structs.replace(self, model=model)
+        earlier = self.earlier and msgspec.structs.replace(self.earlier, ruling=self.earlier.ruling.unused())
+        return msgspec.structs.replace(self, model=model, earlier=earlier)
+
+    def from_the_beginning(self) -> Self:
+        """The same as if nothing else had ever decided."""
+        return msgspec.structs.replace(self, earlier=None)
 
     def cause_after(self, before: Self) -> Cause:
         """What made things different where this ruling took the place of another: the policy, or the model alone."""
@@ -56,3 +68,11 @@ class Ruling(msgspec.Struct, frozen=True):
     def day(self, at: datetime) -> int:
         """The local day of an instant, as an ordinal."""
         return local_day(at, self.zone)
+
+
+class Earlier(msgspec.Struct, frozen=True):
+    """A ruling that another one took the place of during a day. What the day brought it has decided."""
+
+    ruling: Ruling
+    until: int
+    """That day, as an ordinal."""

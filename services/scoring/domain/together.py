@@ -27,7 +27,7 @@ from services.scoring.domain.outlook import Past, outlook
 from services.scoring.domain.policy import Policy
 from services.scoring.domain.reading import ALONE, CONTACT, TOUCHING
 from services.scoring.domain.rounding import Holds
-from services.scoring.domain.ruling import Ruling
+from services.scoring.domain.ruling import Earlier, Ruling
 from services.scoring.domain.stages import ByProbability
 from services.scoring.domain.standing import Standing, assess
 from services.scoring.domain.windows import posture, tier_places, turnover
@@ -91,16 +91,16 @@ def graded(calendars: Sequence[Calendar], day: Whole, ruling: Ruling) -> "tuple[
     try:
         # Who has nothing is assessed alone.
         of = columns([EMPTY if len(calendar.entries) > LONG else calendar for calendar in calendars], ruling.rates)
-        alone = _alone(of, day, ruling.policy)
+        alone = _alone(of, day, ruling)
         found, doubtful = _graded(of.of(~alone), day, ruling)
     except TooLarge:
         return None
     return found, alone | doubtful
 
 
-def _alone(of: Columns, day: Whole, policy: Policy) -> Holds:
+def _alone(of: Columns, day: Whole, ruling: Ruling) -> Holds:
     rare = np.isin(of.kind, RARE) | (of.day > day[of.party])
-    if policy.organisations is not None:
+    if ruling.by_kind:
         rare |= of.organised
     known = of.any_of(~np.isin(of.kind, list(ALONE)))
     return of.any_of(rare) | ~known | (day > LAST)
@@ -145,6 +145,7 @@ def _graded(of: Columns, day: Whole, ruling: Ruling) -> tuple[Graded, Holds]:
     buyer, gross = bought.number > 0, of.sums(purchase, bought, of.worth)
     past = _past(bought, gross, day)
     stage, since, stage_turn, next_stage = _stages(of, bought, day, ruling)
+    since = _since(of, stage, since, day, ruling.earlier)
     worth = _worth(of, past, buyer, day, ruling)
     evidence = pieces(of, bought, gross, policy)
     satisfaction, loyalty = (Fadings(evidence, index).on(day) for index in (policy.satisfaction, policy.loyalty))
@@ -205,6 +206,21 @@ def _stages(of: Columns, bought: Days, day: Whole, ruling: Ruling) -> tuple[Whol
     above = np.where(buyer, FIRST_OF_CUSTOMERS, 0)
     since = np.maximum(found.since, of.days(~np.isin(of.kind, list(ALONE))).first)
     return found.phase + above, since, found.turn, found.then + above
+
+
+def _since(of: Columns, stage: Whole, since: Whole, day: Whole, earlier: Earlier | None) -> Whole:
+    """The first day of the stage, see `Lifecycle.since`; `since` is the one as if the ruling had always held."""
+    since, looked_at = since.copy(), np.ones(of.parties, np.bool_)
+    if earlier is not None:
+        looked_at = day >= earlier.until
+    while earlier is not None and (looked_at := looked_at & (since <= earlier.until) & (since > 0)).any():
+        known = of.only(looked_at[of.party] & (of.day <= earlier.until))
+        bought = known.days(known.kind == Kind.PURCHASE)
+        before, begun, *_ = _stages(known, bought, np.full(of.parties, earlier.until), earlier.ruling)
+        same = before == stage
+        since[looked_at] = np.where(same, begun, earlier.until)[looked_at]
+        looked_at, earlier = looked_at & same, earlier.ruling.earlier
+    return since
 
 
 class Worth(NamedTuple):

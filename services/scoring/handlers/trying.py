@@ -109,7 +109,7 @@ async def _carry_out(database: Database, reading: Connection, asked: asyncpg.Rec
 
 async def _prepared(reading: Connection, asked: asyncpg.Record) -> tuple[Trial, Moment]:
     """Both sides, and the moment up to which they are looked at."""
-    then = await moment(reading, asked["until_day"], now())
+    then = (await moment(reading, asked["until_day"], now())).from_the_beginning()
     draft = await ruling_asked(reading, None, policy=asked["policy"], model=asked["model"])
     first = asked["from_day"] and asked["from_day"].toordinal()
     # Both convert by the same rates: what is worked out by them is worked out once.

@@ -49,7 +49,7 @@ async def moment_asked(connection: Connection, asked: Question, now: datetime) -
     ruling = await ruling_asked(connection, asked.known_at, policy=asked.policy, model=asked.model)
     if asked.horizon_days is not None:
         policy = ruling.policy.model_copy(update={"horizon_days": asked.horizon_days})
-        ruling = msgspec.structs.replace(ruling, policy=policy)
+        ruling = msgspec.structs.replace(ruling.from_the_beginning(), policy=policy)
     if asked.known_at is not None:
         return Moment(ruling, asked.as_of, asked.known_at, asked.known_at)
     return Moment(ruling, asked.as_of, min(now, reached) if reached else None)

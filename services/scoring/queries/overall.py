@@ -19,7 +19,7 @@ Cells = dict[tuple[Stage, Tier], tuple[int, int]]
 async def cells(population: Population, then: Moment) -> Cells:
     """How many parties of each stage and tier there are at a moment, and what they are worth."""
     whole: Cells = {}
-    async with aclosing(of_everybody(population, then, parties, _cells)) as parts:
+    async with aclosing(of_everybody(population, then.from_the_beginning(), parties, _cells)) as parts:
         async for part in parts:
             for where, (count, value_minor) in part.items():
                 counted, worth_minor = whole.get(where, (0, 0))
@@ -28,9 +28,9 @@ async def cells(population: Population, then: Moment) -> Cells:
 
 
 async def digest_of(population: Population, then: Moment) -> Digest:
-    """One hash over how every party stands after the whole local day of a moment."""
+    """One hash over how everybody stands after the whole local day of a moment, as if its ruling had always decided."""
     whole = Digest()
-    async with aclosing(of_everybody(population, then, identities, _digested)) as parts:
+    async with aclosing(of_everybody(population, then.from_the_beginning(), identities, _digested)) as parts:
         async for part in parts:
             whole.take(*part)
     return whole
@@ -40,7 +40,7 @@ async def values_now(population: Population, now: datetime) -> list[int]:
     """What every party with a purchase is worth."""
     then = await moment(population.connection, None, now)
     values: list[int] = []
-    async with aclosing(of_everybody(population, then, parties, _values)) as parts:
+    async with aclosing(of_everybody(population, then.from_the_beginning(), parties, _values)) as parts:
         async for part in parts:
             values += part
     return values

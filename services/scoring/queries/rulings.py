@@ -12,11 +12,12 @@ import asyncpg
 import msgspec
 
 from contracts.moments import ModelCurrency, ModelNotFound, PolicyNotFound
+from services.scoring.domain.days import local_day
 from services.scoring.domain.model import Model
 from services.scoring.domain.money import CurrencyFixed, NoReportingCurrency, Rates
 from services.scoring.domain.policy import Policy
 from services.scoring.domain.presets import DEFAULT_1, PRESETS
-from services.scoring.domain.ruling import Ruling
+from services.scoring.domain.ruling import Earlier, Ruling
 from services.scoring.domain.tiers import Cuts
 from services.scoring.domain.trajectory import Activation
 
@@ -107,18 +108,10 @@ def _key(row: asyncpg.Record | Mapping[str, Any]) -> tuple[Any, ...]:
 async def _ready(connection: Connection, row: asyncpg.Record | Mapping[str, Any]) -> Present:
     key = _key(row)
     if key not in _known:
-        policy = Policy.stored(row["document"])
         found = await connection.fetch(_RATES, row["currency"], row["last_rate"])
         rates = tuple((rate["day"], rate["currency"], Decimal(rate["rate"])) for rate in found)
-        model = _model(row)
-        ruling = Ruling(
-            policy=policy,
-            cuts=_cuts(row, policy, model),
-            rates=Rates(row["currency"], rates),
-            zone=ZoneInfo(row["time_zone"]),
-            model=model,
-        )
-        _known[key] = ruling, rates
+        activated = await _activated(connection, row["id"], Rates(row["currency"], rates), ZoneInfo(row["time_zone"]))
+        _known[key] = activated[-1].ruling, rates
         if len(_known) > 16:
             _known.popitem(last=False)
     ruling, rates = _known[key]
@@ -149,7 +142,8 @@ async def ruling_asked(
 ) -> Ruling:
     """The ruling in force now or at an instant, with the policy or the model of a hash in the place of its own.
 
-    A model brings cut points of its own. The first ruling counts from the beginning. Raises `PolicyNotFound`,
+    A model brings cut points of its own. The first ruling counts from the beginning, and so does one that is asked for.
+    Raises `PolicyNotFound`,
     `ModelNotFound`, and `ModelCurrency` where the amounts of that model are in another currency than the reporting one.
     """
     row = await connection.fetchrow(_IN_FORCE, known_at)
@@ -167,7 +161,7 @@ async def ruling_asked(
     fitted = _model(versions)
     if model is not None and fitted:
         check_currency(fitted.currency, here.rates.currency, "Ask for a model in that one.")
-    return msgspec.structs.replace(here, policy=asked, model=fitted, cuts=_cuts(versions, asked, fitted))
+    return Ruling(asked, _cuts(versions, asked, fitted), here.rates, here.zone, fitted)
 
 
 def check_currency(currency: str | None, reporting: str | None, way_out: str) -> None:
@@ -181,18 +175,27 @@ def check_currency(currency: str | None, reporting: str | None, way_out: str) ->
 
 
 async def activations(connection: Connection) -> list[Activation]:
-    """Every policy, model and cut points that were in force, from when, with the rates of the present.
+    """Every policy, model and cut points that were in force, from when, with the rates of the present."""
+    here = await present(connection)
+    return await _activated(connection, here.ruling_id, here.ruling.rates, here.ruling.zone)
 
-    Cut points and models in another currency than the present one mean nothing any more.
+
+async def _activated(connection: Connection, last: int, rates: Rates, zone: ZoneInfo) -> list[Activation]:
+    """The rulings up to the one with a number, without those that differ from the one before in nothing here.
+
+    Cut points and models in another currency than that of the rates mean nothing any more.
     """
-    here = (await present(connection)).ruling
     found: list[Activation] = []
-    for row in await connection.fetch(_ACTIVATED, here.rates.currency):
-        policy = Policy.stored(row["document"])
-        model = _model(row)
-        ruling = Ruling(policy, _cuts(row, policy, model), here.rates, here.zone, model)
-        if not found or found[-1].ruling != ruling:
-            found.append(Activation(row["active_from"], ruling))
+    for row in await connection.fetch(_ACTIVATED, rates.currency, last):
+        policy, model, active_from = Policy.stored(row["document"]), _model(row), row["active_from"]
+        before, earlier = found[-1].ruling if found else None, None
+        if before is not None:
+            # Cut points decide of no stage.
+            same = (policy, model) == (before.policy, before.model)
+            earlier = before.earlier if same else Earlier(before, local_day(active_from, zone))
+        ruling = Ruling(policy, _cuts(row, policy, model), rates, zone, model, earlier)
+        if ruling != before:
+            found.append(Activation(active_from, ruling))
     return found
 
 
@@ -343,6 +346,7 @@ JOIN policy ON policy.hash = ruling.policy
 LEFT JOIN model ON model.hash = ruling.model
      AND coalesce(model.document ->> 'currency', $1::text) IS NOT DISTINCT FROM $1::text
 LEFT JOIN cut_points ON cut_points.id = ruling.cut_points AND cut_points.currency IS NOT DISTINCT FROM $1
+WHERE ruling.id <= $2
 ORDER BY ruling.id
 """
 
