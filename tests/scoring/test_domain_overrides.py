@@ -2,7 +2,9 @@
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
+import msgspec
 import pytest
 
 from contracts.leads import Grade
@@ -11,8 +13,8 @@ from contracts.scoring import Band, Cause, MoveKind, Posture, Stage, Tier
 from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.facts import Fact, Kind
 from services.scoring.domain.grades import Flag
-from services.scoring.domain.overridden import NoSuchNumber, in_one_spelling
-from services.scoring.domain.overrides import Field, detail
+from services.scoring.domain.overridden import Fate, NoSuchNumber, Said, State, fates, in_one_spelling
+from services.scoring.domain.overrides import Field, Overrides, detail
 from services.scoring.domain.plain import plain_standing
 from services.scoring.domain.standing import Standing, assess
 from services.scoring.domain.trajectory import Move, trajectory
@@ -46,6 +48,10 @@ def test_the_detail_of_an_override_says_when_what_and_until() -> None:
 
     assert detail(at, Field.TIER, "top", date(2026, 2, 1)) == "2026-01-05T13:30:00.000000+00:00|tier|top|2026-02-01"
     assert detail(at, Field.TIER, "", None) == "2026-01-05T13:30:00.000000+00:00|tier||"
+    ended = [datetime(2026, 1, 4, tzinfo=UTC)]
+    assert detail(at, Field.TIER, "", None, ended) == (
+        "2026-01-05T13:30:00.000000+00:00 2026-01-04T00:00:00.000000+00:00|tier||"
+    )
 
 
 @pytest.mark.parametrize(
@@ -144,6 +150,33 @@ def test_ending_one_leaves_the_field_to_the_facts_from_that_day_on() -> None:
     assert [stands(f"2026-01-{day:02}", *told).tier for day in (9, 10, 11)] == [Tier.TOP, Tier.HIGH, Tier.HIGH]
     again = overridden("2026-01-12", Field.TIER, "mid")
     assert stands("2026-01-12", *told, again).tier is Tier.MID
+
+
+def test_an_end_that_names_what_it_ends_leaves_what_else_was_set() -> None:
+    others, own, end = (
+        overridden(day, Field.TIER, value)
+        for day, value in (("2026-01-05", "low"), ("2026-01-06", "top"), ("2026-01-10", ""))
+    )
+    named = msgspec.structs.replace(
+        end, detail=detail(end.occurred_at, Field.TIER, "", None, [own.occurred_at, noon("2026-01-04")])
+    )
+
+    assert [stands(f"2026-01-{day:02}", others, own, named).tier for day in (9, 10)] == [Tier.TOP, Tier.LOW]
+    assert [stands(f"2026-01-{day:02}", others, own, end).tier for day in (9, 10)] == [Tier.TOP, Tier.HIGH]
+    by_hand = Overrides([(DEFAULT.day(each.occurred_at), each.detail) for each in (others, own, named)])
+    assert by_hand.said("tier", DEFAULT.day(noon("2026-01-10"))) == others.detail
+
+
+def test_of_two_ends_the_earlier_one_ended_it() -> None:
+    top = Said(UUID(int=1), Field.TIER, "top", "1", day=1, until=None)
+    by_name = Said(UUID(int=2), Field.TIER, "", "2", day=2, until=None, ended=frozenset({top.id}))
+    of_all = Said(UUID(int=3), Field.TIER, "", "3", day=3, until=None)
+
+    for ends in (
+        (by_name, of_all),
+        (msgspec.structs.replace(of_all, detail="2"), msgspec.structs.replace(by_name, detail="3")),
+    ):
+        assert fates([top, *ends], 9) == {top.id: Fate(State.ENDED, ends[0].id)}
 
 
 def test_grades_follow_from_the_numbers_that_are_set() -> None:

@@ -61,7 +61,16 @@ def some_facts(random: Random, number: int, days: int) -> list[Fact]:
     """So many, on some of so many days; of what comes together in life more than chance alone would bring."""
     likely = [Kind.PURCHASE] * 12 + [Kind.RETURN] * 2 + [Kind.INQUIRED] * 4 + [Kind.REACHED] * 3 + [Kind.OVERRIDDEN] * 3
     kinds = [*(kind for kind in Kind if kind not in DERIVED), *likely]
-    return [_fact(random, random.choice(kinds), _instant(random, days), days) for _ in range(number)]
+    facts = [_fact(random, random.choice(kinds), _instant(random, days), days) for _ in range(number)]
+    return [_naming(random, fact, facts) if "||" in fact.detail else fact for fact in facts]
+
+
+def _naming(random: Random, end: Fact, facts: Sequence[Fact]) -> Fact:
+    """The end of overrides, which may name what it ends."""
+    set_at = [fact.occurred_at for fact in facts if fact.kind is Kind.OVERRIDDEN and fact.occurred_at < end.occurred_at]
+    named = [at.isoformat(timespec="microseconds") for at in set_at if random.random() < 0.5]
+    at, said = end.detail.split("|", 1)
+    return msgspec.structs.replace(end, detail=f"{' '.join([at, *named])}|{said}")
 
 
 def _instant(random: Random, days: int) -> datetime:

@@ -490,6 +490,45 @@ async def test_an_end_goes_with_what_it_ended(api: httpx.AsyncClient, feed: Feed
     assert [(await read(api, each))["tier"] for each in (first, second)] == ["high", "low"]
 
 
+async def test_what_was_ended_before_a_merge_ends_nothing_that_the_other_party_brings(
+    api: httpx.AsyncClient, feed: Feeding
+) -> None:
+    first, second = sorted((feed.identity(), feed.identity()))
+    for each in (first, second):
+        await feed.bought(each, feed.at - DAY, 1_000)
+    early = await override(api, second, "tier", "mid")
+    await override(api, first, "tier", "high")
+    await override(api, second, "tier", "top")
+    latest = await override(api, second, "tier", "low")
+    assert (await end(api, latest["id"]))["standing"]["tier"] == "low"
+    feed.at = now()
+
+    await feed.assigned({second: [(first, None)]}, resolutions={second: first})
+
+    assert await states(api, first) == [("low", "ended"), ("top", "ended"), ("high", "holds"), ("mid", "ended")]
+    assert (await read_one(api, early["id"]))["ended_by"] is not None
+    assert (await read(api, first))["tier"] == "high"
+    assert [each["value"] for each in (await read(api, first))["reasons"]["overrides"]] == ["high"]
+    assert (await verified(api))[0] == []
+
+
+async def test_an_end_that_names_nothing_ends_all_that_were_set_before(
+    api: httpx.AsyncClient, feed: Feeding, scoring: Database
+) -> None:
+    first, second = sorted((feed.identity(), feed.identity()))
+    for each in (first, second):
+        await feed.bought(each, feed.at - DAY, 1_000)
+    await override(api, first, "tier", "high")
+    late = await override(api, second, "tier", "top")
+    await end(api, late["id"])
+    # As the version before wrote it.
+    await rows(scoring, "UPDATE override SET ended = NULL")
+    feed.at = now()
+    await feed.assigned({second: [(first, None)]}, resolutions={second: first})
+
+    assert await states(api, first) == [("top", "ended"), ("high", "ended")]
+
+
 async def test_it_is_recorded_under_the_identity_that_came_first_of_those_that_are_left(
     api: httpx.AsyncClient, feed: Feeding, scoring: Database
 ) -> None:

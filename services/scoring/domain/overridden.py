@@ -53,7 +53,7 @@ class State(StrEnum):
 
 
 class Said(msgspec.Struct, frozen=True):
-    """An override as it was set; with an empty value, the end of all that were set before."""
+    """An override as it was set; with an empty value, an end."""
 
     id: UUID
     field: Field
@@ -64,6 +64,8 @@ class Said(msgspec.Struct, frozen=True):
     """The local day (ordinal) of its setting."""
     until: int | None
     """The last one."""
+    ended: frozenset[UUID] | None = None
+    """What an end ends; None where that is all that were set before."""
 
 
 class Fate(NamedTuple):
@@ -77,12 +79,18 @@ class Fate(NamedTuple):
 def fates(said: Iterable[Said], today: int) -> Mapping[UUID, Fate]:
     """What became, up to a local day, of each override that a party ever had."""
     found: dict[UUID, Fate] = {}
-    ended: dict[Field, Said] = {}
+    # Of two ends the one before counts: the later one had nothing left to end.
+    ended: dict[UUID, Said] = {}
+    all_ended: dict[Field, Said] = {}
     holding: dict[Field, UUID] = {}
     for each in sorted(said, key=lambda each: each.detail, reverse=True):
-        end = ended.get(each.field)
+        ends = [end for end in (ended.get(each.id), all_ended.get(each.field)) if end]
+        end = min(ends, key=lambda end: end.detail, default=None)
         if not each.value:
-            ended[each.field] = each
+            if each.ended is None:
+                all_ended[each.field] = each
+            else:
+                ended |= dict.fromkeys(each.ended, each)
         elif each.until is not None and each.until < (end.day if end else today):
             found[each.id] = Fate(State.EXPIRED)
         elif end:

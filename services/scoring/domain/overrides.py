@@ -2,7 +2,9 @@
 
 An override is a fact of the kind `overridden`. Its detail is `{set_at}|{field}|{value}|{until}`: the instant at which
 it was set (ISO, UTC, with microseconds), the part of the standing, its value there, and the last local day on which it
-holds (ISO; empty where none was said). An empty value leaves the field to the facts again from its day on.
+holds (ISO; empty where none was said). An empty value leaves the field to the facts again from its day on: behind its
+own instant, each behind a space, are those at which what it ends was set. Where none is named it ends all that were set
+before, as ends did before they named any.
 """
 
 from bisect import bisect_right
@@ -10,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Field(StrEnum):
@@ -63,10 +66,19 @@ def written(number: float | None) -> str:
     return "" if number is None else f"{Decimal(str(number)):f}"
 
 
-def detail(set_at: datetime, field: Field, value: str, until: date | None) -> str:
-    """What the fact of an override says; an empty value ends all that were set before."""
-    at = set_at.astimezone(UTC).isoformat(timespec="microseconds")
-    return f"{at}|{field}|{value}|{until.isoformat() if until else ''}"
+def detail(set_at: datetime, field: Field, value: str, until: date | None, ended: Iterable[datetime] = ()) -> str:
+    """What the fact of an override says; an empty value ends those that were set at some instants, else all before."""
+    instants = " ".join(at.astimezone(UTC).isoformat(timespec="microseconds") for at in (set_at, *ended))
+    return f"{instants}|{field}|{value}|{until.isoformat() if until else ''}"
+
+
+class _Row(NamedTuple):
+    said: str
+    begun: int
+    last: int | None
+    value: str
+    set_at: str
+    ended: frozenset[str]
 
 
 class Overrides:
@@ -77,12 +89,13 @@ class Overrides:
     def __init__(self, entries: Iterable[tuple[int, str]]) -> None:
         """`entries` are the local day (ordinal) and the detail of each fact."""
         self.entries = tuple(entries)
-        by_field: dict[str, list[tuple[str, int, int | None, str]]] = {}
+        by_field: dict[str, list[_Row]] = {}
         boundaries = set()
         for day, said in self.entries:
-            _, field, value, until = said.split("|")
+            instants, field, value, until = said.split("|")
+            set_at, *ended = instants.split(" ")
             last = date.fromisoformat(until).toordinal() if until else None
-            by_field.setdefault(field, []).append((said, day, last, value))
+            by_field.setdefault(field, []).append(_Row(said, day, last, value, set_at, frozenset(ended)))
             boundaries.add(day)
             if last is not None:
                 boundaries.add(last + 1)
@@ -105,8 +118,16 @@ class Overrides:
         return self._holding(self._by_field.get(field, ()), day)[0]
 
     @staticmethod
-    def _holding(rows: Iterable[tuple[str, int, int | None, str]], day: int) -> tuple[str, str]:
-        return next(
-            ((said, value) for said, begun, last, value in rows if begun <= day and (last is None or day <= last)),
-            ("", ""),
-        )
+    def _holding(rows: Iterable[_Row], day: int) -> tuple[str, str]:
+        """What is said of a day and the value there, by rows of which the one set last comes first."""
+        end, ended = "", frozenset[str]()
+        for row in rows:
+            if row.begun > day:
+                continue
+            if not row.value:
+                end, ended = end or row.said, ended | row.ended
+                if not row.ended:
+                    break
+            elif row.set_at not in ended and (row.last is None or day <= row.last):
+                return row.said, row.value
+        return end, ""

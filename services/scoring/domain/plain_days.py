@@ -146,16 +146,17 @@ class Days:
 
     def overridden(self) -> dict[str, str]:
         """What is set by hand on this day, by field: of what still lasts the one set last."""
-        lasting: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+        lasting: defaultdict[str, list[tuple[str, str, str]]] = defaultdict(list)
         for detail in sorted(self._overrides):
-            _, field, value, until = detail.split("|")
+            said, field, value, until = detail.split("|")
+            set_at, *ended = said.split()
             if value:
-                lasting[field].append((value, until))
+                lasting[field].append((value, until, set_at))
             else:
-                lasting[field].clear()
+                lasting[field] = [each for each in lasting[field] if ended and each[2] not in ended]
         today = date.fromordinal(self.day).isoformat() if lasting else ""
         there = {
-            field: [value for value, until in all_ if not until or today <= until] for field, all_ in lasting.items()
+            field: [value for value, until, _ in all_ if not until or today <= until] for field, all_ in lasting.items()
         }
         return {field: values[-1] for field, values in there.items() if values}
 

@@ -1,7 +1,7 @@
 """A person sets a part of a standing: a fact that no log brings, recorded and assessed in one transaction."""
 
-from collections.abc import Awaitable, Callable
-from datetime import date
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -61,6 +61,8 @@ class Act(NamedTuple):
     by: str
     ends: UUID | None = None
     """The override that it ends."""
+    ended: Mapping[UUID, datetime] | None = None
+    """When it and those that would hold again behind it were set."""
 
 
 async def set_override(session: AsyncSession, party_id: UUID, given: NewOverride, by: str) -> UUID:
@@ -82,7 +84,7 @@ async def set_override(session: AsyncSession, party_id: UUID, given: NewOverride
 
 
 async def end_override(session: AsyncSession, override_id: UUID, *, why: str | None, by: str) -> None:
-    """Leave a part of a standing to the facts from today on, with all that was set before; twice is once.
+    """Leave a part of a standing to the facts from today on, with all that was set for it before; twice is once.
 
     Raises `OverrideNotFound`, and `OverrideSuperseded` for one that does not hold now and may again.
     """
@@ -94,7 +96,8 @@ async def end_override(session: AsyncSession, override_id: UUID, *, why: str | N
     whom, row = await _party_to_override(session, having_it)
     ruling = (await present(connection)).ruling
     rows = await overrides_of(connection, whom.members.of((whom.party_id,))[whom.party_id], ruling.zone)
-    fate = fates_of(rows, ruling.zone, ruling.day(now()))[override_id]
+    fates = fates_of(rows, ruling.zone, ruling.day(now()))
+    fate = fates[override_id]
     if fate.state is State.SUPERSEDED:
         assert fate.by is not None
         raise OverrideSuperseded(
@@ -102,7 +105,14 @@ async def end_override(session: AsyncSession, override_id: UUID, *, why: str | N
         )
     if fate.state is State.HOLDS:
         ended = next(each for each in rows if each["fact_id"] == override_id)
-        act = Act(Field(ended["field"]), "", None, why, by, ends=override_id)
+        lasting = {
+            id: each["set_at"]
+            for each in rows
+            if each["field"] == ended["field"]
+            and (id := each["fact_id"]) in fates
+            and fates[id].state in (State.HOLDS, State.SUPERSEDED)
+        }
+        act = Act(Field(ended["field"]), "", None, why, by, ends=override_id, ended=lasting)
         await _record(session, whom, row, ended["identity_id"], act)
 
 
@@ -145,13 +155,22 @@ async def _record(session: AsyncSession, whom: Concerned, row: asyncpg.Record, n
     if identity is None:
         raise NoIdentity("The party holds no identity any more. Give it an identifier first.")
 
-    said = detail(at, act.field, act.value, act.until)
+    ended = act.ended or {}
+    said = detail(at, act.field, act.value, act.until, sorted(ended.values()))
     fact = Fact(uuid7(), identity, Kind.OVERRIDDEN, at, at, detail=said)
     new = fold([fact], ruling.zone)
     known[identity] = known.get(identity, EMPTY) + new
     write_calendars(session, {identity: (stored.get(identity, {}), known[identity], new.years())})
     await append_override(
-        session, fact, field=act.field, value=act.value, until=act.until, why=act.why, by=act.by, ends=act.ends
+        session,
+        fact,
+        field=act.field,
+        value=act.value,
+        until=act.until,
+        why=act.why,
+        by=act.by,
+        ends=act.ends,
+        ended=sorted(ended) or None,
     )
     if here.rebuilding:
         await touch(connection, [identity])

@@ -89,6 +89,7 @@ def fates_of(rows: Sequence[asyncpg.Record], zone: ZoneInfo, today: int) -> Mapp
                 detail=detail(row["set_at"], Field(row["field"]), row["value"], row["until_day"]),
                 day=local_day(row["set_at"], zone),
                 until=row["until_day"] and row["until_day"].toordinal(),
+                ended=row["ended"] and frozenset(row["ended"]),
             )
             for row in rows
         ),
@@ -106,11 +107,17 @@ async def append_override(
     why: str | None,
     by: str,
     ends: UUID | None = None,
+    ended: Sequence[UUID] | None = None,
 ) -> None:
-    """Have the fact of an override, or of its end, stored with the words of it (`chassis.writes`)."""
+    """Have the fact of an override, or of its end, stored with the words of it (`chassis.writes`).
+
+    It `ends` the one that was named, and with it all that are `ended`.
+    """
     place = TOPIC, 0, 0, await (await driver(session)).fetchval("SELECT nextval('override_place')")
     await append_facts(session, [fact], {fact.fact_id: place})
-    put_off(session, _APPEND, fact.fact_id, fact.identity_id, field, value, why, by, fact.occurred_at, until, ends)
+    put_off(
+        session, _APPEND, fact.fact_id, fact.identity_id, field, value, why, by, fact.occurred_at, until, ends, ended
+    )
 
 
 _OLDEST = """
@@ -136,7 +143,7 @@ ORDER BY set_at DESC, fact_id DESC
 
 _APPEND = """
 overridden AS (
-    INSERT INTO override (fact_id, identity_id, field, value, why, set_by, set_at, until_day, ends)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    INSERT INTO override (fact_id, identity_id, field, value, why, set_by, set_at, until_day, ends, ended)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 )
 """
