@@ -24,6 +24,7 @@ from services.scoring.queries.models import add_model
 from services.scoring.queries.parties import NOBODY
 from services.scoring.queries.policies import activate, draft, tried
 from tests.scoring.feeding import JUNE, Feeding
+from tests.scoring.test_routes_proof import verified
 from tests.scoring.test_sweeping import moves, read_until, rows
 
 STRICT = {"name": "strict", "persons": {"customers": {"by": "days", "lost_after_days": 180}}}
@@ -434,6 +435,52 @@ async def test_an_activation_moves_everybody_once_by_policy(
     assert [move[:2] for move in await moves(scoring, buyer)] == [("appeared", "fact")]
     (row,) = await rows(scoring, "SELECT stage FROM party WHERE party_id = $1", silent)
     assert row["stage"] == Stage.LOST_CUSTOMER
+
+
+async def test_the_first_day_of_a_stage_is_that_of_the_move_to_it_also_by_an_activation(
+    api: httpx.AsyncClient, scoring: Database, feed: Feeding
+) -> None:
+    lost, stays, comes = (feed.identity() for _ in range(3))
+    at = now() + timedelta(days=100)
+    first, second, third = (at - timedelta(days=days) for days in (40, 10, -3))
+    feed.at = second
+    await feed.bought(lost, at - timedelta(days=200), 1_000)
+    await feed.bought(stays, first, 1_000)
+    await feed.bought(stays, second, 1_000)
+    hasty = {"persons": {"customers": {"by": "days", "dormant_after_days": 20, "lost_after_days": 180}}}
+    hash = await approved(api, scoring, document=hasty)
+    await api.post(f"/v1/policies/{hash}/activate", json={"active_from": at.isoformat()})
+    await read_until(scoring, at + timedelta(days=5))
+    await sweep_once(scoring)
+    feed.at = at + timedelta(days=5)
+    await feed.bought(comes, third, 1_000)
+
+    async def since() -> list[tuple[str, str]]:
+        found = []
+        for person in (lost, stays, comes):
+            read = (await api.get(f"/v1/standings/party_{person.hex}")).json()
+            [listed] = await rows(scoring, "SELECT since FROM party WHERE party_id = $1", person)
+            told = (await api.get(f"/v1/standings/party_{person.hex}/moves")).json()["data"]
+            *_, came = (move for move in told if move["from_stage"] != move["to_stage"])
+            assert read["since"] == str(listed["since"]) == came["day"]
+            found.append((read["stage"], read["since"]))
+        return found
+
+    assert await since() == [
+        ("lost_customer", str(at.date())), ("customer", str(first.date())), ("customer", str(third.date()))
+    ]  # fmt: skip
+    told = [(await api.get("/v1/losses", params={"since": str(at.date() + timedelta(days=n))})).json() for n in (0, 1)]
+    assert [[each["party_id"] for each in found["data"]] for found in told] == [[f"party_{lost.hex}"], []]
+    assert (await verified(api))[0] == []
+
+    # What is learned later of the days before it is judged by what decided then.
+    earlier = first - timedelta(days=60)
+    await feed.bought(stays, earlier, 1_000)
+
+    assert (await since())[1] == ("customer", str(earlier.date()))
+    assert (await verified(api))[0] == []
+    by_that = (await api.get(f"/v1/standings/party_{stays.hex}", params={"policy": hash})).json()
+    assert by_that["since"] == str(second.date())
 
 
 async def test_a_killed_pass_goes_on_and_no_event_is_judged_by_half_of_each(
