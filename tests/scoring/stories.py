@@ -449,8 +449,8 @@ def _as_fact(event: Event) -> tuple[Kind, int, str] | None:
             return Kind.LEAD_GRADED, 0, told["grade"]
         case "interaction_recorded":
             said = (told["loss_reason"] or "unknown") if told["kind"] == "declined" else ""
-            if (told["kind"], told["direction"]) == ("cart", "inbound"):
-                said = "cart"
+            if told["kind"] == "survey" or (told["kind"], told["direction"]) == ("cart", "inbound"):
+                said = told["kind"]
             asked = told["kind"] in ("inquiry", "cart")
             return _INTERACTIONS.get(told["kind"]) or _DIRECTED[told["direction"], asked], 0, said
         case "party_registered":

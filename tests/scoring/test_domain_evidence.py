@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from contracts.scoring import Band, Posture, Stage
 from services.scoring.domain.calendar import Calendar, fold
 from services.scoring.domain.evidence import PLACES, Piece, evidence
-from services.scoring.domain.facts import CART, Fact, Kind
+from services.scoring.domain.facts import CART, SURVEY, Fact, Kind
 from services.scoring.domain.fading import NEVER, Fading
 from services.scoring.domain.history import History
 from services.scoring.domain.indexes import Evidence, Index
@@ -121,6 +121,16 @@ def test_a_purchase_is_no_answer_to_a_complaint() -> None:
     assert late in entered(complained, bought)
     assert entered(complained, bought, fact("2026-01-01", Kind.CONTACTED)).count(late) == 1
     assert late not in entered(complained, bought, fact("2026-01-02", Kind.REACHED))
+
+
+def test_a_survey_that_was_filled_in_is_no_answer() -> None:
+    survey = msgspec.structs.replace(fact("2026-01-02", Kind.REACHED), detail=SURVEY)
+    late = ("2026-01-04", Evidence.LATE_ANSWER, 1)
+
+    for asked in (Kind.COMPLAINED, Kind.INQUIRED):
+        assert late in entered(fact("2026-01-01", asked), survey)
+        assert late not in entered(fact("2026-01-01", asked), survey, fact("2026-01-02", Kind.REACHED))
+    assert assess(calendar(survey), noon("2026-01-02"), DEFAULT).last_contact_day == date(2026, 1, 2)
 
 
 def test_who_puts_something_into_a_cart_waits_for_no_answer() -> None:

@@ -17,7 +17,7 @@ from contracts.leads import Grade
 from contracts.loss import LossReason
 from contracts.scoring import Band, Posture, Stage, Tier
 from services.scoring.domain.calendar import fold
-from services.scoring.domain.facts import CART, DECLARATIONS, DERIVED, MONEY, Fact, Kind
+from services.scoring.domain.facts import CART, DECLARATIONS, DERIVED, MONEY, SURVEY, Fact, Kind
 from services.scoring.domain.indexes import Evidence, Index
 from services.scoring.domain.model import Model
 from services.scoring.domain.money import Rates
@@ -90,6 +90,8 @@ def _fact(random: Random, kind: Kind, at: datetime, days: int) -> Fact:
         detail = random.choice(["", *PartyKind])
     elif kind is Kind.INQUIRED:
         detail = CART if at.second % 3 == 0 else ""
+    elif kind is Kind.REACHED:
+        detail = SURVEY if at.second % 3 == 0 else ""
     elif kind is Kind.PROBLEM_SOLVED:
         opened = random.choice([at - timedelta(days=random.randrange(12)), _instant(random, days), None])
     elif kind is Kind.LEAD_GRADED:

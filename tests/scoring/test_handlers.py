@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import httpx
 import pytest
 from msgspec import structs
 
@@ -206,6 +207,26 @@ async def test_a_cart_is_told_apart_from_an_inquiry_and_asks_for_no_answer(scori
         one: (Kind.INQUIRED, CART), other: (Kind.INQUIRED, ""), called: (Kind.REACHED, "")
     }  # fmt: skip
     assert [(await party(scoring, who))["satisfaction_band"] for who in (one, other)] == ["unknown", "middle"]
+
+
+async def test_a_survey_is_told_apart_from_other_contacts_and_answers_no_complaint(
+    api: httpx.AsyncClient, scoring: Database, feed: Feeding
+) -> None:
+    one, other = feed.identity(), feed.identity()
+    for who in (one, other):
+        await feed.interacted(who, JUNE, InteractionKind.COMPLAINT)
+    await feed.interacted(one, JUNE, InteractionKind.SURVEY, direction=Direction.OUTBOUND)
+    await feed.interacted(other, JUNE, InteractionKind.OFFER, direction=Direction.OUTBOUND)
+
+    await feed.reached(JUNE + timedelta(days=4))
+    await sweep_once(scoring)
+
+    told = [(await api.get(f"/v1/standings/party_{who.hex}")).json() for who in (one, other)]
+    evidence = [{each["evidence"] for each in read["reasons"]["satisfaction"]["contributions"]} for read in told]
+    assert evidence == [{"complaint", "late_answer"}, {"complaint"}]
+    assert [{each["kind"]: each["aside"] for each in read["facts"]} for read in told] == [
+        {"complained": None, "reached": "survey"}, {"complained": None, "reached": None}
+    ]  # fmt: skip
 
 
 async def test_a_rating_and_what_a_solved_problem_says_are_taken_back_with_their_facts(

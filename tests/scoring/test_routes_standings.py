@@ -235,6 +235,7 @@ async def test_a_party_is_read_with_its_reason_and_facts(api: httpx.AsyncClient,
         "currency": "EUR",
         "loss_reason": None,
         "grade": None,
+        "aside": None,
     }
     assert told["facts_total"] == 2
     reasons = told["reasons"]

@@ -104,8 +104,8 @@ class Tell(Step):
             return Fact(uuid4(), party_of(self.customer), kind, self.at, self.at, self.amount_minor, self.currency)
         kind = ABOUT[self.about]
         said = self.reason or "unknown" if kind is Kind.DECLINED else ""
-        if self.about == ("cart", "inbound"):
-            said = "cart"
+        if self.about in (("cart", "inbound"), ("survey", "inbound")):
+            said = self.about[0]
         over_the_middle = sum(rate - 3 for rate in self.rated if rate)
         rating = 0 if self.about[0] == "survey" else (over_the_middle > 0) - (over_the_middle < 0)
         return Fact(uuid4(), party_of(self.customer), kind, self.at, self.at, detail=said, rating=rating)

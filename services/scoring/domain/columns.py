@@ -10,7 +10,7 @@ import numpy as np
 from contracts.customers import PartyKind
 from contracts.leads import Grade
 from services.scoring.domain.calendar import Calendar
-from services.scoring.domain.facts import CART, MONEY, Kind
+from services.scoring.domain.facts import ASIDE, MONEY, Kind
 from services.scoring.domain.likelihood import Whole
 from services.scoring.domain.money import Rates
 from services.scoring.domain.rounding import Holds
@@ -29,7 +29,6 @@ EXACT = 2.0**62
 
 _MONEY = [int(kind) for kind in MONEY]
 _REGISTERED, _ORGANISATION = int(Kind.REGISTERED), PartyKind.ORGANISATION
-_INQUIRED = int(Kind.INQUIRED)
 _LEAD_GRADED = int(Kind.LEAD_GRADED)
 GRADES: Sequence[Grade | None] = (None, *Grade)
 """How a lead may be graded, behind not at all."""
@@ -95,8 +94,8 @@ class Columns(NamedTuple):
     """Whether it is money that counts."""
     organised: Holds
     """Whether it says that the party is an organisation."""
-    carts: Holds
-    """Whether it is an inquiry that is none, see `CART`."""
+    aside: Holds
+    """Whether it neither asks nor answers, though others of its kind do."""
     grade: Whole
     """Of a graded lead the place of its grade in `GRADES`; 0 of anything else."""
 
@@ -154,14 +153,16 @@ def columns(calendars: Sequence[Calendar], rates: Rates) -> Columns:
         if converted is not None and abs(converted) >= EXACT:
             raise TooLarge
         worth[place], converts[place] = converted or 0, converted is not None
-    organised, carts = kind == _REGISTERED, kind == _INQUIRED
-    for rows, detail in ((organised, _ORGANISATION), (carts, CART)):
-        for place in np.flatnonzero(rows).tolist():
-            rows[place] = details[place] == detail
+    organised, aside = kind == _REGISTERED, np.zeros(len(kind), np.bool_)
+    for place in np.flatnonzero(organised).tolist():
+        organised[place] = details[place] == _ORGANISATION
+    for of, detail in ASIDE.items():
+        for place in np.flatnonzero(kind == of).tolist():
+            aside[place] = details[place] == detail
     grade = np.zeros(len(kind), np.int64)
     for place in np.flatnonzero(kind == _LEAD_GRADED).tolist():
         grade[place] = GRADES.index(details[place][-1])
     worth = np.where(converts, worth, 0)
     if np.abs(worth.astype(np.float64)).sum() >= EXACT:
         raise TooLarge
-    return Columns(len(calendars), party, day, kind, times, worth, converts, organised, carts, grade)
+    return Columns(len(calendars), party, day, kind, times, worth, converts, organised, aside, grade)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 
 from services.scoring.domain.calendar import Entry
-from services.scoring.domain.facts import CART, Kind
+from services.scoring.domain.facts import CART, SURVEY, Kind
 from services.scoring.domain.indexes import Evidence
 from services.scoring.domain.policy import Policy
 
@@ -118,7 +118,7 @@ def _entering(
                 complained.append(day)
             elif detail != CART:
                 asked.append(day)
-        elif kind == REACHED:
+        elif kind == REACHED and detail != SURVEY:
             reached.append(day)
         elif kind == BOUGHT:
             bought.append(day)

@@ -76,6 +76,10 @@ DECLARATIONS = frozenset({Kind.LEAD_LOST, Kind.LEAD_DISQUALIFIED, Kind.DECLINED}
 """Kinds that say that somebody is lost; their detail is the reason."""
 CART = "cart"
 """The detail of an inquiry that is none but puts something aside to buy it, and waits for no answer."""
+SURVEY = "survey"
+"""The detail of a contact that is their answer to a survey, and so none to what they ask."""
+ASIDE = {Kind.INQUIRED: CART, Kind.REACHED: SURVEY}
+"""What neither asks nor answers, though others of its kind do."""
 
 
 class Fact(msgspec.Struct, frozen=True, gc=False):
@@ -91,9 +95,9 @@ class Fact(msgspec.Struct, frozen=True, gc=False):
     """Minor units of the currency, never negative."""
     detail: str = ""
     """Of money the currency (ISO 4217), of a declaration the loss reason, of whoever is registered the kind of party
-    (`person`, `organisation`), of an override what it says (see `overrides`), of an inquiry whether it is a `CART`
-    (facts stored before those were told apart do not say so), of a lead that was graded the grade; empty for every
-    other kind."""
+    (`person`, `organisation`), of an override what it says (see `overrides`), of an inquiry whether it is a `CART`,
+    of a contact whether it is a `SURVEY` (facts stored before these were told apart do not say so), of a lead that was
+    graded the grade; empty for every other kind."""
     replaces: UUID | None = None
     """The fact that this one corrects, which no longer counts."""
     opened_at: datetime | None = None
@@ -122,6 +126,11 @@ class Fact(msgspec.Struct, frozen=True, gc=False):
     def loss_reason(self) -> LossReason | None:
         """Of a declaration."""
         return LossReason(self.detail) if self.kind in DECLARATIONS else None
+
+    @property
+    def aside(self) -> str | None:
+        """Of an inquiry that is a `CART`, and of a contact that is a `SURVEY`, that it is."""
+        return self.detail if self.detail and self.detail == ASIDE.get(self.kind) else None
 
     @property
     def grade(self) -> Grade | None:

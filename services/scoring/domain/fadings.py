@@ -55,8 +55,8 @@ def _once(party: Whole, day: Whole, what: int) -> Pieces:
 
 
 def _late(of: Columns, within_days: int) -> tuple[Whole, Whole]:
-    complains, reached = of.kind == COMPLAINED, of.kind == REACHED
-    asks = np.isin(of.kind, list(ASKING)) & ~complains & ~of.carts
+    complains, reached = of.kind == COMPLAINED, (of.kind == REACHED) & ~of.aside
+    asks = np.isin(of.kind, list(ASKING)) & ~complains & ~of.aside
     late = np.union1d(
         _unanswered(of.days(complains).keys, of.days(reached).keys, within_days),
         _unanswered(of.days(asks).keys, of.days(reached | (of.kind == BOUGHT)).keys, within_days),

@@ -26,7 +26,7 @@ from contracts.customers import (
 from contracts.event import Event
 from contracts.leads import LeadCaptured, LeadDisqualified, LeadGraded, LeadLost, LeadQualified, LeadReopened, LeadWon
 from contracts.loss import LossReason
-from services.scoring.domain.facts import CART, Kind
+from services.scoring.domain.facts import ASIDE, CART, SURVEY, Kind
 
 
 class Meaning(NamedTuple):
@@ -97,7 +97,7 @@ INTERACTIONS: Mapping[InteractionKind, Kind] = {
     InteractionKind.PRAISE: Kind.PRAISED,
     InteractionKind.SURVEY: Kind.REACHED,
 }
-"""Interactions that mean the same whoever turned to whom. Who answers a survey was asked, and waits for no answer."""
+"""Interactions that mean the same whoever turned to whom. Who answers a survey was reached, and has no answer by it."""
 
 MIDDLE = 3
 """Of the scale of what is stated."""
@@ -107,7 +107,8 @@ INQUIRIES = frozenset({InteractionKind.INQUIRY, InteractionKind.CART})
 def _said(event: InteractionRecorded, kind: Kind) -> str:
     if kind is Kind.DECLINED:
         return str(event.loss_reason or LossReason.UNKNOWN)
-    return CART if kind is Kind.INQUIRED and event.kind is InteractionKind.CART else ""
+    asides = {InteractionKind.CART: CART, InteractionKind.SURVEY: SURVEY}
+    return aside if (aside := asides.get(event.kind, "")) == ASIDE.get(kind) else ""
 
 
 def _rating(event: InteractionRecorded) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 
 from contracts.scoring import Band
-from services.scoring.domain.facts import CART, Kind
+from services.scoring.domain.facts import CART, SURVEY, Kind
 from services.scoring.domain.indexes import Evidence, Index
 from services.scoring.domain.policy import Policy
 
@@ -20,7 +20,8 @@ _ANSWERS: Mapping[Kind, frozenset[Kind]] = {
     Kind.CONTACTED: frozenset({Kind.REACHED, Kind.PURCHASE}),
     Kind.COMPLAINED: frozenset({Kind.REACHED}),
 }
-"""Of each kind that waits for an answer, what is one. Who puts something into a cart asks nothing."""
+"""Of each kind that waits for an answer, what is one. Who puts something into a cart asks nothing, and who fills in a
+survey is not answered."""
 _COUNTED: Mapping[Kind, Evidence] = {
     Kind.COMPLAINED: Evidence.COMPLAINT,
     Kind.PRAISED: Evidence.PRAISE,
@@ -87,7 +88,7 @@ def _overdue(entries: Entries, policy: Policy) -> Iterator[Piece]:
 
 
 def _late(entries: Entries, policy: Policy) -> Iterator[Piece]:
-    done = {(day, kind) for day, kind, _ in entries}
+    done = {(day, kind) for day, kind, detail in entries if (kind, detail) != (Kind.REACHED, SURVEY)}
     late = set()
     for day, asking, detail in entries:
         answers = _ANSWERS.get(asking)

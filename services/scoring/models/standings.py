@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Literal, Self
 from uuid import UUID
 
 from chassis.fields import Body, EventId, IdentityId, PartyId, Shown, TeamId, UserId
@@ -221,6 +221,8 @@ class FactTold(Shown):
     """Of a kind that declares the party lost."""
     grade: Grade | None
     """Of a lead that was graded."""
+    aside: Literal["cart", "survey"] | None
+    """Of an inquiry that is a cart, and waits for no answer; of a contact that is a survey, and no answer itself."""
 
     @classmethod
     def shown(cls, fact: Fact, ruling: Ruling) -> Self:
@@ -233,6 +235,7 @@ class FactTold(Shown):
             currency=fact.currency,
             loss_reason=fact.loss_reason,
             grade=fact.grade,
+            aside=fact.aside,
         )
 
 
