@@ -125,6 +125,40 @@ async def test_whatever_is_corrupted_is_found(
     assert last["disagreements"] == len(found) > 0
 
 
+async def test_sums_that_are_not_those_over_all_parties_are_found_and_a_rebuild_counts_anew(
+    api: httpx.AsyncClient, scoring: Database, told: list[UUID]
+) -> None:
+    stood = (await api.get("/v1/standings/summary")).json()["data"]
+    where = f"summary {stood[0]['stage']} {stood[0]['tier']}"
+    count, value_minor = stood[0]["count"], stood[0]["value_minor"]
+    async with scoring.transaction() as session:
+        connection = await driver(session)
+        for cell in ((stood[0]["stage"], stood[0]["tier"], 1, 70), ("stranger", "unproven", 2, 0)):
+            await connection.execute("INSERT INTO cell_change VALUES ($1, $2, $3, $4)", *cell)
+
+    found, last = await verified(api)
+
+    assert [(each["field"], each["stored"], each["computed"]) for each in found] == [
+        (f"{where} count", str(count + 1), str(count)),
+        (f"{where} value_minor", str(value_minor + 70), str(value_minor)),
+        ("summary stranger unproven count", "2", "0"),
+    ]
+    assert {each["party_id"] for each in found} == {None}
+    assert last["disagreements"] == 3
+    with structlog.testing.capture_logs() as lines:
+        await verify_some(scoring)
+    assert [(line["party_id"], line["field"]) for line in lines if line["log_level"] == "error"] == [
+        (None, each["field"]) for each in found
+    ]
+
+    async with scoring.transaction() as session:
+        await new_ruling(await driver(session), "rebuild", JUNE)
+    await sweep_once(scoring)
+
+    assert (await verified(api))[0] == []
+    assert (await api.get("/v1/standings/summary")).json()["data"] == stood
+
+
 async def test_a_sample_is_of_so_many_parties(api: httpx.AsyncClient, told: list[UUID]) -> None:
     some = (await api.post("/v1/verify", params={"sample": 2})).text.splitlines()
     more = (await api.post("/v1/verify", params={"sample": 1_000})).text.splitlines()
@@ -165,7 +199,7 @@ async def test_the_standing_check_goes_round_and_tells_without_repairing(
 async def test_what_the_standing_check_found_is_told_to_whoever_watches(
     scoring: Database, api: httpx.AsyncClient, told: list[UUID]
 ) -> None:
-    await corrupt(scoring, "UPDATE party SET tier = 'top', spend_minor = 5 WHERE party_id = $1", told[0])
+    await corrupt(scoring, "UPDATE party SET level = 'huge', spend_minor = 5 WHERE party_id = $1", told[0])
     await verify_some(scoring)
 
     ready = (await api.get("/readyz")).json()

@@ -23,7 +23,8 @@ COMPUTED_ON_READ = frozenset({"satisfaction_evidence", "loyalty_evidence", "deri
 class Difference(msgspec.Struct, frozen=True):
     """Something stored that the facts do not give."""
 
-    party_id: UUID
+    party_id: UUID | None
+    """None where it is about no single party: a sum of the summary."""
     identity_id: UUID | None
     """Where it is about one identity."""
     field: str

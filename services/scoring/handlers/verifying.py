@@ -10,8 +10,9 @@ import structlog
 from chassis.clock import now
 from chassis.db import Database, database_is_away, driver
 from chassis.rest import rest
+from services.scoring.domain.verdict import Difference
 from services.scoring.queries.parties import NOBODY
-from services.scoring.queries.proof import Judge, evidence_behind, last_rebuild, note_verified, verified
+from services.scoring.queries.proof import Judge, evidence_behind, last_rebuild, missummed, note_verified, verified
 from services.scoring.queries.reading import snapshot
 
 log = structlog.get_logger()
@@ -33,23 +34,27 @@ async def keep_verifying(database: Database, every_s: float) -> Never:
 
 
 async def verify_some(database: Database) -> None:
-    """Verify the parties behind those of the last time, in the order of ids, and tell what disagrees."""
-    disagreements = 0
+    """Verify the parties behind those of the last time, in the order of ids, and tell what disagrees.
+
+    Behind the last of all the sums of the summary are verified, too.
+    """
+    found: list[Difference] = []
     async with snapshot(database) as connection:
         judge = Judge(connection, await last_rebuild(connection))
         stored = await evidence_behind(connection, (await verified(connection)).behind, BATCH)
         for each in stored:
-            _, found = await judge.judge(each)
-            disagreements += len(found)
-            for difference in found:
-                log.error(
-                    "standing disagrees with its facts",
-                    party_id=f"party_{difference.party_id.hex}",
-                    identity_id=difference.identity_id and f"identity_{difference.identity_id.hex}",
-                    field=difference.field,
-                    stored=difference.stored,
-                    computed=difference.computed,
-                )
-    behind = stored[-1].row["party_id"] if len(stored) == BATCH else NOBODY
+            found += (await judge.judge(each))[1]
+        behind = stored[-1].row["party_id"] if len(stored) == BATCH else NOBODY
+        if behind == NOBODY:
+            found += await missummed(connection)
+    for difference in found:
+        log.error(
+            "standing disagrees with its facts",
+            party_id=difference.party_id and f"party_{difference.party_id.hex}",
+            identity_id=difference.identity_id and f"identity_{difference.identity_id.hex}",
+            field=difference.field,
+            stored=difference.stored,
+            computed=difference.computed,
+        )
     async with database.transaction() as session:
-        await note_verified(await driver(session), behind, len(stored), disagreements, now())
+        await note_verified(await driver(session), behind, len(stored), len(found), now())

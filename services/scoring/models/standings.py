@@ -334,7 +334,8 @@ class Digest(Shown):
 class Disagreement(Shown):
     """Something stored that the facts do not give."""
 
-    party_id: PartyId
+    party_id: PartyId | None
+    """None where it is about no single party: a sum of the summary."""
     identity_id: IdentityId | None
     """Where it is about one identity."""
     field: str

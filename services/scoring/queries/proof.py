@@ -119,6 +119,17 @@ async def astray(connection: Connection) -> list[Difference]:
     return [Difference(*(row[field] for field in Difference.__struct_fields__)) for row in rows]
 
 
+async def missummed(connection: Connection) -> list[Difference]:
+    """Where the sums of the summary are not those over the stored standings of all parties."""
+    rows = await connection.fetch(_MISSUMMED)
+    return [
+        Difference(None, None, f"summary {row['stage']} {row['tier']} {name}", str(row[stored]), str(row[name]))
+        for row in rows
+        for name, stored in (("count", "stored_count"), ("value_minor", "stored_minor"))
+        if row[name] != row[stored]
+    ]
+
+
 async def _evidence(connection: Connection, rows: Sequence[asyncpg.Record]) -> list[Evidence]:
     ids = [row["party_id"] for row in rows]
     identities: defaultdict[UUID, set[UUID]] = defaultdict(set)
@@ -202,4 +213,17 @@ FROM (
 WHERE NOT EXISTS (SELECT FROM party WHERE party.party_id = belonging.party_id)
 ORDER BY 1, 2, 3
 LIMIT 10000
+"""
+
+_MISSUMMED = """
+WITH summed AS (
+    SELECT stage, tier, sum(count)::bigint AS count, sum(value_minor)::bigint AS minor FROM cell_change GROUP BY 1, 2
+), counted AS (
+    SELECT stage, tier, count(*) AS count, sum(value_minor)::bigint AS minor FROM party
+    WHERE stage IS NOT NULL GROUP BY 1, 2
+)
+SELECT stage, tier, coalesce(summed.count, 0) AS stored_count, coalesce(summed.minor, 0) AS stored_minor,
+       coalesce(counted.count, 0) AS count, coalesce(counted.minor, 0) AS value_minor
+FROM summed FULL JOIN counted USING (stage, tier)
+ORDER BY stage, tier
 """

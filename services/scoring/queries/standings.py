@@ -35,6 +35,12 @@ async def sum_cells(connection: Connection) -> None:
         await connection.execute(_SUM_CELLS)
 
 
+async def count_cells(connection: Connection) -> None:
+    """Count who stands where anew, in the place of all changes; whoever writes standings waits meanwhile."""
+    await connection.execute("LOCK TABLE cell_change IN EXCLUSIVE MODE")
+    await connection.execute(_COUNT_CELLS)
+
+
 async def append_moves(session: AsyncSession, rows: Sequence[tuple[object, ...]]) -> None:
     """Keep what was announced (see `append`)."""
     await append(session, "lived_move", _MOVE, rows)
@@ -118,6 +124,12 @@ WITH gone AS (DELETE FROM cell_change RETURNING stage, tier, count, value_minor)
 INSERT INTO cell_change
 SELECT stage, tier, sum(count), sum(value_minor) FROM gone GROUP BY stage, tier
 HAVING sum(count) <> 0 OR sum(value_minor) <> 0
+"""
+
+_COUNT_CELLS = """
+WITH gone AS (DELETE FROM cell_change)
+INSERT INTO cell_change
+SELECT stage, tier, count(*), sum(value_minor) FROM party WHERE stage IS NOT NULL GROUP BY stage, tier
 """
 
 _DECIDED: Mapping[str, str] = {

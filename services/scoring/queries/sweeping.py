@@ -9,6 +9,7 @@ import asyncpg
 
 from services.scoring.queries.parties import NOBODY, STOOD
 from services.scoring.queries.rulings import Connection
+from services.scoring.queries.standings import count_cells
 
 
 async def due(connection: Connection, until: datetime, limit: int) -> list[UUID]:
@@ -53,8 +54,13 @@ async def many_under_older_ruling(connection: Connection, ruling_id: int, many: 
 
 
 async def applied(connection: Connection, ruling_id: int, at: datetime) -> None:
-    """Every party was assessed under a ruling, and by that under those before it."""
-    await connection.execute("UPDATE ruling SET applied_at = $2 WHERE id <= $1 AND applied_at IS NULL", ruling_id, at)
+    """Every party was assessed under a ruling, and by that under those before it.
+
+    Behind a rebuild who stands where is counted anew, too.
+    """
+    reasons = await connection.fetch(_APPLIED, ruling_id, at)
+    if any(row["reason"] == "rebuild" for row in reasons):
+        await count_cells(connection)
 
 
 async def unrefreshed(connection: Connection, since: datetime, after: UUID, limit: int) -> list[UUID]:
@@ -72,6 +78,8 @@ async def refreshed(connection: Connection, at: datetime) -> None:
     """A pass over all stored values, begun at an instant, has come to its end."""
     await connection.execute("UPDATE installation SET refreshed_at = $1", at)
 
+
+_APPLIED = "UPDATE ruling SET applied_at = $2 WHERE id <= $1 AND applied_at IS NULL RETURNING reason"
 
 _DUE = "SELECT {columns} FROM party WHERE next_change_at <= $1 ORDER BY next_change_at, party_id LIMIT $2"
 

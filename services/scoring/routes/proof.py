@@ -24,6 +24,7 @@ from services.scoring.queries.proof import (
     evidence,
     evidence_of_some,
     last_rebuild,
+    missummed,
 )
 from services.scoring.queries.reading import snapshot
 from services.scoring.routes.clocks import Asked
@@ -61,7 +62,7 @@ async def verify_standing(party_id: PartyId, snapshot: Snapshot, care: CareOf) -
 async def verify_standings(request: Request, sample: Sample = None) -> StreamingResponse:
     """Compare all that is stored with what the facts give, in one state of the database.
 
-    Of a sample only so many parties, drawn anew each time, and nothing that no party accounts for. Lines of JSON:
+    Of a sample only so many parties, drawn anew each time, without sums and what no party accounts for. Lines of JSON:
     `checked` of `parties` so far, and what was `found` since the line before. The last one has `done`, the number of
     `disagreements`, and how many are `waiting` to be assessed by calendars that were just rebuilt.
     """
@@ -83,7 +84,7 @@ async def _verified(database: Database, sample: int | None) -> AsyncIterator[byt
             checked += len(stored)
             disagreements += len(found)
             yield _line(checked=checked, parties=parties, found=_told(found))
-        found = [] if sample else await astray(connection)
+        found = [] if sample else [*await astray(connection), *await missummed(connection)]
         disagreements += len(found)
     counts = {"facts": facts, "waiting": judge.waiting, "disagreements": disagreements}
     yield _line(done=True, checked=checked, parties=parties, **counts, found=_told(found))
