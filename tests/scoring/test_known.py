@@ -1,4 +1,5 @@
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import Any
@@ -13,13 +14,19 @@ from chassis.db import Database, driver
 from chassis.ids import uuid7
 from contracts.customers import Assignment, FactWithdrawn, Holding, IdentitiesAssigned
 from services.scoring.domain.model import Model
+from services.scoring.domain.overridden import NoIdentity
+from services.scoring.domain.overrides import Field
 from services.scoring.domain.policy import Policy
 from services.scoring.domain.presets import DAYS_1, DEFAULT_1
 from services.scoring.domain.quality import Quality
 from services.scoring.domain.stages import ByDays, Stages
+from services.scoring.domain.standing import NoStanding
 from services.scoring.domain.tiers import Cuts
+from services.scoring.handlers import overriding
 from services.scoring.handlers.activating import activate_next
+from services.scoring.handlers.overriding import set_override
 from services.scoring.handlers.sweeping import sweep_once
+from services.scoring.models.overrides import NewOverride
 from services.scoring.queries import clocks, everybody, facts
 from services.scoring.queries.activations import plan
 from services.scoring.queries.policies import approve, draft, tried
@@ -29,6 +36,7 @@ from tests.scoring.feeding import Feeding, activated, served
 from tests.scoring.filed import as_line, exported
 from tests.scoring.handmade import MODEL
 from tests.scoring.stories import Story, give
+from tests.scoring.test_domain_plain_agrees import some_policy
 
 FIRST = datetime(2026, 5, 20, 12, tzinfo=UTC)
 THEN = datetime(2026, 5, 21, 12, tzinfo=UTC)
@@ -107,11 +115,25 @@ def pieces(told: Sequence[Delivery], random: Random) -> list[list[Delivery]]:
     ]
 
 
-async def decided_anew(database: Database, random: Random, at: datetime) -> None:
-    """Another rate, a model, cut points or nothing."""
+async def decided_anew(
+    database: Database, what: str, random: Random, people: Iterable[UUID], at: datetime, patch: pytest.MonkeyPatch
+) -> None:
+    """Another rate, a model, a policy, cut points, what people set, or nothing."""
     async with database.transaction() as session:
         connection = await driver(session)
-        match random.choice(["rate", "model", "cuts", "nothing"]):
+        match what:
+            case "policy":
+                hasty = some_policy(random)
+                await draft(connection, hasty, at, None)
+                await new_ruling(connection, "policy", at, policy=hasty.content_hash)
+            case "override":
+                patch.setattr(overriding, "now", lambda: at)
+                said = [(Field.TIER, "top"), (Field.STAGE, "dormant_customer"), (Field.P, "0.5")]
+                for person in people:
+                    field, value = random.choice(said)
+                    with suppress(NoStanding, NoIdentity):
+                        given = NewOverride(field=field, value=value, why="as they say")
+                        await set_override(session, person, given, "somebody")
             case "rate":
                 await add_rates(connection, [(date(2024, 1, 1), "USD", f"0.{random.randint(1, 99):02}")], at)
             case "model":
@@ -132,15 +154,16 @@ async def have_model(connection: Connection, model: Model = MODEL) -> None:
     )
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(8))
 async def test_what_was_told_with_everything_read_is_told_again_for_that_time(
-    scoring: Database, feed: Feeding, api: httpx.AsyncClient, seed: int
+    scoring: Database, feed: Feeding, api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     random = Random(seed)
     story = Story(random)
     story.go_on(90)
     remembered: list[tuple[datetime, dict[str, Any]]] = []
-    for piece in pieces(story.told, random):
+    decisions = random.sample(["rate", "model", "policy", "cuts", "override", "nothing"], 4)
+    for piece, what in zip(pieces(story.told, random), decisions, strict=True):
         known_at = max(delivery.recorded_at for delivery in piece)
         while piece:
             size = random.choice([1, 3, 20])
@@ -149,7 +172,7 @@ async def test_what_was_told_with_everything_read_is_told_again_for_that_time(
         await feed.reached(known_at)
         then = await everything(api, as_of=known_at.date().isoformat())
         remembered.append((known_at, then | {"each": await each_by_its_id(api, story.people)}))
-        await decided_anew(scoring, random, known_at + timedelta(microseconds=1))
+        await decided_anew(scoring, what, random, story.people, known_at + timedelta(microseconds=1), monkeypatch)
 
     for known_at, then in remembered:
         again = await everything(api, as_of=known_at.date().isoformat(), known_at=known_at.isoformat())
