@@ -14,7 +14,7 @@ from services.scoring.domain.facts import Kind
 from services.scoring.domain.policy import DESIRE, Desire
 from services.scoring.domain.presets import VIP
 from services.scoring.domain.reports.association import Association, Effect, Verdict, association
-from services.scoring.domain.reports.losses import Defections, Losses, SegmentBy
+from services.scoring.domain.reports.losses import Defections, Losses
 from services.scoring.domain.reports.patterns import LEVEL, Bought, Patterns, channel, interval, patterns
 from services.scoring.domain.reports.proportions import compared, median, rate
 from services.scoring.domain.reports.purchases import KindsByMonth, PurchaseKind, SecondPurchases, purchase_kinds
@@ -295,12 +295,11 @@ def test_losses_count_by_month_and_reason_and_only_those_who_were_not_lost_befor
 
 def test_who_left_for_a_competitor_counts_where_they_stood_before_and_by_its_name() -> None:
     gone = [move("2025-01-05", Stage.CUSTOMER, Stage.LOST_CUSTOMER, LossReason.COMPETITOR, 500)]
-    by_tier = Defections(date(2025, 1, 1), date(2025, 1, 31), SegmentBy.TIER)
-    by_stage = Defections(date(2025, 1, 1), date(2025, 1, 31), SegmentBy.STAGE)
+    by_tier, by_stage = (Defections(date(2025, 1, 1), date(2025, 1, 31)) for _ in range(2))
 
     names = {at("2025-01-04"): "acme", at("2024-05-01"): "other", at("2025-01-05"): "late"}
-    by_tier.take(gone, names, lambda _: at("2025-01-04"))
-    by_stage.take(gone, names, lambda _: None)
+    by_tier.take(gone, names, lambda _: at("2025-01-04"), lambda move: str(move.from_tier))
+    by_stage.take(gone, names, lambda _: None, lambda move: str(move.from_stage))
 
     assert by_tier.count == {(date(2025, 1, 1), "acme", "mid"): 1}
     assert by_tier.value_minor == {(date(2025, 1, 1), "acme", "mid"): 500}

@@ -395,6 +395,17 @@ async def test_losses_to_competitors_are_told_by_name_and_segment(api: httpx.Asy
         ("2026-03-01", "unknown", "low", 1),
     ]
     assert ("2026-03-01", "acme", "customer", 1) in rows(by_stage)
+    for by, of_rich, of_others in (
+        ("level", "large", {"small", "none"}), ("satisfaction", "unknown", {"unknown", "none"}),
+        ("loyalty", "unknown", {"unknown", "none"}), ("posture", "developing", {"developing", "none"}),
+        ("treatment", "care", {"serve", "none"}), ("vip", "other", {"other"}), ("kind", "person", {"person"}),
+        ("owner", "none", {"none"}), ("team", "none", {"none"}),
+    ):  # fmt: skip
+        found = await asked(api, "defections", by=by, **period)
+        assert found["by"] == by
+        assert rows(found)[0] == ("2026-02-01", "acme", of_rich, 1)
+        assert {row[2] for row in rows(found)[1:]} == of_others
+        assert sum(row[3] for row in rows(found)) == 4
     assert by_tier["lost_to_competitors"][0]["value_minor"] == 500_000
 
 
@@ -451,6 +462,9 @@ async def test_who_falls_soon_is_at_risk_with_what_they_are_worth(api: httpx.Asy
     await feed.bought(feed.identity(), today - timedelta(days=1), 500_000)
 
     assert (await asked(api, "defections"))["at_risk"] == [{"segment": "top", "count": 1, "value_minor": 500_000}]
+    for by, segment in [("kind", "person"), ("level", "large"), ("vip", "other"), ("owner", "none")]:
+        [risk] = (await asked(api, "defections", by=by))["at_risk"]
+        assert (risk["segment"], risk["count"], risk["value_minor"]) == (segment, 1, 500_000)
     assert (await asked(api, "defections", within_days=0))["at_risk"] == []
 
 

@@ -193,13 +193,13 @@ class Lifecycle(Reading):
 
         A day on which the ruling did not hold yet is looked at as if it always had.
         """
-        begun, earlier = self._since_by_this(day), self.ruling.earlier
+        begun, earlier = self.since_by_this(day), self.ruling.earlier
         if begun is None or earlier is None or not begun <= earlier.until <= day:
             return begun
         before = Lifecycle(self.calendar, earlier.ruling)
         return before.since(earlier.until) if before.stage(earlier.until) is self.stage(day) else earlier.until
 
-    def _since_by_this(self, day: int) -> int | None:
+    def since_by_this(self, day: int) -> int | None:
         """The first day of the stage that holds on the day, as if the ruling had always held."""
         stage = self.stage(day)
         if stage is None:

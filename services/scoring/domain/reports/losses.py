@@ -3,11 +3,10 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
-from enum import StrEnum
 from typing import TypeAlias
 
 from contracts.loss import LossReason
-from contracts.scoring import Stage, Tier
+from contracts.scoring import Stage
 from services.scoring.domain.lifecycle import LOST
 from services.scoring.domain.reports.purchases import month
 from services.scoring.domain.trajectory import Move
@@ -16,13 +15,6 @@ UNNAMED = "unknown"
 """A competitor whose name nobody told."""
 Told: TypeAlias = Callable[[Move], int | None]
 """The day (ordinal) of the declaration that says why a move lost somebody; None where nobody did since the last act."""
-
-
-class SegmentBy(StrEnum):
-    """By what parties that were lost to a competitor are told apart: as they stood before."""
-
-    TIER = "tier"
-    STAGE = "stage"
 
 
 class Losses:
@@ -43,22 +35,23 @@ class Losses:
 
 
 class Defections:
-    """Moves to a lost stage because of a competitor, by month, competitor and where the party stood before."""
+    """Moves to a lost stage because of a competitor, by month, competitor and segment."""
 
-    def __init__(self, since: date, until: date, by: SegmentBy) -> None:
-        self.since, self.until, self.by = since, until, by
+    def __init__(self, since: date, until: date) -> None:
+        self.since, self.until = since, until
         self.count: Counter[tuple[date, str, str]] = Counter()
         self.value_minor: Counter[tuple[date, str, str]] = Counter()
 
-    def take(self, moves: Iterable[Move], competitors: Mapping[int, str], told: Told) -> None:
+    def take(
+        self, moves: Iterable[Move], competitors: Mapping[int, str], told: Told, segment: Callable[[Move], str]
+    ) -> None:
         """One party more, by its moves in order; `competitors` has who was named on a day (ordinal)."""
         for move in lost_between(moves, self.since, self.until):
             if move.loss_reason is not LossReason.COMPETITOR:
                 continue
             said_on = told(move)
             to = UNNAMED if said_on is None else competitors.get(said_on, UNNAMED)
-            before = move.from_tier or Tier.UNPROVEN if self.by is SegmentBy.TIER else move.from_stage or Stage.STRANGER
-            key = month(move.day.toordinal()), to, str(before)
+            key = month(move.day.toordinal()), to, segment(move)
             self.count[key] += 1
             self.value_minor[key] += move.value_minor
 

@@ -10,9 +10,9 @@ from pydantic import Field
 from chassis.fields import Body, PartyId, Shown, TeamId, UserId
 from contracts.scoring import Stage, Tier
 from services.scoring.domain.reports import losses
-from services.scoring.domain.reports.losses import SegmentBy
 from services.scoring.domain.reports.patterns import BasketHabit, ChannelHabit, IntervalHabit, PriceHabit, SeasonHabit
 from services.scoring.domain.reports.surprises import HeldAs, Stands
+from services.scoring.domain.reports.zoom import ZoomBy
 from services.scoring.domain.ruling import Ruling
 
 PartyIds = Annotated[list[PartyId], Field(min_length=1, max_length=10_000)]
@@ -93,7 +93,7 @@ class Defection(Shown):
     competitor: str
     """`unknown` where nobody named it."""
     segment: str
-    """Where they stood before."""
+    """Where they stood before; `none` of who had none of what they are told apart by."""
     count: int
     value_minor: int
     """What they were worth on the day."""
@@ -104,7 +104,7 @@ class Defections(Shown):
 
     since: date
     until: date
-    by: SegmentBy
+    by: ZoomBy
     within_days: int
     currency: str | None
     calibration: float | None
@@ -115,7 +115,7 @@ class Defections(Shown):
 
     @classmethod
     def of(
-        cls, found: losses.Defections, risk: Mapping[str, tuple[int, int]], within_days: int, ruling: Ruling
+        cls, found: losses.Defections, by: ZoomBy, risk: Mapping[str, tuple[int, int]], within_days: int, ruling: Ruling
     ) -> Self:
         """Those lost as they were counted, and how many and how much worth of each segment is at risk."""
         lost = [
@@ -128,7 +128,7 @@ class Defections(Shown):
         return cls(
             since=found.since,
             until=found.until,
-            by=found.by,
+            by=by,
             within_days=within_days,
             currency=ruling.rates.currency,
             calibration=ruling.calibration,

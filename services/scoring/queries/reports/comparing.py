@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -18,13 +19,16 @@ from services.scoring.domain.days import start_of_day
 from services.scoring.domain.facts import DECLARATIONS, Kind
 from services.scoring.domain.moment import Care
 from services.scoring.domain.overrides import Field
-from services.scoring.domain.reports.losses import Defections, SegmentBy
+from services.scoring.domain.reports.losses import Defections
 from services.scoring.domain.reports.patterns import Bought, Patterns, patterns
 from services.scoring.domain.reports.surprises import Given, HeldAs, Stands, given
+from services.scoring.domain.reports.zoom import NONE, ZoomBy
 from services.scoring.domain.rules import comparisons
 from services.scoring.domain.ruling import Ruling
+from services.scoring.domain.trajectory import Move
 from services.scoring.queries.reports.seeing import Seen, those
-from services.scoring.queries.rulings import Connection
+from services.scoring.queries.reports.zooming import SEGMENT, Zoomed, segments
+from services.scoring.queries.rulings import Connection, present
 from services.scoring.queries.standings import FALLEN
 
 COMPETITOR = LossReason.COMPETITOR
@@ -113,22 +117,49 @@ async def patterns_of(connection: Connection, seen: Seen, until: date) -> Patter
     return await asyncio.to_thread(patterns, bought, reasons, until)
 
 
-async def defections(connection: Connection, found: Defections, now: datetime) -> Defections:
+async def defections(connection: Connection, found: Defections, by: ZoomBy, now: datetime) -> Defections:
     """Who left for a competitor. It reads those parties alone of which somebody said so at any time."""
     rows = await connection.fetch(_TOLD_OF_COMPETITORS)
     async for seen in those(connection, [row["party_id"] for row in rows], found.until, now):
         end = start_of_day(found.until.toordinal() + 1, seen.history.ruling.zone)
         told = await _facts_of(connection, seen, list(DECLARATIONS), end)
         names = {day: row["competitor"] for day, row in told if row["detail"] == COMPETITOR and row["competitor"]}
-        found.take(seen.moves(found.since.toordinal()), names, seen.told)
+        found.take(seen.moves(found.since.toordinal()), names, seen.told, partial(_segment, by, seen))
     return found
 
 
-async def at_risk(connection: Connection, by: SegmentBy, until: datetime) -> dict[str, tuple[int, int]]:
-    """How many stored standings fall up to an instant if nothing happens, and what they are worth, by where they stand.
+def _segment(by: ZoomBy, seen: Seen, move: Move) -> str:
+    """Where a party stood on the eve of a move that lost it; who takes care of it is who does today."""
+    said: object
+    eve = move.day.toordinal() - 1
+    match by:
+        case ZoomBy.STAGE:
+            said = move.from_stage or Stage.STRANGER
+        case ZoomBy.TIER:
+            said = move.from_tier or Tier.UNPROVEN
+        case ZoomBy.OWNER:
+            said = (owner := seen.row["owner_id"]) and f"user_{owner.hex}"
+        case ZoomBy.TEAM:
+            said = (team := seen.row["team_id"]) and f"team_{team.hex}"
+        case ZoomBy.KIND:
+            said = seen.history.kind(eve)
+        case ZoomBy.VIP:
+            said = "vip" if seen.history.grades(eve).vip else "other"
+        case _:
+            said = getattr(seen.history.grades(eve), by)
+    return NONE if said is None else str(said)
 
-    It reads the index of those who fall.
+
+async def at_risk(connection: Connection, by: ZoomBy, within_days: int, now: datetime) -> dict[str, tuple[int, int]]:
+    """How many stored standings fall within so many days if nothing happens, and what they are worth, by segment.
+
+    It reads the index of those who fall; by kind of party, which is not stored, every calendar is read.
     """
+    if by is ZoomBy.KIND:
+        found = await segments(connection, Zoomed(by, None, within_days, now))
+        return {segment: (all_.at_risk, all_.at_risk_value_minor) for segment, all_ in found.items() if all_.at_risk}
+    ruling = (await present(connection)).ruling
+    until = start_of_day(ruling.day(now) + within_days, ruling.zone)
     rows = await connection.fetch(_AT_RISK[by], FALLEN, until)
     return {row["segment"]: (row["count"], row["value_minor"]) for row in rows}
 
@@ -225,8 +256,8 @@ FROM (
 
 _AT_RISK = {
     by: f"""
-    SELECT {by} AS segment, count(*) AS count, sum(value_minor)::bigint AS value_minor FROM party
+    SELECT {segment} AS segment, count(*) AS count, sum(value_minor)::bigint AS value_minor FROM party
     WHERE next_stage = ANY($1) AND next_stage_at <= $2 GROUP BY 1
     """
-    for by in SegmentBy
+    for by, segment in SEGMENT.items()
 }

@@ -57,7 +57,7 @@ class Seen(NamedTuple):
         later = _turns(self.moves(since))
         if any(stage is Stage.PROSPECT for _, stage in later):
             return _turns(self.moves())
-        stage, begun = self.history.stage(since - 1), self.history.since(since - 1)
+        stage, begun = self.history.stage(since - 1), self.history.since_by_this(since - 1)
         return later if stage is None or begun is None else [(begun, stage), *later]
 
 

@@ -61,9 +61,7 @@ async def segments(connection: Connection, zoomed: Zoomed) -> dict[str, Measures
             found[part.segment] += part.measures
         return dict(found)
     conditions = await _asked(connection, zoomed)
-    query = (
-        f"SELECT {_SEGMENT[zoomed.by]} AS segment, {_SUMS} FROM party WHERE stage IS NOT NULL{conditions} GROUP BY 1"
-    )
+    query = f"SELECT {SEGMENT[zoomed.by]} AS segment, {_SUMS} FROM party WHERE stage IS NOT NULL{conditions} GROUP BY 1"
     rows = await connection.fetch(query, *conditions.arguments)
     return {row["segment"]: _measures(row) for row in rows}
 
@@ -80,7 +78,7 @@ async def members(
                 if len(found) == limit:
                     break
         return found
-    key = _SEGMENT[zoomed.by]
+    key = SEGMENT[zoomed.by]
     conditions = await _asked(connection, zoomed)
     conditions.add(f"{key} = {{}}", segment)
     conditions.add("party_id > {}", after)
@@ -159,7 +157,7 @@ def _said(by: ZoomBy, party_id: UUID, standing: Standing, owners: Mapping[UUID, 
 async def _owners(connection: Connection, by: ZoomBy) -> dict[UUID, str]:
     if by not in (ZoomBy.OWNER, ZoomBy.TEAM):
         return {}
-    query = f"SELECT party_id, {_SEGMENT[by]} AS segment FROM party WHERE {by}_id IS NOT NULL"
+    query = f"SELECT party_id, {SEGMENT[by]} AS segment FROM party WHERE {by}_id IS NOT NULL"
     return {row["party_id"]: row["segment"] for row in await connection.fetch(query)}
 
 
@@ -167,7 +165,7 @@ def _measures(row: asyncpg.Record) -> Measures:
     return Measures(*(row[name] for name in Measures.__struct_fields__))
 
 
-_SEGMENT: Mapping[ZoomBy, str] = {
+SEGMENT: Mapping[ZoomBy, str] = {
     ZoomBy.STAGE: "stage",
     ZoomBy.TIER: "tier",
     ZoomBy.LEVEL: f"coalesce(level, '{NONE}')",

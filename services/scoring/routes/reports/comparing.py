@@ -6,11 +6,10 @@ from fastapi import APIRouter, Query, Request
 
 from chassis.clock import now
 from chassis.fields import Day, PartyId
-from services.scoring.domain.days import start_of_day
 from services.scoring.domain.reports import losses
-from services.scoring.domain.reports.losses import SegmentBy
 from services.scoring.domain.reports.periods import period
 from services.scoring.domain.reports.surprises import agreed, missed, over_rated
+from services.scoring.domain.reports.zoom import ZoomBy
 from services.scoring.domain.standing import NoStanding
 from services.scoring.models.reports import comparing as shown
 from services.scoring.queries.reach import reached
@@ -67,20 +66,20 @@ async def report_defections(
     snapshot: Snapshot,
     since: Day | None = None,
     until: Day | None = None,
-    by: SegmentBy = SegmentBy.TIER,
+    by: ZoomBy = ZoomBy.TIER,
     within_days: Annotated[int, Query(ge=0, le=3_650)] = 30,
 ) -> shown.Defections:
     """Who may be lost soon, and who was lost to which competitor, month by month and by where they stood before.
 
+    Owners and teams are those of now. By kind of party who may be lost is found among everybody, which takes longer.
     Without days, the last 365. Of the lost it reads those alone of which somebody said, or set as an override, that the
     reason is a competitor.
     """
     here = await present(snapshot)
     first, last = period(since, until, known=await last_day(snapshot, until, now()))
-    soon = start_of_day(here.ruling.day(now()) + within_days, here.ruling.zone)
-    risk = await comparing.at_risk(snapshot, by, soon)
-    found = await reported(request, snapshot, comparing.defections, losses.Defections(first, last, by), now())
-    return shown.Defections.of(found, risk, within_days, here.ruling)
+    risk = await comparing.at_risk(snapshot, by, within_days, now())
+    found = await reported(request, snapshot, comparing.defections, losses.Defections(first, last), by, now())
+    return shown.Defections.of(found, by, risk, within_days, here.ruling)
 
 
 @router.get("/patterns/{party_id}")
