@@ -381,6 +381,9 @@ async def test_losses_to_competitors_are_told_by_name_and_segment(api: httpx.Asy
         )
     )  # fmt: skip
 
+    owner, team = uuid7(), uuid7()
+    await feed.tell(PartyOwnerChanged(subject=rich, occurred_at=feed.at, version=1, owner_id=owner, team_id=team))
+
     period = {"since": "2026-01-01", "until": "2026-03-31"}
     by_tier = await asked(api, "defections", **period)
     by_stage = await asked(api, "defections", by="stage", **period)
@@ -399,7 +402,7 @@ async def test_losses_to_competitors_are_told_by_name_and_segment(api: httpx.Asy
         ("level", "large", {"small", "none"}), ("satisfaction", "unknown", {"unknown", "none"}),
         ("loyalty", "unknown", {"unknown", "none"}), ("posture", "developing", {"developing", "none"}),
         ("treatment", "care", {"serve", "none"}), ("vip", "other", {"other"}), ("kind", "person", {"person"}),
-        ("owner", "none", {"none"}), ("team", "none", {"none"}),
+        ("owner", f"user_{owner.hex}", {"none"}), ("team", f"team_{team.hex}", {"none"}),
     ):  # fmt: skip
         found = await asked(api, "defections", by=by, **period)
         assert found["by"] == by

@@ -113,6 +113,6 @@ def _seen(reads: Iterable[Read], then: Moment) -> Iterator[Seen]:
 
 
 _THOSE = """
-SELECT party_id, assessed_at FROM party
+SELECT party_id, assessed_at, owner_id, team_id FROM party
 WHERE party_id = ANY($1) AND resolves_to = party_id AND first_identity IS NOT NULL ORDER BY party_id
 """
