@@ -97,6 +97,10 @@ def test_too_few_repeat_buyers_are_told_with_how_many_it_takes() -> None:
     x = np.array([0] * 500 + [1] * 29)
     found = bgnbd.fit(x, 10 * x, np.full(529, 100))
     assert found == bgnbd.NotEnough(parties=529, repeaters=29, needed=30)
+    assert isinstance(bgnbd.fit(x, 10 * x, np.full(529, 100), 29), bgnbd.Fit)
+    n = np.array([2, 3, 4] * 9)
+    assert gamma_gamma.fit(n, 500 * n) == gamma_gamma.NotEnough(payers=27, needed=30)
+    assert isinstance(gamma_gamma.fit(n, 500 * n, 27), gamma_gamma.Fit)
     assert bgnbd.fit(*np.zeros((3, 0), int)) == bgnbd.NotEnough(0, 0, 30)
     assert gamma_gamma.fit(np.ones(99, int), np.full(99, 500)) == gamma_gamma.NotEnough(payers=0, needed=30)
 

@@ -305,6 +305,7 @@ WHOLE = DEFAULT_1.model_copy(
         "organisations": DAYS_1.persons,
         "tier_shares": TierShares(top=1, high=9, mid=40),
         "desire": Desire(half_points=3.0),
+        "fewest_repeaters": 50,
         "profit": DEFAULT_1.profit.model_copy(update={"cost_minor": {"visited": 3}}),
     }
 )

@@ -279,6 +279,14 @@ def test_a_policy_from_before_it_could_say_the_shares_keeps_its_document_and_has
     assert other.content_hash != DAYS_1.content_hash
 
 
+def test_how_few_make_a_model_is_policy_and_left_out_where_it_is_the_default() -> None:
+    other = DAYS_1.model_copy(update={"fewest_repeaters": 10})
+
+    assert "fewest_repeaters" not in DAYS_1.model_dump(mode="json")
+    assert Policy.stored(other.model_dump_json()).fewest_repeaters == 10
+    assert other.content_hash != DAYS_1.content_hash
+
+
 def test_nobody_to_part_is_a_problem() -> None:
     with pytest.raises(NoCustomers):
         fit([])

@@ -30,6 +30,7 @@ from services.scoring.queries.fitting import gathered
 from services.scoring.queries.models import add_model, model, quality_of
 from services.scoring.queries.rulings import set_currency
 from tests.scoring.feeding import JUNE, Feeding, served
+from tests.scoring.test_renewing import decided
 from tests.scoring.test_sweeping import read_until, rows
 
 AS_OF = date(2026, 5, 31)
@@ -159,6 +160,22 @@ async def test_too_few_repeat_buyers_are_told_with_the_way_out_and_no_model_is_s
     assert "days of the policy" in done["not_enough"]["detail"]
     assert (done["model"], done["activated"]) == (None, False)
     assert (await api.get("/v1/models")).json()["data"] == []
+
+
+async def test_how_few_repeat_buyers_make_a_model_is_policy(
+    api: httpx.AsyncClient, scoring: Database, feed: Feeding
+) -> None:
+    for days in range(6):
+        party = feed.identity()
+        for ago in (40, 100):
+            await feed.bought(party, JUNE - timedelta(days=ago + days), 500 + days)
+    assert (await fitted(api, scoring))["not_enough"]["needed"] == 30
+
+    await decided(scoring, DEFAULT_1.model_copy(update={"fewest_repeaters": 6}), None)
+
+    done = await fitted(api, scoring)
+    assert done["not_enough"] is None
+    assert (await api.get(f"/v1/models/{done['model']}")).json()["document"]["repeaters"] == 6
 
 
 async def test_no_model_is_fitted_as_of_a_day_to_come(api: httpx.AsyncClient) -> None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.scoring.domain.likelihood import Numbers, Observed, Whole, dot, maximum
+from services.scoring.domain.likelihood import FEWEST, Numbers, Observed, Whole, dot, maximum
 
 DAYS_PER_WEEK = 7
 NODES = ((1.0, 16), (4.0, 32), (32.0, 64), (128.0, 128), (512.0, 256), (float("inf"), 512))
@@ -217,8 +217,6 @@ def log_likelihood(of: Rows) -> Callable[[Numbers], tuple[float, Numbers]]:
     return at
 
 
-FEWEST = 30
-"""Repeat buyers that a fit takes."""
 SAMPLE = 10_000
 """Parties on which the search begins, before it goes on with all."""
 NOBODY = 1e-4
@@ -227,11 +225,14 @@ BOUNDS = np.array([(1e-3, 1e3), (1e-2, 1e5), (1e-6, 1e3), (1e-3, 1e5)])
 """Of r, alpha (weeks), a and b."""
 
 
-def fit(x: Whole, tx: Whole, T: Whole) -> Fit | NotEnough:
-    """The likeliest parameters for a population: one row for each who bought. Always finite numbers."""
+def fit(x: Whole, tx: Whole, T: Whole, fewest: int = FEWEST) -> Fit | NotEnough:
+    """The likeliest parameters for a population: one row for each who bought. Always finite numbers.
+
+    It takes so many repeat buyers.
+    """
     parties, repeaters = len(x), int(np.count_nonzero(x))
-    if repeaters < FEWEST:
-        return NotEnough(parties, repeaters, FEWEST)
+    if repeaters < fewest:
+        return NotEnough(parties, repeaters, fewest)
     rows = merged(x, tx, T)
     some = sample(rows, SAMPLE)
     typical = max(float(np.median(T)) / DAYS_PER_WEEK, 1)

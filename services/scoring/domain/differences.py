@@ -31,6 +31,7 @@ SENTENCES: Mapping[str, str] = {
     "/tier_shares/top": "The tier top takes {now} percent of the customers at the next fit, instead of {before}.",
     "/tier_shares/high": "The tier high takes the next {now} percent at the next fit, instead of {before}.",
     "/tier_shares/mid": "The tier mid takes the next {now} percent at the next fit, instead of {before}.",
+    "/fewest_repeaters": "A model is fitted from {now} parties that bought again on, instead of {before}.",
     "/problem_limit_days": "A problem is overdue when it is open for more than {now} days, instead of {before}.",
     "/answer_within_days": "An answer is late after more than {now} days, instead of {before}.",
     "/posture/window_days": "Posture compares the last {now} days with as many before them, instead of {before}.",

@@ -9,6 +9,7 @@ from contracts.problems import Conflict, Invalid, NotFound
 from services.scoring.domain import bgnbd, gamma_gamma, tiers
 from services.scoring.domain.bgnbd import NotEnough
 from services.scoring.domain.buyers import Ledger
+from services.scoring.domain.likelihood import FEWEST
 from services.scoring.domain.model import Model
 from services.scoring.domain.policy import Policy
 from services.scoring.domain.quality import Beside, Period, Quality, judge, worths
@@ -58,7 +59,8 @@ def fit(ledger: Ledger, as_of: date, policy: Policy, currency: str | None, activ
     Its calibration is that of the last closed period: of a fit as of one horizon earlier, which knew nothing of what
     came since. `active` is judged on the same days.
     """
-    model = fitted(ledger, as_of, policy.turnover_days, currency, policy.tier_shares)
+    rules = policy.turnover_days, currency, policy.tier_shares, policy.fewest_repeaters
+    model = fitted(ledger, as_of, *rules)
     if isinstance(model, NotEnough):
         return model
     customers = policy.persons.customers
@@ -69,7 +71,7 @@ def fit(ledger: Ledger, as_of: date, policy: Policy, currency: str | None, activ
         return judge(earlier, ledger, horizon, policy.turnover_days, by)
 
     days = [date.fromordinal(max(1, as_of.toordinal() - round(back * horizon))) for back in BACK]
-    fits = [fitted(ledger, day, policy.turnover_days, currency, policy.tier_shares) for day in days]
+    fits = [fitted(ledger, day, *rules) for day in days]
     periods = [judged(earlier) for earlier in fits if isinstance(earlier, Model)]
     quality = Quality(horizon_days=horizon, periods=tuple(period for period in periods if period))
     last = quality.last
@@ -85,14 +87,22 @@ def fit(ledger: Ledger, as_of: date, policy: Policy, currency: str | None, activ
 
 
 def fitted(
-    ledger: Ledger, as_of: date, value_days: int, currency: str | None, shares: TierShares = SHARES
+    ledger: Ledger,
+    as_of: date,
+    value_days: int,
+    currency: str | None,
+    shares: TierShares = SHARES,
+    fewest: int = FEWEST,
 ) -> Model | NotEnough:
-    """The model of all who had bought by a day, with tier amounts by what they are worth over some days."""
+    """The model of all who had bought by a day, with tier amounts by what they are worth over some days.
+
+    It takes so many of them that bought, and that paid, on several days.
+    """
     of = ledger.buyers(as_of.toordinal())
-    often = bgnbd.fit(of.x, of.tx, of.T)
+    often = bgnbd.fit(of.x, of.tx, of.T, fewest)
     if isinstance(often, NotEnough):
         return often
-    much = gamma_gamma.fit(of.paid_days, of.paid)
+    much = gamma_gamma.fit(of.paid_days, of.paid, fewest)
     flags = often.flags
     p = q = v = likelihood = None
     if isinstance(much, gamma_gamma.NotEnough):

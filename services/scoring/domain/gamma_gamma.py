@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.scoring.domain.likelihood import LogLikelihood, Numbers, Observed, Whole, dot, maximum
+from services.scoring.domain.likelihood import FEWEST, LogLikelihood, Numbers, Observed, Whole, dot, maximum
 
 
 class Parameters(NamedTuple):
@@ -106,18 +106,19 @@ def log_likelihood(of: Rows) -> LogLikelihood:
     return at
 
 
-FEWEST = 30
-"""Parties with several amounts that a fit takes."""
 SAMPLE = 10_000
 """Different rows on which the search begins, before it goes on with all."""
 
 
-def fit(n: Whole, paid: Whole) -> Fit | NotEnough:
-    """The likeliest parameters for a population: one row for each; those who paid nothing are left out."""
+def fit(n: Whole, paid: Whole, fewest: int = FEWEST) -> Fit | NotEnough:
+    """The likeliest parameters for a population: one row for each; those who paid nothing are left out.
+
+    It takes so many that paid on several days.
+    """
     rows = merged(n, paid)
     several = int(rows.number[rows.n > 1].sum())
-    if several < FEWEST:
-        return NotEnough(several, FEWEST)
+    if several < fewest:
+        return NotEnough(several, fewest)
     mean = float((rows.number * rows.paid).sum() / (rows.number * rows.n).sum())
     bounds = np.array([(1e-2, 1e4), (1e-2, 1e4), (mean * 1e-4, mean * 1e4)])
     every = max(1, len(rows.n) // SAMPLE)

@@ -12,6 +12,8 @@ Whole: TypeAlias = npt.NDArray[np.int64]
 LogLikelihood = Callable[[Numbers], tuple[float, Numbers]]
 """Parameters to the log-likelihood and its gradient by them."""
 
+FEWEST = 30
+"""Parties with more than one purchase that a fit takes, unless policy says otherwise."""
 STEEP = 1e-8
 """A search ends where the gradient of one observation's log-likelihood by the logarithms is below this."""
 NEWTON = 12

@@ -14,6 +14,7 @@ from contracts.scoring import Band, Tier
 from contracts.versions import EachOnce, Version
 from services.scoring.domain.facts import Kind
 from services.scoring.domain.indexes import LOYALTY, SATISFACTION, Index
+from services.scoring.domain.likelihood import FEWEST
 from services.scoring.domain.money import half_even
 from services.scoring.domain.rules import MOVING, Rule, comparisons
 from services.scoring.domain.stages import Days, Share, Stages, in_one_spelling
@@ -133,6 +134,9 @@ class Policy(Version):
     tier_shares: Annotated[TierShares, Field(exclude_if=lambda shares: shares == SHARES)] = SHARES
     """How much of the customer base each tier takes, from the next fit of a model or of the tiers on. Left out of the
     document where it is the default, which never changes: policies from before it keep their content hash."""
+    fewest_repeaters: Annotated[int, Field(ge=5, le=1_000_000, exclude_if=lambda fewest: fewest == FEWEST)] = FEWEST
+    """A model is fitted where at least so many parties bought on a second day, and expects amounts where as many paid
+    on several days; with fewer, days and turnover decide. Left out of the document where it is the default."""
     levels: Annotated[tuple[Level, ...], Field(min_length=1, max_length=10)] = (
         Level(name="large", from_minor=100_000),
         Level(name="medium", from_minor=20_000),
