@@ -95,6 +95,7 @@ AREAS: Mapping[str, Area] = {
     "overrides": Area("scoring", SEE, MANAGE),
     "at-risk": Area("scoring", SEE, OPERATOR),
     "losses": Area("scoring", SEE, OPERATOR),
+    "win-back": Area("scoring", READER, STUDY),
     "digest": Area("scoring", READER, OPERATOR),
     "reports": Area("scoring", READER, READER),
     "tiers": Area("scoring", RULES, OPERATOR),

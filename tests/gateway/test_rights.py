@@ -29,6 +29,7 @@ standings     a--      ---      a--      t--      tt-      aaa      aaa      aaa
 overrides     a--      ---      a--      t--      tt-      aaa      aaa      aaa
 at-risk       a--      ---      a--      t--      t--      aaa      aaa      aaa
 losses        a--      ---      a--      t--      t--      aaa      aaa      aaa
+win-back      a--      ---      aa-      ---      ---      aaa      aaa      aaa
 digest        a--      ---      a--      ---      ---      aaa      aaa      aaa
 reports       aa-      ---      aa-      ---      ---      aaa      aaa      aaa
 tiers         a--      ---      a--      a--      a--      aaa      aaa      aaa

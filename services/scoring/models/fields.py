@@ -14,6 +14,7 @@ TrialId = Annotated[UUID, prefixed("trial")]
 FitId = Annotated[UUID, prefixed("fit")]
 ActivationId = Annotated[UUID, prefixed("activation")]
 OverrideId = Annotated[UUID, prefixed("override")]
+ProgrammeId = Annotated[UUID, prefixed("programme")]
 
 PolicyHash = Digest
 """Names a policy by its content."""

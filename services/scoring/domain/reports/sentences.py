@@ -23,8 +23,8 @@ def of_association(whole: Association, without_purchases: Association, lag_days:
     )
 
 
-def of_win_back(programme: WinBack) -> str:
-    """Whether those who were contacted came back more often."""
+def of_win_back(programme: WinBack, *, by_lot: bool = False) -> str:
+    """Whether those who were contacted came back more often; `by_lot` where it was drawn by lot who they are."""
     found = programme.comparison
     if found is None:
         return "There is nobody to compare: one of the two groups is empty."
@@ -32,4 +32,5 @@ def of_win_back(programme: WinBack) -> str:
     told = f"{points} percentage points ({between}), p {found.p_value}"
     if found.p_value >= 0.05:
         return f"Not proven that contact made a difference: {told}."
-    return f"Those who were contacted came back {'more' if points > 0 else 'less'} often: {told}."
+    said = f"Those who were contacted came back {'more' if points > 0 else 'less'} often: {told}."
+    return f"{said} Lots were drawn, so that it is the programme's doing." if by_lot else said

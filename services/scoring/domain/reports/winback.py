@@ -5,7 +5,16 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from contracts.problems import Conflict, NotFound
 from services.scoring.domain.reports.proportions import Comparison, Rate, compared, rate
+
+
+class ProgrammeNotFound(NotFound):
+    """There is no win-back programme with this id."""
+
+
+class NobodyLost(Conflict):
+    """There is nobody to win back."""
 
 
 class Group(msgspec.Struct):
