@@ -1,5 +1,6 @@
 """The first day of a stage is that of the move which led to it, whatever decided when."""
 
+import pickle
 from datetime import date, datetime, timedelta
 from random import Random
 
@@ -9,10 +10,10 @@ import pytest
 from contracts.scoring import Stage
 from services.scoring.domain.calendar import Calendar, fold
 from services.scoring.domain.days import start_of_day
-from services.scoring.domain.plain import Decided, plain_standing
+from services.scoring.domain.plain import plain_standing
 from services.scoring.domain.policy import Policy
-from services.scoring.domain.presets import DEFAULT_1
-from services.scoring.domain.ruling import Earlier, Ruling
+from services.scoring.domain.presets import DAYS_1, DEFAULT_1
+from services.scoring.domain.ruling import Decided, Ruling
 from services.scoring.domain.stages import ByDays, Stages
 from services.scoring.domain.standing import assess
 from services.scoring.domain.together import assess_together
@@ -22,16 +23,16 @@ from tests.scoring.test_domain_together import some_parties, some_ruling
 from tests.scoring.test_domain_trajectory import HASTY, RULING, calendar, fact, noon
 
 HASTY_FROM_FEBRUARY = Ruling(
-    HASTY, HASTY.cuts, RULING.rates, RULING.zone, earlier=Earlier(RULING, RULING.day(noon("2026-02-01")))
+    HASTY, HASTY.cuts, RULING.rates, RULING.zone, earlier=(Decided(DAYS_1, None, RULING.day(noon("2026-02-01"))),)
 )
 
 
 def one_after_the_other(rulings: list[Ruling], starts: list[datetime]) -> Ruling:
     """The last of them, each later one from its instant on."""
-    decided = rulings[0]
-    for ruling, at in zip(rulings[1:], starts, strict=True):
-        decided = msgspec.structs.replace(ruling, earlier=Earlier(decided, ruling.day(at)))
-    return decided
+    earlier = [
+        Decided(before.policy, before.model, before.day(at)) for before, at in zip(rulings[:-1], starts, strict=True)
+    ]
+    return msgspec.structs.replace(rulings[-1], earlier=tuple(reversed(earlier)))
 
 
 def by_moves(told: Calendar, at: datetime, rulings: list[Ruling], starts: list[datetime]) -> date | None:
@@ -103,13 +104,9 @@ def test_the_plain_implementation_says_the_same(seed: int) -> None:
         at = first + timedelta(days=random.choice([30, days, 2 * days]))
         starts = some_starts(random, first, at, len(rulings) - 1)
         ruling = one_after_the_other(rulings, starts)
-        decided, earlier = [], ruling.earlier
-        while earlier:
-            decided.append(Decided(earlier.ruling.policy, earlier.ruling.model, earlier.until))
-            earlier = earlier.ruling.earlier
         plain = plain_standing(
             facts, at, ruling.policy, ruling.cuts, model=ruling.model, currency=ruling.rates.currency, rates=RATES,
-            zone=zone, earlier=decided,
+            zone=zone, earlier=ruling.earlier,
         )  # fmt: skip
 
         assert plain == assess(fold(facts, zone), at, ruling)
@@ -144,3 +141,20 @@ def test_another_policy_that_says_nothing_else_of_stages_moves_nobody() -> None:
     ruling = one_after_the_other(rulings, [noon("2026-03-01")])
 
     assert assess(calendar(fact(1, "2026-01-01")), noon("2026-06-01"), ruling).since == date(2026, 1, 12)
+
+
+def test_a_ruling_has_as_many_before_it_as_there_were() -> None:
+    days = [RULING.day(noon("2026-01-02")) + day for day in range(1_500)]
+    policies = [DAYS_1.model_copy(update={"name": f"of-{day}"}) for day in days]
+    earlier = tuple(Decided(policy, None, day) for policy, day in zip(policies, days, strict=True))
+    ruling = msgspec.structs.replace(RULING, earlier=earlier[::-1])
+    bought, at = calendar(fact(1, "2026-01-01"), fact(2, "2029-12-01")), noon("2031-12-01")
+    sent = pickle.loads(pickle.dumps(ruling.unused()))
+
+    assert sent.earlier == ruling.earlier
+    for each in (ruling, sent):
+        assert assess(bought, at, each).since == date(2030, 12, 2)
+        assert {standing.since for standing in assess_together([(bought, at)] * 20, each)} == {date(2030, 12, 2)}
+    always = calendar(*(fact(day, f"{2026 + day // 12}-{day % 12 + 1:02}-01") for day in range(48)))
+    assert assess(always, noon("2029-12-20"), ruling).since == date(2026, 1, 1)
+    assert {each.since for each in assess_together([(always, noon("2029-12-20"))] * 20, ruling)} == {date(2026, 1, 1)}

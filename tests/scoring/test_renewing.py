@@ -24,7 +24,7 @@ from services.scoring.handlers.renewing import renew, renew_stretch
 from services.scoring.handlers.sweeping import sweep_once
 from services.scoring.queries.reading import Stretch
 from services.scoring.queries.renewing import kept, write_quiet
-from services.scoring.queries.rulings import BARRIER, new_ruling
+from services.scoring.queries.rulings import BARRIER, new_ruling, present
 from tests.scoring.feeding import JUNE, Feeding
 from tests.scoring.handmade import MODEL
 from tests.scoring.stories import Story, give
@@ -144,8 +144,9 @@ READ = (
 
 
 async def test_each_calendar_is_read_once_though_statistics_expect_nobody(scoring: Database, known: list[UUID]) -> None:
-    ruling = await decided(scoring, RETENTION_FIRST, OTHER)
+    await decided(scoring, RETENTION_FIRST, OTHER)
     connection = await asyncpg.connect(plain_url(scoring.url))
+    here = await present(connection)
     await connection.execute(
         "ALTER TABLE party SET (autovacuum_enabled = off); UPDATE party SET ruling = ruling + 1; ANALYZE;"
         " UPDATE party SET ruling = ruling - 1;"
@@ -153,7 +154,7 @@ async def test_each_calendar_is_read_once_though_statistics_expect_nobody(scorin
         " SET enable_mergejoin = off; SET enable_hashjoin = off; SET enable_seqscan = off; SET enable_bitmapscan = off"
     )
     before = await connection.fetchval(READ)
-    found = await kept(connection, EVERYBODY, ruling)
+    found = await kept(connection, EVERYBODY, here)
     await connection.execute("SELECT pg_stat_force_next_flush()")
     read = await connection.fetchval(READ) - before
     years = await connection.fetchval("SELECT count(*) FROM calendar")

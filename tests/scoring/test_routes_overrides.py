@@ -16,6 +16,7 @@ from services.scoring.domain.money import CurrencyFixed
 from services.scoring.domain.overridden import SPANS, Span
 from services.scoring.domain.overrides import Field
 from services.scoring.domain.presets import DEFAULT_1
+from services.scoring.handlers import overriding
 from services.scoring.handlers.rebuilding import move_on
 from services.scoring.handlers.sweeping import sweep_once
 from services.scoring.queries.recording import recording_instant
@@ -510,6 +511,20 @@ async def test_what_was_ended_before_a_merge_ends_nothing_that_the_other_party_b
     assert (await read(api, first))["tier"] == "high"
     assert [each["value"] for each in (await read(api, first))["reasons"]["overrides"]] == ["high"]
     assert (await verified(api))[0] == []
+
+
+async def test_no_two_overrides_are_set_at_one_instant(
+    api: httpx.AsyncClient, feed: Feeding, scoring: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = now()
+    monkeypatch.setattr(overriding, "now", lambda: at)
+    people = [feed.identity() for _ in range(6)]
+    for each in people:
+        await feed.bought(each, feed.at - DAY, 1_000)
+
+    told = await asyncio.gather(*(override(api, each, "tier", "top") for each in people))
+
+    assert len({each["set_at"] for each in told}) == len(people)
 
 
 async def test_an_end_that_names_nothing_ends_all_that_were_set_before(

@@ -479,8 +479,9 @@ async def test_the_first_day_of_a_stage_is_that_of_the_move_to_it_also_by_an_act
 
     assert (await since())[1] == ("customer", str(earlier.date()))
     assert (await verified(api))[0] == []
-    by_that = (await api.get(f"/v1/standings/party_{stays.hex}", params={"policy": hash})).json()
-    assert by_that["since"] == str(second.date())
+    for asked, begun in (({"policy": hash}, earlier), ({"policy": FIRST}, earlier), ({"horizon_days": 99}, second)):
+        told = (await api.get(f"/v1/standings/party_{stays.hex}", params=asked)).json()
+        assert told["since"] == str(begun.date())
 
 
 async def test_a_killed_pass_goes_on_and_no_event_is_judged_by_half_of_each(

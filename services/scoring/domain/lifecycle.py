@@ -4,6 +4,8 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from contracts.customers import PartyKind
 from contracts.loss import LossReason
 from contracts.scoring import Stage
@@ -11,7 +13,7 @@ from services.scoring.domain.calendar import Calendar
 from services.scoring.domain.course import Course, Phase, earliest, following, last
 from services.scoring.domain.declared import Declared
 from services.scoring.domain.reading import CONTACT, Reading
-from services.scoring.domain.ruling import Ruling
+from services.scoring.domain.ruling import Decided, Ruling
 from services.scoring.domain.spans import ByModel, Spans, fixed
 from services.scoring.domain.stages import ByProbability, Stages
 
@@ -59,6 +61,9 @@ class Lifecycle(Reading):
         spent: bool = False,
     ) -> None:
         super().__init__(calendar, ruling, like, since, spent=spent)
+        self._stage_by(like, since)
+
+    def _stage_by(self, like: "Lifecycle | None", since: int) -> None:
         # Of one day it is asked again and again: for the grades, since when, why, and for what comes next.
         self._staged: dict[tuple[int, int], Stage] = {}
         known = like._person if like else None
@@ -189,15 +194,32 @@ class Lifecycle(Reading):
         return None
 
     def since(self, day: int) -> int | None:
-        """The first day of the stage that holds on the day, where each earlier ruling has decided until its last day.
+        """The first day of the stage that holds on the day, where what decided before has decided until its last day.
 
         A day on which the ruling did not hold yet is looked at as if it always had.
         """
-        begun, earlier = self.since_by_this(day), self.ruling.earlier
-        if begun is None or earlier is None or not begun <= earlier.until <= day:
-            return begun
-        before = Lifecycle(self.calendar, earlier.ruling)
-        return before.since(earlier.until) if before.stage(earlier.until) is self.stage(day) else earlier.until
+        begun, stage = self.since_by_this(day), self.stage(day)
+        for decided in self.ruling.earlier:
+            if begun is None or not begun <= decided.until <= day:
+                break
+            before, day = self._under(decided), decided.until
+            if before.stage(day) is not stage:
+                return day
+            begun = before.since_by_this(day)
+        return begun
+
+    def _under(self, decided: Decided) -> "Lifecycle":
+        """The same by what decided before. What was read of the calendar is not read again."""
+        under = object.__new__(Lifecycle)
+        for name in Reading.__slots__:
+            setattr(under, name, getattr(self, name))
+        under.ruling = msgspec.structs.replace(self.ruling, policy=decided.policy, model=decided.model, earlier=())
+        under.policy = decided.policy
+        signs = decided.policy.persons.prospects.sign_numbers
+        if signs != self.policy.persons.prospects.sign_numbers:
+            under.signs_of_persons = under._sign_days(signs)
+        under._stage_by(None, 0)
+        return under
 
     def since_by_this(self, day: int) -> int | None:
         """The first day of the stage that holds on the day, as if the ruling had always held."""

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -24,18 +24,11 @@ from services.scoring.domain.tiers import Cuts
 
 if TYPE_CHECKING:
     from services.scoring.domain.model import Model
+    from services.scoring.domain.ruling import Decided
 
 _EXACT = Context(prec=60)
 Rows = Sequence[tuple[date, str, Decimal]]
 """Day, currency, units of the reporting currency for one unit of it."""
-
-
-class Decided(NamedTuple):
-    """What decided of stages up to a day (ordinal) on which something else took its place."""
-
-    policy: Policy
-    model: "Model | None"
-    until: int
 
 
 def counting(facts: Iterable[Fact], withdrawn: Iterable[tuple[UUID, UUID]]) -> list[Fact]:
@@ -90,7 +83,7 @@ def plain_standing(
     currency: str | None,
     rates: Rows,
     zone: ZoneInfo,
-    earlier: Sequence[Decided] = (),
+    earlier: Sequence["Decided"] = (),
 ) -> Standing:
     """The standing of a party at an instant from the facts that count for it.
 

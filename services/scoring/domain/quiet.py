@@ -37,6 +37,10 @@ class Stood(NamedTuple):
     assessed_at: datetime
     at: datetime
     """When it is assessed again, the same instant or a later one."""
+    since: date
+    """The first day of the stage."""
+    steady: bool
+    """Whether that stays the first day as long as the stage does not move."""
 
 
 class Quiet(NamedTuple):
@@ -44,7 +48,6 @@ class Quiet(NamedTuple):
 
     places: list[int]
     """Which of those who were looked at."""
-    since: list[date | None]
     value_minor: list[int]
     spend_minor: list[int]
     last_sign_day: list[date | None]
@@ -59,11 +62,14 @@ class Quiet(NamedTuple):
 
 
 def quiet(parties: Sequence[Stood], ruling: Ruling) -> Quiet | None:
-    """Whose grades a ruling says to be those that are stored, from the last assessment up to this one.
+    """Whose grades and first day a ruling says to be those that are stored, from the last assessment up to this one.
 
-    Nobody is among them whom `assess` has to decide alone; None where that is everybody. Up to `together.MOST`.
+    First days that are steady are not asked for. Nobody is among them whom `assess` has to decide alone; None where
+    that is everybody. Up to `together.MOST`.
     """
-    calendars = [party.calendar for party in parties]
+    calendars, steady = [party.calendar for party in parties], np.array([party.steady for party in parties], np.bool_)
+    if steady.any():
+        ruling = ruling.from_the_beginning()
     days = {at: ruling.day(at) for at in {at for party in parties for at in (party.assessed_at, party.at)}}
     begun, day = (
         np.array([days[at] for at in instants], dtype=np.int64)
@@ -78,6 +84,10 @@ def quiet(parties: Sequence[Stood], ruling: Ruling) -> Quiet | None:
         if found is None:
             return None
         stays &= _stays(parties, *found, ruling)
+    if steady.any():
+        stays &= steady
+    else:
+        stays &= found[0].since == np.array([party.since.toordinal() for party in parties], np.int64)
     return _counted(found[0], np.flatnonzero(stays), ruling)
 
 
@@ -108,7 +118,7 @@ def _counted(of: Graded, places: Whole, ruling: Ruling) -> Quiet:
     kept: list[int] = places.tolist()
     next_stage, p = next_stages(of), probabilities(of)
     return Quiet(
-        kept, dates(of.since[places]), of.value[places].tolist(), of.spend[places].tolist(),
+        kept, of.value[places].tolist(), of.spend[places].tolist(),
         dates(of.last_sign[places]), dates(of.last_contact[places]), starts(of.turn[places], ruling),
         starts(of.stage_turn[places], ruling), [next_stage[place] for place in kept],
         [p[place] for place in kept] if p else [None] * len(kept),

@@ -15,6 +15,15 @@ from services.scoring.domain.policy import Policy
 from services.scoring.domain.tiers import Cuts
 
 
+class Decided(msgspec.Struct, frozen=True):
+    """What decided of stages until something else took its place during a day. What that day brought it has decided."""
+
+    policy: Policy
+    model: Model | None
+    until: int
+    """That day, as an ordinal."""
+
+
 class Ruling(msgspec.Struct, frozen=True):
     """All that decides besides the facts."""
 
@@ -27,13 +36,13 @@ class Ruling(msgspec.Struct, frozen=True):
     """What a local day is."""
     model: Model | None = None
     """None as long as none is active: then fixed days decide, and value is turnover."""
-    earlier: "Earlier | None" = None
-    """What decided of stages before; None for a ruling that counts from the beginning."""
+    earlier: tuple[Decided, ...] = ()
+    """What decided of stages before, the latest first; nothing of a ruling that counts from the beginning."""
 
     @property
     def by_kind(self) -> bool:
         """Whether organisations have stages of their own under it or an earlier one."""
-        return self.policy.organisations is not None or (self.earlier is not None and self.earlier.ruling.by_kind)
+        return any(policy.organisations for policy in (self.policy, *(each.policy for each in self.earlier)))
 
     @property
     def amounts(self) -> Sequence[int]:
@@ -52,13 +61,12 @@ class Ruling(msgspec.Struct, frozen=True):
 
     def unused(self) -> Self:
         """The same without what its model has remembered, as another process is given it."""
-        model = self.model and type(self.model).model_validate_json(self.model.model_dump_json())
-        earlier = self.earlier and msgspec.structs.replace(self.earlier, ruling=self.earlier.ruling.unused())
-        return msgspec.structs.replace(self, model=model, earlier=earlier)
+        earlier = tuple(msgspec.structs.replace(each, model=_unused(each.model)) for each in self.earlier)
+        return msgspec.structs.replace(self, model=_unused(self.model), earlier=earlier)
 
     def from_the_beginning(self) -> Self:
         """The same as if nothing else had ever decided."""
-        return msgspec.structs.replace(self, earlier=None)
+        return msgspec.structs.replace(self, earlier=())
 
     def cause_after(self, before: Self) -> Cause:
         """What made things different where this ruling took the place of another: the policy, or the model alone."""
@@ -70,9 +78,5 @@ class Ruling(msgspec.Struct, frozen=True):
         return local_day(at, self.zone)
 
 
-class Earlier(msgspec.Struct, frozen=True):
-    """A ruling that another one took the place of during a day. What the day brought it has decided."""
-
-    ruling: Ruling
-    until: int
-    """That day, as an ordinal."""
+def _unused(model: Model | None) -> Model | None:
+    return model and Model.model_validate_json(model.model_dump_json())

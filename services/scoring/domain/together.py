@@ -8,6 +8,7 @@ from datetime import date, datetime
 from itertools import product, repeat
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -27,7 +28,7 @@ from services.scoring.domain.outlook import Past, outlook
 from services.scoring.domain.policy import Policy
 from services.scoring.domain.reading import ALONE, CONTACT, TOUCHING
 from services.scoring.domain.rounding import Holds
-from services.scoring.domain.ruling import Earlier, Ruling
+from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.stages import ByProbability
 from services.scoring.domain.standing import Standing, assess
 from services.scoring.domain.windows import posture, tier_places, turnover
@@ -145,7 +146,7 @@ def _graded(of: Columns, day: Whole, ruling: Ruling) -> tuple[Graded, Holds]:
     buyer, gross = bought.number > 0, of.sums(purchase, bought, of.worth)
     past = _past(bought, gross, day)
     stage, since, stage_turn, next_stage = _stages(of, bought, day, ruling)
-    since = _since(of, stage, since, day, ruling.earlier)
+    since = _since(of, stage, since, day, ruling)
     worth = _worth(of, past, buyer, day, ruling)
     evidence = pieces(of, bought, gross, policy)
     satisfaction, loyalty = (Fadings(evidence, index).on(day) for index in (policy.satisfaction, policy.loyalty))
@@ -208,18 +209,21 @@ def _stages(of: Columns, bought: Days, day: Whole, ruling: Ruling) -> tuple[Whol
     return found.phase + above, since, found.turn, found.then + above
 
 
-def _since(of: Columns, stage: Whole, since: Whole, day: Whole, earlier: Earlier | None) -> Whole:
+def _since(of: Columns, stage: Whole, since: Whole, day: Whole, ruling: Ruling) -> Whole:
     """The first day of the stage, see `Lifecycle.since`; `since` is the one as if the ruling had always held."""
-    since, looked_at = since.copy(), np.ones(of.parties, np.bool_)
-    if earlier is not None:
-        looked_at = day >= earlier.until
-    while earlier is not None and (looked_at := looked_at & (since <= earlier.until) & (since > 0)).any():
-        known = of.only(looked_at[of.party] & (of.day <= earlier.until))
-        bought = known.days(known.kind == Kind.PURCHASE)
-        before, begun, *_ = _stages(known, bought, np.full(of.parties, earlier.until), earlier.ruling)
+    since, until = since.copy(), day
+    looked_at = since > 0
+    for decided in ruling.earlier:
+        looked_at = looked_at & (since <= decided.until) & (until >= decided.until)
+        if not looked_at.any():
+            break
+        until = np.full(of.parties, decided.until)
+        known = of.only(looked_at[of.party] & (of.day <= decided.until))
+        by = msgspec.structs.replace(ruling, policy=decided.policy, model=decided.model)
+        before, begun, *_ = _stages(known, known.days(known.kind == Kind.PURCHASE), until, by)
         same = before == stage
-        since[looked_at] = np.where(same, begun, earlier.until)[looked_at]
-        looked_at, earlier = looked_at & same, earlier.ruling.earlier
+        since[looked_at] = np.where(same, begun, until)[looked_at]
+        looked_at = looked_at & same
     return since
 
 

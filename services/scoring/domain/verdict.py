@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from services.scoring.domain.facts import Fact, Kind
-from services.scoring.domain.plain import Decided, Rows, held, plain_entries, plain_standing
+from services.scoring.domain.plain import Rows, held, plain_entries, plain_standing
 from services.scoring.domain.ruling import Ruling
 
 Holdings = Mapping[UUID, Sequence[tuple[UUID, date | None]]]
@@ -70,7 +70,7 @@ def _standings(row: Mapping[str, Any], mine: Sequence[Fact], ruling: Ruling, rat
     computed = plain_standing(
         mine, row["assessed_at"], ruling.policy, ruling.cuts,
         model=ruling.model, currency=ruling.rates.currency, rates=rates, zone=ruling.zone,
-        earlier=list(_earlier(ruling)),
+        earlier=ruling.earlier,
     )  # fmt: skip
     first_identity = min((fact.identity_id for fact in mine), default=None)
     for field, value in {**msgspec.structs.asdict(computed), "first_identity": first_identity}.items():
@@ -80,12 +80,6 @@ def _standings(row: Mapping[str, Any], mine: Sequence[Fact], ruling: Ruling, rat
         stored = tuple(row[field]) if isinstance(row[field], list) else row[field]
         if stored != value:
             yield Difference(row["party_id"], None, field, _text(stored), _text(value))
-
-
-def _earlier(ruling: Ruling) -> Iterator[Decided]:
-    while (earlier := ruling.earlier) is not None:
-        ruling = earlier.ruling
-        yield Decided(ruling.policy, ruling.model, earlier.until)
 
 
 def _calendars(

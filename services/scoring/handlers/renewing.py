@@ -80,12 +80,13 @@ async def _renew_quiet(database: Database, until: datetime | None, stretch: Stre
     async with database.transaction() as session:
         connection = await driver(session)
         here = await present(connection)
-        parties = await kept(connection, stretch, here.ruling_id)
+        parties = await kept(connection, stretch, here)
     at = [max(party.assessed_at, until) if until else party.assessed_at for party in parties]
     stood = [
-        Stood(party.calendar, party.grades, party.assessed_at, then) for party, then in zip(parties, at, strict=True)
+        Stood(party.calendar, party.grades, party.assessed_at, then, party.since, party.steady)
+        for party, then in zip(parties, at, strict=True)
     ]
-    if found := quiet(stood, here.ruling):
+    if found := quiet(stood, here.as_lived):
         async with database.transaction() as session:
             connection = await driver(session)
             await pass_barrier(connection)

@@ -1,11 +1,13 @@
 """How a party under its lock comes to stand otherwise: the row, its revision, and what others are told."""
 
 from collections.abc import Iterable, Sequence
+from datetime import date, datetime
 from itertools import groupby
 from typing import Any, cast
 from uuid import UUID
 
 import asyncpg
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import outbox
@@ -14,6 +16,7 @@ from contracts.event import Event
 from contracts.scoring import Cause, MoveKind, StandingChanged, StandingRecorded, StandingRegraded
 from contracts.topics import STANDINGS
 from services.scoring.domain.history import History
+from services.scoring.domain.lifecycle import Lifecycle
 from services.scoring.domain.standing import Standing, standing
 from services.scoring.domain.trajectory import Regrading
 from services.scoring.handlers.changes import Assessed, Change, moved, regraded
@@ -43,6 +46,8 @@ async def record(
     for party in sorted(parties, key=lambda party: party.merged_into is None):
         why = reruled_by.get(party.row["ruling"])
         now, changes = together.get(party.party_id) or _alone(party, here, why)
+        if (begun := _since(party, now, changes, here)) != now.since:
+            now = msgspec.structs.replace(now, since=begun)
         changes = changes or regraded(party, now, here, why)
         if not changes and _must_be_told(party, now):
             kind = MoveKind.VANISHED if now.stage is None else MoveKind.REVISED
@@ -68,7 +73,9 @@ async def record(
                 events.append((_changed(party, change, revision, told, into, here), origin))
             lived.append((party.party_id, revision, *change[:9], party.at, change.fact_id, into, here.ruling_id))
         if changes:
-            events.append((_state(party, revision, changes[-1], now, here) or party.party_id, origin))
+            events.append((_state(party, revision, changes[-1].occurred_at, now, here) or party.party_id, origin))
+        elif now.since != party.row["since"] and (state := _state(party, revision, party.at, now, here)):
+            events.append((state, origin))
         if party.merged_into is not None:
             revisions[party.merged_into] = max(revision, revisions[party.merged_into])
         rows.append(
@@ -93,6 +100,41 @@ def _alone(party: Assessed, here: Present, reruled: Cause | None) -> tuple[Stand
     history = party.history or History(party.calendar, here.ruling)
     now = standing(history, party.at)
     return now, list(moved(party, history, now, here, reruled))
+
+
+def _since(party: Assessed, now: Standing, changes: Sequence[Change], here: Present) -> date | None:
+    """The first day of the stage, by what decided at each time: as it is stored, where nothing moved the stage since.
+
+    To ask each ruling that there ever was takes longer than all else about an event.
+    """
+    if now.since is None or not here.lived.earlier:
+        return now.since
+    ruling, until = here.ruling, here.lived.earlier[0].until
+    day = ruling.day(party.at)
+    if not now.since.toordinal() <= until <= day:
+        return now.since
+    if _stays_as_stored(party, now, changes, here):
+        stored: date = party.row["since"]
+        return stored
+    begun = Lifecycle(party.calendar, here.as_lived).since(day)
+    return None if begun is None else date.fromordinal(begun)
+
+
+def _stays_as_stored(party: Assessed, now: Standing, changes: Sequence[Change], here: Present) -> bool:
+    row, day, until = party.row, here.ruling.day, here.lived.earlier[0].until
+    if party.corrected or row["since"] is None or row["stage"] != now.stage:
+        return False
+    if any(change.from_stage is not change.to_stage for change in changes):
+        return False
+    # What the last day of the ruling before brought, that one decided.
+    if any(day(fact.occurred_at) <= until for fact in party.facts):
+        return False
+    assessed, due = day(row["assessed_at"]), row["next_change_at"]
+    if row["ruling"] >= here.lived.own_from:
+        return assessed >= until
+    before = here.lived.earlier[1].until if len(here.lived.earlier) > 1 else 0
+    undisturbed = due is None or day(due) > until
+    return bool(row["ruling"] >= here.lived.built_on_from and before <= assessed <= until and undisturbed)
 
 
 async def reruled(connection: Connection, here: Present, rows: Iterable[asyncpg.Record]) -> dict[int, Cause]:
@@ -190,7 +232,7 @@ def _regraded(party: Assessed, change: Change, revision: int, now: Standing, her
     )
 
 
-def _state(party: Assessed, revision: int, change: Change, now: Standing, here: Present) -> StandingRecorded | None:
+def _state(party: Assessed, revision: int, at: datetime, now: Standing, here: Present) -> StandingRecorded | None:
     if now.stage is None:
         return None
     assert now.tier is not None
@@ -198,7 +240,7 @@ def _state(party: Assessed, revision: int, change: Change, now: Standing, here: 
     return StandingRecorded.of(
         {
             "subject": party.party_id,
-            "occurred_at": change.occurred_at,
+            "occurred_at": at,
             "revision": revision,
             "stage": now.stage,
             "tier": now.tier,

@@ -47,7 +47,7 @@ async def moment_asked(connection: Connection, asked: Question, now: datetime) -
         if settled is None or asked.known_at > settled:
             raise NotReadYet(settled)
     ruling = await ruling_asked(connection, asked.known_at, policy=asked.policy, model=asked.model)
-    if asked.horizon_days is not None:
+    if asked.horizon_days not in (None, ruling.policy.horizon_days):
         policy = ruling.policy.model_copy(update={"horizon_days": asked.horizon_days})
         ruling = msgspec.structs.replace(ruling.from_the_beginning(), policy=policy)
     if asked.known_at is not None:

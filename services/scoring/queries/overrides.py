@@ -1,7 +1,7 @@
 """What people set: the words of it, beside the facts that it is."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -21,6 +21,8 @@ from services.scoring.queries.facts import append_facts
 from services.scoring.queries.parties import Members, members_now
 from services.scoring.queries.rulings import Connection
 
+SETTING = 7_010
+"""Advisory lock of whoever sets something, held behind the locks of parties."""
 TOPIC = "scoring.overrides"
 """Where their facts come from, as no log has them."""
 
@@ -76,6 +78,13 @@ async def overrides_of(
     begins = [share.start and start_of_day(share.start.toordinal(), zone) for _, share in members]
     ends = [share.until and start_of_day(share.until.toordinal(), zone) for _, share in members]
     return await connection.fetch(_OF_PARTY, [identity for identity, _ in members], begins, ends)
+
+
+async def last_set(connection: Connection) -> datetime | None:
+    """When anything was set or ended last, of whatever party; nobody else sets anything before the transaction ends."""
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", SETTING)
+    at: datetime | None = await connection.fetchval("SELECT max(set_at) FROM override")
+    return at
 
 
 def fates_of(rows: Sequence[asyncpg.Record], zone: ZoneInfo, today: int) -> Mapping[UUID, Fate]:

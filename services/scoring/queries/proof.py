@@ -39,7 +39,7 @@ class Judge:
         here, waiting = self._rulings[number], number < self._last_rebuild
         self.waiting += waiting
         # In a thread: the plain computation is slow, and others want answers meanwhile.
-        return await asyncio.to_thread(verdict, stored, here.ruling, here.rate_rows, waiting=waiting)
+        return await asyncio.to_thread(verdict, stored, here.as_lived, here.rate_rows, waiting=waiting)
 
 
 async def all_evidence(connection: Connection) -> AsyncIterator[list[Evidence]]:

@@ -1,11 +1,12 @@
 """What decides besides the facts: versions of policy, cut points, rates and currency, each active from an instant."""
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, TypeAlias
+from itertools import pairwise
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -17,7 +18,7 @@ from services.scoring.domain.model import Model
 from services.scoring.domain.money import CurrencyFixed, NoReportingCurrency, Rates
 from services.scoring.domain.policy import Policy
 from services.scoring.domain.presets import DEFAULT_1, PRESETS
-from services.scoring.domain.ruling import Earlier, Ruling
+from services.scoring.domain.ruling import Decided, Ruling
 from services.scoring.domain.tiers import Cuts
 from services.scoring.domain.trajectory import Activation
 
@@ -26,6 +27,20 @@ RateRows = tuple[tuple[date, str, Decimal], ...]
 
 BARRIER = 7_001
 """Advisory lock: shared by whoever writes standings, exclusive for what must not happen beside them."""
+
+
+class Lived(NamedTuple):
+    """What decided of stages before a ruling, and whose first day of a stage can be built upon."""
+
+    earlier: tuple[Decided, ...] = ()
+    """The latest first."""
+    own_from: int = 0
+    """The rulings from this one on decide of stages as the present one does."""
+    built_on_from: int = 0
+    """Those before them, from this one on, all decide as `earlier[0]` does, by the calendars of now."""
+
+
+NOTHING_BEFORE = Lived()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +54,12 @@ class Present:
     rebuilding: bool
     applied: bool
     """Whether every party was assessed under it."""
+    lived: Lived = NOTHING_BEFORE
+
+    @property
+    def as_lived(self) -> Ruling:
+        """The same with what decided of stages before."""
+        return msgspec.structs.replace(self.ruling, earlier=self.lived.earlier)
 
     @property
     def currency(self) -> str | None:
@@ -46,7 +67,7 @@ class Present:
         return self.ruling.rates.currency
 
 
-_known: OrderedDict[tuple[Any, ...], tuple[Ruling, RateRows]] = OrderedDict()
+_known: OrderedDict[tuple[Any, ...], tuple[Ruling, RateRows, Lived]] = OrderedDict()
 
 
 async def open_installation(connection: Connection, time_zone: str, currency: str | None, at: datetime) -> str:
@@ -108,14 +129,15 @@ def _key(row: asyncpg.Record | Mapping[str, Any]) -> tuple[Any, ...]:
 async def _ready(connection: Connection, row: asyncpg.Record | Mapping[str, Any]) -> Present:
     key = _key(row)
     if key not in _known:
+        zone = ZoneInfo(row["time_zone"])
         found = await connection.fetch(_RATES, row["currency"], row["last_rate"])
         rates = tuple((rate["day"], rate["currency"], Decimal(rate["rate"])) for rate in found)
-        activated = await _activated(connection, row["id"], Rates(row["currency"], rates), ZoneInfo(row["time_zone"]))
-        _known[key] = activated[-1].ruling, rates
+        decisions = await _decisions(connection, row["id"], row["currency"])
+        _known[key] = decisions[-1].ruling(Rates(row["currency"], rates), zone), rates, _lived(decisions, zone)
         if len(_known) > 16:
             _known.popitem(last=False)
-    ruling, rates = _known[key]
-    return Present(row["id"], ruling, rates, row["currency_fixed"], row["rebuilding"], row["applied"])
+    ruling, rates, lived = _known[key]
+    return Present(row["id"], ruling, rates, row["currency_fixed"], row["rebuilding"], row["applied"], lived)
 
 
 async def ruling_of(connection: Connection, ruling_id: int) -> Present:
@@ -142,26 +164,30 @@ async def ruling_asked(
 ) -> Ruling:
     """The ruling in force now or at an instant, with the policy or the model of a hash in the place of its own.
 
-    A model brings cut points of its own. The first ruling counts from the beginning, and so does one that is asked for.
-    Raises `PolicyNotFound`,
-    `ModelNotFound`, and `ModelCurrency` where the amounts of that model are in another currency than the reporting one.
+    A model brings cut points of its own. The first ruling counts from the beginning, and so does one that decides
+    otherwise than the one in force. Raises `PolicyNotFound`, `ModelNotFound`, and `ModelCurrency` where the amounts of
+    that model are in another currency than the reporting one.
     """
     row = await connection.fetchrow(_IN_FORCE, known_at)
     if row is None:
         raise LookupError("the installation was never opened")
-    versions = dict(row)
-    if model is not None:
-        versions |= {"cut_points": None, "model": await connection.fetchval(_MODEL, model)}
-        if versions["model"] is None:
-            raise ModelNotFound
-    here = (await _ready(connection, row)).ruling
+    here = (await _ready(connection, row)).as_lived
     if policy is None and model is None:
         return here
-    asked = Policy.stored(versions["document"]) if policy is None else await document_of(connection, policy)
-    fitted = _model(versions)
-    if model is not None and fitted:
+    asked = here.policy if policy is None else await document_of(connection, policy)
+    fitted = here.model
+    if model is not None:
+        document = await connection.fetchval(_MODEL, model)
+        if document is None:
+            raise ModelNotFound
+        fitted = Model.model_validate_json(document)
         check_currency(fitted.currency, here.rates.currency, "Ask for a model in that one.")
-    return Ruling(asked, _cuts(versions, asked, fitted), here.rates, here.zone, fitted)
+    by_themselves = dict(row) | ({"cut_points": None} if model is not None else {})
+    cuts, earlier = (
+        _cuts(by_themselves, asked, fitted),
+        here.earlier if (asked, fitted) == (here.policy, here.model) else (),
+    )
+    return Ruling(asked, cuts, here.rates, here.zone, fitted, earlier)
 
 
 def check_currency(currency: str | None, reporting: str | None, way_out: str) -> None:
@@ -177,30 +203,72 @@ def check_currency(currency: str | None, reporting: str | None, way_out: str) ->
 async def activations(connection: Connection) -> list[Activation]:
     """Every policy, model and cut points that were in force, from when, with the rates of the present."""
     here = await present(connection)
-    return await _activated(connection, here.ruling_id, here.ruling.rates, here.ruling.zone)
-
-
-async def _activated(connection: Connection, last: int, rates: Rates, zone: ZoneInfo) -> list[Activation]:
-    """The rulings up to the one with a number, without those that differ from the one before in nothing here.
-
-    Cut points and models in another currency than that of the rates mean nothing any more.
-    """
     found: list[Activation] = []
-    for row in await connection.fetch(_ACTIVATED, rates.currency, last):
-        policy, model, active_from = Policy.stored(row["document"]), _model(row), row["active_from"]
-        before, earlier = found[-1].ruling if found else None, None
-        if before is not None:
-            # Cut points decide of no stage.
-            same = (policy, model) == (before.policy, before.model)
-            earlier = before.earlier if same else Earlier(before, local_day(active_from, zone))
-        ruling = Ruling(policy, _cuts(row, policy, model), rates, zone, model, earlier)
-        if ruling != before:
-            found.append(Activation(active_from, ruling))
+    for decision in await _decisions(connection, here.ruling_id, here.currency):
+        ruling = decision.ruling(here.ruling.rates, here.ruling.zone)
+        if not found or found[-1].ruling != ruling:
+            found.append(Activation(decision.active_from, ruling))
     return found
 
 
-def _model(row: asyncpg.Record | Mapping[str, Any]) -> Model | None:
-    return Model.model_validate_json(row["model"]) if row["model"] else None
+class _Decision(NamedTuple):
+    """One ruling of those that were ever in force."""
+
+    id: int
+    active_from: datetime
+    reason: str
+    policy: Policy
+    model: Model | None
+    cuts: Cuts
+
+    def ruling(self, rates: Rates, zone: ZoneInfo) -> Ruling:
+        return Ruling(self.policy, self.cuts, rates, zone, self.model)
+
+    def stages_as(self, other: "_Decision") -> bool:
+        """Whether it decides of stages as another does: cut points decide of none."""
+        return self.policy is other.policy and self.model is other.model
+
+
+async def _decisions(connection: Connection, last: int, currency: str | None) -> list[_Decision]:
+    """The rulings up to the one with a number.
+
+    Cut points and models in another currency than the one that is given mean nothing any more.
+    """
+    rows = await connection.fetch(_DECIDED_BY, currency, last)
+    await _read(connection, _policies, _POLICIES, Policy.stored, {row["policy"] for row in rows})
+    await _read(connection, _models, _MODELS, Model.model_validate_json, {row["model"] for row in rows} - {None})
+    found: list[_Decision] = []
+    for row in rows:
+        policy, model = _policies[row["policy"]], row["model"] and _models[row["model"]]
+        cuts = _cuts(row, policy, model)
+        found.append(_Decision(row["id"], row["active_from"], row["reason"], policy, model, cuts))
+    return found
+
+
+V = TypeVar("V")
+
+
+async def _read(
+    connection: Connection, known: dict[str, V], query: str, parsed: Callable[[str], V], hashes: Collection[str]
+) -> None:
+    """Read the documents that are not known yet; a hash says the same in every installation."""
+    if missing := [hash for hash in hashes if hash not in known]:
+        known |= {row["hash"]: parsed(row["document"]) for row in await connection.fetch(query, missing)}
+
+
+_policies: dict[str, Policy] = {}
+_models: dict[str, Model] = {}
+
+
+def _lived(decisions: Sequence[_Decision], zone: ZoneInfo) -> Lived:
+    earlier: list[Decided] = []
+    begins = [decisions[0].id]
+    for before, after in pairwise(decisions):
+        if not after.stages_as(before):
+            earlier.append(Decided(before.policy, before.model, local_day(after.active_from, zone)))
+            begins.append(after.id)
+    rebuilt = max((each.id for each in decisions if each.reason == "rebuild"), default=0)
+    return Lived(tuple(reversed(earlier)), max(begins[-1], rebuilt), max(begins[-2:][0], rebuilt))
 
 
 def _cuts(row: asyncpg.Record | Mapping[str, Any], policy: Policy, model: Model | None) -> Cuts:
@@ -305,13 +373,10 @@ async def new_ruling(connection: Connection, reason: str, at: datetime, **change
 
 _OF_RULING = """
 SELECT ruling.id, ruling.cut_points, ruling.last_rate, ruling.currency, ruling.applied_at IS NOT NULL AS applied,
-       policy.document::text AS document, model.document::text AS model,
        cut_points.top_minor, cut_points.high_minor, cut_points.mid_minor,
        installation.id AS installation, installation.time_zone, installation.currency_fixed, installation.rebuilding
 FROM installation
 CROSS JOIN ruling
-JOIN policy ON policy.hash = ruling.policy
-LEFT JOIN model ON model.hash = ruling.model
 LEFT JOIN cut_points ON cut_points.id = ruling.cut_points
 """
 
@@ -337,18 +402,19 @@ ORDER BY ruling.id DESC LIMIT 1
 
 _MODEL = "SELECT document::text FROM model WHERE hash = $1"
 
-_ACTIVATED = """
-SELECT ruling.active_from, policy.document::text AS document, model.document::text AS model,
-       cut_points.id AS cut_points,
-       cut_points.top_minor, cut_points.high_minor, cut_points.mid_minor
+_DECIDED_BY = """
+SELECT ruling.id, ruling.active_from, ruling.reason, ruling.policy, model.hash AS model,
+       cut_points.id AS cut_points, cut_points.top_minor, cut_points.high_minor, cut_points.mid_minor
 FROM ruling
-JOIN policy ON policy.hash = ruling.policy
 LEFT JOIN model ON model.hash = ruling.model
      AND coalesce(model.document ->> 'currency', $1::text) IS NOT DISTINCT FROM $1::text
 LEFT JOIN cut_points ON cut_points.id = ruling.cut_points AND cut_points.currency IS NOT DISTINCT FROM $1
 WHERE ruling.id <= $2
 ORDER BY ruling.id
 """
+
+_POLICIES = "SELECT hash, document::text AS document FROM policy WHERE hash = ANY($1)"
+_MODELS = "SELECT hash, document::text AS document FROM model WHERE hash = ANY($1)"
 
 _RATES = "SELECT day, currency, rate FROM rate WHERE reporting = $1 AND id <= $2 ORDER BY id"
 
