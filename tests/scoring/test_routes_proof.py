@@ -147,8 +147,8 @@ async def test_sums_that_are_not_those_over_all_parties_are_found_and_a_rebuild_
     assert last["disagreements"] == 3
     with structlog.testing.capture_logs() as lines:
         await verify_some(scoring)
-    assert [(line["party_id"], line["field"]) for line in lines if line["log_level"] == "error"] == [
-        (None, each["field"]) for each in found
+    assert [(line["event"], line["field"]) for line in lines if line["log_level"] == "error"] == [
+        ("summary disagrees with its standings", each["field"]) for each in found
     ]
 
     async with scoring.transaction() as session:

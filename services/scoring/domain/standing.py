@@ -29,7 +29,7 @@ class Standing(msgspec.Struct, frozen=True):
     stage: Stage | None
     tier: Tier | None
     since: date | None
-    """First local day of the stage."""
+    """First local day of the stage, see `Lifecycle.since`."""
     value_minor: int
     """What the model expects of as many days as the policy's window has, in the reporting currency; without a model the
     turnover."""

@@ -49,7 +49,7 @@ async def verify_some(database: Database) -> None:
             found += await missummed(connection)
     for difference in found:
         log.error(
-            "standing disagrees with its facts",
+            "standing disagrees with its facts" if difference.party_id else "summary disagrees with its standings",
             party_id=difference.party_id and f"party_{difference.party_id.hex}",
             identity_id=difference.identity_id and f"identity_{difference.identity_id.hex}",
             field=difference.field,

@@ -36,7 +36,7 @@ async def sum_cells(connection: Connection) -> None:
 
 
 async def count_cells(connection: Connection) -> None:
-    """Count who stands where anew, in the place of all changes; whoever writes standings waits meanwhile."""
+    """Count who stands where anew, in the place of all changes; whoever writes standings waits (0.5 s of a million)."""
     await connection.execute("LOCK TABLE cell_change IN EXCLUSIVE MODE")
     await connection.execute(_COUNT_CELLS)
 

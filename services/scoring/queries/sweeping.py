@@ -56,7 +56,7 @@ async def many_under_older_ruling(connection: Connection, ruling_id: int, many: 
 async def applied(connection: Connection, ruling_id: int, at: datetime) -> None:
     """Every party was assessed under a ruling, and by that under those before it.
 
-    Behind a rebuild who stands where is counted anew, too.
+    Behind a rebuild, and where standings have grown, who stands where is counted anew, too.
     """
     reasons = await connection.fetch(_APPLIED, ruling_id, at)
     if any(row["reason"] == "rebuild" for row in reasons):

@@ -40,7 +40,8 @@ Sample = Annotated[int | None, Query(ge=1, le=1_000_000, description="So many pa
 async def read_digest(request: Request, snapshot: Snapshot, asked: Asked) -> DigestShown:
     """One hash over how every party stands after a whole local day: that of `known_at`, or today, where none is given.
 
-    Two installations with the same facts, assignments, rates, policy and cut points have the same digest.
+    Two installations with the same facts, assignments, rates, policy and cut points have the same digest: of the first
+    day of a stage it has the one as if these had always decided.
     """
     day, then = await day_asked(snapshot, asked, now())
     whole = await digest_of(population(request, snapshot), then)

@@ -5,6 +5,8 @@ from typing import Self
 
 import msgspec
 
+from services.scoring.domain.grades import Grades
+
 
 class ZoomBy(StrEnum):
     """What groups are made by. Owners and teams are those of now, also in what is read as of a day."""
@@ -24,6 +26,12 @@ class ZoomBy(StrEnum):
 
 NONE = "none"
 """The group of whoever has none of what groups are made by."""
+
+
+def group(by: ZoomBy, grades: Grades) -> str:
+    """The group of a party, as it is graded; not by its kind, nor by who takes care of it."""
+    said = ("vip" if grades.vip else "other") if by is ZoomBy.VIP else getattr(grades, by)
+    return NONE if said is None else str(said)
 
 
 class Measures(msgspec.Struct, frozen=True):

@@ -22,12 +22,12 @@ from services.scoring.domain.overrides import Field
 from services.scoring.domain.reports.losses import Defections
 from services.scoring.domain.reports.patterns import Bought, Patterns, patterns
 from services.scoring.domain.reports.surprises import Given, HeldAs, Stands, given
-from services.scoring.domain.reports.zoom import NONE, ZoomBy
+from services.scoring.domain.reports.zoom import NONE, ZoomBy, group
 from services.scoring.domain.rules import comparisons
 from services.scoring.domain.ruling import Ruling
 from services.scoring.domain.trajectory import Move
 from services.scoring.queries.reports.seeing import Seen, those
-from services.scoring.queries.reports.zooming import SEGMENT, Zoomed, segments
+from services.scoring.queries.reports.zooming import SEGMENT
 from services.scoring.queries.rulings import Connection, present
 from services.scoring.queries.standings import FALLEN
 
@@ -129,35 +129,32 @@ async def defections(connection: Connection, found: Defections, by: ZoomBy, now:
 
 
 def _segment(by: ZoomBy, seen: Seen, move: Move) -> str:
-    """Where a party stood on the eve of a move that lost it; who takes care of it is who does today."""
-    said: object
-    eve = move.day.toordinal() - 1
+    """Where a party stood before a move that lost it, or how it was graded on the eve; who has it is who does today."""
+    eve, row = move.day.toordinal() - 1, seen.row
     match by:
         case ZoomBy.STAGE:
-            said = move.from_stage or Stage.STRANGER
+            return move.from_stage or Stage.STRANGER
         case ZoomBy.TIER:
-            said = move.from_tier or Tier.UNPROVEN
+            return move.from_tier or Tier.UNPROVEN
         case ZoomBy.OWNER:
-            said = (owner := seen.row["owner_id"]) and f"user_{owner.hex}"
+            return f"user_{row['owner_id'].hex}" if row["owner_id"] else NONE
         case ZoomBy.TEAM:
-            said = (team := seen.row["team_id"]) and f"team_{team.hex}"
+            return f"team_{row['team_id'].hex}" if row["team_id"] else NONE
         case ZoomBy.KIND:
-            said = seen.history.kind(eve)
-        case ZoomBy.VIP:
-            said = "vip" if seen.history.grades(eve).vip else "other"
+            return seen.history.kind(eve)
         case _:
-            said = getattr(seen.history.grades(eve), by)
-    return NONE if said is None else str(said)
+            return group(by, seen.history.grades(eve))
 
 
-async def at_risk(connection: Connection, by: ZoomBy, within_days: int, now: datetime) -> dict[str, tuple[int, int]]:
+async def at_risk(
+    connection: Connection, by: ZoomBy, within_days: int, now: datetime
+) -> dict[str, tuple[int, int]] | None:
     """How many stored standings fall within so many days if nothing happens, and what they are worth, by segment.
 
-    It reads the index of those who fall; by kind of party, which is not stored, every calendar is read.
+    It reads the index of those who fall. None by kind of party, which is not stored.
     """
     if by is ZoomBy.KIND:
-        found = await segments(connection, Zoomed(by, None, within_days, now))
-        return {segment: (all_.at_risk, all_.at_risk_value_minor) for segment, all_ in found.items() if all_.at_risk}
+        return None
     ruling = (await present(connection)).ruling
     until = start_of_day(ruling.day(now) + within_days, ruling.zone)
     rows = await connection.fetch(_AT_RISK[by], FALLEN, until)

@@ -13,9 +13,10 @@ import msgspec
 from chassis.conditions import Conditions
 from contracts.scoring import Band
 from services.scoring.domain.days import start_of_day
+from services.scoring.domain.grades import Grades
 from services.scoring.domain.history import History
 from services.scoring.domain.moment import Care
-from services.scoring.domain.reports.zoom import NONE, Measures, ZoomBy, measured
+from services.scoring.domain.reports.zoom import NONE, Measures, ZoomBy, group, measured
 from services.scoring.domain.standing import Standing
 from services.scoring.domain.together import assess_together
 from services.scoring.queries.reading import by_party, moment
@@ -123,7 +124,7 @@ async def _assessed(connection: Connection, zoomed: Zoomed, after: UUID | None =
                     else _said(zoomed.by, party_id, standing, owners)
                 )
                 soon = start_of_day(day + zoomed.within_days, then.ruling.zone)
-                yield Part(party_id, NONE if said is None else str(said), _measured(standing, soon))
+                yield Part(party_id, str(said), _measured(standing, soon))
         # Others want a turn.
         await asyncio.sleep(0)
 
@@ -139,19 +140,18 @@ def _measured(standing: Standing, soon: datetime) -> Measures:
     )
 
 
-def _said(by: ZoomBy, party_id: UUID, standing: Standing, owners: Mapping[UUID, str]) -> object:
-    """The group of a party, as its standing has it; None where it has none of what groups are made by."""
-    match by:
-        case ZoomBy.OWNER | ZoomBy.TEAM:
-            return owners.get(party_id)
-        case ZoomBy.VIP:
-            return "vip" if standing.vip else "other"
-        case ZoomBy.SATISFACTION:
-            return standing.satisfaction_band
-        case ZoomBy.LOYALTY:
-            return standing.loyalty_band
-        case _:
-            return getattr(standing, by)
+def _said(by: ZoomBy, party_id: UUID, standing: Standing, owners: Mapping[UUID, str]) -> str:
+    """The group of a party, as its standing has it."""
+    if by in (ZoomBy.OWNER, ZoomBy.TEAM):
+        return owners.get(party_id, NONE)
+    of = standing
+    return group(
+        by,
+        Grades(
+            of.stage, of.tier, of.satisfaction_band, of.loyalty_band, of.level, of.posture, of.treatment, of.flags,
+            of.vip, of.potential,
+        ),
+    )  # fmt: skip
 
 
 async def _owners(connection: Connection, by: ZoomBy) -> dict[UUID, str]:

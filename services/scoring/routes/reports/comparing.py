@@ -13,7 +13,7 @@ from services.scoring.domain.reports.zoom import ZoomBy
 from services.scoring.domain.standing import NoStanding
 from services.scoring.models.reports import comparing as shown
 from services.scoring.queries.reach import reached
-from services.scoring.queries.reports import comparing
+from services.scoring.queries.reports import comparing, zooming
 from services.scoring.queries.reports.seeing import last_day, survivors, those
 from services.scoring.queries.rulings import present
 from services.scoring.routes.reach import CareOf, check_read
@@ -78,6 +78,9 @@ async def report_defections(
     here = await present(snapshot)
     first, last = period(since, until, known=await last_day(snapshot, until, now()))
     risk = await comparing.at_risk(snapshot, by, within_days, now())
+    if risk is None:
+        groups = await reported(request, snapshot, zooming.segments, zooming.Zoomed(by, None, within_days, now()))
+        risk = {segment: (sums.at_risk, sums.at_risk_value_minor) for segment, sums in groups.items() if sums.at_risk}
     found = await reported(request, snapshot, comparing.defections, losses.Defections(first, last), by, now())
     return shown.Defections.of(found, by, risk, within_days, here.ruling)
 
