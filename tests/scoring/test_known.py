@@ -134,6 +134,7 @@ async def decided_anew(
                     with suppress(NoStanding, NoIdentity):
                         given = NewOverride(field=field, value=value, why="as they say")
                         await set_override(session, person, given, "somebody")
+                assert await connection.fetchval("SELECT count(*) FROM override")
             case "rate":
                 await add_rates(connection, [(date(2024, 1, 1), "USD", f"0.{random.randint(1, 99):02}")], at)
             case "model":

@@ -19,11 +19,13 @@ from services.scoring.domain.quality import Quality
 from services.scoring.handlers import sweeping
 from services.scoring.handlers.activating import activate_next
 from services.scoring.handlers.sweeping import sweep_once
+from services.scoring.queries import everybody
 from services.scoring.queries.activations import plan as keep_plan
 from services.scoring.queries.models import add_model
 from services.scoring.queries.parties import NOBODY
 from services.scoring.queries.policies import activate, draft, tried
 from tests.scoring.feeding import JUNE, Feeding
+from tests.scoring.filed import exported
 from tests.scoring.test_routes_proof import verified
 from tests.scoring.test_sweeping import moves, read_until, rows
 
@@ -438,7 +440,7 @@ async def test_an_activation_moves_everybody_once_by_policy(
 
 
 async def test_the_first_day_of_a_stage_is_that_of_the_move_to_it_also_by_an_activation(
-    api: httpx.AsyncClient, scoring: Database, feed: Feeding
+    api: httpx.AsyncClient, scoring: Database, feed: Feeding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost, stays, comes = (feed.identity() for _ in range(3))
     at = now() + timedelta(days=100)
@@ -472,6 +474,9 @@ async def test_the_first_day_of_a_stage_is_that_of_the_move_to_it_also_by_an_act
     told = [(await api.get("/v1/losses", params={"since": str(at.date() + timedelta(days=n))})).json() for n in (0, 1)]
     assert [[each["party_id"] for each in found["data"]] for found in told] == [[f"party_{lost.hex}"], []]
     assert (await verified(api))[0] == []
+    monkeypatch.setattr(everybody, "MANY", 0)
+    days = {line["party_id"]: line["since"] for line in await exported(api)}
+    assert [days[f"party_{who.hex}"] for who in (lost, stays, comes)] == [str(day.date()) for day in (at, first, third)]
 
     # What is learned later of the days before it is judged by what decided then.
     earlier = first - timedelta(days=60)

@@ -114,20 +114,20 @@ class Overrides:
         return self._known[place]
 
     def said(self, field: str, day: int) -> str:
-        """The fact of an override that holds for a field on a day, or that ended it; empty where there is none."""
+        """The fact of the override that holds for a field on a day; empty where none does."""
         return self._holding(self._by_field.get(field, ()), day)[0]
 
     @staticmethod
     def _holding(rows: Iterable[_Row], day: int) -> tuple[str, str]:
         """What is said of a day and the value there, by rows of which the one set last comes first."""
-        end, ended = "", frozenset[str]()
+        ended = frozenset[str]()
         for row in rows:
             if row.begun > day:
                 continue
+            if row.value and row.set_at not in ended and (row.last is None or day <= row.last):
+                return row.said, row.value
             if not row.value:
-                end, ended = end or row.said, ended | row.ended
                 if not row.ended:
                     break
-            elif row.set_at not in ended and (row.last is None or day <= row.last):
-                return row.said, row.value
-        return end, ""
+                ended |= row.ended
+        return "", ""
