@@ -16,8 +16,8 @@ from contracts.event import Event
 from contracts.scoring import Cause, MoveKind, StandingChanged, StandingRecorded, StandingRegraded
 from contracts.topics import STANDINGS
 from services.scoring.domain.history import History
-from services.scoring.domain.lifecycle import Lifecycle
 from services.scoring.domain.standing import Standing, standing
+from services.scoring.domain.together import assess_together
 from services.scoring.domain.trajectory import Regrading
 from services.scoring.handlers.changes import Assessed, Change, moved, regraded
 from services.scoring.handlers.passing import Passed, passed
@@ -43,11 +43,16 @@ async def record(
     events: list[tuple[Event | UUID, outbox.Origin]] = []
     origins = {trace: outbox.origin(traceparent=child_of(trace)) for trace in {each.traceparent for each in parties}}
     together = passed(parties, here.ruling, reruled_by) if known is None else known
+    decided = {
+        party.party_id: together.get(party.party_id) or _alone(party, here, reruled_by.get(party.row["ruling"]))
+        for party in parties
+    }
+    begun = _begun(parties, decided, here)
     for party in sorted(parties, key=lambda party: party.merged_into is None):
         why = reruled_by.get(party.row["ruling"])
-        now, changes = together.get(party.party_id) or _alone(party, here, why)
-        if (begun := _since(party, now, changes, here)) != now.since:
-            now = msgspec.structs.replace(now, since=begun)
+        now, changes = decided[party.party_id]
+        if (since := begun.get(party.party_id, now.since)) != now.since:
+            now = msgspec.structs.replace(now, since=since)
         changes = changes or regraded(party, now, here, why)
         if not changes and _must_be_told(party, now):
             kind = MoveKind.VANISHED if now.stage is None else MoveKind.REVISED
@@ -102,22 +107,25 @@ def _alone(party: Assessed, here: Present, reruled: Cause | None) -> tuple[Stand
     return now, list(moved(party, history, now, here, reruled))
 
 
-def _since(party: Assessed, now: Standing, changes: Sequence[Change], here: Present) -> date | None:
-    """The first day of the stage, by what decided at each time: as it is stored, where nothing moved the stage since.
+def _begun(parties: Sequence[Assessed], decided: Passed, here: Present) -> dict[UUID, date | None]:
+    """Of whom others have decided before: the first day of the stage, as it is stored if nothing moved the stage since.
 
     To ask each ruling that there ever was takes longer than all else about an event.
     """
-    if now.since is None or not here.lived.earlier:
-        return now.since
-    ruling, until = here.ruling, here.lived.earlier[0].until
-    day = ruling.day(party.at)
-    if not now.since.toordinal() <= until <= day:
-        return now.since
-    if _stays_as_stored(party, now, changes, here):
-        stored: date = party.row["since"]
-        return stored
-    begun = Lifecycle(party.calendar, here.as_lived).since(day)
-    return None if begun is None else date.fromordinal(begun)
+    found: dict[UUID, date | None] = {}
+    if not here.lived.earlier:
+        return found
+    until, asked = here.lived.earlier[0].until, list[Assessed]()
+    for party in parties:
+        now, changes = decided[party.party_id]
+        if now.since is None or not now.since.toordinal() <= until <= here.ruling.day(party.at):
+            continue
+        if _stays_as_stored(party, now, changes, here):
+            found[party.party_id] = party.row["since"]
+        else:
+            asked.append(party)
+    lived = assess_together([(party.calendar, party.at) for party in asked], here.as_lived)
+    return found | {party.party_id: each.since for party, each in zip(asked, lived, strict=True)}
 
 
 def _stays_as_stored(party: Assessed, now: Standing, changes: Sequence[Change], here: Present) -> bool:
