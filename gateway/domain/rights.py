@@ -198,7 +198,8 @@ OPEN = frozenset(
 """Operations for which nobody has to be anybody: they are how one becomes somebody."""
 
 PATIENT = re.compile(
-    r"/v1/(?:imports(?:/|$)|reports/|digest|verify|rebuild|tiers|standings/(?:export|summary)$)|.*/(?:verify|rejects|bulk)$"
+    r"/v1/(?:imports(?:/|$)|win-back(?:/|$)|reports/|digest|verify|rebuild|tiers|standings/(?:export|summary)$)"
+    r"|.*/(?:verify|rejects|bulk)$"
 )
 """Paths whose work grows with the data: they get the long timeout."""
 

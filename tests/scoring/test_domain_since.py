@@ -128,10 +128,11 @@ def test_who_stays_in_a_stage_when_another_policy_is_activated_has_been_there_as
     assert assess(bought, noon("2026-02-05"), HASTY_FROM_FEBRUARY.from_the_beginning()).since == date(2026, 1, 30)
 
 
-def test_a_day_before_an_activation_is_seen_as_if_the_ruling_had_always_held() -> None:
-    bought = calendar(fact(1, "2026-01-01"))
+def test_what_is_in_force_before_all_is_read_up_to_its_day_decides_from_the_day_that_is_reached() -> None:
+    bought, reached = calendar(fact(1, "2026-01-01")), noon("2026-01-25")
 
-    assert assess(bought, noon("2026-01-25"), HASTY_FROM_FEBRUARY).since == date(2026, 1, 22)
+    assert assess(bought, reached, HASTY_FROM_FEBRUARY).since == date(2026, 1, 25)
+    assert assess_together([(bought, reached)] * 20, HASTY_FROM_FEBRUARY)[0].since == date(2026, 1, 25)
 
 
 def test_another_policy_that_says_nothing_else_of_stages_moves_nobody() -> None:

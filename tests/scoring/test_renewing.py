@@ -9,6 +9,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import asyncpg
+import httpx
 import pytest
 from sqlalchemy.pool import QueuePool
 
@@ -18,6 +19,7 @@ from services.scoring.domain.model import Model
 from services.scoring.domain.policy import Policy
 from services.scoring.domain.presets import DEFAULT_1, RETENTION_FIRST
 from services.scoring.domain.quiet import Quiet, quiet
+from services.scoring.domain.stages import ByDays, Stages
 from services.scoring.handlers import renewing, sweeping
 from services.scoring.handlers.assessing import assess_again, assess_rows
 from services.scoring.handlers.renewing import renew, renew_stretch
@@ -30,6 +32,7 @@ from tests.scoring.handmade import MODEL
 from tests.scoring.stories import Story, give
 from tests.scoring.test_domain_plain_agrees import some_model, some_policy
 from tests.scoring.test_known import have_model
+from tests.scoring.test_routes_proof import verified
 from tests.scoring.test_sweeping import GROUPED, rows, summed
 
 MakeScoring = Callable[..., Awaitable[Database]]
@@ -359,3 +362,34 @@ async def test_two_passes_and_buyers_at_once_tell_everybody_once(
     async with scoring.transaction() as session:
         await assess_again(session, known, None)
     assert await stored(scoring) == before
+
+
+@pytest.mark.parametrize("days", [-1, 0, 1])
+async def test_first_days_are_those_that_verification_has_whenever_all_is_read_up_to_an_activation(
+    scoring: Database, feed: Feeding, api: httpx.AsyncClient, days: int
+) -> None:
+    slow, quick = (
+        DEFAULT_1.model_copy(update={"name": name, "persons": Stages(customers=ByDays(dormant_after_days=dormant))})
+        for name, dormant in (("slow", 90), ("quick", 30))
+    )
+    people = [feed.identity() for _ in range(60)]
+    await decided(scoring, slow, None)
+    for nth, person in enumerate(people):
+        await feed.bought(person, JUNE - timedelta(days=40 + 3 * nth), 1_000)
+        if nth % 3:
+            await feed.bought(person, JUNE - timedelta(days=nth), 1_000)
+    await feed.reached(JUNE)
+    await sweep_once(scoring)
+    await decided(scoring, quick, None)
+    until = JUNE + timedelta(days=days)
+    await feed.reached(until)
+
+    await renew_stretch(scoring, until, EVERYBODY)
+
+    assert (await verified(api))[0] == []
+    late = feed.purchase(people[1], JUNE + timedelta(hours=9), 500)
+    feed.at = JUNE + timedelta(hours=10)
+    await feed.tell(late)
+    await feed.reached(JUNE + timedelta(days=60))
+    await sweep_once(scoring)
+    assert (await verified(api))[0] == []

@@ -484,7 +484,13 @@ async def test_the_first_day_of_a_stage_is_that_of_the_move_to_it_also_by_an_act
 
     assert (await since())[1] == ("customer", str(earlier.date()))
     assert (await verified(api))[0] == []
-    for asked, begun in (({"policy": hash}, earlier), ({"policy": FIRST}, earlier), ({"horizon_days": 99}, second)):
+    as_of = {"as_of": str(at.date())}
+    for asked, begun in (
+        ({"policy": hash}, earlier),
+        ({"policy": FIRST}, earlier),
+        ({"horizon_days": 99}, second),
+        (as_of, second),
+    ):
         told = (await api.get(f"/v1/standings/party_{stays.hex}", params=asked)).json()
         assert told["since"] == str(begun.date())
 

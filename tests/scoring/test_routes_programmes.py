@@ -70,13 +70,26 @@ async def test_lots_part_those_who_are_lost_once(api: httpx.AsyncClient, feed: F
     )  # fmt: skip
 
 
+async def test_as_long_as_it_goes_on_nothing_is_its_doing(
+    api: httpx.AsyncClient, feed: Feeding, lost: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = await begun(api)
+    contacted = await drawn(api, told["id"], contact=True)
+    so_far = await read(api, told["id"])
+    assert (so_far["result"]["complete"], so_far["result"]["contacted"]["rate"]["hits"]) == (False, 0)
+    for who in contacted:
+        await feed.bought(who, JUNE + timedelta(days=1), 700)
+    await feed.reached(JUNE + timedelta(days=10))
+    monkeypatch.setattr(programmes, "now", lambda: JUNE + timedelta(days=10))
+    early = (await read(api, told["id"]))["result"]
+    assert (early["complete"], early["contacted"]["rate"]["hits"], "Lots" in early["sentence"]) == (False, 10, False)
+
+
 async def test_its_result_is_who_came_back_of_each_group_within_its_days(
     api: httpx.AsyncClient, feed: Feeding, lost: list[UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = await begun(api)
     contacted, others = [await drawn(api, told["id"], contact=contact) for contact in (True, False)]
-    so_far = await read(api, told["id"])
-    assert (so_far["result"]["complete"], so_far["result"]["contacted"]["rate"]["hits"]) == (False, 0)
     feed.at = JUNE + timedelta(days=120)
     for who in (*contacted[:9], others[0]):
         await feed.interacted(who, JUNE + timedelta(days=2), InteractionKind.OFFER, direction=Direction.OUTBOUND)
@@ -144,6 +157,20 @@ async def test_who_is_merged_since_counts_once_and_was_contacted_if_any_of_them_
 
     assert await drawn(api, told["id"], contact=True) == sorted({into, *contacted} - {gone})
     assert [found["result"][group]["rate"]["of"] for group in ("contacted", "others")] == [2, 1]
+
+
+async def test_of_whom_nothing_is_left_has_not_come_back_and_a_lot_leaves_somebody_to_compare_with(
+    api: httpx.AsyncClient, feed: Feeding, lost: list[UUID]
+) -> None:
+    person = feed.identity()
+    bought = await feed.bought(person, JUNE - timedelta(days=500), 1_000)
+    told = await begun(api, party_ids=[f"party_{who.hex}" for who in (person, *lost[:3])], share=0.9)
+    assert (told["contacted"], told["others"]) == (3, 1)
+    await feed.withdrawn(person, bought)
+
+    result = (await read(api, told["id"]))["result"]
+
+    assert sorted(result[group]["rate"]["of"] for group in ("contacted", "others")) == [1, 3]
 
 
 async def test_what_cannot_begin_or_is_not_there_is_refused_and_leaves_nothing(

@@ -196,13 +196,15 @@ class Lifecycle(Reading):
     def since(self, day: int) -> int | None:
         """The first day of the stage that holds on the day, where what decided before has decided until its last day.
 
-        A day on which the ruling did not hold yet is looked at as if it always had.
+        It had its last day by then: who asks of an earlier day asks a ruling `from_the_beginning`.
         """
         begun, stage = self.since_by_this(day), self.stage(day)
         for decided in self.ruling.earlier:
-            if begun is None or not begun <= decided.until <= day:
+            # What is in force may be asked before all is read of the day from which on it is.
+            day = min(day, decided.until)
+            if begun is None or begun > day:
                 break
-            before, day = self._under(decided), decided.until
+            before = self._under(decided)
             if before.stage(day) is not stage:
                 return day
             begun = before.since_by_this(day)

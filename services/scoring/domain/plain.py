@@ -100,15 +100,15 @@ def plain_standing(
                 gross[day.toordinal()] += worth
     today = at.astimezone(zone).date().toordinal()
     walk = Walk(entries, gross, net, policy, cuts, model, today)
-    since, decided_until = _walked(walk, today), today
+    since, until = _walked(walk, today), today
     for before in earlier:
-        if not since <= before.until <= decided_until:
+        until = min(until, before.until)
+        if since > until:
             break
-        decided_until = before.until
-        then = Walk(entries, gross, net, before.policy, cuts, before.model, decided_until)
-        since = _walked(then, decided_until)
+        then = Walk(entries, gross, net, before.policy, cuts, before.model, until)
+        since = _walked(then, until)
         if then.stage() is not walk.stage():
-            since = decided_until
+            since = until
             break
     outcome, derived = walk.told()
     numbers, derived_numbers = walk.counted()

@@ -214,11 +214,11 @@ def _since(of: Columns, stage: Whole, since: Whole, day: Whole, ruling: Ruling) 
     since, until = since.copy(), day
     looked_at = since > 0
     for decided in ruling.earlier:
-        looked_at = looked_at & (since <= decided.until) & (until >= decided.until)
+        until = np.minimum(until, decided.until)
+        looked_at = looked_at & (since <= until)
         if not looked_at.any():
             break
-        until = np.full(of.parties, decided.until)
-        known = of.only(looked_at[of.party] & (of.day <= decided.until))
+        known = of.only(looked_at[of.party] & (of.day <= until[of.party]))
         by = msgspec.structs.replace(ruling, policy=decided.policy, model=decided.model)
         before, begun, *_ = _stages(known, known.days(known.kind == Kind.PURCHASE), until, by)
         same = before == stage

@@ -33,10 +33,10 @@ from services.scoring.queries.overrides import (
     append_override,
     concerned,
     fates_of,
-    last_set,
     oldest_identity,
     overrides_of,
     party_overridden,
+    take_instant,
 )
 from services.scoring.queries.parties import (
     EMPTY,
@@ -143,8 +143,9 @@ async def _record(session: AsyncSession, whom: Concerned, row: asyncpg.Record, n
     connection = await driver(session)
     here = await present(connection)
     ruling, members = here.ruling, whom.members.of((whom.party_id,))[whom.party_id]
+    last = next((each["set_at"] for each in await overrides_of(connection, members, ruling.zone)), None)
     # An end names what it ends by when that was set: of no two overrides it is the same instant.
-    at = await recording_instant(connection, now(), after=await last_set(connection))
+    at = await take_instant(connection, await recording_instant(connection, now(), after=last))
     day = ruling.day(at)
     if act.until and act.until.toordinal() < day:
         raise UntilPassed("Its last day is today or later.", today=date.fromordinal(day).isoformat())

@@ -1,5 +1,6 @@
 """How a party under its lock comes to stand otherwise: the row, its revision, and what others are told."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from itertools import groupby
@@ -118,7 +119,7 @@ def _begun(parties: Sequence[Assessed], decided: Passed, here: Present) -> dict[
     until, asked = here.lived.earlier[0].until, list[Assessed]()
     for party in parties:
         now, changes = decided[party.party_id]
-        if now.since is None or not now.since.toordinal() <= until <= here.ruling.day(party.at):
+        if now.since is None or now.since.toordinal() > min(until, here.ruling.day(party.at)):
             continue
         if _stays_as_stored(party, now, changes, here):
             found[party.party_id] = party.row["since"]
@@ -138,6 +139,11 @@ def _stays_as_stored(party: Assessed, now: Standing, changes: Sequence[Change], 
     if any(day(fact.occurred_at) <= until for fact in party.facts):
         return False
     assessed, due = day(row["assessed_at"]), row["next_change_at"]
+    entries = party.calendar.entries
+    behind = bisect_left(entries, (assessed + 1,))
+    if behind < len(entries) and entries[behind][0] <= until:
+        # It was dated ahead: the stage may have begun anew with it.
+        return False
     if row["ruling"] >= here.lived.own_from:
         return assessed >= until
     before = here.lived.earlier[1].until if len(here.lived.earlier) > 1 else 0

@@ -50,6 +50,8 @@ async def moment_asked(connection: Connection, asked: Question, now: datetime) -
     if asked.horizon_days not in (None, ruling.policy.horizon_days):
         policy = ruling.policy.model_copy(update={"horizon_days": asked.horizon_days})
         ruling = msgspec.structs.replace(ruling.from_the_beginning(), policy=policy)
+    if asked.as_of is not None:
+        ruling = ruling.from_the_beginning()
     if asked.known_at is not None:
         return Moment(ruling, asked.as_of, asked.known_at, asked.known_at)
     return Moment(ruling, asked.as_of, min(now, reached) if reached else None)

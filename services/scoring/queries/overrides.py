@@ -19,6 +19,7 @@ from services.scoring.domain.overrides import Field, detail
 from services.scoring.domain.standing import NoStanding
 from services.scoring.queries.facts import append_facts
 from services.scoring.queries.parties import Members, members_now
+from services.scoring.queries.recording import LEAST
 from services.scoring.queries.rulings import Connection
 
 SETTING = 7_010
@@ -80,10 +81,11 @@ async def overrides_of(
     return await connection.fetch(_OF_PARTY, [identity for identity, _ in members], begins, ends)
 
 
-async def last_set(connection: Connection) -> datetime | None:
-    """When anything was set or ended last, of whatever party; nobody else sets anything before the transaction ends."""
+async def take_instant(connection: Connection, at: datetime) -> datetime:
+    """The first instant from one on at which nothing was set, of whatever party; nobody else takes one meanwhile."""
     await connection.execute("SELECT pg_advisory_xact_lock($1)", SETTING)
-    at: datetime | None = await connection.fetchval("SELECT max(set_at) FROM override")
+    while await connection.fetchval("SELECT EXISTS (SELECT FROM override WHERE set_at = $1)", at):
+        at += LEAST
     return at
 
 

@@ -24,7 +24,8 @@ async def begin_programme(
     conditions = Conditions(Stage.LOST_CUSTOMER, programme_id, asked.share)
     conditions.add("loss_reason = ANY({})", list(asked.reasons) or None)
     conditions.add("tier = ANY({})", list(asked.tiers) or None)
-    listed = None if asked.party_ids is None else set((await survivors(connection, asked.party_ids)).values())
+    leads = await survivors(connection, asked.party_ids or ())
+    listed = None if asked.party_ids is None else set(leads.values())
     conditions.add("party_id = ANY({})", None if listed is None else sorted(listed))
     await connection.execute(
         _BEGIN, programme_id, asked.name, today, asked.within_days, asked.share, list(asked.reasons),
@@ -32,7 +33,7 @@ async def begin_programme(
     )  # fmt: skip
     await connection.execute(_DRAW.format(conditions=conditions), *conditions.arguments)
     lost = [] if listed is None else await connection.fetch(_LOST, sorted(listed), Stage.LOST_CUSTOMER)
-    not_lost = 0 if asked.party_ids is None else len(set(asked.party_ids)) - len(lost)
+    not_lost = len(set(asked.party_ids or ()) - {id for id, lead in leads.items() if lead in {row[0] for row in lost}})
     row = await connection.fetchrow(_COUNT, programme_id, not_lost)
     if row is None or not row["contacted"]:
         raise NobodyLost("No customer that is asked for stands lost now. `GET /v1/losses` lists who does.")
@@ -90,12 +91,16 @@ async def what_came(connection: Connection, programme_id: UUID, known: date, now
         member["party_id"]: member["contact"]
         for member in await members_of(connection, programme_id, contact=None, after=None, limit=2**31)
     }
-    reached = {True: 0, False: 0}
+    reached, unseen = {True: 0, False: 0}, set(drawn)
     last = min(known, date.fromordinal(back.until))
     async for seen in those(connection, drawn, last, now):
         contact, called = drawn[seen.party_id], days_with(seen.calendar, Kind.REACHED)
-        reached[contact] += any(back.lost_on <= day <= back.until for day in called)
+        reached[contact] += any(back.lost_on < day <= back.until for day in called)
         back.take(purchase_days(seen.calendar), gross(seen.history), called, on_list=contact)
+        unseen.discard(seen.party_id)
+    for party_id in unseen:
+        # Nothing is left of them; they count as not back all the same.
+        back.take((), {}, (), on_list=drawn[party_id])
     return Came(back, reached[True], reached[False])
 
 
@@ -107,7 +112,9 @@ INSERT INTO programme (
 
 _DRAW = """
 INSERT INTO programme_member (programme_id, party_id, contact)
-SELECT $2::uuid, party_id, row_number() OVER (ORDER BY random()) <= greatest(1, round($3::float8 * count(*) OVER ()))
+SELECT $2::uuid, party_id, row_number() OVER (ORDER BY random()) <= greatest(1, least(
+    round($3::float8 * count(*) OVER ()), count(*) OVER () - CASE WHEN $3::float8 < 1 THEN 1 ELSE 0 END
+))
 FROM party WHERE stage = $1{conditions}
 """
 

@@ -132,7 +132,8 @@ async def one(connection: Connection, party_id: UUID) -> Read | None:
 async def moment(connection: Connection, as_of: date | None, now: datetime) -> Moment:
     """The end of a local day, or as late as everything was read."""
     reached = await watermark(connection)
-    return Moment((await present(connection)).as_lived, as_of, min(now, reached) if reached else None)
+    here = await present(connection)
+    return Moment(here.as_lived if as_of is None else here.ruling, as_of, min(now, reached) if reached else None)
 
 
 async def implied_moves(connection: Connection, read: Read, then: Moment) -> list[Move]:

@@ -267,7 +267,8 @@ def _lived(decisions: Sequence[_Decision], zone: ZoneInfo) -> Lived:
         if not after.stages_as(before):
             earlier.append(Decided(before.policy, before.model, local_day(after.active_from, zone)))
             begins.append(after.id)
-    rebuilt = max((each.id for each in decisions if each.reason == "rebuild"), default=0)
+    # Before these days were counted otherwise, or models decided that mean nothing in the currency of now.
+    rebuilt = max((each.id for each in decisions if each.reason in ("rebuild", "currency")), default=0)
     return Lived(tuple(reversed(earlier)), max(begins[-1], rebuilt), max(begins[-2:][0], rebuilt))
 
 

@@ -66,7 +66,8 @@ async def read_win_back(programme_id: ProgrammeId, request: Request, snapshot: S
     known = await last_day(snapshot, None, now())
     came = await reported(request, snapshot, programmes.what_came, programme_id, known, now())
     currency = (await present(snapshot)).currency
-    sentence = of_win_back(came.back, by_lot=True)
+    # Whoever looks every day finds one day what is no more than chance: the last one counts.
+    sentence = of_win_back(came.back, by_lot=known.toordinal() > came.back.until)
     result = WinBack.of(came.back, known=known, not_lost=row["not_lost"], currency=currency, sentence=sentence)
     return ProgrammeResult.stored(
         row, result=result, contacted_reached=came.contacted_reached, others_reached=came.others_reached

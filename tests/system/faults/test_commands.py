@@ -38,6 +38,7 @@ LEFT_OUT = {
         "sign_in",
         "sign_in_by_code",
     ),
+    "It draws lots: a quiet installation that is given the same commands draws others.": ("begin_win_back",),
     "It is about a key, a person or a session that one of those makes.": (
         "change_key",
         "change_me",

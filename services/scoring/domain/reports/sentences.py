@@ -24,7 +24,7 @@ def of_association(whole: Association, without_purchases: Association, lag_days:
 
 
 def of_win_back(programme: WinBack, *, by_lot: bool = False) -> str:
-    """Whether those who were contacted came back more often; `by_lot` where it was drawn by lot who they are."""
+    """Whether those who were contacted came back more often; `by_lot` where lots said who they are, and all is over."""
     found = programme.comparison
     if found is None:
         return "There is nobody to compare: one of the two groups is empty."
