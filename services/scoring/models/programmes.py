@@ -71,7 +71,7 @@ class ProgrammeResult(Programme):
     """As far as everything was read; `complete` when its last day is over."""
 
 
-class Member(Shown):
+class ProgrammeMember(Shown):
     """Somebody of a win-back programme."""
 
     party_id: PartyId

@@ -22,7 +22,7 @@ from chassis.http import (
 from chassis.ids import uuid7
 from services.scoring.domain.reports.sentences import of_win_back
 from services.scoring.models.fields import AnyInstant, ProgrammeId
-from services.scoring.models.programmes import Member, NewProgramme, Programme, ProgrammeResult
+from services.scoring.models.programmes import NewProgramme, Programme, ProgrammeMember, ProgrammeResult
 from services.scoring.models.reports.populations import WinBack
 from services.scoring.queries import programmes
 from services.scoring.queries.reports.seeing import last_day
@@ -81,9 +81,9 @@ async def list_win_back_members(
     contact: bool | None = None,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[Member]:
+) -> Page[ProgrammeMember]:
     """Who is in a programme, by party id: with `contact=true` whom to contact, with `false` whom to leave alone."""
     await programmes.programme(snapshot, programme_id)
     [after] = decode_cursor(cursor, tuple[UUID]) if cursor else [None]
     rows = await programmes.members_of(snapshot, programme_id, contact=contact, after=after, limit=limit + 1)
-    return page(rows, limit=limit, key=lambda row: [row["party_id"]]).shown(lambda row: Member(**dict(row)))
+    return page(rows, limit=limit, key=lambda row: [row["party_id"]]).shown(lambda row: ProgrammeMember(**dict(row)))
