@@ -6,7 +6,7 @@ revision = "0024"
 down_revision = "0023"
 
 STATEMENTS = """
-CREATE TABLE IF NOT EXISTS programme (
+CREATE TABLE programme (
     id uuid PRIMARY KEY,
     name text NOT NULL,
     lost_on date NOT NULL,
@@ -20,8 +20,8 @@ CREATE TABLE IF NOT EXISTS programme (
     begun_at timestamptz NOT NULL,
     begun_by text NOT NULL
 );
-CREATE INDEX IF NOT EXISTS programme_begun ON programme (begun_at, id);
-CREATE TABLE IF NOT EXISTS programme_member (
+CREATE INDEX programme_begun ON programme (begun_at, id);
+CREATE TABLE programme_member (
     programme_id uuid NOT NULL REFERENCES programme,
     party_id uuid NOT NULL,
     contact boolean NOT NULL,
