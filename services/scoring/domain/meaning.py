@@ -102,13 +102,13 @@ INTERACTIONS: Mapping[InteractionKind, Kind] = {
 MIDDLE = 3
 """Of the scale of what is stated."""
 INQUIRIES = frozenset({InteractionKind.INQUIRY, InteractionKind.CART})
+ASIDES = {InteractionKind.CART: CART, InteractionKind.SURVEY: SURVEY}
 
 
 def _said(event: InteractionRecorded, kind: Kind) -> str:
     if kind is Kind.DECLINED:
         return str(event.loss_reason or LossReason.UNKNOWN)
-    asides = {InteractionKind.CART: CART, InteractionKind.SURVEY: SURVEY}
-    return aside if (aside := asides.get(event.kind, "")) == ASIDE.get(kind) else ""
+    return aside if (aside := ASIDES.get(event.kind, "")) == ASIDE.get(kind) else ""
 
 
 def _rating(event: InteractionRecorded) -> int:

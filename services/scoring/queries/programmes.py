@@ -32,8 +32,8 @@ async def begin_programme(
         list(asked.tiers), at, by,
     )  # fmt: skip
     await connection.execute(_DRAW.format(conditions=conditions), *conditions.arguments)
-    lost = [] if listed is None else await connection.fetch(_LOST, sorted(listed), Stage.LOST_CUSTOMER)
-    not_lost = len(set(asked.party_ids or ()) - {id for id, lead in leads.items() if lead in {row[0] for row in lost}})
+    lost = {row["party_id"] for row in await connection.fetch(_LOST, sorted(listed or ()), Stage.LOST_CUSTOMER)}
+    not_lost = sum(leads.get(id) not in lost for id in set(asked.party_ids or ()))
     row = await connection.fetchrow(_COUNT, programme_id, not_lost)
     if row is None or not row["contacted"]:
         raise NobodyLost("No customer that is asked for stands lost now. `GET /v1/losses` lists who does.")
